@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LFS_LFS_H
+#define LFS_LFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rt/time.h"
+
+/*
+ * A group's log-structured store: several volumes in one log with one write order. All
+ * of it runs on one rt_loop; operations are owned by the caller and lent until `done`,
+ * which is never called from inside the call that starts them. The block is 4 KiB.
+ */
+struct lfs;
+struct rt_loop;
+
+#define LFS_BLOCK 4096
+#define LFS_VOLUMES_MAX 128
+#define LFS_NAME_MAX 64	     /* with its terminating 0 */
+#define LFS_HISTORY_MAX 1024 /* epochs kept; older ones are folded into the first */
+#define LFS_WHY_MAX 256	     /* a reason for people, with its terminating 0 */
+#define LFS_OPS_MAX 256	     /* operations under one LSN */
+
+/* ---- durable facts about the group ------------------------------------------------ */
+
+enum lfs_role { LFS_PRIMARY = 1, LFS_MIRROR = 2 };
+
+/* One primary's reign: {number, random id} and the first LSN written in it. */
+struct lfs_epoch {
+	uint64_t number;
+	uint64_t id;
+	uint64_t first_lsn;
+};
+
+struct lfs_volume {
+	char name[LFS_NAME_MAX];
+	uint64_t id;   /* random, from the primary's create; the same at both sites */
+	uint64_t size; /* bytes, a multiple of LFS_BLOCK */
+	uint64_t generation;
+};
+
+#define LFS_FENCED 1u /* a higher epoch was met: opens for writing only by promote */
+#define LFS_SEALED 2u
+#define LFS_ALONE 4u	/* promoted, and no mirror IN_SYNC since */
+#define LFS_UNPAIRED 8u /* a mirror that has not adopted an identity yet */
+#define LFS_CLEAN 16u	/* closed in order; taken away by the next open for writing */
+
+/*
+ * What replication wants to keep across restarts. Lives in the superblock; the history
+ * has nepochs >= 1 entries in ascending order, the last one is the current epoch.
+ */
+struct lfs_meta {
+	uint8_t group[16]; /* all zero while LFS_UNPAIRED */
+	uint8_t boot[16];  /* boot id at the last open for writing */
+	char group_name[LFS_NAME_MAX];
+	enum lfs_role role;
+	uint32_t flags;
+	uint32_t max_request; /* bytes; the largest atomic request */
+	unsigned nvolumes;
+	struct lfs_volume volumes[LFS_VOLUMES_MAX];
+	unsigned nepochs;
+	struct lfs_epoch epochs[LFS_HISTORY_MAX];
+};
+
+/* ---- create -------------------------------------------------------------------------- */
+
+struct lfs_create_params {
+	const char *path;
+	uint64_t size; /* bytes for a file, 0: default; ignored for a block device */
+	uint32_t segment_size;	   /* bytes, power of two, 1 MiB .. 256 MiB */
+	uint64_t checkpoint_every; /* bytes of log between checkpoints */
+	const struct lfs_meta
+		*meta; /* role, group_name, volumes, max_request; ids that are
+					zero are drawn; a mirror is made LFS_UNPAIRED */
+};
+
+/* 1.25 x the volumes plus reserves: the default and the least size of a store, in bytes. */
+uint64_t lfs_store_size_min(const struct lfs_create_params *params);
+
+struct lfs_create {
+	void (*done)(struct lfs_create *c, int res);
+	char why[LFS_WHY_MAX]; /* set when res < 0 */
+	void *impl;
+};
+
+/*
+ * Make a store; never touches one that exists: -EEXIST when the file is there, or when a
+ * block device begins with a wanmirror superblock; -EINVAL geometry; -ENOSPC too small.
+ */
+void lfs_create(struct rt_loop *loop, const struct lfs_create_params *params,
+		struct lfs_create *c);
+
+/* ---- open, recover, close ------------------------------------------------------------- */
+
+struct lfs_events {
+	/* written or durable have moved, or space has changed. */
+	void (*advanced)(void *owner);
+	/* The log has failed for good: no append or flush will succeed. Called once. */
+	void (*failed)(void *owner, int err, const char *why);
+};
+
+struct lfs_open_params {
+	const char *path;
+	const char *group_name; /* refuse a store of another group name */
+	uint64_t map_memory;	/* bytes; -ENOMEM ends the open if the map needs more */
+	uint64_t checkpoint_every; /* 0: as created */
+	int64_t checkpoint_ms; /* also on this timer when anything changed; 0: never */
+	const struct lfs_events *events;
+	void *owner;
+};
+
+struct lfs_recovery {
+	bool was_clean;
+	uint64_t records, segments, bytes; /* replayed since the checkpoint */
+	uint64_t last_lsn;
+	int64_t took_ns;
+};
+
+struct lfs_open {
+	void (*done)(struct lfs_open *o, int res);
+	struct lfs *lfs; /* set when res == 0 */
+	struct lfs_recovery recovery;
+	char why[LFS_WHY_MAX];
+	void *impl;
+};
+
+/*
+ * Open for writing: lock, read the superblocks, recover, raise the incarnation durably,
+ * take LFS_CLEAN away, and begin fresh segments after a checkpoint. Nothing is written
+ * before recovery has decided. Errors, each with `why`: -ENOENT no such file, -EBUSY in
+ * use, -EMEDIUMTYPE not a store or another group's, -EPROTONOSUPPORT a newer version or an
+ * unknown incompatible feature, -EUCLEAN both superblocks damaged or corruption inside the
+ * log that is no torn tail, -EFBIG the file is shorter than its geometry, -EIO.
+ */
+void lfs_open(struct rt_loop *loop, const struct lfs_open_params *params,
+	      struct lfs_open *o);
+
+struct lfs_close {
+	void (*done)(struct lfs_close *c, int res);
+	void *impl;
+};
+/*
+ * Wait for what is in flight, flush, checkpoint, mark LFS_CLEAN, close. After a failure of
+ * the log it only closes. `done` comes when `lfs` is gone, whatever res is.
+ */
+void lfs_close(struct lfs *lfs, struct lfs_close *c);
+
+const struct lfs_meta *lfs_meta(const struct lfs *lfs);
+
+struct lfs_set_meta {
+	void (*done)(struct lfs_set_meta *s, int res);
+	void *impl[4];
+};
+/*
+ * Replace the durable facts; `meta` is copied by the call and lfs_meta() shows it once
+ * `done` has been called with 0, when a superblock that holds it is durable. One at a
+ * time (asserted). Sizes of volumes may change only while nothing was ever appended
+ * (adoption). A new last epoch takes effect for the LSNs appended after `done`.
+ * -EINVAL: does not fit the store; -ENOSPC: the volumes do not fit.
+ */
+void lfs_set_meta(struct lfs *lfs, struct lfs_set_meta *s, const struct lfs_meta *meta);
+
+/* ---- append --------------------------------------------------------------------------- */
+
+enum lfs_kind { LFS_WRITE = 1, LFS_ZERO = 2, LFS_TRIM = 3 };
+
+/* One run of blocks of one volume. Zero and trim both unmap; zero keeps the reservation. */
+struct lfs_op {
+	enum lfs_kind kind;
+	uint32_t volume;      /* index into lfs_meta.volumes */
+	uint64_t lba;	      /* in blocks */
+	uint32_t blocks;      /* >= 1 */
+	const uint32_t *crcs; /* LFS_WRITE: CRC-32C of each block */
+	const uint8_t *data;  /* LFS_WRITE: blocks * LFS_BLOCK bytes, LFS_BLOCK aligned */
+};
+
+/*
+ * All operations of one LSN: atomic, here and in recovery. Everything that `ops` points
+ * to is lent until `done`.
+ */
+struct lfs_append {
+	uint64_t lsn; /* must be lfs_lsn().admitted + 1 */
+	const struct lfs_op *ops;
+	unsigned nops; /* 1 .. LFS_OPS_MAX; write data together at most max_request */
+	void (*done)(struct lfs_append *a, int res); /* 0: written, and all before it */
+	uint64_t hash; /* set by the call: history after it */
+	void *impl[4];
+};
+
+/*
+ * Take the next operation into the log. 0: admitted, visible to lfs_read() at once, `done`
+ * follows in LSN order; -ENOSPC: the log is full, nothing happened and the LSN is still
+ * free; -EIO: the log has failed; -EROFS: fenced or read-only; -EAGAIN: appends are held
+ * by the hard stop of a checkpoint or by too much in flight: events.advanced says when to
+ * try again. Ranges and sizes must have been checked by the caller (asserted).
+ */
+int lfs_append(struct lfs *lfs, struct lfs_append *a);
+
+struct lfs_flush {
+	void (*done)(struct lfs_flush *f, int res);
+	void *impl[4];
+};
+/* res 0: all that was *written* when this was called is on stable storage. */
+void lfs_flush(struct lfs *lfs, struct lfs_flush *f);
+
+struct lfs_lsn {
+	uint64_t admitted, written, durable;
+};
+struct lfs_lsn lfs_lsn(const struct lfs *lfs);
+
+/* A place in a group's history. */
+struct lfs_position {
+	uint64_t epoch; /* number */
+	uint64_t epoch_id;
+	uint64_t lsn;
+	uint64_t hash; /* after that LSN */
+};
+/* Where the log ends: the last admitted LSN. */
+void lfs_position(const struct lfs *lfs, struct lfs_position *ret);
+
+/*
+ * The history hash after one LSN: SipHash-2-4 under the key (prev, epoch_id) of the
+ * canonical bytes of its operations (kind, volume, lba, blocks, block checksums; see
+ * docs/format.md). It does not depend on how operations were grouped into records.
+ */
+uint64_t lfs_history_next(uint64_t prev, uint64_t epoch_id, const struct lfs_op *ops,
+			  unsigned nops);
+
+/* ---- read ----------------------------------------------------------------------------- */
+
+struct lfs_read {
+	uint32_t volume;
+	uint64_t lba;
+	uint32_t blocks; /* 1 .. max_request / LFS_BLOCK, or 256 if that is more */
+	uint8_t *buf;	 /* blocks * LFS_BLOCK bytes, LFS_BLOCK aligned; lent */
+	void (*done)(struct lfs_read *r, int res);
+	uint64_t bad_lba; /* the first block that failed, when res is -EIO or -EBADMSG */
+	void *impl[8];
+};
+/*
+ * Read what lfs_append() has admitted so far; unmapped blocks are zero. Every block's
+ * checksum is verified: -EBADMSG when one fails (counted), -EIO when the disk does.
+ */
+void lfs_read(struct lfs *lfs, struct lfs_read *r);
+
+/* ---- follow ---------------------------------------------------------------------------- */
+
+/* One LSN as it stands in the log. Pointers are the cursor's, valid until the next call. */
+struct lfs_entry {
+	uint64_t epoch_id;
+	uint64_t lsn;
+	uint64_t hash_before, hash_after;
+	struct lfs_op *ops;
+	unsigned nops;
+};
+
+struct lfs_follow;
+struct lfs_follow_next {
+	void (*done)(struct lfs_follow_next *n, int res);
+	struct lfs_entry entry; /* set when res == 0 */
+	void *impl[4];
+};
+
+/*
+ * A cursor that reads the log onward, beginning with LSN `from` (>= 1). -ENOENT when the
+ * log does not hold `from` any more; from == written + 1 is fine.
+ */
+int lfs_follow_new(struct lfs *lfs, uint64_t from, struct lfs_follow **ret);
+/*
+ * The next LSN with everything verified. res -ENODATA: nothing written beyond; -EBADMSG,
+ * -EIO as lfs_read(). One call at a time per cursor.
+ */
+void lfs_follow_next(struct lfs_follow *f, struct lfs_follow_next *n);
+void lfs_follow_free(
+	struct lfs_follow *f); /* not while a next is in flight; NULL is fine */
+
+/* ---- figures ---------------------------------------------------------------------------- */
+
+struct lfs_stats {
+	uint64_t store_bytes; /* of the store */
+	uint64_t used_bytes;  /* segments in use */
+	uint64_t free_bytes;  /* what clients can still append */
+	uint64_t segments_free;
+	uint64_t client_bytes; /* block data appended by clients since open */
+	uint64_t disk_bytes;   /* everything written to the store since open */
+	uint64_t records, flushes, checksum_errors;
+	int64_t checkpoint_age_ns; /* since the last one; -1: none since open */
+};
+void lfs_stats(const struct lfs *lfs, struct lfs_stats *ret);
+/* Blocks of a volume that are mapped. */
+uint64_t lfs_mapped(const struct lfs *lfs, uint32_t volume);
+
+/*
+ * A full recount for tests: every map reference against the live counts of segments, and
+ * every free segment against the map. 0, or -EUCLEAN with `why`.
+ */
+int lfs_recount(const struct lfs *lfs, char why[LFS_WHY_MAX]);
+
+#endif

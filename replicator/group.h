@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_GROUP_H
+#define REPLICATOR_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rt/addr.h"
+
+/*
+ * A group of volumes: one log, one write order, one role, one mirror. This is the only
+ * door to it, for clients (nbd-server) and for operators (control). All on one rt_loop;
+ * requests are the caller's and lent until `done`, which is never called from inside the
+ * call that starts them.
+ */
+struct group;
+struct group_volume;
+struct rt_loop;
+
+#define GROUP_BLOCK 4096
+#define GROUP_REQUEST_MAX (32u << 20) /* longest read or write, bytes */
+#define GROUP_WHY_MAX 256
+
+enum group_mode { GROUP_LOCAL, GROUP_NETWORK, GROUP_REMOTE };
+enum group_role { GROUP_PRIMARY = 1, GROUP_MIRROR = 2 };
+enum group_hold { GROUP_HOLD_WRITE, GROUP_HOLD_FLUSH };
+enum group_disconnect { GROUP_CONTINUE, GROUP_STOP };
+enum group_evidence {
+	GROUP_EV_QUEUED,
+	GROUP_EV_DRIVER,
+	GROUP_EV_NIC,
+	GROUP_EV_EDGE,
+	GROUP_EV_MIRROR
+};
+
+enum group_state {
+	GROUP_STANDALONE,
+	GROUP_STARTING,
+	GROUP_RECOVERING,
+	GROUP_IN_SYNC,
+	GROUP_EXPOSED,
+	GROUP_CATCHING_UP,
+	GROUP_HOLDING,
+	GROUP_PROMOTING,
+	GROUP_FENCED,
+	GROUP_DIVERGED,
+	GROUP_FAILED,
+	GROUP_LISTENING,
+	GROUP_FOLLOWING,
+};
+const char *group_state_name(enum group_state state); /* "IN_SYNC", ... */
+const char *group_mode_name(enum group_mode mode);    /* "local", ... */
+
+/* ---- configuration (made and checked by control) --------------------------------------- */
+
+struct group_volume_config {
+	char name[64];
+	uint64_t size;		/* bytes, a multiple of GROUP_BLOCK */
+	enum group_mode sync;	/* the group's, or the volume's own */
+	bool has_on_disconnect; /* this volume says so itself */
+	enum group_disconnect on_disconnect;
+};
+
+struct group_fec_config {
+	char code[16]; /* fec_code_name() */
+	double safety;
+	double assume_loss, assume_burst;
+	double share;
+};
+
+struct group_peer_config {
+	bool dials; /* address: else listen */
+	struct rt_addr addr;
+	uint8_t key[32];
+	uint64_t rate_bps;
+	enum group_evidence evidence;
+	struct group_fec_config fec;
+};
+
+#define GROUP_VOLUMES_MAX 128
+
+struct group_config {
+	char name[64];
+	char node[64];
+	char store[1024];
+	uint64_t store_size;  /* 0: default */
+	enum group_role role; /* read by create only */
+	unsigned nvolumes;
+	struct group_volume_config volumes[GROUP_VOLUMES_MAX];
+	enum group_mode sync;
+	enum group_hold hold;
+	bool fua_remote;
+	enum group_disconnect on_disconnect;
+	bool has_peer;
+	struct group_peer_config peer;
+	uint32_t segment_size;
+	uint32_t max_request;
+	uint64_t checkpoint_bytes;
+	uint64_t map_memory;
+	uint64_t send_memory;
+	int64_t hold_timeout_ms; /* 0: none */
+	int64_t open_timeout_ms, control_timeout_ms, heartbeat_ms, away_ms;
+	int64_t exposure_ms; /* max_exposure; 0: none, for each of the three */
+	uint64_t exposure_bytes, exposure_writes;
+};
+
+/* ---- create, open, stop ------------------------------------------------------------------ */
+
+struct group_create {
+	void (*done)(struct group_create *c, int res);
+	char why[GROUP_WHY_MAX]; /* set when res < 0 */
+	void *impl;
+};
+/* Make the group's store as the configuration says. Errors as lfs_create(). */
+void group_create(struct rt_loop *loop, const struct group_config *config,
+		  struct group_create *c);
+
+struct group_events {
+	/* The group serves reads (and writes, on a primary) from now on, or stops serving. */
+	void (*serving)(void *owner, struct group *group, bool on);
+	/* One line for the log: state changes and what an operator must know. */
+	void (*said)(void *owner, struct group *group, const char *line);
+};
+
+struct group_open {
+	void (*done)(struct group_open *o, int res);
+	struct group *group; /* set when res == 0 */
+	char why[GROUP_WHY_MAX];
+	void *impl;
+};
+/*
+ * Open the store and begin to run: recover, ask the mirror where there is one, then
+ * serve. `done` comes when the store is open; serving may begin later (events). `config`
+ * and `events` are copied. Errors with `why`, as lfs_open(), and -EINVAL where the file's
+ * volumes are not those of the store.
+ */
+void group_open(struct rt_loop *loop, const struct group_config *config,
+		const struct group_events *events, void *owner, struct group_open *o);
+
+struct group_stop {
+	void (*done)(struct group_stop *s, int res);
+	void *impl;
+};
+/*
+ * Refuse new requests (-ESHUTDOWN), finish those in flight as far as their mode allows
+ * within `timeout_ms`, flush, close the store in order. `done`: the group is gone.
+ */
+void group_stop(struct group *group, int64_t timeout_ms, struct group_stop *s);
+
+/* ---- volumes and requests ------------------------------------------------------------------ */
+
+/* NULL when there is none of that name. Volumes live as long as the group. */
+struct group_volume *group_volume_find(struct group *group, const char *name);
+unsigned group_volume_count(const struct group *group);
+struct group_volume *group_volume_at(struct group *group, unsigned i);
+const char *group_volume_name(const struct group_volume *volume);
+uint64_t group_volume_size(const struct group_volume *volume); /* bytes */
+/* Mirrors, fenced and diverged groups are read-only. */
+bool group_volume_read_only(const struct group_volume *volume);
+/* Reads are answered: the group is past its start. */
+bool group_serving(const struct group *group);
+
+enum group_request_kind { GROUP_READ, GROUP_WRITE, GROUP_TRIM, GROUP_ZERO, GROUP_FLUSH };
+#define GROUP_FUA 1u
+#define GROUP_NO_HOLE 2u   /* GROUP_ZERO: keep the space reserved */
+#define GROUP_FAST_ZERO 4u /* GROUP_ZERO: -ENOTSUP rather than slow */
+
+/*
+ * One request at any byte offset and length. For reads and writes `buf` is LFS_BLOCK
+ * aligned and holds group_request_span() bytes: whole blocks; the request's own bytes lie
+ * at buf + offset % GROUP_BLOCK. A write's edges in buf are filled in by the group, so buf
+ * is changed there, and lent until `done`.
+ */
+struct group_request {
+	enum group_request_kind kind;
+	struct group_volume *volume;
+	uint64_t offset;
+	uint32_t
+		len; /* 0 for a flush, else 1 .. 2^32 - 1; reads, writes <= GROUP_REQUEST_MAX */
+	unsigned flags;
+	uint8_t *buf;
+	void (*done)(struct group_request *r, int res);
+	void *impl[24]; /* private */
+};
+
+static inline size_t group_request_span(uint64_t offset, uint32_t len)
+{
+	uint64_t first = offset / GROUP_BLOCK;
+	uint64_t last = (offset + len + GROUP_BLOCK - 1) / GROUP_BLOCK;
+
+	return (size_t)(last - first) * GROUP_BLOCK;
+}
+
+/*
+ * The one doorway. res: 0 when the request's mode (and FUA, flush) conditions hold; -EINVAL
+ * beyond the end for reads, trims; -ENOSPC beyond the end for writes, zeroes, or the log is
+ * full; -EPERM read-only; -EIO the disk failed, or a checksum; -ESHUTDOWN stopping;
+ * -EAGAIN not serving yet. Never completes on a timeout; a request held for longer than
+ * hold_timeout (if set) fails with -EIO and the group goes on.
+ */
+void group_submit(struct group_request *r);
+
+/* ---- operation ------------------------------------------------------------------------------- */
+
+struct group_promote {
+	bool force, hold, dry_run;
+	void (*done)(struct group_promote *p, int res);
+	char text[1024]; /* what was found, and what was done or why not; for people */
+	uint64_t lsn;	 /* last durable LSN */
+	void *impl[4];
+};
+/*
+ * Make a mirror the primary, in a new epoch, alone until a mirror is IN_SYNC again. res:
+ * 0; -EPERM refused for safety (text says what would force it); -EALREADY it is primary;
+ * other -errno.
+ */
+void group_promote(struct group *group, struct group_promote *p);
+
+struct group_volume_status {
+	char name[64];
+	uint64_t size, mapped;
+	enum group_mode sync;
+	uint64_t generation;
+	uint64_t reads, writes, flushes;
+};
+
+/* Everything `status --json` shows; negative doubles and times mean not known: null. */
+struct group_status {
+	char name[64];
+	enum group_role role;
+	enum group_state state;
+	uint64_t epoch, epoch_id;
+	enum group_mode sync, sync_effective;
+	bool has_peer, alone;
+	struct {
+		uint64_t admitted, written, durable, onwire, received, persisted;
+	} lsn;
+	struct {
+		uint64_t writes, bytes;
+		double seconds, probability;
+	} exposure;
+	struct {
+		bool connected;
+		char evidence[16]; /* "driver", ...; "" when not connected */
+		double rtt_ms, loss, burst;
+		uint64_t rate_bps, sent_bytes, repair_bytes, rebuilt, retransmitted;
+		uint64_t unauthentic, in_line;
+	} link;
+	struct {
+		char code[16];
+		double overhead;
+		unsigned repairs_needed;
+	} fec;
+	struct {
+		uint64_t bytes, used, segments_free, checksum_errors;
+		double write_amplification, checkpoint_age_s;
+	} store;
+	unsigned nvolumes;
+	struct group_volume_status volumes[GROUP_VOLUMES_MAX];
+	uint64_t catchup_total, catchup_done; /* bytes; both 0 when there is none */
+	double catchup_eta_s;
+	char why[GROUP_WHY_MAX]; /* why it is FAILED, FENCED, DIVERGED, HOLDING; or "" */
+};
+void group_status(const struct group *group, struct group_status *ret);
+
+/* The least store for this configuration, bytes. */
+uint64_t group_store_size_min(const struct group_config *config);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_TUNNEL_SECURE_H
+#define REPLICATOR_TUNNEL_SECURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The control connection's security as bytes in and bytes out: TLS 1.3 with an external
+ * pre-shared key and (EC)DHE, by GnuTLS (tunnel/secure_gnutls.c). The simulator links
+ * tests/sim/secure_sim.c instead: deterministic, the same messages' worth of round trips,
+ * and it too refuses a wrong key.
+ */
+struct secure;
+
+#define SECURE_KEY_LEN 32
+
+/* `client`: the side that dialed. 0, -ENOMEM, or -EIO when the library refuses. */
+int secure_new(bool client, const uint8_t key[SECURE_KEY_LEN], struct secure **ret);
+void secure_free(struct secure *s); /* NULL is fine */
+
+/*
+ * Bytes from the wire. 0; -EBADMSG when they are no TLS or fail authentication (a wrong
+ * key among them): the connection is of no use any more. All bytes are taken. *why, if
+ * not NULL, gets a static text on error.
+ */
+int secure_input(struct secure *s, const uint8_t *bytes, size_t len, const char **why);
+/* Bytes for the wire: how many were written to `buf`, 0 when there are none. */
+size_t secure_output(struct secure *s, uint8_t *buf, size_t size);
+/* The handshake is complete. */
+bool secure_established(const struct secure *s);
+
+/* After the handshake: 0, or -EPIPE/-EIO. All bytes are taken. */
+int secure_write(struct secure *s, const void *plain, size_t len);
+/* Plaintext that arrived: bytes, 0 for none now, -ENODATA after the peer closed in order,
+ * -EBADMSG. */
+long secure_read(struct secure *s, void *plain, size_t size);
+/* Say goodbye in order (close_notify); more output may follow. */
+void secure_bye(struct secure *s);
+
+/* Keying material (RFC 5705/8446 exporter) under `label`; same bytes at both ends. */
+int secure_export(struct secure *s, const char *label, uint8_t *out, size_t len);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_TUNNEL_TUNNEL_H
+#define REPLICATOR_TUNNEL_TUNNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fec/fec.h"
+#include "rt/time.h"
+
+/*
+ * One end of a tunnel, for the life of one set of keys. It sends nothing, receives nothing
+ * and reads no clock: whoever owns it brings the datagrams and the time, and asks what is
+ * to be sent and when to come back. Both ends are alike; each may submit frames, and
+ * whatever one submits comes out of the other whole, once and in order. replicator/tunnel
+ * knows nothing of LSNs: frames are numbered 1, 2, 3, ... per direction.
+ */
+struct tunnel;
+
+#define TUNNEL_SECRET_LEN 32
+#define TUNNEL_DATAGRAM_MAX 1472
+
+enum tunnel_evidence {
+	TUNNEL_QUEUED,
+	TUNNEL_DRIVER,
+	TUNNEL_MIRROR, /* onwire is what the mirror has received */
+};
+
+struct tunnel_params {
+	uint64_t
+		id; /* of this set of keys; both ends agree; names the tunnel in datagrams */
+	uint8_t secret[TUNNEL_SECRET_LEN]; /* from the handshake's exporter */
+	bool dialed;			   /* this end dialed: says which key is whose */
+	enum fec_code code;		   /* of what this end sends */
+	uint16_t symbol_size;
+	uint16_t window;    /* most symbols one repair covers */
+	unsigned repairs;   /* m: covering repairs before a frame counts as on the wire */
+	double share;	    /* paced repairs per data symbol */
+	uint64_t rate_bps;  /* of everything sent, in bits per second on the line */
+	size_t send_memory; /* bytes of frames held for sending or repair */
+	size_t receive_memory; /* bytes of symbols held out of order: advertised as credit */
+	uint32_t frame_max;    /* longest frame in either direction */
+	enum tunnel_evidence evidence;
+	int64_t away_ns; /* silence after which the line counts as dead */
+};
+
+/* 0, -EINVAL for parameters out of range, -ENOMEM. */
+int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **ret);
+void tunnel_free(struct tunnel *t); /* NULL is fine */
+
+/* ---- frames --------------------------------------------------------------------------- */
+
+/*
+ * Take one frame (1 .. frame_max bytes, copied) for sending; it gets the next number.
+ * -EAGAIN when send_memory or the other side's credit is used up: nothing happened, and
+ * tunnel_room() says when there is room again.
+ */
+int tunnel_submit(struct tunnel *t, const uint8_t *frame, size_t len, rt_time now);
+/* As above, gathered from pieces. */
+struct iovec;
+int tunnel_submitv(struct tunnel *t, const struct iovec *iov, unsigned n, rt_time now);
+/* Whether a frame of `len` bytes would be taken now. */
+bool tunnel_room(const struct tunnel *t, size_t len);
+/*
+ * Something waits at the gate for the newest frame: when the queue runs dry, send on-demand
+ * repairs until it has its m. Without this, only paced repairs and the answers to deficits
+ * are sent.
+ */
+void tunnel_expedite(struct tunnel *t, rt_time now);
+
+/*
+ * The next whole frame that arrived, in order: 1 with *frame and *len (lent until the next
+ * tunnel_ call), 0 when there is none; -EPROTO when what arrived is no legal framing: the
+ * tunnel is of no use any more.
+ */
+int tunnel_next_frame(struct tunnel *t, const uint8_t **frame, size_t *len);
+
+/*
+ * A number for the other side that rides on every acknowledgement (persisted LSN) and
+ * only grows, and the other side's.
+ */
+void tunnel_set_note(struct tunnel *t, uint64_t note, rt_time now);
+uint64_t tunnel_peer_note(const struct tunnel *t);
+
+/* ---- watermarks: counts of leading frames ------------------------------------------- */
+
+uint64_t tunnel_submitted(const struct tunnel *t);
+/* Left this host with m covering repairs, proven as params.evidence says; never below
+ * tunnel_received(). Falls only by a deficit (see docs/tunnel.md). */
+uint64_t tunnel_onwire(const struct tunnel *t, rt_time now);
+/* The other end has them all. */
+uint64_t tunnel_received(const struct tunnel *t);
+/* An authentic acknowledgement has lately proven the line alive. */
+bool tunnel_proven(const struct tunnel *t, rt_time now);
+/* Nothing authentic has arrived for away_ns. */
+bool tunnel_away(const struct tunnel *t, rt_time now);
+
+/* ---- datagrams -------------------------------------------------------------------------- */
+
+/*
+ * Take in one datagram of `len` bytes that arrived at `now`. Returns 0, also for a
+ * duplicate; -EPROTO if it is not an authentic datagram of this tunnel, which is counted
+ * and changes nothing else. The bytes are not kept.
+ */
+int tunnel_receive(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time now);
+/*
+ * Write the next datagram to be sent to `buf` (TUNNEL_DATAGRAM_MAX bytes). Returns its
+ * length, 0 when nothing is to be sent before tunnel_deadline(). *stamp: nonzero asks the
+ * owner to have its leaving proven, and to call tunnel_left(stamp).
+ */
+size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *stamp);
+/* When to call tunnel_transmit() next if nothing arrives before; RT_NEVER if idle. */
+rt_time tunnel_deadline(const struct tunnel *t);
+/* The driver has taken the datagram that was given `stamp`. */
+void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now);
+/* Our own socket has dropped datagrams, `total` so far: not the line's loss. */
+void tunnel_overflowed(struct tunnel *t, uint64_t total);
+/* The id that a datagram names, to find its tunnel; false if it is too short for one. */
+bool tunnel_datagram_id(const uint8_t *dgram, size_t len, uint64_t *id);
+
+/* ---- figures ------------------------------------------------------------------------------ */
+
+struct tunnel_stats {
+	uint64_t sent_bytes, sent_data, sent_repairs, sent_repair_bytes, sent_acks;
+	uint64_t received_bytes, received_data, received_repairs, duplicates;
+	uint64_t rebuilt, retransmitted, unauthentic, replayed, malformed, overflowed;
+	uint64_t deficits;  /* answers to deficits */
+	int64_t rtt_ns;	    /* smoothed; -1 before the first sample */
+	int64_t rtt_min_ns; /* -1 before the first sample */
+	double loss; /* of first transmissions, as the receiver saw them; < 0: unknown */
+	uint64_t in_line; /* datagrams sent and not yet known to have arrived */
+};
+void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RT_BUG_H
+#define RT_BUG_H
+
+/*
+ * Deliberate bugs: each shows that the tests which should catch it do. In every normal
+ * build RT_BUG(name) is the constant 0 and leaves nothing behind. In the variant built
+ * with -DRT_BUGS one of them can be switched on by name (rt_bug_select).
+ */
+#define RT_BUG_LIST(X)                                                                   \
+	X(FLUSH_DOES_NOTHING)                                                            \
+	X(DURABLE_AT_RETURN)  /* durable = what is written when the flush returns */     \
+	X(SKIP_CHAIN_CHECK)   /* a stale record behind a rewritten one lives again */    \
+	X(LSN_TWICE)	      /* an unclean open goes on in the old epoch */             \
+	X(ACK_BEFORE_WRITTEN) /* local completion at admission */                        \
+	X(RECEIVED_AS_PERSISTED)                                                         \
+	X(APPLY_OUT_OF_ORDER)                                                            \
+	X(GATE_IGNORES_REPAIRS) /* onwire moves with the data alone */                   \
+	X(GATE_ON_TIMEOUT)	/* onwire moves without evidence after a while */        \
+	X(MAP_IN_COMPLETION_ORDER)                                                       \
+	X(CHECKPOINT_BEFORE_FLUSH) /* slot made current before its leaves are durable */ \
+	X(TRUNCATE_CORRUPT)	   /* corruption taken for a torn tail */                \
+	X(NO_INCARNATION)	   /* open does not raise the incarnation */             \
+	X(SKIP_PULL_BACK)    /* primary opens without what the mirror has beyond */      \
+	X(EPOCH_NOT_FLUSHED) /* first write of an epoch before its history is durable */ \
+	X(FLUSH_FAILURE_IGNORED)                                                         \
+	X(UNALIGNED_NO_LOCK) /* read-modify-write without holding its edges */
+
+#ifdef RT_BUGS
+enum rt_bug {
+	RT_BUG_NONE,
+#define RT_BUG_ENUM(name) RT_BUG_##name,
+	RT_BUG_LIST(RT_BUG_ENUM)
+#undef RT_BUG_ENUM
+};
+extern enum rt_bug rt_bug_selected;
+#define RT_BUG(name) (rt_bug_selected == RT_BUG_##name)
+/* 0, or -ENOENT for a name that is not in the list; "NONE" selects none. */
+int rt_bug_select(const char *name);
+#else
+#define RT_BUG(name) 0
+#endif
+
+#endif
