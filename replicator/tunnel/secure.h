@@ -15,6 +15,8 @@
 struct secure;
 
 #define SECURE_KEY_LEN 32
+/* Most bytes that wait inside in one direction: the owner reads and outputs in between. */
+#define SECURE_QUEUE_MAX (1u << 20)
 
 /* `client`: the side that dialed. 0, -ENOMEM, or -EIO when the library refuses. */
 int secure_new(bool client, const uint8_t key[SECURE_KEY_LEN], struct secure **ret);
@@ -22,8 +24,9 @@ void secure_free(struct secure *s); /* NULL is fine */
 
 /*
  * Bytes from the wire. 0; -EBADMSG when they are no TLS or fail authentication (a wrong
- * key among them): the connection is of no use any more. All bytes are taken. *why, if
- * not NULL, gets a static text on error.
+ * key among them), or more than SECURE_QUEUE_MAX is unread; -EIO for our own lack of
+ * memory: the connection is of no use any more, but its last output (an alert) may still
+ * be sent. All bytes are taken. *why, if not NULL, gets a static text on error.
  */
 int secure_input(struct secure *s, const uint8_t *bytes, size_t len, const char **why);
 /* Bytes for the wire: how many were written to `buf`, 0 when there are none. */
@@ -31,7 +34,8 @@ size_t secure_output(struct secure *s, uint8_t *buf, size_t size);
 /* The handshake is complete. */
 bool secure_established(const struct secure *s);
 
-/* After the handshake: 0, or -EPIPE/-EIO. All bytes are taken. */
+/* 0 and all bytes are taken; -EPIPE outside of an established connection, or after
+ * secure_bye(); -EIO when they cannot be sealed or SECURE_QUEUE_MAX waits for output. */
 int secure_write(struct secure *s, const void *plain, size_t len);
 /* Plaintext that arrived: bytes, 0 for none now, -ENODATA after the peer closed in order,
  * -EBADMSG. */
