@@ -1,0 +1,80 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# `make check`: everything that is tested, a step at a time. A step that passes prints one
+# line, the closing line of its runner; one that fails prints the end of its log. A step
+# that make does not know has failed too.
+#
+#   RUNS=n   seeds of the simulator (300)
+#   STEPS="tree unit ..."   these steps only
+MAKE=${MAKE:-make}
+seeds=${RUNS:-300}
+logs=${B:-build}/check
+mkdir -p "$logs" || exit 2
+WERROR=1
+export WERROR
+passed=0
+failed=0
+began=$(date +%s)
+
+closing_line() # STEP LOG
+{
+	case $1 in
+	unit)
+		awk '/^\[  PASSED  \]/ { ok += $4; programs++ }
+			/^\[  FAILED  \] [0-9]+ test/ { bad += $4 }
+			/^\[  SKIPPED \] [0-9]+ test/ { skipped += $4 }
+			END { printf "unit: %d passed, %d failed, %d skipped in %d programs\n",
+				ok, bad, skipped, programs }' "$2"
+		;;
+	build)
+		echo "build: without warnings"
+		;;
+	*)
+		sed 's/\r/\n/g' "$2" | grep -v -e '^[ \t]*$' -e '^make[:[]' |
+			tail -n 1
+		;;
+	esac
+}
+
+# step NAME make-arguments...
+step()
+{
+	name=$1
+	shift
+	case " ${STEPS:-$name} " in
+	*" $name "*) ;;
+	*) return 0 ;;
+	esac
+	log=$logs/$name.log
+	start=$(date +%s)
+	$MAKE --no-print-directory "$@" >"$log" 2>&1 </dev/null
+	status=$?
+	took=$(($(date +%s) - start))
+	if [ $status -eq 0 ]; then
+		passed=$((passed + 1))
+		printf '%4d s  ok    %s\n' "$took" "$(closing_line "$name" "$log")"
+		return 0
+	fi
+	failed=$((failed + 1))
+	broken="$broken $name"
+	tail -n 40 "$log" | sed 's/^/        | /'
+	printf '%4d s  FAIL  %s: %s (all of it: %s)\n' "$took" "$name" \
+		"$(closing_line "$name" "$log")" "$log"
+	return 1
+}
+
+broken=
+step tree tree
+if step build -j2 all check-programs; then
+	step unit -k -j2 --output-sync=target unit
+	step fuzz fuzz-corpus
+	step sim sim "RUNS=$seeds"
+	step bugs sim-bugs
+	step wan wan
+	step system system
+	step disaster disaster RUNS=3
+fi
+
+echo
+echo "check: $passed steps passed, $failed failed in $(($(date +%s) - began)) s${broken:+:}$broken"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make tree    the checks of the tree itself
+# make deps    the Debian packages of tests/deps.txt: installs them as root, or says how
+# make check   all tests; STEPS="tree unit" some of them
+# make unit    the unit tests of every folder
+
+.PHONY: tree deps check unit check-programs
+tree:
+	$(Q)sh tests/tree/run.sh
+
+deps:
+	$(Q)sh tests/deps.sh
+
+# In a make of its own, which sees the libraries that `deps` may just have installed.
+check: deps
+	$(Q)MAKE='$(MAKE)' B='$(B)' sh tests/check.sh
+
+unit: $(addprefix unit-,$(folders))
