@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/gate.h"
+
+#include "rt/bug.h"
+#include "rt/check.h"
+
+static unsigned queue_of(const struct gate_need *need)
+{
+	return (unsigned)need->mode * 4 + (need->durable ? 2 : 0) + (need->lowerable ? 1 : 0);
+}
+
+static enum group_mode queue_mode(unsigned q)
+{
+	return (enum group_mode)(q / 4);
+}
+
+static bool queue_durable(unsigned q)
+{
+	return q & 2;
+}
+
+static bool queue_lowerable(unsigned q)
+{
+	return q & 1;
+}
+
+static struct gate_waiter *waiter_of(struct rt_list *link)
+{
+	return rt_container_of(link, struct gate_waiter, link);
+}
+
+void gate_init(struct gate *gate)
+{
+	*gate = (struct gate){ .local_max = UINT64_MAX };
+	for (unsigned q = 0; q < GATE_QUEUES; q++)
+		rt_list_init(&gate->queue[q]);
+}
+
+void gate_wait(struct gate *gate, struct gate_waiter *w, const struct gate_need *need)
+{
+	struct rt_list *head = &gate->queue[queue_of(need)];
+	struct rt_list *at = head->prev;
+
+	/* A flush may cover less than a FUA write before it: nearly always the last place. */
+	while (at != head && waiter_of(at)->lsn > w->lsn)
+		at = at->prev;
+	rt_list_push_front(at, &w->link);
+}
+
+void gate_set_marks(struct gate *gate, const struct gate_marks *marks)
+{
+	rt_assert(marks->written >= gate->marks.written);
+	rt_assert(marks->durable >= gate->marks.durable);
+	rt_assert(marks->persisted >= gate->marks.persisted);
+	rt_assert(marks->onwire >= marks->received);
+	rt_assert(marks->received >= marks->persisted);
+	gate->marks = *marks;
+}
+
+/* The mode that counts for a queue now. A mode is lowered here and nowhere else. */
+static enum group_mode effective(const struct gate *gate, unsigned q)
+{
+	if (gate->alone || (gate->lowered && queue_lowerable(q)))
+		return GROUP_LOCAL;
+	return queue_mode(q);
+}
+
+/* Up to which LSN a queue is open. */
+static uint64_t open_to(const struct gate *gate, unsigned q)
+{
+	const struct gate_marks *marks = &gate->marks;
+	uint64_t local = queue_durable(q) ? marks->durable : marks->written;
+	uint64_t far = UINT64_MAX;
+
+	if (RT_BUG(ACK_BEFORE_WRITTEN) && !queue_durable(q))
+		local = UINT64_MAX;
+	switch (effective(gate, q)) {
+	case GROUP_LOCAL:
+		far = gate->local_max;
+		break;
+	case GROUP_NETWORK:
+		far = marks->onwire;
+		break;
+	case GROUP_REMOTE:
+		far = RT_BUG(RECEIVED_AS_PERSISTED) ? marks->received : marks->persisted;
+		break;
+	}
+	return local < far ? local : far;
+}
+
+unsigned gate_run(struct gate *gate)
+{
+	unsigned opened = 0;
+
+	for (unsigned q = 0; q < GATE_QUEUES; q++) {
+		struct rt_list *head = &gate->queue[q];
+		uint64_t limit = open_to(gate, q);
+
+		while (!rt_list_empty(head) && waiter_of(head->next)->lsn <= limit) {
+			struct gate_waiter *w = waiter_of(rt_list_pop(head));
+
+			opened++;
+			w->opened(w, 0);
+		}
+	}
+	return opened;
+}
+
+uint64_t gate_wants_durable(const struct gate *gate)
+{
+	uint64_t lsn = 0;
+
+	for (unsigned q = 0; q < GATE_QUEUES; q++) {
+		const struct rt_list *head = &gate->queue[q];
+
+		if (queue_durable(q) && !rt_list_empty(head) &&
+		    waiter_of(head->prev)->lsn > lsn)
+			lsn = waiter_of(head->prev)->lsn;
+	}
+	return lsn;
+}
+
+static bool wants(const struct gate *gate, enum group_mode mode)
+{
+	for (unsigned q = 0; q < GATE_QUEUES; q++)
+		if (effective(gate, q) == mode && !rt_list_empty(&gate->queue[q]))
+			return true;
+	return false;
+}
+
+bool gate_wants_wire(const struct gate *gate)
+{
+	return wants(gate, GROUP_NETWORK);
+}
+
+bool gate_wants_mirror(const struct gate *gate)
+{
+	return wants(gate, GROUP_REMOTE);
+}
+
+unsigned gate_expire(struct gate *gate, rt_time limit, int err)
+{
+	unsigned ended = 0;
+
+	for (unsigned q = 0; q < GATE_QUEUES; q++) {
+		struct rt_list *head = &gate->queue[q], *at = head->next, *next;
+
+		for (; at != head; at = next) {
+			struct gate_waiter *w = waiter_of(at);
+
+			next = at->next;
+			if (!rt_time_before(w->since, limit))
+				continue;
+			rt_list_remove(&w->link);
+			ended++;
+			w->opened(w, err);
+		}
+	}
+	return ended;
+}
+
+unsigned gate_fail(struct gate *gate, int err)
+{
+	return gate_expire(gate, RT_NEVER, err);
+}
+
+bool gate_empty(const struct gate *gate)
+{
+	for (unsigned q = 0; q < GATE_QUEUES; q++)
+		if (!rt_list_empty(&gate->queue[q]))
+			return false;
+	return true;
+}

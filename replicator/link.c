@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/link.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "replicator/tunnel/secure.h"
+#include "rt/bytes.h"
+#include "rt/check.h"
+#include "rt/loop.h"
+#include "rt/mem.h"
+
+#define LINK_IN_BYTES (64u << 10)
+#define LINK_OUT_BYTES (256u << 10)
+#define LINK_QUEUED_MAX (4u << 20) /* link_room() is false beyond */
+
+struct frame_head {
+	le32 len;
+	le16 type;
+	le16 zero;
+};
+_Static_assert(sizeof(struct frame_head) == 8, "wire size");
+
+struct link {
+	struct rt_loop *loop;         /* borrowed */
+	struct rt_sock *sock;         /* owned until closed */
+	struct secure *secure;        /* owned */
+	struct link_params params;
+	uint8_t key[SECURE_KEY_LEN];
+	struct rt_op connect_op, recv_op, send_op;
+	struct rt_timer handshake;
+	bool client, connecting, receiving, sending, established, dead;
+	unsigned depth;               /* inside our own callbacks: memory stays */
+	uint64_t queued, sent;        /* plaintext bytes given; about what has gone out */
+	uint8_t *in, *out;            /* owned: LINK_IN_BYTES, LINK_OUT_BYTES */
+	size_t out_len, out_at;
+	struct iovec iov;
+	uint8_t *message;             /* owned: head and body under assembly */
+	size_t message_len, message_size;
+};
+
+static void link_reap(struct link *l)
+{
+	if (!l->dead || l->depth > 0 || l->connecting || l->receiving || l->sending)
+		return;
+	secure_free(l->secure);
+	rt_free(l->in);
+	rt_free(l->out);
+	rt_free(l->message);
+	explicit_bzero(l->key, sizeof(l->key));
+	rt_free(l);
+}
+
+/* No event any more; what is in flight ends by itself. */
+static void link_die(struct link *l)
+{
+	if (l->dead)
+		return;
+	l->dead = true;
+	rt_timer_disarm(l->loop, &l->handshake);
+	rt_sock_close(l->sock);
+	l->sock = NULL;
+}
+
+static void link_fail(struct link *l, int err, const char *why)
+{
+	if (l->dead)
+		return;
+	link_die(l);
+	l->depth++;
+	l->params.events->closed(l->params.owner, l, err, why);
+	l->depth--;
+}
+
+void link_close(struct link *l)
+{
+	if (!l || l->dead)
+		return;
+	link_die(l);
+	link_reap(l);
+}
+
+/* ---- sending ---------------------------------------------------------------------- */
+
+static void link_pump(struct link *l)
+{
+	if (l->dead || l->sending || l->connecting)
+		return;
+	if (l->out_at == l->out_len) {
+		l->out_len = secure_output(l->secure, l->out, LINK_OUT_BYTES);
+		l->out_at = 0;
+	}
+	if (l->out_len == 0) {
+		l->queued = l->sent = 0;
+		return;
+	}
+	l->iov = (struct iovec){ l->out + l->out_at, l->out_len - l->out_at };
+	l->sending = true;
+	rt_sendv(l->sock, &l->send_op, &l->iov, 1);
+}
+
+static void link_send_done(struct rt_op *op, int res)
+{
+	struct link *l = rt_container_of(op, struct link, send_op);
+
+	l->sending = false;
+	l->depth++;
+	if (res < 0) {
+		link_fail(l, res, "the connection broke while sending");
+	} else if (!l->dead) {
+		l->out_at += (size_t)res;
+		l->sent += (uint64_t)res;
+		link_pump(l);
+		if (!l->dead && link_room(l) && l->params.events->drained)
+			l->params.events->drained(l->params.owner, l);
+	}
+	l->depth--;
+	link_reap(l);
+}
+
+bool link_room(const struct link *l)
+{
+	return !l->dead && l->queued < l->sent + LINK_QUEUED_MAX;
+}
+
+int link_send(struct link *l, unsigned type, const void *body, size_t len)
+{
+	struct frame_head head = { .len = le32_make((uint32_t)len),
+				   .type = le16_make((uint16_t)type) };
+	int err;
+
+	if (l->dead || !l->established)
+		return -EPIPE;
+	err = secure_write(l->secure, &head, sizeof(head));
+	if (err == 0 && len > 0)
+		err = secure_write(l->secure, body, len);
+	if (err < 0)
+		return err;
+	l->queued += sizeof(head) + len;
+	link_pump(l);
+	return 0;
+}
+
+int link_export(struct link *l, const char *label, uint8_t *out, size_t len)
+{
+	return secure_export(l->secure, label, out, len);
+}
+
+/* ---- receiving -------------------------------------------------------------------- */
+
+static size_t message_want(const struct link *l)
+{
+	struct frame_head head;
+
+	if (l->message_len < sizeof(head))
+		return sizeof(head);
+	memcpy(&head, l->message, sizeof(head));
+	return sizeof(head) + le32_get(head.len);
+}
+
+static int message_grow(struct link *l, size_t size)
+{
+	uint8_t *bigger;
+
+	if (size <= l->message_size)
+		return 0;
+	bigger = rt_alloc(size);
+	if (!bigger)
+		return -ENOMEM;
+	memcpy(bigger, l->message, l->message_len);
+	rt_free(l->message);
+	l->message = bigger;
+	l->message_size = size;
+	return 0;
+}
+
+/* A whole message is assembled: check its head and hand it up. */
+static int message_deliver(struct link *l)
+{
+	struct frame_head head;
+
+	memcpy(&head, l->message, sizeof(head));
+	l->message_len = 0;
+	l->params.events->message(l->params.owner, l, le16_get(head.type),
+				  l->message + sizeof(head), le32_get(head.len));
+	return 0;
+}
+
+/* Take what the peer sent out of the secured stream. 0, or a negative errno. */
+static int link_read_messages(struct link *l)
+{
+	while (!l->dead) {
+		size_t want = message_want(l);
+		long n;
+
+		if (want > sizeof(struct frame_head) + l->params.message_max)
+			return -EPROTO;
+		if (message_grow(l, want) < 0)
+			return -ENOMEM;
+		if (l->message_len == want && want >= sizeof(struct frame_head)) {
+			struct frame_head head;
+
+			memcpy(&head, l->message, sizeof(head));
+			if (le16_get(head.zero) != 0)
+				return -EPROTO;
+			message_deliver(l);
+			continue;
+		}
+		n = secure_read(l->secure, l->message + l->message_len,
+				want - l->message_len);
+		if (n <= 0)
+			return (int)n;
+		l->message_len += (size_t)n;
+	}
+	return 0;
+}
+
+static void link_recv(struct link *l)
+{
+	if (l->dead)
+		return;
+	l->receiving = true;
+	rt_recv(l->sock, &l->recv_op, l->in, LINK_IN_BYTES);
+}
+
+static void link_established(struct link *l)
+{
+	if (l->established || !secure_established(l->secure))
+		return;
+	l->established = true;
+	rt_timer_disarm(l->loop, &l->handshake);
+	l->params.events->established(l->params.owner, l);
+}
+
+static const char *link_error_text(int err)
+{
+	switch (err) {
+	case -EPROTO:
+		return "the peer sent a message that is no legal one";
+	case -ENOMEM:
+		return "out of memory";
+	case -ENODATA:
+		return "the peer ended the connection";
+	default:
+		return "the secured connection is broken";
+	}
+}
+
+static void link_take(struct link *l, size_t len)
+{
+	const char *why = "the peer speaks no TLS or has another key";
+	int err = secure_input(l->secure, l->in, len, &why);
+
+	if (err < 0) {
+		link_pump(l); /* an alert may be waiting; it is lost with the socket or not */
+		link_fail(l, err, why);
+		return;
+	}
+	link_established(l);
+	if (!l->dead && l->established) {
+		err = link_read_messages(l);
+		if (err < 0) {
+			link_fail(l, err, link_error_text(err));
+			return;
+		}
+	}
+	link_pump(l);
+	link_recv(l);
+}
+
+static void link_recv_done(struct rt_op *op, int res)
+{
+	struct link *l = rt_container_of(op, struct link, recv_op);
+
+	l->receiving = false;
+	l->depth++;
+	if (l->dead)
+		;
+	else if (res == 0)
+		link_fail(l, -ECONNRESET, "the peer ended the connection");
+	else if (res < 0)
+		link_fail(l, res, "the connection broke");
+	else
+		link_take(l, (size_t)res);
+	l->depth--;
+	link_reap(l);
+}
+
+/* ---- beginning ---------------------------------------------------------------------- */
+
+static void link_connect_done(struct rt_op *op, int res)
+{
+	struct link *l = rt_container_of(op, struct link, connect_op);
+
+	l->connecting = false;
+	l->depth++;
+	if (l->dead)
+		;
+	else if (res < 0)
+		link_fail(l, res, "cannot connect");
+	else {
+		link_pump(l);
+		link_recv(l);
+	}
+	l->depth--;
+	link_reap(l);
+}
+
+static void link_handshake_late(struct rt_timer *timer)
+{
+	struct link *l = rt_container_of(timer, struct link, handshake);
+
+	link_fail(l, -ETIMEDOUT, "no handshake within its time");
+	link_reap(l);
+}
+
+static int link_new(struct rt_loop *loop, bool client, const struct link_params *params,
+		    struct link **ret)
+{
+	struct link *l = rt_zalloc(1, sizeof(*l));
+	int err = -ENOMEM;
+
+	if (!l)
+		return -ENOMEM;
+	l->loop = loop;
+	l->client = client;
+	l->params = *params;
+	memcpy(l->key, params->key, sizeof(l->key));
+	l->params.key = l->key;
+	l->connect_op.done = link_connect_done;
+	l->recv_op.done = link_recv_done;
+	l->send_op.done = link_send_done;
+	l->handshake.fire = link_handshake_late;
+	l->message_size = sizeof(struct frame_head);
+	l->in = rt_alloc(LINK_IN_BYTES);
+	l->out = rt_alloc(LINK_OUT_BYTES);
+	l->message = rt_alloc(l->message_size);
+	if (!l->in || !l->out || !l->message)
+		goto fail;
+	err = secure_new(client, l->key, &l->secure);
+	if (err < 0)
+		goto fail;
+	rt_timer_arm(loop, &l->handshake, rt_time_add(rt_now(loop), params->handshake_ns));
+	*ret = l;
+	return 0;
+fail:
+	l->dead = true;
+	link_reap(l);
+	return err;
+}
+
+int link_dial(struct rt_loop *loop, const struct rt_addr *addr,
+	      const struct link_params *params, struct link **ret)
+{
+	struct link *l;
+	int err = link_new(loop, true, params, &l);
+
+	if (err < 0)
+		return err;
+	err = rt_connect(loop, addr, &l->connect_op, &l->sock);
+	if (err < 0) {
+		link_close(l);
+		return err;
+	}
+	l->connecting = true;
+	*ret = l;
+	return 0;
+}
+
+int link_serve(struct rt_loop *loop, struct rt_sock *sock,
+	       const struct link_params *params, struct link **ret)
+{
+	struct link *l;
+	int err = link_new(loop, false, params, &l);
+
+	if (err < 0) {
+		rt_sock_close(sock);
+		return err;
+	}
+	l->sock = sock;
+	link_recv(l);
+	*ret = l;
+	return 0;
+}

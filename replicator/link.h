@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_LINK_H
+#define REPLICATOR_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rt_addr;
+struct rt_loop;
+struct rt_sock;
+
+/*
+ * One control connection: whole messages, in order, over a secured byte stream. A frame
+ * is le32 length of the body, le16 type, le16 zero, body (docs/tunnel.md).
+ *
+ * Events are called from the loop only. After link_close(), or after `closed`, none is
+ * called any more and the handle is dead; the memory goes when the last operation in
+ * flight has ended.
+ */
+struct link;
+
+struct link_events {
+	/* Both ends have shown that they know the key. */
+	void (*established)(void *owner, struct link *link);
+	/* One message; the body is lent for the call. */
+	void (*message)(void *owner, struct link *link, unsigned type, const uint8_t *body,
+			size_t len);
+	/* The connection is over; `why` is a text for people. */
+	void (*closed)(void *owner, struct link *link, int err, const char *why);
+	/* What was queued has been sent: link_room() may be true again. May be NULL. */
+	void (*drained)(void *owner, struct link *link);
+};
+
+struct link_params {
+	const uint8_t *key;     /* SECURE_KEY_LEN bytes, copied */
+	size_t message_max;     /* longest body taken */
+	int64_t handshake_ns;   /* until established */
+	const struct link_events *events; /* borrowed, outlives the link */
+	void *owner;
+};
+
+/* Dial `addr`. 0, -ENOMEM or -errno when not even the start works. */
+int link_dial(struct rt_loop *loop, const struct rt_addr *addr,
+	      const struct link_params *params, struct link **ret);
+/* Serve an accepted socket, which the link owns from now on, also on failure. */
+int link_serve(struct rt_loop *loop, struct rt_sock *sock,
+	       const struct link_params *params, struct link **ret);
+void link_close(struct link *link); /* NULL is fine */
+
+/* Queue one message (body copied). 0, or -ENOMEM, -EPIPE after which the link closes. */
+int link_send(struct link *link, unsigned type, const void *body, size_t len);
+/* Less than a bound of bytes waits for the wire: bulk senders stop at false. */
+bool link_room(const struct link *link);
+/* Keying material of this connection (secure_export). */
+int link_export(struct link *link, const char *label, uint8_t *out, size_t len);
+
+#endif

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/message.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "fec/fec.h"
+#include "replicator/codec.h"
+#include "rt/check.h"
+
+static size_t written(const struct writer *w, size_t size)
+{
+	rt_assert(!w->bad);
+	return size - w->left;
+}
+
+static void put_epochs(struct writer *w, const struct lfs_epoch *epochs, unsigned n)
+{
+	put_u32(w, n);
+	for (unsigned i = 0; i < n; i++) {
+		put_u64(w, epochs[i].number);
+		put_u64(w, epochs[i].id);
+		put_u64(w, epochs[i].first_lsn);
+	}
+}
+
+/* At least one, numbers and first LSNs ascending. */
+static unsigned get_epochs(struct reader *r, struct lfs_epoch *epochs)
+{
+	uint32_t n = get_u32(r);
+
+	if (n < 1 || n > LFS_HISTORY_MAX) {
+		r->bad = true;
+		return 0;
+	}
+	for (uint32_t i = 0; i < n && !r->bad; i++) {
+		epochs[i].number = get_u64(r);
+		epochs[i].id = get_u64(r);
+		epochs[i].first_lsn = get_u64(r);
+		if (i > 0 && (epochs[i].number <= epochs[i - 1].number ||
+			      epochs[i].first_lsn < epochs[i - 1].first_lsn))
+			r->bad = true;
+	}
+	return n;
+}
+
+static void put_volumes(struct writer *w, const struct lfs_meta *meta)
+{
+	put_u32(w, meta->nvolumes);
+	for (unsigned i = 0; i < meta->nvolumes; i++) {
+		put_name(w, meta->volumes[i].name);
+		put_u64(w, meta->volumes[i].id);
+		put_u64(w, meta->volumes[i].size);
+	}
+}
+
+static void get_volumes(struct reader *r, struct lfs_meta *meta)
+{
+	uint32_t n = get_u32(r);
+
+	if (n < 1 || n > LFS_VOLUMES_MAX) {
+		r->bad = true;
+		return;
+	}
+	meta->nvolumes = n;
+	for (uint32_t i = 0; i < n; i++) {
+		struct lfs_volume *v = &meta->volumes[i];
+
+		get_name(r, v->name, sizeof(v->name));
+		v->id = get_u64(r);
+		v->size = get_u64(r);
+		if (v->name[0] == 0 || v->size == 0 || v->size % LFS_BLOCK != 0)
+			r->bad = true;
+	}
+}
+
+size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_u16(&w, m->protocol);
+	put_u8(&w, m->role);
+	put_u32(&w, m->flags);
+	put_name(&w, m->node);
+	put_u64(&w, m->lsn);
+	put_u64(&w, m->hash);
+	put_u32(&w, m->symbol_size);
+	put_bytes(&w, m->meta.group, sizeof(m->meta.group));
+	put_name(&w, m->meta.group_name);
+	put_u32(&w, m->meta.max_request);
+	put_volumes(&w, &m->meta);
+	put_epochs(&w, m->meta.epochs, m->meta.nepochs);
+	return written(&w, size);
+}
+
+int message_decode_hello(const uint8_t *buf, size_t len, struct message_hello *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	memset(ret, 0, sizeof(*ret));
+	ret->protocol = get_u16(&r);
+	if (ret->protocol != MESSAGE_PROTOCOL)
+		return r.bad ? -EPROTO : 0; /* the rest is another version's business */
+	ret->role = get_u8(&r);
+	ret->flags = get_u32(&r);
+	get_name(&r, ret->node, sizeof(ret->node));
+	ret->lsn = get_u64(&r);
+	ret->hash = get_u64(&r);
+	ret->symbol_size = get_u32(&r);
+	get_bytes(&r, ret->meta.group, sizeof(ret->meta.group));
+	get_name(&r, ret->meta.group_name, sizeof(ret->meta.group_name));
+	ret->meta.max_request = get_u32(&r);
+	get_volumes(&r, &ret->meta);
+	ret->meta.nepochs = get_epochs(&r, ret->meta.epochs);
+	if (!reader_done(&r) || (ret->flags & ~HELLO_FLAGS) ||
+	    (ret->role != LFS_PRIMARY && ret->role != LFS_MIRROR))
+		return -EPROTO;
+	ret->meta.role = ret->role;
+	return 0;
+}
+
+size_t message_encode_start(const struct message_start *m, uint8_t *buf, size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_u64(&w, m->tunnel_id);
+	put_u64(&w, m->from_lsn);
+	put_u8(&w, m->code);
+	put_u16(&w, m->symbol_size);
+	put_u16(&w, m->window);
+	put_epochs(&w, m->epochs, m->nepochs);
+	return written(&w, size);
+}
+
+int message_decode_start(const uint8_t *buf, size_t len, struct message_start *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	ret->tunnel_id = get_u64(&r);
+	ret->from_lsn = get_u64(&r);
+	ret->code = get_u8(&r);
+	ret->symbol_size = get_u16(&r);
+	ret->window = get_u16(&r);
+	ret->nepochs = get_epochs(&r, ret->epochs);
+	if (!reader_done(&r) || ret->from_lsn == 0)
+		return -EPROTO;
+	if (ret->code > FEC_WINDOW || !fec_code_available((enum fec_code)ret->code))
+		return -EPROTO;
+	if (ret->symbol_size == 0 || ret->symbol_size % FEC_SYMBOL_ALIGN != 0 ||
+	    ret->symbol_size > FEC_SYMBOL_MAX || ret->window < 1 ||
+	    ret->window > FEC_WINDOW_MAX)
+		return -EPROTO;
+	return 0;
+}
+
+size_t message_encode_ping(const struct message_ping *m, uint8_t *buf, size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_u64(&w, m->serial);
+	put_u64(&w, m->wall_ns);
+	put_u64(&w, m->admitted);
+	put_u64(&w, m->durable);
+	return written(&w, size);
+}
+
+int message_decode_ping(const uint8_t *buf, size_t len, struct message_ping *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	ret->serial = get_u64(&r);
+	ret->wall_ns = get_u64(&r);
+	ret->admitted = get_u64(&r);
+	ret->durable = get_u64(&r);
+	return reader_done(&r) ? 0 : -EPROTO;
+}
+
+size_t message_encode_number(uint64_t n, uint8_t *buf, size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_u64(&w, n);
+	return written(&w, size);
+}
+
+int message_decode_number(const uint8_t *buf, size_t len, uint64_t *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	*ret = get_u64(&r);
+	return reader_done(&r) ? 0 : -EPROTO;
+}
+
+size_t message_encode_text(const char *text, uint8_t *buf, size_t size)
+{
+	size_t len = strnlen(text, MESSAGE_TEXT_MAX);
+
+	rt_assert(len <= size);
+	memcpy(buf, text, len);
+	return len;
+}
+
+int message_decode_text(const uint8_t *buf, size_t len, char ret[MESSAGE_TEXT_MAX + 1])
+{
+	if (len > MESSAGE_TEXT_MAX)
+		return -EPROTO;
+	for (size_t i = 0; i < len; i++)
+		ret[i] = buf[i] >= 0x20 && buf[i] < 0x7f ? (char)buf[i] : '?';
+	ret[len] = 0;
+	return 0;
+}

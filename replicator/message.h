@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_MESSAGE_H
+#define REPLICATOR_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lfs/lfs.h"
+
+/*
+ * What the two daemons say to each other over the control connection. Pure: structs to
+ * bytes and back. Encoders return the length and assert that it fits MESSAGE_MAX;
+ * decoders return 0 or -EPROTO, and believe nothing that is out of range.
+ */
+enum message_type {
+	MESSAGE_HELLO = 1, /* who I am and what I hold; first, from both */
+	MESSAGE_START,     /* primary: from this LSN, in this history, with these keys' id */
+	MESSAGE_READY,     /* mirror: the history is durable here; send */
+	MESSAGE_PULL,      /* primary in its start: give me what you have from this LSN on */
+	MESSAGE_ENTRY,     /* mirror: one wire record */
+	MESSAGE_PULLED,    /* mirror: that was all of it */
+	MESSAGE_PING,      /* heartbeat, both ways */
+	MESSAGE_PONG,
+	MESSAGE_REFUSE, /* why this connection leads nowhere; then it is closed */
+};
+
+#define MESSAGE_PROTOCOL 1
+#define MESSAGE_TEXT_MAX 200
+/* The longest message but for ENTRY: a HELLO with full history and all volumes. */
+#define MESSAGE_MAX (64u << 10)
+
+#define HELLO_FENCED 1u
+#define HELLO_ALONE 2u
+#define HELLO_UNPAIRED 4u
+#define HELLO_OPENING 8u /* a primary that does not serve yet */
+#define HELLO_FLAGS 15u
+
+struct message_hello {
+	uint16_t protocol;
+	uint8_t role; /* enum lfs_role */
+	uint32_t flags;
+	char node[LFS_NAME_MAX];
+	uint64_t lsn, hash; /* what I hold: durable at a mirror */
+	uint32_t symbol_size;
+	struct lfs_meta meta; /* group, group_name, max_request, volumes, epochs */
+};
+
+struct message_start {
+	uint64_t tunnel_id;
+	uint64_t from_lsn;
+	uint8_t code; /* enum fec_code */
+	uint16_t symbol_size;
+	uint16_t window;
+	unsigned nepochs;
+	struct lfs_epoch epochs[LFS_HISTORY_MAX];
+};
+
+struct message_ping {
+	uint64_t serial;
+	uint64_t wall_ns;
+	uint64_t admitted, durable; /* LSNs of the sender */
+};
+
+size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t size);
+int message_decode_hello(const uint8_t *buf, size_t len, struct message_hello *ret);
+size_t message_encode_start(const struct message_start *m, uint8_t *buf, size_t size);
+int message_decode_start(const uint8_t *buf, size_t len, struct message_start *ret);
+size_t message_encode_ping(const struct message_ping *m, uint8_t *buf, size_t size);
+int message_decode_ping(const uint8_t *buf, size_t len, struct message_ping *ret);
+/* READY (tunnel id), PULL (from LSN), PULLED (last LSN), PONG (serial): one number. */
+size_t message_encode_number(uint64_t n, uint8_t *buf, size_t size);
+int message_decode_number(const uint8_t *buf, size_t len, uint64_t *ret);
+size_t message_encode_text(const char *text, uint8_t *buf, size_t size);
+int message_decode_text(const uint8_t *buf, size_t len, char ret[MESSAGE_TEXT_MAX + 1]);
+
+#endif
