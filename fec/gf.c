@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fec/gf.h"
+
+#include <isa-l/erasure_code.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "rt/check.h"
+
+uint8_t gf_tables[256][GF_TABLE_LEN] __attribute__((aligned(64)));
+uint8_t gf_inverses[256];
+static pthread_once_t gf_once = PTHREAD_ONCE_INIT;
+
+static void gf_fill(void)
+{
+	for (unsigned i = 0; i < 256; i++) {
+		gf_vect_mul_init((uint8_t)i, gf_tables[i]);
+		gf_inverses[i] = i ? gf_inv((uint8_t)i) : 0;
+	}
+}
+
+void gf_init(void)
+{
+	(void)pthread_once(&gf_once, gf_fill); /* cannot fail */
+}
+
+uint8_t gf_multiply(uint8_t a, uint8_t b)
+{
+	/* isa-l's table of a: its products with 0x00..0x0f, then with 0x00, 0x10..0xf0 */
+	return gf_tables[a][b & 15] ^ gf_tables[a][16 + (b >> 4)];
+}
+
+/* isa-l declares what it only reads as writable. */
+static uint8_t *gf_readable(const uint8_t *p)
+{
+	return (uint8_t *)(uintptr_t)p;
+}
+
+void gf_add_multiple(uint8_t *dest, uint8_t factor, const uint8_t *src, size_t len)
+{
+	uint8_t *rows[1] = { dest };
+
+	ec_encode_data_update((int)len, 1, 1, 0, gf_tables[factor], gf_readable(src),
+			      rows);
+}
+
+void gf_dot_product(uint8_t *dest, const uint8_t *factors, const uint8_t *const src[],
+		    unsigned n, size_t len)
+{
+	uint8_t tables[GF_SOURCES_MAX][GF_TABLE_LEN];
+	uint8_t *from[GF_SOURCES_MAX], *rows[1] = { dest };
+
+	rt_assert(n > 0 && n <= GF_SOURCES_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(tables[i], gf_tables[factors[i]], GF_TABLE_LEN);
+		from[i] = gf_readable(src[i]);
+	}
+	ec_encode_data((int)len, (int)n, 1, tables[0], from, rows);
+}
+
+void gf_add_multiples(uint8_t *const dest[], const uint8_t *factors, unsigned n,
+		      const uint8_t *src, size_t len)
+{
+	uint8_t tables[GF_ROWS_MAX][GF_TABLE_LEN], *rows[GF_ROWS_MAX];
+
+	rt_assert(n <= GF_ROWS_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(tables[i], gf_tables[factors[i]], GF_TABLE_LEN);
+		rows[i] = dest[i];
+	}
+	if (n)
+		ec_encode_data_update((int)len, 1, (int)n, 0, tables[0], gf_readable(src),
+				      rows);
+}

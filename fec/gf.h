@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FEC_GF_H
+#define FEC_GF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Arithmetic over GF(2^8) with the polynomial 0x11d, which is isa-l's. Addition is XOR.
+ * gf_init() before anything else; it may be called again.
+ */
+void gf_init(void);
+
+/* What isa-l needs to multiply by one constant: tables of many factors lie in a row. */
+#define GF_TABLE_LEN 32
+extern uint8_t gf_tables[256][GF_TABLE_LEN];
+extern uint8_t gf_inverses[256]; /* that of 0 is 0 */
+
+uint8_t gf_multiply(uint8_t a, uint8_t b);
+
+/* dest[i] ^= factor * src[i] */
+void gf_add_multiple(uint8_t *dest, uint8_t factor, const uint8_t *src, size_t len);
+/* Sources of one gf_dot_product(); more are added up in several. */
+#define GF_SOURCES_MAX 256
+/* dest[i] = sum of factors[j] * src[j][i], n <= GF_SOURCES_MAX. */
+void gf_dot_product(uint8_t *dest, const uint8_t *factors, const uint8_t *const src[],
+		    unsigned n, size_t len);
+/* dest[j][i] ^= factors[j] * src[i] for each of n <= GF_ROWS_MAX rows. */
+#define GF_ROWS_MAX 64
+void gf_add_multiples(uint8_t *const dest[], const uint8_t *factors, unsigned n,
+		      const uint8_t *src, size_t len);
+
+#endif
