@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/config_key.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/config_read.h"
+
+/* Longer than any key file by far, so that too long is seen. */
+#define KEY_FILE_MAX 256
+
+static const char alphabet[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void config_key_encode(const uint8_t key[CONFIG_KEY_LEN], char text[CONFIG_KEY_TEXT + 1])
+{
+	uint32_t bits = 0;
+	unsigned held = 0;
+	char *out = text;
+
+	for (unsigned i = 0; i < CONFIG_KEY_LEN; i++) {
+		bits = bits << 8 | key[i];
+		for (held += 8; held >= 6; held -= 6)
+			*out++ = alphabet[bits >> (held - 6) & 63];
+	}
+	/* 256 bits are 42 digits and 4 bits: one more digit, and one '='. */
+	*out++ = alphabet[bits << (6 - held) & 63];
+	*out++ = '=';
+	*out = 0;
+}
+
+int config_key_decode(const char *text, size_t len, uint8_t key[CONFIG_KEY_LEN])
+{
+	uint8_t out[CONFIG_KEY_LEN];
+	uint32_t bits = 0;
+	unsigned held = 0, n = 0;
+
+	if (len == CONFIG_KEY_TEXT + 1 && text[CONFIG_KEY_TEXT] == '\n')
+		len--;
+	if (len != CONFIG_KEY_TEXT || text[len - 1] != '=')
+		return -EINVAL;
+	for (unsigned i = 0; i < len - 1; i++) {
+		const char *digit = text[i] ? strchr(alphabet, text[i]) : NULL;
+
+		if (!digit)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)(digit - alphabet);
+		held += 6;
+		if (held >= 8) {
+			held -= 8;
+			out[n++] = (uint8_t)(bits >> held);
+		}
+	}
+	if (bits & ((1u << held) - 1))
+		return -EINVAL;
+	memcpy(key, out, sizeof(out));
+	return 0;
+}
+
+static int key_check_mode(int fd, char *why)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0) {
+		(void)snprintf(why, CONFIG_KEY_WHY, "%s", strerror(errno));
+		return -errno;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		(void)snprintf(why, CONFIG_KEY_WHY, "is no regular file");
+		return -EINVAL;
+	}
+	if (st.st_mode & 077) {
+		(void)snprintf(why, CONFIG_KEY_WHY,
+			       "has mode %04o, so that others than its owner may use it; "
+			       "allowed: 0600 or less",
+			       (unsigned)(st.st_mode & 07777));
+		return -EPERM;
+	}
+	return 0;
+}
+
+int config_key_read(const char *path, uint8_t key[CONFIG_KEY_LEN],
+		    char why[CONFIG_KEY_WHY])
+{
+	char text[KEY_FILE_MAX];
+	size_t len;
+	int fd, res;
+
+	/* Not blocking: it might be a pipe, which is refused then. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0) {
+		res = -errno;
+		(void)snprintf(why, CONFIG_KEY_WHY, "%s", strerror(-res));
+		return res;
+	}
+	res = key_check_mode(fd, why);
+	if (res == 0) {
+		res = config_read_all(fd, text, sizeof(text), &len);
+		if (res < 0 && res != -EFBIG)
+			(void)snprintf(why, CONFIG_KEY_WHY, "%s", strerror(-res));
+		else if (res == -EFBIG || config_key_decode(text, len, key) < 0)
+			res = -EINVAL;
+		if (res == -EINVAL)
+			(void)snprintf(why, CONFIG_KEY_WHY,
+				       "holds no key; allowed: one line with the base64 "
+				       "of 32 bytes, as `wanmirror keygen` makes it");
+	}
+	explicit_bzero(text, sizeof(text));
+	(void)close(fd); /* it was only read */
+	return res;
+}
+
+static int key_write(int fd)
+{
+	uint8_t key[CONFIG_KEY_LEN];
+	char text[CONFIG_KEY_TEXT + 2];
+	size_t done = 0, len = CONFIG_KEY_TEXT + 1;
+	int res = 0;
+
+	/* The command has no loop: a key can be made where io_uring is forbidden. */
+	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
+		return -EIO;
+	config_key_encode(key, text);
+	text[CONFIG_KEY_TEXT] = '\n';
+	while (done < len) {
+		ssize_t n = write(fd, text + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			res = n < 0 ? -errno : -EIO;
+			break;
+		}
+		done += (size_t)n;
+	}
+	explicit_bzero(key, sizeof(key));
+	explicit_bzero(text, sizeof(text));
+	if (res == 0 && fsync(fd) < 0)
+		res = -errno;
+	return res;
+}
+
+int config_key_make(const char *path, char why[CONFIG_KEY_WHY])
+{
+	int fd, res;
+
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
+	if (fd < 0) {
+		res = -errno;
+		(void)snprintf(why, CONFIG_KEY_WHY, "%s",
+			       res == -EEXIST ? "is there already, and never overwritten"
+					      : strerror(-res));
+		return res;
+	}
+	res = key_write(fd);
+	if (close(fd) < 0 && res == 0)
+		res = -errno;
+	if (res < 0) {
+		(void)snprintf(why, CONFIG_KEY_WHY, "%s", strerror(-res));
+		(void)unlink(path); /* it holds half a key at most */
+	}
+	return res;
+}

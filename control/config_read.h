@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_CONFIG_READ_H
+#define CONTROL_CONFIG_READ_H
+
+#include <stddef.h>
+
+struct config;
+struct config_errors;
+struct config_key;
+struct config_t;
+
+#define CONFIG_KEY_PATH 128
+
+/*
+ * Read `fd` to its end. 0 with *len set; -EFBIG when it has `size` bytes or more; -errno.
+ */
+int config_read_all(int fd, char *buf, size_t size, size_t *len);
+
+/* Is `key`, in the form "groups[0].peer.rate", set in the file? */
+int config_is_set(const struct config_t *file, const char *key);
+/* The line where it is set, or that of the nearest section around it that is. */
+unsigned config_line(const struct config_t *file, const char *key);
+
+/*
+ * What holds between keys, once each of them is right by itself; fills in what depends on
+ * others. Errors are added.
+ */
+void config_check(const struct config_t *file, struct config *config,
+		  struct config_errors *errors);
+
+#endif
