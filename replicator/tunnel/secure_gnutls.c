@@ -5,7 +5,7 @@
 #include <gnutls/gnutls.h>
 #include <string.h>
 
-#include "rt/check.h"
+#include "replicator/tunnel/secure_queue.h"
 #include "rt/mem.h"
 
 #define SECURE_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+ECDHE-PSK"
@@ -13,13 +13,6 @@
 #define SECURE_IDENTITY "wanmirror"
 /* The longest handshake message taken: a PSK handshake needs a few hundred bytes. */
 #define SECURE_HANDSHAKE_MAX 16384
-#define SECURE_QUEUE_FIRST 4096
-
-/* Bytes on their way between GnuTLS and the wire; bytes[head..tail) wait. */
-struct secure_queue {
-	uint8_t *bytes; /* owned */
-	size_t head, tail, size;
-};
 
 enum secure_state {
 	SECURE_HANDSHAKE,
@@ -39,66 +32,12 @@ struct secure {
 	const char *why; /* FAILED: static text */
 };
 
-/* ---- bytes in and out --------------------------------------------------------------- */
-
-static int queue_reserve(struct secure_queue *q, size_t len)
-{
-	size_t have = q->tail - q->head, size = q->size ? q->size : SECURE_QUEUE_FIRST;
-	uint8_t *bytes;
-
-	if (len > SECURE_QUEUE_MAX - have)
-		return -ENOBUFS;
-	if (len <= q->size - q->tail)
-		return 0;
-	if (have + len <= q->size) {
-		memmove(q->bytes, q->bytes + q->head, have);
-	} else {
-		while (size < have + len)
-			size *= 2;
-		bytes = rt_alloc(size);
-		if (!bytes)
-			return -ENOMEM;
-		if (have)
-			memcpy(bytes, q->bytes + q->head, have);
-		rt_free(q->bytes);
-		q->bytes = bytes;
-		q->size = size;
-	}
-	q->head = 0;
-	q->tail = have;
-	return 0;
-}
-
-static int queue_put(struct secure_queue *q, const uint8_t *bytes, size_t len)
-{
-	int ret = queue_reserve(q, len);
-
-	if (ret < 0 || len == 0)
-		return ret;
-	memcpy(q->bytes + q->tail, bytes, len);
-	q->tail += len;
-	return 0;
-}
-
-static size_t queue_take(struct secure_queue *q, uint8_t *buf, size_t size)
-{
-	size_t len = q->tail - q->head;
-
-	if (len > size)
-		len = size;
-	if (len == 0)
-		return 0;
-	memcpy(buf, q->bytes + q->head, len);
-	q->head += len;
-	if (q->head == q->tail)
-		q->head = q->tail = 0;
-	return len;
-}
+/* ---- bytes in and out ------------------------------------------------------------- */
 
 static ssize_t secure_pull(gnutls_transport_ptr_t owner, void *buf, size_t size)
 {
 	struct secure *s = owner;
-	size_t len = queue_take(&s->in, buf, size);
+	size_t len = secure_queue_take(&s->in, buf, size);
 
 	if (len == 0) {
 		gnutls_transport_set_errno(s->session, EAGAIN);
@@ -112,13 +51,13 @@ static int secure_pull_ready(gnutls_transport_ptr_t owner, unsigned timeout_ms)
 {
 	struct secure *s = owner;
 
-	return s->in.head != s->in.tail;
+	return secure_queue_len(&s->in) > 0;
 }
 
 static ssize_t secure_push(gnutls_transport_ptr_t owner, const void *buf, size_t len)
 {
 	struct secure *s = owner;
-	int ret = queue_put(&s->out, buf, len);
+	int ret = secure_queue_put(&s->out, buf, len);
 
 	if (ret < 0) {
 		gnutls_transport_set_errno(s->session, -ret);
@@ -127,7 +66,7 @@ static ssize_t secure_push(gnutls_transport_ptr_t owner, const void *buf, size_t
 	return (ssize_t)len;
 }
 
-/* ---- set-up ----------------------------------------------------------------------------- */
+/* ---- set-up ----------------------------------------------------------------------- */
 
 static int server_key_find(gnutls_session_t session, const gnutls_datum_t *name,
 			   gnutls_datum_t *key)
@@ -195,7 +134,7 @@ static int session_set_up(struct secure *s, bool client)
 	return 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------- */
 
 /* What a person reads in the log; GnuTLS names a wrong key by its symptom only. */
 static const char *secure_reason(int err)
@@ -284,8 +223,8 @@ void secure_free(struct secure *s)
 	if (s->server_key)
 		gnutls_psk_free_server_credentials(s->server_key);
 	gnutls_memset(s->key, 0, sizeof(s->key));
-	rt_free(s->in.bytes);
-	rt_free(s->out.bytes);
+	secure_queue_release(&s->in);
+	secure_queue_release(&s->out);
 	rt_free(s);
 }
 
@@ -295,7 +234,7 @@ int secure_input(struct secure *s, const uint8_t *bytes, size_t len, const char 
 
 	if (s->state == SECURE_FAILED)
 		return secure_error(s, why);
-	ret = queue_put(&s->in, bytes, len);
+	ret = secure_queue_put(&s->in, bytes, len);
 	if (ret < 0) {
 		s->state = SECURE_FAILED;
 		s->refused = ret == -ENOBUFS;
@@ -309,7 +248,7 @@ int secure_input(struct secure *s, const uint8_t *bytes, size_t len, const char 
 
 size_t secure_output(struct secure *s, uint8_t *buf, size_t size)
 {
-	return queue_take(&s->out, buf, size);
+	return secure_queue_take(&s->out, buf, size);
 }
 
 bool secure_established(const struct secure *s)
@@ -317,7 +256,7 @@ bool secure_established(const struct secure *s)
 	return s->state == SECURE_ESTABLISHED || s->state == SECURE_ENDED;
 }
 
-/* ---- after the handshake ------------------------------------------------------------------ */
+/* ---- after the handshake ---------------------------------------------------------- */
 
 int secure_write(struct secure *s, const void *plain, size_t len)
 {
