@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <string.h>
+
+#include "nbd-server/client.h"
+#include "nbd-server/server.h"
+#include "rt/check.h"
+#include "rt/log.h"
+#include "rt/mem.h"
+
+/* Two answers of the longest kind: the greeting and what follows go out together. */
+#define CLIENT_OUT_SIZE (2 * NBDS_HANDSHAKE_ROOM)
+
+/* The least rate at which a client must move what it holds when others wait for it. */
+#define CLIENT_RATE_MIN (INT64_C(1) << 20)
+
+/* The one place where the state changes: it only ever goes on towards the end. */
+static void client_set_state(struct nbds_client *c, enum nbds_client_state next)
+{
+	rt_assert(next > c->state);
+	c->state = next;
+	switch (next) {
+	case NBDS_CL_NEGOTIATING:
+		break;
+	case NBDS_CL_SERVING:
+		rt_timer_disarm(c->srv->loop, &c->timer);
+		rt_free(c->out);
+		c->out = NULL;
+		break;
+	case NBDS_CL_DRAINING:
+	case NBDS_CL_LINGERING:
+		rt_timer_arm(c->srv->loop, &c->timer,
+			     rt_time_add(rt_now(c->srv->loop),
+					 c->srv->limits.patience_ms * RT_MS));
+		break;
+	case NBDS_CL_CLOSED:
+		rt_timer_disarm(c->srv->loop, &c->timer);
+		rt_sock_close(c->sock);
+		c->sock = NULL;
+		break;
+	}
+}
+
+/* ---- jobs -------------------------------------------------------------------------- */
+
+struct nbds_job *nbds_job_new(struct nbds_client *c, uint64_t cookie)
+{
+	struct nbds_server *srv = c->srv;
+	struct rt_list *e = rt_list_pop(&srv->jobs);
+	struct nbds_job *job = e ? rt_container_of(e, struct nbds_job, link) : NULL;
+
+	if (job)
+		srv->njobs_kept--;
+	else
+		job = rt_alloc(sizeof(*job));
+	if (!job)
+		return NULL;
+	*job = (struct nbds_job){
+		.client = c,
+		.cookie = cookie,
+		.since = rt_now(srv->loop),
+	};
+	rt_list_init(&job->link);
+	c->njobs++;
+	srv->njobs++;
+	return job;
+}
+
+void nbds_job_free(struct nbds_job *job)
+{
+	struct nbds_client *c = job->client;
+	struct nbds_server *srv = c->srv;
+
+	rt_assert(c->njobs > 0);
+	c->njobs--;
+	srv->njobs--;
+	rt_list_remove(&job->link);
+	if (job->buf) {
+		c->memory -= nbds_payload_cost(job->span);
+		nbds_payload_put(&srv->payload, job->buf, job->span);
+		nbds_server_memory_freed(srv);
+	}
+	if (srv->njobs_kept >= NBDS_JOBS_KEPT) {
+		rt_free(job);
+		return;
+	}
+	srv->njobs_kept++;
+	rt_list_push_front(&srv->jobs, &job->link);
+}
+
+static void client_free_answers(struct nbds_client *c)
+{
+	struct rt_list *e;
+
+	while ((e = rt_list_pop(&c->answers)))
+		nbds_job_free(rt_container_of(e, struct nbds_job, link));
+}
+
+/* ---- negotiation ------------------------------------------------------------------- */
+
+static void client_negotiate(struct nbds_client *c);
+
+static void client_flush_done(struct rt_op *op, int res)
+{
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, send_op);
+
+	c->sending = false;
+	if (c->state == NBDS_CL_CLOSED) {
+		nbds_client_kick(c);
+		return;
+	}
+	if (res <= 0) {
+		nbds_client_close(c);
+		return;
+	}
+	c->out_sent += (size_t)res;
+	client_negotiate(c);
+}
+
+static void client_flush(struct nbds_client *c)
+{
+	c->iov[0] = (struct iovec){ c->out + c->out_sent, c->out_len - c->out_sent };
+	c->sending = true;
+	c->send_op.done = client_flush_done;
+	rt_sendv(c->sock, &c->send_op, c->iov, 1);
+}
+
+static void client_more_done(struct rt_op *op, int res)
+{
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, recv_op);
+
+	c->receiving = false;
+	if (c->state == NBDS_CL_CLOSED) {
+		nbds_client_kick(c);
+		return;
+	}
+	if (res <= 0) {
+		nbds_client_close(c);
+		return;
+	}
+	c->in_end += (size_t)res;
+	client_negotiate(c);
+}
+
+static void client_more(struct nbds_client *c)
+{
+	/* The handshake takes what is whole, so what is left begins at the front. */
+	rt_assert(c->in_begin == 0 && c->in_end < NBDS_INPUT_SIZE);
+	c->receiving = true;
+	c->recv_op.done = client_more_done;
+	rt_recv(c->sock, &c->recv_op, c->in + c->in_end, NBDS_INPUT_SIZE - c->in_end);
+}
+
+static void client_start_serving(struct nbds_client *c)
+{
+	char name[80];
+
+	rt_log(RT_LOG_DEBUG, "nbd_attached export=%s read_only=%d",
+	       rt_log_quote(name, sizeof(name), c->handshake.chosen.name),
+	       !!(c->handshake.chosen.flags & NBDS_FLAG_READ_ONLY));
+	client_set_state(c, NBDS_CL_SERVING);
+	nbds_receive(c);
+}
+
+/* Take in what there is; `true` when there is something to send first. */
+static bool client_handshake(struct nbds_client *c)
+{
+	struct nbds_handshake_io io = {
+		.in = c->in,
+		.in_len = c->in_end,
+		.out = c->out,
+		.out_size = CLIENT_OUT_SIZE,
+	};
+
+	if (nbds_handshake_run(&c->handshake, &io)) {
+		c->srv->stats.handshake_errors++;
+		nbds_client_close(c);
+		return false;
+	}
+	memmove(c->in, c->in + io.in_used, c->in_end - io.in_used);
+	c->in_end -= io.in_used;
+	c->out_len = io.out_len;
+	c->out_sent = 0;
+	return io.out_len > 0;
+}
+
+static void client_negotiate(struct nbds_client *c)
+{
+	if (c->out_sent < c->out_len) {
+		client_flush(c);
+		return;
+	}
+	if (c->handshake.state == NBDS_HS_DONE) {
+		client_start_serving(c);
+		return;
+	}
+	if (c->handshake.state == NBDS_HS_ABORTED) {
+		nbds_client_drain(c, true);
+		return;
+	}
+	if (client_handshake(c))
+		client_flush(c);
+	else if (c->state == NBDS_CL_NEGOTIATING)
+		client_more(c);
+}
+
+/* ---- the end ----------------------------------------------------------------------- */
+
+static void client_linger(struct nbds_client *c);
+
+void nbds_client_ignored(struct nbds_client *c, int res)
+{
+	if (c->state != NBDS_CL_LINGERING)
+		nbds_client_kick(c);
+	else if (res <= 0)
+		nbds_client_close(c);
+	else
+		client_linger(c);
+}
+
+static void client_linger_done(struct rt_op *op, int res)
+{
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, recv_op);
+
+	c->receiving = false;
+	nbds_client_ignored(c, res);
+}
+
+/*
+ * A socket closed with bytes unread in it resets the connection, and the client would
+ * lose the answers that it has not read yet. So end our side, and read the other out.
+ */
+static void client_linger(struct nbds_client *c)
+{
+	c->receiving = true;
+	c->recv_op.done = client_linger_done;
+	rt_recv(c->sock, &c->recv_op, c->in, NBDS_INPUT_SIZE);
+}
+
+/* Everything that was asked is answered: end, if an end is due. */
+static void client_settle(struct nbds_client *c)
+{
+	bool stopping = c->state == NBDS_CL_SERVING && c->srv->stopping;
+	unsigned unread = (c->filling ? 1 : 0) + (c->skipping ? 1 : 0);
+
+	if (c->state != NBDS_CL_DRAINING && !stopping)
+		return;
+	if (c->sending || c->njobs > unread)
+		return;
+	if (stopping) {
+		nbds_client_drain(c, true);
+		return;
+	}
+	/* A receive of before the drain still owns the buffers; it comes back here. */
+	if (!c->polite) {
+		nbds_client_close(c);
+		return;
+	}
+	rt_sock_shutdown(c->sock);
+	client_set_state(c, NBDS_CL_LINGERING);
+	if (!c->receiving)
+		client_linger(c);
+}
+
+void nbds_client_drain(struct nbds_client *c, bool polite)
+{
+	rt_assert(c->state == NBDS_CL_SERVING || c->state == NBDS_CL_NEGOTIATING);
+	c->polite = polite;
+	c->stuck = false;
+	client_set_state(c, NBDS_CL_DRAINING);
+	nbds_server_leave(c->srv, c);
+	if (!c->receiving)
+		nbds_receive_drop(c);
+	nbds_client_kick(c);
+}
+
+void nbds_client_close(struct nbds_client *c)
+{
+	if (c->state == NBDS_CL_CLOSED)
+		return;
+	c->stuck = false;
+	client_set_state(c, NBDS_CL_CLOSED);
+	nbds_server_leave(c->srv, c);
+	if (!c->receiving)
+		nbds_receive_drop(c);
+	client_free_answers(c);
+	nbds_client_kick(c);
+}
+
+void nbds_client_stop(struct nbds_client *c)
+{
+	if (c->state == NBDS_CL_NEGOTIATING) {
+		nbds_client_close(c);
+		return;
+	}
+	/* It needs no memory any more: all it will be told is that we stop. */
+	nbds_server_leave(c->srv, c);
+	if (c->state == NBDS_CL_SERVING)
+		rt_timer_arm(c->srv->loop, &c->timer,
+			     rt_time_add(rt_now(c->srv->loop),
+					 c->srv->limits.patience_ms * RT_MS));
+	nbds_client_kick(c);
+}
+
+static void client_free(struct nbds_client *c)
+{
+	struct nbds_server *srv = c->srv;
+
+	rt_list_remove(&c->link);
+	rt_free(c->in);
+	rt_free(c->out);
+	rt_free(c);
+	nbds_server_client_gone(srv);
+}
+
+static void client_reap(struct nbds_client *c)
+{
+	nbds_done_fn *done = c->done;
+	void *owner = c->owner;
+
+	if (c->receiving || c->sending || c->kicked || c->njobs > 0)
+		return;
+	client_free(c);
+	if (done)
+		done(owner);
+}
+
+static void client_timer_fired(struct rt_timer *timer)
+{
+	struct nbds_client *c = rt_container_of(timer, struct nbds_client, timer);
+
+	if (c->state == NBDS_CL_NEGOTIATING) {
+		c->srv->stats.handshake_timeouts++;
+		nbds_client_close(c);
+		return;
+	}
+	/* What a group holds will be answered; only the client's own delay is bounded. */
+	if (c->in_group > 0) {
+		rt_timer_arm(c->srv->loop, timer,
+			     rt_time_add(rt_now(c->srv->loop),
+					 c->srv->limits.patience_ms * RT_MS));
+		return;
+	}
+	nbds_client_close(c);
+}
+
+/* ---- the turn ---------------------------------------------------------------------- */
+
+static void client_kick_done(struct rt_op *op, int res)
+{
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, kick_op);
+
+	c->kicked = false;
+	if (c->state == NBDS_CL_CLOSED) {
+		client_reap(c);
+		return;
+	}
+	if (c->stuck)
+		nbds_receive(c);
+	if (c->state == NBDS_CL_SERVING || c->state == NBDS_CL_DRAINING)
+		nbds_reply_send(c);
+	client_settle(c);
+}
+
+void nbds_client_kick(struct nbds_client *c)
+{
+	if (c->kicked)
+		return;
+	c->kicked = true;
+	rt_defer(c->srv->loop, &c->kick_op);
+}
+
+static rt_time client_due(const struct nbds_client *c, const struct nbds_job *job)
+{
+	int64_t ns = c->srv->limits.patience_ms * RT_MS +
+		     (int64_t)job->span * RT_S / CLIENT_RATE_MIN;
+
+	return rt_time_add(job->since, ns);
+}
+
+bool nbds_client_overdue(const struct nbds_client *c, rt_time now)
+{
+	const struct rt_list *first;
+
+	if (c->state == NBDS_CL_CLOSED)
+		return false;
+	if (c->filling && rt_time_before(client_due(c, c->filling), now))
+		return true;
+	first = rt_list_empty(&c->sent) ? &c->answers : &c->sent;
+	if (rt_list_empty(first))
+		return false;
+	return rt_time_before(
+		client_due(c, rt_container_of(first->next, struct nbds_job, link)), now);
+}
+
+int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn *done,
+		    void *owner)
+{
+	struct nbds_client *c = rt_zalloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->in = rt_alloc(NBDS_INPUT_SIZE);
+	c->out = rt_alloc(CLIENT_OUT_SIZE);
+	if (!c->in || !c->out)
+		goto fail;
+	c->srv = srv;
+	c->sock = sock;
+	c->done = done;
+	c->owner = owner;
+	c->timer.fire = client_timer_fired;
+	c->kick_op.done = client_kick_done;
+	rt_list_init(&c->waiting);
+	rt_list_init(&c->answers);
+	rt_list_init(&c->sent);
+	rt_list_push_back(&srv->clients, &c->link);
+	nbds_handshake_init(&c->handshake, &srv->catalog);
+	rt_timer_arm(srv->loop, &c->timer,
+		     rt_time_add(rt_now(srv->loop), srv->limits.handshake_ms * RT_MS));
+	client_negotiate(c);
+	return 0;
+fail:
+	rt_free(c->in);
+	rt_free(c->out);
+	rt_free(c);
+	return -ENOMEM;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NBD_SERVER_CLIENT_H
+#define NBD_SERVER_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "nbd-server/handshake.h"
+#include "nbd-server/nbds.h"
+#include "nbd-server/protocol.h"
+#include "replicator/group.h"
+#include "rt/list.h"
+#include "rt/loop.h"
+
+struct nbds_server;
+struct nbds_client;
+
+/* Private to nbd-server/: one connection. client.c has its life and the negotiation,
+ * receive.c takes requests in, reply.c sends answers. */
+
+#define NBDS_INPUT_SIZE (64u << 10) /* many small requests come with one receive */
+#define NBDS_BATCH 128u		    /* answers that one send gathers */
+
+static_assert(NBDS_INPUT_SIZE >= NBDS_HANDSHAKE_INPUT, "an option fits");
+
+enum nbds_client_state {
+	NBDS_CL_NEGOTIATING,
+	NBDS_CL_SERVING,
+	NBDS_CL_DRAINING,  /* no request is read any more; answers still go out */
+	NBDS_CL_LINGERING, /* all said; what the client still sends is thrown away */
+	NBDS_CL_CLOSED,	   /* the socket is gone; waits for what is in flight */
+};
+
+/* One request, from its validation until its answer is sent. */
+struct nbds_job {
+	struct group_request group; /* lent to the group while it is there */
+	struct rt_list link;	    /* in `answers` or `sent` of the client, or kept */
+	struct nbds_client *client; /* borrowed: outlives its jobs */
+	uint64_t cookie;
+	uint8_t *buf;  /* owned, or NULL: no data, or error */
+	size_t span;   /* of buf */
+	int res;       /* when it is to be answered */
+	rt_time since; /* payload is awaited, or the answer waits, since then */
+};
+
+struct nbds_client {
+	struct nbds_server *srv; /* borrowed */
+	struct rt_list link;	 /* in srv->clients */
+	enum nbds_client_state state;
+	struct rt_sock *sock;  /* owned; NULL when closed */
+	struct rt_timer timer; /* negotiation, or the patience of the end */
+	bool polite;	       /* an end that the client does not expect: linger */
+	nbds_done_fn *done;    /* nbds_server_serve_fds(), or NULL */
+	void *owner;
+
+	struct nbds_handshake handshake;
+	uint8_t *out; /* owned; answers of the negotiation, NULL after it */
+	size_t out_len, out_sent;
+
+	struct rt_op recv_op;
+	bool receiving;
+	bool receiving_direct; /* into `filling` */
+	uint8_t *in;	       /* owned; NBDS_INPUT_SIZE */
+	size_t in_begin, in_end;
+	struct nbds_job *filling; /* a write whose payload is not all there; or NULL */
+	uint32_t filled;
+	uint32_t skip;		   /* payload of a refused write that is still to come */
+	struct nbds_job *skipping; /* that write */
+	bool stuck;		   /* stands still at a limit */
+	struct rt_list waiting;	   /* in srv->waiters */
+
+	unsigned njobs;	   /* all of them */
+	unsigned in_group; /* those that the group has */
+	uint64_t memory;   /* payload that they cost */
+
+	struct rt_op send_op;
+	bool sending;
+	struct rt_list answers; /* not sent yet */
+	struct rt_list sent;	/* being sent */
+	struct iovec iov[2 * NBDS_BATCH];
+	unsigned iov_at, iov_end;
+	struct nbds_reply_head heads[NBDS_BATCH];
+
+	struct rt_op kick_op;
+	bool kicked;
+};
+
+/* ---- client.c ---------------------------------------------------------------------- */
+
+/*
+ * Begin to serve `sock`, which is the client's from success on. It frees itself when it
+ * has ended. 0 or -ENOMEM.
+ */
+int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn *done,
+		    void *owner);
+
+/* Look at everything again in the next turn: requests, answers, the end. */
+void nbds_client_kick(struct nbds_client *c);
+
+/* Close at once; what is in flight ends by itself. May be called in any state. */
+void nbds_client_close(struct nbds_client *c);
+
+/*
+ * Read no more requests; close when all are answered. `polite`: the client does not
+ * expect it, so leave it time to read the answers.
+ */
+void nbds_client_drain(struct nbds_client *c, bool polite);
+
+/* The server is stopping. */
+void nbds_client_stop(struct nbds_client *c);
+
+/* A receive has come back, with `res`, when no request is read any more. */
+void nbds_client_ignored(struct nbds_client *c, int res);
+
+/* It has sat on memory for longer than is decent when others wait for it. */
+bool nbds_client_overdue(const struct nbds_client *c, rt_time now);
+
+/* A job with its counts, or NULL without memory. */
+struct nbds_job *nbds_job_new(struct nbds_client *c, uint64_t cookie);
+void nbds_job_free(struct nbds_job *job);
+
+/* ---- receive.c --------------------------------------------------------------------- */
+
+/* Take in requests as far as limits and input reach, and ask for more input. */
+void nbds_receive(struct nbds_client *c);
+
+/* Let go of a write whose payload will not come. Not while receiving. */
+void nbds_receive_drop(struct nbds_client *c);
+
+/* ---- reply.c ----------------------------------------------------------------------- */
+
+/* Queue the answer `res` of a job; it goes out when the client is next kicked. */
+void nbds_reply(struct nbds_job *job, int res);
+
+/* Send what is queued, unless a send is under way. */
+void nbds_reply_send(struct nbds_client *c);
+
+#endif

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "nbd-server/client.h"
+#include "nbd-server/error.h"
+#include "nbd-server/server.h"
+#include "rt/check.h"
+
+void nbds_reply(struct nbds_job *job, int res)
+{
+	struct nbds_client *c = job->client;
+
+	job->res = res;
+	job->since = rt_now(c->srv->loop);
+	rt_list_push_back(&c->answers, &job->link);
+	nbds_client_kick(c);
+}
+
+static void reply_add(struct nbds_client *c, void *p, size_t len)
+{
+	struct iovec *last = c->iov_end > 0 ? &c->iov[c->iov_end - 1] : NULL;
+
+	/* Heads lie one behind the other: answers without data become one piece. */
+	if (last && (uint8_t *)last->iov_base + last->iov_len == p) {
+		last->iov_len += len;
+		return;
+	}
+	rt_assert(c->iov_end < RT_ARRAY_LEN(c->iov));
+	c->iov[c->iov_end++] = (struct iovec){ p, len };
+}
+
+static void reply_gather_one(struct nbds_client *c, struct nbds_job *job, unsigned i)
+{
+	c->heads[i] = (struct nbds_reply_head){
+		.magic = be32_make(NBDS_REPLY_MAGIC),
+		.error = be32_make(nbds_error(job->res)),
+		.cookie = be64_make(job->cookie),
+	};
+	reply_add(c, &c->heads[i], sizeof(c->heads[i]));
+	if (job->res == 0 && job->buf && job->group.kind == GROUP_READ)
+		reply_add(c, job->buf + job->group.offset % GROUP_BLOCK, job->group.len);
+	rt_list_push_back(&c->sent, &job->link);
+}
+
+static void reply_send_rest(struct nbds_client *c)
+{
+	c->sending = true;
+	rt_sendv(c->sock, &c->send_op, &c->iov[c->iov_at], c->iov_end - c->iov_at);
+}
+
+/* `n` bytes more have been sent: move on in the iovec array. */
+static void reply_advance(struct nbds_client *c, size_t n)
+{
+	while (c->iov_at < c->iov_end && n >= c->iov[c->iov_at].iov_len)
+		n -= c->iov[c->iov_at++].iov_len;
+	if (c->iov_at == c->iov_end)
+		return;
+	c->iov[c->iov_at].iov_base = (uint8_t *)c->iov[c->iov_at].iov_base + n;
+	c->iov[c->iov_at].iov_len -= n;
+}
+
+static void reply_free_sent(struct nbds_client *c)
+{
+	struct rt_list *e;
+
+	while ((e = rt_list_pop(&c->sent)))
+		nbds_job_free(rt_container_of(e, struct nbds_job, link));
+}
+
+static void reply_send_done(struct rt_op *op, int res)
+{
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, send_op);
+
+	c->sending = false;
+	if (c->state == NBDS_CL_CLOSED) {
+		reply_free_sent(c);
+		nbds_client_kick(c);
+		return;
+	}
+	if (res <= 0) {
+		reply_free_sent(c);
+		nbds_client_close(c);
+		return;
+	}
+	reply_advance(c, (size_t)res);
+	if (c->iov_at < c->iov_end) {
+		reply_send_rest(c);
+		return;
+	}
+	reply_free_sent(c);
+	nbds_reply_send(c);
+	if (c->stuck || c->state != NBDS_CL_SERVING || c->srv->stopping)
+		nbds_client_kick(c);
+}
+
+void nbds_reply_send(struct nbds_client *c)
+{
+	struct rt_list *e;
+	unsigned i;
+
+	if (c->sending || rt_list_empty(&c->answers))
+		return;
+	c->iov_at = c->iov_end = 0;
+	for (i = 0; i < NBDS_BATCH && (e = rt_list_pop(&c->answers)); i++)
+		reply_gather_one(c, rt_container_of(e, struct nbds_job, link), i);
+	c->send_op.done = reply_send_done;
+	reply_send_rest(c);
+}

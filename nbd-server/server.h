@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NBD_SERVER_SERVER_H
+#define NBD_SERVER_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nbd-server/handshake.h"
+#include "nbd-server/nbds.h"
+#include "nbd-server/payload.h"
+#include "rt/list.h"
+#include "rt/loop.h"
+
+struct nbds_client;
+struct nbds_job;
+
+#define NBDS_JOBS_KEPT 1024u
+
+/* Private to nbd-server/: what its connections share. */
+struct nbds_server {
+	struct rt_loop *loop; /* borrowed */
+	struct nbds_limits limits;
+	struct nbds_catalog catalog;
+	struct group *groups[NBDS_GROUPS_MAX]; /* borrowed */
+	unsigned ngroups;
+	struct rt_listener *listeners[NBDS_LISTENERS_MAX]; /* owned */
+	unsigned nlisteners;
+
+	struct rt_list clients;
+	unsigned nclients;
+	unsigned njobs; /* requests of all clients that are not answered yet */
+	struct nbds_payload payload;
+	struct rt_list waiters;	  /* clients that stand still for memory, in order */
+	struct rt_timer pressure; /* armed while there are waiters */
+	struct rt_list jobs;	  /* unused, for the next request */
+	unsigned njobs_kept;
+
+	bool stopping;
+	bool stop_said; /* stop_op is under way, or over */
+	nbds_done_fn *stopped;
+	void *stopped_owner;
+	struct rt_op stop_op;
+
+	struct nbds_stats stats;
+};
+
+/* Payload memory came free, or a waiter has left: the first waiter tries again. */
+void nbds_server_memory_freed(struct nbds_server *srv);
+
+/* `client` stands still until there is memory; it may stand in the queue already. */
+void nbds_server_wait(struct nbds_server *srv, struct nbds_client *client);
+
+/* `client` no longer waits, if it did. */
+void nbds_server_leave(struct nbds_server *srv, struct nbds_client *client);
+
+/* A client is gone for good. */
+void nbds_server_client_gone(struct nbds_server *srv);
+
+#endif
