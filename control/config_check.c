@@ -20,6 +20,12 @@ struct check {
 #define WRONG(c, key, ...)                                                               \
 	config_error((c)->errors, config_line((c)->file, key), key, __VA_ARGS__)
 
+/* Of two keys that do not go together: one that the file sets. */
+static const char *either(const struct check *c, const char *key, const char *other)
+{
+	return config_is_set(c->file, key) ? key : other;
+}
+
 static bool is_loopback(const struct rt_addr *addr)
 {
 	static const uint8_t six[16] = { [15] = 1 };
@@ -140,6 +146,7 @@ static void check_peer(struct check *c)
 	struct group_config *g = &c->config->group;
 	bool dials = config_is_set(c->file, "groups[0].peer.address");
 	bool listens = config_is_set(c->file, "groups[0].peer.listen");
+	char memory[CONFIG_QUANTITY_TEXT], size[CONFIG_QUANTITY_TEXT];
 
 	g->peer.dials = dials;
 	if (dials && listens)
@@ -151,13 +158,14 @@ static void check_peer(struct check *c)
 		      "it has neither address nor listen; allowed: address at the site "
 		      "that dials, listen at the other one");
 	if (g->heartbeat_ms >= g->away_ms)
-		WRONG(c, "groups[0].peer.heartbeat",
-		      "%lld ms is not less than away (%lld ms)",
+		WRONG(c, either(c, "groups[0].peer.heartbeat", "groups[0].peer.away"),
+		      "heartbeat (%lld ms) is not less than away (%lld ms)",
 		      (long long)g->heartbeat_ms, (long long)g->away_ms);
 	if (g->send_memory / 2 < g->max_request)
-		WRONG(c, "groups[0].peer.send_memory",
-		      "it is less than two requests of max_request (%u bytes)",
-		      g->max_request);
+		WRONG(c, either(c, "groups[0].peer.send_memory", "groups[0].max_request"),
+		      "send_memory (%s) is less than two requests of max_request (%s)",
+		      config_quantity_format(g->send_memory, config_size_units, memory),
+		      config_quantity_format(g->max_request, config_size_units, size));
 	check_risk(c);
 }
 
@@ -165,13 +173,15 @@ static void check_store(struct check *c)
 {
 	struct group_config *g = &c->config->group;
 	uint64_t volumes = 0;
-	char size[CONFIG_QUANTITY_TEXT];
+	char size[CONFIG_QUANTITY_TEXT], segment[CONFIG_QUANTITY_TEXT];
 
 	/* As the log's creation: a segment holds at least four of the largest requests. */
 	if (g->segment_size / 4 < g->max_request)
-		WRONG(c, "groups[0].max_request",
-		      "it is more than a quarter of segment (%s)",
-		      config_quantity_format(g->segment_size, config_size_units, size));
+		WRONG(c, either(c, "groups[0].max_request", "groups[0].segment"),
+		      "max_request (%s) is more than a quarter of segment (%s)",
+		      config_quantity_format(g->max_request, config_size_units, size),
+		      config_quantity_format(g->segment_size, config_size_units,
+					     segment));
 	for (unsigned i = 0; i < g->nvolumes; i++)
 		volumes += g->volumes[i].size;
 	if (g->store_size && g->store_size < volumes)

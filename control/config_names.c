@@ -26,27 +26,32 @@ static unsigned least(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-/* Insertions, deletions and changes from `a` to `b` (Wagner and Fischer, 1974). */
+/*
+ * Insertions, deletions, changes and swaps of neighbours from `a` to `b`: the optimal
+ * string alignment distance (Damerau, 1964), by rows.
+ */
 static unsigned distance(const char *a, const char *b)
 {
-	unsigned row[NAME_LONGEST + 1];
+	unsigned rows[3][NAME_LONGEST + 1];
 	size_t len = strlen(b);
 
 	rt_assert(len <= NAME_LONGEST);
 	for (unsigned j = 0; j <= len; j++)
-		row[j] = j;
-	for (unsigned i = 1; *a; i++, a++) {
-		unsigned corner = row[0];
+		rows[0][j] = j;
+	for (unsigned i = 1; a[i - 1]; i++) {
+		const unsigned *before = rows[(i + 1) % 3], *above = rows[(i - 1) % 3];
+		unsigned *row = rows[i % 3];
 
 		row[0] = i;
 		for (unsigned j = 1; j <= len; j++) {
-			unsigned change = corner + (*a != b[j - 1]);
-
-			corner = row[j];
-			row[j] = least(change, least(row[j], row[j - 1]) + 1);
+			row[j] = least(above[j - 1] + (a[i - 1] != b[j - 1]),
+				       least(above[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1])
+				row[j] = least(row[j], before[j - 2] + 1);
 		}
 	}
-	return row[len];
+	return rows[strlen(a) % 3][len];
 }
 
 const struct config_key *config_section_nearest(const struct config_section *section,
