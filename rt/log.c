@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "rt/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rt/check.h"
+
+/* Longer lines are cut, and end with "..." then. */
+#define LOG_LINE_MAX 2048
+
+static const char *const level_names[] = {
+	[RT_LOG_ERROR] = "error",
+	[RT_LOG_WARN] = "warn",
+	[RT_LOG_INFO] = "info",
+	[RT_LOG_DEBUG] = "debug",
+};
+
+/* Set by main before there is a second thread, only read afterwards. */
+static enum rt_log_level log_level = RT_LOG_INFO;
+static rt_log_sink_fn *log_sink;
+static void *log_owner;
+
+void rt_log_set_level(enum rt_log_level level)
+{
+	log_level = level;
+}
+
+void rt_log_set_sink(rt_log_sink_fn *sink, void *owner)
+{
+	log_sink = sink;
+	log_owner = owner;
+}
+
+static void stderr_write(enum rt_log_level level, const char *line)
+{
+	char out[LOG_LINE_MAX + 16];
+	int n = snprintf(out, sizeof(out), "%s %s\n", level_names[level], line);
+
+	/* One write a line, so that lines of several threads do not mix. */
+	if (n > 0 && write(STDERR_FILENO, out, (size_t)n) < 0)
+		return; /* there is nobody left to tell */
+}
+
+void rt_log(enum rt_log_level level, const char *fmt, ...)
+{
+	char line[LOG_LINE_MAX];
+	va_list ap;
+	int n;
+
+	if (level > log_level)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	if ((size_t)n >= sizeof(line))
+		memcpy(line + sizeof(line) - 4, "...", 4);
+	/* What somebody forgot to quote still cannot make a line of its own. */
+	for (char *c = line; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	}
+	if (log_sink)
+		log_sink(log_owner, level, line);
+	else
+		stderr_write(level, line);
+}
+
+/* The escaped form of one byte into out[4]; returns its length. */
+static unsigned quote_byte(unsigned char c, char out[4])
+{
+	static const char hex[] = "0123456789abcdef";
+
+	out[0] = '\\';
+	if (c == '"' || c == '\\') {
+		out[1] = (char)c;
+		return 2;
+	}
+	if (c >= ' ' && c < 0x7f) {
+		out[0] = (char)c;
+		return 1;
+	}
+	out[1] = 'x';
+	out[2] = hex[c >> 4];
+	out[3] = hex[c & 15];
+	return 4;
+}
+
+const char *rt_log_quote(char *buf, unsigned size, const char *text)
+{
+	unsigned at = 0;
+
+	rt_assert(size >= 3);
+	buf[at++] = '"';
+	for (; *text; text++) {
+		char out[4];
+		unsigned n = quote_byte((unsigned char)*text, out);
+
+		if (at + n + 2 > size)
+			break;
+		memcpy(buf + at, out, n);
+		at += n;
+	}
+	buf[at++] = '"';
+	buf[at] = '\0';
+	return buf;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RT_URING_DGRAM_H
+#define RT_URING_DGRAM_H
+
+#include "rt/uring.h"
+
+/* Private to uring_dgram*.c: one UDP socket. */
+
+/* Reads of the error queue in flight: one waits, the others fetch what is behind. */
+#define DGRAM_ERRORS 8
+/* Receives in flight where the kernel has no multishot receive. */
+#define DGRAM_RECVS 8
+/* Bytes of control messages asked for with a datagram, and with an error. */
+#define DGRAM_CONTROL 64
+#define DGRAM_ERROR_CONTROL 256
+/* Enough of a stamped datagram, with headers of lower layers, to recognise it. */
+#define DGRAM_ERROR_DATA 2048
+/* Stamps waited for at a time, without identifiers in the kernel (see below). */
+#define DGRAM_PENDING 1024u
+#define DGRAM_HEAD 32u
+/* Headers that lower layers put before a datagram: link, tags, tunnels, IPv6, UDP. */
+#define DGRAM_HEADERS_MAX 256u
+
+struct rt_dgram;
+
+/* One read of the error queue. */
+struct dgram_error {
+	struct rt_op op;
+	struct rt_dgram *dgram;
+	bool flying;
+	struct msghdr hdr;
+	struct iovec iov;
+	_Alignas(struct cmsghdr) uint8_t control[DGRAM_ERROR_CONTROL];
+	uint8_t data[DGRAM_ERROR_DATA];
+};
+
+/* One receive; with multishot only the first is used, and it has no buffer. */
+struct dgram_recv {
+	struct rt_op op;
+	struct msghdr hdr;
+	struct iovec iov;
+	struct sockaddr_in6 from;
+	_Alignas(struct cmsghdr) uint8_t control[DGRAM_CONTROL];
+	uint8_t *data; /* owned; RT_DGRAM_MAX */
+	bool flying;
+};
+
+/*
+ * Before 6.13 a stamp cannot carry our identifier, and the kernel's own count goes
+ * wrong when a send fails half-way. There the kernel gives the datagram back with its
+ * stamp, and we look which one it was. Equal datagrams are not told apart, but then the
+ * evidence is about the same bytes.
+ */
+struct dgram_pending {
+	uint32_t stamp; /* 0: nothing is waited for */
+	uint32_t len;
+	uint8_t head[DGRAM_HEAD];
+};
+
+struct rt_dgram {
+	struct rt_loop *loop;		      /* borrowed */
+	const struct rt_dgram_events *events; /* borrowed until closed */
+	void *owner;			      /* borrowed until closed */
+	int fd;				      /* owned */
+	int family;
+	bool closed; /* by its owner: freed with the last op in flight */
+	bool multishot;
+	uint32_t flying;     /* ops of all kinds */
+	uint32_t drops_seen; /* the kernel's counter, which wraps */
+	uint64_t drops;
+	uint64_t icmp_errors;
+	struct rt_addr addr;
+	struct rt_timer retry; /* to receive again after a failure */
+	struct dgram_recv recvs[DGRAM_RECVS];
+	struct dgram_error errors[DGRAM_ERRORS];
+	struct dgram_pending *pending;	     /* owned; NULL where not needed */
+	uint32_t pending_first, pending_end; /* modulo DGRAM_PENDING */
+};
+
+/* One op less in flight; frees a closed socket with the last. */
+void uring_dgram_unref(struct rt_dgram *dgram);
+
+int uring_dgram_recv_init(struct rt_dgram *dgram); /* 0 or -ENOMEM */
+void uring_dgram_recv_start(struct rt_dgram *dgram);
+void uring_dgram_recv_cancel(struct rt_dgram *dgram);
+void uring_dgram_recv_release(struct rt_dgram *dgram);
+
+void uring_dgram_error_start(struct rt_dgram *dgram);
+void uring_dgram_error_cancel(struct rt_dgram *dgram);
+/* 1 where a stamp may carry our identifier, 0 where it may not. */
+int uring_dgram_ts_id(struct rt_loop *loop);
+/* A datagram with a stamp is about to be sent; or it failed. */
+void uring_dgram_expect(struct rt_dgram *dgram, const struct uring_msg *msg);
+void uring_dgram_unexpect(struct rt_dgram *dgram, uint32_t stamp);
+
+#endif

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+/* It needs struct timespec, and does not say so. */
+#include <linux/errqueue.h>
+
+#include "rt/uring_dgram.h"
+
+/*
+ * The error queue of a socket: transmit time stamps, and ICMP errors. The first read
+ * waits in the ring; when it has something, the others look for what is behind without
+ * waiting, and it goes last.
+ */
+
+static void error_go(struct rt_dgram *dgram, struct dgram_error *error)
+{
+	if (dgram->closed || error->flying)
+		return;
+	error->dgram = dgram;
+	error->iov = (struct iovec){ error->data, sizeof(error->data) };
+	error->hdr = (struct msghdr){ .msg_control = error->control,
+				      .msg_controllen = sizeof(error->control),
+				      .msg_iov = &error->iov,
+				      .msg_iovlen = 1 };
+	error->flying = true;
+	error->op.impl[3] = error;
+	dgram->flying++;
+	uring_start(dgram->loop, &error->op, URING_DGRAM_ERROR, dgram);
+}
+
+void uring_dgram_error_start(struct rt_dgram *dgram)
+{
+	error_go(dgram, &dgram->errors[0]);
+}
+
+void uring_dgram_error_cancel(struct rt_dgram *dgram)
+{
+	for (unsigned i = 0; i < DGRAM_ERRORS; i++) {
+		if (dgram->errors[i].flying)
+			rt_cancel(dgram->loop, &dgram->errors[i].op);
+	}
+}
+
+static void error_prep(struct rt_op *op, struct io_uring_sqe *sqe)
+{
+	struct rt_dgram *dgram = op->impl[2];
+	struct dgram_error *error = op->impl[3];
+	int wait = error == &dgram->errors[0] ? 0 : MSG_DONTWAIT;
+
+	io_uring_prep_recvmsg(sqe, dgram->fd, &error->hdr, MSG_ERRQUEUE | wait);
+}
+
+/* ---- which datagram a stamp belongs to, without identifiers --------------------- */
+
+void uring_dgram_expect(struct rt_dgram *dgram, const struct uring_msg *msg)
+{
+	uint32_t end = dgram->pending_end++;
+	struct dgram_pending *pending = &dgram->pending[end % DGRAM_PENDING];
+	size_t len = msg->iov.iov_len;
+
+	/* Too many: the oldest get no evidence, which is safe. */
+	if (dgram->pending_end - dgram->pending_first > DGRAM_PENDING)
+		dgram->pending_first++;
+	*pending = (struct dgram_pending){ .stamp = msg->stamp, .len = (uint32_t)len };
+	memcpy(pending->head, msg->iov.iov_base, len < DGRAM_HEAD ? len : DGRAM_HEAD);
+}
+
+static void pending_clear(struct rt_dgram *dgram, struct dgram_pending *pending)
+{
+	pending->stamp = 0;
+	while (dgram->pending_first != dgram->pending_end &&
+	       !dgram->pending[dgram->pending_first % DGRAM_PENDING].stamp)
+		dgram->pending_first++;
+}
+
+void uring_dgram_unexpect(struct rt_dgram *dgram, uint32_t stamp)
+{
+	for (uint32_t i = dgram->pending_first; i != dgram->pending_end; i++) {
+		struct dgram_pending *pending = &dgram->pending[i % DGRAM_PENDING];
+
+		if (pending->stamp == stamp) {
+			pending_clear(dgram, pending);
+			return;
+		}
+	}
+}
+
+/* Whether the packet `data`, with headers in front, is the datagram waited for. */
+static bool pending_match(const struct dgram_pending *pending, const uint8_t *data,
+			  size_t len, bool cut)
+{
+	size_t head = pending->len < DGRAM_HEAD ? pending->len : DGRAM_HEAD;
+	size_t look = len < DGRAM_HEADERS_MAX + head ? len : DGRAM_HEADERS_MAX + head;
+
+	if (!pending->stamp)
+		return false;
+	if (cut)
+		return len < pending->len + DGRAM_HEADERS_MAX &&
+		       memmem(data, look, pending->head, head) != NULL;
+	return len >= pending->len && len <= pending->len + DGRAM_HEADERS_MAX &&
+	       memcmp(data + len - pending->len, pending->head, head) == 0;
+}
+
+static uint32_t pending_take(struct rt_dgram *dgram, const uint8_t *data, size_t len,
+			     bool cut)
+{
+	uint32_t i;
+
+	for (i = dgram->pending_first; i != dgram->pending_end; i++) {
+		struct dgram_pending *pending = &dgram->pending[i % DGRAM_PENDING];
+		uint32_t stamp = pending->stamp;
+
+		if (pending_match(pending, data, len, cut)) {
+			pending_clear(dgram, pending);
+			return stamp;
+		}
+	}
+	return 0;
+}
+
+/* ---- what an entry says ---------------------------------------------------------- */
+
+struct entry {
+	bool stamped;  /* there is a software time stamp */
+	bool transmit; /* that says that the driver has it */
+	bool icmp;     /* or it is an error of the network */
+	uint32_t id;
+};
+
+static void entry_error(struct entry *entry, const struct cmsghdr *c)
+{
+	struct sock_extended_err err;
+
+	if (c->cmsg_len < CMSG_LEN(sizeof(err)))
+		return;
+	memcpy(&err, CMSG_DATA(c), sizeof(err));
+	if (err.ee_origin != SO_EE_ORIGIN_TIMESTAMPING) {
+		entry->icmp = err.ee_origin == SO_EE_ORIGIN_ICMP ||
+			      err.ee_origin == SO_EE_ORIGIN_ICMP6;
+		return;
+	}
+	entry->transmit = err.ee_errno == ENOMSG && err.ee_info == SCM_TSTAMP_SND;
+	entry->id = err.ee_data;
+}
+
+static void entry_read(struct entry *entry, struct msghdr *hdr)
+{
+	struct cmsghdr *c;
+	struct scm_timestamping ts;
+
+	for (c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+		    (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR)) {
+			entry_error(entry, c);
+		} else if (c->cmsg_level == SOL_SOCKET &&
+			   c->cmsg_type == SCM_TIMESTAMPING &&
+			   c->cmsg_len >= CMSG_LEN(sizeof(ts))) {
+			memcpy(&ts, CMSG_DATA(c), sizeof(ts));
+			entry->stamped = ts.ts[0].tv_sec || ts.ts[0].tv_nsec;
+		}
+	}
+}
+
+static void error_take(struct rt_dgram *dgram, struct dgram_error *error, size_t len)
+{
+	struct entry entry = { 0 };
+
+	entry_read(&entry, &error->hdr);
+	if (entry.icmp)
+		dgram->icmp_errors++;
+	if (!entry.stamped || !entry.transmit)
+		return;
+	if (dgram->pending)
+		entry.id = pending_take(dgram, error->data, len,
+					error->hdr.msg_flags & MSG_TRUNC);
+	if (entry.id)
+		dgram->events->left(dgram->owner, entry.id);
+}
+
+static void error_complete(struct rt_loop *loop, struct rt_op *op, int res,
+			   unsigned flags)
+{
+	struct rt_dgram *dgram = op->impl[2];
+	struct dgram_error *error = op->impl[3];
+
+	if (res >= 0 && !dgram->closed)
+		error_take(dgram, error, (size_t)res);
+	error->flying = false;
+	uring_finish(loop, op, res);
+	if (error == &dgram->errors[0]) {
+		for (unsigned i = 1; res >= 0 && i < DGRAM_ERRORS; i++)
+			error_go(dgram, &dgram->errors[i]);
+		error_go(dgram, error);
+	}
+	uring_dgram_unref(dgram);
+}
+
+const struct uring_class uring_dgram_error_class = { error_prep, error_complete };

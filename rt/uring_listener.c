@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "rt/log.h"
+#include "rt/mem.h"
+#include "rt/uring.h"
+
+#define LISTEN_BACKLOG 128
+/* After a failed accept (no descriptors, no memory) the next one comes so much later. */
+#define ACCEPT_RETRY_NS (100 * RT_MS)
+
+struct rt_listener {
+	struct rt_loop *loop; /* borrowed */
+	int fd;		      /* owned */
+	rt_accept_fn *accepted;
+	void *owner; /* borrowed */
+	struct rt_op op;
+	bool flying; /* op */
+	bool paused;
+	bool closed; /* by its owner: freed when op is back */
+	int held;    /* accepted while being paused: for when we go on. -1 for none */
+	struct rt_timer retry;
+	dev_t path_dev; /* of the unix socket that we made, to remove that one only */
+	ino_t path_ino;
+	struct rt_addr addr;
+};
+
+static void listener_go(struct rt_listener *listener)
+{
+	if (listener->paused || listener->flying || rt_timer_armed(&listener->retry))
+		return;
+	listener->flying = true;
+	uring_start(listener->loop, &listener->op, URING_ACCEPT, listener);
+}
+
+static void listener_prep(struct rt_op *op, struct io_uring_sqe *sqe)
+{
+	struct rt_listener *listener = op->impl[2];
+
+	io_uring_prep_accept(sqe, listener->fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static void listener_free(struct rt_listener *listener)
+{
+	if (listener->held >= 0)
+		(void)close(listener->held);
+	if (listener->fd >= 0)
+		(void)close(listener->fd);
+	rt_free(listener);
+}
+
+/* Give a connection to the owner, who may pause or close us meanwhile. */
+static void connection_deliver(struct rt_listener *listener, int fd)
+{
+	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(ss);
+	struct rt_addr peer;
+	struct rt_sock *sock;
+
+	if (getpeername(fd, (struct sockaddr *)&ss, &len) < 0)
+		len = 0; /* it has left again; its first receive will say so */
+	uring_addr(&ss, len, &peer);
+	if (uring_sock_new(listener->loop, fd, &sock) < 0) {
+		(void)close(fd);
+		return;
+	}
+	listener->accepted(listener->owner, sock, &peer);
+}
+
+static void accept_failed(struct rt_listener *listener, int res)
+{
+	rt_time at = rt_time_add(rt_now(listener->loop), ACCEPT_RETRY_NS);
+
+	/* Ours to wait for, theirs (a connection that broke at once) to ignore. */
+	if (res == -EMFILE || res == -ENFILE || res == -ENOMEM || res == -ENOBUFS)
+		rt_log(RT_LOG_WARN, "accept_failed error=%s", strerror(-res));
+	if (res != -ECONNABORTED && res != -EINTR)
+		rt_timer_arm(listener->loop, &listener->retry, at);
+}
+
+/* Deliver, and survive it if the owner closes us from there. */
+static void listener_deliver(struct rt_listener *listener, int fd)
+{
+	listener->flying = true;
+	connection_deliver(listener, fd);
+	listener->flying = false;
+	if (listener->closed)
+		listener_free(listener);
+	else
+		listener_go(listener);
+}
+
+static void listener_complete(struct rt_loop *loop, struct rt_op *op, int res,
+			      unsigned flags)
+{
+	struct rt_listener *listener = op->impl[2];
+
+	uring_finish(loop, op, res);
+	if (res >= 0 && !listener->closed && !listener->paused) {
+		listener_deliver(listener, res);
+		return;
+	}
+	listener->flying = false;
+	if (res >= 0)
+		listener->held = res;
+	if (listener->closed) {
+		listener_free(listener);
+		return;
+	}
+	if (res < 0 && res != -ECANCELED)
+		accept_failed(listener, res);
+	listener_go(listener);
+}
+
+const struct uring_class uring_listener_class = { listener_prep, listener_complete };
+
+/* The pause after a failure is over, or there is a connection from before a pause. */
+static void retry_fire(struct rt_timer *timer)
+{
+	struct rt_listener *listener = rt_container_of(timer, struct rt_listener, retry);
+	int fd = listener->held;
+
+	if (fd < 0 || listener->paused) {
+		listener_go(listener);
+		return;
+	}
+	listener->held = -1;
+	listener_deliver(listener, fd);
+}
+
+void rt_listener_pause(struct rt_listener *listener, bool paused)
+{
+	listener->paused = paused;
+	if (paused && listener->flying)
+		rt_cancel(listener->loop, &listener->op);
+	/* Callbacks come from the loop only: a held connection waits for the timer. */
+	if (!paused && listener->held >= 0)
+		rt_timer_arm(listener->loop, &listener->retry, rt_now(listener->loop));
+	if (!paused)
+		listener_go(listener);
+}
+
+void rt_listener_addr(struct rt_listener *listener, struct rt_addr *ret)
+{
+	*ret = listener->addr;
+}
+
+/* ---- opening and closing --------------------------------------------------------- */
+
+/* Whether nobody listens at the unix socket `addr` any more. */
+static bool socket_is_dead(const struct rt_addr *addr)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = uring_sockaddr(addr, AF_UNIX, &ss);
+	struct stat st;
+	bool dead;
+	int fd;
+
+	if (lstat(addr->path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return false;
+	/* A full backlog says EAGAIN: somebody is there. */
+	dead = connect(fd, (struct sockaddr *)&ss, len) < 0 && errno == ECONNREFUSED;
+	(void)close(fd);
+	return dead;
+}
+
+static int listener_bind(const struct rt_addr *addr)
+{
+	int family;
+	int fd = uring_bind(addr, SOCK_STREAM, &family);
+
+	if (fd == -EADDRINUSE && addr->kind == RT_ADDR_UNIX && socket_is_dead(addr)) {
+		if (unlink(addr->path) < 0)
+			return -errno;
+		fd = uring_bind(addr, SOCK_STREAM, &family);
+	}
+	return fd;
+}
+
+int rt_listen(struct rt_loop *loop, const struct rt_addr *addr, rt_accept_fn *accepted,
+	      void *owner, struct rt_listener **ret)
+{
+	int fd = listener_bind(addr);
+	struct stat st;
+	int r = 0;
+
+	if (fd < 0)
+		return fd;
+	if (listen(fd, LISTEN_BACKLOG) < 0)
+		r = -errno;
+	if (r == 0)
+		r = rt_listen_fd(loop, fd, accepted, owner, ret);
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	if (addr->kind == RT_ADDR_UNIX && lstat(addr->path, &st) == 0) {
+		(*ret)->path_dev = st.st_dev;
+		(*ret)->path_ino = st.st_ino;
+	}
+	return 0;
+}
+
+int rt_listen_fd(struct rt_loop *loop, int fd, rt_accept_fn *accepted, void *owner,
+		 struct rt_listener **ret)
+{
+	struct rt_listener *listener;
+	int r = uring_set_blocking(fd);
+
+	if (r < 0)
+		return r;
+	listener = rt_zalloc(1, sizeof(*listener));
+	if (!listener)
+		return -ENOMEM;
+	listener->loop = loop;
+	listener->fd = fd;
+	listener->held = -1;
+	listener->accepted = accepted;
+	listener->owner = owner;
+	listener->retry.fire = retry_fire;
+	uring_local_addr(fd, &listener->addr);
+	loop->handles++;
+	listener_go(listener);
+	*ret = listener;
+	return 0;
+}
+
+static void path_remove(const struct rt_listener *listener)
+{
+	const char *path = listener->addr.path;
+	struct stat st;
+
+	if (listener->path_ino == 0)
+		return;
+	/* Somebody may have put a socket of his own there since. */
+	if (lstat(path, &st) == 0 && st.st_dev == listener->path_dev &&
+	    st.st_ino == listener->path_ino)
+		(void)unlink(path);
+}
+
+void rt_listener_close(struct rt_listener *listener)
+{
+	if (!listener)
+		return;
+	rt_assert(!listener->closed);
+	listener->closed = true;
+	listener->loop->handles--;
+	rt_timer_disarm(listener->loop, &listener->retry);
+	path_remove(listener);
+	if (!listener->flying) {
+		listener_free(listener);
+		return;
+	}
+	rt_cancel(listener->loop, &listener->op);
+}
