@@ -37,7 +37,7 @@ struct solver {
 };
 
 /* Rows held at least, so that a tiny window can still be solved. */
-#define SOLVER_ROWS_MIN 16
+#define SOLVER_ROWS_MIN 64
 
 /* 0 or -ENOMEM. */
 int solver_init(struct solver *sv, struct store *store, uint16_t window);
