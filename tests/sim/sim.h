@@ -52,6 +52,7 @@ void sim_world_free(struct sim_world *w);
 struct sim_world *sim_world_current(void);
 /* The scenario's own stream of random numbers. */
 struct sim_rng *sim_rng(struct sim_world *w);
+/* The world's time. rt_now() of a node is another clock with the same pace. */
 rt_time sim_now(const struct sim_world *w);
 uint64_t sim_events(const struct sim_world *w); /* events that have happened so far */
 
@@ -95,8 +96,9 @@ uint64_t sim_trace_hash(const struct sim_world *w);
  * exit 1. So do a failed rt_assert() and a deadly signal.
  */
 _Noreturn void sim_violation(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-#define sim_require(cond, ...)                                                           \
-	((cond) ? (void)0 : sim_violation("not (" #cond "): " __VA_ARGS__))
+_Noreturn void sim_require_failed(const char *cond, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+#define sim_require(cond, ...) ((cond) ? (void)0 : sim_require_failed(#cond, __VA_ARGS__))
 
 /* ---- nodes ------------------------------------------------------------------------ */
 

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rt/bug.h"
+#include "rt/check.h"
+#include "tests/sim/sim_impl.h"
+
+/*
+ * sim SCENARIO --seed N --runs M: run i has the seed N + i. Ends with "N passed, M
+ * failed" alone on a line; 0 when none has failed, 1 at the first violation, 2 for wrong
+ * usage.
+ */
+static struct sim_scenario *scenarios; /* by name */
+
+void sim_scenario_add(struct sim_scenario *s)
+{
+	struct sim_scenario **p = &scenarios;
+
+	while (*p != NULL && strcmp((*p)->name, s->name) < 0)
+		p = &(*p)->next;
+	s->next = *p;
+	*p = s;
+}
+
+struct options {
+	const char *scenario, *bug;
+	uint64_t seed, runs;
+	bool twice;
+};
+
+static int usage(FILE *out)
+{
+	fprintf(out,
+		"usage: sim SCENARIO [--seed N] [--runs M] [--bug NAME] [--twice] [-v]\n"
+		"       sim --list | --bugs\n"
+		"\n"
+		"  --seed N    of the first run; run i has the seed N + i (1)\n"
+		"  --runs M    how many (1)\n"
+		"  --bug NAME  switch on a deliberate bug (builds with BUGS=1)\n"
+		"  --twice     run each seed twice and compare the traces\n"
+		"  -v          the engines' log lines on standard output\n"
+		"  --list      scenarios; --bugs: \"BUG SCENARIO\" for each bug\n");
+	return out == stdout ? 0 : 2;
+}
+
+static int list(void)
+{
+	for (struct sim_scenario *s = scenarios; s != NULL; s = s->next)
+		printf("%-16s %s\n", s->name, s->text);
+	return 0;
+}
+
+static const char *scenario_of_bug(const char *bug)
+{
+	for (struct sim_scenario *s = scenarios; s != NULL; s = s->next)
+		for (unsigned i = 0; s->bugs != NULL && s->bugs[i] != NULL; i++)
+			if (strcmp(s->bugs[i], bug) == 0)
+				return s->name;
+	return "-";
+}
+
+static int list_bugs(void)
+{
+	static const char *const bugs[] = {
+#define BUG_NAME(name) #name,
+		RT_BUG_LIST(BUG_NAME)
+#undef BUG_NAME
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(bugs); i++)
+		printf("%s %s\n", bugs[i], scenario_of_bug(bugs[i]));
+	return 0;
+}
+
+static bool number(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	if (text == NULL || *text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	return errno == 0 && *end == '\0';
+}
+
+static bool option(struct options *o, char **argv, int *i)
+{
+	const char *arg = argv[*i];
+
+	if (strcmp(arg, "-v") == 0) {
+		sim_verbose = true;
+	} else if (strcmp(arg, "--twice") == 0) {
+		o->twice = true;
+	} else if (strcmp(arg, "--seed") == 0) {
+		return number(argv[++*i], &o->seed);
+	} else if (strcmp(arg, "--runs") == 0) {
+		return number(argv[++*i], &o->runs);
+	} else if (strcmp(arg, "--bug") == 0) {
+		o->bug = argv[++*i];
+		return o->bug != NULL;
+	} else if (arg[0] != '-' && o->scenario == NULL) {
+		o->scenario = arg;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static int select_bug(const char *name)
+{
+	if (name == NULL)
+		return 0;
+#ifdef RT_BUGS
+	if (rt_bug_select(name) == 0)
+		return 0;
+	fprintf(stderr, "sim: no bug is called %s\n", name);
+#else
+	fprintf(stderr, "sim: no bugs in this build; make BUGS=1\n");
+#endif
+	return -1;
+}
+
+/* Of secure_sim.c, which is there when the tunnel is. */
+void secure_sim_seed(uint64_t seed) __attribute__((weak));
+
+static uint64_t run_once(const struct sim_scenario *s, uint64_t seed)
+{
+	struct sim_world *w;
+	uint64_t hash;
+
+	sim_trace_begin(s->name, seed);
+	if (secure_sim_seed != NULL)
+		secure_sim_seed(seed);
+	w = sim_world_new(seed);
+	s->run(w);
+	hash = sim_trace_hash(w);
+	sim_world_free(w);
+	return hash;
+}
+
+static int run_all(const struct sim_scenario *s, const struct options *o)
+{
+	for (uint64_t i = 0; i < o->runs; i++) {
+		uint64_t hash = run_once(s, o->seed + i);
+
+		if (o->twice && run_once(s, o->seed + i) != hash)
+			sim_violation("the same seed has given another trace");
+		sim_trace_passed(i + 1);
+		if (sim_verbose)
+			printf("seed %llu trace %016llx\n",
+			       (unsigned long long)(o->seed + i),
+			       (unsigned long long)hash);
+	}
+	printf("%llu passed, 0 failed\n", (unsigned long long)o->runs);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .seed = 1, .runs = 1 };
+	struct sim_scenario *s;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return usage(stdout);
+	if (argc == 2 && strcmp(argv[1], "--list") == 0)
+		return list();
+	if (argc == 2 && strcmp(argv[1], "--bugs") == 0)
+		return list_bugs();
+	for (int i = 1; i < argc; i++)
+		if (!option(&o, argv, &i))
+			return usage(stderr);
+	if (o.scenario == NULL)
+		return usage(stderr);
+	for (s = scenarios; s != NULL && strcmp(s->name, o.scenario) != 0; s = s->next)
+		;
+	if (s == NULL) {
+		fprintf(stderr, "sim: no scenario is called %s (--list)\n", o.scenario);
+		return 2;
+	}
+	if (select_bug(o.bug) < 0)
+		return 2;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	sim_trace_catch();
+	return run_all(s, &o);
+}

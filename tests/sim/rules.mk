@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make sim SCENARIO=pair SEED=1 RUNS=1000 [BUG=NAME with BUGS=1] [TWICE=1]
+# make sim-bugs      each deliberate bug in its scenario must be caught
+# make check-sim     what `make check` runs of it
+# SIM_ONLY=lfs       link only scenario_lfs.c (the others' rooms may not link yet)
+
+SIM_BUG_SEEDS ?= 1000
+
+# What one scenario alone needs; all of them need all rooms.
+sim_below_self := rt
+sim_below_lfs := lfs rt
+sim_below := $(or $(sim_below_$(SIM_ONLY)),replicator tunnel lfs fec rt)
+sim_rooms := $(foreach f,$(sim_below),$(if $(call sources,$f),$f))
+sim_scenarios := $(if $(SIM_ONLY),$(SIM_ONLY:%=tests/sim/scenario_%.c), \
+	$(wildcard tests/sim/scenario_*.c))
+sim_objects := $(call objects,$(filter-out tests/sim/scenario_% \
+	$(if $(filter tunnel,$(sim_rooms)),,tests/sim/secure_sim.c), \
+	$(wildcard tests/sim/*.c)) $(sim_scenarios))
+sim := $(B)/tests/sim/sim$(if $(SIM_ONLY),-$(subst $(space),-,$(SIM_ONLY)))
+
+# The simulator's objects come first: rt.a's loop and memory are then never asked for.
+$(sim): $(sim_objects) $(foreach r,$(sim_rooms),$(call archive,$r))
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(sim_objects) \
+		$(foreach r,$(sim_rooms),$(call archive,$r)) \
+		$(foreach r,$(sim_rooms),$(libs_$r)) -lm
+
+$(B)/tests/sim/sim_trace.o: $(B)/gen/tests/sim/revision.h
+$(B)/tests/sim/sim_trace.o: CPPFLAGS += -I$(B)/gen
+
+# Rewritten only when the revision is another one.
+$(B)/gen/tests/sim/revision.h: sim-always
+	@mkdir -p $(@D)
+	@echo '#define SIM_REVISION "$(shell git describe --always --dirty 2>/dev/null)"' \
+		> $@.new
+	@if cmp -s $@.new $@; then rm -f $@.new; else mv $@.new $@; fi
+
+.PHONY: sim sim-bugs check-sim sim-always
+sim: $(sim)
+	$(Q)$(sim) $(or $(SCENARIO),$(firstword $(SIM_ONLY)),self) --seed $(or $(SEED),1) \
+		--runs $(or $(RUNS),100) $(if $(BUG),--bug $(BUG)) \
+		$(if $(TWICE),--twice)
+
+sim-bugs:
+	$(Q)$(MAKE) --no-print-directory BUGS=1 SIM_ONLY=$(SIM_ONLY) sim-bugs-run
+
+.PHONY: sim-bugs-run
+sim-bugs-run: $(sim)
+	$(Q)sh tests/sim/bugs.sh $(sim) $(SIM_BUG_SEEDS)
