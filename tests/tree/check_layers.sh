@@ -43,5 +43,5 @@ files "$rooms" c h | xargs -r grep -n '^[ 	]*#[ 	]*include[ 	]*"' /dev/null |
 # The engine has one thread per group and asks only rt/loop for the time.
 files "$engine" c h |
 	xargs -r grep -nE '^[ 	]*#[ 	]*include[ 	]*<(pthread|time|sys/time|threads)\.h>' /dev/null |
-	sed 's/#[ \t]*include/may not include/' >>"$complaints"
+	sed 's/:[ \t]*#[ \t]*include/: may not include/' >>"$complaints"
 verdict

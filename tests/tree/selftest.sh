@@ -179,6 +179,10 @@ echo 'int t;' | source_of tests/fuzz/fuzz_head.c
 accepted decoders
 echo 'lfs/head.c' >>tests/tree/decoders.txt
 refused decoders decoders.txt:3
+echo 'lfs/head.c - -' >tests/tree/decoders.txt
+refused decoders decoders.txt:1
+echo 'lfs/head.c - - # called by us only' >tests/tree/decoders.txt
+accepted decoders
 rm tests/tree/decoders.txt
 refused decoders decoders.txt:1
 

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/wan/units.h"
+#include "tests/wan/wanem.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* An answer, one line of JSON. */
+struct answer {
+	char text[4096];
+	size_t len;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct answer *answer,
+						      const char *format, ...)
+{
+	size_t room = sizeof(answer->text) - answer->len;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(answer->text + answer->len, room, format, args);
+	va_end(args);
+	if (n > 0)
+		answer->len += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static void say_way(struct answer *answer, const char *name, const struct wanem_way *way)
+{
+	const struct wanem_counts *c = &way->count;
+	const struct wanem_line_params *p = &way->line.p;
+	double span = (double)(c->last_ns - c->first_ns) / 1e9;
+	double n = c->delivered ? (double)c->delivered : 1;
+	uint64_t on_line = c->delivered_bytes + WANEM_UDP_OVERHEAD * c->delivered;
+
+	say(answer, ", \"%s\": {\"delay_ms\": %.3f, \"jitter_ms\": %.3f, ", name,
+	    (double)p->delay_ns / 1e6, (double)p->jitter_ns / 1e6);
+	say(answer, "\"rate_bps\": %llu, \"loss\": %g, \"burst\": %g, \"duplicate\": %g",
+	    (unsigned long long)p->rate_bps, p->loss, p->burst, p->duplicate);
+#define COUNT(field) say(answer, ", \"" #field "\": %llu", (unsigned long long)c->field)
+	COUNT(accepted);
+	COUNT(accepted_bytes);
+	COUNT(delivered);
+	COUNT(delivered_bytes);
+	COUNT(duplicated);
+	COUNT(lost);
+	COUNT(overflown);
+	COUNT(shut_out);
+	COUNT(destroyed);
+	COUNT(refused);
+	COUNT(oversize);
+	COUNT(stream_bytes);
+#undef COUNT
+	say(answer,
+	    ", \"in_line\": %llu, \"in_line_bytes\": %llu, \"in_line_stream\": %llu",
+	    (unsigned long long)way->in_line, (unsigned long long)way->in_line_bytes,
+	    (unsigned long long)way->in_line_stream);
+	say(answer, ", \"measured_bps\": %.0f, \"measured_delay_ms\": %.4f",
+	    span > 0 ? (double)on_line * 8 / span : 0, (double)c->delay_sum_ns / n / 1e6);
+	say(answer, ", \"late_mean_us\": %.1f, \"late_max_us\": %.1f}",
+	    (double)c->late_sum_ns / n / 1e3, (double)c->late_max_ns / 1e3);
+}
+
+static void say_stats(struct answer *answer, struct wanem *w)
+{
+	uint32_t drops = wanem_udp_rx_drops(w);
+
+	say(answer, "{\"ok\": true, \"now_ns\": %llu, \"seed\": %llu, \"cut\": %s",
+	    (unsigned long long)wanem_now(), (unsigned long long)w->seed,
+	    w->cut ? "true" : "false");
+	say(answer, ", \"rx_drops\": %u, \"tx_drops\": %llu, \"void\": %s", drops,
+	    (unsigned long long)w->tx_drops, drops || w->tx_drops ? "true" : "false");
+	say(answer, ", \"connections\": %u", w->n_conns);
+	say_way(answer, "ab", &w->way[WANEM_AB]);
+	say_way(answer, "ba", &w->way[WANEM_BA]);
+	say(answer, "}\n");
+}
+
+static void say_error(struct answer *answer, const char *error, const char *what)
+{
+	/* The text is ours or came from the command; quotes would break the line. */
+	say(answer, "{\"ok\": false, \"error\": \"%s: ", error);
+	for (const char *p = what; *p != '\0' && p - what < 100; p++)
+		say(answer, "%c", *p == '"' || *p == '\\' || *p < ' ' ? '?' : *p);
+	say(answer, "\"}\n");
+}
+
+static int set_dirs(struct wanem *w, int first, int last, const char *name,
+		    const char *value)
+{
+	int err = 0;
+
+	for (int dir = first; dir <= last && err == 0; dir++)
+		err = wanem_units_set(&w->way[dir].line.p, name, value);
+	return err;
+}
+
+int wanem_command_set(struct wanem *w, const char *assignment, const char **what)
+{
+	char name[64];
+	const char *value = strchr(assignment, '=');
+	const char *bare = name;
+	uint64_t rtt_ns;
+	int first = WANEM_AB;
+	int last = WANEM_BA;
+	int err;
+
+	*what = "want name=value";
+	if (value == NULL || (size_t)(value - assignment) >= sizeof(name))
+		return -EINVAL;
+	memcpy(name, assignment, (size_t)(value - assignment));
+	name[value - assignment] = '\0';
+	value++;
+	if (strncmp(name, "ab.", 3) == 0)
+		last = WANEM_AB;
+	else if (strncmp(name, "ba.", 3) == 0)
+		first = WANEM_BA;
+	if (first == last)
+		bare = name + 3;
+	if (strcmp(bare, "rtt") == 0 && first != last) {
+		err = wanem_units_time(value, &rtt_ns);
+		for (int dir = first; dir <= last && err == 0; dir++)
+			w->way[dir].line.p.delay_ns = rtt_ns / 2;
+	} else {
+		err = set_dirs(w, first, last, bare, value);
+	}
+	if (err == -ENOENT)
+		*what = "no parameter of that name (delay rtt jitter rate queue loss "
+			"burst "
+			"duplicate, ab. or ba. before it)";
+	else if (err != 0)
+		*what = "no such value or unit";
+	return err;
+}
+
+static void command_set(struct wanem *w, char *args, struct answer *answer)
+{
+	char *rest = args;
+
+	for (;;) {
+		char *word = strsep(&rest, " ");
+		const char *what;
+
+		if (word == NULL)
+			break;
+		if (*word != '\0' && wanem_command_set(w, word, &what) != 0) {
+			say_error(answer, what, word);
+			return;
+		}
+	}
+	say_stats(answer, w);
+}
+
+static void destroy(struct wanem *w)
+{
+	struct wanem_event *event;
+
+	wanem_tcp_reset_all(w);
+	while ((event = wanem_events_take(&w->events, UINT64_MAX)) != NULL) {
+		struct wanem_way *way = &w->way[event->dir];
+
+		if (event->kind != WANEM_DATAGRAM) {
+			wanem_tcp_event(w, event);
+			continue;
+		}
+		way->in_line--;
+		way->in_line_bytes -= event->len;
+		way->count.destroyed++;
+		free(event);
+	}
+}
+
+/*
+ * Closes the line's entrance. What lies in our sockets had entered it: a datagram that
+ * the daemon's send call took is on the line, whether we have been scheduled or not.
+ */
+static void cut(struct wanem *w, bool destroy_too)
+{
+	enum { MOST = 1 << 17 };
+
+	if (!w->cut) {
+		for (int dir = 0; dir < WANEM_DIRS; dir++)
+			wanem_udp_receive(w, dir, MOST);
+		wanem_tcp_pump(w);
+		w->cut = true;
+	}
+	if (destroy_too)
+		destroy(w);
+}
+
+static void reset_counts(struct wanem *w)
+{
+	for (int dir = 0; dir < WANEM_DIRS; dir++)
+		memset(&w->way[dir].count, 0, sizeof(w->way[dir].count));
+	wanem_udp_reset_drops(w);
+}
+
+static bool line_is_empty(const struct wanem *w)
+{
+	for (int dir = 0; dir < WANEM_DIRS; dir++) {
+		if (w->way[dir].in_line != 0 || w->way[dir].in_line_stream != 0)
+			return false;
+	}
+	return true;
+}
+
+static void command_capture(struct wanem *w, const char *path, struct answer *answer)
+{
+	int err = 0;
+
+	if (strcmp(path, "off") == 0)
+		wanem_capture_close(w);
+	else
+		err = wanem_capture_open(w, path);
+	if (err != 0)
+		say_error(answer, strerror(-err), path);
+	else
+		say_stats(answer, w);
+}
+
+/* Carries out one line. Nothing to say means: it is answered later. */
+static void carry_out(struct wanem *w, struct wanem_command *command,
+		      struct answer *answer)
+{
+	char *args = command->text;
+	char *verb = strsep(&args, " ");
+
+	if (args == NULL)
+		args = verb + strlen(verb);
+	if (strcmp(verb, "set") == 0) {
+		command_set(w, args, answer);
+		return;
+	}
+	if (strcmp(verb, "capture") == 0 && *args != '\0') {
+		command_capture(w, args, answer);
+		return;
+	}
+	if (strcmp(verb, "wait") == 0) {
+		command->waiting = !line_is_empty(w);
+		if (command->waiting)
+			return;
+	} else if (strcmp(verb, "cut") == 0 &&
+		   (*args == '\0' || strcmp(args, "--destroy") == 0)) {
+		cut(w, *args != '\0');
+	} else if (strcmp(verb, "restore") == 0) {
+		w->cut = false;
+		wanem_tcp_pump(w);
+	} else if (strcmp(verb, "reset") == 0) {
+		reset_counts(w);
+	} else if (strcmp(verb, "quit") == 0) {
+		w->quit = true;
+	} else if (strcmp(verb, "stats") != 0) {
+		say_error(answer,
+			  "want set, cut [--destroy], restore, wait, stats, reset, "
+			  "capture FILE|off or quit",
+			  verb);
+		return;
+	}
+	say_stats(answer, w);
+}
+
+static void command_free(struct wanem *w, struct wanem_command *command)
+{
+	for (int i = 0; i < WANEM_MAX_COMMANDS; i++) {
+		if (w->commands[i] == command)
+			w->commands[i] = NULL;
+	}
+	(void)close(command->fd);
+	free(command);
+}
+
+/* False if the other end is gone. An answer always fits an empty socket buffer. */
+static bool reply(struct wanem_command *command, const struct answer *answer)
+{
+	return send(command->fd, answer->text, answer->len, MSG_NOSIGNAL) ==
+	       (ssize_t)answer->len;
+}
+
+void wanem_command_ready(struct wanem *w, struct wanem_command *command)
+{
+	size_t room = sizeof(command->text) - 1 - command->len;
+	ssize_t n = read(command->fd, command->text + command->len, room);
+	struct answer answer = { .len = 0 };
+	char *end;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		command_free(w, command);
+		return;
+	}
+	command->len += (size_t)n;
+	command->text[command->len] = '\0';
+	end = strchr(command->text, '\n');
+	if (end == NULL && command->len < sizeof(command->text) - 1)
+		return;
+	if (end == NULL || command->waiting) {
+		command_free(w, command);
+		return;
+	}
+	*end = '\0';
+	carry_out(w, command, &answer);
+	command->len = 0; /* one line at a time; the client waits for its answer */
+	if (!command->waiting && !reply(command, &answer))
+		command_free(w, command);
+}
+
+void wanem_command_line_changed(struct wanem *w)
+{
+	if (!line_is_empty(w))
+		return;
+	for (int i = 0; i < WANEM_MAX_COMMANDS; i++) {
+		struct wanem_command *command = w->commands[i];
+		struct answer answer = { .len = 0 };
+
+		if (command == NULL || !command->waiting)
+			continue;
+		command->waiting = false;
+		say_stats(&answer, w);
+		if (!reply(command, &answer))
+			command_free(w, command);
+	}
+}
+
+int wanem_command_open(struct wanem *w, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	w->control_listener = fd;
+	if (fd < 0)
+		return -errno;
+	(void)unlink(path); /* of an earlier one; if it is in use, bind would not tell */
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+	    listen(fd, WANEM_MAX_COMMANDS) != 0)
+		return -errno;
+	w->control_path = path;
+	return wanem_watch(w, fd, EPOLLIN, &w->control_listener);
+}
+
+void wanem_command_accept(struct wanem *w)
+{
+	int fd = accept4(w->control_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	for (int i = 0; i < WANEM_MAX_COMMANDS; i++) {
+		struct wanem_command *command;
+
+		if (w->commands[i] != NULL)
+			continue;
+		command = calloc(1, sizeof(*command));
+		if (command == NULL)
+			break;
+		command->fd = fd;
+		w->commands[i] = command;
+		if (wanem_watch(w, fd, EPOLLIN, command) != 0)
+			command_free(w, command);
+		return;
+	}
+	(void)close(fd);
+}
+
+void wanem_command_close(struct wanem *w)
+{
+	for (int i = 0; i < WANEM_MAX_COMMANDS; i++) {
+		if (w->commands[i] != NULL)
+			command_free(w, w->commands[i]);
+	}
+	if (w->control_listener >= 0)
+		(void)close(w->control_listener);
+	if (w->control_path != NULL)
+		(void)unlink(w->control_path);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/wan/line.h"
+
+#include "rt/hash.h"
+
+#include <string.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+#define DEFAULT_QUEUE_NS (50 * UINT64_C(1000000))
+
+void wanem_line_init(struct wanem_line *line, uint64_t seed)
+{
+	memset(line, 0, sizeof(*line));
+	line->seed = rt_mix64(seed + UINT64_C(0x9e3779b97f4a7c15));
+	line->p.queue_ns = DEFAULT_QUEUE_NS;
+}
+
+/* The next random number in [0, 1). */
+static double draw(struct wanem_line *line)
+{
+	uint64_t n = ++line->draws;
+	uint64_t x = rt_mix64(line->seed + n * UINT64_C(0x9e3779b97f4a7c15));
+
+	return (double)(x >> 11) * 0x1p-53;
+}
+
+/*
+ * Gilbert's two states (Gilbert, "Capacity of a burst-noise channel", 1960), everything
+ * lost in the bad one: it is left with 1/burst, and entered so that the share is `loss`.
+ */
+static bool draw_loss(struct wanem_line *line)
+{
+	double loss = line->p.loss;
+	double leave;
+
+	if (loss <= 0)
+		return false;
+	if (loss >= 1)
+		return true;
+	if (line->p.burst <= 1)
+		return draw(line) < loss;
+	leave = 1 / line->p.burst;
+	if (line->bad)
+		line->bad = draw(line) >= leave;
+	else
+		line->bad = draw(line) < leave * loss / (1 - loss);
+	return line->bad;
+}
+
+static uint64_t line_time(const struct wanem_line *line, uint64_t bytes)
+{
+	if (line->p.rate_bps == 0)
+		return 0;
+	return (bytes * 8 * NS_PER_S + line->p.rate_bps - 1) / line->p.rate_bps;
+}
+
+static uint64_t queue_limit_ns(const struct wanem_line *line)
+{
+	if (line->p.queue_bytes != 0)
+		return line_time(line, line->p.queue_bytes);
+	return line->p.queue_ns;
+}
+
+static uint64_t waits_until(const struct wanem_line *line, uint64_t now)
+{
+	return line->busy_until > now ? line->busy_until : now;
+}
+
+struct wanem_passage wanem_line_datagram(struct wanem_line *line, uint64_t now,
+					 size_t len)
+{
+	struct wanem_passage passage = { 0 };
+	uint64_t takes = line_time(line, len + WANEM_UDP_OVERHEAD);
+	uint64_t start = waits_until(line, now);
+
+	/* A datagram that finds the line idle always goes, however short the queue. */
+	if (start > now && start - now + takes > queue_limit_ns(line)) {
+		passage.fate = WANEM_OVERFLOWN;
+		return passage;
+	}
+	line->busy_until = start + takes;
+	passage.sent_ns = line->busy_until;
+	if (draw_loss(line)) {
+		passage.fate = WANEM_LOST;
+		return passage;
+	}
+	passage.due_ns = passage.sent_ns + line->p.delay_ns;
+	if (line->p.jitter_ns != 0)
+		passage.due_ns += (uint64_t)(draw(line) * (double)line->p.jitter_ns);
+	if (line->p.duplicate > 0)
+		passage.twice = draw(line) < line->p.duplicate;
+	return passage;
+}
+
+uint64_t wanem_line_stream(struct wanem_line *line, uint64_t now, size_t len)
+{
+	size_t segments = (len + WANEM_TCP_SEGMENT - 1) / WANEM_TCP_SEGMENT;
+
+	line->busy_until = waits_until(line, now) +
+			   line_time(line, len + segments * WANEM_TCP_OVERHEAD);
+	return line->busy_until + line->p.delay_ns;
+}
+
+uint64_t wanem_line_room(const struct wanem_line *line, uint64_t now)
+{
+	uint64_t limit = queue_limit_ns(line);
+
+	if (line->p.rate_bps == 0 || line->busy_until <= now + limit)
+		return now;
+	return line->busy_until - limit;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_WAN_LINE_H
+#define TESTS_WAN_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * One direction of a line: a queue that empties at a rate, then a delay, and on the way
+ * losses. Pure: lengths and the time go in, a fate and a time of arrival come out; all
+ * chance comes from the seed. Times are nanoseconds of one monotonic clock.
+ */
+struct wanem_line_params {
+	uint64_t delay_ns;    /* from leaving the queue to the other end */
+	uint64_t jitter_ns;   /* up to this much more, evenly; datagrams may overtake */
+	uint64_t rate_bps;    /* of IP packets; 0: no limit, and no queue */
+	uint64_t queue_bytes; /* what may wait; 0: queue_ns counts */
+	uint64_t queue_ns;    /* how long the last in the queue may wait */
+	double loss;	      /* share of datagrams, 0 to 1 */
+	double burst;	      /* mean length of a run of losses; up to 1: independent */
+	double duplicate;     /* share of datagrams that arrive twice */
+};
+
+struct wanem_line {
+	struct wanem_line_params p;
+	uint64_t seed;
+	uint64_t draws;	     /* random numbers taken so far */
+	uint64_t busy_until; /* when the queue will have emptied */
+	bool bad;	     /* Gilbert's state */
+};
+
+enum wanem_fate {
+	WANEM_DELIVERED,
+	WANEM_LOST,	/* took its time on the line and did not arrive */
+	WANEM_OVERFLOWN /* found the queue full */
+};
+
+struct wanem_passage {
+	enum wanem_fate fate;
+	bool twice;	  /* arrives a second time at `due` */
+	uint64_t sent_ns; /* when its last bit left the queue; not if OVERFLOWN */
+	uint64_t due_ns;  /* when it arrives; only if DELIVERED */
+};
+
+/* Header bytes that a datagram, and each segment of a stream, has on the line. */
+enum { WANEM_UDP_OVERHEAD = 28, WANEM_TCP_OVERHEAD = 40, WANEM_TCP_SEGMENT = 1448 };
+
+/* An ideal line: no delay, no limit, no loss, a queue of 50 ms once a rate is set. */
+void wanem_line_init(struct wanem_line *line, uint64_t seed);
+
+/* Sends a datagram of `len` bytes of payload into the line at `now`. */
+struct wanem_passage wanem_line_datagram(struct wanem_line *line, uint64_t now,
+					 size_t len);
+
+/*
+ * Sends `len` bytes of a stream into the line and returns when they arrive. Streams share
+ * the queue but neither lose nor overtake: ask wanem_line_room() before.
+ */
+uint64_t wanem_line_stream(struct wanem_line *line, uint64_t now, size_t len);
+
+/* The time from which the queue has room for a part of a stream: `now` if it has. */
+uint64_t wanem_line_room(const struct wanem_line *line, uint64_t now);
+
+#endif

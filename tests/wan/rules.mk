@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make wan     the tests of the WAN emulator
+
+wanem_objects := $(patsubst %.c,$(B)/%.o,$(filter-out tests/wan/wanprobe.c,$(wildcard tests/wan/*.c)))
+$(B)/tests/wan/wanem: $(wanem_objects)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lm
+
+$(B)/tests/wan/wanprobe: $(B)/tests/wan/wanprobe.o
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lm
+
+unit_wan := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/wan/test_*.c))
+$(unit_wan): $(B)/tests/unit/wan/test_%: $(B)/tests/unit/wan/test_%.o \
+		$(filter-out $(B)/tests/wan/wanem.o,$(wanem_objects))
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(B)/tests/wan/line.o $(B)/tests/wan/units.o \
+		$(B)/tests/wan/event.o -lm -lcmocka
+
+.PHONY: unit-wan wan
+unit-wan: $(unit_wan)
+	$(Q)set -e; for t in $(unit_wan); do echo "== $$t"; $$t; done
+
+wan: unit-wan $(B)/tests/wan/wanem $(B)/tests/wan/wanprobe
+	$(Q)sh tests/wan/test_wanem.sh $(B)
+
+check-programs: $(B)/tests/wan/wanem $(B)/tests/wan/wanprobe

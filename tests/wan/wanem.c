@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * wanem listen=ADDRESS:PORT to=ADDRESS:PORT control=PATH [seed=N] [tick=TIME]
+ *       [NAME=VALUE ...]            the line, see units.h; ab. or ba. before a name
+ * wanem -c PATH COMMAND ...         one command to a running one, prints its answer
+ */
+#include "tests/wan/wanem.h"
+
+#include "tests/wan/units.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+#define DEFAULT_TICK 100000 /* ns */
+#define MAX_READY 64
+
+static const char usage[] =
+	"usage: wanem listen=ADDRESS:PORT to=ADDRESS:PORT control=PATH [seed=N] "
+	"[tick=TIME]\n"
+	"             [delay= rtt= jitter= rate= queue= loss= burst= duplicate=]\n"
+	"       wanem -c PATH set NAME=VALUE ... | cut [--destroy] | restore | wait | "
+	"stats |\n"
+	"             reset | capture FILE|off | quit\n";
+
+uint64_t wanem_now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+int wanem_watch(struct wanem *w, int fd, uint32_t events, void *tag)
+{
+	struct epoll_event event = { .events = events, .data = { .ptr = tag } };
+
+	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+/* ---- the loop ------------------------------------------------------------------------ */
+
+static void deliver_due(struct wanem *w, uint64_t now)
+{
+	struct wanem_event *chain[WANEM_DIRS] = { NULL };
+	struct wanem_event **end[WANEM_DIRS] = { &chain[0], &chain[1] };
+	struct wanem_event *event;
+	bool any = false;
+
+	while ((event = wanem_events_take(&w->events, now)) != NULL) {
+		any = true;
+		if (event->kind != WANEM_DATAGRAM) {
+			wanem_tcp_event(w, event);
+			continue;
+		}
+		*end[event->dir] = event;
+		end[event->dir] = &event->next;
+	}
+	for (int dir = 0; dir < WANEM_DIRS; dir++) {
+		*end[dir] = NULL;
+		wanem_udp_deliver(w, dir, chain[dir], now);
+	}
+	if (any)
+		wanem_command_line_changed(w);
+}
+
+/* The timer goes off with the next event, but not sooner than a tick after the last. */
+static void set_timer(struct wanem *w, uint64_t now)
+{
+	uint64_t next = wanem_events_next(&w->events);
+	struct itimerspec at = { 0 };
+
+	if (next == UINT64_MAX)
+		return;
+	if (next < now + w->tick_ns)
+		next = now + w->tick_ns;
+	if (w->timer_set != 0 && w->timer_set <= next)
+		return; /* it goes off before, and is set anew then */
+	w->timer_set = next;
+	at.it_value.tv_sec = (time_t)(next / NS_PER_S);
+	at.it_value.tv_nsec = (long)(next % NS_PER_S);
+	(void)timerfd_settime(w->timer, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+static void ready(struct wanem *w, void *tag, uint32_t events)
+{
+	uint64_t count;
+
+	if (tag == &w->timer) {
+		if (read(w->timer, &count, sizeof(count)) > 0)
+			w->timer_set = 0;
+	} else if (tag == &w->udp[WANEM_AB] || tag == &w->udp[WANEM_BA]) {
+		wanem_udp_receive(w, tag == &w->udp[WANEM_BA] ? WANEM_BA : WANEM_AB, 0);
+	} else if (tag == &w->tcp_listener) {
+		wanem_tcp_accept(w);
+	} else if (tag == &w->control_listener) {
+		wanem_command_accept(w);
+	} else if (tag == NULL) {
+		w->quit = true; /* a signal */
+	} else {
+		for (int i = 0; i < WANEM_MAX_COMMANDS; i++) {
+			if (tag == w->commands[i]) {
+				wanem_command_ready(w, tag);
+				return;
+			}
+		}
+		wanem_tcp_ready(w, tag, events);
+	}
+}
+
+static void rest(const struct wanem *w)
+{
+	struct timespec tick = { .tv_nsec = (long)w->tick_ns };
+
+	(void)nanosleep(&tick, NULL);
+}
+
+static int run(struct wanem *w)
+{
+	struct epoll_event events[MAX_READY];
+
+	while (!w->quit) {
+		int n = epoll_wait(w->epoll, events, MAX_READY, -1);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		for (int i = 0; i < n; i++)
+			ready(w, events[i].data.ptr, events[i].events);
+		deliver_due(w, wanem_now());
+		/* A busy line is looked after once per tick: batches, not single datagrams. */
+		if (w->events.count != 0)
+			rest(w);
+		deliver_due(w, wanem_now());
+		set_timer(w, wanem_now());
+	}
+	return 0;
+}
+
+/* ---- start --------------------------------------------------------------------------- */
+
+static int parse_address(const char *text, struct sockaddr_in *ret)
+{
+	char host[64];
+	const char *colon = strrchr(text, ':');
+	char *end;
+	unsigned long port;
+
+	if (colon == NULL || (size_t)(colon - text) >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, text, (size_t)(colon - text));
+	host[colon - text] = '\0';
+	port = strtoul(colon + 1, &end, 10);
+	memset(ret, 0, sizeof(*ret));
+	ret->sin_family = AF_INET;
+	ret->sin_port = htons((uint16_t)port);
+	if (end == colon + 1 || *end != '\0' || port > UINT16_MAX ||
+	    inet_pton(AF_INET, host, &ret->sin_addr) != 1)
+		return -EINVAL;
+	return 0;
+}
+
+struct options {
+	const char *listen, *to, *control;
+	const char *line[64];
+	int n_line;
+};
+
+static int parse_options(struct wanem *w, struct options *o, int argc, char **argv)
+{
+	w->seed = wanem_now();
+	for (int i = 1; i < argc; i++) {
+		const char *arg = argv[i];
+
+		if (strncmp(arg, "listen=", 7) == 0)
+			o->listen = arg + 7;
+		else if (strncmp(arg, "to=", 3) == 0)
+			o->to = arg + 3;
+		else if (strncmp(arg, "control=", 8) == 0)
+			o->control = arg + 8;
+		else if (strncmp(arg, "seed=", 5) == 0)
+			w->seed = strtoull(arg + 5, NULL, 0);
+		else if (strncmp(arg, "tick=", 5) == 0) {
+			if (wanem_units_time(arg + 5, &w->tick_ns) != 0)
+				return -EINVAL;
+		} else if (o->n_line < 64)
+			o->line[o->n_line++] = arg;
+		else
+			return -EINVAL;
+	}
+	if (o->listen == NULL || o->to == NULL || o->control == NULL)
+		return -EINVAL;
+	if (parse_address(o->listen, &w->listen) != 0 ||
+	    parse_address(o->to, &w->to) != 0)
+		return -EINVAL;
+	for (int dir = 0; dir < WANEM_DIRS; dir++)
+		wanem_line_init(&w->way[dir].line, w->seed * 2 + (uint64_t)dir);
+	for (int i = 0; i < o->n_line; i++) {
+		const char *what;
+
+		if (wanem_command_set(w, o->line[i], &what) != 0) {
+			(void)fprintf(stderr, "wanem: %s: %s\n", o->line[i], what);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int watch_signals(struct wanem *w)
+{
+	sigset_t set;
+	int fd;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return wanem_watch(w, fd, EPOLLIN, NULL);
+}
+
+static int open_all(struct wanem *w, const char *control)
+{
+	int err;
+
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (w->epoll < 0 || w->timer < 0)
+		return -errno;
+	err = watch_signals(w);
+	if (err == 0)
+		err = wanem_watch(w, w->timer, EPOLLIN, &w->timer);
+	/* TCP first: it chooses the port if that was left open, and UDP takes the same. */
+	if (err == 0)
+		err = wanem_tcp_open(w);
+	if (err == 0)
+		err = wanem_udp_open(w);
+	if (err == 0)
+		err = wanem_command_open(w, control);
+	if (err == 0)
+		wanem_udp_reset_drops(w);
+	return err;
+}
+
+static int relay(int argc, char **argv)
+{
+	static struct wanem w = {
+		.tick_ns = DEFAULT_TICK,
+		.epoll = -1,
+		.timer = -1,
+		.udp = { -1, -1 },
+		.tcp_listener = -1,
+		.control_listener = -1,
+	};
+	struct options o = { 0 };
+	int err;
+
+	if (parse_options(&w, &o, argc, argv) != 0) {
+		(void)fputs(usage, stderr);
+		return 2;
+	}
+	/* To be on time is all this does; without the right to it, it runs as it may. */
+	(void)prctl(PR_SET_TIMERSLACK, 1000UL);
+	(void)setpriority(PRIO_PROCESS, 0, -15);
+	err = open_all(&w, o.control);
+	if (err == 0) {
+		(void)printf("ready listen=%u seed=%llu\n", ntohs(w.listen.sin_port),
+			     (unsigned long long)w.seed);
+		(void)fflush(stdout);
+		err = run(&w);
+	}
+	if (err != 0)
+		(void)fprintf(stderr, "wanem: %s\n", strerror(-err));
+	wanem_tcp_close(&w);
+	wanem_udp_close(&w);
+	wanem_command_close(&w);
+	wanem_capture_close(&w);
+	return err != 0;
+}
+
+/* ---- the client ---------------------------------------------------------------------- */
+
+static int ask(const char *path, int argc, char **argv)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char text[8192];
+	size_t len = 0;
+
+	if (fd < 0 || strlen(path) >= sizeof(address.sun_path))
+		return 1;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+		(void)fprintf(stderr, "wanem: %s: %s\n", path, strerror(errno));
+		return 1;
+	}
+	for (int i = 0; i < argc && len < sizeof(text); i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%c", argv[i],
+					i + 1 < argc ? ' ' : '\n');
+	if (len >= sizeof(text) || send(fd, text, len, MSG_NOSIGNAL) != (ssize_t)len)
+		return 1;
+	len = 0;
+	while (len < sizeof(text) - 1) {
+		ssize_t n = read(fd, text + len, sizeof(text) - 1 - len);
+
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		if (text[len - 1] == '\n')
+			break;
+	}
+	text[len] = '\0';
+	(void)close(fd);
+	(void)fputs(text, stdout);
+	return strncmp(text, "{\"ok\": true", 11) != 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc >= 4 && strcmp(argv[1], "-c") == 0)
+		return ask(argv[2], argc - 3, argv + 3);
+	return relay(argc, argv);
+}

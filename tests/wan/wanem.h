@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_WAN_WANEM_H
+#define TESTS_WAN_WANEM_H
+
+#include "tests/wan/event.h"
+#include "tests/wan/line.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/*
+ * wanem: a relay that behaves like a line between two daemons, without privileges. The
+ * one that dials is side A and talks to `listen`; the one that listens is side B at `to`.
+ * TCP and UDP of the same port number are relayed, each direction over a line of its own.
+ */
+enum { WANEM_AB, WANEM_BA, WANEM_DIRS };
+
+#define WANEM_MAX_CONNS 64
+#define WANEM_MAX_COMMANDS 64
+#define WANEM_MAX_IN_LINE (UINT64_C(512) << 20) /* bytes, both directions */
+
+struct wanem_counts {
+	uint64_t accepted; /* datagrams that entered the line: delivered + lost + ... */
+	uint64_t accepted_bytes;
+	uint64_t delivered;
+	uint64_t delivered_bytes;
+	uint64_t duplicated;
+	uint64_t lost;	    /* drawn by the line */
+	uint64_t overflown; /* found the queue full */
+	uint64_t shut_out;  /* came while the line was cut */
+	uint64_t destroyed; /* in flight when `cut --destroy` came */
+	uint64_t refused;   /* nobody at the other end */
+	uint64_t oversize;  /* longer than this relays, not relayed */
+	uint64_t stream_bytes;
+	uint64_t first_ns; /* when the first datagram since `reset` was delivered */
+	uint64_t last_ns;
+	uint64_t delay_sum_ns; /* from arrival here to delivery */
+	uint64_t late_sum_ns;  /* of that, what this process came too late */
+	uint64_t late_max_ns;
+};
+
+struct wanem_way {
+	struct wanem_line line;
+	struct wanem_counts count;
+	uint64_t in_line; /* datagrams that are under way and will arrive */
+	uint64_t in_line_bytes;
+	uint64_t in_line_stream; /* bytes of streams under way */
+};
+
+struct wanem_command {
+	int fd;
+	bool waiting; /* for an empty line */
+	size_t len;
+	char text[512];
+};
+
+struct wanem {
+	struct wanem_way way[WANEM_DIRS];
+	struct wanem_events events;
+	bool cut;
+	bool quit;
+	uint64_t tick_ns; /* how much of lateness is accepted to wake up less often */
+	uint64_t seed;
+
+	int epoll;
+	int timer;
+	uint64_t timer_set;	 /* when it goes off; 0 if off */
+	int udp[WANEM_DIRS];	 /* udp[d] receives what travels in direction d */
+	struct sockaddr_in peer; /* side A's last address; port 0: not yet known */
+	uint32_t rx_drops_before[WANEM_DIRS];
+	uint64_t tx_drops; /* datagrams that our own send buffer did not take */
+
+	int tcp_listener;
+	struct sockaddr_in listen;
+	struct sockaddr_in to;
+	struct wanem_conn *conns;
+	unsigned int n_conns;
+
+	int control_listener;
+	const char *control_path;
+	struct wanem_command *commands[WANEM_MAX_COMMANDS];
+	FILE *capture;
+};
+
+/* wanem.c */
+uint64_t wanem_now(void);
+int wanem_watch(struct wanem *w, int fd, uint32_t events, void *tag);
+
+/* udp.c */
+int wanem_udp_open(struct wanem *w);
+/* Takes in what lies at the socket; with `limit` 0 one batch, else up to that many. */
+void wanem_udp_receive(struct wanem *w, int dir, unsigned int limit);
+/* Delivers a chain of events of one direction and frees them. */
+void wanem_udp_deliver(struct wanem *w, int dir, struct wanem_event *chain, uint64_t now);
+/* What our own receive buffers did not hold since `reset`: then the run is void. */
+uint32_t wanem_udp_rx_drops(const struct wanem *w);
+void wanem_udp_reset_drops(struct wanem *w);
+void wanem_udp_close(struct wanem *w);
+
+/* tcp.c */
+int wanem_tcp_open(struct wanem *w);
+void wanem_tcp_accept(struct wanem *w);
+void wanem_tcp_ready(struct wanem *w, void *tag, uint32_t events);
+/* One event of a connection has come due; consumes it. */
+void wanem_tcp_event(struct wanem *w, struct wanem_event *event);
+/* Reads what may be read, on every connection. */
+void wanem_tcp_pump(struct wanem *w);
+/* Resets every connection, as seen from both ends. */
+void wanem_tcp_reset_all(struct wanem *w);
+void wanem_tcp_close(struct wanem *w);
+
+/* command.c */
+int wanem_command_open(struct wanem *w, const char *path);
+void wanem_command_accept(struct wanem *w);
+void wanem_command_ready(struct wanem *w, struct wanem_command *command);
+/* Answers those who wait for an empty line, if it is. */
+void wanem_command_line_changed(struct wanem *w);
+void wanem_command_close(struct wanem *w);
+/* One parameter, "name=value" or "ab.name=value"; `what` gets the complaint. */
+int wanem_command_set(struct wanem *w, const char *assignment, const char **what);
+
+/* capture.c: datagrams as they leave the line, in a file that tcpdump reads */
+int wanem_capture_open(struct wanem *w, const char *path);
+void wanem_capture(struct wanem *w, const struct wanem_event *event, uint64_t now);
+void wanem_capture_close(struct wanem *w);
+
+#endif
