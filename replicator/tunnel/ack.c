@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/tunnel/ack.h"
+
+void ack_init(struct ack *a)
+{
+	*a = (struct ack){ .due = RT_NEVER };
+}
+
+void ack_at_once(struct ack *a, rt_time now)
+{
+	a->due = rt_time_min(a->due, now);
+}
+
+void ack_add(struct ack *a, uint64_t number, bool at_once, rt_time now)
+{
+	if (number > a->largest) {
+		a->largest = number;
+		a->largest_at = now;
+	}
+	a->waiting++;
+	if (at_once || a->waiting >= ACK_EVERY)
+		ack_at_once(a, now);
+	else
+		a->due = rt_time_min(a->due, rt_time_add(now, ACK_DELAY_NS));
+}
+
+void ack_done(struct ack *a, uint64_t credit)
+{
+	a->waiting = 0;
+	a->due = RT_NEVER;
+	a->credit = credit;
+}

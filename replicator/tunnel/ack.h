@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_TUNNEL_ACK_H
+#define REPLICATOR_TUNNEL_ACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rt/time.h"
+
+/*
+ * When the receiver acknowledges: at once for a probe, a gap in the packet numbers, a new
+ * note or credit that the sender may wait for; after ACK_EVERY datagrams; at the latest
+ * ACK_DELAY_NS after the first one that was not acknowledged.
+ */
+#define ACK_EVERY 16
+#define ACK_DELAY_NS (2 * RT_MS)
+
+struct ack {
+	uint64_t largest; /* highest packet number, acknowledgements aside */
+	rt_time largest_at;
+	uint64_t firsts;  /* data datagrams, first transmissions */
+	unsigned waiting; /* datagrams not acknowledged yet */
+	rt_time due;	  /* RT_NEVER: nothing to say */
+	uint64_t credit;  /* as last told */
+};
+
+void ack_init(struct ack *a);
+/* A datagram came that is to be acknowledged; `at_once`: a probe, or behind a gap. */
+void ack_add(struct ack *a, uint64_t number, bool at_once, rt_time now);
+void ack_at_once(struct ack *a, rt_time now);
+/* An acknowledgement goes out. */
+void ack_done(struct ack *a, uint64_t credit);
+
+#endif

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+
+#include "replicator/tunnel/state.h"
+
+/*
+ * What an acknowledgement does at the sender: symbols are confirmed and forgotten,
+ * credit and note rise, the line shows its round trip and loss, and what is missing is
+ * answered: with fresh repairs while the symbols are in the code's window, with the
+ * symbols themselves after that. What is on its way is not sent again.
+ */
+
+/* An acknowledgement with what was sent when, and what it says is missing. */
+struct confirm {
+	const struct packet_report *report;
+	const struct sent_entry
+		*entry;	 /* of the highest number that came; NULL: forgotten */
+	uint64_t old;	 /* missing symbols that have left the window */
+	uint64_t tail;	 /* lost symbols that the other side does not know of */
+	unsigned looked; /* symbols looked at so far */
+};
+
+/* Whether what was sent as `number` must be lost, as later datagrams have come. */
+static bool confirm_lost(const struct tunnel *t, const struct confirm *c, uint64_t number)
+{
+	int64_t grace_ns = t->line.rtt_ns > 4 * RT_MS ? t->line.rtt_ns / 4 : RT_MS;
+	const struct sent_entry *e;
+
+	if (number + TUNNEL_REORDER <= c->report->largest)
+		return true;
+	if (number >= c->report->largest)
+		return false;
+	/* Nothing came behind it but one probe: then time must tell. */
+	e = sent_find(&t->sent, number);
+	return e == NULL || c->entry == NULL ||
+	       rt_time_since(c->entry->at, e->at) >= grace_ns;
+}
+
+static void confirm_resend(struct tunnel *t, uint64_t number)
+{
+	struct tunnel_resend *r = &t->resend;
+	struct stream_symbol *sym = stream_tx_symbol(&t->tx, number);
+
+	if (sym->queued || r->count == TUNNEL_RESEND_MAX)
+		return;
+	sym->queued = true;
+	r->ring[(r->head + r->count) % TUNNEL_RESEND_MAX] = number;
+	r->count++;
+}
+
+/* One symbol that the other side does not have. */
+static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number)
+{
+	const struct stream_symbol *sym;
+
+	if (tunnel_in_window(t, number))
+		return;
+	c->old++;
+	sym = stream_tx_symbol(&t->tx, number);
+	/* The last repair that covers it may still be on its way. */
+	if (c->entry != NULL && t->params.code != FEC_NONE &&
+	    c->entry->repairs < sym->left_at)
+		return;
+	if (confirm_lost(t, c, sym->number))
+		confirm_resend(t, number);
+}
+
+static void confirm_holes(struct tunnel *t, struct confirm *c)
+{
+	const struct packet_report *r = c->report;
+
+	for (unsigned i = 0; i < r->nholes; i++) {
+		uint64_t n = r->holes[i].first, end = n + r->holes[i].count;
+
+		if (n < t->tx.confirmed)
+			n = t->tx.confirmed;
+		for (; n < end; n++) {
+			if (c->looked++ == TUNNEL_RESEND_SCAN)
+				return;
+			confirm_missing(t, c, n);
+		}
+	}
+	/* First transmissions go out in order: behind the first on its way all are. */
+	for (uint64_t n = r->seen; n < t->tx.sent; n++) {
+		if (n < t->tx.confirmed)
+			continue;
+		if (c->looked++ == TUNNEL_RESEND_SCAN ||
+		    !confirm_lost(t, c, stream_tx_symbol(&t->tx, n)->number))
+			return;
+		if (tunnel_in_window(t, n))
+			c->tail++;
+		confirm_missing(t, c, n);
+	}
+}
+
+/* Fresh repairs for what those on their way cannot make good, and the gate's rule. */
+static void confirm_deficit(struct tunnel *t, struct confirm *c)
+{
+	struct onwire *o = &t->onwire;
+	uint64_t deficit = c->report->deficit + c->tail, first = t->tx.confirmed;
+	uint64_t made = t->sent.last.repairs;
+	uint64_t passed = c->entry == NULL ? made : c->entry->repairs;
+	uint64_t fresh = deficit > c->old ? deficit - c->old : 0;
+	uint64_t coming = made - passed;
+
+	/* On an idle line one more costs nothing, and saves a round trip if one is lost. */
+	if (fresh > 0 && !stream_tx_unsent(&t->tx))
+		fresh++;
+	t->answers = fresh > coming ? fresh - coming : 0;
+	t->stats.deficits += t->answers > 0;
+	o->held = (deficit > 0 || c->old > 0) && first < t->tx.sent &&
+		  passed >= stream_tx_symbol(&t->tx, first)->repairs + t->params.repairs;
+	o->held_symbol = first;
+	o->held_repairs = passed;
+	o->held_deficit = deficit > c->old ? deficit : c->old;
+}
+
+static bool confirm_honest(const struct tunnel *t, const struct packet_report *r)
+{
+	return r->largest <= t->sent.last.number && r->below <= t->tx.sent &&
+	       r->seen <= t->tx.sent && r->firsts <= t->sent.last.firsts;
+}
+
+int tunnel_confirm(struct tunnel *t, const struct packet *p,
+		   const struct packet_report *report, rt_time now)
+{
+	struct confirm c = { .report = report };
+
+	if (!confirm_honest(t, report))
+		return -EPROTO;
+	if (report->below > t->tx.confirmed) {
+		tunnel_onwire_confirm(t, report->below);
+		stream_tx_confirm(&t->tx, report->below);
+		fec_encoder_confirm(t->encoder, report->below);
+	}
+	if (report->credit > t->credit)
+		t->credit = report->credit;
+	if (report->note > t->peer_note)
+		t->peer_note = report->note;
+	/* One that was overtaken has nothing more to say. */
+	if (p->number > t->ack_seen && report->largest >= t->line.largest) {
+		t->ack_seen = p->number;
+		c.entry = sent_find(&t->sent, report->largest);
+		if (report->largest > t->line.largest)
+			line_acknowledged(&t->line, report, c.entry, now);
+		evidence_arrived(&t->evidence, report->largest);
+		confirm_holes(t, &c);
+		confirm_deficit(t, &c);
+	}
+	tunnel_onwire_update(t, now);
+	return 0;
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/tunnel/evidence.h"
+
+#include <errno.h>
+
+#include "rt/check.h"
+#include "rt/mem.h"
+
+int evidence_init(struct evidence *e, enum tunnel_evidence level)
+{
+	*e = (struct evidence){
+		.level = level,
+		.next_stamp = 1,
+		.bound_ns = EVIDENCE_BOUND_NS,
+	};
+	e->left_upto = rt_zalloc(EVIDENCE_REPAIRS, sizeof(*e->left_upto));
+	return e->left_upto == NULL ? -ENOMEM : 0;
+}
+
+void evidence_release(struct evidence *e)
+{
+	rt_free(e->left_upto);
+	e->left_upto = NULL;
+}
+
+static struct train *evidence_train(struct evidence *e, uint64_t i)
+{
+	return &e->trains[i % EVIDENCE_TRAINS];
+}
+
+static const struct train *evidence_newest(const struct evidence *e)
+{
+	return e->head == e->tail ? NULL : &e->trains[(e->tail - 1) % EVIDENCE_TRAINS];
+}
+
+static uint32_t evidence_new_stamp(struct evidence *e)
+{
+	if (e->next_stamp == 0)
+		e->next_stamp = 1; /* 0 means none */
+	return e->next_stamp++;
+}
+
+uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
+{
+	const struct train *newest = evidence_newest(e);
+	struct train *t;
+	uint32_t stamp = 0;
+	bool full;
+
+	if (newest == NULL || newest->closed) {
+		rt_assert(e->tail - e->head < EVIDENCE_TRAINS);
+		t = evidence_train(e, e->tail++);
+		*t = (struct train){ 0 };
+		stamp = t->first_stamp = evidence_new_stamp(e);
+	} else {
+		t = evidence_train(e, e->tail - 1);
+	}
+	t->sent = sent->now;
+	t->number = sent->number;
+	t->symbols = sent->symbols;
+	t->repairs = sent->repairs;
+	t->datagrams++;
+	/* The last place of the ring stays open: its train grows instead. */
+	full = e->tail - e->head == EVIDENCE_TRAINS;
+	if ((sent->last || t->datagrams >= EVIDENCE_TRAIN_MAX) && !full) {
+		if (stamp == 0)
+			stamp = evidence_new_stamp(e);
+		t->fence_stamp = stamp;
+		t->closed = true;
+	}
+	return stamp;
+}
+
+void evidence_stamp(struct evidence *e, uint32_t stamp, rt_time now)
+{
+	e->stamped = true;
+	for (uint64_t i = e->head; i < e->tail; i++) {
+		struct train *t = evidence_train(e, i);
+		bool first = t->first_stamp == stamp;
+		bool fence = t->closed && t->fence_stamp == stamp;
+
+		if (!first && !fence)
+			continue;
+		t->first_left |= first;
+		t->fence_left |= fence;
+		if (fence)
+			e->delay_ns += (rt_time_since(now, t->sent) - e->delay_ns) / 8;
+		if (t->first_left && t->fence_left && i >= e->complete)
+			e->complete = i + 1;
+		return;
+	}
+}
+
+void evidence_arrived(struct evidence *e, uint64_t number)
+{
+	if (number > e->arrived)
+		e->arrived = number;
+}
+
+static void evidence_done(struct evidence *e, const struct train *t, bool left,
+			  struct evidence_outcome *ret)
+{
+	*ret = (struct evidence_outcome){ e->symbols, t->symbols, left };
+	for (uint64_t q = e->repairs + 1; q <= t->repairs; q++) {
+		e->left += left;
+		e->left_upto[q % EVIDENCE_REPAIRS] = e->left;
+	}
+	e->symbols = t->symbols;
+	e->repairs = t->repairs;
+	e->head++;
+	e->failures = left ? 0 : e->failures + 1;
+	e->bound_ns = EVIDENCE_BOUND_NS;
+	if (e->bound_ns < 4 * e->delay_ns)
+		e->bound_ns = 4 * e->delay_ns;
+	for (unsigned i = 0; i < e->failures && e->bound_ns < EVIDENCE_BOUND_MAX_NS; i++)
+		e->bound_ns *= 2;
+	if (e->bound_ns > EVIDENCE_BOUND_MAX_NS)
+		e->bound_ns = EVIDENCE_BOUND_MAX_NS;
+}
+
+bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *ret)
+{
+	const struct train *t;
+
+	if (e->head == e->tail)
+		return false;
+	t = evidence_train(e, e->head);
+	if (e->level != TUNNEL_DRIVER) {
+		evidence_done(e, t, true, ret);
+		return true;
+	}
+	if (!t->closed)
+		return false;
+	if (t->first_left && t->fence_left) {
+		evidence_done(e, t, true, ret);
+		return true;
+	}
+	if (rt_time_since(now, t->sent) < e->bound_ns &&
+	    e->complete <= e->head + EVIDENCE_OVERTAKEN)
+		return false;
+	if (!e->stamped && t->number <= e->arrived && ++e->blind >= EVIDENCE_BLIND)
+		e->level = TUNNEL_MIRROR;
+	evidence_done(e, t, false, ret);
+	return true;
+}
+
+rt_time evidence_deadline(const struct evidence *e)
+{
+	const struct train *t = &e->trains[e->head % EVIDENCE_TRAINS];
+
+	if (e->head == e->tail || !t->closed)
+		return RT_NEVER;
+	return rt_time_add(t->sent, e->bound_ns);
+}
+
+rt_time evidence_fence_at(const struct evidence *e)
+{
+	const struct train *t = evidence_newest(e);
+
+	if (t == NULL || t->closed || e->tail - e->head == EVIDENCE_TRAINS)
+		return RT_NEVER;
+	return rt_time_add(t->sent, EVIDENCE_LINGER_NS);
+}
+
+bool evidence_wants_fence(const struct evidence *e, rt_time now)
+{
+	return !rt_time_before(now, evidence_fence_at(e));
+}
+
+uint64_t evidence_left(const struct evidence *e, uint64_t after)
+{
+	if (after >= e->repairs)
+		return 0;
+	/* Older ones are forgotten; then fewer count than have left. */
+	if (e->repairs - after >= EVIDENCE_REPAIRS)
+		after = e->repairs - EVIDENCE_REPAIRS + 1;
+	return e->left - (after == 0 ? 0 : e->left_upto[after % EVIDENCE_REPAIRS]);
+}
+
+uint64_t evidence_promised(const struct evidence *e, uint64_t after, uint64_t made)
+{
+	return evidence_left(e, after) +
+	       (made - (after > e->repairs ? after : e->repairs));
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_TUNNEL_EVIDENCE_H
+#define REPLICATOR_TUNNEL_EVIDENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "replicator/tunnel/tunnel.h"
+#include "rt/time.h"
+
+/*
+ * Which symbols and repairs have provably left this host.
+ *
+ * Datagrams leave in trains. A train's first datagram carries a stamp and its last one,
+ * the fence, another (a train of one datagram has one stamp for both). The driver reports
+ * the stamps of what it took. A queue that drops from its tail cannot stamp the fence of a
+ * train it has cut, one that drops from its head cannot stamp the first; so a train has
+ * left when both stamps are in. A train whose stamps are not in after a bound has failed:
+ * its repairs never count, and each of its symbols eats one repair more.
+ *
+ * Trains are resolved in the order in which they were sent. With repairs numbered 1, 2, ...
+ * as they are made:
+ *
+ *	left(q)     = repairs with a number above q that have left
+ *	promised(q) = the same, and those above q whose train is not resolved
+ */
+#define EVIDENCE_TRAINS 256
+#define EVIDENCE_TRAIN_MAX 16  /* datagrams between two fences, ring permitting */
+#define EVIDENCE_REPAIRS 4096u /* whose leaving is remembered one by one */
+#define EVIDENCE_BOUND_NS (10 * RT_MS)
+#define EVIDENCE_BOUND_MAX_NS RT_S
+#define EVIDENCE_LINGER_NS (200 * RT_US) /* an open train with nothing behind it */
+#define EVIDENCE_OVERTAKEN 2 /* trains behind one that are through: it has failed */
+#define EVIDENCE_BLIND 8     /* trains that arrived without any stamp: there are none */
+
+struct train {
+	rt_time sent;		   /* of its newest datagram */
+	uint64_t symbols, repairs; /* made up to its end; the one before has its begin */
+	uint64_t number;	   /* of its newest datagram */
+	uint32_t datagrams;
+	uint32_t first_stamp, fence_stamp;
+	bool first_left, fence_left, closed;
+};
+
+struct evidence {
+	enum tunnel_evidence level;
+	struct train trains[EVIDENCE_TRAINS];
+	uint64_t head, tail; /* trains not resolved: head .. tail - 1 */
+	uint32_t next_stamp;
+	uint64_t symbols, repairs; /* resolved */
+	uint64_t left;		   /* repairs that have left, of those resolved */
+	uint64_t *left_upto;	   /* owned; ring: of repairs 1 .. q, how many left */
+	int64_t bound_ns, delay_ns;
+	unsigned failures; /* trains in a row */
+	uint64_t complete; /* one above the newest train with both stamps */
+	uint64_t arrived;  /* highest packet number that the other side has */
+	unsigned blind;	   /* failed trains that arrived */
+	bool stamped;	   /* there has been a stamp */
+};
+
+/* What was just sent, in totals. */
+struct evidence_sent {
+	uint64_t number, symbols, repairs;
+	bool last; /* nothing follows at once */
+	rt_time now;
+};
+
+int evidence_init(struct evidence *e, enum tunnel_evidence level);
+void evidence_release(struct evidence *e);
+
+/* A data or repair datagram goes out; returns the stamp it needs, or 0. */
+uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent);
+void evidence_stamp(struct evidence *e, uint32_t stamp, rt_time now);
+/*
+ * The other side has a datagram up to `number`. Where trains arrive and no stamp ever
+ * comes, the device gives none: the level falls to TUNNEL_MIRROR.
+ */
+void evidence_arrived(struct evidence *e, uint64_t number);
+
+/* The outcome of the oldest train that is now decided, if one is; call until false. */
+struct evidence_outcome {
+	uint64_t symbols_from, symbols_to;
+	bool left;
+};
+bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *ret);
+/* When the oldest train will have failed, or RT_NEVER. */
+rt_time evidence_deadline(const struct evidence *e);
+/* The newest train waits for a fence, since long enough ago. */
+bool evidence_wants_fence(const struct evidence *e, rt_time now);
+/* From when on that will be so, or RT_NEVER. */
+rt_time evidence_fence_at(const struct evidence *e);
+
+uint64_t evidence_left(const struct evidence *e, uint64_t after);
+uint64_t evidence_promised(const struct evidence *e, uint64_t after, uint64_t made);
+
+#endif

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <string.h>
+
+#include "replicator/tunnel/state.h"
+#include "rt/check.h"
+
+/*
+ * What goes out next. First what the other side is waiting for, then the repairs that
+ * are owed for data already sent, then data, and when no data can go, the repairs that
+ * somebody at the gate waits for: idle capacity is free, and under load the paced ones
+ * suffice.
+ */
+
+static bool send_can_repair(const struct tunnel *t)
+{
+	return t->params.code != FEC_NONE &&
+	       fec_encoder_first(t->encoder) < fec_encoder_next(t->encoder);
+}
+
+/*
+ * The next symbol would push the oldest one out of the window, and that one has neither
+ * left with its repairs nor been confirmed.
+ */
+static bool send_window_full(const struct tunnel *t)
+{
+	uint64_t first = fec_encoder_first(t->encoder);
+
+	return t->params.code != FEC_NONE &&
+	       fec_encoder_next(t->encoder) - first >= t->params.window &&
+	       !tunnel_symbol_covered(t, first);
+}
+
+static bool send_wants_repair(const struct tunnel *t, rt_time now)
+{
+	uint64_t urgent = t->urgent < t->tx.sent ? t->urgent : t->tx.sent;
+
+	if (!send_can_repair(t))
+		return false;
+	if (tunnel_repairs_lacking(t, urgent) > 0 ||
+	    evidence_wants_fence(&t->evidence, now))
+		return true;
+	return send_window_full(t) &&
+	       tunnel_repairs_lacking(t, fec_encoder_first(t->encoder) + 1) > 0;
+}
+
+enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now)
+{
+	if (t->resend.count > 0)
+		return TUNNEL_RESEND;
+	if ((t->answers > 0 || t->share_due >= TUNNEL_SHARE_ONE) && send_can_repair(t))
+		return TUNNEL_REPAIR;
+	if (stream_tx_unsent(&t->tx) && t->tx.sent < t->credit && !send_window_full(t))
+		return TUNNEL_DATA;
+	if (send_wants_repair(t, now))
+		return TUNNEL_REPAIR;
+	return TUNNEL_NOTHING;
+}
+
+/* Seal what lies in t->scratch and count it. */
+static size_t send_packet(struct tunnel *t, uint8_t *buf, enum packet_type type,
+			  size_t payload_len)
+{
+	uint64_t number = t->sent.last.number;
+	struct packet p = {
+		.type = type,
+		.suite = (uint8_t)t->suite,
+		.epoch = (uint16_t)(number / SEAL_EPOCH_LEN),
+		.id = t->params.id,
+		.number = number,
+	};
+	struct seal_text text = {
+		.head = buf,
+		.head_len = sizeof(struct packet_head),
+		.in = tunnel_payload(t),
+		.in_len = payload_len,
+	};
+	struct packet_head head;
+	size_t len = sizeof(head) + payload_len + PACKET_TAG;
+
+	packet_head_encode(&p, &head);
+	memcpy(buf, &head, sizeof(head));
+	pacer_charge(&t->pacer, len, t->sent.last.at);
+	/* No memory for a new key: the datagram counts as sent and lost. */
+	if (seal_close(t->seal_tx, t->suite, number, &text, buf + sizeof(head)) != 0)
+		memset(buf + sizeof(head), 0, len - sizeof(head));
+	t->stats.sent_bytes += len;
+	if (type != PACKET_ACK)
+		t->eliciting_at = t->sent.last.at;
+	return len;
+}
+
+static size_t send_ack(struct tunnel *t, uint8_t *buf, rt_time now)
+{
+	int64_t delay_us = rt_time_since(now, t->ack.largest_at) / RT_US;
+	struct packet_report report = {
+		.largest = t->ack.largest,
+		.firsts = t->ack.firsts,
+		.overflowed = t->overflowed,
+		.note = t->note,
+		.delay_us = delay_us < UINT32_MAX ? (uint32_t)delay_us : UINT32_MAX,
+	};
+	size_t len;
+
+	stream_rx_report(&t->rx, &report);
+	len = packet_ack_encode(&report, tunnel_payload(t));
+	ack_done(&t->ack, report.credit);
+	sent_add(&t->sent, SENT_ACK, now);
+	t->stats.sent_acks++;
+	return send_packet(t, buf, PACKET_ACK, len);
+}
+
+static size_t send_probe(struct tunnel *t, uint8_t *buf, rt_time now)
+{
+	t->probe_now = false;
+	sent_add(&t->sent, SENT_PROBE, now);
+	return send_packet(t, buf, PACKET_PROBE, 0);
+}
+
+static size_t send_symbol(struct tunnel *t, uint8_t *buf, uint64_t number, bool again)
+{
+	struct stream_symbol *sym = stream_tx_symbol(&t->tx, number);
+	struct packet_symbol head = { .symbol = number, .again = again };
+	struct packet_data data;
+	uint8_t *payload = tunnel_payload(t);
+
+	sym->number = t->sent.last.number;
+	packet_data_encode(&head, &data);
+	memcpy(payload, &data, sizeof(data));
+	memcpy(payload + sizeof(data), stream_tx_bytes(&t->tx, number), t->tx.size);
+	t->stats.sent_data++;
+	return send_packet(t, buf, PACKET_DATA, sizeof(data) + t->tx.size);
+}
+
+/* A symbol's first transmission; it enters the code's window. */
+static size_t send_data(struct tunnel *t, uint8_t *buf, rt_time now)
+{
+	uint64_t number = t->tx.sent, first = fec_encoder_first(t->encoder);
+
+	if (number == t->tx.closed)
+		stream_tx_flush(&t->tx);
+	if (number - first >= t->params.window && first >= t->tx.confirmed)
+		stream_tx_symbol(&t->tx, first)->left_at = t->sent.last.repairs;
+	fec_encoder_add(t->encoder, stream_tx_bytes(&t->tx, number));
+	stream_tx_symbol(&t->tx, number)->repairs = t->sent.last.repairs;
+	t->tx.sent++;
+	t->share_due += t->share;
+	sent_add(&t->sent, SENT_FIRST, now);
+	return send_symbol(t, buf, number, false);
+}
+
+static size_t send_again(struct tunnel *t, uint8_t *buf, rt_time now)
+{
+	struct tunnel_resend *r = &t->resend;
+
+	while (r->count > 0) {
+		uint64_t number = r->ring[r->head];
+
+		r->head = (r->head + 1) % TUNNEL_RESEND_MAX;
+		r->count--;
+		if (number < t->tx.confirmed)
+			continue;
+		stream_tx_symbol(&t->tx, number)->queued = false;
+		sent_add(&t->sent, SENT_AGAIN, now);
+		t->stats.retransmitted++;
+		return send_symbol(t, buf, number, true);
+	}
+	return 0;
+}
+
+static size_t send_repair(struct tunnel *t, uint8_t *buf, rt_time now)
+{
+	uint8_t *payload = tunnel_payload(t);
+	struct packet_symbol head = { 0 };
+	struct fec_repair repair;
+	struct packet_data data;
+	size_t len;
+
+	if (!fec_encoder_repair(t->encoder, &repair, payload + sizeof(data)))
+		rt_assert(!"a repair was chosen and the window is empty");
+	head.symbol = repair.first;
+	head.count = repair.count;
+	head.key = repair.key;
+	packet_data_encode(&head, &data);
+	memcpy(payload, &data, sizeof(data));
+	t->share_due -= t->share_due < TUNNEL_SHARE_ONE ? t->share_due : TUNNEL_SHARE_ONE;
+	t->answers -= t->answers > 0;
+	sent_add(&t->sent, SENT_REPAIR, now);
+	len = send_packet(t, buf, PACKET_REPAIR, sizeof(data) + t->tx.size);
+	t->stats.sent_repairs++;
+	t->stats.sent_repair_bytes += len;
+	return len;
+}
+
+static size_t send_next(struct tunnel *t, uint8_t *buf, rt_time now)
+{
+	size_t len;
+
+	switch (tunnel_next(t, now)) {
+	case TUNNEL_RESEND:
+		len = send_again(t, buf, now);
+		return len > 0 ? len : send_next(t, buf, now);
+	case TUNNEL_REPAIR:
+		return send_repair(t, buf, now);
+	case TUNNEL_DATA:
+		return send_data(t, buf, now);
+	case TUNNEL_NOTHING:
+		break;
+	}
+	return 0;
+}
+
+/* Put the datagram just made into a train; the stamp it needs, or 0. */
+static uint32_t send_evidence(struct tunnel *t, rt_time now)
+{
+	struct evidence_sent sent = {
+		.number = t->sent.last.number,
+		.symbols = t->tx.sent,
+		.repairs = t->sent.last.repairs,
+		.last = !pacer_ready(&t->pacer, now) ||
+			tunnel_next(t, now) == TUNNEL_NOTHING,
+		.now = now,
+	};
+	uint32_t stamp = evidence_add(&t->evidence, &sent);
+
+	return t->evidence.level == TUNNEL_DRIVER ? stamp : 0;
+}
+
+/* Symbols or credit are outstanding: only an acknowledgement gets us on. */
+static bool send_outstanding(const struct tunnel *t)
+{
+	return t->tx.confirmed < t->tx.sent ||
+	       (stream_tx_unsent(&t->tx) && t->tx.sent >= t->credit);
+}
+
+static rt_time send_probe_at(const struct tunnel *t)
+{
+	int64_t fast_ns = line_probe_ns(&t->line);
+	rt_time fast_at = rt_time_add(t->eliciting_at, fast_ns);
+	rt_time last = t->eliciting_at;
+
+	if (t->probe_now)
+		return (rt_time){ 0 };
+	if (send_outstanding(t) || rt_time_before(fast_at, t->prove_until)) {
+		/* Nobody answers: do not fill the line with questions. */
+		if (rt_time_since(t->eliciting_at, t->heard) > t->params.away_ns)
+			return rt_time_add(last, fast_ns > TUNNEL_SLOW_NS
+							 ? fast_ns
+							 : TUNNEL_SLOW_NS);
+		return fast_at;
+	}
+	/* Idle: one of both ends asks often enough that neither takes it for away. */
+	if (rt_time_before(last, t->heard))
+		last = t->heard;
+	return rt_time_add(last, t->params.away_ns / 4);
+}
+
+size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *stamp)
+{
+	size_t len;
+
+	*stamp = 0;
+	tunnel_onwire_update(t, now);
+	if (!rt_time_before(now, t->ack.due))
+		return send_ack(t, buf, now);
+	if (!rt_time_before(now, send_probe_at(t)))
+		return send_probe(t, buf, now);
+	if (!pacer_ready(&t->pacer, now))
+		return 0;
+	len = send_next(t, buf, now);
+	if (len > 0) {
+		*stamp = send_evidence(t, now);
+		tunnel_onwire_update(t, now);
+	}
+	return len;
+}
+
+rt_time tunnel_deadline(const struct tunnel *t)
+{
+	rt_time at = rt_time_min(t->ack.due, send_probe_at(t));
+	rt_time fence = evidence_fence_at(&t->evidence);
+	rt_time ready = pacer_ready_at(&t->pacer);
+
+	at = rt_time_min(at, evidence_deadline(&t->evidence));
+	if (tunnel_next(t, (rt_time){ INT64_MIN }) != TUNNEL_NOTHING)
+		at = rt_time_min(at, ready);
+	else if (!rt_time_is_never(fence) && send_can_repair(t))
+		at = rt_time_min(at, rt_time_before(fence, ready) ? ready : fence);
+	return at;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_TUNNEL_STATE_H
+#define REPLICATOR_TUNNEL_STATE_H
+
+#include "replicator/tunnel/ack.h"
+#include "replicator/tunnel/evidence.h"
+#include "replicator/tunnel/line.h"
+#include "replicator/tunnel/onwire.h"
+#include "replicator/tunnel/pacer.h"
+#include "replicator/tunnel/packet.h"
+#include "replicator/tunnel/replay.h"
+#include "replicator/tunnel/seal.h"
+#include "replicator/tunnel/sent.h"
+#include "replicator/tunnel/stream_rx.h"
+#include "replicator/tunnel/stream_tx.h"
+#include "replicator/tunnel/tunnel.h"
+
+/* What the files of one tunnel share; nobody else includes this. */
+
+#define TUNNEL_CREDIT_FIRST 64	/* symbols that every receiver has room for */
+#define TUNNEL_RESEND_MAX 256	/* symbols that wait to be sent again */
+#define TUNNEL_RESEND_SCAN 4096 /* missing symbols looked at per acknowledgement */
+#define TUNNEL_REORDER 3 /* packets that may overtake one before it counts as lost */
+#define TUNNEL_PROVE_NS (60 * RT_S)  /* how long after the last gate the line is proven */
+#define TUNNEL_SLOW_NS (500 * RT_MS) /* between probes when nobody answers */
+#define TUNNEL_SHARE_ONE (UINT64_C(1) << 32)
+
+/* Symbols to be sent again, oldest first; each is marked `queued`. */
+struct tunnel_resend {
+	uint64_t ring[TUNNEL_RESEND_MAX];
+	unsigned head, count;
+};
+
+struct tunnel {
+	struct tunnel_params params;
+	struct tunnel_stats stats;
+	rt_time heard; /* anything authentic */
+
+	/* Sending. */
+	struct seal *seal_tx; /* owned */
+	enum seal_suite suite;
+	struct fec_encoder *encoder; /* owned */
+	struct stream_tx tx;
+	struct sent sent;
+	struct pacer pacer;
+	struct evidence evidence;
+	struct onwire onwire;
+	struct line line;
+	struct tunnel_resend resend;
+	uint64_t credit; /* symbols below this may be sent */
+	uint64_t share,
+		share_due; /* of TUNNEL_SHARE_ONE: paced repairs per symbol, owed */
+	uint64_t answers;  /* fresh repairs owed for a deficit */
+	uint64_t urgent;   /* symbols below this hold frames that wait at the gate */
+	uint64_t ack_seen; /* packet number of the newest acknowledgement */
+	uint64_t peer_note;
+	rt_time eliciting_at; /* when something that is acknowledged was sent */
+	rt_time prove_until;  /* the line is kept proven until then */
+	bool probe_now;
+
+	/* Receiving. */
+	struct seal *seal_rx; /* owned */
+	struct replay replay;
+	struct stream_rx rx;
+	struct ack ack;
+	uint64_t note;
+	uint64_t overflowed;
+
+	uint8_t *scratch; /* owned; a payload, its symbol aligned for the code */
+};
+
+/* Where in `scratch` a payload begins, so that its symbol is aligned. */
+#define TUNNEL_SCRATCH_LEN 2048
+static inline uint8_t *tunnel_payload(const struct tunnel *t)
+{
+	return t->scratch + FEC_SYMBOL_ALIGN - sizeof(struct packet_data);
+}
+
+/* A repair made now covers symbol `number`, which is not confirmed. */
+static inline bool tunnel_in_window(const struct tunnel *t, uint64_t number)
+{
+	return t->params.code != FEC_NONE && number >= fec_encoder_first(t->encoder) &&
+	       number < fec_encoder_next(t->encoder);
+}
+
+/* send.c: what goes out next. */
+enum tunnel_next {
+	TUNNEL_NOTHING,
+	TUNNEL_RESEND,
+	TUNNEL_REPAIR,
+	TUNNEL_DATA,
+};
+enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now);
+
+/* confirm.c: what an acknowledgement does. 0, or -EPROTO for a dishonest one. */
+int tunnel_confirm(struct tunnel *t, const struct packet *p,
+		   const struct packet_report *report, rt_time now);
+
+/* onwire.c: symbols below `below` are about to be confirmed. */
+void tunnel_onwire_confirm(struct tunnel *t, uint64_t below);
+/* Move the watermark after anything that may have moved it. */
+void tunnel_onwire_update(struct tunnel *t, rt_time now);
+/* Repairs that must still be made so that every symbol below `below` can have its m. */
+uint64_t tunnel_repairs_lacking(const struct tunnel *t, uint64_t below);
+/* Symbol `number` has left with m repairs: it may leave the window. */
+bool tunnel_symbol_covered(const struct tunnel *t, uint64_t number);
+
+/*
+ * receive.c: as tunnel_receive(), and *newest (false on error): this datagram's number is
+ * the highest so far, so where it came from is where the other end is.
+ */
+int tunnel_take(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time now,
+		bool *newest);
+
+#endif

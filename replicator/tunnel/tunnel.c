@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/tunnel/tunnel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "replicator/tunnel/state.h"
+#include "rt/mem.h"
+
+#define TUNNEL_REPAIRS_MAX 64
+#define TUNNEL_FRAME_MAX (UINT32_C(1) << 30)
+#define TUNNEL_MEMORY_MAX (UINT64_C(1) << 36)
+/* In flight at most, for the rings that remember datagrams: this much of the rate. */
+#define TUNNEL_RING_MS 500
+
+static bool tunnel_params_possible(const struct tunnel_params *p)
+{
+	if (p->symbol_size < 64 || p->symbol_size > PACKET_SYMBOL_MAX ||
+	    p->symbol_size % FEC_SYMBOL_ALIGN != 0)
+		return false;
+	if (p->frame_max == 0 || p->frame_max > TUNNEL_FRAME_MAX || p->away_ns <= 0)
+		return false;
+	if (p->send_memory > TUNNEL_MEMORY_MAX || p->receive_memory > TUNNEL_MEMORY_MAX)
+		return false;
+	if (p->evidence > TUNNEL_MIRROR)
+		return false;
+	if (p->code == FEC_NONE)
+		return true;
+	return p->window >= 1 && p->window <= FEC_WINDOW_MAX &&
+	       p->repairs <= TUNNEL_REPAIRS_MAX && p->share >= 0 && p->share <= 4;
+}
+
+/* Symbols for `memory` bytes, and never fewer than two longest frames need. */
+static uint32_t tunnel_capacity(const struct tunnel_params *p, size_t memory,
+				uint32_t extra)
+{
+	uint64_t frame = (p->frame_max + STREAM_HEAD) / p->symbol_size + 2;
+	uint64_t want = memory / p->symbol_size;
+
+	if (want < 2 * frame)
+		want = 2 * frame;
+	return (uint32_t)(want < extra ? extra : want);
+}
+
+static int tunnel_new_sending(struct tunnel *t, rt_time now)
+{
+	const struct tunnel_params *p = &t->params;
+	struct fec_params fec = {
+		.code = p->code,
+		.symbol_size = p->symbol_size,
+		.window = p->code == FEC_NONE ? 1 : p->window,
+	};
+	uint64_t in_flight =
+		p->rate_bps / 8 / TUNNEL_DATAGRAM_MAX * TUNNEL_RING_MS / 1000;
+	int res = fec_encoder_new(&fec, &t->encoder);
+
+	if (res != 0) {
+		t->encoder = NULL;
+		return res;
+	}
+	res = stream_tx_init(&t->tx, p->symbol_size,
+			     tunnel_capacity(p, p->send_memory, FEC_WINDOW_MAX));
+	if (res == 0)
+		res = sent_init(&t->sent, in_flight);
+	if (res == 0)
+		res = evidence_init(&t->evidence,
+				    p->code == FEC_NONE ? TUNNEL_MIRROR : p->evidence);
+	if (res == 0)
+		res = seal_new(p->secret, p->dialed, &t->seal_tx);
+	pacer_init(&t->pacer, p->rate_bps, TUNNEL_DATAGRAM_MAX, now);
+	line_init(&t->line);
+	t->suite = seal_suite_best();
+	t->credit = TUNNEL_CREDIT_FIRST;
+	t->share =
+		p->code == FEC_NONE ? 0 : (uint64_t)(p->share * (double)TUNNEL_SHARE_ONE);
+	t->eliciting_at = now;
+	t->prove_until = now;
+	t->probe_now = true;
+	return res;
+}
+
+static int tunnel_new_receiving(struct tunnel *t)
+{
+	const struct tunnel_params *p = &t->params;
+	struct stream_rx_params rx = {
+		.size = p->symbol_size,
+		.capacity = tunnel_capacity(p, p->receive_memory,
+					    FEC_WINDOW_MAX + TUNNEL_CREDIT_FIRST),
+		.frame_max = p->frame_max,
+	};
+	int res = stream_rx_init(&t->rx, &rx);
+
+	if (res == 0)
+		res = replay_init(&t->replay, p->rate_bps / 8 / TUNNEL_DATAGRAM_MAX);
+	if (res == 0)
+		res = seal_new(p->secret, !p->dialed, &t->seal_rx);
+	ack_init(&t->ack);
+	return res;
+}
+
+int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **ret)
+{
+	struct tunnel *t;
+	int res;
+
+	if (!tunnel_params_possible(params))
+		return -EINVAL;
+	t = rt_zalloc(1, sizeof(*t));
+	if (t == NULL)
+		return -ENOMEM;
+	t->params = *params;
+	t->heard = now;
+	res = tunnel_new_sending(t, now);
+	if (res == 0)
+		res = tunnel_new_receiving(t);
+	if (res != 0)
+		goto fail;
+	t->scratch = rt_alloc_blocks(TUNNEL_SCRATCH_LEN);
+	if (t->scratch == NULL) {
+		res = -ENOMEM;
+		goto fail;
+	}
+	*ret = t;
+	return 0;
+fail:
+	tunnel_free(t);
+	return res;
+}
+
+void tunnel_free(struct tunnel *t)
+{
+	if (t == NULL)
+		return;
+	fec_encoder_free(t->encoder);
+	stream_tx_release(&t->tx);
+	sent_release(&t->sent);
+	evidence_release(&t->evidence);
+	seal_free(t->seal_tx);
+	stream_rx_release(&t->rx);
+	replay_release(&t->replay);
+	seal_free(t->seal_rx);
+	rt_free(t->scratch);
+	rt_free(t);
+}
+
+/* ---- frames ------------------------------------------------------------------------ */
+
+bool tunnel_room(const struct tunnel *t, size_t len)
+{
+	return stream_tx_room(&t->tx, len);
+}
+
+int tunnel_submitv(struct tunnel *t, const struct iovec *iov, unsigned n, rt_time now)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	if (len == 0 || len > t->params.frame_max)
+		return -EINVAL;
+	if (!stream_tx_room(&t->tx, len))
+		return -EAGAIN;
+	stream_tx_append(&t->tx, iov, len);
+	return 0;
+}
+
+int tunnel_submit(struct tunnel *t, const uint8_t *frame, size_t len, rt_time now)
+{
+	struct iovec iov = { (void *)frame, len };
+
+	return tunnel_submitv(t, &iov, 1, now);
+}
+
+void tunnel_expedite(struct tunnel *t, rt_time now)
+{
+	t->urgent = stream_tx_end(&t->tx);
+	t->prove_until = rt_time_add(now, TUNNEL_PROVE_NS);
+}
+
+int tunnel_next_frame(struct tunnel *t, const uint8_t **frame, size_t *len)
+{
+	int res = stream_rx_next(&t->rx, frame, len);
+
+	/* A sender that has used up its credit waits for this. */
+	if (stream_rx_credit(&t->rx) - t->ack.credit >= t->rx.capacity / 4)
+		ack_at_once(&t->ack, (rt_time){ 0 });
+	return res;
+}
+
+void tunnel_set_note(struct tunnel *t, uint64_t note, rt_time now)
+{
+	if (note <= t->note)
+		return;
+	t->note = note;
+	ack_at_once(&t->ack, now);
+}
+
+uint64_t tunnel_peer_note(const struct tunnel *t)
+{
+	return t->peer_note;
+}
+
+/* ---- watermarks -------------------------------------------------------------------- */
+
+uint64_t tunnel_submitted(const struct tunnel *t)
+{
+	return t->tx.frames;
+}
+
+uint64_t tunnel_onwire(const struct tunnel *t, rt_time now)
+{
+	if (t->evidence.level == TUNNEL_MIRROR)
+		return t->tx.frames_confirmed;
+	/* Every event has moved it as far as it may go; time alone never does. */
+	return stream_tx_frames(&t->tx, t->onwire.opened);
+}
+
+uint64_t tunnel_received(const struct tunnel *t)
+{
+	return t->tx.frames_confirmed;
+}
+
+bool tunnel_proven(const struct tunnel *t, rt_time now)
+{
+	return line_proven(&t->line, now);
+}
+
+bool tunnel_away(const struct tunnel *t, rt_time now)
+{
+	return rt_time_since(now, t->heard) >= t->params.away_ns;
+}
+
+/* ---- datagrams --------------------------------------------------------------------- */
+
+void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now)
+{
+	evidence_stamp(&t->evidence, stamp, now);
+	tunnel_onwire_update(t, now);
+}
+
+void tunnel_overflowed(struct tunnel *t, uint64_t total)
+{
+	t->overflowed = total;
+}
+
+void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
+{
+	const struct sent_entry *e = sent_find(&t->sent, t->line.largest);
+
+	*ret = t->stats;
+	ret->rebuilt = fec_decoder_rebuilt(t->rx.decoder);
+	ret->overflowed = t->overflowed;
+	ret->rtt_ns = t->line.rtt_ns;
+	ret->rtt_min_ns = t->line.rtt_min_ns;
+	ret->loss = t->line.loss;
+	ret->in_line = t->sent.last.eliciting - (e == NULL ? 0 : e->eliciting);
+}
