@@ -58,6 +58,8 @@ struct config_errors {
 /* `line` 0: of the file as a whole; `key` NULL: of no key. */
 void config_error(struct config_errors *errors, unsigned line, const char *key,
 		  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* One line each. */
+void config_errors_print(const struct config_errors *errors, FILE *out);
 
 /* ---- reading ---------------------------------------------------------------------- */
 
@@ -74,6 +76,9 @@ int config_parse(const char *name, const char *text, size_t len, unsigned flags,
 		 struct config *ret, struct config_errors *errors);
 
 /* ---- using ------------------------------------------------------------------------ */
+
+/* Reached from this host only. Not for RT_ADDR_UNIX. */
+bool config_addr_is_loopback(const struct rt_addr *addr);
 
 /* For people: what this configuration makes the daemon do, and what it does not prove. */
 void config_describe(const struct config *config, FILE *out);

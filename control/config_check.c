@@ -26,7 +26,7 @@ static const char *either(const struct check *c, const char *key, const char *ot
 	return config_is_set(c->file, key) ? key : other;
 }
 
-static bool is_loopback(const struct rt_addr *addr)
+bool config_addr_is_loopback(const struct rt_addr *addr)
 {
 	static const uint8_t six[16] = { [15] = 1 };
 	static const uint8_t mapped[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
@@ -50,7 +50,7 @@ static void check_nbd(struct check *c)
 			WRONG(c, "nbd.listen", "%s is the control socket already",
 			      addr->path);
 		if (addr->kind != RT_ADDR_UNIX && !nbd->allow_plaintext &&
-		    !is_loopback(addr))
+		    !config_addr_is_loopback(addr))
 			WRONG(c, "nbd.listen",
 			      "%s is reached from beyond this host, in plaintext and by "
 			      "anybody; allowed: a loopback address, or allow_plaintext "

@@ -39,6 +39,14 @@ void config_error(struct config_errors *errors, unsigned line, const char *key,
 	memcpy(errors->text[errors->n++], text, sizeof(text));
 }
 
+void config_errors_print(const struct config_errors *errors, FILE *out)
+{
+	for (unsigned i = 0; i < errors->n; i++)
+		fprintf(out, "%s\n", errors->text[i]);
+	if (errors->dropped > 0)
+		fprintf(out, "%s: and %u more\n", errors->file, errors->dropped);
+}
+
 /* ---- one section after the other ---------------------------------------------------- */
 
 struct reader {

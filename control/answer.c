@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/answer.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/status.h"
+#include "replicator/group.h"
+
+/* `root` is taken. */
+static char *line(json_t *root)
+{
+	size_t len = root ? json_dumpb(root, NULL, 0, JSON_COMPACT) : 0;
+	char *text = len > 0 ? malloc(len + 2) : NULL;
+
+	if (text) {
+		(void)json_dumpb(root, text, len, JSON_COMPACT);
+		text[len] = '\n';
+		text[len + 1] = 0;
+	}
+	json_decref(root);
+	return text;
+}
+
+/* What is said is mostly ours, but a name in it may come from anywhere. */
+static json_t *words(const char *text)
+{
+	json_t *value = json_string(text);
+
+	return value ? value : json_string("(a text that is no UTF-8)");
+}
+
+char *answer_error(enum control_exit exit, const char *error)
+{
+	return line(json_pack("{s:b, s:i, s:o}", "ok", 0, "exit", (int)exit, "error",
+			      words(error)));
+}
+
+static json_t *status_json(const char *node, const struct group *group, const char *name,
+			   const char *state)
+{
+	json_t *status = status_new(node);
+	struct group_status *s;
+	int res;
+
+	if (!status)
+		return NULL;
+	if (!group) {
+		res = status_add_closed_group(status, name, state);
+	} else {
+		s = malloc(sizeof(*s)); /* large: it has room for all volumes */
+		res = -ENOMEM;
+		if (s) {
+			group_status(group, s);
+			res = status_add_group(status, s);
+		}
+		free(s);
+	}
+	if (res == 0)
+		return status;
+	json_decref(status);
+	return NULL;
+}
+
+char *answer_status(const char *node, const struct group *group, const char *name,
+		    const char *state)
+{
+	return line(json_pack("{s:b, s:i, s:o}", "ok", 1, "exit", CONTROL_DONE, "status",
+			      status_json(node, group, name, state)));
+}
+
+char *answer_promote(const struct group_promote *promote, int res)
+{
+	/* Promoting a primary asks for what is so already: verbs are idempotent. */
+	enum control_exit exit = res == 0 || res == -EALREADY ? CONTROL_DONE
+				 : res == -EPERM	      ? CONTROL_REFUSED
+							      : CONTROL_FAILED;
+	json_t *root;
+
+	root = json_pack("{s:b, s:i, s:o, s:I}", "ok", exit == CONTROL_DONE, "exit",
+			 (int)exit, "text", words(promote->text), "lsn",
+			 (json_int_t)promote->lsn);
+	if (root && exit != CONTROL_DONE)
+		(void)json_object_set_new(root, "error",
+					  words(promote->text[0] ? promote->text
+								 : strerror(-res)));
+	return line(root);
+}
+
+void answer_free(char *text)
+{
+	free(text);
+}

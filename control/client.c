@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/request.h"
+
+static int daemon_connect(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd, res;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(addr.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		res = -errno;
+		(void)close(fd); /* nothing was sent */
+		return res;
+	}
+	return fd;
+}
+
+static int send_all(int fd, const char *line, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, line, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		line += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/*
+ * Take one line out of what has come: 1 when it was the answer (*ret), 0 when it was
+ * progress, -EPROTO.
+ */
+static int line_take(const char *line, size_t len, void (*progress)(const char *text),
+		     json_t **ret)
+{
+	json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	const char *text = json_string_value(json_object_get(root, "progress"));
+
+	if (json_is_boolean(json_object_get(root, "ok")) &&
+	    json_is_integer(json_object_get(root, "exit"))) {
+		*ret = root;
+		return 1;
+	}
+	if (text && progress)
+		progress(text);
+	json_decref(root);
+	return text ? 0 : -EPROTO;
+}
+
+/* Lines until the answer; `buf` has room for the longest. */
+static int receive_answer(int fd, char *buf, void (*progress)(const char *text),
+			  json_t **ret)
+{
+	size_t have = 0;
+
+	while (have < CONTROL_ANSWER_MAX) {
+		ssize_t n = recv(fd, buf + have, CONTROL_ANSWER_MAX - have, 0);
+		char *end;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -ECONNRESET;
+		have += (size_t)n;
+		while ((end = memchr(buf, '\n', have))) {
+			int res = line_take(buf, (size_t)(end - buf), progress, ret);
+
+			if (res != 0)
+				return res < 0 ? res : 0;
+			have -= (size_t)(end - buf) + 1;
+			memmove(buf, end + 1, have);
+		}
+	}
+	return -EPROTO;
+}
+
+int control_client_ask(const char *path, const struct control_request *request,
+		       void (*progress)(const char *text), json_t **ret,
+		       char why[CONTROL_CLIENT_WHY])
+{
+	char line[CONTROL_LINE_MAX];
+	char *buf = malloc(CONTROL_ANSWER_MAX);
+	int fd = buf ? daemon_connect(path) : -ENOMEM;
+	int res = fd;
+
+	if (fd >= 0) {
+		res = send_all(fd, line, control_request_encode(request, line));
+		if (res == 0)
+			res = receive_answer(fd, buf, progress, ret);
+		(void)close(fd); /* the answer is here, or will not come */
+	}
+	free(buf);
+	if (res == -ENOENT || res == -ECONNREFUSED)
+		(void)snprintf(why, CONTROL_CLIENT_WHY, "no daemon listens on %.150s: %s",
+			       path, strerror(-res));
+	else if (res == -EPROTO)
+		(void)snprintf(why, CONTROL_CLIENT_WHY,
+			       "what answers on %.150s is no daemon of this version",
+			       path);
+	else if (res == -ECONNRESET)
+		(void)snprintf(why, CONTROL_CLIENT_WHY,
+			       "the daemon on %.150s ended before it answered", path);
+	else if (res < 0)
+		(void)snprintf(why, CONTROL_CLIENT_WHY, "%.150s: %s", path,
+			       strerror(-res));
+	return res;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_CLIENT_H
+#define CONTROL_CLIENT_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct control_request;
+
+#define CONTROL_ANSWER_MAX (1u << 20) /* longest line of the daemon */
+#define CONTROL_CLIENT_WHY 256
+
+/*
+ * Ask the daemon behind the control socket at `path` and wait for its answer; `progress`
+ * gets the text of each progress line before it. 0 with *ret, the object that has "ok"
+ * and "exit" (a new reference); or -errno (-ECONNREFUSED, -ENOENT, -EPROTO, ...) with
+ * `why`. Blocks: it is for the command, which has nothing else to do.
+ */
+int control_client_ask(const char *path, const struct control_request *request,
+		       void (*progress)(const char *text), json_t **ret,
+		       char why[CONTROL_CLIENT_WHY]);
+
+#endif

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/command.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "control/config.h"
+#include "control/request.h"
+#include "rt/check.h"
+
+enum {
+	OPTION_FORCE = 256,
+	OPTION_HOLD,
+	OPTION_DRY_RUN,
+	OPTION_JSON,
+	OPTION_VERSION,
+};
+
+#define TAKES_JSON 1u
+#define TAKES_FORCE 2u
+#define TAKES_DRY_RUN 4u
+#define WANTS_ARGUMENT 8u
+#define MAY_HAVE_ARGUMENT 16u
+
+struct command_verb {
+	const char *name;
+	unsigned takes;
+	enum control_exit (*run)(const struct command *command, FILE *out, FILE *err);
+};
+
+static const struct command_verb verbs[] = {
+	{ "create", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_create },
+	{ "keygen", TAKES_DRY_RUN | WANTS_ARGUMENT, command_keygen },
+	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
+	{ "promote", TAKES_FORCE | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_promote },
+};
+
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "socket", required_argument, NULL, 's' },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "force", no_argument, NULL, OPTION_FORCE },
+	{ "hold", no_argument, NULL, OPTION_HOLD },
+	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ 0 },
+};
+
+static const char usage[] =
+	"usage: wanmirror [-c FILE | -s SOCKET] VERB ...\n"
+	"  create [GROUP] [--dry-run]     make the store that the file names; never over "
+	"another\n"
+	"  keygen FILE                    make a new key, readable by its owner only\n"
+	"  status [GROUP] [--json]        what the daemon does now\n"
+	"  promote [GROUP] [--force] [--hold] [--dry-run]\n"
+	"                                 make this mirror the primary\n"
+	"FILE is " CONFIG_DEFAULT_PATH " if it is not said. See wanmirror(1).\n";
+
+static const struct command_verb *verb_find(const char *name)
+{
+	for (unsigned i = 0; i < RT_ARRAY_LEN(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+/* The first word that is neither an option nor an option's value: it tells what the rest
+ * means, so a verb of a later version is named before its options are found unknown. */
+static const char *verb_guess(int argc, char **argv)
+{
+	static const char *const with_value[] = { "-c", "-s", "--config", "--socket" };
+
+	for (int i = 1; i < argc; i++) {
+		bool value = false;
+
+		if (argv[i][0] != '-')
+			return argv[i];
+		for (unsigned j = 0; j < RT_ARRAY_LEN(with_value); j++)
+			value |= strcmp(argv[i], with_value[j]) == 0;
+		i += value;
+	}
+	return NULL;
+}
+
+__attribute__((format(printf, 2, 3))) static enum control_exit wrong(FILE *err,
+								     const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	fprintf(err, "wanmirror: ");
+	(void)vfprintf(err, fmt, args); /* standard error is all there is to tell */
+	fprintf(err, "\n");
+	va_end(args);
+	return CONTROL_USAGE;
+}
+
+/* One option; false when it ends the command line's reading (help, version). */
+static bool option_take(int option, struct command *c, FILE *out)
+{
+	switch (option) {
+	case 'c':
+		c->config = optarg;
+		break;
+	case 's':
+		c->socket = optarg;
+		break;
+	case OPTION_JSON:
+		c->json = true;
+		break;
+	case OPTION_FORCE:
+		c->force = true;
+		break;
+	case OPTION_HOLD:
+		c->hold = true;
+		break;
+	case OPTION_DRY_RUN:
+		c->dry_run = true;
+		break;
+	case 'h':
+		fprintf(out, "%s", usage);
+		return false;
+	case OPTION_VERSION:
+		fprintf(out, "wanmirror %s\n", WANMIRROR_VERSION);
+		return false;
+	}
+	return true;
+}
+
+static enum control_exit verb_check(const struct command *c, int nargs, FILE *err)
+{
+	unsigned takes = c->verb->takes;
+	const char *name = c->verb->name;
+
+	if (c->json && !(takes & TAKES_JSON))
+		return wrong(err, "%s takes no --json", name);
+	if ((c->force || c->hold) && !(takes & TAKES_FORCE))
+		return wrong(err, "%s takes no --force and no --hold", name);
+	if (c->dry_run && !(takes & TAKES_DRY_RUN))
+		return wrong(err, "%s takes no --dry-run: it changes nothing", name);
+	if (nargs == 0 && takes & WANTS_ARGUMENT)
+		return wrong(err, "%s wants a FILE", name);
+	if (nargs > 1)
+		return wrong(err, "%s takes one argument at most, not %d", name, nargs);
+	return CONTROL_DONE;
+}
+
+enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE *out,
+				FILE *err)
+{
+	struct command c = { .config = CONFIG_DEFAULT_PATH };
+	const char *guess = verb_guess(argc, argv);
+	enum control_exit exit;
+	int option;
+
+	if (guess && control_verb_is_later(guess))
+		return wrong(err, "%s is not in this version", guess);
+	opterr = 0;
+	optind = 0; /* all over again, for tests that parse twice */
+	while ((option = getopt_long(argc, argv, ":c:s:h", options, NULL)) != -1) {
+		if (option == ':')
+			return wrong(err, "%s wants a value", argv[optind - 1]);
+		if (option == '?')
+			return wrong(err, "%s is no option; see wanmirror --help",
+				     argv[optind - 1]);
+		if (!option_take(option, &c, out)) {
+			*ret = (struct command){ 0 };
+			return CONTROL_DONE;
+		}
+	}
+	if (optind == argc) {
+		fprintf(err, "%s", usage);
+		return CONTROL_USAGE;
+	}
+	c.verb = verb_find(argv[optind]);
+	if (!c.verb)
+		return wrong(err,
+			     "%s is no verb; allowed: create, keygen, status, promote",
+			     argv[optind]);
+	exit = verb_check(&c, argc - optind - 1, err);
+	if (exit != CONTROL_DONE)
+		return exit;
+	c.argument = optind + 1 < argc ? argv[optind + 1] : NULL;
+	if (c.argument && !(c.verb->takes & WANTS_ARGUMENT) &&
+	    strlen(c.argument) > CONTROL_GROUP_MAX)
+		return wrong(err, "%s is no group's name", c.argument);
+	*ret = c;
+	return CONTROL_DONE;
+}
+
+enum control_exit command_run(const struct command *command, FILE *out, FILE *err)
+{
+	return command->verb ? command->verb->run(command, out, err) : CONTROL_DONE;
+}
+
+int command_load(const struct command *command, unsigned flags, struct config *ret,
+		 FILE *err)
+{
+	struct config_errors errors;
+	int res = config_load(command->config, flags, ret, &errors);
+
+	config_errors_print(&errors, err);
+	return res;
+}

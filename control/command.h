@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_COMMAND_H
+#define CONTROL_COMMAND_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "control/version.h"
+
+/* What the command line of `wanmirror` asks for, and the verbs that do it. */
+
+struct command_verb;
+
+struct command {
+	const char *config; /* file */
+	const char *socket; /* NULL: the one that the file names */
+	bool json, force, hold, dry_run;
+	const struct command_verb *verb; /* NULL: --help or --version was served */
+	const char *argument;		 /* of the verb, or NULL */
+};
+
+/*
+ * Read the command line; options may stand before or after the verb. CONTROL_DONE with
+ * *ret, or CONTROL_USAGE with a reason written to `err`. What --help and --version say
+ * goes to `out`.
+ */
+enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE *out,
+				FILE *err);
+/* Do it. What is done goes to `out`, what went wrong to `err`. */
+enum control_exit command_run(const struct command *command, FILE *out, FILE *err);
+
+/* ---- the verbs (command_create.c, command_daemon.c) ------------------------------------- */
+
+enum control_exit command_create(const struct command *command, FILE *out, FILE *err);
+enum control_exit command_keygen(const struct command *command, FILE *out, FILE *err);
+enum control_exit command_status(const struct command *command, FILE *out, FILE *err);
+enum control_exit command_promote(const struct command *command, FILE *out, FILE *err);
+
+struct config;
+/* Read command->config into *ret, or say on `err` what is wrong with it. 0 or -EINVAL. */
+int command_load(const struct command *command, unsigned flags, struct config *ret,
+		 FILE *err);
+
+#endif

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/command.h"
+#include "control/config.h"
+#include "control/config_key.h"
+#include "replicator/group.h"
+#include "rt/check.h"
+#include "rt/loop.h"
+
+struct create {
+	struct rt_loop *loop;
+	struct group_create op;
+	int res;
+};
+
+static void create_done(struct group_create *op, int res)
+{
+	struct create *create = rt_container_of(op, struct create, op);
+
+	create->res = res;
+	rt_loop_stop(create->loop);
+}
+
+static const char *role_name(const struct group_config *g)
+{
+	return g->role == GROUP_MIRROR ? "mirror" : "primary";
+}
+
+static enum control_exit create_finished(const struct group_config *g, int res,
+					 const char *why, FILE *out, FILE *err)
+{
+	if (res == 0) {
+		fprintf(out, "created group %s as %s in %s\n", g->name, role_name(g),
+			g->store);
+		return CONTROL_DONE;
+	}
+	fprintf(err, "wanmirror: group %s: %s: %s\n", g->name, g->store,
+		why[0] ? why : strerror(-res));
+	if (res != -EEXIST)
+		return CONTROL_FAILED;
+	fprintf(err, "A store that exists is never overwritten. To make a new one, first "
+		     "remove the file, or wipe the beginning of the device.\n");
+	return CONTROL_REFUSED;
+}
+
+static enum control_exit create_group(const struct group_config *g, FILE *out, FILE *err)
+{
+	struct create create = { .op = { .done = create_done }, .res = -ECANCELED };
+	int res = rt_loop_new(&create.loop);
+
+	if (res < 0) {
+		fprintf(err, "wanmirror: io_uring: %s%s\n", strerror(-res),
+			res == -EPERM ? " (see the sysctl kernel.io_uring_disabled)"
+				      : "");
+		return CONTROL_FAILED;
+	}
+	group_create(create.loop, g, &create.op);
+	res = rt_loop_run(create.loop);
+	rt_loop_free(create.loop);
+	return create_finished(g, res < 0 ? res : create.res, create.op.why, out, err);
+}
+
+enum control_exit command_create(const struct command *command, FILE *out, FILE *err)
+{
+	static struct config config; /* large */
+
+	if (command_load(command, 0, &config, err) < 0)
+		return CONTROL_FAILED;
+	if (command->argument && strcmp(command->argument, config.group.name) != 0) {
+		fprintf(err, "wanmirror: %s has no group %s; allowed: %s\n",
+			command->config, command->argument, config.group.name);
+		return CONTROL_USAGE;
+	}
+	if (!command->dry_run)
+		return create_group(&config.group, out, err);
+	fprintf(out, "would create group %s as %s in %s\n", config.group.name,
+		role_name(&config.group), config.group.store);
+	return CONTROL_DONE;
+}
+
+enum control_exit command_keygen(const struct command *command, FILE *out, FILE *err)
+{
+	char why[CONFIG_KEY_WHY];
+	int res;
+
+	if (command->dry_run) {
+		res = access(command->argument, F_OK) == 0 ? -EEXIST : 0;
+		if (res == 0)
+			fprintf(out, "would make a key in %s\n", command->argument);
+		else
+			fprintf(err, "wanmirror: %s is there already\n",
+				command->argument);
+		return res == 0 ? CONTROL_DONE : CONTROL_REFUSED;
+	}
+	res = config_key_make(command->argument, why);
+	if (res == 0)
+		return CONTROL_DONE;
+	fprintf(err, "wanmirror: %s: %s\n", command->argument, why);
+	return res == -EEXIST ? CONTROL_REFUSED : CONTROL_FAILED;
+}

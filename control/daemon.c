@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "control/daemon_sockets.h"
+#include "control/server.h"
+#include "control/version.h"
+#include "nbd-server/nbds.h"
+#include "replicator/group.h"
+#include "rt/check.h"
+#include "rt/log.h"
+#include "rt/loop.h"
+
+/*
+ * STARTING: the store is being opened. RUNNING: it is open. STOPPING: clients, group and
+ * control connections are ending, each on its own; the loop stops with the last of them.
+ */
+enum daemon_state { DAEMON_STARTING, DAEMON_RUNNING, DAEMON_STOPPING };
+
+struct daemon {
+	struct config config;
+	const struct daemon_params *params; /* borrowed */
+	enum daemon_state state;
+	struct rt_loop *loop;
+	struct control_server *control;
+	struct nbds_server *nbd;
+	struct group *group;
+	struct group_open open;
+	struct group_stop stop;
+	bool opening, single_served;
+	bool stop_asked; /* while opening */
+	unsigned ending; /* what is still on its way out */
+	int result;
+};
+
+static void set_state(struct daemon *d, enum daemon_state state)
+{
+	rt_assert(state > d->state);
+	d->state = state;
+}
+
+/* ---- stopping ----------------------------------------------------------------------- */
+
+static void one_ended(void *owner)
+{
+	struct daemon *d = owner;
+
+	rt_assert(d->ending > 0);
+	if (--d->ending == 0)
+		rt_loop_stop(d->loop);
+}
+
+static void group_stopped(struct group_stop *stop, int res)
+{
+	struct daemon *d = rt_container_of(stop, struct daemon, stop);
+
+	d->group = NULL;
+	if (res < 0) {
+		rt_log(RT_LOG_ERROR, "stop_failed group=%s error=\"%s\"",
+		       d->config.group.name, strerror(-res));
+		d->result = CONTROL_FAILED;
+	}
+	one_ended(d);
+}
+
+static void daemon_stop(struct daemon *d)
+{
+	set_state(d, DAEMON_STOPPING);
+	(void)sd_notify(0, "STOPPING=1"); /* not run by systemd: nobody to tell */
+	d->ending = 1;			  /* held to the end of this function */
+	if (d->nbd) {
+		d->ending++;
+		nbds_server_stop(d->nbd, one_ended, d);
+	}
+	if (d->group) {
+		d->ending++;
+		control_server_set_group(d->control, NULL, "STOPPING");
+		group_stop(d->group, DAEMON_STOP_MS, &d->stop);
+	}
+	d->ending++;
+	control_server_stop(d->control, one_ended, d);
+	one_ended(d);
+}
+
+static void failed(struct daemon *d, const char *event, const char *what, int res)
+{
+	rt_log(RT_LOG_ERROR, "%s %s error=\"%s\"", event, what, strerror(-res));
+	d->result = CONTROL_FAILED;
+	if (d->state != DAEMON_STOPPING)
+		daemon_stop(d);
+}
+
+/* ---- serving --------------------------------------------------------------------------- */
+
+static void single_done(void *owner)
+{
+	struct daemon *d = owner;
+
+	rt_log(RT_LOG_INFO, "connection_ended");
+	if (d->state == DAEMON_RUNNING)
+		daemon_stop(d);
+}
+
+/* -s: the connection waits on standard input until there is something to serve. */
+static void serve_single(struct daemon *d)
+{
+	int res;
+
+	if (!d->params->single || d->single_served || d->state != DAEMON_RUNNING)
+		return;
+	d->single_served = true;
+	res = nbds_server_serve_fds(d->nbd, STDIN_FILENO, STDOUT_FILENO, single_done, d);
+	if (res < 0)
+		failed(d, "connection_refused", "on=stdin", res);
+}
+
+static void group_serving_changed(void *owner, struct group *group, bool on)
+{
+	struct daemon *d = owner;
+
+	rt_log(RT_LOG_INFO, "%s group=%s", on ? "serving" : "not_serving",
+	       d->config.group.name);
+	(void)sd_notifyf(0, "STATUS=%s: %s", d->config.group.name,
+			 on ? "serving" : "not serving");
+	if (on)
+		serve_single(d);
+}
+
+static void group_said(void *owner, struct group *group, const char *line)
+{
+	struct daemon *d = owner;
+
+	rt_log(RT_LOG_INFO, "%s group=%s", line, d->config.group.name);
+}
+
+/* The listeners come last: who can connect finds the exports. */
+static int serve(struct daemon *d)
+{
+	struct nbds_limits limits = { .connections = d->config.nbd.connections };
+	int res = nbds_server_new(d->loop, &limits, &d->nbd);
+
+	if (res == 0)
+		res = nbds_server_add_group(d->nbd, d->group);
+	if (res == 0 && !d->params->single)
+		res = daemon_sockets_nbd(d->nbd, &d->config.nbd);
+	return res;
+}
+
+static void group_opened(struct group_open *open, int res)
+{
+	struct daemon *d = rt_container_of(open, struct daemon, open);
+	const char *name = d->config.group.name;
+
+	d->opening = false;
+	if (res < 0) {
+		rt_log(RT_LOG_ERROR, "open_failed group=%s store=%s why=\"%s\"", name,
+		       d->config.group.store, open->why[0] ? open->why : strerror(-res));
+		control_server_set_group(d->control, NULL, "FAILED");
+		d->result = CONTROL_FAILED;
+		daemon_stop(d);
+		return;
+	}
+	d->group = open->group;
+	set_state(d, DAEMON_RUNNING);
+	control_server_set_group(d->control, d->group, "");
+	rt_log(RT_LOG_INFO, "opened group=%s store=%s", name, d->config.group.store);
+	if (d->stop_asked) {
+		daemon_stop(d);
+		return;
+	}
+	res = serve(d);
+	if (res < 0) {
+		failed(d, "nbd_failed", "", res);
+		return;
+	}
+	(void)sd_notify(0, "READY=1");
+	if (group_serving(d->group))
+		serve_single(d);
+}
+
+/* ---- signals ------------------------------------------------------------------------------ */
+
+static void stop_signal(void *owner, int signo)
+{
+	struct daemon *d = owner;
+
+	if (d->state == DAEMON_STOPPING || d->stop_asked) {
+		rt_log(RT_LOG_WARN, "stopping_at_once signal=%d", signo);
+		_exit(CONTROL_FAILED); /* what is on disk is whole: recovery covers it */
+	}
+	rt_log(RT_LOG_INFO, "stopping signal=%d", signo);
+	if (d->opening)
+		d->stop_asked = true; /* an open runs to its end */
+	else
+		daemon_stop(d);
+}
+
+static void changed(void *owner, const char *key, bool live)
+{
+	if (live)
+		rt_log(RT_LOG_INFO, "configuration_applied key=%s", key);
+	else
+		rt_log(RT_LOG_WARN, "configuration_needs_restart key=%s", key);
+}
+
+static void reload_signal(void *owner, int signo)
+{
+	static struct config fresh; /* large */
+	static struct config_errors errors;
+	struct daemon *d = owner;
+
+	if (config_load(d->params->path, CONFIG_READ_KEYS, &fresh, &errors) < 0) {
+		for (unsigned i = 0; i < errors.n; i++)
+			rt_log(RT_LOG_ERROR, "configuration_refused %s", errors.text[i]);
+		return;
+	}
+	config_compare(&d->config, &fresh, changed, NULL);
+	d->config.log = fresh.log;
+	if (!d->params->verbose)
+		rt_log_set_level(d->config.log);
+	rt_log(RT_LOG_INFO, "configuration_read file=%s", d->params->path);
+}
+
+static int signals(struct daemon *d)
+{
+	int res = rt_signal(d->loop, SIGTERM, stop_signal, d);
+
+	if (res == 0)
+		res = rt_signal(d->loop, SIGINT, stop_signal, d);
+	if (res == 0)
+		res = rt_signal(d->loop, SIGHUP, reload_signal, d);
+	return res;
+}
+
+/* ---- from start to end ---------------------------------------------------------------------- */
+
+static int start(struct daemon *d)
+{
+	static const struct group_events events = { group_serving_changed, group_said };
+	const struct config *config = &d->config;
+	int res = rt_loop_new(&d->loop);
+
+	if (res < 0) {
+		rt_log(RT_LOG_ERROR, "no_io_uring error=\"%s\"%s", strerror(-res),
+		       res == -EPERM
+			       ? " hint=\"the sysctl kernel.io_uring_disabled, or the "
+				 "container's seccomp filter, forbids it\""
+			       : "");
+		return res;
+	}
+	res = signals(d);
+	if (res == 0)
+		res = control_server_new(d->loop, config->node, config->group.name,
+					 &d->control);
+	if (res < 0) {
+		rt_log(RT_LOG_ERROR, "start_failed error=\"%s\"", strerror(-res));
+		return res;
+	}
+	if (!d->params->single) {
+		res = daemon_sockets_control(d->control, config->control);
+		if (res < 0)
+			return res;
+	}
+	d->open.done = group_opened;
+	d->stop.done = group_stopped;
+	d->opening = true;
+	group_open(d->loop, &config->group, &events, d, &d->open);
+	return 0;
+}
+
+int daemon_run(const struct config *config, const struct daemon_params *params)
+{
+	static struct daemon d; /* large, and there is one */
+	int res;
+
+	memset(&d, 0, sizeof(d));
+	d.config = *config;
+	d.params = params;
+	rt_log(RT_LOG_INFO, "started version=%s node=%s group=%s", WANMIRROR_VERSION,
+	       config->node, config->group.name);
+	res = start(&d);
+	if (res == 0)
+		res = rt_loop_run(d.loop);
+	if (res < 0)
+		d.result = CONTROL_FAILED;
+	if (res == 0 && d.state == DAEMON_STOPPING) {
+		nbds_server_free(d.nbd);
+		control_server_free(d.control);
+		rt_loop_free(d.loop);
+		rt_log(RT_LOG_INFO, "stopped result=%d", d.result);
+	}
+	explicit_bzero(&d.config, sizeof(d.config)); /* it holds the key */
+	return d.result;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_DAEMON_H
+#define CONTROL_DAEMON_H
+
+#include <stdbool.h>
+
+#include "control/config.h"
+
+/*
+ * The daemon behind wanmirrord's main: opens the group, serves it over NBD, answers the
+ * control socket, and stops in order on SIGTERM and SIGINT. One loop, one thread.
+ */
+struct daemon_params {
+	const char *path; /* of the configuration, for SIGHUP */
+	bool verbose;	  /* -v: log debug whatever the file says */
+	bool single; /* -s: one NBD connection on descriptors 0 and 1, no listeners */
+};
+
+#define DAEMON_STOP_MS 20000 /* for requests in flight, once asked to stop */
+
+/*
+ * Run until told to stop, or until the group could not be opened. `config` is copied.
+ * What main returns: 0 after a stop in order.
+ */
+int daemon_run(const struct config *config, const struct daemon_params *params);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_REQUEST_H
+#define CONTROL_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * What the command asks of the daemon: one JSON object on a line, such as
+ * {"verb":"promote","group":"db","force":false}.
+ */
+#define CONTROL_LINE_MAX 4096 /* a request with its newline */
+#define CONTROL_WHY_MAX 256
+#define CONTROL_GROUP_MAX 63 /* bytes of a group's name */
+
+enum control_verb { CONTROL_STATUS, CONTROL_PROMOTE };
+
+struct control_request {
+	enum control_verb verb;
+	char group[CONTROL_GROUP_MAX +
+		   1]; /* "": the daemon's only one, or all of them for status */
+	bool force, hold, dry_run; /* CONTROL_PROMOTE */
+};
+
+/*
+ * Read `len` bytes without the newline. 0; or -EINVAL, -ENOTSUP for a verb that is known
+ * but not in this version, with `why` in words and *ret untouched.
+ */
+int control_request_parse(const char *line, size_t len, struct control_request *ret,
+			  char why[CONTROL_WHY_MAX]);
+/* The line for it with its newline. Returns its length. */
+size_t control_request_encode(const struct control_request *request,
+			      char line[CONTROL_LINE_MAX]);
+
+/* A verb of the command that this version knows and does not have. */
+bool control_verb_is_later(const char *verb);
+
+#endif

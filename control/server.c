@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/server.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "control/answer.h"
+#include "control/request.h"
+#include "replicator/group.h"
+#include "rt/check.h"
+#include "rt/list.h"
+#include "rt/log.h"
+#include "rt/loop.h"
+#include "rt/mem.h"
+
+struct control_server {
+	struct rt_loop *loop; /* borrowed */
+	char node[64];
+	char name[64];	     /* of the group */
+	struct group *group; /* borrowed, or NULL */
+	char state[16];	     /* while group is NULL */
+	struct rt_listener *listener;
+	struct rt_list clients;
+	unsigned nclients;
+	bool stopping;
+	uint64_t refused;
+	void (*stopped)(void *owner);
+	void *owner;
+	struct rt_op stop_op;
+};
+
+/*
+ * One connection. It is reading (the receive is in flight), busy (a promotion is), or
+ * sending the answer; then it looks for the next line. Freed when closed and nothing of it
+ * is in flight.
+ */
+struct client {
+	struct rt_list link;
+	struct control_server *srv;
+	struct rt_sock *sock; /* owned; NULL when closed */
+	struct rt_timer idle;
+	struct rt_op recv_op, send_op;
+	bool receiving, sending, promoting;
+	bool ending; /* close once the answer is sent */
+	char line[CONTROL_LINE_MAX];
+	size_t have;
+	char *answer; /* owned; NULL when there is none to send */
+	size_t answer_len, sent;
+	struct iovec iov;
+	struct group_promote promote;
+};
+
+static void client_next(struct client *c);
+
+/* ---- ends ------------------------------------------------------------------------------ */
+
+static void server_stop_done(struct rt_op *op, int res)
+{
+	struct control_server *srv = rt_container_of(op, struct control_server, stop_op);
+
+	srv->stopped(srv->owner);
+}
+
+static void server_check_stopped(struct control_server *srv)
+{
+	if (srv->stopping && srv->nclients == 0) {
+		srv->stopping = false; /* once */
+		rt_defer(srv->loop, &srv->stop_op);
+	}
+}
+
+/* The last thing that is done to a client in any call. */
+static void client_put(struct client *c)
+{
+	struct control_server *srv = c->srv;
+
+	if (c->sock || c->receiving || c->sending || c->promoting)
+		return;
+	rt_list_remove(&c->link);
+	srv->nclients--;
+	answer_free(c->answer);
+	rt_free(c);
+	if (srv->listener)
+		rt_listener_pause(srv->listener, false);
+	server_check_stopped(srv);
+}
+
+static void client_close(struct client *c)
+{
+	rt_timer_disarm(c->srv->loop, &c->idle);
+	rt_sock_close(c->sock);
+	c->sock = NULL;
+	client_put(c);
+}
+
+static void client_idle_fire(struct rt_timer *timer)
+{
+	client_close(rt_container_of(timer, struct client, idle));
+}
+
+static void client_idle_arm(struct client *c)
+{
+	rt_timer_arm(c->srv->loop, &c->idle,
+		     rt_time_add(rt_now(c->srv->loop), CONTROL_IDLE_MS * RT_MS));
+}
+
+/* ---- answering --------------------------------------------------------------------------- */
+
+static void client_send(struct client *c)
+{
+	c->iov.iov_base = c->answer + c->sent;
+	c->iov.iov_len = c->answer_len - c->sent;
+	c->sending = true;
+	client_idle_arm(c);
+	rt_sendv(c->sock, &c->send_op, &c->iov, 1);
+}
+
+static void client_send_done(struct rt_op *op, int res)
+{
+	struct client *c = rt_container_of(op, struct client, send_op);
+
+	c->sending = false;
+	if (!c->sock) {
+		client_put(c);
+		return;
+	}
+	if (res <= 0) {
+		client_close(c);
+		return;
+	}
+	c->sent += (size_t)res;
+	if (c->sent < c->answer_len) {
+		client_send(c);
+		return;
+	}
+	answer_free(c->answer);
+	c->answer = NULL;
+	if (c->ending || c->srv->stopping)
+		client_close(c);
+	else
+		client_next(c);
+}
+
+/* `text` is owned from here on; NULL: there was no memory for it. */
+static void client_answer(struct client *c, char *text)
+{
+	if (!c->sock) {
+		answer_free(text);
+		client_put(c);
+		return;
+	}
+	if (!text) {
+		client_close(c);
+		return;
+	}
+	c->answer = text;
+	c->answer_len = strlen(text);
+	c->sent = 0;
+	client_send(c);
+}
+
+/* It asked for something that is no request: say why; the connection may go on. */
+static void client_refuse(struct client *c, const char *why)
+{
+	c->srv->refused++;
+	client_answer(c, answer_error(CONTROL_USAGE, why));
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+static void client_promote_done(struct group_promote *p, int res)
+{
+	struct client *c = rt_container_of(p, struct client, promote);
+
+	c->promoting = false;
+	rt_log(res == 0 ? RT_LOG_INFO : RT_LOG_WARN,
+	       "promote group=%s result=%d lsn=%llu", c->srv->name, res,
+	       (unsigned long long)p->lsn);
+	client_answer(c, answer_promote(p, res));
+}
+
+static void client_promote(struct client *c, const struct control_request *request)
+{
+	if (!c->srv->group) {
+		client_answer(c,
+			      answer_error(CONTROL_FAILED, "the group is not open yet"));
+		return;
+	}
+	memset(&c->promote, 0, sizeof(c->promote));
+	c->promote.force = request->force;
+	c->promote.hold = request->hold;
+	c->promote.dry_run = request->dry_run;
+	c->promote.done = client_promote_done;
+	c->promoting = true;
+	rt_timer_disarm(c->srv->loop, &c->idle); /* it ends when the group says so */
+	group_promote(c->srv->group, &c->promote);
+}
+
+static void client_request(struct client *c, const char *line, size_t len)
+{
+	struct control_server *srv = c->srv;
+	struct control_request request;
+	char why[CONTROL_WHY_MAX];
+
+	if (control_request_parse(line, len, &request, why) < 0) {
+		client_refuse(c, why);
+		return;
+	}
+	if (request.group[0] && strcmp(request.group, srv->name) != 0) {
+		(void)snprintf(why, sizeof(why),
+			       "no group of that name here; allowed: %s", srv->name);
+		client_refuse(c, why);
+		return;
+	}
+	switch (request.verb) {
+	case CONTROL_STATUS:
+		client_answer(c, answer_status(srv->node, srv->group, srv->name,
+					       srv->state));
+		break;
+	case CONTROL_PROMOTE:
+		client_promote(c, &request);
+		break;
+	}
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static void client_recv_done(struct rt_op *op, int res)
+{
+	struct client *c = rt_container_of(op, struct client, recv_op);
+
+	c->receiving = false;
+	if (!c->sock) {
+		client_put(c);
+		return;
+	}
+	if (res <= 0) {
+		client_close(c);
+		return;
+	}
+	c->have += (size_t)res;
+	client_next(c);
+}
+
+/* Nothing is in flight: the next request that is here whole, or more bytes. */
+static void client_next(struct client *c)
+{
+	char *end = memchr(c->line, '\n', c->have);
+	char line[CONTROL_LINE_MAX];
+	size_t len;
+
+	if (end) {
+		len = (size_t)(end - c->line);
+		memcpy(line, c->line, len);
+		c->have -= len + 1;
+		memmove(c->line, end + 1, c->have);
+		client_request(c, line, len);
+		return;
+	}
+	if (c->have == sizeof(c->line)) {
+		c->ending = true;
+		client_refuse(c, "a line that is too long");
+		return;
+	}
+	c->receiving = true;
+	client_idle_arm(c);
+	rt_recv(c->sock, &c->recv_op, c->line + c->have, sizeof(c->line) - c->have);
+}
+
+static void server_accepted(void *owner, struct rt_sock *sock, const struct rt_addr *peer)
+{
+	struct control_server *srv = owner;
+	struct client *c;
+
+	if (srv->nclients == CONTROL_CLIENTS_MAX || !(c = rt_zalloc(1, sizeof(*c)))) {
+		rt_sock_close(sock);
+		return;
+	}
+	c->srv = srv;
+	c->sock = sock;
+	c->idle.fire = client_idle_fire;
+	c->recv_op.done = client_recv_done;
+	c->send_op.done = client_send_done;
+	rt_list_push_back(&srv->clients, &c->link);
+	if (++srv->nclients == CONTROL_CLIENTS_MAX)
+		rt_listener_pause(srv->listener, true);
+	client_next(c);
+}
+
+/* ---- the server ---------------------------------------------------------------------------------- */
+
+int control_server_new(struct rt_loop *loop, const char *node, const char *group,
+		       struct control_server **ret)
+{
+	struct control_server *srv = rt_zalloc(1, sizeof(*srv));
+
+	if (!srv)
+		return -ENOMEM;
+	srv->loop = loop;
+	(void)snprintf(srv->node, sizeof(srv->node), "%s", node);
+	(void)snprintf(srv->name, sizeof(srv->name), "%s", group);
+	control_server_set_group(srv, NULL, "STARTING");
+	rt_list_init(&srv->clients);
+	srv->stop_op.done = server_stop_done;
+	*ret = srv;
+	return 0;
+}
+
+int control_server_listen(struct control_server *srv, const char *path)
+{
+	struct rt_addr addr = { .kind = RT_ADDR_UNIX };
+	mode_t before;
+	int res;
+
+	rt_assert(!srv->listener && strlen(path) < sizeof(addr.path));
+	(void)snprintf(addr.path, sizeof(addr.path), "%s", path);
+	/* The mode is right from the start: there is no moment for others to connect. */
+	before = umask(0177);
+	res = rt_listen(srv->loop, &addr, server_accepted, srv, &srv->listener);
+	(void)umask(before);
+	return res;
+}
+
+int control_server_listen_fd(struct control_server *srv, int fd)
+{
+	rt_assert(!srv->listener);
+	return rt_listen_fd(srv->loop, fd, server_accepted, srv, &srv->listener);
+}
+
+void control_server_set_group(struct control_server *srv, struct group *group,
+			      const char *state)
+{
+	srv->group = group;
+	(void)snprintf(srv->state, sizeof(srv->state), "%s", state);
+}
+
+void control_server_stop(struct control_server *srv, void (*done)(void *owner),
+			 void *owner)
+{
+	struct rt_list *e, *next;
+
+	srv->stopping = true;
+	srv->stopped = done;
+	srv->owner = owner;
+	rt_listener_close(srv->listener);
+	srv->listener = NULL;
+	if (srv->nclients == 0)
+		server_check_stopped(srv);
+	for (e = srv->clients.next; e != &srv->clients; e = next) {
+		struct client *c = rt_container_of(e, struct client, link);
+
+		next = e->next;
+		if (!c->sending && !c->promoting && c->sock)
+			client_close(c);
+	}
+}
+
+void control_server_free(struct control_server *srv)
+{
+	if (!srv)
+		return;
+	rt_assert(srv->nclients == 0);
+	rt_listener_close(srv->listener);
+	rt_free(srv);
+}
+
+uint64_t control_server_refused(const struct control_server *srv)
+{
+	return srv->refused;
+}

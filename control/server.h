@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_SERVER_H
+#define CONTROL_SERVER_H
+
+#include <stdint.h>
+
+/*
+ * The control socket: takes requests of the command, one JSON object per line
+ * (control/request.h), and answers each with one line
+ * {"ok":, "exit":, "error":, ...} in the order they came; before it any number of
+ * {"progress":...}. On the daemon's loop; whoever can open the socket (mode 0600) is
+ * trusted to give orders, but not to send what is no order.
+ */
+struct control_server;
+struct group;
+struct rt_loop;
+
+#define CONTROL_CLIENTS_MAX 16 /* beyond them connections wait to be accepted */
+#define CONTROL_IDLE_MS 30000  /* a client that asks nothing, or reads no answer, goes */
+
+/* `node` and `group` (the name of the one group) are copied. 0 or -ENOMEM. */
+int control_server_new(struct rt_loop *loop, const char *node, const char *group,
+		       struct control_server **ret);
+/* Listen on a unix socket that is made with mode 0600. 0 or as rt_listen(). */
+int control_server_listen(struct control_server *srv, const char *path);
+/* The same on a socket that listens already; it is owned from success on. */
+int control_server_listen_fd(struct control_server *srv, int fd);
+
+/*
+ * What requests are about: `group` is borrowed until the next call. NULL: the store is not
+ * open, and `state` ("STARTING", "FAILED") is all there is to say.
+ */
+void control_server_set_group(struct control_server *srv, struct group *group,
+			      const char *state);
+
+/*
+ * Accept and read nothing more, and close each client whose answer has been sent.
+ * `done(owner)` is called when none is left. Once only.
+ */
+void control_server_stop(struct control_server *srv, void (*done)(void *owner),
+			 void *owner);
+/* After the `done` of a stop, or when it never listened. NULL is fine. */
+void control_server_free(struct control_server *srv);
+
+/* Requests that were refused as no requests, since the start. */
+uint64_t control_server_refused(const struct control_server *srv);
+
+#endif

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "control/version.h"
+#include "replicator/group.h"
+
+/* ---- values: what is not known is null ---------------------------------------------- */
+
+static json_t *number(bool known, uint64_t value)
+{
+	if (!known || value > INT64_MAX)
+		return json_null();
+	return json_integer((json_int_t)value);
+}
+
+static json_t *real(bool known, double value)
+{
+	if (!known || !isfinite(value) || value < 0)
+		return json_null();
+	return json_real(value);
+}
+
+static json_t *text(const char *value)
+{
+	return value[0] ? json_string(value) : json_null();
+}
+
+static json_t *hex(uint64_t value)
+{
+	char digits[17];
+
+	(void)snprintf(digits, sizeof(digits), "%016" PRIx64, value);
+	return json_string(digits);
+}
+
+/* ---- parts. `s` is NULL for a group that is not open: all nulls ------------------------- */
+
+static json_t *lsn_json(const struct group_status *s)
+{
+	bool peer = s && s->has_peer;
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "admitted",
+			 number(s, s ? s->lsn.admitted : 0), "written",
+			 number(s, s ? s->lsn.written : 0), "durable",
+			 number(s, s ? s->lsn.durable : 0), "onwire",
+			 number(peer, s ? s->lsn.onwire : 0), "received",
+			 number(peer, s ? s->lsn.received : 0), "persisted",
+			 number(peer, s ? s->lsn.persisted : 0));
+}
+
+static json_t *exposure_json(const struct group_status *s)
+{
+	bool peer = s && s->has_peer;
+
+	return json_pack("{s:o, s:o, s:o, s:o}", "writes",
+			 number(peer, s ? s->exposure.writes : 0), "bytes",
+			 number(peer, s ? s->exposure.bytes : 0), "seconds",
+			 real(peer, s ? s->exposure.seconds : -1), "probability",
+			 real(peer, s ? s->exposure.probability : -1));
+}
+
+static json_t *link_json(const struct group_status *s)
+{
+	bool peer = s && s->has_peer;
+	bool connected = peer && s->link.connected;
+	json_t *link;
+
+	link = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "connected",
+			 peer ? json_boolean(connected) : json_null(), "evidence",
+			 text(connected ? s->link.evidence : ""), "rtt_ms",
+			 real(connected, s ? s->link.rtt_ms : -1), "loss",
+			 real(connected, s ? s->link.loss : -1), "burst",
+			 real(connected, s ? s->link.burst : -1), "rate_bps",
+			 number(peer && s->link.rate_bps, s ? s->link.rate_bps : 0));
+	if (!link)
+		return NULL;
+	(void)json_object_update_new(
+		link, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "sent_bytes",
+				number(peer, s ? s->link.sent_bytes : 0), "repair_bytes",
+				number(peer, s ? s->link.repair_bytes : 0), "rebuilt",
+				number(peer, s ? s->link.rebuilt : 0), "retransmitted",
+				number(peer, s ? s->link.retransmitted : 0),
+				"unauthentic", number(peer, s ? s->link.unauthentic : 0),
+				"in_line", number(connected, s ? s->link.in_line : 0)));
+	return link;
+}
+
+static json_t *fec_json(const struct group_status *s)
+{
+	bool peer = s && s->has_peer;
+
+	return json_pack(
+		"{s:o, s:o, s:o}", "code", text(peer ? s->fec.code : ""), "overhead",
+		real(peer, s ? s->fec.overhead : -1), "repairs_needed",
+		number(peer && s->fec.repairs_needed, s ? s->fec.repairs_needed : 0));
+}
+
+static json_t *store_json(const struct group_status *s)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "bytes",
+			 number(s, s ? s->store.bytes : 0), "used",
+			 number(s, s ? s->store.used : 0), "segments_free",
+			 number(s, s ? s->store.segments_free : 0), "write_amplification",
+			 real(s, s ? s->store.write_amplification : -1),
+			 "checkpoint_age_s", real(s, s ? s->store.checkpoint_age_s : -1),
+			 "checksum_errors", number(s, s ? s->store.checksum_errors : 0));
+}
+
+static json_t *catchup_json(const struct group_status *s)
+{
+	bool going = s && s->catchup_total > 0;
+
+	return json_pack("{s:o, s:o, s:o}", "bytes_total",
+			 number(going, s ? s->catchup_total : 0), "bytes_done",
+			 number(going, s ? s->catchup_done : 0), "eta_s",
+			 real(going, s ? s->catchup_eta_s : -1));
+}
+
+static json_t *volumes_json(const struct group_status *s)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; list && s && i < s->nvolumes; i++) {
+		const struct group_volume_status *v = &s->volumes[i];
+
+		(void)json_array_append_new(
+			list,
+			json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "name",
+				  json_string(v->name), "size", number(true, v->size),
+				  "mapped", number(true, v->mapped), "sync",
+				  group_mode_name(v->sync), "generation",
+				  hex(v->generation), "reads", number(true, v->reads),
+				  "writes", number(true, v->writes), "flushes",
+				  number(true, v->flushes)));
+	}
+	return list;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+json_t *status_new(const char *node)
+{
+	return json_pack("{s:s, s:s, s:[]}", "node", node, "version", WANMIRROR_VERSION,
+			 "groups");
+}
+
+static json_t *role_json(const struct group_status *s)
+{
+	if (!s)
+		return json_null();
+	return json_string(s->role == GROUP_MIRROR ? "mirror" : "primary");
+}
+
+static int add(json_t *status, const char *name, const char *state,
+	       const struct group_status *s)
+{
+	json_t *group;
+
+	group = json_pack(
+		"{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", name, "role",
+		role_json(s), "state", state, "epoch", number(s, s ? s->epoch : 0),
+		"epoch_id", s ? hex(s->epoch_id) : json_null(), "sync",
+		s ? json_string(group_mode_name(s->sync)) : json_null(), "sync_effective",
+		s ? json_string(group_mode_name(s->sync_effective)) : json_null(),
+		"alone", s ? json_boolean(s->alone) : json_null(), "why",
+		text(s ? s->why : ""));
+	if (!group)
+		return -ENOMEM;
+	(void)json_object_update_new(
+		group, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:[], s:[], s:o}", "lsn",
+				 lsn_json(s), "exposure", exposure_json(s), "link",
+				 link_json(s), "fec", fec_json(s), "store", store_json(s),
+				 "volumes", volumes_json(s), "snapshots", "branches",
+				 "catchup", catchup_json(s)));
+	return json_array_append_new(json_object_get(status, "groups"), group) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+int status_add_group(json_t *status, const struct group_status *group)
+{
+	return add(status, group->name, group_state_name(group->state), group);
+}
+
+int status_add_closed_group(json_t *status, const char *name, const char *state)
+{
+	return add(status, name, state, NULL);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_STATUS_H
+#define CONTROL_STATUS_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+struct group_status;
+
+/*
+ * What `wanmirror status --json` prints. The names are a promise (wanmirror(1)): all of
+ * them are always there, and what is not known is null. New references; NULL when out of
+ * memory.
+ */
+
+/* {"node":, "version":, "groups":[]} */
+json_t *status_new(const char *node);
+/* Append one group. 0 or -ENOMEM. */
+int status_add_group(json_t *status, const struct group_status *group);
+/* The same for a group whose store is not open: its name, STARTING or FAILED, and nulls. */
+int status_add_closed_group(json_t *status, const char *name, const char *state);
+
+/* One screen for people. What is missing or of another type is shown as "-". */
+void status_print(const json_t *status, FILE *out);
+
+#endif

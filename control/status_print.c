@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/status.h"
+#include "rt/check.h"
+#include "rt/log.h"
+
+/* `wanmirror status` for people, from the same JSON that scripts get. */
+
+#define FIELD_TEXT 64
+
+/* A value deep in an object: path "lsn.admitted". NULL if it is not there. */
+static const json_t *find(const json_t *object, const char *path)
+{
+	char part[FIELD_TEXT];
+	size_t len = strcspn(path, ".");
+
+	(void)snprintf(part, sizeof(part), "%.*s", (int)len, path);
+	object = json_object_get(object, part);
+	return path[len] ? find(object, path + len + 1) : object;
+}
+
+/* A string of the daemon, without bytes that would move a terminal's cursor. */
+static const char *string(const json_t *object, const char *path, char *buf, size_t size)
+{
+	const char *text = json_string_value(find(object, path));
+	size_t n = 0;
+
+	if (!text)
+		text = "-";
+	for (; *text && n + 1 < size; text++)
+		buf[n++] = *text >= ' ' && *text != 0x7f ? *text : '?';
+	buf[n] = 0;
+	return buf;
+}
+
+static const char *count(const json_t *object, const char *path, char buf[FIELD_TEXT])
+{
+	const json_t *value = find(object, path);
+
+	if (json_is_integer(value))
+		(void)snprintf(buf, FIELD_TEXT, "%" JSON_INTEGER_FORMAT,
+			       json_integer_value(value));
+	else
+		(void)snprintf(buf, FIELD_TEXT, "-");
+	return buf;
+}
+
+/* A number times `factor` in `fmt`, which has one %g or %f. */
+__attribute__((format(printf, 4, 0))) static const char *
+real(const json_t *object, const char *path, double factor, const char *fmt,
+     char buf[FIELD_TEXT])
+{
+	const json_t *value = find(object, path);
+
+	if (json_is_number(value))
+		(void)snprintf(buf, FIELD_TEXT, fmt, factor * json_number_value(value));
+	else
+		(void)snprintf(buf, FIELD_TEXT, "-");
+	return buf;
+}
+
+static const char *scaled(const json_t *object, const char *path, double step,
+			  const char *const *units, char buf[FIELD_TEXT])
+{
+	const json_t *value = find(object, path);
+	double x = json_number_value(value);
+
+	if (!json_is_number(value)) {
+		(void)snprintf(buf, FIELD_TEXT, "-");
+		return buf;
+	}
+	for (; x >= step && units[1]; units++)
+		x /= step;
+	(void)snprintf(buf, FIELD_TEXT, x == floor(x) || x >= 100 ? "%.0f %s" : "%.1f %s",
+		       x, units[0]);
+	return buf;
+}
+
+static const char *bytes(const json_t *object, const char *path, char buf[FIELD_TEXT])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", NULL };
+
+	return scaled(object, path, 1024, units, buf);
+}
+
+static const char *rate(const json_t *object, const char *path, char buf[FIELD_TEXT])
+{
+	static const char *const units[] = { "bit/s", "kbit/s", "Mbit/s", "Gbit/s",
+					     NULL };
+
+	return scaled(object, path, 1000, units, buf);
+}
+
+static bool there(const json_t *object, const char *path)
+{
+	const json_t *value = find(object, path);
+
+	return value && !json_is_null(value);
+}
+
+static void print_lsn(const json_t *g, FILE *out)
+{
+	static const char *const names[] = { "admitted", "written",  "durable",
+					     "onwire",	 "received", "persisted" };
+	char path[FIELD_TEXT], a[FIELD_TEXT];
+
+	fprintf(out, "  lsn       ");
+	for (unsigned i = 0; i < RT_ARRAY_LEN(names); i++) {
+		(void)snprintf(path, sizeof(path), "lsn.%s", names[i]);
+		fprintf(out, " %s %s", names[i], count(g, path, a));
+	}
+	fprintf(out, "\n");
+}
+
+static void print_exposure(const json_t *g, FILE *out)
+{
+	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT];
+
+	fprintf(out, "  exposure   %s writes, %s, %s s", count(g, "exposure.writes", a),
+		bytes(g, "exposure.bytes", b), real(g, "exposure.seconds", 1, "%.2f", c));
+	if (there(g, "exposure.probability"))
+		fprintf(out,
+			"; a disaster now loses a completed write with probability %s",
+			real(g, "exposure.probability", 1, "%.2g", d));
+	fprintf(out, "\n");
+}
+
+static void print_link(const json_t *g, FILE *out)
+{
+	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT];
+
+	if (!json_is_true(find(g, "link.connected"))) {
+		fprintf(out, "  link       %s\n",
+			there(g, "link.connected") ? "not connected" : "none");
+		return;
+	}
+	fprintf(out,
+		"  link       connected, rtt %s ms, loss %s %%, rate %s, evidence %s\n",
+		real(g, "link.rtt_ms", 1, "%.1f", a),
+		real(g, "link.loss", 100, "%.2g", b), rate(g, "link.rate_bps", c),
+		string(g, "link.evidence", d, sizeof(d)));
+	fprintf(out,
+		"             sent %s, of that repairs %s; rebuilt %s, sent again %s\n",
+		bytes(g, "link.sent_bytes", a), bytes(g, "link.repair_bytes", b),
+		count(g, "link.rebuilt", c), count(g, "link.retransmitted", d));
+	fprintf(out, "  fec        %s, overhead %s %%, %s repairs cover a write\n",
+		string(g, "fec.code", a, sizeof(a)),
+		real(g, "fec.overhead", 100, "%.1f", b),
+		count(g, "fec.repairs_needed", c));
+}
+
+static void print_store(const json_t *g, FILE *out)
+{
+	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT];
+
+	fprintf(out,
+		"  store      %s of %s used, %s segments free, %s bytes written for one",
+		bytes(g, "store.used", a), bytes(g, "store.bytes", b),
+		count(g, "store.segments_free", c),
+		real(g, "store.write_amplification", 1, "%.2f", d));
+	fprintf(out, "\n             last checkpoint %s s ago, %s checksum errors\n",
+		real(g, "store.checkpoint_age_s", 1, "%.0f", a),
+		count(g, "store.checksum_errors", b));
+}
+
+static void print_catchup(const json_t *g, FILE *out)
+{
+	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT];
+
+	if (there(g, "catchup.bytes_total"))
+		fprintf(out, "  catch-up   %s of %s, %s s left\n",
+			bytes(g, "catchup.bytes_done", a),
+			bytes(g, "catchup.bytes_total", b),
+			real(g, "catchup.eta_s", 1, "%.0f", c));
+}
+
+static void print_volumes(const json_t *g, FILE *out)
+{
+	char name[FIELD_TEXT], sync[FIELD_TEXT], a[FIELD_TEXT], b[FIELD_TEXT];
+	char c[FIELD_TEXT], d[FIELD_TEXT], e[FIELD_TEXT];
+	const json_t *v;
+	size_t i;
+
+	fprintf(out, "\n  %-20s %10s %10s %-8s %12s %12s %10s\n", "volume", "size",
+		"mapped", "sync", "reads", "writes", "flushes");
+	json_array_foreach(json_object_get(g, "volumes"), i, v)
+	{
+		fprintf(out, "  %-20s %10s %10s %-8s %12s %12s %10s\n",
+			string(v, "name", name, sizeof(name)), bytes(v, "size", a),
+			bytes(v, "mapped", b), string(v, "sync", sync, sizeof(sync)),
+			count(v, "reads", c), count(v, "writes", d),
+			count(v, "flushes", e));
+	}
+}
+
+static void print_group(const json_t *g, FILE *out)
+{
+	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT], why[512];
+
+	fprintf(out, "\n%s: %s, %s, epoch %s (%s)%s\n", string(g, "name", a, sizeof(a)),
+		string(g, "role", b, sizeof(b)), string(g, "state", c, sizeof(c)),
+		count(g, "epoch", d), string(g, "epoch_id", why, sizeof(why)),
+		json_is_true(find(g, "alone")) ? ", alone" : "");
+	if (there(g, "why"))
+		fprintf(out, "  why        %s\n", string(g, "why", why, sizeof(why)));
+	fprintf(out, "  sync       %s", string(g, "sync", a, sizeof(a)));
+	if (strcmp(a, string(g, "sync_effective", b, sizeof(b))) != 0)
+		fprintf(out, ", but now counts as %s", b);
+	fprintf(out, "\n");
+	print_lsn(g, out);
+	print_exposure(g, out);
+	print_link(g, out);
+	print_store(g, out);
+	print_catchup(g, out);
+	print_volumes(g, out);
+}
+
+void status_print(const json_t *status, FILE *out)
+{
+	char node[FIELD_TEXT], version[FIELD_TEXT];
+	const json_t *g;
+	size_t i;
+
+	fprintf(out, "node %s, wanmirror %s\n",
+		string(status, "node", node, sizeof(node)),
+		string(status, "version", version, sizeof(version)));
+	json_array_foreach(json_object_get(status, "groups"), i, g) print_group(g, out);
+}
