@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Unit tests that need more than the generic rule gives them.
+
+# The NBD server's connections: real sockets, libnbd as the client, a double of the group.
+# The double stands in for the archive of replicator/, which is not linked.
+live_dir := tests/unit/nbd-server/live
+live_tests := $(patsubst %.c,$(B)/%,$(wildcard $(live_dir)/test_*.c))
+live_objects := $(call objects,$(live_dir)/fake_group.c $(live_dir)/live.c)
+live_archives := $(call archive,nbd-server) $(call archive,rt)
+
+$(live_tests): $(B)/$(live_dir)/test_%: $(B)/$(live_dir)/test_%.o $(live_objects) \
+		$(live_archives)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(libs_rt) -lnbd -lcmocka -pthread
+
+.PHONY: unit-nbd-server-live
+unit-nbd-server: unit-nbd-server-live
+unit-nbd-server-live: $(live_tests)
+	$(Q)set -e; for t in $(live_tests); do echo "== $$t"; $$t; done
