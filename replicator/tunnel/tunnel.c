@@ -221,6 +221,11 @@ uint64_t tunnel_received(const struct tunnel *t)
 	return t->tx.frames_confirmed;
 }
 
+enum tunnel_evidence tunnel_evidence_level(const struct tunnel *t)
+{
+	return t->evidence.level;
+}
+
 bool tunnel_proven(const struct tunnel *t, rt_time now)
 {
 	return line_proven(&t->line, now);

@@ -93,6 +93,11 @@ uint64_t tunnel_onwire(const struct tunnel *t, rt_time now);
 uint64_t tunnel_received(const struct tunnel *t);
 /* An authentic acknowledgement has lately proven the line alive. */
 bool tunnel_proven(const struct tunnel *t, rt_time now);
+/*
+ * params.evidence, or TUNNEL_MIRROR where there is no code, or where the device turned
+ * out to give no stamps.
+ */
+enum tunnel_evidence tunnel_evidence_level(const struct tunnel *t);
 /* Nothing authentic has arrived for away_ns. */
 bool tunnel_away(const struct tunnel *t, rt_time now);
 

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What `onwire` promises is worth a disaster: kill the sender at a random instant, let
+ * what had left arrive as the line decides, and every frame that counted as on the wire
+ * must come out at the other end, but for the stated share of kills. And the gate opens
+ * on evidence and proof only, never because time has passed.
+ */
+#include "tests/unit/tunnel/pair.h"
+
+struct kills {
+	struct tunnel_params params;
+	struct pair_line line;
+	unsigned runs;
+	int64_t every_ns; /* between frames; 0: as fast as they are taken */
+	/* Found. */
+	unsigned lost;	/* kills that lost a frame on the wire */
+	uint64_t ahead; /* frames on the wire and not received, over all kills */
+};
+
+static void kill_load(struct pair *p, const struct kills *k, int64_t for_ns)
+{
+	int64_t until_ns = p->now_ns + for_ns;
+
+	while (p->now_ns < until_ns) {
+		while (pair_submit(p, 0, 1 + pair_below(&p->rng, 8192)) &&
+		       k->every_ns == 0 && pair_chance(&p->rng, 0.9))
+			;
+		tunnel_expedite(p->end[0], pair_now(p));
+		pair_run(p, 1 + (int64_t)pair_below(&p->rng, k->every_ns > 0
+								     ? 2 * k->every_ns
+								     : RT_MS));
+	}
+}
+
+static void kill_one(struct kills *k, uint64_t seed)
+{
+	uint64_t onwire, received;
+	struct pair p;
+
+	pair_init(&p, &k->params, &k->line, seed);
+	kill_load(&p, k, 20 * RT_MS + 3 * k->line.delay_ns);
+	pair_run(&p, (int64_t)pair_below(&p.rng, 2 * RT_MS));
+	onwire = tunnel_onwire(p.end[0], pair_now(&p));
+	received = tunnel_received(p.end[0]);
+	assert_true(onwire >= received);
+	k->ahead += onwire - received;
+	p.dead[0] = true;
+	pair_run(&p, RT_S);
+	k->lost += p.taken[1] < onwire;
+	pair_release(&p);
+}
+
+static void kill_many(struct kills *k, uint64_t seed)
+{
+	for (unsigned i = 0; i < k->runs; i++)
+		kill_one(k, seed + i);
+	if (getenv("PAIR_VERBOSE") != NULL)
+		printf("loss %.2f m %u share %.3f every %lld us: %u of %u kills lost a "
+		       "frame, %.1f frames ahead\n",
+		       k->line.loss, k->params.repairs, k->params.share,
+		       (long long)(k->every_ns / RT_US), k->lost, k->runs,
+		       (double)k->ahead / k->runs);
+	assert_true(k->ahead > 0);
+}
+
+static void kills_lose_no_more_than_stated(void **state)
+{
+	static const int64_t every[] = { 0, 300 * RT_US, 3 * RT_MS };
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(every); i++) {
+		struct kills k = { .params = pair_params(),
+				   .line = pair_line(10 * RT_MS, 0.01),
+				   .runs = 150,
+				   .every_ns = every[i] };
+
+		kill_many(&k, 1000);
+		assert_int_equal(k.lost, 0);
+		k = (struct kills){ .params = pair_params(),
+				    .line = pair_line(10 * RT_MS, 0.05),
+				    .runs = 150,
+				    .every_ns = every[i] };
+		k.params.repairs = 8;
+		k.params.share = 0.2;
+		kill_many(&k, 2000);
+		assert_int_equal(k.lost, 0);
+	}
+}
+
+/* Drops before the driver are seen, so they are not part of the line's loss. */
+static void kills_with_drops_in_this_host(void **state)
+{
+	struct kills k = { .params = pair_params(),
+			   .line = pair_line(10 * RT_MS, 0.01),
+			   .runs = 150,
+			   .every_ns = 500 * RT_US };
+
+	k.params.repairs = 4;
+	k.line.local = 0.05;
+	kill_many(&k, 3000);
+	assert_true(k.lost <= 1);
+}
+
+/* The oracle has teeth: without covering repairs it finds losses. */
+static void kills_without_repairs_are_found_out(void **state)
+{
+	struct kills k = { .params = pair_params(),
+			   .line = pair_line(10 * RT_MS, 0.05),
+			   .runs = 60,
+			   .every_ns = 300 * RT_US };
+
+	k.params.repairs = 0;
+	kill_many(&k, 4000);
+	assert_true(k.lost > 10);
+}
+
+static void warm(struct pair *p, const struct tunnel_params *params,
+		 const struct pair_line *line, uint64_t seed)
+{
+	pair_init(p, params, line, seed);
+	assert_true(pair_submit(p, 0, 500));
+	tunnel_expedite(p->end[0], pair_now(p));
+	pair_run(p, RT_S);
+	assert_int_equal(tunnel_onwire(p->end[0], pair_now(p)), 1);
+}
+
+/* No stamp, no gate: not after a second, not after a minute. Fresh repairs go out. */
+static void nothing_counts_without_stamps(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(10 * RT_MS, 0);
+	struct tunnel_stats before, after;
+	struct pair p;
+
+	warm(&p, &params, &line, 1);
+	tunnel_stats(p.end[0], &before);
+	p.line[0].local = 1;
+	assert_true(pair_submit(&p, 0, 4000));
+	tunnel_expedite(p.end[0], pair_now(&p));
+	for (int i = 0; i < 600; i++) {
+		pair_run(&p, 100 * RT_MS);
+		assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 1);
+	}
+	tunnel_stats(p.end[0], &after);
+	assert_true(after.sent_repairs - before.sent_repairs > 20);
+	/* Bounded, too. */
+	assert_true(after.sent_repairs - before.sent_repairs < 2000);
+	/* The queue takes again: what was dropped is made good by repairs. */
+	p.line[0].local = 0;
+	pair_run(&p, 3 * RT_S);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
+	assert_int_equal(p.taken[1], 2);
+	pair_release(&p);
+}
+
+/* A queue that takes all and a line that is dead: stamps alone prove nothing. */
+static void nothing_counts_on_a_dead_line(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(10 * RT_MS, 0);
+	struct pair p;
+
+	warm(&p, &params, &line, 2);
+	p.line[0].cut = true;
+	p.line[1].cut = true;
+	pair_run(&p, 200 * RT_MS);
+	assert_false(tunnel_proven(p.end[0], pair_now(&p)));
+	assert_true(pair_submit(&p, 0, 4000));
+	tunnel_expedite(p.end[0], pair_now(&p));
+	pair_run(&p, 60 * RT_S);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 1);
+	assert_true(tunnel_away(p.end[0], pair_now(&p)));
+	p.line[0].cut = false;
+	p.line[1].cut = false;
+	pair_run(&p, 2 * RT_S);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
+	assert_false(tunnel_away(p.end[0], pair_now(&p)));
+	pair_release(&p);
+}
+
+/* One direction is enough to kill it, whichever. */
+static void nothing_counts_when_one_direction_is_cut(void **state)
+{
+	for (int cut = 0; cut < 2; cut++) {
+		struct tunnel_params params = pair_params();
+		struct pair_line line = pair_line(10 * RT_MS, 0);
+		struct pair p;
+
+		warm(&p, &params, &line, 3);
+		p.line[cut].cut = true;
+		pair_run(&p, 200 * RT_MS);
+		assert_true(pair_submit(&p, 0, 4000));
+		tunnel_expedite(p.end[0], pair_now(&p));
+		pair_run(&p, 3 * RT_S);
+		assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 1);
+		assert_int_equal(p.taken[1], cut == 0 ? 1 : 2);
+		p.line[cut].cut = false;
+		pair_run(&p, 2 * RT_S);
+		assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
+		assert_int_equal(p.taken[1], 2);
+		pair_release(&p);
+	}
+}
+
+/* A device without stamps: found out, and then received is what counts. */
+static void device_without_stamps_is_found_out(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(10 * RT_MS, 0.01);
+	struct pair p;
+
+	line.no_stamps = true;
+	pair_init(&p, &params, &line, 4);
+	for (unsigned i = 1; i <= 2000; i++) {
+		assert_true(pair_submit(&p, 0, 3000));
+		tunnel_expedite(p.end[0], pair_now(&p));
+		pair_run(&p, RT_MS);
+		assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)),
+				 tunnel_received(p.end[0]));
+	}
+	assert_true(pair_run_taken(&p, 1, 2000, 10 * RT_S));
+	pair_run(&p, RT_S);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2000);
+	assert_int_equal(tunnel_evidence_level(p.end[0]), TUNNEL_MIRROR);
+	pair_release(&p);
+}
+
+/* Without a code, and at the level `mirror`, on the wire is what was received. */
+static void without_code_onwire_is_received(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct tunnel_params params = pair_params();
+		struct pair_line line = pair_line(10 * RT_MS, 0.03);
+		struct pair p;
+
+		if (i == 0)
+			params.code = FEC_NONE;
+		else
+			params.evidence = TUNNEL_MIRROR;
+		pair_init(&p, &params, &line, 5);
+		for (unsigned n = 0; n < 300; n++) {
+			assert_true(pair_submit(&p, 0, 3000));
+			tunnel_expedite(p.end[0], pair_now(&p));
+			pair_run(&p, RT_MS);
+			assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)),
+					 tunnel_received(p.end[0]));
+		}
+		assert_true(pair_run_taken(&p, 1, 300, 60 * RT_S));
+		pair_run(&p, RT_S);
+		assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 300);
+		pair_release(&p);
+	}
+}
+
+/* onwire falls only below what was never confirmed, and received never falls. */
+static void watermarks_keep_their_order(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(5 * RT_MS, 0.15);
+	uint64_t received = 0;
+	unsigned falls = 0;
+	uint64_t onwire = 0;
+	struct pair p;
+
+	params.share = 0.1;
+	pair_init(&p, &params, &line, 6);
+	for (unsigned n = 0; n < 3000; n++) {
+		uint64_t now_onwire, now_received;
+
+		(void)pair_submit(&p, 0, 1 + pair_below(&p.rng, 6000));
+		if (n % 64 == 0)
+			tunnel_expedite(p.end[0], pair_now(&p));
+		pair_run(&p, 300 * RT_US);
+		now_received = tunnel_received(p.end[0]);
+		now_onwire = tunnel_onwire(p.end[0], pair_now(&p));
+		assert_true(now_received >= received);
+		assert_true(now_onwire >= now_received);
+		assert_true(now_onwire <= tunnel_submitted(p.end[0]));
+		falls += now_onwire < onwire;
+		onwire = now_onwire;
+		received = now_received;
+	}
+	/* 15 % is far beyond what three repairs are for: deficits do count. */
+	assert_true(falls > 0);
+	assert_true(pair_run_taken(&p, 1, tunnel_submitted(p.end[0]), 60 * RT_S));
+	pair_release(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kills_lose_no_more_than_stated),
+		cmocka_unit_test(kills_with_drops_in_this_host),
+		cmocka_unit_test(kills_without_repairs_are_found_out),
+		cmocka_unit_test(nothing_counts_without_stamps),
+		cmocka_unit_test(nothing_counts_on_a_dead_line),
+		cmocka_unit_test(nothing_counts_when_one_direction_is_cut),
+		cmocka_unit_test(device_without_stamps_is_found_out),
+		cmocka_unit_test(without_code_onwire_is_received),
+		cmocka_unit_test(watermarks_keep_their_order),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
