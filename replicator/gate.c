@@ -6,7 +6,8 @@
 
 static unsigned queue_of(const struct gate_need *need)
 {
-	return (unsigned)need->mode * 4 + (need->durable ? 2 : 0) + (need->lowerable ? 1 : 0);
+	return (unsigned)need->mode * 4 + (need->durable ? 2 : 0) +
+	       (need->lowerable ? 1 : 0);
 }
 
 static enum group_mode queue_mode(unsigned q)
@@ -55,6 +56,11 @@ void gate_set_marks(struct gate *gate, const struct gate_marks *marks)
 	rt_assert(marks->onwire >= marks->received);
 	rt_assert(marks->received >= marks->persisted);
 	gate->marks = *marks;
+}
+
+void gate_forget_mirror(struct gate *gate)
+{
+	gate->marks.onwire = gate->marks.received = gate->marks.persisted = 0;
 }
 
 /* The mode that counts for a queue now. A mode is lowered here and nowhere else. */

@@ -25,7 +25,7 @@ struct gate_marks {
 /* What one request waits for. */
 struct gate_need {
 	enum group_mode mode;
-	bool durable;   /* FLUSH and FUA: durable instead of written */
+	bool durable;	/* FLUSH and FUA: durable instead of written */
 	bool lowerable; /* its policy for an absent mirror is `continue` */
 };
 
@@ -42,8 +42,8 @@ struct gate_waiter {
 struct gate {
 	struct rt_list queue[GATE_QUEUES];
 	struct gate_marks marks;
-	bool lowered;       /* the mirror is away and the policy says continue */
-	bool alone;         /* promoted: every mode counts as local */
+	bool lowered;	    /* the mirror is away and the policy says continue */
+	bool alone;	    /* promoted: every mode counts as local */
 	uint64_t local_max; /* max_exposure: local completions only up to this LSN */
 };
 
@@ -54,6 +54,9 @@ void gate_wait(struct gate *gate, struct gate_waiter *w, const struct gate_need 
 
 /* New watermarks; asserts what only grows. Opens nothing by itself. */
 void gate_set_marks(struct gate *gate, const struct gate_marks *marks);
+
+/* Another mirror, or one that has lost what it had: its watermarks begin at nothing. */
+void gate_forget_mirror(struct gate *gate);
 
 /* Open everything whose condition holds. Returns how many. */
 unsigned gate_run(struct gate *gate);

@@ -208,7 +208,7 @@ struct group_promote {
 	void (*done)(struct group_promote *p, int res);
 	char text[1024]; /* what was found, and what was done or why not; for people */
 	uint64_t lsn;	 /* last durable LSN */
-	void *impl[4];
+	void *impl[12];
 };
 /*
  * Make a mirror the primary, in a new epoch, alone until a mirror is IN_SYNC again. res:

@@ -39,8 +39,8 @@ enum history_relation history_compare(const struct history_side *ours,
 
 	if (find(ours, current(theirs), &at)) {
 		if (at + 1 < ours->nepochs)
-			return theirs->lsn > history_epoch_end(ours, at) ? HISTORY_SURPLUS :
-									   HISTORY_BEHIND;
+			return theirs->lsn > history_epoch_end(ours, at) ? HISTORY_SURPLUS
+									 : HISTORY_BEHIND;
 		if (theirs->lsn > ours->lsn)
 			return HISTORY_AHEAD;
 		if (theirs->lsn == ours->lsn && theirs->hash != ours->hash)
@@ -64,5 +64,10 @@ void history_begin(struct lfs_meta *meta, uint64_t number_seen, uint64_t id,
 			(LFS_HISTORY_MAX - 1) * sizeof(meta->epochs[0]));
 		meta->nepochs--;
 	}
+	/* A mirror promoted in the middle of a catch-up knows of epochs that it never
+	 * reached: they are empty in the history that goes on from here. */
+	for (unsigned i = 0; i < meta->nepochs; i++)
+		if (meta->epochs[i].first_lsn > first_lsn)
+			meta->epochs[i].first_lsn = first_lsn;
 	meta->epochs[meta->nepochs++] = (struct lfs_epoch){ number + 1, id, first_lsn };
 }

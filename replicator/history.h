@@ -13,8 +13,8 @@
 struct history_side {
 	const struct lfs_epoch *epochs;
 	unsigned nepochs; /* >= 1 */
-	uint64_t lsn;     /* last LSN it holds */
-	uint64_t hash;    /* history hash after it */
+	uint64_t lsn;	  /* last LSN it holds */
+	uint64_t hash;	  /* history hash after it */
 };
 
 enum history_relation {

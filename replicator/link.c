@@ -22,20 +22,20 @@ struct frame_head {
 _Static_assert(sizeof(struct frame_head) == 8, "wire size");
 
 struct link {
-	struct rt_loop *loop;         /* borrowed */
-	struct rt_sock *sock;         /* owned until closed */
-	struct secure *secure;        /* owned */
+	struct rt_loop *loop;  /* borrowed */
+	struct rt_sock *sock;  /* owned until closed */
+	struct secure *secure; /* owned */
 	struct link_params params;
 	uint8_t key[SECURE_KEY_LEN];
 	struct rt_op connect_op, recv_op, send_op;
 	struct rt_timer handshake;
 	bool client, connecting, receiving, sending, established, dead;
-	unsigned depth;               /* inside our own callbacks: memory stays */
-	uint64_t queued, sent;        /* plaintext bytes given; about what has gone out */
-	uint8_t *in, *out;            /* owned: LINK_IN_BYTES, LINK_OUT_BYTES */
+	unsigned depth;	       /* inside our own callbacks: memory stays */
+	uint64_t queued, sent; /* plaintext bytes given; about what has gone out */
+	uint8_t *in, *out;     /* owned: LINK_IN_BYTES, LINK_OUT_BYTES */
 	size_t out_len, out_at;
 	struct iovec iov;
-	uint8_t *message;             /* owned: head and body under assembly */
+	uint8_t *message; /* owned: head and body under assembly */
 	size_t message_len, message_size;
 };
 
@@ -252,7 +252,8 @@ static void link_take(struct link *l, size_t len)
 	int err = secure_input(l->secure, l->in, len, &why);
 
 	if (err < 0) {
-		link_pump(l); /* an alert may be waiting; it is lost with the socket or not */
+		link_pump(
+			l); /* an alert may be waiting; it is lost with the socket or not */
 		link_fail(l, err, why);
 		return;
 	}
@@ -340,7 +341,8 @@ static int link_new(struct rt_loop *loop, bool client, const struct link_params 
 	err = secure_new(client, l->key, &l->secure);
 	if (err < 0)
 		goto fail;
-	rt_timer_arm(loop, &l->handshake, rt_time_add(rt_now(loop), params->handshake_ns));
+	rt_timer_arm(loop, &l->handshake,
+		     rt_time_add(rt_now(loop), params->handshake_ns));
 	*ret = l;
 	return 0;
 fail:

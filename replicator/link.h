@@ -24,8 +24,8 @@ struct link_events {
 	/* Both ends have shown that they know the key. */
 	void (*established)(void *owner, struct link *link);
 	/* One message; the body is lent for the call. */
-	void (*message)(void *owner, struct link *link, unsigned type, const uint8_t *body,
-			size_t len);
+	void (*message)(void *owner, struct link *link, unsigned type,
+			const uint8_t *body, size_t len);
 	/* The connection is over; `why` is a text for people. */
 	void (*closed)(void *owner, struct link *link, int err, const char *why);
 	/* What was queued has been sent: link_room() may be true again. May be NULL. */
@@ -33,9 +33,9 @@ struct link_events {
 };
 
 struct link_params {
-	const uint8_t *key;     /* SECURE_KEY_LEN bytes, copied */
-	size_t message_max;     /* longest body taken */
-	int64_t handshake_ns;   /* until established */
+	const uint8_t *key;		  /* SECURE_KEY_LEN bytes, copied */
+	size_t message_max;		  /* longest body taken */
+	int64_t handshake_ns;		  /* until established */
 	const struct link_events *events; /* borrowed, outlives the link */
 	void *owner;
 };

@@ -14,12 +14,12 @@
  */
 enum message_type {
 	MESSAGE_HELLO = 1, /* who I am and what I hold; first, from both */
-	MESSAGE_START,     /* primary: from this LSN, in this history, with these keys' id */
-	MESSAGE_READY,     /* mirror: the history is durable here; send */
-	MESSAGE_PULL,      /* primary in its start: give me what you have from this LSN on */
-	MESSAGE_ENTRY,     /* mirror: one wire record */
-	MESSAGE_PULLED,    /* mirror: that was all of it */
-	MESSAGE_PING,      /* heartbeat, both ways */
+	MESSAGE_START,	/* primary: from this LSN, in this history, with these keys' id */
+	MESSAGE_READY,	/* mirror: the history is durable here; send */
+	MESSAGE_PULL,	/* primary in its start: give me what you have from this LSN on */
+	MESSAGE_ENTRY,	/* mirror: one wire record */
+	MESSAGE_PULLED, /* mirror: that was all of it */
+	MESSAGE_PING,	/* heartbeat, both ways */
 	MESSAGE_PONG,
 	MESSAGE_REFUSE, /* why this connection leads nowhere; then it is closed */
 };

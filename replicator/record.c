@@ -97,7 +97,7 @@ static int count_blocks(const uint8_t *ops, unsigned nops, const struct lfs_meta
 		if (wire.kind == LFS_WRITE)
 			blocks += le32_get(wire.blocks);
 	}
-	if (blocks > meta->max_request / LFS_BLOCK)
+	if (blocks > lfs_data_max(meta->max_request) / LFS_BLOCK)
 		return -EPROTO;
 	*ret = blocks;
 	return 0;
@@ -148,8 +148,9 @@ int record_decode(const uint8_t *bytes, size_t len, const struct lfs_meta *meta,
 	if (len < sizeof(head))
 		return -EPROTO;
 	memcpy(&head, bytes, sizeof(head));
-	if (head.version != RECORD_VERSION || head.zero != 0 || le16_get(head.nops) == 0 ||
-	    le16_get(head.nops) > LFS_OPS_MAX || le64_get(head.lsn) == 0)
+	if (head.version != RECORD_VERSION || head.zero != 0 ||
+	    le16_get(head.nops) == 0 || le16_get(head.nops) > LFS_OPS_MAX ||
+	    le64_get(head.lsn) == 0)
 		return -EPROTO;
 	ops_len = le16_get(head.nops) * sizeof(struct record_op);
 	if (len - sizeof(head) < ops_len)
@@ -160,7 +161,8 @@ int record_decode(const uint8_t *bytes, size_t len, const struct lfs_meta *meta,
 	head_len = sizeof(head) + ops_len + blocks * sizeof(le32);
 	if (len != head_len + blocks * LFS_BLOCK)
 		return -EPROTO;
-	if (rt_crc32c(bytes + sizeof(le32), head_len - sizeof(le32)) != le32_get(head.crc))
+	if (rt_crc32c(bytes + sizeof(le32), head_len - sizeof(le32)) !=
+	    le32_get(head.crc))
 		return -EBADMSG;
 
 	out.data_len = blocks * LFS_BLOCK;

@@ -22,7 +22,7 @@ struct record_head {
 	le64 epoch_id;
 	le64 lsn;
 	le64 hash_before; /* history after lsn - 1 */
-	le64 wall_ns;     /* of the primary when it admitted the write */
+	le64 wall_ns;	  /* of the primary when it admitted the write */
 };
 _Static_assert(sizeof(struct record_head) == 40, "wire size");
 _Static_assert(_Alignof(struct record_head) == 1, "no padding");
@@ -46,7 +46,9 @@ _Static_assert(sizeof(struct record_op) == 16, "wire size");
 /* The longest record of a group whose largest request is `max_request` bytes. */
 static inline size_t record_len_max(uint32_t max_request)
 {
-	return RECORD_HEAD_MAX(max_request / LFS_BLOCK) + max_request;
+	uint32_t data = lfs_data_max(max_request);
+
+	return RECORD_HEAD_MAX(data / LFS_BLOCK) + data;
 }
 
 /* One LSN, as lfs_entry, with the time it was admitted. */

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/exposure.h"
+
+static const struct exposure_sample *at(const struct exposure *e, unsigned i)
+{
+	return &e->ring[(e->head + i) % EXPOSURE_SAMPLES];
+}
+
+void exposure_init(struct exposure *e, uint64_t lsn)
+{
+	e->head = e->count = 0;
+	e->last_lsn = lsn;
+	e->bytes = 0;
+}
+
+/* Half the resolution: each sample keeps the earlier time and the smaller byte count. */
+static void thin_out(struct exposure *e)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < e->count; i += 2)
+		e->ring[(e->head + kept++) % EXPOSURE_SAMPLES] = *at(e, i);
+	e->count = kept;
+}
+
+void exposure_add(struct exposure *e, uint64_t lsn, uint64_t bytes, rt_time now)
+{
+	if (e->count == EXPOSURE_SAMPLES)
+		thin_out(e);
+	e->ring[(e->head + e->count++) % EXPOSURE_SAMPLES] =
+		(struct exposure_sample){ lsn, e->bytes, now };
+	e->bytes += bytes;
+	e->last_lsn = lsn;
+}
+
+void exposure_safe(struct exposure *e, uint64_t lsn)
+{
+	/* The sample that covers lsn + 1 is the last one at or before it. */
+	while (e->count > 1 && at(e, 1)->lsn <= lsn + 1) {
+		e->head = (e->head + 1) % EXPOSURE_SAMPLES;
+		e->count--;
+	}
+	if (lsn >= e->last_lsn)
+		e->count = 0;
+}
+
+/* The sample that covers `lsn`: the last one that begins at or before it. */
+static unsigned covering(const struct exposure *e, uint64_t lsn)
+{
+	unsigned low = 0, high = e->count;
+
+	while (high - low > 1) {
+		unsigned mid = low + (high - low) / 2;
+
+		if (at(e, mid)->lsn <= lsn)
+			low = mid;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+void exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
+		     struct exposure_figures *ret)
+{
+	const struct exposure_sample *oldest;
+
+	*ret = (struct exposure_figures){ 0 };
+	if (lsn >= e->last_lsn || e->count == 0)
+		return;
+	oldest = at(e, covering(e, lsn + 1));
+	ret->writes = e->last_lsn - lsn;
+	ret->bytes = e->bytes - oldest->bytes;
+	ret->age_ns = rt_time_since(now, oldest->at);
+}
+
+uint64_t exposure_allows(const struct exposure *e, uint64_t safe, rt_time now,
+			 const struct exposure_figures *bound)
+{
+	uint64_t lsn = UINT64_MAX;
+	unsigned first;
+
+	if (bound->writes)
+		lsn = safe + bound->writes;
+	if (safe >= e->last_lsn || e->count == 0)
+		return lsn;
+	first = covering(e, safe + 1);
+	if (bound->age_ns && rt_time_since(now, at(e, first)->at) > bound->age_ns)
+		return safe;
+	if (!bound->bytes)
+		return lsn;
+	for (unsigned i = first + 1; i < e->count; i++) {
+		if (at(e, i)->bytes - at(e, first)->bytes > bound->bytes) {
+			uint64_t last =
+				at(e, i - 1)->lsn > safe ? at(e, i - 1)->lsn - 1 : safe;
+			return last < lsn ? last : lsn;
+		}
+	}
+	if (e->bytes - at(e, first)->bytes > bound->bytes) {
+		uint64_t last = at(e, e->count - 1)->lsn;
+
+		last = last > safe ? last - 1 : safe;
+		return last < lsn ? last : lsn;
+	}
+	return lsn;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_EXPOSURE_H
+#define REPLICATOR_EXPOSURE_H
+
+#include <stdint.h>
+
+#include "rt/time.h"
+
+/*
+ * What the mirror would miss if this site vanished now: writes, bytes and age beyond an
+ * LSN. Kept as a bounded ring of samples (LSN, bytes so far, time); when it is full every
+ * second sample goes, so that figures of a long outage are rounded up by a sample at
+ * most. Pure.
+ */
+#define EXPOSURE_SAMPLES 2048
+
+struct exposure_sample {
+	uint64_t lsn;	/* the first LSN of the sample */
+	uint64_t bytes; /* appended before it */
+	rt_time at;	/* when it was admitted */
+};
+
+struct exposure {
+	struct exposure_sample ring[EXPOSURE_SAMPLES];
+	unsigned head, count; /* oldest first */
+	uint64_t last_lsn, bytes;
+};
+
+void exposure_init(struct exposure *e, uint64_t lsn);
+/* LSN `lsn` (one more than the last) with `bytes` of data was admitted. */
+void exposure_add(struct exposure *e, uint64_t lsn, uint64_t bytes, rt_time now);
+/* Everything up to `lsn` is safe: forget it. */
+void exposure_safe(struct exposure *e, uint64_t lsn);
+
+struct exposure_figures {
+	uint64_t writes, bytes;
+	int64_t age_ns; /* of the oldest; 0 when there is none */
+};
+/* What is beyond `lsn` (not below what was forgotten). */
+void exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
+		     struct exposure_figures *ret);
+/*
+ * The highest LSN that may complete so that what lies beyond `safe` stays within `writes`,
+ * `bytes`, `age_ns` (0: no bound of that kind).
+ */
+uint64_t exposure_allows(const struct exposure *e, uint64_t safe, rt_time now,
+			 const struct exposure_figures *bound);
+
+#endif

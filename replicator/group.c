@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "replicator/internal.h"
+#include "replicator/session.h"
+#include "replicator/ship.h"
+#include "replicator/tunnel/tunnel.h"
+#include "rt/bug.h"
+#include "rt/mem.h"
+
+/* ---- what the group says and shows ---------------------------------------------------- */
+
+void group_say(struct group *g, const char *fmt, ...)
+{
+	char line[400], event[512];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	(void)snprintf(event, sizeof(event), "%s group=%s", line, g->config.name);
+	if (g->events.said)
+		g->events.said(g->owner, g, event);
+	else
+		rt_log(RT_LOG_INFO, "%s", event);
+}
+
+void group_set_why(struct group *g, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(g->why, sizeof(g->why), fmt, args);
+	va_end(args);
+}
+
+void group_set_state(struct group *g, enum group_state state)
+{
+	if (g->state == state)
+		return;
+	group_say(g, "state from=%s to=%s", group_state_name(g->state),
+		  group_state_name(state));
+	g->state = state;
+}
+
+/* ---- durable facts ------------------------------------------------------------------------ */
+
+bool group_can_set(const struct group *g)
+{
+	return !g->setting && !g->failed && !g->closing;
+}
+
+struct lfs_meta *group_edit_meta(struct group *g)
+{
+	rt_assert(group_can_set(g));
+	*g->meta_next = *lfs_meta(g->lfs);
+	return g->meta_next;
+}
+
+static void group_meta_set(struct lfs_set_meta *set, int res)
+{
+	struct group *g = rt_container_of(set, struct group, set_meta);
+
+	g->setting = false;
+	if (res < 0)
+		group_say(g, "superblock-write-failed error=%d", -res);
+	g->set_done(g, res);
+	group_wake(g);
+}
+
+void group_set_meta(struct group *g, void (*done)(struct group *g, int res))
+{
+	rt_assert(group_can_set(g));
+	g->setting = true;
+	g->set_done = done;
+	g->set_meta.done = group_meta_set;
+	lfs_set_meta(g->lfs, &g->set_meta, g->meta_next);
+}
+
+/* ---- flushing -------------------------------------------------------------------------------- */
+
+static void group_flushed(struct lfs_flush *flush, int res)
+{
+	struct group *g = rt_container_of(flush, struct group, flush);
+
+	(void)res; /* a failed flush is the log's failure, told by its event */
+	g->flushing = false;
+	group_wake(g);
+}
+
+/* One flush at a time; who comes meanwhile shares the next one. */
+static void flush_turn(struct group *g)
+{
+	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	bool all = g->role == GROUP_MIRROR || g->phase == PHASE_PULLING;
+	uint64_t want = all ? lsn.written : gate_wants_durable(&g->gate);
+
+	if (g->flushing || g->failed || g->closing)
+		return;
+	if (want <= lsn.durable || lsn.written <= lsn.durable)
+		return;
+	g->flushing = true;
+	g->flush.done = group_flushed;
+	lfs_flush(g->lfs, &g->flush);
+}
+
+/* ---- the turn ---------------------------------------------------------------------------------- */
+
+static void marks_turn(struct group *g)
+{
+	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	struct gate_marks marks = g->gate.marks;
+	struct session *s = g->session;
+
+	marks.written = lsn.written;
+	marks.durable = lsn.durable;
+	marks.onwire = marks.received = marks.persisted;
+	if (s && s->ship) {
+		struct ship_marks ship;
+		uint64_t note = tunnel_peer_note(s->tunnel);
+
+		if (note >= ship_next(s->ship)) {
+			session_refuse(s,
+				       "the mirror claims to hold what was never sent");
+			return;
+		}
+		ship_marks(s->ship, &ship);
+		if (note > marks.persisted)
+			marks.persisted = note;
+		marks.received = ship.received;
+		if (marks.received < marks.persisted)
+			marks.received = marks.persisted;
+		marks.onwire = ship.onwire;
+		if (marks.onwire < marks.received)
+			marks.onwire = marks.received;
+	}
+	gate_set_marks(&g->gate, &marks);
+	exposure_safe(&g->exposure, marks.persisted);
+}
+
+static void failure_turn(struct group *g)
+{
+	if (!g->failed)
+		return;
+	write_fail_waiting(g, -EIO);
+	(void)gate_fail(&g->gate, -EIO);
+}
+
+static void group_turn(struct rt_op *op, int res)
+{
+	struct group *g = rt_container_of(op, struct group, turn_op);
+
+	(void)res; /* rt_defer has no result of its own */
+	g->turn_due = false;
+	if (g->closing) {
+		closing_turn(g);
+		return;
+	}
+	failure_turn(g);
+	if (g->serving && !g->failed && !g->fenced && g->role == GROUP_PRIMARY)
+		write_retry(g);
+	apply_retry(&g->apply);
+	if (g->session)
+		session_turn(g->session);
+	if (g->role == GROUP_PRIMARY) {
+		opening_turn(g);
+		marks_turn(g);
+		policy_turn(g);
+		(void)gate_run(&g->gate); /* how many does not matter here */
+	} else {
+		policy_turn(g);
+	}
+	promote_turn(g);
+	flush_turn(g);
+	if (g->stopping)
+		stopping_turn(g);
+}
+
+void group_wake(struct group *g)
+{
+	if (g->turn_due)
+		return;
+	g->turn_due = true;
+	g->turn_op.done = group_turn;
+	rt_defer(g->loop, &g->turn_op);
+}
+
+void group_begin_serving(struct group *g)
+{
+	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+
+	g->phase = PHASE_RUNNING;
+	exposure_init(&g->exposure, lsn.admitted);
+	if (g->session && g->session->peer_said && g->session->peer->lsn < lsn.admitted)
+		g->away =
+			true; /* a backlog: not in the configured mode before it is gone */
+	g->serving = true;
+	group_say(g, "serving role=%s lsn=%llu epoch=%llu",
+		  g->role == GROUP_MIRROR ? "mirror" : "primary",
+		  (unsigned long long)lsn.admitted,
+		  (unsigned long long)lfs_meta(g->lfs)
+			  ->epochs[lfs_meta(g->lfs)->nepochs - 1]
+			  .number);
+	if (g->events.serving)
+		g->events.serving(g->owner, g, true);
+	group_wake(g);
+}
+
+/* ---- the log's events and the clock ------------------------------------------------------------- */
+
+void group_log_advanced(void *owner)
+{
+	struct group *g = owner;
+
+	g->log_held = false;
+	group_wake(g);
+}
+
+void group_log_failed(void *owner, int err, const char *why)
+{
+	struct group *g = owner;
+
+	g->failed = err;
+	group_set_why(g, "%s", why);
+	group_say(g, "log-failed error=%d why=\"%s\"", -err, why);
+	group_wake(g);
+}
+
+void group_tick(struct rt_timer *timer)
+{
+	struct group *g = rt_container_of(timer, struct group, tick);
+	rt_time now = rt_now(g->loop);
+	int64_t hold = g->config.hold_timeout_ms * RT_MS;
+
+	rt_timer_arm(g->loop, &g->tick, rt_time_add(now, g->config.heartbeat_ms * RT_MS));
+	if (g->session)
+		session_tick(g->session);
+	if (hold > 0 && gate_expire(&g->gate, (rt_time){ now.ns - hold }, -EIO) > 0)
+		group_say(g, "hold-timeout ms=%lld",
+			  (long long)g->config.hold_timeout_ms);
+	group_wake(g);
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "replicator/internal.h"
+#include "replicator/session.h"
+#include "rt/mem.h"
+
+/* Making, opening and closing a group. */
+
+_Static_assert(GROUP_VOLUMES_MAX == LFS_VOLUMES_MAX, "one bound");
+_Static_assert(GROUP_WHY_MAX == LFS_WHY_MAX, "one length");
+_Static_assert(GROUP_BLOCK == LFS_BLOCK, "one block");
+
+/* ---- create ---------------------------------------------------------------------------- */
+
+struct creating {
+	struct lfs_create create;
+	struct group_create *outer;
+};
+
+static void meta_from_config(const struct group_config *config, struct lfs_meta *meta)
+{
+	memset(meta, 0, sizeof(*meta));
+	(void)snprintf(meta->group_name, sizeof(meta->group_name), "%s", config->name);
+	meta->role = config->role == GROUP_MIRROR ? LFS_MIRROR : LFS_PRIMARY;
+	meta->max_request = config->max_request;
+	meta->nvolumes = config->nvolumes;
+	for (unsigned i = 0; i < config->nvolumes; i++) {
+		(void)snprintf(meta->volumes[i].name, sizeof(meta->volumes[i].name), "%s",
+			       config->volumes[i].name);
+		meta->volumes[i].size = config->volumes[i].size;
+	}
+	meta->nepochs = 1;
+	meta->epochs[0] = (struct lfs_epoch){ .number = 1, .first_lsn = 1 };
+}
+
+static void create_params(const struct group_config *config, const struct lfs_meta *meta,
+			  struct lfs_create_params *params)
+{
+	*params = (struct lfs_create_params){
+		.path = config->store,
+		.size = config->store_size,
+		.segment_size = config->segment_size,
+		.checkpoint_every = config->checkpoint_bytes,
+		.meta = meta,
+	};
+}
+
+static void group_created(struct lfs_create *create, int res)
+{
+	struct creating *c = rt_container_of(create, struct creating, create);
+	struct group_create *outer = c->outer;
+
+	(void)snprintf(outer->why, sizeof(outer->why), "%s", create->why);
+	rt_free(c);
+	outer->done(outer, res);
+}
+
+void group_create(struct rt_loop *loop, const struct group_config *config,
+		  struct group_create *outer)
+{
+	struct lfs_create_params params;
+	struct creating *c = rt_zalloc(1, sizeof(*c));
+	struct lfs_meta *meta = rt_zalloc(1, sizeof(*meta));
+
+	rt_assert(c && meta); /* a command at its start: nothing to save */
+	c->outer = outer;
+	c->create.done = group_created;
+	meta_from_config(config, meta);
+	create_params(config, meta, &params);
+	lfs_create(loop, &params, &c->create);
+	rt_free(meta);
+}
+
+uint64_t group_store_size_min(const struct group_config *config)
+{
+	struct lfs_create_params params;
+	struct lfs_meta *meta = rt_zalloc(1, sizeof(*meta));
+	uint64_t size;
+
+	rt_assert(meta);
+	meta_from_config(config, meta);
+	create_params(config, meta, &params);
+	size = lfs_store_size_min(&params);
+	rt_free(meta);
+	return size;
+}
+
+/* ---- open -------------------------------------------------------------------------------- */
+
+struct opening {
+	struct lfs_open open;
+	struct lfs_events events;
+	struct group *group;
+	struct group_open *outer;
+};
+
+static int judge_volumes(const struct group_config *config, const struct lfs_meta *meta,
+			 char *why)
+{
+	if (config->nvolumes != meta->nvolumes) {
+		(void)snprintf(why, GROUP_WHY_MAX,
+			       "the file names %u volumes, the store has %u",
+			       config->nvolumes, meta->nvolumes);
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < config->nvolumes; i++) {
+		const struct lfs_volume *found = NULL;
+
+		for (unsigned j = 0; j < meta->nvolumes; j++)
+			if (strcmp(meta->volumes[j].name, config->volumes[i].name) == 0)
+				found = &meta->volumes[j];
+		if (found && found->size == config->volumes[i].size)
+			continue;
+		if (found)
+			(void)snprintf(
+				why, GROUP_WHY_MAX,
+				"volume %s: the file says %llu bytes, the store %llu",
+				found->name, (unsigned long long)config->volumes[i].size,
+				(unsigned long long)found->size);
+		else
+			(void)snprintf(
+				why, GROUP_WHY_MAX,
+				"the file names volume %s, the store has %s instead",
+				config->volumes[i].name, meta->volumes[i].name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void fill_volumes(struct group *g)
+{
+	g->nvolumes = g->config.nvolumes;
+	for (unsigned i = 0; i < g->nvolumes; i++) {
+		const struct group_volume_config *config = &g->config.volumes[i];
+		struct group_volume *v = &g->volumes[i];
+
+		v->group = g;
+		(void)snprintf(v->name, sizeof(v->name), "%s", config->name);
+		v->size = config->size;
+		v->sync = config->sync;
+		v->has_policy = config->has_on_disconnect;
+		v->policy = config->on_disconnect;
+	}
+	group_number_volumes(g);
+}
+
+static void group_free(struct group *g)
+{
+	if (!g)
+		return;
+	rt_timer_disarm(g->loop, &g->tick);
+	session_free(g->session);
+	rt_free(g->meta_next);
+	rt_free(g->log_events);
+	explicit_bzero(g->config.peer.key, sizeof(g->config.peer.key));
+	rt_free(g);
+}
+
+static void group_closed(struct lfs_close *close, int res)
+{
+	struct group *g = rt_container_of(close, struct group, close);
+
+	g->lfs = NULL;
+	g->close_res = res;
+	group_wake(
+		g); /* the last turn frees the group: nothing of it is in flight then */
+}
+
+void closing_turn(struct group *g)
+{
+	struct group_stop *stop = g->stop;
+	struct group_open *open = g->open;
+	int res = open ? g->open_err : g->close_res;
+
+	if (g->lfs)
+		return;
+	group_free(g);
+	if (open)
+		open->done(open, res);
+	else
+		stop->done(stop, res);
+}
+
+/* The store is open: learn from it what the group is. */
+static int group_begin(struct group *g, struct group_open *outer)
+{
+	const struct lfs_meta *meta = lfs_meta(g->lfs);
+	int err = judge_volumes(&g->config, meta, outer->why);
+
+	if (err < 0)
+		return err;
+	fill_volumes(g);
+	g->role = meta->role == LFS_MIRROR ? GROUP_MIRROR : GROUP_PRIMARY;
+	g->fenced = meta->flags & LFS_FENCED;
+	g->alone = meta->flags & LFS_ALONE;
+	g->config.max_request = meta->max_request;
+	if (g->fenced)
+		group_set_why(g, "the other site has become primary in a newer epoch");
+	exposure_init(&g->exposure, lfs_lsn(g->lfs).admitted);
+	apply_restart(&g->apply);
+	if (!g->config.has_peer && g->role == GROUP_MIRROR) {
+		(void)snprintf(outer->why, sizeof(outer->why),
+			       "this store is a mirror, but the group has no peer");
+		return -EINVAL;
+	}
+	if (g->config.has_peer)
+		return session_new(g, outer->why, &g->session);
+	return 0;
+}
+
+static void group_opened(struct lfs_open *open, int res)
+{
+	struct opening *o = rt_container_of(open, struct opening, open);
+	struct group *g = o->group;
+	struct group_open *outer = o->outer;
+
+	if (res < 0) {
+		(void)snprintf(outer->why, sizeof(outer->why), "%s", open->why);
+		rt_free(o);
+		group_free(g);
+		outer->done(outer, res);
+		return;
+	}
+	g->lfs = open->lfs;
+	g->was_clean = open->recovery.was_clean;
+	group_say(g, "recovered lsn=%llu clean=%d records=%llu bytes=%llu ms=%lld",
+		  (unsigned long long)open->recovery.last_lsn, g->was_clean,
+		  (unsigned long long)open->recovery.records,
+		  (unsigned long long)open->recovery.bytes,
+		  (long long)(open->recovery.took_ns / RT_MS));
+	rt_free(o);
+	res = group_begin(g, outer);
+	if (res < 0) {
+		g->open = outer;
+		g->open_err = res;
+		g->closing = true;
+		g->close.done = group_closed;
+		lfs_close(g->lfs, &g->close);
+		return;
+	}
+	rt_timer_arm(g->loop, &g->tick, rt_now(g->loop));
+	g->open_deadline =
+		rt_time_add(rt_now(g->loop), g->config.open_timeout_ms * RT_MS);
+	g->state = GROUP_STARTING;
+	outer->group = g;
+	if (g->role == GROUP_MIRROR || g->fenced)
+		group_begin_serving(g);
+	group_wake(g);
+	outer->done(outer, 0);
+}
+
+void group_open(struct rt_loop *loop, const struct group_config *config,
+		const struct group_events *events, void *owner, struct group_open *outer)
+{
+	struct group *g = rt_zalloc(1, sizeof(*g));
+	struct opening *o = rt_zalloc(1, sizeof(*o));
+
+	rt_assert(g && o); /* at the start of the program: nothing to save */
+	g->loop = loop;
+	g->config = *config;
+	g->events = *events;
+	g->owner = owner;
+	g->role = config->role;
+	g->state = GROUP_STARTING;
+	g->apart_since = RT_NEVER;
+	g->tick.fire = group_tick;
+	g->meta_next = rt_zalloc(1, sizeof(*g->meta_next));
+	g->log_events = rt_zalloc(1, sizeof(*g->log_events));
+	rt_assert(g->meta_next && g->log_events);
+	*g->log_events = (struct lfs_events){ group_log_advanced, group_log_failed };
+	gate_init(&g->gate);
+	apply_init(&g->apply, g);
+	rt_list_init(&g->waiting);
+	rt_list_init(&g->holds);
+	rt_list_init(&g->inflight);
+	o->group = g;
+	o->outer = outer;
+	o->open.done = group_opened;
+	lfs_open(loop,
+		 &(struct lfs_open_params){ .path = g->config.store,
+					    .group_name = g->config.name,
+					    .map_memory = g->config.map_memory,
+					    .checkpoint_every =
+						    g->config.checkpoint_bytes,
+					    .checkpoint_ms = CHECKPOINT_MS,
+					    .events = g->log_events,
+					    .owner = g },
+		 &o->open);
+}
+
+/* ---- stop ----------------------------------------------------------------------------------- */
+
+/* Nothing uses the log any more? */
+static bool log_is_quiet(const struct group *g)
+{
+	return g->outstanding == 0 && rt_list_empty(&g->inflight) && g->reading == 0 &&
+	       !g->flushing && !g->setting && apply_idle(&g->apply);
+}
+
+/* In sync, the last writes reach the mirror before we go. */
+static bool mirror_has_all(const struct group *g)
+{
+	return !g->session || g->role == GROUP_MIRROR || !g->synced || g->failed ||
+	       g->gate.marks.persisted >= lfs_lsn(g->lfs).admitted;
+}
+
+void stopping_turn(struct group *g)
+{
+	bool late = !rt_time_before(rt_now(g->loop), g->stop_deadline);
+
+	if (!late && (g->outstanding > 0 || !mirror_has_all(g)))
+		return;
+	if (late) {
+		write_fail_waiting(g, -ESHUTDOWN);
+		(void)gate_fail(&g->gate, -ESHUTDOWN);
+	}
+	if (g->session) {
+		session_free(g->session);
+		g->session = NULL;
+		g->config.has_peer = false;
+	}
+	apply_discard(&g->apply);
+	if (!log_is_quiet(g))
+		return;
+	rt_timer_disarm(g->loop, &g->tick);
+	rt_timer_disarm(g->loop, &g->stop_timer);
+	g->closing = true;
+	g->close.done = group_closed;
+	lfs_close(g->lfs, &g->close);
+}
+
+static void stop_is_late(struct rt_timer *timer)
+{
+	group_wake(rt_container_of(timer, struct group, stop_timer));
+}
+
+void group_stop(struct group *g, int64_t timeout_ms, struct group_stop *stop)
+{
+	rt_assert(!g->stopping);
+	g->stopping = true;
+	g->stop = stop;
+	g->stop_deadline = rt_time_add(rt_now(g->loop), timeout_ms * RT_MS);
+	g->stop_timer.fire = stop_is_late;
+	rt_timer_arm(g->loop, &g->stop_timer, g->stop_deadline);
+	if (g->serving && g->events.serving)
+		g->events.serving(g->owner, g, false);
+	group_wake(g);
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/internal.h"
+#include "replicator/session.h"
+#include "rt/bug.h"
+
+static bool bounded(const struct group_config *config)
+{
+	return config->exposure_ms || config->exposure_bytes || config->exposure_writes;
+}
+
+static bool counts_as_local(const struct group *g)
+{
+	return g->alone && !g->hold_alone;
+}
+
+/* How far local completions may run ahead of the mirror (max_exposure). */
+static uint64_t local_max(const struct group *g)
+{
+	struct exposure_figures bound = { .writes = g->config.exposure_writes,
+					  .bytes = g->config.exposure_bytes,
+					  .age_ns = g->config.exposure_ms * RT_MS };
+
+	if (!g->session || !bounded(&g->config) || counts_as_local(g))
+		return UINT64_MAX;
+	return exposure_allows(&g->exposure, g->gate.marks.persisted, rt_now(g->loop),
+			       &bound);
+}
+
+static void alone_no_more(struct group *g, int res)
+{
+	if (res == 0)
+		g->alone = false;
+}
+
+/* Persisted stands still with data received: a mirror whose disk hangs is away. */
+static void watch_persisted(struct group *g)
+{
+	const struct gate_marks *marks = &g->gate.marks;
+
+	if (marks->persisted != g->held_at || marks->received <= marks->persisted) {
+		g->held_at = marks->persisted;
+		g->held_since = rt_now(g->loop);
+	}
+}
+
+static void watch_line(struct group *g)
+{
+	struct session *s = g->session;
+	rt_time now = rt_now(g->loop);
+	bool serves;
+
+	watch_persisted(g);
+	serves = session_line_serves(s);
+	if (serves)
+		g->apart_since = RT_NEVER;
+	else if (rt_time_is_never(g->apart_since))
+		g->apart_since = now;
+	if (!serves && rt_time_since(now, g->apart_since) >= g->config.away_ms * RT_MS) {
+		if (!g->away && g->serving)
+			group_say(g, "mirror-away policy=%s",
+				  g->config.on_disconnect == GROUP_CONTINUE ? "continue"
+									    : "hold");
+		g->away = true;
+		g->synced = false;
+	}
+	if (serves && !g->synced && g->gate.marks.received >= s->caught_target) {
+		g->synced = true;
+		g->away = false;
+		group_say(g, "in-sync lsn=%llu",
+			  (unsigned long long)g->gate.marks.received);
+	}
+	if (g->synced && g->alone && group_can_set(g)) {
+		group_edit_meta(g)->flags &= ~LFS_ALONE;
+		group_set_meta(g, alone_no_more);
+	}
+}
+
+enum group_mode policy_effective(const struct group *g)
+{
+	if (counts_as_local(g) || !g->config.has_peer)
+		return GROUP_LOCAL;
+	if (g->away && g->config.on_disconnect == GROUP_CONTINUE &&
+	    g->config.sync == GROUP_NETWORK)
+		return GROUP_LOCAL;
+	return g->config.sync;
+}
+
+static enum group_state mirror_state(const struct group *g)
+{
+	if (g->promote)
+		return GROUP_PROMOTING;
+	if (g->diverged)
+		return GROUP_DIVERGED;
+	return session_streaming(g->session) ? GROUP_FOLLOWING : GROUP_LISTENING;
+}
+
+static enum group_state opening_state(const struct group *g)
+{
+	if (g->phase == PHASE_PULLING)
+		return GROUP_RECOVERING;
+	if (opening_waits_for_mirror(g) &&
+	    !rt_time_before(rt_now(g->loop), g->open_deadline))
+		return GROUP_HOLDING;
+	return GROUP_STARTING;
+}
+
+static enum group_state primary_state(const struct group *g)
+{
+	if (!g->session)
+		return g->serving ? GROUP_STANDALONE : GROUP_STARTING;
+	if (!g->serving)
+		return opening_state(g);
+	if (g->diverged)
+		return GROUP_DIVERGED;
+	if (session_line_serves(g->session))
+		return g->synced ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
+	if (!g->away && g->state != GROUP_STARTING)
+		return g->state; /* for `away` it may come back as if nothing had been */
+	if (counts_as_local(g))
+		return GROUP_EXPOSED;
+	if (g->config.sync == GROUP_LOCAL || policy_effective(g) == GROUP_LOCAL)
+		return gate_empty(&g->gate) || g->gate.local_max == UINT64_MAX
+			       ? GROUP_EXPOSED
+			       : GROUP_HOLDING;
+	return GROUP_HOLDING;
+}
+
+static enum group_state judge_state(const struct group *g)
+{
+	if (g->failed)
+		return GROUP_FAILED;
+	if (g->fenced)
+		return GROUP_FENCED;
+	return g->role == GROUP_MIRROR ? mirror_state(g) : primary_state(g);
+}
+
+void policy_turn(struct group *g)
+{
+	if (g->session && g->role == GROUP_PRIMARY) {
+		watch_line(g);
+		g->gate.lowered = g->away;
+		g->gate.alone = counts_as_local(g);
+		g->gate.local_max = local_max(g);
+	}
+	group_set_state(g, judge_state(g));
+}

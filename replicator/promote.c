@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "replicator/history.h"
+#include "replicator/internal.h"
+#include "replicator/session.h"
+
+/* A primary that was heard less than this ago is taken for alive. */
+#define PROMOTE_SILENCE_MS 5000
+
+struct promote_reply {
+	struct rt_op op;
+	int res;
+};
+_Static_assert(sizeof(struct promote_reply) <= sizeof(((struct group_promote *)0)->impl),
+	       "fits into the request");
+
+static void __attribute__((format(printf, 2, 3)))
+promote_text(struct group_promote *p, const char *fmt, ...)
+{
+	size_t used = strlen(p->text);
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(p->text + used, sizeof(p->text) - used, fmt, args);
+	va_end(args);
+}
+
+static void promote_replied(struct rt_op *op, int res)
+{
+	struct promote_reply *reply = rt_container_of(op, struct promote_reply, op);
+	struct group_promote *p =
+		rt_container_of((void **)reply, struct group_promote, impl);
+
+	(void)res; /* rt_defer has no result of its own */
+	p->done(p, reply->res);
+}
+
+static void promote_reply(struct group *g, struct group_promote *p, int res)
+{
+	struct promote_reply *reply = (struct promote_reply *)p->impl;
+
+	*reply = (struct promote_reply){ .op.done = promote_replied, .res = res };
+	rt_defer(g->loop, &reply->op);
+}
+
+/* What this site holds, and what it knows that it does not hold. */
+static void promote_describe(struct group *g, struct group_promote *p)
+{
+	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	double age;
+
+	p->lsn = lsn.durable;
+	promote_text(p, "last durable LSN here: %llu\n", (unsigned long long)lsn.durable);
+	if (g->apply.last_wall_ns) {
+		age = (double)(rt_wall_ns(g->loop) - g->apply.last_wall_ns) / RT_S;
+		promote_text(p, "written at the primary %.1f s ago\n", age < 0 ? 0 : age);
+	} else {
+		promote_text(p, "its age is not known: nothing came since this start\n");
+	}
+	if (g->session && g->session->peer_admitted > lsn.admitted)
+		promote_text(
+			p,
+			"known to be missing: %llu operations, as of the last "
+			"heartbeat\n",
+			(unsigned long long)(g->session->peer_admitted - lsn.admitted));
+	else
+		promote_text(p, "known to be missing: nothing\n");
+}
+
+/* 0: go on; else why not. */
+static int promote_judge(struct group *g, struct group_promote *p)
+{
+	struct session *s = g->session;
+	int64_t silence_ms;
+
+	if (g->failed || g->stopping || g->promote) {
+		promote_text(p, "refused: %s\n",
+			     g->promote	 ? "a promotion is under way"
+			     : g->failed ? "the log of this site has failed"
+					 : "the daemon is stopping");
+		return g->promote ? -EBUSY : g->failed ? -EIO : -ESHUTDOWN;
+	}
+	if (g->role == GROUP_PRIMARY && !g->fenced) {
+		promote_text(p, "this site is the primary already\n");
+		return -EALREADY;
+	}
+	if (lfs_meta(g->lfs)->flags & LFS_UNPAIRED) {
+		promote_text(p,
+			     "refused: this mirror has never been filled by a primary\n");
+		return -EPERM;
+	}
+	if (p->force || !s)
+		return 0;
+	if (g->fenced) {
+		promote_text(
+			p, "refused: this site is fenced, the other one is primary in a "
+			   "newer epoch; --force makes a second primary\n");
+		return -EPERM;
+	}
+	silence_ms = rt_time_since(rt_now(g->loop), s->primary_heard) / RT_MS;
+	if (silence_ms < PROMOTE_SILENCE_MS) {
+		promote_text(
+			p,
+			"refused: the primary was heard %lld ms ago; stop it, or wait "
+			"for %d ms of silence, or --force\n",
+			(long long)silence_ms, PROMOTE_SILENCE_MS);
+		return -EPERM;
+	}
+	return 0;
+}
+
+void group_promote(struct group *g, struct group_promote *p)
+{
+	int err;
+
+	p->text[0] = 0;
+	p->lsn = 0;
+	err = promote_judge(g, p);
+	if (err == 0 || err == -EPERM)
+		promote_describe(g, p);
+	if (err == 0 && p->dry_run)
+		promote_text(p, "nothing was changed (--dry-run)\n");
+	if (err < 0 || p->dry_run) {
+		promote_reply(g, p, err);
+		return;
+	}
+	g->promote = p;
+	if (g->session) {
+		session_drop(g->session);
+		g->session->state = SESSION_DRAINING;
+	}
+	group_wake(g);
+}
+
+static void promoted(struct group *g, int res)
+{
+	struct group_promote *p = g->promote;
+
+	g->promote = NULL;
+	if (res < 0) {
+		promote_text(p, "failed: the new epoch could not be made durable\n");
+		promote_reply(g, p, res);
+		return;
+	}
+	g->role = GROUP_PRIMARY;
+	g->fenced = g->diverged = false;
+	g->alone = true;
+	g->hold_alone = p->hold;
+	g->away = true;
+	g->was_clean = false;
+	g->held_since = rt_now(g->loop);
+	if (g->session) {
+		session_drop(g->session);
+		g->session->state = SESSION_APART;
+	}
+	group_set_why(g, "%s", "");
+	p->text[0] = 0;
+	promote_describe(g, p);
+	promote_text(p, "now primary in epoch %llu, %s until a mirror is in sync\n",
+		     (unsigned long long)lfs_meta(g->lfs)
+			     ->epochs[lfs_meta(g->lfs)->nepochs - 1]
+			     .number,
+		     p->hold ? "holding what its mode cannot complete"
+			     : "alone: every mode counts as local (EXPOSED)");
+	group_begin_serving(g);
+	promote_reply(g, p, 0);
+}
+
+/* What arrived whole is durable: the new epoch begins behind it. */
+static void promote_epoch(struct group *g)
+{
+	struct lfs_meta *meta = group_edit_meta(g);
+	uint64_t id, seen = 0;
+
+	if (g->session && g->session->peer_said)
+		seen = g->session->peer->meta.epochs[g->session->peer->meta.nepochs - 1]
+			       .number;
+	rt_random(g->loop, &id, sizeof(id));
+	history_begin(meta, seen, id, lfs_lsn(g->lfs).admitted + 1);
+	meta->role = LFS_PRIMARY;
+	meta->flags |= LFS_ALONE;
+	meta->flags &= ~(LFS_FENCED | LFS_SEALED);
+	if (rt_boot_id(g->loop, meta->boot) < 0)
+		memset(meta->boot, 0,
+		       sizeof(meta->boot)); /* counts as changed next time */
+	for (unsigned i = 0; i < meta->nvolumes; i++)
+		rt_random(g->loop, &meta->volumes[i].generation,
+			  sizeof(meta->volumes[i].generation));
+	group_set_meta(g, promoted);
+}
+
+void promote_turn(struct group *g)
+{
+	struct group_promote *p = g->promote;
+
+	if (!p || g->setting)
+		return;
+	if (g->failed || g->stopping) {
+		g->promote = NULL;
+		promote_text(p, "failed: %s\n",
+			     g->failed ? "the log of this site has failed"
+				       : "the daemon is stopping");
+		promote_reply(g, p, -EIO);
+		return;
+	}
+	if (g->session && g->role == GROUP_MIRROR && !mirror_is_drained(g->session))
+		return;
+	promote_epoch(g);
+}

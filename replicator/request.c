@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/request.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "replicator/internal.h"
+
+bool request_inside(const struct group_request *r)
+{
+	return r->offset <= r->volume->size && r->len <= r->volume->size - r->offset;
+}
+
+void request_need(const struct group_request *r, struct gate_need *ret)
+{
+	const struct group_volume *v = r->volume;
+	const struct group_config *config = &v->group->config;
+	bool durable = r->kind == GROUP_FLUSH || (r->flags & GROUP_FUA);
+	enum group_mode mode = v->sync;
+	bool raised = false;
+
+	if (!config->has_peer) {
+		*ret = (struct gate_need){ GROUP_LOCAL, durable, false };
+		return;
+	}
+	if (durable && config->fua_remote && mode != GROUP_REMOTE) {
+		mode = GROUP_REMOTE;
+		raised = true;
+	}
+	if (!durable && config->hold == GROUP_HOLD_FLUSH)
+		mode = GROUP_LOCAL;
+	*ret = (struct gate_need){ .mode = mode, .durable = durable };
+	if (v->has_policy)
+		ret->lowerable = v->policy == GROUP_CONTINUE;
+	else
+		ret->lowerable = config->on_disconnect == GROUP_CONTINUE &&
+				 mode == GROUP_NETWORK && !raised;
+}
+
+/* ---- replies --------------------------------------------------------------------------- */
+
+static void request_reply(struct group_request *r, int res)
+{
+	struct group_volume *v = r->volume;
+	struct group *g = v->group;
+	struct request_state *s = request_state(r);
+
+	if (res == 0) {
+		if (s->lsn > v->replied_lsn)
+			v->replied_lsn = s->lsn;
+		v->reads += r->kind == GROUP_READ;
+		v->writes += r->kind == GROUP_WRITE || r->kind == GROUP_ZERO ||
+			     r->kind == GROUP_TRIM;
+		v->flushes += r->kind == GROUP_FLUSH;
+	}
+	g->outstanding--;
+	if (g->stopping)
+		group_wake(g);
+	r->done(r, res);
+}
+
+void request_part_done(struct group_request *r, int res, uint64_t lsn)
+{
+	struct request_state *s = request_state(r);
+
+	if (res < 0 && s->res == 0)
+		s->res = res;
+	if (lsn > s->lsn)
+		s->lsn = lsn;
+	rt_assert(s->parts > 0);
+	if (--s->parts == 0)
+		request_reply(r, s->res);
+}
+
+static void request_reply_deferred(struct rt_op *op, int res)
+{
+	struct request_state *s = rt_container_of(op, struct request_state, reply_op);
+
+	(void)res; /* rt_defer has no result of its own */
+	request_reply(request_of(s), s->res);
+}
+
+void request_end(struct group_request *r, int res)
+{
+	struct request_state *s = request_state(r);
+
+	s->res = res;
+	s->reply_op = (struct rt_op){ .done = request_reply_deferred };
+	rt_defer(r->volume->group->loop, &s->reply_op);
+}
+
+/* ---- reads ------------------------------------------------------------------------------- */
+
+static void read_next(struct group_request *r);
+
+static void read_part_done(struct lfs_read *read, int res)
+{
+	struct request_state *s = rt_container_of(read, struct request_state, read);
+	struct group_request *r = request_of(s);
+	struct group *g = r->volume->group;
+
+	if (res == -EBADMSG)
+		group_say(g, "checksum-error volume=%s lba=%llu", r->volume->name,
+			  (unsigned long long)read->bad_lba);
+	if (res < 0) {
+		request_reply(r, -EIO);
+		return;
+	}
+	s->read_done += read->blocks;
+	read_next(r);
+}
+
+/* Read the next piece that lfs_read() takes in one go. */
+static void read_next(struct group_request *r)
+{
+	struct request_state *s = request_state(r);
+	struct group *g = r->volume->group;
+	uint32_t blocks = (uint32_t)(group_request_span(r->offset, r->len) / GROUP_BLOCK);
+	uint32_t most = g->config.max_request / GROUP_BLOCK;
+
+	if (s->read_done == blocks) {
+		request_reply(r, 0);
+		return;
+	}
+	if (most < 256)
+		most = 256;
+	blocks -= s->read_done;
+	s->read = (struct lfs_read){
+		.volume = r->volume->index,
+		.lba = r->offset / GROUP_BLOCK + s->read_done,
+		.blocks = blocks < most ? blocks : most,
+		.buf = r->buf + (size_t)s->read_done * GROUP_BLOCK,
+		.done = read_part_done,
+	};
+	lfs_read(g->lfs, &s->read);
+}
+
+/* ---- flush --------------------------------------------------------------------------------- */
+
+static void flush_opened(struct gate_waiter *w, int res)
+{
+	request_reply(request_of(rt_container_of(w, struct request_state, flush)), res);
+}
+
+static void flush_submit(struct group_request *r)
+{
+	struct request_state *s = request_state(r);
+	struct group *g = r->volume->group;
+	struct gate_need need;
+
+	request_need(r, &need);
+	s->flush = (struct gate_waiter){ .lsn = r->volume->replied_lsn,
+					 .since = rt_now(g->loop),
+					 .opened = flush_opened };
+	gate_wait(&g->gate, &s->flush, &need);
+	group_wake(g);
+}
+
+/* ---- the doorway ------------------------------------------------------------------------------ */
+
+/* Everything that is decided about a request before it is begun. 0 or -errno. */
+static int request_judge(const struct group_request *r)
+{
+	const struct group *g = r->volume->group;
+	bool changes =
+		r->kind == GROUP_WRITE || r->kind == GROUP_ZERO || r->kind == GROUP_TRIM;
+
+	if (g->stopping)
+		return -ESHUTDOWN;
+	if (!g->serving)
+		return -EAGAIN;
+	if (changes && group_volume_read_only(r->volume))
+		return -EPERM;
+	if (r->kind != GROUP_FLUSH && r->len == 0)
+		return -EINVAL;
+	if (r->kind != GROUP_FLUSH && !request_inside(r))
+		return r->kind == GROUP_WRITE || r->kind == GROUP_ZERO ? -ENOSPC
+								       : -EINVAL;
+	if ((r->kind == GROUP_READ || r->kind == GROUP_WRITE) &&
+	    r->len > GROUP_REQUEST_MAX)
+		return -EINVAL;
+	if (g->failed && r->kind != GROUP_READ)
+		return -EIO;
+	return 0;
+}
+
+void group_submit(struct group_request *r)
+{
+	struct request_state *s = request_state(r);
+	struct group *g = r->volume->group;
+	int err = request_judge(r);
+
+	memset(s, 0, sizeof(*s));
+	g->outstanding++;
+	if (err < 0) {
+		request_end(r, err);
+		return;
+	}
+	switch (r->kind) {
+	case GROUP_READ:
+		rt_assert((uintptr_t)r->buf % GROUP_BLOCK == 0);
+		read_next(r);
+		return;
+	case GROUP_WRITE:
+		rt_assert((uintptr_t)r->buf % GROUP_BLOCK == 0);
+		write_submit(r);
+		return;
+	case GROUP_ZERO:
+	case GROUP_TRIM:
+		write_submit(r);
+		return;
+	case GROUP_FLUSH:
+		if (g->role == GROUP_MIRROR)
+			request_end(r, 0); /* read-only: nothing to be made durable */
+		else
+			flush_submit(r);
+		return;
+	}
+}

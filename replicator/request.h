@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_REQUEST_H
+#define REPLICATOR_REQUEST_H
+
+#include <stdint.h>
+
+#include "lfs/lfs.h"
+#include "replicator/gate.h"
+#include "replicator/group.h"
+#include "rt/check.h"
+#include "rt/loop.h"
+
+/* The private part of a client's request. */
+struct request_state {
+	unsigned parts; /* not over yet */
+	int res;	/* the first error */
+	uint64_t lsn;	/* the highest of its parts */
+	union {
+		struct rt_op reply_op; /* a result that is known at once */
+		struct gate_waiter flush;
+		struct {
+			struct lfs_read read;
+			uint32_t read_done; /* blocks */
+		};
+	};
+};
+_Static_assert(sizeof(struct request_state) <= sizeof(((struct group_request *)0)->impl),
+	       "fits into the request");
+
+static inline struct request_state *request_state(struct group_request *r)
+{
+	return (struct request_state *)r->impl;
+}
+
+static inline struct group_request *request_of(struct request_state *s)
+{
+	return rt_container_of((void **)s, struct group_request, impl);
+}
+
+/* What a request of this volume waits for at the gate. */
+void request_need(const struct group_request *r, struct gate_need *ret);
+/* Reply from the next turn of the loop, with a result that is known at once. */
+void request_end(struct group_request *r, int res);
+/* Whether [offset, offset + len) lies inside the volume. */
+bool request_inside(const struct group_request *r);
+
+#endif

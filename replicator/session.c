@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fec/risk.h"
+#include "replicator/internal.h"
+#include "replicator/link.h"
+#include "replicator/record.h"
+#include "replicator/ship.h"
+#include "replicator/tunnel/io.h"
+#include "replicator/tunnel/tunnel.h"
+#include "rt/mem.h"
+
+#define REDIAL_MIN_MS 100
+#define REDIAL_MAX_MS 2000
+#define HANDSHAKE_MS 10000
+#define REFUSED_STAYS_MS 500
+#define TUNNEL_LABEL "wanmirror datagrams"
+
+static struct message_hello *new_hello(void)
+{
+	return rt_zalloc(1, sizeof(struct message_hello));
+}
+
+/* ---- connections ---------------------------------------------------------------------- */
+
+static void session_dial_later(struct session *s)
+{
+	struct rt_loop *loop = s->group->loop;
+	uint8_t jitter;
+
+	if (!s->group->config.peer.dials || s->group->stopping)
+		return;
+	rt_random(loop, &jitter, sizeof(jitter));
+	rt_timer_arm(
+		loop, &s->redial,
+		rt_time_add(rt_now(loop),
+			    s->redial_ms * RT_MS + jitter * s->redial_ms * RT_MS / 512));
+	s->redial_ms =
+		s->redial_ms * 2 > REDIAL_MAX_MS ? REDIAL_MAX_MS : s->redial_ms * 2;
+}
+
+/* The control connection is gone; the data path goes on for control_timeout. */
+static void session_link_gone(struct session *s)
+{
+	s->link = NULL;
+	s->peer_said = false;
+	follower_free(s->pull);
+	s->pull = NULL;
+	if (s->state == SESSION_STREAMING)
+		s->control_lost = rt_now(s->group->loop);
+	else if (s->state != SESSION_DRAINING || s->group->role != GROUP_MIRROR)
+		s->state = SESSION_APART;
+	session_dial_later(s);
+	group_wake(s->group);
+}
+
+void session_drop(struct session *s)
+{
+	if (!s->link)
+		return;
+	link_close(s->link);
+	session_link_gone(s);
+}
+
+void session_refuse(struct session *s, const char *why)
+{
+	size_t len = message_encode_text(why, s->scratch, MESSAGE_MAX);
+
+	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
+	group_say(s->group, "refused peer=%s why=\"%s\"",
+		  s->peer_said ? s->peer->node : "?", why);
+	if (!s->link)
+		return;
+	(void)link_send(s->link, MESSAGE_REFUSE, s->scratch, len); /* it closes anyway */
+	s->state = SESSION_REFUSED;
+	s->close_at = rt_time_add(rt_now(s->group->loop), REFUSED_STAYS_MS * RT_MS);
+	group_wake(s->group);
+}
+
+static void session_established(void *owner, struct link *link)
+{
+	struct session *s = owner;
+
+	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
+		if (s->pending[i] == link)
+			s->pending[i] = NULL;
+	if (s->link && s->link != link)
+		link_close(s->link);
+	s->link = link;
+	s->heard = rt_now(s->group->loop);
+	s->control_lost = RT_NEVER;
+	s->peer_said = false;
+	s->fresh_mirror = false;
+	s->start_here = false;
+	s->meta_due = false;
+	follower_free(s->pull);
+	s->pull = NULL;
+	group_say(s->group, "connected peer-key=verified");
+	if (s->group->role == GROUP_MIRROR) {
+		mirror_established(s);
+	} else {
+		session_close_tunnel(s);
+		session_say_hello(s);
+	}
+	group_wake(s->group);
+}
+
+static void session_ping(struct session *s, const uint8_t *body, size_t len)
+{
+	struct message_ping ping;
+
+	if (message_decode_ping(body, len, &ping) < 0) {
+		session_refuse(s, "a PING that is not legal");
+		return;
+	}
+	s->peer_admitted = ping.admitted;
+	if (s->peer_said && s->peer->role == LFS_PRIMARY)
+		s->primary_heard = rt_now(s->group->loop);
+	session_send_number(s, MESSAGE_PONG, ping.serial);
+}
+
+static void session_pong(struct session *s, const uint8_t *body, size_t len)
+{
+	uint64_t serial;
+
+	if (message_decode_number(body, len, &serial) < 0 || serial != s->ping_serial)
+		return; /* an old one: harmless */
+	s->control_rtt_ms =
+		(double)rt_time_since(rt_now(s->group->loop), s->ping_at) / RT_MS;
+}
+
+static void session_hello_came(struct session *s, const uint8_t *body, size_t len)
+{
+	if (message_decode_hello(body, len, s->peer) < 0) {
+		session_refuse(s, "a HELLO that is not legal");
+		return;
+	}
+	s->peer_said = true;
+	if (s->peer->role == LFS_PRIMARY)
+		s->primary_heard = rt_now(s->group->loop);
+	if (s->peer->flags & HELLO_UNPAIRED)
+		s->fresh_mirror = true;
+}
+
+static void session_message(void *owner, struct link *link, unsigned type,
+			    const uint8_t *body, size_t len)
+{
+	struct session *s = owner;
+	char text[MESSAGE_TEXT_MAX + 1];
+
+	if (link != s->link)
+		return;
+	s->heard = rt_now(s->group->loop);
+	group_wake(s->group);
+	switch (type) {
+	case MESSAGE_PING:
+		session_ping(s, body, len);
+		return;
+	case MESSAGE_PONG:
+		session_pong(s, body, len);
+		return;
+	case MESSAGE_REFUSE:
+		if (message_decode_text(body, len, text) == 0)
+			(void)snprintf(s->refusal, sizeof(s->refusal), "%s", text);
+		group_say(s->group, "peer-refused why=\"%s\"", s->refusal);
+		session_drop(s);
+		return;
+	case MESSAGE_HELLO:
+		session_hello_came(s, body, len);
+		return;
+	default:
+		if (s->group->role == GROUP_PRIMARY)
+			primary_message(s, type, body, len);
+		else
+			mirror_message(s, type, body, len);
+		return;
+	}
+}
+
+static void session_closed(void *owner, struct link *link, int err, const char *why)
+{
+	struct session *s = owner;
+
+	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
+		if (s->pending[i] == link)
+			s->pending[i] = NULL;
+	if (link == s->link)
+		group_say(s->group, "disconnected why=\"%s\" error=%d", why, -err);
+	else
+		rt_log(RT_LOG_DEBUG, "connection-failed group=%s why=\"%s\" error=%d",
+		       s->group->config.name, why, -err);
+	if (link == s->link)
+		session_link_gone(s);
+	else
+		session_dial_later(s);
+}
+
+static void session_link_drained(void *owner, struct link *link)
+{
+	struct session *s = owner;
+
+	if (link == s->link)
+		group_wake(s->group);
+}
+
+static const struct link_events session_events = {
+	.established = session_established,
+	.message = session_message,
+	.closed = session_closed,
+	.drained = session_link_drained,
+};
+
+static void session_link_params(struct session *s, struct link_params *ret)
+{
+	size_t entry = record_len_max(s->group->config.max_request);
+
+	*ret = (struct link_params){
+		.key = s->group->config.peer.key,
+		.message_max = entry > MESSAGE_MAX ? entry : MESSAGE_MAX,
+		.handshake_ns = HANDSHAKE_MS * RT_MS,
+		.events = &session_events,
+		.owner = s,
+	};
+}
+
+static void session_redial(struct rt_timer *timer)
+{
+	struct session *s = rt_container_of(timer, struct session, redial);
+	struct link_params params;
+
+	if (s->link || s->pending[0])
+		return;
+	session_link_params(s, &params);
+	if (link_dial(s->group->loop, &s->group->config.peer.addr, &params,
+		      &s->pending[0]) < 0)
+		session_dial_later(s);
+}
+
+static void session_accepted(void *owner, struct rt_sock *sock,
+			     const struct rt_addr *peer)
+{
+	struct session *s = owner;
+	struct link_params params;
+
+	(void)peer; /* the key decides, not the address */
+	session_link_params(s, &params);
+	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++) {
+		if (!s->pending[i]) {
+			if (link_serve(s->group->loop, sock, &params, &s->pending[i]) < 0)
+				s->pending[i] = NULL;
+			return;
+		}
+	}
+	rt_sock_close(sock);
+}
+
+/* ---- what both ends say ------------------------------------------------------------------ */
+
+void session_say_hello(struct session *s)
+{
+	struct group *g = s->group;
+	struct message_hello *hello = new_hello();
+	struct lfs_position end;
+
+	if (!hello)
+		return;
+	lfs_position(g->lfs, &end);
+	hello->protocol = MESSAGE_PROTOCOL;
+	hello->role = (uint8_t)lfs_meta(g->lfs)->role;
+	hello->meta = *lfs_meta(g->lfs);
+	hello->lsn = end.lsn;
+	hello->hash = end.hash;
+	hello->symbol_size = 0;
+	(void)snprintf(hello->node, sizeof(hello->node), "%s", g->config.node);
+	if (g->fenced)
+		hello->flags |= HELLO_FENCED;
+	if (g->alone)
+		hello->flags |= HELLO_ALONE;
+	if (hello->meta.flags & LFS_UNPAIRED)
+		hello->flags |= HELLO_UNPAIRED;
+	if (g->role == GROUP_PRIMARY && g->phase != PHASE_RUNNING)
+		hello->flags |= HELLO_OPENING;
+	(void)link_send(s->link, MESSAGE_HELLO, s->scratch,
+			message_encode_hello(hello, s->scratch, MESSAGE_MAX));
+	rt_free(hello);
+	s->state = SESSION_HELLO;
+}
+
+void session_send_number(struct session *s, unsigned type, uint64_t n)
+{
+	uint8_t body[8];
+
+	if (s->link) /* a failed send closes the link, which is told by its event */
+		(void)link_send(s->link, type, body,
+				message_encode_number(n, body, sizeof(body)));
+}
+
+const char *session_judge_hello(const struct session *s)
+{
+	const struct lfs_meta *mine = lfs_meta(s->group->lfs);
+	const struct message_hello *peer = s->peer;
+
+	if (peer->protocol != MESSAGE_PROTOCOL)
+		return "the two daemons speak different versions of the protocol";
+	if (strcmp(peer->meta.group_name, mine->group_name) != 0)
+		return "the group names differ: both files must name the same group";
+	if ((peer->flags & HELLO_UNPAIRED) || (mine->flags & LFS_UNPAIRED))
+		return NULL;
+	if (memcmp(peer->meta.group, mine->group, sizeof(mine->group)) != 0)
+		return "this store belongs to another group of the same name";
+	if (peer->meta.max_request != mine->max_request)
+		return "max_request differs between the two sites";
+	return NULL;
+}
+
+/* ---- tunnel --------------------------------------------------------------------------------- */
+
+static enum tunnel_evidence tunnel_evidence_of(enum group_evidence evidence)
+{
+	switch (evidence) {
+	case GROUP_EV_QUEUED:
+		return TUNNEL_QUEUED;
+	case GROUP_EV_DRIVER:
+		return TUNNEL_DRIVER;
+	case GROUP_EV_NIC:
+	case GROUP_EV_EDGE:
+	case GROUP_EV_MIRROR:
+		break;
+	}
+	return TUNNEL_MIRROR;
+}
+
+int session_open_tunnel(struct session *s, const struct message_start *start)
+{
+	const struct group_config *config = &s->group->config;
+	const struct fec_line line = { config->peer.fec.assume_loss,
+				       config->peer.fec.assume_burst };
+	const struct rt_addr nowhere = { .kind = RT_ADDR_NONE };
+	struct tunnel_params params = {
+		.id = start->tunnel_id,
+		.dialed = config->peer.dials,
+		.code = (enum fec_code)start->code,
+		.symbol_size = start->symbol_size,
+		.window = start->window,
+		.share = config->peer.fec.share,
+		.rate_bps = config->peer.rate_bps,
+		.send_memory = config->send_memory,
+		.receive_memory = config->send_memory,
+		.frame_max = (uint32_t)record_len_max(config->max_request),
+		.evidence = tunnel_evidence_of(config->peer.evidence),
+		.away_ns = config->away_ms * RT_MS,
+	};
+	int err;
+
+	session_close_tunnel(s);
+	if (fec_risk_repairs(&line, config->peer.fec.safety, params.share,
+			     &params.repairs) < 0)
+		params.repairs = FEC_RISK_REPAIRS_MAX;
+	err = link_export(s->link, TUNNEL_LABEL, params.secret, sizeof(params.secret));
+	if (err == 0)
+		err = tunnel_new(&params, rt_now(s->group->loop), &s->tunnel);
+	explicit_bzero(params.secret, sizeof(params.secret));
+	if (err < 0)
+		return err;
+	tunnel_io_attach(s->io, s->tunnel,
+			 config->peer.dials ? &config->peer.addr : &nowhere);
+	return 0;
+}
+
+void session_close_tunnel(struct session *s)
+{
+	ship_free(s->ship);
+	s->ship = NULL;
+	if (!s->tunnel)
+		return;
+	tunnel_io_attach(s->io, NULL, NULL);
+	tunnel_free(s->tunnel);
+	s->tunnel = NULL;
+	if (s->group->role == GROUP_PRIMARY)
+		s->group->synced = false;
+}
+
+bool session_streaming(const struct session *s)
+{
+	return s->state == SESSION_STREAMING;
+}
+
+bool session_line_serves(const struct session *s)
+{
+	const struct group *g = s->group;
+	rt_time now = rt_now(g->loop);
+
+	if (s->state != SESSION_STREAMING || tunnel_away(s->tunnel, now))
+		return false;
+	return rt_time_since(now, g->held_since) < g->config.away_ms * RT_MS;
+}
+
+static void session_changed(void *owner)
+{
+	struct session *s = owner;
+
+	group_wake(s->group);
+}
+
+static const struct tunnel_io_events session_io_events = { .changed = session_changed };
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static void session_heartbeat(struct session *s)
+{
+	struct group *g = s->group;
+	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	struct message_ping ping = { .serial = ++s->ping_serial,
+				     .wall_ns = (uint64_t)rt_wall_ns(g->loop),
+				     .admitted = lsn.admitted,
+				     .durable = lsn.durable };
+	uint8_t body[64];
+
+	s->ping_at = rt_now(g->loop);
+	(void)link_send(s->link, MESSAGE_PING, body,
+			message_encode_ping(&ping, body, sizeof(body)));
+}
+
+void session_tick(struct session *s)
+{
+	struct group *g = s->group;
+	rt_time now = rt_now(g->loop);
+	int64_t limit = g->config.control_timeout_ms * RT_MS;
+
+	if (s->link && rt_time_since(now, s->heard) > limit) {
+		group_say(g, "control-silent seconds=%lld",
+			  (long long)(rt_time_since(now, s->heard) / RT_S));
+		session_drop(s);
+	}
+	if (s->link && s->state == SESSION_STREAMING)
+		s->redial_ms = REDIAL_MIN_MS;
+	if (s->link && s->state == SESSION_REFUSED && !rt_time_before(now, s->close_at))
+		session_drop(s);
+	else if (s->link)
+		session_heartbeat(s);
+	if (!rt_time_is_never(s->control_lost) &&
+	    rt_time_since(now, s->control_lost) > limit &&
+	    s->state == SESSION_STREAMING) {
+		s->control_lost = RT_NEVER;
+		s->state = g->role == GROUP_MIRROR ? SESSION_DRAINING : SESSION_APART;
+		if (g->role == GROUP_PRIMARY)
+			session_close_tunnel(s);
+	}
+}
+
+void session_turn(struct session *s)
+{
+	if (s->group->role == GROUP_PRIMARY)
+		primary_turn(s);
+	else
+		mirror_turn(s);
+	if (s->tunnel)
+		tunnel_io_kick(s->io);
+}
+
+/* ---- beginning and end -------------------------------------------------------------------------- */
+
+int session_new(struct group *g, char *why, struct session **ret)
+{
+	const struct group_peer_config *peer = &g->config.peer;
+	struct session *s = rt_zalloc(1, sizeof(*s));
+	struct rt_addr local = peer->addr;
+	char text[RT_ADDR_TEXT_MAX];
+	int err = -ENOMEM;
+
+	(void)snprintf(why, GROUP_WHY_MAX, "out of memory");
+	if (!s)
+		return -ENOMEM;
+	s->group = g;
+	s->redial.fire = session_redial;
+	s->redial_ms = REDIAL_MIN_MS;
+	s->control_lost = RT_NEVER;
+	s->control_rtt_ms = -1;
+	s->primary_heard = (rt_time){ INT64_MIN / 2 };
+	s->peer = new_hello();
+	s->start = rt_zalloc(1, sizeof(*s->start));
+	s->scratch = rt_alloc(MESSAGE_MAX);
+	if (!s->peer || !s->start || !s->scratch)
+		goto fail;
+	if (peer->dials) {
+		memset(local.ip, 0, sizeof(local.ip));
+		local.port = 0;
+	}
+	(void)snprintf(why, GROUP_WHY_MAX, "peer: cannot use %s",
+		       rt_addr_format(&peer->addr, text));
+	err = tunnel_io_new(g->loop, &local, &session_io_events, s, &s->io);
+	if (err == 0 && !peer->dials)
+		err = rt_listen(g->loop, &peer->addr, session_accepted, s, &s->listener);
+	if (err < 0)
+		goto fail;
+	if (peer->dials)
+		rt_timer_arm(g->loop, &s->redial, rt_now(g->loop));
+	*ret = s;
+	return 0;
+fail:
+	session_free(s);
+	return err;
+}
+
+void session_free(struct session *s)
+{
+	if (!s)
+		return;
+	rt_timer_disarm(s->group->loop, &s->redial);
+	rt_listener_close(s->listener);
+	link_close(s->link);
+	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
+		link_close(s->pending[i]);
+	follower_free(s->pull);
+	session_close_tunnel(s);
+	tunnel_io_free(s->io);
+	rt_free(s->peer);
+	rt_free(s->start);
+	rt_free(s->scratch);
+	rt_free(s);
+}

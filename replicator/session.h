@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_SESSION_H
+#define REPLICATOR_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "replicator/follower.h"
+#include "replicator/message.h"
+#include "rt/loop.h"
+
+struct group;
+struct link;
+struct ship;
+struct tunnel;
+struct tunnel_io;
+
+/*
+ * A group's side of replication with its one peer: the control connection that comes back
+ * by itself, the hellos and what follows from them, the tunnel of the connection. All
+ * decisions are taken in session_turn(), from group_turn(); messages only leave their
+ * content here.
+ */
+enum session_state {
+	SESSION_APART,	  /* no connection that has shown the key */
+	SESSION_DRAINING, /* mirror: makes durable what has arrived before it says hello */
+	SESSION_HELLO,	  /* has said hello; waits for the other's, or to decide */
+	SESSION_PULLING,  /* primary takes records back, mirror gives them */
+	SESSION_WAITING,  /* mirror: waits for PULL or START */
+	SESSION_STARTING, /* primary: START is sent; mirror: START has come */
+	SESSION_STREAMING,
+	SESSION_REFUSED, /* this connection leads nowhere; see why */
+};
+
+#define SESSION_PENDING_MAX 4 /* accepted, key not shown yet */
+
+struct session {
+	struct group *group; /* back */
+	enum session_state state;
+	struct rt_listener *listener; /* owned; NULL when we dial */
+	struct link *link;	      /* owned; the one in use */
+	struct link *pending[SESSION_PENDING_MAX];
+	struct rt_timer redial;
+	int64_t redial_ms;
+	rt_time heard;	      /* anything on the control connection */
+	rt_time control_lost; /* RT_NEVER while it is there */
+	rt_time close_at;     /* a refused connection is closed then */
+	char refusal[MESSAGE_TEXT_MAX +
+		     1]; /* why the last connection led nowhere; or "" */
+
+	struct message_hello *peer;  /* owned */
+	bool peer_said;		     /* `peer` holds this connection's hello */
+	bool fresh_mirror;	     /* it was unpaired in this connection */
+	struct message_start *start; /* owned; sent or received */
+	bool start_here, meta_due;
+	uint8_t *scratch; /* owned, MESSAGE_MAX, for encoding */
+
+	struct tunnel_io *io;  /* owned, for good */
+	struct tunnel *tunnel; /* owned, of one connection */
+	struct ship *ship;     /* owned, primary */
+
+	struct follower *pull; /* owned, mirror while it gives back */
+	bool pull_reading, pull_over;
+	uint64_t pull_sent;
+
+	uint64_t ping_serial;
+	rt_time ping_at;
+	double control_rtt_ms;	/* < 0: unknown */
+	uint64_t peer_admitted; /* from its last ping */
+	rt_time primary_heard;	/* mirror: last sign of life of the primary */
+	uint64_t caught_target; /* IN_SYNC once the mirror has received this LSN */
+};
+
+/* 0, or -errno with `why` (GROUP_WHY_MAX): an address in use, out of memory. */
+int session_new(struct group *g, char *why, struct session **ret);
+void session_free(struct session *s); /* NULL is fine */
+
+void session_turn(struct session *s);
+void session_tick(struct session *s);
+/* Tell the peer why, and end this connection a little later. */
+void session_refuse(struct session *s, const char *why);
+/* End the connection now and begin again soon. */
+void session_drop(struct session *s);
+/* A connection is there and carries writes. */
+bool session_streaming(const struct session *s);
+/* The line is proven and what is sent is persisted. */
+bool session_line_serves(const struct session *s);
+
+/* ---- the two ends (session_primary.c, session_mirror.c) -------------------------------- */
+
+void primary_turn(struct session *s);
+void primary_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
+void mirror_established(struct session *s);
+void mirror_turn(struct session *s);
+void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
+/* Everything that arrived whole is in the log and durable. */
+bool mirror_is_drained(struct session *s);
+
+/* ---- shared by the two ends --------------------------------------------------------------- */
+
+void session_say_hello(struct session *s);
+void session_send_number(struct session *s, unsigned type, uint64_t n);
+/* A tunnel as `start` says, keys from this connection. 0 or -errno. */
+int session_open_tunnel(struct session *s, const struct message_start *start);
+void session_close_tunnel(struct session *s);
+/* What both sides check of a hello before anything else; a text, or NULL when it fits. */
+const char *session_judge_hello(const struct session *s);
+
+#endif

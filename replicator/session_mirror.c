@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "replicator/history.h"
+#include "replicator/internal.h"
+#include "replicator/link.h"
+#include "replicator/record.h"
+#include "replicator/session.h"
+#include "replicator/tunnel/tunnel.h"
+#include "rt/bug.h"
+#include "rt/mem.h"
+
+/* Frames taken in one turn of the loop. */
+#define FRAMES_PER_TURN 256
+/* Bytes given back in answer to one PULL. */
+#define PULL_BYTES (4u << 20)
+
+/* ---- taking in --------------------------------------------------------------------------- */
+
+static void take_frames(struct session *s)
+{
+	struct apply *a = &s->group->apply;
+	const uint8_t *frame;
+	size_t len;
+
+	for (unsigned i = 0; i < FRAMES_PER_TURN && apply_room(a); i++) {
+		int got = tunnel_next_frame(s->tunnel, &frame, &len);
+
+		if (got == 0)
+			return;
+		if (got < 0) {
+			session_refuse(s,
+				       "what arrived in the tunnel is no legal framing");
+			s->state = SESSION_DRAINING;
+			return;
+		}
+		s->primary_heard = rt_now(s->group->loop);
+		if (apply_record(a, frame, len) < 0)
+			return;
+	}
+	if (apply_room(a))
+		group_wake(s->group); /* there may be more */
+}
+
+bool mirror_is_drained(struct session *s)
+{
+	struct group *g = s->group;
+	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+
+	if (s->tunnel)
+		take_frames(s);
+	if (g->apply.err < 0)
+		apply_discard(&g->apply);
+	if (!apply_idle(&g->apply))
+		return false;
+	lsn = lfs_lsn(g->lfs);
+	if (lsn.durable < lsn.admitted && !g->failed)
+		return false;
+	session_close_tunnel(s);
+	apply_restart(&g->apply);
+	return true;
+}
+
+void mirror_established(struct session *s)
+{
+	s->state = SESSION_DRAINING;
+}
+
+/* ---- what follows from a primary's hello --------------------------------------------------- */
+
+static void refuse_here(struct session *s, const char *why)
+{
+	group_set_why(s->group, "%s", why);
+	session_refuse(s, why);
+}
+
+/* A fresh mirror's volumes are those of its own file: they must be the primary's. */
+static const char *judge_adoption(const struct session *s)
+{
+	const struct lfs_meta *mine = lfs_meta(s->group->lfs), *theirs = &s->peer->meta;
+
+	if (mine->nvolumes != theirs->nvolumes)
+		return "the two sites do not have the same number of volumes";
+	if (mine->max_request != theirs->max_request)
+		return "max_request differs between the two sites";
+	for (unsigned i = 0; i < theirs->nvolumes; i++) {
+		const struct lfs_volume *found = NULL;
+
+		for (unsigned j = 0; j < mine->nvolumes; j++)
+			if (strcmp(mine->volumes[j].name, theirs->volumes[i].name) == 0)
+				found = &mine->volumes[j];
+		if (!found)
+			return "the names of the volumes differ between the two sites";
+		if (found->size != theirs->volumes[i].size)
+			return "the size of a volume differs between the two sites";
+	}
+	return NULL;
+}
+
+static void adopted(struct group *g, int res)
+{
+	struct session *s = g->session;
+
+	if (res < 0 || !s)
+		return;
+	group_number_volumes(g);
+	group_say(g, "adopted primary=%s volumes=%u", s->peer->node, g->nvolumes);
+	if (s->link && s->state == SESSION_STARTING)
+		session_say_hello(s);
+	group_wake(g);
+}
+
+static void adopt(struct session *s)
+{
+	struct group *g = s->group;
+	const char *why = judge_adoption(s);
+	struct lfs_meta *meta;
+
+	if (why) {
+		refuse_here(s, why);
+		return;
+	}
+	meta = group_edit_meta(g);
+	memcpy(meta->group, s->peer->meta.group, sizeof(meta->group));
+	meta->flags &= ~LFS_UNPAIRED;
+	meta->nvolumes = s->peer->meta.nvolumes;
+	for (unsigned i = 0; i < meta->nvolumes; i++) {
+		meta->volumes[i] = s->peer->meta.volumes[i];
+		rt_random(g->loop, &meta->volumes[i].generation,
+			  sizeof(meta->volumes[i].generation));
+	}
+	meta->nepochs = s->peer->meta.nepochs;
+	memcpy(meta->epochs, s->peer->meta.epochs,
+	       meta->nepochs * sizeof(meta->epochs[0]));
+	s->state = SESSION_STARTING;
+	s->start_here = false;
+	group_set_meta(g, adopted);
+}
+
+static enum history_relation stands_to(const struct session *s,
+				       const struct history_side *primary)
+{
+	const struct lfs_meta *meta = lfs_meta(s->group->lfs);
+	struct lfs_position end;
+
+	lfs_position(s->group->lfs, &end);
+	return history_compare(primary,
+			       &(struct history_side){ meta->epochs, meta->nepochs,
+						       end.lsn, end.hash });
+}
+
+static void decide_with_primary(struct session *s)
+{
+	const struct message_hello *peer = s->peer;
+	const struct history_side primary = { peer->meta.epochs, peer->meta.nepochs,
+					      peer->lsn, peer->hash };
+
+	switch (stands_to(s, &primary)) {
+	case HISTORY_AHEAD:
+		if (!(peer->flags & HELLO_OPENING)) {
+			s->group->diverged = true;
+			refuse_here(
+				s,
+				"this mirror holds more of the epoch than its primary");
+			return;
+		}
+		s->state = SESSION_WAITING;
+		return;
+	case HISTORY_BEHIND:
+		s->state = SESSION_WAITING;
+		return;
+	case HISTORY_SURPLUS:
+		refuse_here(s,
+			    "this mirror holds operations after a fork: it needs rejoin, "
+			    "which is not in this version");
+		return;
+	case HISTORY_SUPERSEDED:
+		s->state = SESSION_WAITING; /* it fences itself when it reads our hello */
+		return;
+	case HISTORY_SPLIT:
+		s->group->diverged = true;
+		refuse_here(s, "split brain: the histories of the two sites have parted");
+		return;
+	}
+}
+
+static void decide(struct session *s)
+{
+	const char *why;
+
+	if (!s->peer_said || !group_can_set(s->group))
+		return;
+	why = session_judge_hello(s);
+	if (!why && s->peer->role != LFS_PRIMARY)
+		why = "both sites are mirrors: promote one of them";
+	if (why)
+		refuse_here(s, why);
+	else if (lfs_meta(s->group->lfs)->flags & LFS_UNPAIRED)
+		adopt(s);
+	else
+		decide_with_primary(s);
+}
+
+/* ---- START ----------------------------------------------------------------------------------- */
+
+static void mirror_ready(struct session *s)
+{
+	struct group *g = s->group;
+
+	if (session_open_tunnel(s, s->start) < 0) {
+		refuse_here(s, "the mirror cannot make a tunnel: out of memory");
+		return;
+	}
+	apply_restart(&g->apply);
+	tunnel_set_note(s->tunnel, lfs_lsn(g->lfs).durable, rt_now(g->loop));
+	s->state = SESSION_STREAMING;
+	s->refusal[0] = 0;
+	g->diverged = false;
+	group_set_why(g, "%s", "");
+	session_send_number(s, MESSAGE_READY, s->start->tunnel_id);
+	group_say(g, "following from-lsn=%llu primary=%s",
+		  (unsigned long long)s->start->from_lsn, s->peer->node);
+}
+
+static void history_durable(struct group *g, int res)
+{
+	struct session *s = g->session;
+
+	if (res < 0 || !s || !s->link || s->state != SESSION_STARTING || !s->start_here)
+		return;
+	if (!RT_BUG(EPOCH_NOT_FLUSHED))
+		mirror_ready(s);
+	group_wake(g);
+}
+
+static bool same_history(const struct message_start *start, const struct lfs_meta *meta)
+{
+	return start->nepochs == meta->nepochs &&
+	       memcmp(start->epochs, meta->epochs,
+		      meta->nepochs * sizeof(meta->epochs[0])) == 0;
+}
+
+/* The primary's history must contain all of ours before we take anything of it. */
+static void accept_start(struct session *s)
+{
+	struct group *g = s->group;
+	const struct message_start *start = s->start;
+	const struct history_side primary = { start->epochs, start->nepochs, UINT64_MAX,
+					      0 };
+	struct lfs_meta *meta;
+
+	if (start->from_lsn != lfs_lsn(g->lfs).admitted + 1 ||
+	    stands_to(s, &primary) != HISTORY_BEHIND) {
+		refuse_here(s, "a START that does not go on from this mirror's position");
+		return;
+	}
+	s->meta_due = false;
+	if (same_history(start, lfs_meta(g->lfs))) {
+		mirror_ready(s);
+		return;
+	}
+	meta = group_edit_meta(g);
+	meta->nepochs = start->nepochs;
+	memcpy(meta->epochs, start->epochs, start->nepochs * sizeof(meta->epochs[0]));
+	group_set_meta(g, history_durable);
+	if (RT_BUG(EPOCH_NOT_FLUSHED))
+		mirror_ready(s);
+}
+
+/* ---- giving back ------------------------------------------------------------------------------- */
+
+static void pull_entry(void *owner, int res, const struct lfs_entry *entry)
+{
+	struct session *s = owner;
+	struct group *g = s->group;
+	size_t size = record_len_max(g->config.max_request);
+	struct record rec;
+	uint8_t *buf, *at;
+
+	s->pull_reading = false;
+	group_wake(g);
+	if (res < 0 || entry->lsn > lfs_lsn(g->lfs).durable) {
+		s->pull_over = true;
+		return;
+	}
+	buf = rt_alloc(size);
+	if (!buf) {
+		s->pull_over = true;
+		return;
+	}
+	rec = (struct record){ .epoch_id = entry->epoch_id,
+			       .lsn = entry->lsn,
+			       .hash_before = entry->hash_before,
+			       .wall_ns = rt_wall_ns(g->loop),
+			       .ops = entry->ops,
+			       .nops = entry->nops };
+	at = buf + record_encode_head(&rec, buf, size);
+	for (unsigned i = 0; i < rec.nops; i++) {
+		if (rec.ops[i].kind != LFS_WRITE)
+			continue;
+		memcpy(at, rec.ops[i].data, (size_t)rec.ops[i].blocks * LFS_BLOCK);
+		at += (size_t)rec.ops[i].blocks * LFS_BLOCK;
+	}
+	if (s->link) /* a failed send ends the link by its event */
+		(void)link_send(s->link, MESSAGE_ENTRY, buf, (size_t)(at - buf));
+	s->pull_sent += (uint64_t)(at - buf);
+	rt_free(buf);
+}
+
+static void pull_turn(struct session *s)
+{
+	if (!s->pull || s->pull_reading || !s->link || !link_room(s->link))
+		return;
+	if (!s->pull_over && s->pull_sent < PULL_BYTES) {
+		s->pull_reading = true;
+		follower_next(s->pull);
+		return;
+	}
+	follower_free(s->pull);
+	s->pull = NULL;
+	session_send_number(s, MESSAGE_PULLED, lfs_lsn(s->group->lfs).durable);
+	s->state = SESSION_WAITING;
+}
+
+static void pull_begin(struct session *s, const uint8_t *body, size_t len)
+{
+	uint64_t from;
+
+	if (s->state != SESSION_WAITING || s->pull ||
+	    message_decode_number(body, len, &from) < 0 || from == 0 ||
+	    from > lfs_lsn(s->group->lfs).durable ||
+	    follower_new(s->group, from, pull_entry, s, &s->pull) < 0) {
+		session_refuse(s, "a PULL that this mirror cannot serve");
+		return;
+	}
+	s->pull_over = false;
+	s->pull_reading = false;
+	s->pull_sent = 0;
+	s->state = SESSION_PULLING;
+}
+
+/* ---- turn ---------------------------------------------------------------------------------------- */
+
+static void follow_turn(struct session *s)
+{
+	struct group *g = s->group;
+	struct lfs_lsn lsn;
+
+	take_frames(s);
+	if (s->state != SESSION_STREAMING)
+		return;
+	if (g->apply.err < 0) {
+		refuse_here(s, g->apply.why);
+		s->state =
+			SESSION_DRAINING; /* without a word to the tunnel: it goes silent */
+		return;
+	}
+	lsn = lfs_lsn(g->lfs);
+	tunnel_set_note(s->tunnel,
+			RT_BUG(RECEIVED_AS_PERSISTED) ? lsn.admitted : lsn.durable,
+			rt_now(g->loop));
+}
+
+static void drain_turn(struct session *s)
+{
+	bool broken = s->group->apply.err < 0;
+
+	if (!mirror_is_drained(s))
+		return;
+	if (s->link && !broken)
+		session_say_hello(s);
+	else
+		s->state = s->link ? SESSION_REFUSED : SESSION_APART;
+}
+
+void mirror_turn(struct session *s)
+{
+	switch (s->state) {
+	case SESSION_DRAINING:
+		drain_turn(s);
+		return;
+	case SESSION_HELLO:
+		decide(s);
+		return;
+	case SESSION_PULLING:
+		pull_turn(s);
+		return;
+	case SESSION_STARTING:
+		if (s->meta_due && group_can_set(s->group))
+			accept_start(s);
+		return;
+	case SESSION_STREAMING:
+		follow_turn(s);
+		return;
+	case SESSION_APART:
+	case SESSION_WAITING:
+	case SESSION_REFUSED:
+		return;
+	}
+}
+
+void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_t len)
+{
+	switch (type) {
+	case MESSAGE_START:
+		if (s->state != SESSION_WAITING ||
+		    message_decode_start(body, len, s->start) < 0) {
+			session_refuse(s, "a START that is not legal here");
+			return;
+		}
+		s->start_here = s->meta_due = true;
+		s->state = SESSION_STARTING;
+		return;
+	case MESSAGE_PULL:
+		pull_begin(s, body, len);
+		return;
+	default:
+		session_refuse(s, "a message that a primary does not send");
+		return;
+	}
+}

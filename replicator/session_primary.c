@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fec/risk.h"
+#include "replicator/history.h"
+#include "replicator/internal.h"
+#include "replicator/link.h"
+#include "replicator/session.h"
+#include "replicator/ship.h"
+#include "replicator/tunnel/tunnel.h"
+#include "rt/bug.h"
+
+#define SYMBOL_SIZE 1408
+
+static enum history_relation relation(const struct session *s)
+{
+	const struct lfs_meta *meta = lfs_meta(s->group->lfs);
+	struct lfs_position end;
+
+	lfs_position(s->group->lfs, &end);
+	return history_compare(
+		&(struct history_side){ meta->epochs, meta->nepochs, end.lsn, end.hash },
+		&(struct history_side){ s->peer->meta.epochs, s->peer->meta.nepochs,
+					s->peer->lsn, s->peer->hash });
+}
+
+/* ---- conclusions ------------------------------------------------------------------------ */
+
+static void fenced_done(struct group *g, int res)
+{
+	if (res < 0)
+		return; /* the log has failed: nothing completes any more either way */
+	g->fenced = true;
+	write_fail_waiting(g, -EPERM);
+	(void)gate_fail(&g->gate, -EPERM);
+	group_say(g, "fenced why=\"the other site is primary in a newer epoch\"");
+	if (g->session)
+		session_refuse(g->session, "this site is fenced: it has been superseded");
+}
+
+static void fence(struct session *s)
+{
+	struct group *g = s->group;
+
+	group_edit_meta(g)->flags |= LFS_FENCED;
+	group_set_why(g, "%s is primary in epoch %llu, which goes on from ours",
+		      s->peer->node,
+		      (unsigned long long)s->peer->meta.epochs[s->peer->meta.nepochs - 1]
+			      .number);
+	group_set_meta(g, fenced_done);
+}
+
+static void diverge(struct session *s, const char *why)
+{
+	s->group->diverged = true;
+	group_set_why(s->group, "%s", why);
+	session_refuse(s, why);
+}
+
+static void two_primaries(struct session *s)
+{
+	const struct lfs_meta *mine = lfs_meta(s->group->lfs), *other = &s->peer->meta;
+
+	if (mine->epochs[mine->nepochs - 1].id == other->epochs[other->nepochs - 1].id) {
+		diverge(s,
+			"both sites are primary in the same epoch: one store is a copy");
+		return;
+	}
+	switch (relation(s)) {
+	case HISTORY_SUPERSEDED:
+		fence(s);
+		return;
+	case HISTORY_BEHIND:
+	case HISTORY_AHEAD:
+	case HISTORY_SURPLUS:
+		session_refuse(s, "your epoch has been superseded by this site's");
+		return;
+	case HISTORY_SPLIT:
+		diverge(s, "split brain: both sites have been primary since they parted");
+		return;
+	}
+}
+
+/* ---- START ------------------------------------------------------------------------------- */
+
+static void choose_code(const struct group_config *config, struct message_start *start)
+{
+	const struct fec_line line = { config->peer.fec.assume_loss,
+				       config->peer.fec.assume_burst };
+	enum fec_code code = FEC_WINDOW;
+	unsigned repairs = FEC_RISK_REPAIRS_MAX, window;
+
+	(void)fec_code_parse(config->peer.fec.code, &code); /* checked by control */
+	(void)fec_risk_repairs(&line, config->peer.fec.safety, config->peer.fec.share,
+			       &repairs); /* else the most there is */
+	window = fec_risk_window(repairs, config->peer.fec.share);
+	start->code = (uint8_t)code;
+	start->symbol_size = SYMBOL_SIZE;
+	start->window = (uint16_t)(window > FEC_WINDOW_MAX ? FEC_WINDOW_MAX : window);
+}
+
+static void send_start(struct session *s)
+{
+	struct group *g = s->group;
+	const struct lfs_meta *meta = lfs_meta(g->lfs);
+	struct message_start *start = s->start;
+
+	if (s->peer->lsn < g->gate.marks.persisted || s->fresh_mirror) {
+		if (!s->fresh_mirror)
+			group_say(g, "mirror-lost-data had=%llu has=%llu",
+				  (unsigned long long)g->gate.marks.persisted,
+				  (unsigned long long)s->peer->lsn);
+		gate_forget_mirror(&g->gate);
+	}
+	*start = (struct message_start){ .from_lsn = s->peer->lsn + 1,
+					 .nepochs = meta->nepochs };
+	rt_random(g->loop, &start->tunnel_id, sizeof(start->tunnel_id));
+	memcpy(start->epochs, meta->epochs, meta->nepochs * sizeof(meta->epochs[0]));
+	choose_code(&g->config, start);
+	if (session_open_tunnel(s, start) < 0) {
+		session_refuse(s, "the primary cannot make a tunnel: out of memory");
+		return;
+	}
+	s->state = SESSION_STARTING;
+	(void)link_send(s->link, MESSAGE_START, s->scratch,
+			message_encode_start(start, s->scratch, MESSAGE_MAX));
+}
+
+static void started(struct session *s, const uint8_t *body, size_t len)
+{
+	struct group *g = s->group;
+	struct gate_marks marks = g->gate.marks;
+	uint64_t id;
+
+	if (s->state != SESSION_STARTING || message_decode_number(body, len, &id) < 0 ||
+	    id != s->start->tunnel_id) {
+		session_refuse(s, "a READY that fits no START");
+		return;
+	}
+	if (ship_new(g, s->tunnel, s->start->from_lsn, &s->ship) < 0) {
+		session_refuse(s, "the primary is out of memory");
+		return;
+	}
+	marks.persisted = marks.received = marks.onwire = s->start->from_lsn - 1;
+	gate_set_marks(&g->gate, &marks);
+	s->state = SESSION_STREAMING;
+	s->caught_target = lfs_lsn(g->lfs).admitted;
+	s->refusal[0] = 0;
+	g->diverged = false;
+	group_set_why(g, "%s", "");
+	group_say(g, "streaming from-lsn=%llu peer=%s",
+		  (unsigned long long)s->start->from_lsn, s->peer->node);
+}
+
+/* ---- pull -------------------------------------------------------------------------------- */
+
+static void pull_more(struct session *s)
+{
+	s->state = SESSION_PULLING;
+	s->pull_over = false;
+	session_send_number(s, MESSAGE_PULL, lfs_lsn(s->group->lfs).admitted + 1);
+}
+
+static void pull_turn(struct session *s)
+{
+	struct group *g = s->group;
+	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+
+	if (g->apply.err < 0) {
+		diverge(s, g->apply.why);
+		g->phase = PHASE_ASKING;
+		return;
+	}
+	if (!s->pull_over || !apply_idle(&g->apply) || lsn.durable < lsn.admitted)
+		return;
+	if (lsn.admitted < s->peer->lsn) {
+		pull_more(s);
+		return;
+	}
+	group_say(g, "pulled-back to-lsn=%llu", (unsigned long long)lsn.admitted);
+	g->phase = PHASE_ASKING;
+	s->state = SESSION_HELLO;
+	group_wake(g);
+}
+
+/* ---- what follows from a mirror's hello ----------------------------------------------------- */
+
+static void decide_mirror_is_ahead(struct session *s)
+{
+	struct group *g = s->group;
+
+	if (g->phase != PHASE_ASKING) {
+		diverge(s, "the mirror holds more of this epoch than its primary");
+		return;
+	}
+	if (RT_BUG(SKIP_PULL_BACK)) {
+		opening_mirror_fits(g);
+		return;
+	}
+	group_say(g, "pulling-back from-lsn=%llu to-lsn=%llu",
+		  (unsigned long long)lfs_lsn(g->lfs).admitted + 1,
+		  (unsigned long long)s->peer->lsn);
+	opening_pulling(g);
+	apply_restart(&g->apply);
+	pull_more(s);
+}
+
+static void decide_with_mirror(struct session *s)
+{
+	struct group *g = s->group;
+
+	switch (relation(s)) {
+	case HISTORY_BEHIND:
+		if (g->phase == PHASE_ASKING)
+			opening_mirror_fits(g);
+		else if (g->phase == PHASE_RUNNING)
+			send_start(s);
+		return;
+	case HISTORY_AHEAD:
+		decide_mirror_is_ahead(s);
+		return;
+	case HISTORY_SURPLUS:
+		session_refuse(
+			s, "the mirror holds operations after a fork: it needs rejoin, "
+			   "which is not in this version");
+		return;
+	case HISTORY_SUPERSEDED:
+		fence(s);
+		return;
+	case HISTORY_SPLIT:
+		diverge(s, "split brain: the histories of the two sites have parted");
+		return;
+	}
+}
+
+static void decide(struct session *s)
+{
+	struct group *g = s->group;
+	const char *why;
+
+	if (!s->peer_said || !group_can_set(g))
+		return;
+	why = session_judge_hello(s);
+	if (why) {
+		session_refuse(s, why);
+		return;
+	}
+	if (g->fenced) {
+		session_refuse(s, "this site is fenced: it has been superseded");
+		return;
+	}
+	if (s->peer->role == LFS_PRIMARY)
+		two_primaries(s);
+	else if (s->peer->flags & HELLO_UNPAIRED)
+		s->peer_said = false; /* it adopts us and says hello again */
+	else
+		decide_with_mirror(s);
+}
+
+void primary_turn(struct session *s)
+{
+	struct group *g = s->group;
+
+	switch (s->state) {
+	case SESSION_HELLO:
+		decide(s);
+		return;
+	case SESSION_PULLING:
+		pull_turn(s);
+		return;
+	case SESSION_STREAMING:
+		if (g->fenced)
+			return;
+		if (ship_pump(s->ship) < 0)
+			group_set_why(g, "the log cannot be read for the mirror");
+		if (gate_wants_wire(&g->gate) || gate_wants_mirror(&g->gate))
+			tunnel_expedite(s->tunnel, rt_now(g->loop));
+		return;
+	case SESSION_APART:
+	case SESSION_DRAINING:
+	case SESSION_WAITING:
+	case SESSION_STARTING:
+	case SESSION_REFUSED:
+		return;
+	}
+}
+
+void primary_message(struct session *s, unsigned type, const uint8_t *body, size_t len)
+{
+	uint64_t n;
+
+	switch (type) {
+	case MESSAGE_READY:
+		started(s, body, len);
+		return;
+	case MESSAGE_ENTRY:
+		if (s->state == SESSION_PULLING)
+			(void)apply_record(&s->group->apply, body, len); /* kept in err */
+		return;
+	case MESSAGE_PULLED:
+		if (s->state == SESSION_PULLING &&
+		    message_decode_number(body, len, &n) == 0)
+			s->pull_over = true;
+		return;
+	default:
+		session_refuse(s, "a message that a mirror does not send");
+		return;
+	}
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/ship.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "replicator/follower.h"
+#include "replicator/internal.h"
+#include "replicator/record.h"
+#include "replicator/tunnel/tunnel.h"
+#include "replicator/write.h"
+#include "rt/mem.h"
+
+/* Records in one turn of the loop; the rest has its own turn. */
+#define SHIP_PER_TURN 128
+#define SHIP_FRAMES_MIN 1024
+
+/*
+ * lsns[f % size] is the LSN that frame f ends, for base < f <= submitted; base_lsn that of
+ * frame `base`. base follows what the mirror has received.
+ */
+struct ship {
+	struct group *group;   /* borrowed */
+	struct tunnel *tunnel; /* borrowed */
+	uint64_t next;
+	uint64_t *lsns; /* owned */
+	uint64_t size;	/* a power of two */
+	uint64_t base, base_lsn;
+	struct follower *follower; /* owned; NULL while all comes from memory */
+	const struct lfs_entry *entry;
+	bool reading;
+	int err;
+	uint8_t *head; /* owned */
+	size_t head_size;
+};
+
+int ship_new(struct group *g, struct tunnel *t, uint64_t from, struct ship **ret)
+{
+	struct ship *s = rt_zalloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->group = g;
+	s->tunnel = t;
+	s->next = from;
+	s->base_lsn = from - 1;
+	s->size = SHIP_FRAMES_MIN;
+	s->lsns = rt_zalloc(s->size, sizeof(*s->lsns));
+	s->head_size = RECORD_HEAD_MAX(lfs_data_max(g->config.max_request) / LFS_BLOCK);
+	s->head = rt_alloc(s->head_size);
+	if (!s->lsns || !s->head) {
+		ship_free(s);
+		return -ENOMEM;
+	}
+	*ret = s;
+	return 0;
+}
+
+void ship_free(struct ship *s)
+{
+	if (!s)
+		return;
+	follower_free(s->follower);
+	rt_free(s->lsns);
+	rt_free(s->head);
+	rt_free(s);
+}
+
+uint64_t ship_next(const struct ship *s)
+{
+	return s->next;
+}
+
+/* ---- which frame ends which LSN ---------------------------------------------------------- */
+
+static uint64_t lsn_of_frame(const struct ship *s, uint64_t frame)
+{
+	return frame <= s->base ? s->base_lsn : s->lsns[frame & (s->size - 1)];
+}
+
+static int frames_grow(struct ship *s)
+{
+	uint64_t *bigger = rt_zalloc(s->size * 2, sizeof(*bigger));
+	uint64_t last = tunnel_submitted(s->tunnel);
+
+	if (!bigger)
+		return -ENOMEM;
+	for (uint64_t f = s->base + 1; f <= last; f++)
+		bigger[f & (s->size * 2 - 1)] = s->lsns[f & (s->size - 1)];
+	rt_free(s->lsns);
+	s->lsns = bigger;
+	s->size *= 2;
+	return 0;
+}
+
+void ship_marks(struct ship *s, struct ship_marks *ret)
+{
+	uint64_t received = tunnel_received(s->tunnel);
+	uint64_t onwire = tunnel_onwire(s->tunnel, rt_now(s->group->loop));
+
+	ret->received = lsn_of_frame(s, received);
+	ret->onwire = lsn_of_frame(s, onwire);
+	s->base_lsn = ret->received;
+	s->base = received;
+}
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+/* False when the tunnel has no room (or no memory) now. */
+static bool ship_submit(struct ship *s, const struct record *rec)
+{
+	struct iovec iov[1 + LFS_OPS_MAX];
+	size_t len = record_encode_head(rec, s->head, s->head_size);
+	unsigned n = record_gather(rec, s->head, len, iov);
+	rt_time now = rt_now(s->group->loop);
+
+	if (tunnel_submitted(s->tunnel) - s->base >= s->size - 1 && frames_grow(s) < 0)
+		return false;
+	if (tunnel_submitv(s->tunnel, iov, n, now) < 0)
+		return false;
+	s->lsns[tunnel_submitted(s->tunnel) & (s->size - 1)] = rec->lsn;
+	s->next++;
+	return true;
+}
+
+static void ship_read(void *owner, int res, const struct lfs_entry *entry)
+{
+	struct ship *s = owner;
+
+	s->reading = false;
+	if (res == 0)
+		s->entry = entry;
+	else if (res != -ENODATA)
+		s->err = res;
+}
+
+/* The next LSN from the log: 1 submitted, 0 not now, or -errno. */
+static int ship_from_log(struct ship *s)
+{
+	struct record rec;
+	int err;
+
+	if (s->reading || s->err < 0)
+		return s->err;
+	if (s->entry && s->entry->lsn != s->next) { /* memory was faster */
+		follower_free(s->follower);
+		s->follower = NULL;
+		s->entry = NULL;
+	}
+	if (!s->follower) {
+		err = follower_new(s->group, s->next, ship_read, s, &s->follower);
+		if (err < 0)
+			return err;
+	}
+	if (!s->entry) {
+		s->reading = true;
+		follower_next(s->follower);
+		return 0;
+	}
+	rec = (struct record){ .epoch_id = s->entry->epoch_id,
+			       .lsn = s->entry->lsn,
+			       .hash_before = s->entry->hash_before,
+			       .wall_ns = rt_wall_ns(s->group->loop),
+			       .ops = s->entry->ops,
+			       .nops = s->entry->nops };
+	if (!ship_submit(s, &rec))
+		return 0;
+	s->entry = NULL;
+	return 1;
+}
+
+/* From memory as long as it goes. Returns how many. */
+static unsigned ship_from_memory(struct ship *s, unsigned most)
+{
+	struct write *w = write_find(s->group, s->next);
+	unsigned sent = 0;
+
+	while (w && sent < most && w->append.lsn == s->next) {
+		struct record rec;
+
+		write_record(w, &rec);
+		if (!ship_submit(s, &rec))
+			break;
+		sent++;
+		w = write_after(s->group, w);
+	}
+	if (sent && s->follower && !s->reading) { /* it stands behind us now */
+		follower_free(s->follower);
+		s->follower = NULL;
+		s->entry = NULL;
+	}
+	return sent;
+}
+
+int ship_pump(struct ship *s)
+{
+	struct lfs_lsn lsn = lfs_lsn(s->group->lfs);
+	unsigned left = SHIP_PER_TURN;
+
+	while (left > 0 && s->next <= lsn.admitted) {
+		unsigned sent = ship_from_memory(s, left);
+
+		left -= sent;
+		if (sent)
+			continue;
+		if (s->next > lsn.written || write_find(s->group, s->next))
+			return s->err; /* not in the log yet, or no room in the tunnel */
+		switch (ship_from_log(s)) {
+		case 1:
+			left--;
+			break;
+		case 0:
+			return 0;
+		default:
+			return s->err < 0 ? s->err : -EIO;
+		}
+	}
+	if (left == 0)
+		group_wake(s->group);
+	return s->err;
+}

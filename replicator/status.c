@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <stdio.h>
+#include <string.h>
+
+#include "fec/risk.h"
+#include "replicator/internal.h"
+#include "replicator/session.h"
+#include "replicator/ship.h"
+#include "replicator/tunnel/tunnel.h"
+
+static const char *evidence_name(enum group_evidence evidence)
+{
+	switch (evidence) {
+	case GROUP_EV_QUEUED:
+		return "queued";
+	case GROUP_EV_DRIVER:
+		return "driver";
+	case GROUP_EV_NIC:
+		return "nic";
+	case GROUP_EV_EDGE:
+		return "edge";
+	case GROUP_EV_MIRROR:
+		return "mirror";
+	}
+	rt_assert(!"an evidence");
+	return "";
+}
+
+static void status_link(const struct group *g, struct group_status *ret)
+{
+	const struct session *s = g->session;
+	struct tunnel_stats stats;
+
+	ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
+	ret->fec.overhead = -1;
+	if (!s)
+		return;
+	ret->link.connected = session_streaming(s);
+	ret->link.rate_bps = g->config.peer.rate_bps;
+	ret->link.rtt_ms = s->control_rtt_ms;
+	(void)snprintf(ret->fec.code, sizeof(ret->fec.code), "%s",
+		       g->config.peer.fec.code);
+	if (!s->tunnel)
+		return;
+	tunnel_stats(s->tunnel, &stats);
+	(void)snprintf(ret->link.evidence, sizeof(ret->link.evidence), "%s",
+		       evidence_name(g->config.peer.evidence));
+	if (stats.rtt_ns >= 0)
+		ret->link.rtt_ms = (double)stats.rtt_ns / RT_MS;
+	ret->link.loss = stats.loss;
+	ret->link.sent_bytes = stats.sent_bytes;
+	ret->link.repair_bytes = stats.sent_repair_bytes;
+	ret->link.rebuilt = stats.rebuilt;
+	ret->link.retransmitted = stats.retransmitted;
+	ret->link.unauthentic = stats.unauthentic;
+	ret->link.in_line = stats.in_line;
+	if (stats.sent_data > 0)
+		ret->fec.overhead = (double)stats.sent_repairs / (double)stats.sent_data;
+}
+
+static void status_risk(const struct group *g, struct group_status *ret)
+{
+	const struct group_fec_config *fec = &g->config.peer.fec;
+	const struct fec_line line = { fec->assume_loss, fec->assume_burst };
+	struct exposure_figures beyond;
+	double risk;
+
+	ret->exposure.probability = -1;
+	if (!g->session || g->role != GROUP_PRIMARY)
+		return;
+	exposure_beyond(&g->exposure, g->gate.marks.persisted, rt_now(g->loop), &beyond);
+	ret->exposure.writes = beyond.writes;
+	ret->exposure.bytes = beyond.bytes;
+	ret->exposure.seconds = (double)beyond.age_ns / RT_S;
+	if (fec_risk_repairs(&line, fec->safety, fec->share, &ret->fec.repairs_needed) ==
+		    0 &&
+	    fec_risk_residual(&line, ret->fec.repairs_needed, fec->share, &risk) == 0)
+		ret->exposure.probability = beyond.writes ? risk : 0;
+}
+
+static void status_store(const struct group *g, struct group_status *ret)
+{
+	struct lfs_stats stats;
+
+	lfs_stats(g->lfs, &stats);
+	ret->store.bytes = stats.store_bytes;
+	ret->store.used = stats.used_bytes;
+	ret->store.segments_free = stats.segments_free;
+	ret->store.checksum_errors = stats.checksum_errors;
+	ret->store.write_amplification =
+		stats.client_bytes ? (double)stats.disk_bytes / (double)stats.client_bytes
+				   : -1;
+	ret->store.checkpoint_age_s =
+		stats.checkpoint_age_ns < 0 ? -1 : (double)stats.checkpoint_age_ns / RT_S;
+}
+
+static void status_lsn(const struct group *g, struct group_status *ret)
+{
+	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	const struct gate_marks *marks = &g->gate.marks;
+
+	ret->lsn.admitted = lsn.admitted;
+	ret->lsn.written = lsn.written;
+	ret->lsn.durable = lsn.durable;
+	if (g->role == GROUP_MIRROR) { /* its own log, in the words of the line */
+		ret->lsn.onwire = ret->lsn.received = lsn.admitted;
+		ret->lsn.persisted = lsn.durable;
+		return;
+	}
+	ret->lsn.onwire = marks->onwire;
+	ret->lsn.received = marks->received;
+	ret->lsn.persisted = marks->persisted;
+}
+
+static void status_volumes(const struct group *g, struct group_status *ret)
+{
+	const struct lfs_meta *meta = lfs_meta(g->lfs);
+
+	ret->nvolumes = g->nvolumes;
+	for (unsigned i = 0; i < g->nvolumes; i++) {
+		const struct group_volume *v = &g->volumes[i];
+		struct group_volume_status *out = &ret->volumes[i];
+
+		(void)snprintf(out->name, sizeof(out->name), "%s", v->name);
+		out->size = v->size;
+		out->mapped = lfs_mapped(g->lfs, v->index) * LFS_BLOCK;
+		out->sync = v->sync;
+		out->generation = meta->volumes[v->index].generation;
+		out->reads = v->reads;
+		out->writes = v->writes;
+		out->flushes = v->flushes;
+	}
+}
+
+void group_status(const struct group *g, struct group_status *ret)
+{
+	const struct lfs_epoch *epoch;
+
+	memset(ret, 0, sizeof(*ret));
+	(void)snprintf(ret->name, sizeof(ret->name), "%s", g->config.name);
+	ret->role = g->role;
+	ret->state = g->state;
+	ret->sync = g->config.sync;
+	ret->sync_effective = policy_effective(g);
+	ret->has_peer = g->config.has_peer;
+	ret->alone = g->alone;
+	ret->catchup_eta_s = -1;
+	(void)snprintf(ret->why, sizeof(ret->why), "%s",
+		       g->why[0]    ? g->why
+		       : g->session ? g->session->refusal
+				    : "");
+	if (!g->lfs) {
+		ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
+		return; /* closing */
+	}
+	epoch = &lfs_meta(g->lfs)->epochs[lfs_meta(g->lfs)->nepochs - 1];
+	ret->epoch = epoch->number;
+	ret->epoch_id = epoch->id;
+	status_lsn(g, ret);
+	status_link(g, ret);
+	status_risk(g, ret);
+	status_store(g, ret);
+	status_volumes(g, ret);
+	if (g->session && g->session->ship && g->role == GROUP_PRIMARY && !g->synced) {
+		struct exposure_figures beyond;
+
+		exposure_beyond(&g->exposure, g->gate.marks.received, rt_now(g->loop),
+				&beyond);
+		ret->catchup_total = g->exposure.bytes;
+		ret->catchup_done = g->exposure.bytes - beyond.bytes;
+	}
+}
