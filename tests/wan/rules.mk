@@ -16,10 +16,11 @@ $(unit_wan): $(B)/tests/unit/wan/test_%: $(B)/tests/unit/wan/test_%.o \
 		$(B)/tests/wan/event.o -lm -lcmocka
 
 .PHONY: unit-wan wan
+unit: unit-wan
 unit-wan: $(unit_wan)
 	$(Q)set -e; for t in $(unit_wan); do echo "== $$t"; $$t; done
 
-wan: unit-wan $(B)/tests/wan/wanem $(B)/tests/wan/wanprobe
+wan: $(B)/tests/wan/wanem $(B)/tests/wan/wanprobe
 	$(Q)sh tests/wan/test_wanem.sh $(B)
 
 check-programs: $(B)/tests/wan/wanem $(B)/tests/wan/wanprobe

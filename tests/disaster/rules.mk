@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make disaster RUNS=n LOSS=0.01   kills of a primary under load, the line cut behind it
+
+disaster_programs := $(B)/tests/disaster/stamper $(B)/tests/disaster/prefixer
+$(disaster_programs): %: %.o $(B)/tests/disaster/stamp.o
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lnbd
+
+unit_disaster := $(B)/tests/unit/disaster/test_stamp
+$(unit_disaster): %: %.o $(B)/tests/disaster/stamp.o
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka
+
+.PHONY: unit-disaster disaster
+unit-disaster: $(unit_disaster)
+	$(Q)$(unit_disaster)
+
+disaster: deps
+	$(Q)$(MAKE) --no-print-directory all check-programs
+	$(Q)B='$(B)' RUNS='$(RUNS)' LOSS='$(LOSS)' SEED='$(SEED)' sh tests/disaster/disaster.sh
+
+check-programs: $(disaster_programs)
+unit: unit-disaster
