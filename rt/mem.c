@@ -12,9 +12,11 @@ void *rt_alloc(size_t size)
 
 void *rt_zalloc(size_t n, size_t size)
 {
-	if (n == 0 || size == 0)
-		return calloc(1, 1);
-	return calloc(n, size);
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes))
+		return NULL;
+	return calloc(1, bytes ? bytes : 1);
 }
 
 void *rt_alloc_blocks(size_t size)

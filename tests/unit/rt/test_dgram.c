@@ -219,6 +219,179 @@ static void the_same_without_anything_new(void **state)
 		 "127.0.0.1:0");
 }
 
+static void until_received(struct world *w, struct end *end, unsigned n)
+{
+	end->stop_received = n;
+	end->stop_left = 0;
+	if (end->received < n)
+		world_run(w);
+}
+
+static void until_left(struct world *w, struct end *end, unsigned n)
+{
+	end->stop_received = 0;
+	end->stop_left = n;
+	if (end->left < n)
+		world_run(w);
+}
+
+/* A mirror that listens on `*` talks to peers of either family by their own name. */
+static void both_families_on_one_socket(void **state)
+{
+	struct world *w = world_new(0, "127.0.0.1:0", "*:0");
+	struct rt_addr to = w->a.addr, far;
+
+	to.port = w->b.addr.port;
+	world_send(w, &w->a, &to, "ping", 4, 0);
+	until_received(w, &w->b, 1);
+	assert_true(rt_addr_equal(&w->b.from, &w->a.addr));
+	world_send(w, &w->b, &w->b.from, "pong", 4, 99);
+	until_left(w, &w->b, 1);
+	assert_int_equal(w->b.left_ids[0], 99);
+	until_received(w, &w->a, 1);
+	assert_true(rt_addr_equal(&w->a.from, &to));
+	/* The IPv4 end cannot send to IPv6, and says so. */
+	assert_int_equal(rt_addr_parse("[::1]:9", &far), 0);
+	world_send(w, &w->a, &far, "x", 1, 7);
+	world_send(w, &w->b, &far, "x", 1, 0);
+	assert_int_equal(rt_addr_parse("unix:/x", &far), 0);
+	world_send(w, &w->b, &far, "x", 1, 0);
+	world_send(w, &w->a, &to, "last", 4, 0);
+	until_received(w, &w->b, 2);
+	assert_int_equal(w->sends[2].res, -EAFNOSUPPORT);
+	assert_int_equal(w->sends[4].res, -EAFNOSUPPORT);
+	world_free(w);
+}
+
+/* An ICMP error for one datagram costs no other: the next send to anybody succeeds. */
+static void refused_datagrams_do_not_harm_others(unsigned without)
+{
+	struct world *w = world_new(without, "127.0.0.1:0", "127.0.0.1:0");
+	struct rt_addr nobody;
+	struct end gone;
+
+	memset(&gone, 0, sizeof(gone));
+	end_open(&gone, w->loop, "127.0.0.1:0");
+	nobody = gone.addr;
+	rt_dgram_close(gone.dgram);
+	for (uint32_t i = 1; i <= 20; i++) {
+		world_send(w, &w->a, &nobody, "lost", 4, 0);
+		world_send(w, &w->a, &w->b.addr, "good", 4, i);
+		until_received(w, &w->b, i);
+		until_left(w, &w->a, i);
+	}
+	assert_true(w->a.dgram->icmp_errors > 0);
+	for (uint32_t i = 0; i < 20; i++) {
+		assert_int_equal(w->sends[2 * i + 1].res, 0);
+		assert_int_equal(w->a.left_ids[i], i + 1);
+	}
+	world_free(w);
+}
+
+static void refused_datagrams(void **state)
+{
+	refused_datagrams_do_not_harm_others(0);
+	refused_datagrams_do_not_harm_others(URING_WITHOUT_MULTISHOT);
+	refused_datagrams_do_not_harm_others(URING_WITHOUT_TS_ID);
+}
+
+/* The longest goes whole, a longer one is refused, an empty one does no harm. */
+static void lengths_at_the_limits(void **state)
+{
+	static uint8_t big[65508];
+	static const unsigned without[] = { 0, URING_WITHOUT_MULTISHOT,
+					    URING_WITHOUT_TS_ID };
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(without); i++) {
+		struct world *w = world_new(without[i], "127.0.0.1:0", "127.0.0.1:0");
+
+		big[0] = (uint8_t)i;
+		world_send(w, &w->a, &w->b.addr, big, 65507, 11);
+		world_send(w, &w->a, &w->b.addr, big, 65508, 12);
+		world_send(w, &w->a, &w->b.addr, big, 0, 13);
+		world_send(w, &w->a, &w->b.addr, big, 0, 0);
+		world_send(w, &w->a, &w->b.addr, big, 1, 14);
+		until_received(w, &w->b, 4);
+		until_left(w, &w->a, 3);
+		assert_int_equal(w->b.bytes, 65508);
+		assert_int_equal(w->sends[0].res, 0);
+		assert_int_equal(w->sends[1].res, -EMSGSIZE);
+		assert_int_equal(w->a.left_ids[0], 11);
+		assert_int_equal(w->a.left_ids[1], 13);
+		assert_int_equal(w->a.left_ids[2], 14);
+		world_free(w);
+	}
+}
+
+/* Drops in our own buffer are not the line's: they are counted apart. */
+static void our_own_drops_are_counted(void **state)
+{
+	struct world *w = world_new(0, "127.0.0.1:0", "127.0.0.1:0");
+	static uint8_t bytes[1400];
+	int small = 1;
+	unsigned n = 200, before;
+
+	assert_int_equal(setsockopt(w->b.dgram->fd, SOL_SOCKET, SO_RCVBUF, &small,
+				    sizeof(small)),
+			 0);
+	for (unsigned i = 0; i < n; i++)
+		world_send(w, &w->a, &w->b.addr, bytes, sizeof(bytes), i + 1);
+	until_left(w, &w->a, n); /* they all left: the drop is at the other end */
+	until_received(w, &w->b, 1);
+	before = w->b.received;
+	assert_true(before < n);
+	world_send(w, &w->a, &w->b.addr, bytes, 4, 0);
+	until_received(w, &w->b, before + 1);
+	assert_int_equal(w->b.overflowed + w->b.received, n + 1);
+	world_free(w);
+}
+
+static void closing_from_a_callback(void **state)
+{
+	for (unsigned without = 0; without < 8; without++) {
+		struct world *w = world_new(without, "127.0.0.1:0", "127.0.0.1:0");
+
+		w->b.close_at_receive = true;
+		for (unsigned i = 0; i < 20; i++)
+			world_send(w, &w->a, &w->b.addr, "data", 4, 0);
+		until_received(w, &w->b, 1);
+		assert_int_equal(w->b.received, 1);
+		assert_null(w->b.dgram);
+		world_free(w);
+	}
+}
+
+/* What was sent before the close leaves, and each send has its end. */
+static void closing_right_after_sending(void **state)
+{
+	struct world *w = world_new(0, "127.0.0.1:0", "127.0.0.1:0");
+
+	for (unsigned i = 0; i < 20; i++)
+		world_send(w, &w->a, &w->b.addr, "data", 4, i);
+	rt_dgram_close(w->a.dgram);
+	w->a.dgram = NULL;
+	until_received(w, &w->b, 20);
+	for (unsigned i = 0; i < 20; i++)
+		assert_true(w->sends[i].done && w->sends[i].res == 0);
+	world_free(w);
+}
+
+static void opening_tells_why_not(void **state)
+{
+	struct world *w = world_new(0, "127.0.0.1:0", "127.0.0.1:0");
+	struct rt_dgram *dgram;
+	struct rt_addr addr;
+
+	assert_int_equal(rt_dgram_open(w->loop, &w->a.addr, &end_events, w, &dgram),
+			 -EADDRINUSE);
+	assert_int_equal(rt_addr_parse("unix:/x", &addr), 0);
+	assert_int_equal(rt_dgram_open(w->loop, &addr, &end_events, w, &dgram), -EINVAL);
+	assert_int_equal(rt_addr_parse("192.0.2.77:0", &addr), 0);
+	assert_int_equal(rt_dgram_open(w->loop, &addr, &end_events, w, &dgram),
+			 -EADDRNOTAVAIL);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +400,13 @@ int main(void)
 		cmocka_unit_test(the_same_without_multishot),
 		cmocka_unit_test(the_same_without_stamp_identifiers),
 		cmocka_unit_test(the_same_without_anything_new),
+		cmocka_unit_test(both_families_on_one_socket),
+		cmocka_unit_test(refused_datagrams),
+		cmocka_unit_test(lengths_at_the_limits),
+		cmocka_unit_test(our_own_drops_are_counted),
+		cmocka_unit_test(closing_from_a_callback),
+		cmocka_unit_test(closing_right_after_sending),
+		cmocka_unit_test(opening_tells_why_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
