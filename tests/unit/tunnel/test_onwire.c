@@ -37,6 +37,8 @@ static void kill_one(struct kills *k, uint64_t seed)
 	uint64_t onwire, received;
 	struct pair p;
 
+	k->params.frame_max = 1 << 16;
+	k->params.send_memory = 1 << 20;
 	pair_init(&p, &k->params, &k->line, seed);
 	kill_load(&p, k, 20 * RT_MS + 3 * k->line.delay_ns);
 	pair_run(&p, (int64_t)pair_below(&p.rng, 2 * RT_MS));
