@@ -177,6 +177,13 @@ static void trace_death(void)
 	trace_end("a sanitizer found an error");
 }
 
+/* The undefined-behaviour sanitizer has a runtime of its own, and calls this. */
+void __ubsan_on_report(void);
+void __ubsan_on_report(void)
+{
+	trace_death();
+}
+
 void __sanitizer_set_death_callback(void (*fn)(void)) __attribute__((weak));
 
 void sim_trace_catch(void)
