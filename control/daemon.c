@@ -244,6 +244,10 @@ static int start(struct daemon *d)
 {
 	static const struct group_events events = { group_serving_changed, group_said };
 	const struct config *config = &d->config;
+	const struct control_server_params control = {
+		.node = config->node,
+		.group = config->group.name,
+	};
 	int res = rt_loop_new(&d->loop);
 
 	if (res < 0) {
@@ -256,8 +260,7 @@ static int start(struct daemon *d)
 	}
 	res = signals(d);
 	if (res == 0)
-		res = control_server_new(d->loop, config->node, config->group.name,
-					 &d->control);
+		res = control_server_new(d->loop, &control, &d->control);
 	if (res < 0) {
 		rt_log(RT_LOG_ERROR, "start_failed error=\"%s\"", strerror(-res));
 		return res;

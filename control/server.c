@@ -25,6 +25,7 @@ struct control_server {
 	struct rt_listener *listener;
 	struct rt_list clients;
 	unsigned nclients;
+	int64_t idle_ms;
 	bool stopping;
 	uint64_t refused;
 	void (*stopped)(void *owner);
@@ -104,7 +105,7 @@ static void client_idle_fire(struct rt_timer *timer)
 static void client_idle_arm(struct client *c)
 {
 	rt_timer_arm(c->srv->loop, &c->idle,
-		     rt_time_add(rt_now(c->srv->loop), CONTROL_IDLE_MS * RT_MS));
+		     rt_time_add(rt_now(c->srv->loop), c->srv->idle_ms * RT_MS));
 }
 
 /* ---- answering --------------------------------------------------------------------------- */
@@ -292,7 +293,7 @@ static void server_accepted(void *owner, struct rt_sock *sock, const struct rt_a
 
 /* ---- the server ---------------------------------------------------------------------------------- */
 
-int control_server_new(struct rt_loop *loop, const char *node, const char *group,
+int control_server_new(struct rt_loop *loop, const struct control_server_params *params,
 		       struct control_server **ret)
 {
 	struct control_server *srv = rt_zalloc(1, sizeof(*srv));
@@ -300,8 +301,9 @@ int control_server_new(struct rt_loop *loop, const char *node, const char *group
 	if (!srv)
 		return -ENOMEM;
 	srv->loop = loop;
-	(void)snprintf(srv->node, sizeof(srv->node), "%s", node);
-	(void)snprintf(srv->name, sizeof(srv->name), "%s", group);
+	(void)snprintf(srv->node, sizeof(srv->node), "%s", params->node);
+	(void)snprintf(srv->name, sizeof(srv->name), "%s", params->group);
+	srv->idle_ms = params->idle_ms > 0 ? params->idle_ms : CONTROL_IDLE_MS;
 	control_server_set_group(srv, NULL, "STARTING");
 	rt_list_init(&srv->clients);
 	srv->stop_op.done = server_stop_done;

@@ -16,10 +16,17 @@ struct group;
 struct rt_loop;
 
 #define CONTROL_CLIENTS_MAX 16 /* beyond them connections wait to be accepted */
-#define CONTROL_IDLE_MS 30000  /* a client that asks nothing, or reads no answer, goes */
+#define CONTROL_IDLE_MS 30000
 
-/* `node` and `group` (the name of the one group) are copied. 0 or -ENOMEM. */
-int control_server_new(struct rt_loop *loop, const char *node, const char *group,
+struct control_server_params {
+	const char *node;
+	const char *group; /* name of the one group */
+	int64_t idle_ms;   /* a client that asks nothing, or reads no answer, goes; 0: the
+			    * default */
+};
+
+/* `params` and its strings are copied. 0 or -ENOMEM. */
+int control_server_new(struct rt_loop *loop, const struct control_server_params *params,
 		       struct control_server **ret);
 /* Listen on a unix socket that is made with mode 0600. 0 or as rt_listen(). */
 int control_server_listen(struct control_server *srv, const char *path);

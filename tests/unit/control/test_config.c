@@ -49,6 +49,9 @@ static const char *const base[] = {
 static struct config config;
 static struct config_errors errors;
 
+/* Stands in place of line 22, for limits that a code could not live with. */
+static const char *line_22;
+
 /* The base with `text` in place of line `line` (1-based; 0: none). */
 static int parse_with(unsigned line, const char *text)
 {
@@ -57,7 +60,9 @@ static int parse_with(unsigned line, const char *text)
 
 	for (unsigned i = 0; i < LINES; i++)
 		len += (size_t)snprintf(file + len, sizeof(file) - len, "%s\n",
-					i + 1 == line ? text : base[i]);
+					i + 1 == line	     ? text
+					: i == 21 && line_22 ? line_22
+							     : base[i]);
 	return config_parse("test.conf", file, len, 0, &config, &errors);
 }
 
@@ -268,7 +273,7 @@ static void limits_are_where_they_are_said_to_be(void **state)
 		  "\"65TiB\"", "; } );", "groups[0].volumes[1].size" },
 		{ 9, "store_size = ", "\"420GiB\"", "\"16380KiB\"", "\"128TiB\"",
 		  "\"129TiB\"", ";", "groups[0].store_size" },
-		{ 23, "safety = ", "1e-10", "0.9e-12", "0.1", "0.11", ";",
+		{ 23, "safety = ", "1e-12", "0.9e-12", "0.1", "0.11", ";",
 		  "groups[0].peer.fec.safety" },
 		{ 24, "assume: { loss = ", "0", "-0.01", "0.5", "0.51", "; };",
 		  "groups[0].peer.fec.assume.loss" },
@@ -284,6 +289,8 @@ static void limits_are_where_they_are_said_to_be(void **state)
 		char text[200], start[100];
 
 		(void)snprintf(start, sizeof(start), "%u: %s: ", l->line, l->key);
+		line_22 = l->line == 24 || l->line == 25 ? "      fec: { code = \"none\";"
+							 : NULL;
 		for (unsigned j = 0; j < 4; j++) {
 			(void)snprintf(text, sizeof(text), "%s%s%s", l->before, values[j],
 				       l->after);
@@ -293,6 +300,14 @@ static void limits_are_where_they_are_said_to_be(void **state)
 				bad(l->line, text, start, "");
 		}
 	}
+	line_22 = NULL;
+}
+
+/* A safety that no number of repairs reaches is refused before a write relies on it. */
+static void safety_must_be_in_reach(void **state)
+{
+	bad(24, "assume: { loss = 0.5; };",
+	    "23: groups[0].peer.fec.safety: ", "out of reach at a loss of 0.5");
 }
 
 static void shapes_of_sizes_are_held(void **state)
@@ -644,6 +659,7 @@ int main(void)
 		cmocka_unit_test(wrong_type_is_refused),
 		cmocka_unit_test(wrong_unit_is_refused),
 		cmocka_unit_test(limits_are_where_they_are_said_to_be),
+		cmocka_unit_test(safety_must_be_in_reach),
 		cmocka_unit_test(shapes_of_sizes_are_held),
 		cmocka_unit_test(integer_beyond_32_bits_is_refused),
 		cmocka_unit_test(zero_is_a_number),

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_UNIT_CONTROL_DOUBLE_H
+#define TESTS_UNIT_CONTROL_DOUBLE_H
+
+/*
+ * A double of replicator/group.h, as far as the control socket asks: a status that tests
+ * fill in, and promotions that end when they say. Included once per test program.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "replicator/group.h"
+#include "rt/check.h"
+#include "rt/loop.h"
+
+struct group {
+	struct group_status status;
+	struct group_promote *promoting;
+	struct rt_loop *loop;
+	struct rt_op op;
+	int result;
+	int64_t promote_ms; /* < 0: until double_promote_end() */
+	struct rt_timer timer;
+};
+
+const char *group_state_name(enum group_state state)
+{
+	static const char *const names[] = {
+		"STANDALONE",  "STARTING",  "RECOVERING", "IN_SYNC", "EXPOSED",
+		"CATCHING_UP", "HOLDING",   "PROMOTING",  "FENCED",  "DIVERGED",
+		"FAILED",      "LISTENING", "FOLLOWING",
+	};
+
+	return names[state];
+}
+
+const char *group_mode_name(enum group_mode mode)
+{
+	static const char *const names[] = { "local", "network", "remote" };
+
+	return names[mode];
+}
+
+void group_status(const struct group *group, struct group_status *ret)
+{
+	*ret = group->status;
+}
+
+static inline void double_promote_end(struct group *group)
+{
+	struct group_promote *p = group->promoting;
+
+	group->promoting = NULL;
+	p->lsn = 4711;
+	(void)snprintf(p->text, sizeof(p->text), "%s",
+		       p->force ? "forced" : "mirror is fresh");
+	p->done(p, group->result);
+}
+
+static inline void double_fire(struct rt_timer *timer)
+{
+	double_promote_end(rt_container_of(timer, struct group, timer));
+}
+
+void group_promote(struct group *group, struct group_promote *p)
+{
+	group->promoting = p;
+	group->timer.fire = double_fire;
+	if (group->promote_ms >= 0)
+		rt_timer_arm(group->loop, &group->timer,
+			     rt_time_add(rt_now(group->loop), group->promote_ms * RT_MS));
+}
+
+#endif
