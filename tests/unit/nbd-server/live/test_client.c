@@ -245,9 +245,14 @@ static void group_that_does_not_serve_is_refused(void **state)
 	client_close(nbd);
 }
 
+#define LIST_NAMES_SIZE 64
+
 static int list_seen(void *user_data, const char *name, const char *description)
 {
-	strcat(user_data, name);
+	char *names = user_data;
+	size_t len = strlen(names);
+
+	(void)snprintf(names + len, LIST_NAMES_SIZE - len, "%s", name);
 	return 0;
 }
 
@@ -255,7 +260,7 @@ static int list_seen(void *user_data, const char *name, const char *description)
 static void list_and_leave(void **state)
 {
 	struct nbd_handle *nbd = client_new();
-	char names[64] = "";
+	char names[LIST_NAMES_SIZE] = "";
 	nbd_list_callback cb = { list_seen, names, NULL };
 
 	assert_int_equal(nbd_set_opt_mode(nbd, true), 0);
