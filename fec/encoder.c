@@ -5,21 +5,39 @@
 #include "fec/code.h"
 #include "fec/fec.h"
 #include "fec/gf.h"
+#include "fec/plan.h"
 #include "fec/window.h"
 #include "rt/check.h"
 #include "rt/mem.h"
 
-/* Invariant: first <= next <= first + window; ring slot of a number: number % window. */
+/* Symbols kept behind the window, to be taken out of drafts that began too early. */
+#define ENCODER_SLACK 64
+
+/*
+ * Invariant: first <= next <= first + window. The ring holds the last window +
+ * ENCODER_SLACK symbols, of the window's and of those before it.
+ */
 struct fec_encoder {
 	struct fec_params params;
 	uint64_t first, next;
-	uint32_t key;  /* of the next repair */
-	uint8_t *ring; /* owned: window symbols; NULL for FEC_NONE */
+	uint32_t key; /* of the next repair */
+	unsigned slots;
+	uint8_t *ring;	  /* owned: slots symbols; NULL for FEC_NONE */
+	struct plan plan; /* FEC_WINDOW only */
 };
 
 static uint8_t *encoder_slot(const struct fec_encoder *enc, uint64_t number)
 {
-	return enc->ring + number % enc->params.window * enc->params.symbol_size;
+	return enc->ring + number % enc->slots * enc->params.symbol_size;
+}
+
+static uint32_t encoder_key(struct fec_encoder *enc)
+{
+	uint32_t key = enc->key++ & ~WINDOW_KEY_RANDOM;
+
+	if (enc->params.window > WINDOW_CAUCHY_MAX)
+		key |= WINDOW_KEY_RANDOM;
+	return key;
 }
 
 int fec_encoder_new(const struct fec_params *params, struct fec_encoder **ret)
@@ -35,8 +53,9 @@ int fec_encoder_new(const struct fec_params *params, struct fec_encoder **ret)
 	gf_init();
 	enc->params = *params;
 	if (params->code == FEC_WINDOW) {
-		enc->ring = rt_alloc_blocks((size_t)params->window * params->symbol_size);
-		if (!enc->ring)
+		enc->slots = params->window + ENCODER_SLACK;
+		enc->ring = rt_alloc_blocks((size_t)enc->slots * params->symbol_size);
+		if (!enc->ring || plan_init(&enc->plan, params->symbol_size) < 0)
 			goto fail;
 	}
 	*ret = enc;
@@ -50,6 +69,7 @@ void fec_encoder_free(struct fec_encoder *enc)
 {
 	if (!enc)
 		return;
+	plan_release_memory(&enc->plan);
 	rt_free(enc->ring);
 	rt_free(enc);
 }
@@ -61,6 +81,7 @@ void fec_encoder_add(struct fec_encoder *enc, const uint8_t *sym)
 		return;
 	}
 	memcpy(encoder_slot(enc, enc->next), sym, enc->params.symbol_size);
+	plan_feed(&enc->plan, enc->next, encoder_slot(enc, enc->next));
 	enc->next++;
 	if (enc->next - enc->first > enc->params.window)
 		enc->first++;
@@ -84,11 +105,11 @@ uint64_t fec_encoder_next(const struct fec_encoder *enc)
 	return enc->next;
 }
 
-/* `out` becomes the combination of count symbols from `first` on. */
-static void encoder_combine(const struct fec_encoder *enc, uint64_t first, unsigned count,
-			    uint32_t key, uint8_t *out)
+/* Add the combination of count symbols from `first` on to `out`. */
+static void encoder_add_range(const struct fec_encoder *enc, uint64_t first,
+			      unsigned count, uint32_t key, uint8_t *out)
 {
-	uint8_t factors[FEC_WINDOW_MAX], more[FEC_SYMBOL_MAX];
+	uint8_t factors[FEC_WINDOW_MAX], sum[FEC_SYMBOL_MAX];
 	const uint8_t *from[GF_SOURCES_MAX];
 	unsigned n;
 
@@ -97,22 +118,57 @@ static void encoder_combine(const struct fec_encoder *enc, uint64_t first, unsig
 		n = count - done < GF_SOURCES_MAX ? count - done : GF_SOURCES_MAX;
 		for (unsigned i = 0; i < n; i++)
 			from[i] = encoder_slot(enc, first + done + i);
-		gf_dot_product(done ? more : out, factors + done, from, n,
-			       enc->params.symbol_size);
-		if (done)
-			gf_add_multiple(out, 1, more, enc->params.symbol_size);
+		gf_dot_product(sum, factors + done, from, n, enc->params.symbol_size);
+		gf_add_multiple(out, 1, sum, enc->params.symbol_size);
 	}
+}
+
+/*
+ * Finish the oldest draft, if that is less work than to begin anew. It must cover the
+ * whole window; it may cover confirmed symbols as well, but no more than a window of them
+ * all, since that is what the other side keeps.
+ */
+static bool encoder_take_draft(struct fec_encoder *enc, struct fec_repair *head,
+			       uint8_t *out)
+{
+	uint64_t most = enc->params.window, earliest, early, late;
+	struct plan_draft *draft;
+
+	earliest = enc->next < most ? 0 : enc->next - most;
+	while ((draft = plan_oldest(&enc->plan)) &&
+	       draft->first + ENCODER_SLACK < earliest)
+		plan_drop(&enc->plan);
+	if (!draft || draft->first >= enc->next)
+		return false;
+	early = draft->first < earliest ? earliest - draft->first : 0;
+	late = draft->first > enc->first ? draft->first - enc->first : 0;
+	if (early + late > (enc->next - enc->first) / 2)
+		return false;
+	memcpy(out, draft->bytes, enc->params.symbol_size);
+	/* what was added leaves by being added again */
+	encoder_add_range(enc, draft->first, (unsigned)early, draft->key, out);
+	encoder_add_range(enc, enc->first, (unsigned)late, draft->key, out);
+	head->first = draft->first + early - late;
+	head->count = (uint16_t)(enc->next - head->first);
+	head->key = draft->key;
+	plan_drop(&enc->plan);
+	return true;
 }
 
 bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_t *out)
 {
+	uint64_t first;
+
 	if (enc->first == enc->next)
 		return false;
-	head->first = enc->first;
-	head->count = (uint16_t)(enc->next - enc->first);
-	head->key = enc->key++ & ~WINDOW_KEY_RANDOM;
-	if (enc->params.window > WINDOW_CAUCHY_MAX)
-		head->key |= WINDOW_KEY_RANDOM;
-	encoder_combine(enc, head->first, head->count, head->key, out);
+	if (!encoder_take_draft(enc, head, out)) {
+		head->first = enc->first;
+		head->count = (uint16_t)(enc->next - enc->first);
+		head->key = encoder_key(enc);
+		memset(out, 0, enc->params.symbol_size);
+		encoder_add_range(enc, head->first, head->count, head->key, out);
+	}
+	if (plan_left(&enc->plan, enc->next, (unsigned)(enc->next - enc->first), &first))
+		plan_begin(&enc->plan, first, encoder_key(enc));
 	return true;
 }

@@ -63,8 +63,9 @@ uint64_t fec_encoder_first(const struct fec_encoder *enc);
 uint64_t fec_encoder_next(const struct fec_encoder *enc);
 /*
  * A fresh repair over the whole window, independent of all before it, written to `out`
- * (symbol_size bytes, FEC_SYMBOL_ALIGN aligned). False when the window is empty or the
- * code gives none.
+ * (symbol_size bytes, FEC_SYMBOL_ALIGN aligned). It may begin before the window, with
+ * symbols that are confirmed; head says so. False when the window is empty or the code
+ * gives none.
  */
 bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_t *out);
 

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The field and the coefficients are a wire format: both ends, and any later version, must
+ * compute the same. isa-l's vector code is held against arithmetic one bit at a time, for
+ * every pair of factors and for lengths and offsets that do not suit it.
+ */
+#include <stdio.h>
+
+#include "fec/gf.h"
+#include "fec/window.h"
+#include "tests/unit/fec/reference.h"
+
+static void every_product(void **state)
+{
+	gf_init();
+	for (unsigned a = 0; a < 256; a++) {
+		assert_int_equal(gf_inverses[a], ref_inv((uint8_t)a));
+		for (unsigned b = 0; b < 256; b++)
+			assert_int_equal(gf_multiply((uint8_t)a, (uint8_t)b),
+					 ref_mul((uint8_t)a, (uint8_t)b));
+	}
+}
+
+static void any_length_and_offset(void **state)
+{
+	static uint8_t src[3][400], dest[3][400], want[3][400];
+	uint8_t factors[3] = { 0x53, 1, 0xca }, *rows[3];
+	const uint8_t *from[3];
+	struct ref_random r = { 9 };
+
+	gf_init();
+	for (size_t len = 1; len < 200; len += 1 + len / 9) {
+		for (size_t at = 0; at < 40; at += 3) {
+			for (unsigned j = 0; j < 3; j++) {
+				for (unsigned i = 0; i < 400; i++) {
+					src[j][i] = (uint8_t)ref_below(&r, 256);
+					dest[j][i] = want[j][i] =
+						(uint8_t)ref_below(&r, 256);
+				}
+				from[j] = src[j] + at + j;
+				rows[j] = dest[j] + at + 2 * j;
+			}
+			for (size_t i = 0; i < len; i++)
+				for (unsigned j = 0; j < 3; j++)
+					want[j][at + 2 * j + i] ^=
+						ref_mul(factors[j], from[0][i]);
+			gf_add_multiples(rows, factors, 3, from[0], len);
+			assert_memory_equal(dest, want, sizeof(dest));
+
+			for (size_t i = 0; i < len; i++)
+				want[1][at + i] ^= ref_mul(0x1d, from[2][i]);
+			gf_add_multiple(dest[1] + at, 0x1d, from[2], len);
+			assert_memory_equal(dest, want, sizeof(dest));
+
+			for (size_t i = 0; i < len; i++) {
+				want[2][at + i] = 0;
+				for (unsigned j = 0; j < 3; j++)
+					want[2][at + i] ^=
+						ref_mul(factors[j], from[j][i]);
+			}
+			gf_dot_product(dest[2] + at, factors, from, 3, len);
+			assert_memory_equal(dest, want, sizeof(dest));
+		}
+	}
+}
+
+static void coefficients_as_documented(void **state)
+{
+	static const uint32_t keys[] = { 0,	     1,		 127,	     128,
+					 129,	     999,	 65535,	     0x7fffffff,
+					 0x80000000, 0x80000001, 0xdeadbeef, 0xffffffff };
+	static const uint64_t firsts[] = { 0, 1, 5, 127, 1000003, UINT64_MAX - 1100 };
+	uint8_t got[1024], one;
+
+	gf_init();
+	for (unsigned k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
+		for (unsigned f = 0; f < sizeof(firsts) / sizeof(firsts[0]); f++) {
+			window_coefficients(keys[k], firsts[f], 1024, got);
+			for (unsigned i = 0; i < 1024; i++) {
+				assert_true(got[i] != 0);
+				assert_int_equal(got[i],
+						 ref_coefficient(keys[k], firsts[f] + i));
+			}
+			window_coefficients(keys[k], firsts[f] + 77, 1, &one);
+			assert_int_equal(one, got[77]);
+		}
+	}
+}
+
+/* A few values by hand, so that a mistake in both implementations would show. */
+static void coefficients_by_hand(void **state)
+{
+	uint8_t got[2];
+
+	gf_init();
+	window_coefficients(0, 0, 2, got);
+	assert_int_equal(ref_mul(got[0], 0x80), 1);
+	assert_int_equal(ref_mul(got[1], 0x81), 1);
+	window_coefficients(129, 3, 1, got); /* x = 1, y = 40: 0x80 ^ 1 ^ 40 = 0xa9 */
+	assert_int_equal(ref_mul(got[0], 0xa9), 1);
+}
+
+static unsigned rank(uint8_t m[12][12], unsigned n)
+{
+	unsigned rank = 0;
+
+	for (unsigned col = 0; col < n; col++) {
+		unsigned pivot = rank;
+
+		while (pivot < n && m[pivot][col] == 0)
+			pivot++;
+		if (pivot == n)
+			continue;
+		for (unsigned i = 0; i < n; i++) {
+			uint8_t swap = m[pivot][i];
+
+			m[pivot][i] = m[rank][i];
+			m[rank][i] = swap;
+		}
+		for (unsigned row = rank + 1; row < n; row++) {
+			uint8_t factor = ref_mul(m[row][col], gf_inverses[m[rank][col]]);
+
+			for (unsigned i = 0; i < n; i++)
+				m[row][i] ^= ref_mul(factor, m[rank][i]);
+		}
+		rank++;
+	}
+	return rank;
+}
+
+/* d repairs rebuild any d symbols: every square submatrix drawn is regular. */
+static void cauchy_submatrices_are_regular(void **state)
+{
+	struct ref_random r = { 4711 };
+
+	gf_init();
+	for (unsigned i = 0; i < 5000; i++) {
+		unsigned n = 1 + ref_below(&r, 12);
+		uint64_t base = ref_random(&r);
+		uint32_t keys = ref_below(&r, 1 << 24) * 128u;
+		uint8_t used[2][128] = { 0 }, m[12][12];
+		unsigned key[12], number[12];
+
+		for (unsigned j = 0; j < n; j++) {
+			do {
+				key[j] = ref_below(&r, 128);
+			} while (used[0][key[j]]++);
+			do {
+				number[j] = ref_below(&r, 128);
+			} while (used[1][number[j]]++);
+		}
+		for (unsigned j = 0; j < n; j++)
+			for (unsigned k = 0; k < n; k++)
+				window_coefficients((keys + key[j]) & ~WINDOW_KEY_RANDOM,
+						    base + number[k], 1, &m[j][k]);
+		assert_int_equal(rank(m, n), n);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_product),
+		cmocka_unit_test(any_length_and_offset),
+		cmocka_unit_test(coefficients_as_documented),
+		cmocka_unit_test(coefficients_by_hand),
+		cmocka_unit_test(cauchy_submatrices_are_regular),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
