@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/request.h"
+#include "control/server.h"
+#include "rt/log.h"
+#include "tests/unit/control/double.h"
+
+/*
+ * The control socket is private to its owner, answers every request with one line, in
+ * order, and outlives whatever is sent to it: no JSON, half a line, a line without an end,
+ * clients that leave, stay silent, or come in crowds.
+ */
+
+#define ANSWERS_MAX 65536
+#define TEST_LIMIT_MS 20000 /* a test that waits longer has failed */
+
+static struct rt_loop *loop;
+static struct control_server *srv;
+static struct group group;
+static char dir[] = "/tmp/wanmirror-control-XXXXXX";
+static char path[sizeof(dir) + 16];
+
+/* ---- one client on the same loop ------------------------------------------------------- */
+
+struct talk {
+	struct rt_sock *sock;
+	struct rt_op connect_op, send_op, recv_op;
+	struct rt_timer limit;
+	struct iovec iov;
+	const char *text; /* to be sent */
+	size_t len;
+	unsigned want; /* answers; 0: until the server closes */
+	char got[ANSWERS_MAX];
+	size_t have;
+	bool closed; /* by the server */
+	bool receiving, sending;
+	bool *over; /* of all clients of the test */
+};
+
+static unsigned lines(const struct talk *t)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < t->have; i++)
+		n += t->got[i] == '\n';
+	return n;
+}
+
+static void talk_recv(struct talk *t)
+{
+	if (t->closed || (t->want > 0 && lines(t) >= t->want)) {
+		rt_timer_disarm(loop, &t->limit);
+		rt_loop_stop(loop);
+		return;
+	}
+	t->receiving = true;
+	rt_recv(t->sock, &t->recv_op, t->got + t->have, sizeof(t->got) - 1 - t->have);
+}
+
+static void talk_recv_done(struct rt_op *op, int res)
+{
+	struct talk *t = rt_container_of(op, struct talk, recv_op);
+
+	t->receiving = false;
+	if (!t->sock)
+		return;
+	if (res > 0)
+		t->have += (size_t)res;
+	else
+		t->closed = true;
+	talk_recv(t);
+}
+
+static void talk_send_done(struct rt_op *op, int res)
+{
+	struct talk *t = rt_container_of(op, struct talk, send_op);
+
+	t->sending = false;
+	if (res <= 0 || !t->sock || (t->len -= (size_t)res) == 0)
+		return;
+	t->text += res;
+	t->iov = (struct iovec){ (void *)(uintptr_t)t->text, t->len };
+	t->sending = true;
+	rt_sendv(t->sock, &t->send_op, &t->iov, 1);
+}
+
+static void talk_connected(struct rt_op *op, int res)
+{
+	struct talk *t = rt_container_of(op, struct talk, connect_op);
+
+	assert_int_equal(res, 0);
+	if (t->len > 0) {
+		t->iov = (struct iovec){ (void *)(uintptr_t)t->text, t->len };
+		t->sending = true;
+		rt_sendv(t->sock, &t->send_op, &t->iov, 1);
+	}
+	talk_recv(t);
+}
+
+static void talk_limit(struct rt_timer *timer)
+{
+	fail_msg("no answer in %d ms", TEST_LIMIT_MS);
+}
+
+static void talk_start(struct talk *t, const char *text, size_t len, unsigned want)
+{
+	struct rt_addr addr = { .kind = RT_ADDR_UNIX };
+
+	memset(t, 0, sizeof(*t));
+	t->text = text;
+	t->len = len;
+	t->want = want;
+	t->connect_op.done = talk_connected;
+	t->send_op.done = talk_send_done;
+	t->recv_op.done = talk_recv_done;
+	t->limit.fire = talk_limit;
+	rt_timer_arm(loop, &t->limit, rt_time_add(rt_now(loop), TEST_LIMIT_MS * RT_MS));
+	(void)snprintf(addr.path, sizeof(addr.path), "%s", path);
+	assert_int_equal(rt_connect(loop, &addr, &t->connect_op, &t->sock), 0);
+}
+
+static void stop_loop(struct rt_op *op, int res)
+{
+	rt_loop_stop(loop);
+}
+
+static void turn(void)
+{
+	struct rt_op op = { .done = stop_loop };
+
+	rt_defer(loop, &op);
+	assert_int_equal(rt_loop_run(loop), 0);
+}
+
+static void talk_end(struct talk *t)
+{
+	rt_timer_disarm(loop, &t->limit);
+	rt_sock_close(t->sock);
+	t->sock = NULL;
+	while (t->receiving || t->sending)
+		turn();
+}
+
+/* Send and wait for `want` answers. The one talk of most tests. */
+static struct talk *talk(const char *text, unsigned want)
+{
+	static struct talk t;
+
+	talk_start(&t, text, strlen(text), want);
+	assert_int_equal(rt_loop_run(loop), 0);
+	talk_end(&t);
+	return &t;
+}
+
+/* Answer `i` of a talk as JSON, which the caller gives back. */
+static json_t *answer(const struct talk *t, unsigned i)
+{
+	const char *p = t->got;
+	const char *end;
+	json_t *root;
+
+	for (; i > 0; i--)
+		p = strchr(p, '\n') + 1;
+	end = strchr(p, '\n');
+	assert_non_null(end);
+	root = json_loadb(p, (size_t)(end - p), 0, NULL);
+	assert_non_null(root);
+	assert_true(json_is_boolean(json_object_get(root, "ok")));
+	assert_true(json_is_integer(json_object_get(root, "exit")));
+	return root;
+}
+
+static void answer_is(const struct talk *t, unsigned i, int exit, const char *error)
+{
+	json_t *root = answer(t, i);
+	const char *text = json_string_value(json_object_get(root, "error"));
+
+	assert_int_equal(json_integer_value(json_object_get(root, "exit")), exit);
+	assert_int_equal(json_is_true(json_object_get(root, "ok")), exit == 0);
+	if (error && (!text || !strstr(text, error)))
+		fail_msg("error is %s instead of %s", text ? text : "none", error);
+	json_decref(root);
+}
+
+/* ---- before and after ------------------------------------------------------------------- */
+
+static int start_with(int64_t idle_ms)
+{
+	struct control_server_params params = { "nyc", "db", idle_ms };
+
+	memset(&group, 0, sizeof(group));
+	if (rt_loop_new(&loop) < 0 || control_server_new(loop, &params, &srv) < 0)
+		return -1;
+	group.loop = loop;
+	(void)snprintf(group.status.name, sizeof(group.status.name), "db");
+	group.status.role = GROUP_MIRROR;
+	group.status.state = GROUP_FOLLOWING;
+	control_server_set_group(srv, &group, "");
+	return control_server_listen(srv, path);
+}
+
+static int start(void **state)
+{
+	return start_with(0);
+}
+
+static int start_hasty(void **state)
+{
+	return start_with(50);
+}
+
+static void stopped(void *owner)
+{
+	*(bool *)owner = true;
+	rt_loop_stop(loop);
+}
+
+static int stop(void **state)
+{
+	bool done = false;
+
+	control_server_stop(srv, stopped, &done);
+	while (!done)
+		if (rt_loop_run(loop) < 0)
+			return -1;
+	control_server_free(srv);
+	rt_loop_free(loop);
+	return access(path, F_OK) < 0 ? 0 : -1; /* the socket is gone with it */
+}
+
+static void no_lines(void *owner, enum rt_log_level level, const char *line)
+{
+}
+
+static int dir_make(void **state)
+{
+	rt_log_set_sink(no_lines, NULL);
+	if (!mkdtemp(dir))
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/control.sock", dir);
+	return 0;
+}
+
+static int dir_remove(void **state)
+{
+	return rmdir(dir);
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+static void socket_is_private(void **state)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void status_is_answered(void **state)
+{
+	struct talk *t = talk("{\"verb\":\"status\"}\n", 1);
+	json_t *root = answer(t, 0);
+	json_t *status = json_object_get(root, "status");
+	json_t *g = json_array_get(json_object_get(status, "groups"), 0);
+
+	assert_string_equal(json_string_value(json_object_get(status, "node")), "nyc");
+	assert_string_equal(json_string_value(json_object_get(g, "state")), "FOLLOWING");
+	json_decref(root);
+}
+
+static void group_that_is_not_open_is_starting(void **state)
+{
+	struct talk *t;
+	json_t *root, *g;
+
+	control_server_set_group(srv, NULL, "STARTING");
+	t = talk("{\"verb\":\"status\"}\n", 1);
+	root = answer(t, 0);
+	g = json_array_get(json_object_get(json_object_get(root, "status"), "groups"), 0);
+	assert_string_equal(json_string_value(json_object_get(g, "state")), "STARTING");
+	json_decref(root);
+	answer_is(talk("{\"verb\":\"promote\"}\n", 1), 0, 1, "not open");
+}
+
+static void promotion_tells_its_end(void **state)
+{
+	struct talk *t =
+		talk("{\"verb\":\"promote\",\"group\":\"db\",\"force\":true}\n", 1);
+	json_t *root = answer(t, 0);
+
+	assert_true(json_is_true(json_object_get(root, "ok")));
+	assert_string_equal(json_string_value(json_object_get(root, "text")), "forced");
+	assert_int_equal(json_integer_value(json_object_get(root, "lsn")), 4711);
+	json_decref(root);
+
+	group.result = -EPERM;
+	answer_is(talk("{\"verb\":\"promote\"}\n", 1), 0, 3, "mirror is fresh");
+	group.result = -EIO;
+	answer_is(talk("{\"verb\":\"promote\"}\n", 1), 0, 1, "mirror is fresh");
+	group.result = -EALREADY;
+	answer_is(talk("{\"verb\":\"promote\"}\n", 1), 0, 0, NULL);
+}
+
+static void lines_are_answered_in_order(void **state)
+{
+	struct talk *t;
+
+	group.promote_ms = 30;
+	t = talk("{\"verb\":\"promote\"}\n{\"verb\":\"status\"}\n{\"verb\":\"no\"}\n"
+		 "{\"verb\":\"status\",\"group\":\"other\"}\n",
+		 4);
+	answer_is(t, 0, 0, NULL);
+	answer_is(t, 1, 0, NULL);
+	answer_is(t, 2, 2, "no verb");
+	answer_is(t, 3, 2, "allowed: db");
+	assert_int_equal(control_server_refused(srv), 2);
+}
+
+static void garbage_is_answered_and_the_connection_goes_on(void **state)
+{
+	static const char *const garbage[] = {
+		"\n",
+		"hello\n",
+		"{\"verb\":\n",
+		"{\"verb\":\"status\"}}\n",
+		"\xff\xfe\n",
+		"[[[[[[[[\n",
+		"{\"verb\":\"rewind\"}\n",
+	};
+
+	for (unsigned i = 0; i < sizeof(garbage) / sizeof(*garbage); i++) {
+		char text[200];
+		struct talk *t;
+
+		(void)snprintf(text, sizeof(text), "%s{\"verb\":\"status\"}\n",
+			       garbage[i]);
+		t = talk(text, 2);
+		answer_is(t, 0, 2, "");
+		answer_is(t, 1, 0, NULL);
+	}
+}
+
+static void line_without_an_end_is_refused(void **state)
+{
+	static char text[CONTROL_LINE_MAX + 1];
+	static const char request[] = "{\"verb\":\"status\"}";
+	struct talk *t;
+
+	/* The longest line that fits is one of blanks, a request and its newline. */
+	memset(text, ' ', sizeof(text));
+	memcpy(text + CONTROL_LINE_MAX - sizeof(request), request, sizeof(request) - 1);
+	text[CONTROL_LINE_MAX - 1] = '\n';
+	text[CONTROL_LINE_MAX] = 0;
+	answer_is(talk(text, 1), 0, 0, NULL);
+
+	memset(text, ' ', CONTROL_LINE_MAX);
+	t = talk(text, 0); /* until the server closes */
+	answer_is(t, 0, 2, "too long");
+	assert_int_equal(lines(t), 1);
+}
+
+static void half_a_request_and_gone(void **state)
+{
+	static struct talk t;
+
+	for (unsigned i = 0; i < 3 * CONTROL_CLIENTS_MAX; i++) {
+		talk_start(&t, "{\"verb\":\"sta", 12, 1);
+		while (t.len > 0)
+			turn();
+		talk_end(&t);
+	}
+	answer_is(talk("{\"verb\":\"status\"}\n", 1), 0, 0, NULL);
+}
+
+/* Who asked for a promotion and left still gets it done, once. */
+static void leaving_during_a_promotion(void **state)
+{
+	static const char text[] = "{\"verb\":\"promote\"}\n";
+	static struct talk t;
+
+	group.promote_ms = -1;
+	talk_start(&t, text, strlen(text), 1);
+	while (!group.promoting)
+		turn();
+	talk_end(&t);
+	answer_is(talk("{\"verb\":\"status\"}\n", 1), 0, 0, NULL);
+	double_promote_end(&group);
+	answer_is(talk("{\"verb\":\"status\"}\n", 1), 0, 0, NULL);
+}
+
+static void crowd_waits_and_is_served(void **state)
+{
+	static const char text[] = "{\"verb\":\"status\"}\n";
+	static struct talk crowd[CONTROL_CLIENTS_MAX], late;
+
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		talk_start(&crowd[i], text, strlen(text), 1);
+		while (lines(&crowd[i]) == 0)
+			assert_int_equal(rt_loop_run(loop), 0);
+	}
+	talk_start(&late, text, strlen(text), 1);
+	for (unsigned i = 0; i < 200; i++)
+		turn();
+	assert_int_equal(lines(&late), 0);
+	talk_end(&crowd[3]);
+	while (lines(&late) == 0)
+		assert_int_equal(rt_loop_run(loop), 0);
+	talk_end(&late);
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (i != 3)
+			talk_end(&crowd[i]);
+}
+
+static void silence_ends_a_connection(void **state)
+{
+	struct talk *t = talk("{\"verb\":\"sta", 0);
+
+	assert_true(t->closed);
+	assert_int_equal(t->have, 0);
+	/* A promotion may take longer than that. */
+	group.promote_ms = 120;
+	answer_is(talk("{\"verb\":\"promote\"}\n", 1), 0, 0, NULL);
+}
+
+static void stop_waits_for_a_promotion(void **state)
+{
+	static const char text[] = "{\"verb\":\"promote\"}\n";
+	static struct talk t;
+	bool done = false;
+
+	group.promote_ms = 40;
+	talk_start(&t, text, strlen(text), 1);
+	while (!group.promoting)
+		turn();
+	control_server_stop(srv, stopped, &done);
+	while (!done)
+		assert_int_equal(rt_loop_run(loop), 0);
+	assert_null(group.promoting);
+	answer_is(&t, 0, 0, NULL);
+	talk_end(&t);
+	control_server_free(srv);
+	rt_loop_free(loop);
+	assert_int_equal(start(state), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(socket_is_private, start, stop),
+		cmocka_unit_test_setup_teardown(status_is_answered, start, stop),
+		cmocka_unit_test_setup_teardown(group_that_is_not_open_is_starting, start,
+						stop),
+		cmocka_unit_test_setup_teardown(promotion_tells_its_end, start, stop),
+		cmocka_unit_test_setup_teardown(lines_are_answered_in_order, start, stop),
+		cmocka_unit_test_setup_teardown(
+			garbage_is_answered_and_the_connection_goes_on, start, stop),
+		cmocka_unit_test_setup_teardown(line_without_an_end_is_refused, start,
+						stop),
+		cmocka_unit_test_setup_teardown(half_a_request_and_gone, start, stop),
+		cmocka_unit_test_setup_teardown(leaving_during_a_promotion, start, stop),
+		cmocka_unit_test_setup_teardown(crowd_waits_and_is_served, start, stop),
+		cmocka_unit_test_setup_teardown(silence_ends_a_connection, start_hasty,
+						stop),
+		cmocka_unit_test_setup_teardown(stop_waits_for_a_promotion, start, stop),
+	};
+
+	return cmocka_run_group_tests(tests, dir_make, dir_remove);
+}
