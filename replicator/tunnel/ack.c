@@ -11,14 +11,15 @@ void ack_at_once(struct ack *a, rt_time now)
 	a->due = rt_time_min(a->due, now);
 }
 
-void ack_add(struct ack *a, uint64_t number, bool at_once, rt_time now)
+void ack_add(struct ack *a, uint64_t number, enum ack_why why, rt_time now)
 {
 	if (number > a->largest) {
 		a->largest = number;
 		a->largest_at = now;
 	}
 	a->waiting++;
-	if (at_once || a->waiting >= ACK_EVERY)
+	if (why == ACK_ASKED ||
+	    a->waiting >= (why == ACK_GAP ? ACK_EVERY_GAP : ACK_EVERY))
 		ack_at_once(a, now);
 	else
 		a->due = rt_time_min(a->due, rt_time_add(now, ACK_DELAY_NS));

@@ -8,11 +8,13 @@
 #include "rt/time.h"
 
 /*
- * When the receiver acknowledges: at once for a probe, a gap in the packet numbers, a new
- * note or credit that the sender may wait for; after ACK_EVERY datagrams; at the latest
- * ACK_DELAY_NS after the first one that was not acknowledged.
+ * When the receiver acknowledges: at once for a probe, a new note, or credit that the
+ * sender may wait for; after ACK_EVERY datagrams; soon behind a gap in the packet numbers,
+ * but not for every one of many that come in disorder; at the latest ACK_DELAY_NS after
+ * the first datagram that was not acknowledged.
  */
 #define ACK_EVERY 16
+#define ACK_EVERY_GAP 4
 #define ACK_DELAY_NS (2 * RT_MS)
 
 struct ack {
@@ -25,8 +27,9 @@ struct ack {
 };
 
 void ack_init(struct ack *a);
-/* A datagram came that is to be acknowledged; `at_once`: a probe, or behind a gap. */
-void ack_add(struct ack *a, uint64_t number, bool at_once, rt_time now);
+enum ack_why { ACK_PLAIN, ACK_GAP, ACK_ASKED };
+/* A datagram came that is to be acknowledged: behind a gap, or a probe. */
+void ack_add(struct ack *a, uint64_t number, enum ack_why why, rt_time now);
 void ack_at_once(struct ack *a, rt_time now);
 /* An acknowledgement goes out. */
 void ack_done(struct ack *a, uint64_t credit);

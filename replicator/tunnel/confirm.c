@@ -81,9 +81,8 @@ static void confirm_holes(struct tunnel *t, struct confirm *c)
 		}
 	}
 	/* First transmissions go out in order: behind the first on its way all are. */
-	for (uint64_t n = r->seen; n < t->tx.sent; n++) {
-		if (n < t->tx.confirmed)
-			continue;
+	for (uint64_t n = r->seen > t->tx.confirmed ? r->seen : t->tx.confirmed;
+	     n < t->tx.sent; n++) {
 		if (c->looked++ == TUNNEL_RESEND_SCAN ||
 		    !confirm_lost(t, c, stream_tx_symbol(&t->tx, n)->number))
 			return;
@@ -98,11 +97,16 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 {
 	struct onwire *o = &t->onwire;
 	uint64_t deficit = c->report->deficit + c->tail, first = t->tx.confirmed;
-	uint64_t made = t->sent.last.repairs;
+	uint64_t made = t->sent.last.repairs, fresh;
 	uint64_t passed = c->entry == NULL ? made : c->entry->repairs;
-	uint64_t fresh = deficit > c->old ? deficit - c->old : 0;
 	uint64_t coming = made - passed;
 
+	/* No more can be missing than was sent, whatever they say. */
+	if (deficit > t->tx.sent - first)
+		deficit = t->tx.sent - first;
+	fresh = deficit > c->old ? deficit - c->old : 0;
+	if (fresh > t->params.window)
+		fresh = t->params.window;
 	/* On an idle line one more costs nothing, and saves a round trip if one is lost. */
 	if (fresh > 0 && !stream_tx_unsent(&t->tx))
 		fresh++;

@@ -55,13 +55,13 @@ static int receive_packet(struct tunnel *t, const struct packet *p, size_t len,
 	case PACKET_ACK:
 		return receive_ack(t, p, len, now);
 	case PACKET_PROBE:
-		ack_add(&t->ack, p->number, true, now);
+		ack_add(&t->ack, p->number, ACK_ASKED, now);
 		return 0;
 	case PACKET_DATA:
 	case PACKET_REPAIR:
 		res = receive_symbol(t, p);
 		if (res == 0)
-			ack_add(&t->ack, p->number, gap, now);
+			ack_add(&t->ack, p->number, gap ? ACK_GAP : ACK_PLAIN, now);
 		return res;
 	}
 	return -EPROTO;

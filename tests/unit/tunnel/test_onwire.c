@@ -72,14 +72,14 @@ static void kills_lose_no_more_than_stated(void **state)
 	for (unsigned i = 0; i < RT_ARRAY_LEN(every); i++) {
 		struct kills k = { .params = pair_params(),
 				   .line = pair_line(10 * RT_MS, 0.01),
-				   .runs = 150,
+				   .runs = 80,
 				   .every_ns = every[i] };
 
 		kill_many(&k, 1000);
 		assert_int_equal(k.lost, 0);
 		k = (struct kills){ .params = pair_params(),
 				    .line = pair_line(10 * RT_MS, 0.05),
-				    .runs = 150,
+				    .runs = 80,
 				    .every_ns = every[i] };
 		k.params.repairs = 8;
 		k.params.share = 0.2;
@@ -93,7 +93,7 @@ static void kills_with_drops_in_this_host(void **state)
 {
 	struct kills k = { .params = pair_params(),
 			   .line = pair_line(10 * RT_MS, 0.01),
-			   .runs = 150,
+			   .runs = 80,
 			   .every_ns = 500 * RT_US };
 
 	k.params.repairs = 4;

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Nothing that arrives can hurt: what is not authentic, by a bit or a byte, is refused
+ * and changes nothing; what is authentic and impossible is refused and counted; and
+ * neither costs unbounded work or memory.
+ */
+#include <errno.h>
+
+#include "tests/unit/tunnel/liar.h"
+#include "tests/unit/tunnel/pair.h"
+
+#define SAMPLES 4 /* one datagram of each type */
+
+struct samples {
+	uint8_t bytes[SAMPLES][TUNNEL_DATAGRAM_MAX];
+	size_t len[SAMPLES];
+};
+
+static void sample_watch(struct pair *p, int end, const uint8_t *dgram, size_t len)
+{
+	struct samples *s = p->watcher;
+	unsigned type = dgram[0] - 1u;
+
+	assert_true(type < SAMPLES);
+	if (end == 0 && s->len[type] == 0) {
+		memcpy(s->bytes[type], dgram, len);
+		s->len[type] = len;
+	}
+}
+
+/* A pair that has talked, both ways, and one datagram of each type from end 0. */
+static void talk(struct pair *p, struct samples *s)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(RT_MS, 0);
+
+	memset(s, 0, sizeof(*s));
+	pair_init(p, &params, &line, 7);
+	p->watch = sample_watch;
+	p->watcher = s;
+	for (int i = 0; i < 10; i++) {
+		for (int end = 0; end < 2; end++) {
+			assert_true(pair_submit(p, end, 3000));
+			tunnel_expedite(p->end[end], pair_now(p));
+		}
+		pair_run(p, 20 * RT_MS);
+	}
+	for (unsigned i = 0; i < SAMPLES; i++)
+		assert_true(s->len[i] > 0);
+}
+
+/* Refused, counted, and nothing else changed. */
+static void refused(struct pair *p, const uint8_t *dgram, size_t len)
+{
+	struct tunnel_stats before, after;
+
+	tunnel_stats(p->end[1], &before);
+	assert_int_equal(tunnel_receive(p->end[1], dgram, len, pair_now(p)), -EPROTO);
+	tunnel_stats(p->end[1], &after);
+	assert_int_equal(after.unauthentic, before.unauthentic + 1);
+	after.unauthentic = before.unauthentic;
+	assert_memory_equal(&before, &after, sizeof(before));
+}
+
+static void every_truncation_is_refused(void **state)
+{
+	static struct samples s;
+	struct pair p;
+
+	talk(&p, &s);
+	for (unsigned i = 0; i < SAMPLES; i++)
+		for (size_t len = 0; len < s.len[i]; len++)
+			refused(&p, s.bytes[i], len);
+	pair_release(&p);
+}
+
+static void every_flipped_bit_is_refused(void **state)
+{
+	static struct samples s;
+	struct pair p;
+
+	talk(&p, &s);
+	for (unsigned i = 0; i < SAMPLES; i++)
+		for (size_t bit = 0; bit < 8 * s.len[i]; bit++) {
+			s.bytes[i][bit / 8] ^= (uint8_t)(1 << bit % 8);
+			refused(&p, s.bytes[i], s.len[i]);
+			s.bytes[i][bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+	pair_release(&p);
+}
+
+static void replayed_datagrams_change_nothing(void **state)
+{
+	static struct samples s;
+	struct tunnel_stats before, after;
+	struct pair p;
+
+	talk(&p, &s);
+	tunnel_stats(p.end[1], &before);
+	for (unsigned i = 0; i < SAMPLES; i++)
+		assert_int_equal(
+			tunnel_receive(p.end[1], s.bytes[i], s.len[i], pair_now(&p)), 0);
+	tunnel_stats(p.end[1], &after);
+	assert_int_equal(after.replayed, before.replayed + SAMPLES);
+	after.replayed = before.replayed;
+	assert_memory_equal(&before, &after, sizeof(before));
+	pair_release(&p);
+}
+
+/* Our own datagrams, sent back to us, are not the peer's. */
+static void reflected_datagrams_are_refused(void **state)
+{
+	static struct samples s;
+	struct tunnel_stats before, after;
+	struct pair p;
+
+	talk(&p, &s);
+	tunnel_stats(p.end[0], &before);
+	for (unsigned i = 0; i < SAMPLES; i++)
+		assert_int_equal(tunnel_receive(p.end[0], s.bytes[i], s.len[i],
+						pair_now(&p)),
+				 -EPROTO);
+	tunnel_stats(p.end[0], &after);
+	assert_int_equal(after.unauthentic, before.unauthentic + SAMPLES);
+	pair_release(&p);
+}
+
+static void another_key_or_id_is_refused(void **state)
+{
+	static struct samples s;
+	struct tunnel_params params = pair_params();
+	struct tunnel *other;
+	struct pair p;
+
+	talk(&p, &s);
+	for (int i = 0; i < 2; i++) {
+		params = pair_params();
+		if (i == 0)
+			params.secret[31] ^= 1;
+		else
+			params.id++;
+		assert_int_equal(tunnel_new(&params, pair_now(&p), &other), 0);
+		for (unsigned k = 0; k < SAMPLES; k++)
+			assert_int_equal(tunnel_receive(other, s.bytes[k], s.len[k],
+							pair_now(&p)),
+					 -EPROTO);
+		tunnel_free(other);
+	}
+	pair_release(&p);
+}
+
+static void garbage_is_refused(void **state)
+{
+	static struct samples s;
+	uint8_t bytes[2048];
+	struct pair p;
+	uint64_t id;
+
+	talk(&p, &s);
+	for (int i = 0; i < 20000; i++) {
+		size_t len = pair_below(&p.rng, sizeof(bytes) + 1);
+
+		for (size_t k = 0; k < len; k++)
+			bytes[k] = (uint8_t)pair_draw(&p.rng);
+		/* A head that is almost right gets further. */
+		if (i % 2 && len > sizeof(struct packet_head))
+			memcpy(bytes, s.bytes[i % SAMPLES], 12);
+		refused(&p, bytes, len);
+	}
+	assert_false(tunnel_datagram_id(bytes, 20, &id));
+	pair_release(&p);
+}
+
+/* ---- with the key ------------------------------------------------------------------ */
+
+/* One end, with data on the line that nobody has acknowledged, and a liar opposite. */
+static void face(struct tunnel **t, struct liar *l, unsigned frames)
+{
+	struct tunnel_params params = pair_params();
+	uint8_t buf[TUNNEL_DATAGRAM_MAX], frame[1000] = { 0 };
+	uint32_t stamp;
+
+	params.dialed = true;
+	params.rate_bps = 0;
+	assert_int_equal(tunnel_new(&params, (rt_time){ RT_S }, t), 0);
+	assert_int_equal(liar_init(l, &params), 0);
+	for (unsigned i = 0; i < frames; i++)
+		assert_int_equal(
+			tunnel_submit(*t, frame, sizeof(frame), (rt_time){ RT_S }), 0);
+	while (tunnel_transmit(*t, buf, (rt_time){ RT_S }, &stamp) > 0)
+		if (stamp != 0)
+			tunnel_left(*t, stamp, (rt_time){ RT_S });
+}
+
+static void face_end(struct tunnel *t, struct liar *l)
+{
+	tunnel_free(t);
+	seal_free(l->seal);
+}
+
+static int hear(struct tunnel *t, const struct liar *l)
+{
+	return tunnel_receive(t, l->dgram, l->len, (rt_time){ 2 * RT_S });
+}
+
+/* Datagrams the tunnel sends at one instant; they must end. */
+static unsigned sends(struct tunnel *t, int64_t at_ns)
+{
+	uint8_t buf[TUNNEL_DATAGRAM_MAX];
+	uint32_t stamp;
+	unsigned n = 0;
+
+	while (tunnel_transmit(t, buf, (rt_time){ at_ns }, &stamp) > 0) {
+		if (stamp != 0)
+			tunnel_left(t, stamp, (rt_time){ at_ns });
+		assert_true(++n < 5000);
+	}
+	return n;
+}
+
+/* face() has sent 10 symbols at most under some 20 numbers: these are all lies. */
+static void impossible_acknowledgements_are_refused(void **state)
+{
+	static const struct packet_report lies[] = {
+		{ .largest = UINT64_MAX },
+		{ .largest = 1000 },
+		{ .below = 1000, .seen = 1000 },
+		{ .seen = 1000 },
+		{ .firsts = 1000 },
+	};
+	struct tunnel_stats stats;
+	struct tunnel *t;
+	struct liar l;
+
+	face(&t, &l, 10);
+	for (unsigned i = 0; i < RT_ARRAY_LEN(lies); i++) {
+		liar_ack(&l, &lies[i]);
+		assert_int_equal(hear(t, &l), -EPROTO);
+		tunnel_stats(t, &stats);
+		assert_int_equal(stats.malformed, i + 1);
+		assert_int_equal(tunnel_received(t), 0);
+	}
+	face_end(t, &l);
+}
+
+static void boundless_deficits_have_bounds(void **state)
+{
+	struct packet_report lie = { .largest = 3,
+				     .seen = 60,
+				     .deficit = UINT32_MAX,
+				     .delay_us = UINT32_MAX,
+				     .credit = UINT64_MAX,
+				     .note = UINT64_MAX,
+				     .rebuilt = UINT64_MAX,
+				     .overflowed = UINT64_MAX,
+				     .nholes = 1 };
+	struct tunnel *t;
+	struct liar l;
+
+	lie.holes[0].count = 60;
+	face(&t, &l, 200);
+	for (unsigned i = 0; i < 100; i++) {
+		liar_ack(&l, &lie);
+		assert_int_equal(hear(t, &l), 0);
+		(void)sends(t, 2 * RT_S + i);
+	}
+	assert_int_equal(tunnel_received(t), 0);
+	face_end(t, &l);
+}
+
+static void random_acknowledgements_do_no_harm(void **state)
+{
+	struct pair_rng rng = { 77 };
+	struct tunnel *t;
+	struct liar l;
+
+	face(&t, &l, 200);
+	for (unsigned i = 0; i < 20000; i++) {
+		struct packet_report r = {
+			.largest = pair_below(&rng, 400),
+			.firsts = pair_below(&rng, 100),
+			.overflowed = pair_draw(&rng) >> pair_below(&rng, 64),
+			.below = pair_below(&rng, 3) ? 0 : pair_below(&rng, 130),
+			.credit = pair_below(&rng, 300),
+			.deficit = (uint32_t)pair_below(&rng, 100),
+			.delay_us = (uint32_t)pair_draw(&rng),
+		};
+
+		r.seen = r.below + pair_below(&rng, 30);
+		r.nholes = (unsigned)pair_below(&rng, 4);
+		for (unsigned k = 0; k < r.nholes; k++) {
+			r.holes[k].first = r.below + 6 * k + pair_below(&rng, 3);
+			r.holes[k].count = 1 + (uint32_t)pair_below(&rng, 3);
+		}
+		liar_ack(&l, &r);
+		(void)hear(t, &l);
+		(void)sends(t, 2 * RT_S + i * RT_US);
+		assert_true(tunnel_onwire(t, (rt_time){ 2 * RT_S }) >=
+			    tunnel_received(t));
+		assert_true(tunnel_received(t) <= 200);
+	}
+	face_end(t, &l);
+}
+
+/* Payloads of every type that do not hold together. */
+static void malformed_payloads_are_refused(void **state)
+{
+	uint8_t bytes[PACKET_SYMBOL_MAX] = { 0 };
+	struct packet_report report = { 0 };
+	uint8_t payload[PACKET_ACK_MAX];
+	struct packet_symbol sym;
+	struct tunnel_stats stats;
+	struct packet_data data;
+	struct tunnel *t;
+	struct liar l;
+	size_t len;
+
+	face(&t, &l, 1);
+	/* A repair of nothing; of too much; one that wraps; a symbol past our credit. */
+	sym = (struct packet_symbol){ .symbol = 1, .count = 0 };
+	liar_symbol(&l, PACKET_REPAIR, &sym, bytes, 1408);
+	assert_int_equal(hear(t, &l), -EPROTO);
+	sym = (struct packet_symbol){ .symbol = 1, .count = FEC_WINDOW_MAX + 1 };
+	liar_symbol(&l, PACKET_REPAIR, &sym, bytes, 1408);
+	assert_int_equal(hear(t, &l), -EPROTO);
+	sym = (struct packet_symbol){ .symbol = UINT64_MAX, .count = 8 };
+	liar_symbol(&l, PACKET_REPAIR, &sym, bytes, 1408);
+	assert_int_equal(hear(t, &l), -EPROTO);
+	sym = (struct packet_symbol){ .symbol = 1 << 20 };
+	liar_symbol(&l, PACKET_DATA, &sym, bytes, 1408);
+	assert_int_equal(hear(t, &l), -EPROTO);
+	/* A data datagram that names a repair; unknown flags. */
+	sym = (struct packet_symbol){ .symbol = 0, .count = 1 };
+	liar_symbol(&l, PACKET_DATA, &sym, bytes, 1408);
+	assert_int_equal(hear(t, &l), -EPROTO);
+	memset(payload, 0, sizeof(payload));
+	data = (struct packet_data){ .flags = le16_make(2) };
+	memcpy(bytes, &data, sizeof(data));
+	liar_seal(&l, PACKET_DATA, bytes, sizeof(data) + 1408);
+	assert_int_equal(hear(t, &l), -EPROTO);
+	/* Acknowledgements: reserved bits, holes that are not there. */
+	len = packet_ack_encode(&report, payload);
+	payload[len - 1] = 1;
+	liar_seal(&l, PACKET_ACK, payload, len);
+	assert_int_equal(hear(t, &l), -EPROTO);
+	payload[len - 1] = 0;
+	payload[offsetof(struct packet_ack, holes)] = 1;
+	liar_seal(&l, PACKET_ACK, payload, len);
+	assert_int_equal(hear(t, &l), -EPROTO);
+	tunnel_stats(t, &stats);
+	assert_int_equal(stats.malformed, 8);
+	assert_int_equal(stats.unauthentic, 0);
+	face_end(t, &l);
+}
+
+/* A stream that is no stream of frames ends the tunnel's use, once and for all. */
+static void illegal_framing_is_final(void **state)
+{
+	static const uint8_t streams[][8] = {
+		{ 2, 1, 0, 0, 0, 9 },		/* unknown tag */
+		{ 1, 0, 0, 0, 0, 0 },		/* empty frame */
+		{ 1, 1, 0, 16, 0, 0 },		/* one byte more than the longest */
+		{ 1, 255, 255, 255, 255, 255 }, /* longer than anything */
+		{ 0, 0, 0, 1, 0, 0 },		/* padding that is not empty */
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(streams); i++) {
+		struct packet_symbol sym = { .symbol = 0 };
+		uint8_t bytes[1408] = { 0 };
+		const uint8_t *frame;
+		struct tunnel *t;
+		struct liar l;
+		size_t len;
+
+		face(&t, &l, 1);
+		memcpy(bytes, streams[i], sizeof(streams[i]));
+		liar_symbol(&l, PACKET_DATA, &sym, bytes, sizeof(bytes));
+		assert_int_equal(hear(t, &l), 0);
+		assert_int_equal(tunnel_next_frame(t, &frame, &len), -EPROTO);
+		sym.symbol = 1;
+		memset(bytes, 0, sizeof(bytes));
+		liar_symbol(&l, PACKET_DATA, &sym, bytes, sizeof(bytes));
+		assert_int_equal(hear(t, &l), 0);
+		assert_int_equal(tunnel_next_frame(t, &frame, &len), -EPROTO);
+		face_end(t, &l);
+	}
+}
+
+static void parameters_out_of_range_are_refused(void **state)
+{
+	struct tunnel_params p = pair_params();
+	struct tunnel *t;
+
+#define TRY(field, value)                                                                \
+	do {                                                                             \
+		p = pair_params();                                                       \
+		p.field = value;                                                         \
+		assert_int_equal(tunnel_new(&p, (rt_time){ 1 }, &t), -EINVAL);           \
+	} while (0)
+	TRY(symbol_size, 0);
+	TRY(symbol_size, 1400);
+	TRY(symbol_size, 1440);
+	TRY(window, 0);
+	TRY(window, FEC_WINDOW_MAX + 1);
+	TRY(repairs, 65);
+	TRY(share, -0.1);
+	TRY(share, 4.1);
+	TRY(frame_max, 0);
+	TRY(frame_max, UINT32_MAX);
+	TRY(away_ns, 0);
+	TRY(evidence, 3);
+	TRY(code, FEC_RS + 100);
+#undef TRY
+	p = pair_params();
+	p.code = FEC_LAYERED;
+	assert_int_equal(tunnel_new(&p, (rt_time){ 1 }, &t), -ENOTSUP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_truncation_is_refused),
+		cmocka_unit_test(every_flipped_bit_is_refused),
+		cmocka_unit_test(replayed_datagrams_change_nothing),
+		cmocka_unit_test(reflected_datagrams_are_refused),
+		cmocka_unit_test(another_key_or_id_is_refused),
+		cmocka_unit_test(garbage_is_refused),
+		cmocka_unit_test(impossible_acknowledgements_are_refused),
+		cmocka_unit_test(boundless_deficits_have_bounds),
+		cmocka_unit_test(random_acknowledgements_do_no_harm),
+		cmocka_unit_test(malformed_payloads_are_refused),
+		cmocka_unit_test(illegal_framing_is_final),
+		cmocka_unit_test(parameters_out_of_range_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
