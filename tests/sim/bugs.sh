@@ -31,4 +31,4 @@ done <<LIST
 $list
 LIST
 echo "$caught caught, $missed missed, $nobody without a scenario"
-[ "$missed" -eq 0 ]
+[ "$missed" -eq 0 ] && [ "$nobody" -eq 0 ]

@@ -3,13 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "rt/bug.h"
 #include "rt/check.h"
 #include "tests/sim/sim_impl.h"
 
 /*
- * sim SCENARIO --seed N --runs M: run i has the seed N + i. Ends with "N passed, M
+ * sim SCENARIO --seed N --runs M: run i has the seed N + i; "all" does that with every
+ * scenario. Ends with "N passed, M
  * failed" alone on a line; 0 when none has failed, 1 at the first violation, 2 for wrong
  * usage.
  */
@@ -33,16 +35,16 @@ struct options {
 
 static int usage(FILE *out)
 {
-	fprintf(out,
-		"usage: sim SCENARIO [--seed N] [--runs M] [--bug NAME] [--twice] [-v]\n"
-		"       sim --list | --bugs\n"
-		"\n"
-		"  --seed N    of the first run; run i has the seed N + i (1)\n"
-		"  --runs M    how many (1)\n"
-		"  --bug NAME  switch on a deliberate bug (builds with BUGS=1)\n"
-		"  --twice     run each seed twice and compare the traces\n"
-		"  -v          the engines' log lines on standard output\n"
-		"  --list      scenarios; --bugs: \"BUG SCENARIO\" for each bug\n");
+	fprintf(out, "usage: sim SCENARIO|all [--seed N] [--runs M] [--bug NAME] "
+		     "[--twice] [-v]\n"
+		     "       sim --list | --bugs\n"
+		     "\n"
+		     "  --seed N    of the first run; run i has the seed N + i (1)\n"
+		     "  --runs M    how many (1)\n"
+		     "  --bug NAME  switch on a deliberate bug (builds with BUGS=1)\n"
+		     "  --twice     run each seed twice and compare the traces\n"
+		     "  -v          the engines' log lines on standard output\n"
+		     "  --list      scenarios; --bugs: \"BUG SCENARIO\" for each bug\n");
 	return out == stdout ? 0 : 2;
 }
 
@@ -126,12 +128,16 @@ static int select_bug(const char *name)
 /* Of secure_sim.c, which is there when the tunnel is. */
 void secure_sim_seed(uint64_t seed) __attribute__((weak));
 
+/* Of real time: an engine that loops is found, too. */
+#define RUN_MAX_S 120
+
 static uint64_t run_once(const struct sim_scenario *s, uint64_t seed)
 {
 	struct sim_world *w;
 	uint64_t hash;
 
 	sim_trace_begin(s->name, seed);
+	alarm(RUN_MAX_S);
 	if (secure_sim_seed != NULL)
 		secure_sim_seed(seed);
 	w = sim_world_new(seed);
@@ -141,27 +147,51 @@ static uint64_t run_once(const struct sim_scenario *s, uint64_t seed)
 	return hash;
 }
 
-static int run_all(const struct sim_scenario *s, const struct options *o)
+static void run_scenario(const struct sim_scenario *s, const struct options *o,
+			 uint64_t runs, uint64_t *passed)
 {
-	for (uint64_t i = 0; i < o->runs; i++) {
+	for (uint64_t i = 0; i < runs; i++) {
 		uint64_t hash = run_once(s, o->seed + i);
 
 		if (o->twice && run_once(s, o->seed + i) != hash)
 			sim_violation("the same seed has given another trace");
-		sim_trace_passed(i + 1);
+		sim_trace_passed(++*passed);
 		if (sim_verbose)
 			printf("seed %llu trace %016llx\n",
 			       (unsigned long long)(o->seed + i),
 			       (unsigned long long)hash);
 	}
-	printf("%llu passed, 0 failed\n", (unsigned long long)o->runs);
+}
+
+static int run_named(const struct options *o)
+{
+	uint64_t passed = 0;
+	unsigned found = 0;
+
+	for (struct sim_scenario *s = scenarios; s != NULL; s = s->next) {
+		bool all = strcmp(o->scenario, "all") == 0;
+		uint64_t runs = o->runs;
+
+		if (!all && strcmp(s->name, o->scenario) != 0)
+			continue;
+		found++;
+		if (all && s->all_max != 0 && runs > s->all_max)
+			runs = s->all_max;
+		run_scenario(s, o, runs, &passed);
+		if (all)
+			printf("%-16s %llu runs\n", s->name, (unsigned long long)runs);
+	}
+	if (found == 0) {
+		fprintf(stderr, "sim: no scenario is called %s (--list)\n", o->scenario);
+		return 2;
+	}
+	printf("%llu passed, 0 failed\n", (unsigned long long)passed);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	struct options o = { .seed = 1, .runs = 1 };
-	struct sim_scenario *s;
 
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
 		return usage(stdout);
@@ -174,15 +204,9 @@ int main(int argc, char **argv)
 			return usage(stderr);
 	if (o.scenario == NULL)
 		return usage(stderr);
-	for (s = scenarios; s != NULL && strcmp(s->name, o.scenario) != 0; s = s->next)
-		;
-	if (s == NULL) {
-		fprintf(stderr, "sim: no scenario is called %s (--list)\n", o.scenario);
-		return 2;
-	}
 	if (select_bug(o.bug) < 0)
 		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sim_trace_catch();
-	return run_all(s, &o);
+	return run_named(&o);
 }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make sim SCENARIO=pair SEED=1 RUNS=1000 [BUG=NAME with BUGS=1] [TWICE=1]
-# make sim-bugs      each deliberate bug in its scenario must be caught
-# make check-sim     what `make check` runs of it
-# SIM_ONLY=lfs       link only scenario_lfs.c (the others' rooms may not link yet)
+# make sim           every scenario, RUNS=100 runs each from SEED=1 on
+# make sim SCENARIO=pair SEED=7 RUNS=1 TWICE=1 [BUG=NAME with BUGS=1]
+# make sim-bugs      each deliberate bug must be caught within SIM_BUG_SEEDS runs
+# SIM_ONLY=lfs       link scenario_lfs.c alone: the other rooms need not be complete
 
 SIM_BUG_SEEDS ?= 1000
 
@@ -16,9 +16,12 @@ sim_below := $(or $(sim_below_$(SIM_ONLY)),replicator tunnel lfs fec rt)
 sim_rooms := $(foreach f,$(sim_below),$(if $(call sources,$f),$f))
 sim_scenarios := $(if $(SIM_ONLY),$(SIM_ONLY:%=tests/sim/scenario_%.c), \
 	$(wildcard tests/sim/scenario_*.c))
-sim_objects := $(call objects,$(filter-out tests/sim/scenario_% \
-	$(if $(filter tunnel,$(sim_rooms)),,tests/sim/secure_sim.c), \
-	$(wildcard tests/sim/*.c)) $(sim_scenarios))
+sim_core := $(wildcard tests/sim/sim_*.c) \
+	$(addprefix tests/sim/,loop_sim.c main.c oracle.c work.c)
+sim_helpers := $(filter-out $(sim_core) tests/sim/scenario_% tests/sim/secure_sim.c, \
+	$(wildcard $(if $(SIM_ONLY),$(SIM_ONLY:%=tests/sim/%*.c),tests/sim/*.c)))
+sim_objects := $(call objects,$(sim_core) $(sim_helpers) $(sim_scenarios) \
+	$(if $(filter tunnel,$(sim_rooms)),tests/sim/secure_sim.c))
 sim := $(B)/tests/sim/sim$(if $(SIM_ONLY),-$(subst $(space),-,$(SIM_ONLY)))
 
 # The simulator's objects come first: rt.a's loop and memory are then never asked for.
@@ -39,7 +42,7 @@ $(B)/gen/tests/sim/revision.h: sim-always
 
 .PHONY: sim sim-bugs check-sim sim-always
 sim: $(sim)
-	$(Q)$(sim) $(or $(SCENARIO),$(firstword $(SIM_ONLY)),self) --seed $(or $(SEED),1) \
+	$(Q)$(sim) $(or $(SCENARIO),all) --seed $(or $(SEED),1) \
 		--runs $(or $(RUNS),100) $(if $(BUG),--bug $(BUG)) \
 		$(if $(TWICE),--twice)
 

@@ -307,7 +307,8 @@ static void run_stream(struct sim_world *w)
 	sim_node_stop(net.b);
 }
 
-SIM_SCENARIO(stream, "simulated streams: whole, in order, or broken", run_stream, NULL);
+SIM_SCENARIO(stream, "simulated streams: whole, in order, or broken", run_stream, NULL,
+	     .all_max = 20);
 
 /* ---- datagrams -------------------------------------------------------------------- */
 
@@ -561,4 +562,4 @@ static void run_dgram(struct sim_world *w)
 }
 
 SIM_SCENARIO(dgram, "simulated datagrams: loss, bursts, queues, cuts, stamps", run_dgram,
-	     NULL);
+	     NULL, .all_max = 10);

@@ -116,4 +116,4 @@ static void run_oracle(struct sim_world *w)
 }
 
 SIM_SCENARIO(oracle, "the oracle against an image that is really written", run_oracle,
-	     NULL);
+	     NULL, .all_max = 20);

@@ -407,4 +407,5 @@ static void self_disk(struct sim_world *w)
 	free(s.buf);
 }
 
-SIM_SCENARIO(self, "the simulator itself: disk, crashes, memory, time", self_disk, NULL);
+SIM_SCENARIO(self, "the simulator itself: disk, crashes, memory, time", self_disk, NULL,
+	     .all_max = 200);

@@ -294,14 +294,18 @@ struct sim_scenario {
 	const char *name, *text;
 	void (*run)(struct sim_world *w);
 	const char *const *bugs; /* that it catches, NULL at the end; may be NULL */
+	uint64_t all_max;	 /* runs at most in `sim all`; 0: no limit */
 	struct sim_scenario *next;
 };
 
 void sim_scenario_add(struct sim_scenario *s);
-/* Once per file tests/sim/scenario_NAME.c; `bugs_` an array of names of rt/bug.h. */
-#define SIM_SCENARIO(name_, text_, run_, bugs_)                                          \
+/*
+ * In tests/sim/scenario_NAME.c; `bugs_` an array of names of rt/bug.h, or NULL; more
+ * members may follow: .all_max = 10.
+ */
+#define SIM_SCENARIO(name_, text_, run_, bugs_, ...)                                     \
 	static struct sim_scenario scenario_##name_ = {                                  \
-		.name = #name_, .text = text_, .run = run_, .bugs = bugs_                \
+		.name = #name_, .text = text_, .run = run_, .bugs = bugs_, __VA_ARGS__   \
 	};                                                                               \
 	__attribute__((constructor)) static void scenario_##name_##_add(void)            \
 	{                                                                                \

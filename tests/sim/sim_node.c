@@ -210,7 +210,7 @@ void sim_node_leave(struct sim_node *node)
 	rt_assert(w->nnest > 0 && w->nest[w->nnest - 1] == node);
 	w->nnest--;
 	node->inside--;
-	if (node->inside == 0 && node->crash_wanted && !w->running)
+	if (node->inside == 0 && node->crash_wanted)
 		sim_node_crash_now(node, node->crash_kind);
 }
 

@@ -245,9 +245,8 @@ bool sim_step(struct sim_world *w)
 		slot.event->type->over(slot.event);
 	if (crash) {
 		w->crashed = true;
-		sim_node_crash_now(node, node->armed_kind);
-	} else if (node != NULL && node->crash_wanted) {
-		sim_node_crash_now(node, node->crash_kind);
+		if (node->loop != NULL) /* its callback may have done so itself */
+			sim_node_crash_now(node, node->armed_kind);
 	}
 	return true;
 }
