@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A train counts when its own first datagram's stamp and the fence's are both in, and
+ * never otherwise: not by half of them, not by another train's, not by waiting.
+ */
+#include "replicator/tunnel/evidence.h"
+#include "tests/unit/unit.h"
+
+struct run {
+	struct evidence e;
+	struct evidence_sent sent;
+};
+
+static void run_init(struct run *r, enum tunnel_evidence level)
+{
+	*r = (struct run){ .sent.now = { RT_S } };
+	assert_int_equal(evidence_init(&r->e, level), 0);
+}
+
+/* Send data symbols, then repairs; *first and *fence get the stamps of the train. */
+static void train(struct run *r, unsigned symbols, unsigned repairs, uint32_t *first,
+		  uint32_t *fence)
+{
+	unsigned n = symbols + repairs;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t stamp;
+
+		r->sent.number++;
+		r->sent.symbols += i < symbols;
+		r->sent.repairs += i >= symbols;
+		r->sent.last = i == n - 1;
+		stamp = evidence_add(&r->e, &r->sent);
+		assert_int_equal(stamp != 0, i == 0 || i == n - 1);
+		if (i == 0)
+			*first = stamp;
+		*fence = stamp;
+	}
+}
+
+static bool resolved(struct run *r, int64_t after_ns, bool *left)
+{
+	struct evidence_outcome out = { 0 };
+	bool res = evidence_resolve(&r->e, rt_time_add(r->sent.now, after_ns), &out);
+
+	*left = out.left;
+	return res;
+}
+
+static void both_stamps_are_needed(void **state)
+{
+	uint32_t first, fence;
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	train(&r, 3, 3, &first, &fence);
+	assert_int_not_equal(first, fence);
+	assert_false(resolved(&r, 0, &left));
+	assert_int_equal(evidence_left(&r.e, 0), 0);
+	assert_int_equal(evidence_promised(&r.e, 0, 3), 3);
+	evidence_stamp(&r.e, fence, r.sent.now);
+	evidence_stamp(&r.e, fence + 1, r.sent.now);
+	evidence_stamp(&r.e, 0, r.sent.now);
+	assert_false(resolved(&r, 0, &left));
+	evidence_stamp(&r.e, first, r.sent.now);
+	assert_true(resolved(&r, 0, &left));
+	assert_true(left);
+	assert_int_equal(evidence_left(&r.e, 0), 3);
+	assert_int_equal(evidence_left(&r.e, 2), 1);
+	assert_int_equal(evidence_left(&r.e, 3), 0);
+	assert_int_equal(evidence_left(&r.e, 100), 0);
+	evidence_release(&r.e);
+}
+
+static void one_datagram_is_its_own_fence(void **state)
+{
+	uint32_t first, fence;
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	train(&r, 0, 1, &first, &fence);
+	assert_int_equal(first, fence);
+	evidence_stamp(&r.e, first, r.sent.now);
+	assert_true(resolved(&r, 0, &left) && left);
+	evidence_release(&r.e);
+}
+
+/* Head drop: the fence is in, the first is not. Tail drop: the other way. */
+static void a_cut_train_fails_after_its_bound(void **state)
+{
+	for (int tail = 0; tail < 2; tail++) {
+		uint32_t first = 0, fence = 0;
+		struct run r;
+		bool left;
+
+		run_init(&r, TUNNEL_DRIVER);
+		train(&r, 4, 2, &first, &fence);
+		evidence_stamp(&r.e, tail ? first : fence, r.sent.now);
+		assert_false(resolved(&r, EVIDENCE_BOUND_NS - 1, &left));
+		assert_int_equal(rt_time_since(evidence_deadline(&r.e), r.sent.now),
+				 EVIDENCE_BOUND_NS);
+		assert_true(resolved(&r, EVIDENCE_BOUND_NS, &left));
+		assert_false(left);
+		assert_int_equal(evidence_left(&r.e, 0), 0);
+		assert_int_equal(evidence_promised(&r.e, 0, 2), 0);
+		/* Too late now. */
+		evidence_stamp(&r.e, tail ? fence : first, r.sent.now);
+		assert_int_equal(evidence_left(&r.e, 0), 0);
+		evidence_release(&r.e);
+	}
+}
+
+/* Trains are resolved in order; one that two others have overtaken has failed. */
+static void an_overtaken_train_fails_at_once(void **state)
+{
+	uint32_t first[4], fence[4];
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	for (unsigned i = 0; i < 4; i++)
+		train(&r, 1, 1, &first[i], &fence[i]);
+	for (unsigned i = 1; i < 3; i++) {
+		assert_false(resolved(&r, 0, &left));
+		evidence_stamp(&r.e, first[i], r.sent.now);
+		evidence_stamp(&r.e, fence[i], r.sent.now);
+	}
+	assert_true(resolved(&r, 0, &left));
+	assert_false(left);
+	for (unsigned i = 1; i < 3; i++) {
+		assert_true(resolved(&r, 0, &left));
+		assert_true(left);
+	}
+	assert_false(resolved(&r, 0, &left));
+	assert_int_equal(evidence_left(&r.e, 0), 2);
+	assert_int_equal(evidence_left(&r.e, 1), 2);
+	assert_int_equal(evidence_left(&r.e, 2), 1);
+	assert_int_equal(evidence_promised(&r.e, 0, 4), 3);
+	evidence_release(&r.e);
+}
+
+/* However many trains wait: no more than the ring holds, and none is forgotten. */
+static void trains_without_stamps_are_bounded(void **state)
+{
+	uint32_t first, fence, stamps = 0;
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	for (unsigned i = 0; i < 10 * EVIDENCE_TRAINS; i++) {
+		uint32_t stamp;
+
+		r.sent.number++;
+		r.sent.symbols++;
+		r.sent.last = true;
+		stamp = evidence_add(&r.e, &r.sent);
+		stamps += stamp != 0;
+		assert_true(r.e.tail - r.e.head <= EVIDENCE_TRAINS);
+	}
+	assert_int_equal(stamps, EVIDENCE_TRAINS);
+	while (resolved(&r, 100 * RT_S, &left))
+		assert_false(left);
+	/* The one left open takes the next fence. */
+	assert_int_equal(r.e.tail - r.e.head, 1);
+	assert_true(evidence_wants_fence(&r.e, rt_time_add(r.sent.now, RT_S)));
+	r.sent.now = rt_time_add(r.sent.now, RT_S);
+	train(&r, 0, 1, &first, &fence);
+	assert_int_not_equal(fence, 0);
+	evidence_release(&r.e);
+}
+
+/* More repairs than are remembered: fewer may count than have left, never more. */
+static void forgotten_repairs_do_not_count(void **state)
+{
+	uint32_t first, fence;
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	for (unsigned i = 0; i < 2 * EVIDENCE_REPAIRS / 8; i++) {
+		train(&r, 0, 8, &first, &fence);
+		evidence_stamp(&r.e, first, r.sent.now);
+		evidence_stamp(&r.e, fence, r.sent.now);
+		assert_true(resolved(&r, 0, &left));
+	}
+	assert_int_equal(evidence_left(&r.e, r.sent.repairs - 5), 5);
+	assert_int_equal(evidence_left(&r.e, 0), EVIDENCE_REPAIRS - 1);
+	evidence_release(&r.e);
+}
+
+/* Trains arrive and there is never a stamp: the device gives none. */
+static void a_device_without_stamps_is_found_out(void **state)
+{
+	uint32_t first, fence;
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	for (unsigned i = 0; i < EVIDENCE_BLIND; i++) {
+		assert_int_equal(r.e.level, TUNNEL_DRIVER);
+		train(&r, 1, 3, &first, &fence);
+		evidence_arrived(&r.e, r.sent.number);
+		assert_true(resolved(&r, 10 * RT_S, &left));
+	}
+	assert_int_equal(r.e.level, TUNNEL_MIRROR);
+	evidence_release(&r.e);
+	/* Drops in this host look different: nothing arrives. */
+	run_init(&r, TUNNEL_DRIVER);
+	for (unsigned i = 0; i < 100; i++) {
+		train(&r, 1, 3, &first, &fence);
+		assert_true(resolved(&r, 10 * RT_S, &left));
+	}
+	assert_int_equal(r.e.level, TUNNEL_DRIVER);
+	evidence_release(&r.e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(both_stamps_are_needed),
+		cmocka_unit_test(one_datagram_is_its_own_fence),
+		cmocka_unit_test(a_cut_train_fails_after_its_bound),
+		cmocka_unit_test(an_overtaken_train_fails_at_once),
+		cmocka_unit_test(trains_without_stamps_are_bounded),
+		cmocka_unit_test(forgotten_repairs_do_not_count),
+		cmocka_unit_test(a_device_without_stamps_is_found_out),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
