@@ -9,6 +9,7 @@ static const struct exposure_sample *at(const struct exposure *e, unsigned i)
 void exposure_init(struct exposure *e, uint64_t lsn)
 {
 	e->head = e->count = 0;
+	e->stride = 1;
 	e->last_lsn = lsn;
 	e->bytes = 0;
 }
@@ -21,14 +22,16 @@ static void thin_out(struct exposure *e)
 	for (unsigned i = 0; i < e->count; i += 2)
 		e->ring[(e->head + kept++) % EXPOSURE_SAMPLES] = *at(e, i);
 	e->count = kept;
+	e->stride *= 2;
 }
 
 void exposure_add(struct exposure *e, uint64_t lsn, uint64_t bytes, rt_time now)
 {
 	if (e->count == EXPOSURE_SAMPLES)
 		thin_out(e);
-	e->ring[(e->head + e->count++) % EXPOSURE_SAMPLES] =
-		(struct exposure_sample){ lsn, e->bytes, now };
+	if (e->count == 0 || lsn - at(e, e->count - 1)->lsn >= e->stride)
+		e->ring[(e->head + e->count++) % EXPOSURE_SAMPLES] =
+			(struct exposure_sample){ lsn, e->bytes, now };
 	e->bytes += bytes;
 	e->last_lsn = lsn;
 }
@@ -42,6 +45,8 @@ void exposure_safe(struct exposure *e, uint64_t lsn)
 	}
 	if (lsn >= e->last_lsn)
 		e->count = 0;
+	if (e->stride > 1 && e->count < EXPOSURE_SAMPLES / 8)
+		e->stride /= 2;
 }
 
 /* The sample that covers `lsn`: the last one that begins at or before it. */
@@ -66,10 +71,12 @@ void exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
 	const struct exposure_sample *oldest;
 
 	*ret = (struct exposure_figures){ 0 };
-	if (lsn >= e->last_lsn || e->count == 0)
+	if (lsn >= e->last_lsn)
 		return;
-	oldest = at(e, covering(e, lsn + 1));
 	ret->writes = e->last_lsn - lsn;
+	if (e->count == 0)
+		return; /* all of it is older than this start: only its number is known */
+	oldest = at(e, covering(e, lsn + 1));
 	ret->bytes = e->bytes - oldest->bytes;
 	ret->age_ns = rt_time_since(now, oldest->at);
 }

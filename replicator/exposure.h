@@ -9,8 +9,8 @@
 /*
  * What the mirror would miss if this site vanished now: writes, bytes and age beyond an
  * LSN. Kept as a bounded ring of samples (LSN, bytes so far, time); when it is full every
- * second sample goes, so that figures of a long outage are rounded up by a sample at
- * most. Pure.
+ * second sample goes and new ones come half as often, so that figures of a long outage are
+ * rounded up by a thousandth or so, never down. Pure.
  */
 #define EXPOSURE_SAMPLES 2048
 
@@ -23,6 +23,7 @@ struct exposure_sample {
 struct exposure {
 	struct exposure_sample ring[EXPOSURE_SAMPLES];
 	unsigned head, count; /* oldest first */
+	uint64_t stride;      /* LSNs per sample now */
 	uint64_t last_lsn, bytes;
 };
 

@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/sim/pair.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rt/check.h"
+#include "rt/loop.h"
+#include "tests/sim/secure_sim.h"
+
+#define PORT 7700
+#define WAIT_NS (120 * RT_S)
+
+/* ---- making ------------------------------------------------------------------------------ */
+
+static void draw_config(struct pair *p, struct group_config *c)
+{
+	static const char *const names[PAIR_VOLUMES] = { "alpha", "beta", "gamma" };
+
+	*c = (struct group_config){
+		.name = "db",
+		.store = PAIR_STORE,
+		.nvolumes = PAIR_VOLUMES,
+		.sync = GROUP_NETWORK,
+		.has_peer = true,
+		.segment_size = 1u << 20,
+		.max_request = PAIR_REQUEST_MAX,
+		.checkpoint_bytes = 1u << 20,
+		.map_memory = 64u << 20,
+		.send_memory = 4u << 20,
+		.open_timeout_ms = 10000,
+		.control_timeout_ms = 10000,
+		.heartbeat_ms = 1000,
+		.away_ms = 5000,
+	};
+	for (unsigned v = 0; v < PAIR_VOLUMES; v++) {
+		(void)snprintf(c->volumes[v].name, sizeof(c->volumes[v].name), "%s",
+			       names[v]);
+		c->volumes[v].size = oracle_blocks(p->oracle, v) * ORACLE_BLOCK;
+		c->volumes[v].sync = (enum group_mode)v;
+	}
+	c->store_size = UINT64_C(192) << 20;
+	c->fua_remote = sim_chance(p->rng, 0.2);
+	c->on_disconnect = sim_chance(p->rng, 0.3) ? GROUP_STOP : GROUP_CONTINUE;
+	c->hold = sim_chance(p->rng, 0.2) ? GROUP_HOLD_FLUSH : GROUP_HOLD_WRITE;
+	if (sim_chance(p->rng, 0.4)) /* without remote the primary may open alone */
+		c->volumes[2].sync = GROUP_LOCAL;
+	c->peer = (struct group_peer_config){
+		.rate_bps = UINT64_C(200000000),
+		.evidence = sim_chance(p->rng, 0.8) ? GROUP_EV_DRIVER : GROUP_EV_MIRROR,
+		.fec = { .code = "window",
+			 .safety = 1e-6,
+			 .assume_loss = 0.01,
+			 .assume_burst = 1,
+			 .share = 0.1 },
+	};
+	memset(c->peer.key, 0x5a, sizeof(c->peer.key));
+}
+
+static void draw_line(struct pair *p)
+{
+	static const double losses[] = { 0, 0, 0.001, 0.01, 0.01, 0.05 };
+	struct sim_net_config net = {
+		.delay_ns = (int64_t)sim_between(p->rng, 1, 50) * RT_MS,
+		.jitter_ns = (int64_t)sim_between(p->rng, 0, 2) * RT_MS,
+		.rate_bps = 400000000,
+		.queue_bytes = 1u << 20,
+		.loss = losses[sim_below(p->rng, RT_ARRAY_LEN(losses))],
+		.partial = 0.1,
+	};
+
+	if (sim_chance(p->rng, 0.3)) {
+		net.reorder = 0.02;
+		net.reorder_ns = 5 * RT_MS;
+	}
+	if (sim_chance(p->rng, 0.3))
+		net.duplicate = 0.01;
+	if (sim_chance(p->rng, 0.2))
+		net.corrupt = 0.001;
+	p->line_loss = net.loss + net.corrupt;
+	sim_net_set_all(p->w, &net);
+}
+
+struct pair *pair_new(struct sim_world *w)
+{
+	struct pair *p = calloc(1, sizeof(*p));
+	uint64_t blocks[PAIR_VOLUMES];
+	struct work_shape shape;
+	bool mirror_dials;
+
+	rt_assert(p);
+	p->w = w;
+	p->rng = sim_rng(w);
+	secure_sim_seed(sim_draw(p->rng));
+	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+		blocks[v] = sim_between(p->rng, 16, 200);
+	p->oracle = oracle_new(PAIR_VOLUMES, blocks);
+	work_shape_draw(p->rng, &shape);
+	shape.ops_max = 1;
+	if (shape.blocks_max > PAIR_REQUEST_MAX / ORACLE_BLOCK)
+		shape.blocks_max = PAIR_REQUEST_MAX / ORACLE_BLOCK;
+	work_init(&p->work, p->oracle, &shape);
+	p->depth = (unsigned)sim_between(p->rng, 1, PAIR_REQUESTS);
+	p->flush = sim_chance(p->rng, 0.5) ? 0.1 : 0.01;
+	p->fua = sim_chance(p->rng, 0.3) ? 0.2 : 0;
+	for (unsigned i = 0; i < PAIR_REQUESTS; i++) {
+		p->requests[i].pair = p;
+		p->requests[i].buf = aligned_alloc(ORACLE_BLOCK, PAIR_REQUEST_MAX);
+		rt_assert(p->requests[i].buf);
+	}
+	p->site[0].node = sim_node_new(w, "nyc");
+	p->site[1].node = sim_node_new(w, "lon");
+	draw_config(p, &p->site[0].config);
+	p->site[1].config = p->site[0].config;
+	p->site[0].config.role = GROUP_PRIMARY;
+	p->site[1].config.role = GROUP_MIRROR;
+	mirror_dials = sim_chance(p->rng, 0.3);
+	for (unsigned i = 0; i < 2; i++) {
+		struct pair_site *s = &p->site[i];
+
+		s->pair = p;
+		(void)snprintf(s->config.node, sizeof(s->config.node), "%s",
+			       sim_node_name(s->node));
+		s->config.peer.dials = (i == 1) == mirror_dials;
+		sim_node_addr(p->site[mirror_dials ? 0 : 1].node, PORT,
+			      &s->config.peer.addr);
+	}
+	draw_line(p);
+	return p;
+}
+
+void pair_free(struct pair *p)
+{
+	for (unsigned i = 0; i < PAIR_REQUESTS; i++)
+		free(p->requests[i].buf);
+	for (unsigned i = 0; i < 2; i++) {
+		free(p->site[i].open);
+		free(p->site[i].stop);
+		free(p->site[i].promote);
+	}
+	oracle_free(p->oracle);
+	free(p);
+}
+
+/* ---- starting and stopping ----------------------------------------------------------------- */
+
+static void said(void *owner, struct group *group, const char *line)
+{
+	struct pair_site *s = owner;
+
+	(void)group;
+	if (sim_verbose)
+		printf("%12.6f %s %s\n", (double)sim_now(s->pair->w).ns / 1e9,
+		       sim_node_name(s->node), line);
+}
+
+static void client_turn(struct pair *p);
+
+static void serving(void *owner, struct group *group, bool on)
+{
+	struct pair_site *s = owner;
+
+	s->group = group;
+	s->serving = on;
+}
+
+struct creating {
+	struct group_create create;
+	bool done;
+	int res;
+};
+
+static void created(struct group_create *c, int res)
+{
+	struct creating *creating = rt_container_of(c, struct creating, create);
+
+	creating->done = true;
+	creating->res = res;
+}
+
+static bool creating_done(void *arg)
+{
+	return ((struct creating *)arg)->done;
+}
+
+void pair_create(struct pair *p)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct pair_site *s = &p->site[i];
+		struct creating c = { .create.done = created };
+		struct rt_loop *loop = sim_node_start(s->node);
+
+		sim_node_enter(s->node);
+		group_create(loop, &s->config, &c.create);
+		sim_node_leave(s->node);
+		sim_require(sim_run_until(p->w, creating_done, &c, WAIT_NS),
+			    "create hangs");
+		sim_require(c.res == 0, "create: %d %s", c.res, c.create.why);
+		sim_node_stop(s->node);
+	}
+}
+
+static void opened(struct group_open *open, int res)
+{
+	struct pair_site *s = NULL;
+	struct pair *p = (struct pair *)open->impl;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (p->site[i].open == open)
+			s = &p->site[i];
+	rt_assert(s);
+	s->opened = true;
+	s->open_res = res;
+	s->group = res == 0 ? open->group : NULL;
+}
+
+static bool site_opened(void *arg)
+{
+	struct pair_site *s = arg;
+
+	return s->opened || !sim_node_up(s->node);
+}
+
+void pair_start(struct pair *p, unsigned i)
+{
+	static const struct group_events events = { .serving = serving, .said = said };
+	struct pair_site *s = &p->site[i];
+	struct rt_loop *loop = sim_node_start(s->node);
+
+	free(s->open);
+	s->open = calloc(1, sizeof(*s->open));
+	rt_assert(s->open);
+	s->open->done = opened;
+	s->open->impl = p;
+	s->opened = s->serving = s->stopped = false;
+	sim_node_enter(s->node);
+	group_open(loop, &s->config, &events, s, s->open);
+	sim_node_leave(s->node);
+	sim_require(sim_run_until(p->w, site_opened, s, WAIT_NS), "open hangs");
+	if (!sim_node_up(s->node)) { /* crashed while it opened */
+		s->group = NULL;
+		return;
+	}
+	sim_require(s->open_res == 0, "open of %s: %d %s", sim_node_name(s->node),
+		    s->open_res, s->open->why);
+}
+
+static void forget_requests(struct pair *p)
+{
+	for (unsigned r = 0; r < PAIR_REQUESTS; r++)
+		p->requests[r].busy = false;
+}
+
+void pair_crash(struct pair *p, unsigned i, enum sim_crash kind)
+{
+	if (sim_node_up(p->site[i].node))
+		sim_node_crash(p->site[i].node, kind);
+	p->site[i].group = NULL;
+	p->site[i].serving = false;
+	if (i == 0)
+		forget_requests(p);
+}
+
+static void stopped(struct group_stop *stop, int res)
+{
+	struct pair *p = stop->impl;
+
+	(void)res; /* a store that failed is closed all the same */
+	for (unsigned i = 0; i < 2; i++)
+		if (p->site[i].stop == stop)
+			p->site[i].stopped = true;
+}
+
+static bool site_stopped(void *arg)
+{
+	return ((struct pair_site *)arg)->stopped;
+}
+
+void pair_stop(struct pair *p, unsigned i)
+{
+	struct pair_site *s = &p->site[i];
+
+	free(s->stop);
+	s->stop = calloc(1, sizeof(*s->stop));
+	rt_assert(s->stop);
+	s->stop->done = stopped;
+	s->stop->impl = p;
+	sim_node_enter(s->node);
+	group_stop(s->group, 5000, s->stop);
+	sim_node_leave(s->node);
+	sim_require(sim_run_until(p->w, site_stopped, s, WAIT_NS), "stop hangs");
+	sim_require(i != 0 || pair_idle(p), "requests are left after the stop");
+	(void)sim_run_for(p->w, 100 * RT_MS);
+	sim_node_stop(s->node);
+	s->group = NULL;
+	s->serving = false;
+}
+
+/* ---- the client ------------------------------------------------------------------------------ */
+
+static void note_completion(struct pair *p, struct pair_request *r)
+{
+	struct pair_site *s = &p->site[0];
+	const struct group_volume_config *v;
+	struct pair_promises *promises = &p->promises;
+	struct group_status status;
+	unsigned volume = 0;
+	uint64_t lsn = r->req.kind == GROUP_FLUSH ? r->covers : r->lsn;
+	bool durable = r->req.kind == GROUP_FLUSH || (r->req.flags & GROUP_FUA);
+	enum group_mode mode;
+
+	while (group_volume_at(s->group, volume) != r->req.volume)
+		volume++;
+	v = &s->config.volumes[volume];
+	group_status(s->group, &status);
+	mode = durable && s->config.fua_remote ? GROUP_REMOTE : v->sync;
+	if (!durable && s->config.hold == GROUP_HOLD_FLUSH)
+		mode = GROUP_LOCAL;
+	if (r->req.kind != GROUP_FLUSH && lsn > promises->replied[volume])
+		promises->replied[volume] = lsn;
+	if (r->req.kind != GROUP_FLUSH && lsn > promises->completed)
+		promises->completed = lsn;
+	if (durable && lsn > promises->flushed)
+		promises->flushed = lsn;
+	if (mode == GROUP_NETWORK && status.sync_effective == GROUP_NETWORK &&
+	    lsn > promises->network)
+		promises->network = lsn;
+	if (mode == GROUP_REMOTE && !status.alone && lsn > promises->remote)
+		promises->remote = lsn;
+}
+
+static void request_done(struct group_request *req, int res)
+{
+	struct pair_request *r = rt_container_of(req, struct pair_request, req);
+	struct pair *p = r->pair;
+
+	r->busy = false;
+	p->done++;
+	sim_note(p->w, "reply", r->lsn, req->kind, (uint64_t)(int64_t)res);
+	if (res == 0 && req->kind == GROUP_READ) {
+		uint64_t digest = 0;
+
+		for (uint32_t b = 0; b < req->len / ORACLE_BLOCK; b++) {
+			unsigned v = 0;
+
+			while (group_volume_at(p->site[0].group, v) != req->volume)
+				v++;
+			sim_require(oracle_block(
+					    &digest, v, req->offset / ORACLE_BLOCK + b,
+					    r->buf + (size_t)b * ORACLE_BLOCK, NULL) == 0,
+				    "a read brought what was never written");
+		}
+	} else if (res == 0) {
+		note_completion(p, r);
+	} else {
+		p->broken = true;
+	}
+	if (p->load)
+		client_turn(p);
+}
+
+static void submit(struct pair *p, struct pair_request *r)
+{
+	struct group *g = p->site[0].group;
+	struct group_request *req = &r->req;
+	struct work_op op;
+
+	*req = (struct group_request){ .buf = r->buf, .done = request_done };
+	r->busy = true;
+	r->lsn = r->covers = 0;
+	if (sim_chance(p->rng, p->flush)) {
+		unsigned v = (unsigned)sim_below(p->rng, PAIR_VOLUMES);
+
+		req->kind = GROUP_FLUSH;
+		req->volume = group_volume_at(g, v);
+		r->covers = p->promises.replied[v];
+		group_submit(req);
+		return;
+	}
+	(void)work_next(&p->work, p->rng, PAIR_REQUEST_MAX, &op);
+	req->volume = group_volume_at(g, op.volume);
+	req->offset = op.lba * ORACLE_BLOCK;
+	req->len = op.blocks * ORACLE_BLOCK;
+	if (sim_chance(p->rng, 0.1)) {
+		if (op.blocks > PAIR_REQUEST_MAX / ORACLE_BLOCK)
+			req->len = PAIR_REQUEST_MAX;
+		req->kind = GROUP_READ;
+		group_submit(req);
+		return;
+	}
+	req->kind = op.kind == WORK_WRITE  ? GROUP_WRITE
+		    : op.kind == WORK_ZERO ? GROUP_ZERO
+					   : GROUP_TRIM;
+	if (sim_chance(p->rng, p->fua))
+		req->flags = GROUP_FUA;
+	if (op.kind == WORK_WRITE)
+		oracle_fill(r->buf, op.volume, op.lba, op.blocks,
+			    oracle_stamp(p->oracle));
+	work_apply(p->oracle, &op, 1);
+	r->lsn = oracle_commit(p->oracle);
+	group_submit(req);
+}
+
+static void client_turn(struct pair *p)
+{
+	struct pair_site *s = &p->site[0];
+
+	if (!s->group || !s->serving || p->broken)
+		return;
+	for (unsigned i = 0; i < p->depth && p->load; i++)
+		if (!p->requests[i].busy)
+			submit(p, &p->requests[i]);
+}
+
+void pair_load(struct pair *p, bool on)
+{
+	p->load = on;
+	if (!on || !p->site[0].group)
+		return;
+	sim_node_enter(p->site[0].node);
+	client_turn(p);
+	sim_node_leave(p->site[0].node);
+}
+
+bool pair_idle(void *arg)
+{
+	struct pair *p = arg;
+
+	for (unsigned i = 0; i < PAIR_REQUESTS; i++)
+		if (p->requests[i].busy)
+			return false;
+	return true;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------- */
+
+void pair_status(struct pair *p, unsigned i, struct group_status *ret)
+{
+	sim_node_enter(p->site[i].node);
+	group_status(p->site[i].group, ret);
+	sim_node_leave(p->site[i].node);
+}
+
+enum group_state pair_state(struct pair *p, unsigned i)
+{
+	struct group_status status;
+
+	pair_status(p, i, &status);
+	return status.state;
+}
+
+struct reading {
+	struct group_request req;
+	bool done;
+	int res;
+};
+
+static void read_done(struct group_request *req, int res)
+{
+	struct reading *r = rt_container_of(req, struct reading, req);
+
+	r->done = true;
+	r->res = res;
+}
+
+static bool reading_done(void *arg)
+{
+	return ((struct reading *)arg)->done;
+}
+
+static void digest_volume(struct pair *p, unsigned i, unsigned v, uint64_t *digest)
+{
+	struct pair_site *s = &p->site[i];
+	uint64_t blocks = oracle_blocks(p->oracle, v);
+	uint8_t *buf = aligned_alloc(ORACLE_BLOCK, blocks * ORACLE_BLOCK);
+	struct reading r = { .req = { .kind = GROUP_READ,
+				      .volume = group_volume_at(s->group, v),
+				      .len = (uint32_t)(blocks * ORACLE_BLOCK),
+				      .buf = buf,
+				      .done = read_done } };
+
+	rt_assert(buf);
+	sim_node_enter(s->node);
+	group_submit(&r.req);
+	sim_node_leave(s->node);
+	sim_require(sim_run_until(p->w, reading_done, &r, WAIT_NS), "read hangs");
+	sim_require(r.res == 0, "read: %d", r.res);
+	for (uint64_t lba = 0; lba < blocks; lba++)
+		sim_require(oracle_block(digest, v, lba, buf + lba * ORACLE_BLOCK,
+					 NULL) == 0,
+			    "volume %u block %llu of %s is no block of it", v,
+			    (unsigned long long)lba, sim_node_name(s->node));
+	free(buf);
+}
+
+uint64_t pair_image(struct pair *p, unsigned i, uint64_t low, uint64_t high,
+		    const char *what)
+{
+	uint64_t digest = 0, lsn = 0;
+
+	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+		digest_volume(p, i, v, &digest);
+	if (high > oracle_last(p->oracle))
+		high = oracle_last(p->oracle);
+	sim_require(low <= high, "%s: %s must hold LSN %llu, and at most %llu exist",
+		    what, sim_node_name(p->site[i].node), (unsigned long long)low,
+		    (unsigned long long)high);
+	sim_require(oracle_find(p->oracle, digest, low, high, &lsn) == 0,
+		    "%s: the image of %s is no prefix in %llu..%llu", what,
+		    sim_node_name(p->site[i].node), (unsigned long long)low,
+		    (unsigned long long)high);
+	return lsn;
+}
+
+void pair_check_reopened(struct pair *p, enum sim_crash kind)
+{
+	struct group_status status;
+	uint64_t low = p->promises.flushed;
+
+	pair_status(p, 0, &status);
+	if (kind == SIM_KILL && p->promises.completed > low)
+		low = p->promises.completed;
+	if (p->promises.remote > low)
+		low = p->promises.remote;
+	sim_require(status.lsn.admitted >= low,
+		    "nyc came back with LSN %llu, promised was %llu",
+		    (unsigned long long)status.lsn.admitted, (unsigned long long)low);
+	oracle_take_back(p->oracle, status.lsn.admitted);
+	(void)pair_image(p, 0, low, status.lsn.admitted, "after the crash");
+	/* What this site lost in spite of a completion is lost to its clients, too. */
+	if (p->promises.completed > status.lsn.admitted)
+		p->promises.completed = status.lsn.admitted;
+	if (p->promises.network > status.lsn.admitted)
+		p->promises.network = status.lsn.admitted;
+	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+		p->promises.replied[v] = 0;
+	p->broken = false;
+}
+
+static bool is_in_sync(void *arg)
+{
+	return pair_state(arg, 0) == GROUP_IN_SYNC;
+}
+
+void pair_wait_in_sync(struct pair *p)
+{
+	bool ok = sim_run_until(p->w, is_in_sync, p, WAIT_NS);
+	struct group_status a, b;
+
+	if (ok)
+		return;
+	pair_status(p, 0, &a);
+	pair_status(p, 1, &b);
+	sim_violation("the sites do not come in sync: nyc %s (%s), lon %s (%s)",
+		      group_state_name(a.state), a.why, group_state_name(b.state), b.why);
+}
+
+static void promote_over(struct group_promote *promote, int res)
+{
+	struct pair_site *s = *(struct pair_site **)(promote + 1);
+
+	s->promoted = true;
+	s->promote_res = res;
+}
+
+static bool promote_is_over(void *arg)
+{
+	return ((struct pair_site *)arg)->promoted;
+}
+
+void pair_promote(struct pair *p, bool check_network)
+{
+	struct pair_site *s = &p->site[1];
+	struct group_status status;
+	uint64_t low = p->promises.remote;
+
+	free(s->promote);
+	s->promote = calloc(1, sizeof(*s->promote) + sizeof(void *));
+	rt_assert(s->promote);
+	*(struct pair_site **)(s->promote + 1) = s;
+	s->promote->force = true;
+	s->promote->done = promote_over;
+	s->promoted = false;
+	sim_node_enter(s->node);
+	group_promote(s->group, s->promote);
+	sim_node_leave(s->node);
+	sim_require(sim_run_until(p->w, promote_is_over, s, WAIT_NS), "promote hangs");
+	sim_require(s->promote_res == 0, "promote: %d %s", s->promote_res,
+		    s->promote->text);
+	pair_status(p, 1, &status);
+	if (check_network && p->promises.network > low)
+		low = p->promises.network;
+	sim_require(status.lsn.admitted >= low,
+		    "promoted at LSN %llu, but LSN %llu had completed",
+		    (unsigned long long)status.lsn.admitted, (unsigned long long)low);
+	(void)pair_image(p, 1, low, status.lsn.admitted, "promoted");
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_SIM_PAIR_H
+#define TESTS_SIM_PAIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "replicator/group.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/sim.h"
+
+/*
+ * Two sites with one group, whole engines, for the scenarios: what is configured, started
+ * and killed, a client that keeps requests in flight, and what is known about them.
+ */
+#define PAIR_STORE "/store"
+#define PAIR_VOLUMES 3
+#define PAIR_REQUESTS 32
+#define PAIR_REQUEST_MAX (64u << 10)
+
+struct pair;
+
+/* One site: its machine and the process on it. */
+struct pair_site {
+	struct pair *pair;
+	struct sim_node *node;
+	struct group_config config;
+	struct group *group; /* NULL when down */
+	bool serving, opened, stopped;
+	int open_res;
+	struct group_open *open;
+	struct group_stop *stop;
+	struct group_promote *promote;
+	bool promoted;
+	int promote_res;
+};
+
+struct pair_request {
+	struct group_request req;
+	struct pair *pair;
+	uint8_t *buf;
+	bool busy;
+	uint64_t lsn;	 /* that a change was given, by the oracle */
+	uint64_t covers; /* a flush: what had been replied to on its volume */
+};
+
+/* What completed requests have promised; each is an LSN that must be covered. */
+struct pair_promises {
+	uint64_t replied[PAIR_VOLUMES]; /* any completion */
+	uint64_t completed;		/* the highest of these */
+	uint64_t flushed;		/* by FLUSH or FUA */
+	uint64_t network;		/* while network counted as network */
+	uint64_t remote;
+};
+
+struct pair {
+	struct sim_world *w;
+	struct sim_rng *rng;
+	struct pair_site site[2]; /* 0 began as primary */
+	struct oracle *oracle;
+	struct work work;
+	struct pair_promises promises;
+	struct pair_request requests[PAIR_REQUESTS];
+	unsigned depth;	   /* of the client */
+	bool load;	   /* it submits when something completes */
+	bool broken;	   /* a request has failed: the order is not known any more */
+	double flush, fua; /* shares of requests */
+	uint64_t done;	   /* requests completed */
+	double line_loss;
+};
+
+struct pair *pair_new(struct sim_world *w);
+void pair_free(struct pair *p);
+/* Create both stores. */
+void pair_create(struct pair *p);
+/* Start a site and wait until its store is open. */
+void pair_start(struct pair *p, unsigned i);
+/* Kill it; the client's requests to it are gone. */
+void pair_crash(struct pair *p, unsigned i, enum sim_crash kind);
+/* Stop it in order. */
+void pair_stop(struct pair *p, unsigned i);
+/* Keep `depth` requests in flight at the primary (site 0) from now on, or no new ones. */
+void pair_load(struct pair *p, bool on);
+bool pair_idle(void *pair); /* no request is in flight */
+void pair_status(struct pair *p, unsigned i, struct group_status *ret);
+enum group_state pair_state(struct pair *p, unsigned i);
+/*
+ * Read all volumes of a site and find the prefix that they are: an LSN in low .. high.
+ * A violation if there is none.
+ */
+uint64_t pair_image(struct pair *p, unsigned i, uint64_t low, uint64_t high,
+		    const char *what);
+/* Site 0 serves again after a crash: what it has, against what was promised. */
+void pair_check_reopened(struct pair *p, enum sim_crash kind);
+/* Promote site 1 and check its image against what was promised. */
+void pair_promote(struct pair *p, bool check_network);
+/* Wait for site 0 to say IN_SYNC, or a violation. */
+void pair_wait_in_sync(struct pair *p);
+
+#endif

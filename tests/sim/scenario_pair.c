@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <stddef.h>
+
+#include "rt/check.h"
+#include "tests/sim/pair.h"
+
+/*
+ * Two sites under load, crashes of either or both, cut lines, and at last a disaster or a
+ * quiet end. Protects: what a completion promises in each mode, at both sites; that the
+ * mirror is a prefix whenever one looks; that the primary comes back with what it must,
+ * its own or the mirror's; that everything finishes when faults stop.
+ */
+
+static void let_it_run(struct pair *p)
+{
+	pair_load(p, true);
+	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 2000) * RT_MS);
+}
+
+static bool site0_serving(void *arg)
+{
+	struct pair *p = arg;
+
+	return p->site[0].serving || !sim_node_up(p->site[0].node);
+}
+
+static bool forked(struct pair *p)
+{
+	struct group_status status;
+
+	pair_status(p, 0, &status);
+	return status.state != GROUP_IN_SYNC && status.why[0] != 0;
+}
+
+/* The mirror on its own: whatever it shows is a prefix that contains what it confirmed. */
+static void check_mirror(struct pair *p)
+{
+	struct group_status status;
+
+	pair_status(p, 1, &status);
+	(void)pair_image(p, 1, p->promises.remote, status.lsn.admitted, "the mirror");
+}
+
+static void restart_primary(struct pair *p, enum sim_crash kind)
+{
+	unsigned deep = (unsigned)sim_below(p->rng, 3);
+
+	while (deep-- > 0) { /* crash while it recovers */
+		struct sim_node *node = p->site[0].node;
+
+		sim_node_crash_after(node, kind, SIM_ON_ANY, 0);
+		pair_start(p, 0);
+		(void)sim_run_for(p->w,
+				  (int64_t)sim_skewed(p->rng, 1, 1000) * RT_MS / 10);
+		pair_crash(p, 0, kind);
+	}
+	pair_start(p, 0);
+	sim_require(sim_run_until(p->w, site0_serving, p, 120 * RT_S),
+		    "the primary does not serve again");
+	pair_check_reopened(p, kind);
+}
+
+static enum sim_crash draw_crash(struct pair *p)
+{
+	return sim_chance(p->rng, 0.5) ? SIM_KILL : SIM_POWER;
+}
+
+static void crash_primary(struct pair *p)
+{
+	enum sim_crash kind = draw_crash(p);
+
+	pair_crash(p, 0, kind);
+	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 8000) * RT_MS);
+	check_mirror(p);
+	restart_primary(p, kind);
+}
+
+static void crash_mirror(struct pair *p)
+{
+	pair_crash(p, 1, draw_crash(p));
+	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 8000) * RT_MS);
+	sim_net_cut_both(p->site[0].node, p->site[1].node, true);
+	pair_start(p, 1);
+	check_mirror(p); /* before anything new arrives */
+	sim_net_mend(p->site[0].node, p->site[1].node);
+}
+
+static void crash_both(struct pair *p)
+{
+	enum sim_crash kind = draw_crash(p);
+
+	pair_crash(p, 0, kind);
+	pair_crash(p, 1, draw_crash(p));
+	pair_start(p, 1);
+	check_mirror(p);
+	restart_primary(p, kind);
+}
+
+static void cut_line(struct pair *p)
+{
+	struct sim_node *a = p->site[0].node, *b = p->site[1].node;
+
+	switch (sim_below(p->rng, 4)) {
+	case 0:
+		sim_net_cut(a, b, sim_chance(p->rng, 0.5));
+		break;
+	case 1:
+		sim_net_cut(b, a, sim_chance(p->rng, 0.5));
+		break;
+	case 2:
+		sim_net_cut_both(a, b, true);
+		break;
+	default:
+		sim_net_swallow_datagrams(a, b, true);
+		break;
+	}
+	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 20000) * RT_MS);
+	sim_net_swallow_datagrams(a, b, false);
+	sim_net_mend(a, b);
+	if (sim_chance(p->rng, 0.3))
+		sim_net_reset(a, b);
+}
+
+static void clean_restart(struct pair *p)
+{
+	pair_load(p, false);
+	pair_stop(p, 0);
+	pair_start(p, 0);
+	sim_require(sim_run_until(p->w, site0_serving, p, 120 * RT_S),
+		    "the primary does not serve after a clean stop");
+	pair_check_reopened(p, SIM_KILL);
+}
+
+static void quiet_end(struct pair *p)
+{
+	struct group_status a, b;
+
+	pair_load(p, false);
+	sim_require(sim_run_until(p->w, pair_idle, p, 120 * RT_S),
+		    "requests do not complete after the faults have stopped");
+	pair_wait_in_sync(p);
+	(void)sim_run_for(p->w, 5 * RT_S);
+	pair_status(p, 0, &a);
+	pair_status(p, 1, &b);
+	sim_require(a.lsn.persisted == a.lsn.admitted && b.lsn.durable == a.lsn.admitted,
+		    "idle, but the mirror persists %llu of %llu",
+		    (unsigned long long)a.lsn.persisted,
+		    (unsigned long long)a.lsn.admitted);
+	(void)pair_image(p, 0, a.lsn.admitted, a.lsn.admitted, "at the end");
+	(void)pair_image(p, 1, a.lsn.admitted, a.lsn.admitted, "at the end");
+	pair_stop(p, 0);
+	pair_stop(p, 1);
+}
+
+/* The old primary comes back and finds that it has been superseded. */
+static void old_primary_returns(struct pair *p, enum sim_crash kind)
+{
+	enum group_state state;
+
+	(void)kind;
+	sim_net_mend(p->site[0].node, p->site[1].node);
+	pair_start(p, 0);
+	(void)sim_run_for(p->w, 30 * RT_S);
+	state = pair_state(p, 0);
+	sim_require(state == GROUP_FENCED || state == GROUP_DIVERGED,
+		    "two primaries: nyc is %s", group_state_name(state));
+	sim_require(pair_state(p, 1) == GROUP_EXPOSED ||
+			    pair_state(p, 1) == GROUP_DIVERGED,
+		    "lon is %s after its promotion", group_state_name(pair_state(p, 1)));
+}
+
+static void disaster(struct pair *p)
+{
+	enum sim_crash kind = draw_crash(p);
+	struct sim_node *a = p->site[0].node, *b = p->site[1].node;
+
+	pair_wait_in_sync(p);
+	let_it_run(p);
+	pair_crash(p, 0, kind);
+	sim_net_cut_both(a, b, false);
+	(void)sim_run_for(p->w,
+			  2 * RT_S); /* what is in the line arrives, or was drawn lost */
+	pair_promote(p, p->line_loss <= 0.011);
+	if (sim_chance(p->rng, 0.5))
+		old_primary_returns(p, kind);
+}
+
+static void pair_run(struct sim_world *w)
+{
+	struct pair *p = pair_new(w);
+	unsigned rounds = (unsigned)sim_between(sim_rng(w), 1, 5);
+
+	pair_create(p);
+	pair_start(p, 1);
+	pair_start(p, 0);
+	sim_require(sim_run_until(w, site0_serving, p, 120 * RT_S),
+		    "the primary never serves");
+	while (rounds-- > 0) {
+		let_it_run(p);
+		switch (sim_below(p->rng, 6)) {
+		case 0:
+			crash_mirror(p);
+			break;
+		case 1:
+			cut_line(p);
+			break;
+		case 2:
+			crash_both(p);
+			break;
+		case 3:
+			clean_restart(p);
+			break;
+		default:
+			crash_primary(p);
+			break;
+		}
+	}
+	(void)forked;
+	let_it_run(p);
+	if (sim_chance(p->rng, 0.5))
+		disaster(p);
+	else
+		quiet_end(p);
+	pair_free(p);
+}
+
+static const char *const pair_bugs[] = {
+	"LSN_TWICE",
+	"ACK_BEFORE_WRITTEN",
+	"RECEIVED_AS_PERSISTED",
+	"APPLY_OUT_OF_ORDER",
+	"SKIP_PULL_BACK",
+	"GATE_ON_TIMEOUT",
+	"GATE_IGNORES_REPAIRS",
+	"EPOCH_NOT_FLUSHED",
+	NULL,
+};
+
+SIM_SCENARIO(pair, "two sites, crashes, cuts, promotion", pair_run, pair_bugs)

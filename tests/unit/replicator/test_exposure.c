@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/unit.h"
+
+#include <stdlib.h>
+
+#include "replicator/exposure.h"
+
+/*
+ * Exposure is the number that people buy this for: it may be rounded up in a long outage,
+ * never down, and the bound that hangs on it holds.
+ */
+
+#define AT(ns_) ((rt_time){ (ns_) })
+
+static struct exposure *filled(uint64_t n)
+{
+	struct exposure *e = malloc(sizeof(*e));
+
+	exposure_init(e, 0);
+	for (uint64_t i = 1; i <= n; i++)
+		exposure_add(e, i, 4096, AT((int64_t)i * 10));
+	return e;
+}
+
+static void what_is_beyond_is_counted(void **state)
+{
+	struct exposure *e = filled(100);
+	struct exposure_figures f;
+
+	(void)state;
+	exposure_beyond(e, 40, AT(2000), &f);
+	assert_int_equal(f.writes, 60);
+	assert_int_equal(f.bytes, 60 * 4096);
+	assert_int_equal(f.age_ns, 2000 - 410);
+	exposure_beyond(e, 100, AT(2000), &f);
+	assert_int_equal(f.writes + f.bytes + (uint64_t)f.age_ns, 0);
+	free(e);
+}
+
+static void forgetting_what_is_safe_changes_no_figure(void **state)
+{
+	struct exposure *e = filled(100);
+	struct exposure_figures f;
+
+	(void)state;
+	exposure_safe(e, 40);
+	exposure_beyond(e, 40, AT(2000), &f);
+	assert_int_equal(f.bytes, 60 * 4096);
+	assert_int_equal(f.age_ns, 2000 - 410);
+	exposure_safe(e, 100);
+	exposure_beyond(e, 100, AT(2000), &f);
+	assert_int_equal(f.writes, 0);
+	free(e);
+}
+
+static void a_long_outage_rounds_up_only(void **state)
+{
+	const uint64_t n = 100000;
+	struct exposure *e = filled(n);
+	struct exposure_figures f;
+
+	(void)state;
+	for (uint64_t lsn = 0; lsn < n; lsn += 997) {
+		exposure_beyond(e, lsn, AT((int64_t)n * 10), &f);
+		assert_int_equal(f.writes, n - lsn);
+		assert_true(f.bytes >= (n - lsn) * 4096);
+		assert_true(f.bytes <= (n - lsn + n / 500) * 4096);
+		assert_true(f.age_ns >= (int64_t)((n - lsn - 1) * 10));
+	}
+	free(e);
+}
+
+static void each_bound_holds(void **state)
+{
+	struct exposure *e = filled(100);
+
+	(void)state;
+	assert_int_equal(exposure_allows(e, 10, AT(2000),
+					 &(struct exposure_figures){ .writes = 5 }),
+			 15);
+	assert_int_equal(exposure_allows(e, 10, AT(2000),
+					 &(struct exposure_figures){ .bytes = 5 * 4096 }),
+			 15);
+	assert_int_equal(exposure_allows(e, 10, AT(2000),
+					 &(struct exposure_figures){ .age_ns = 100 }),
+			 10);
+	assert_true(exposure_allows(e, 10, AT(2000),
+				    &(struct exposure_figures){ .age_ns = 5000 }) >= 100);
+	assert_true(exposure_allows(e, 100, AT(2000),
+				    &(struct exposure_figures){ .bytes = 1 }) >= 100);
+	free(e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_beyond_is_counted),
+		cmocka_unit_test(forgetting_what_is_safe_changes_no_figure),
+		cmocka_unit_test(a_long_outage_rounds_up_only),
+		cmocka_unit_test(each_bound_holds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fec/fec.h"
+#include "replicator/message.h"
+
+/*
+ * Messages decide epochs and positions: each comes out as it went in, none that is cut
+ * short, longer, or out of range is believed, and no bit pattern does harm.
+ */
+
+static struct message_hello *hello(void)
+{
+	struct message_hello *m = calloc(1, sizeof(*m));
+
+	m->protocol = MESSAGE_PROTOCOL;
+	m->role = LFS_MIRROR;
+	m->flags = HELLO_UNPAIRED;
+	(void)snprintf(m->node, sizeof(m->node), "lon");
+	m->lsn = 12345;
+	m->hash = 0xfeedface;
+	memset(m->meta.group, 7, sizeof(m->meta.group));
+	(void)snprintf(m->meta.group_name, sizeof(m->meta.group_name), "db");
+	m->meta.max_request = 1u << 20;
+	m->meta.nvolumes = 2;
+	for (unsigned i = 0; i < 2; i++) {
+		(void)snprintf(m->meta.volumes[i].name, sizeof(m->meta.volumes[i].name),
+			       "v%u", i);
+		m->meta.volumes[i].id = 100 + i;
+		m->meta.volumes[i].size = (i + 1) * LFS_BLOCK;
+	}
+	m->meta.nepochs = 2;
+	m->meta.epochs[0] = (struct lfs_epoch){ 1, 11, 1 };
+	m->meta.epochs[1] = (struct lfs_epoch){ 3, 33, 500 };
+	return m;
+}
+
+static void a_hello_comes_out_as_it_went_in(void **state)
+{
+	static uint8_t buf[MESSAGE_MAX];
+	struct message_hello *in = hello(), *out = calloc(1, sizeof(*out));
+	size_t len = message_encode_hello(in, buf, sizeof(buf));
+
+	(void)state;
+	assert_int_equal(message_decode_hello(buf, len, out), 0);
+	assert_string_equal(out->node, "lon");
+	assert_int_equal(out->lsn, in->lsn);
+	assert_int_equal(out->hash, in->hash);
+	assert_int_equal(out->flags, in->flags);
+	assert_int_equal(out->meta.nvolumes, 2);
+	assert_string_equal(out->meta.volumes[1].name, "v1");
+	assert_int_equal(out->meta.volumes[1].size, 2 * LFS_BLOCK);
+	assert_int_equal(out->meta.nepochs, 2);
+	assert_memory_equal(out->meta.epochs, in->meta.epochs,
+			    2 * sizeof(struct lfs_epoch));
+	for (size_t n = 0; n < len; n++)
+		assert_true(n == 0 || message_decode_hello(buf, n, out) == -EPROTO);
+	assert_int_equal(message_decode_hello(buf, len + 1, out), -EPROTO);
+	free(in);
+	free(out);
+}
+
+static void no_flipped_bit_does_harm(void **state)
+{
+	static uint8_t buf[MESSAGE_MAX];
+	struct message_hello *m = hello(), *out = calloc(1, sizeof(*out));
+	size_t len = message_encode_hello(m, buf, sizeof(buf));
+
+	(void)state;
+	for (size_t bit = 0; bit < len * 8; bit++) {
+		buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		if (message_decode_hello(buf, len, out) == 0 &&
+		    out->protocol == MESSAGE_PROTOCOL) {
+			assert_in_range(out->meta.nepochs, 1, LFS_HISTORY_MAX);
+			assert_in_range(out->meta.nvolumes, 1, LFS_VOLUMES_MAX);
+			assert_true(strlen(out->node) < sizeof(out->node));
+		}
+		buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	free(m);
+	free(out);
+}
+
+static void the_largest_hello_fits(void **state)
+{
+	static uint8_t buf[MESSAGE_MAX];
+	struct message_hello *m = hello(), *out = calloc(1, sizeof(*out));
+	char name[LFS_NAME_MAX];
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	m->meta.nvolumes = LFS_VOLUMES_MAX;
+	for (unsigned i = 0; i < LFS_VOLUMES_MAX; i++) {
+		memcpy(m->meta.volumes[i].name, name, sizeof(name));
+		m->meta.volumes[i].size = LFS_BLOCK;
+	}
+	m->meta.nepochs = LFS_HISTORY_MAX;
+	for (unsigned i = 0; i < LFS_HISTORY_MAX; i++)
+		m->meta.epochs[i] = (struct lfs_epoch){ i + 1, i, i + 1 };
+	assert_int_equal(
+		message_decode_hello(buf, message_encode_hello(m, buf, sizeof(buf)), out),
+		0);
+	free(m);
+	free(out);
+}
+
+static int hello_with(void (*change)(struct message_hello *m))
+{
+	static uint8_t buf[MESSAGE_MAX];
+	struct message_hello *m = hello(), *out = calloc(1, sizeof(*out));
+	int err;
+
+	change(m);
+	err = message_decode_hello(buf, message_encode_hello(m, buf, sizeof(buf)), out);
+	free(m);
+	free(out);
+	return err;
+}
+
+static void descending_epochs(struct message_hello *m)
+{
+	m->meta.epochs[1].number = 1;
+}
+
+static void descending_lsns(struct message_hello *m)
+{
+	m->meta.epochs[0].first_lsn = 501;
+}
+
+static void unaligned_size(struct message_hello *m)
+{
+	m->meta.volumes[0].size = 5000;
+}
+
+static void no_role(struct message_hello *m)
+{
+	m->role = 0;
+}
+
+static void unknown_flag(struct message_hello *m)
+{
+	m->flags = HELLO_FLAGS + 1;
+}
+
+static void what_is_out_of_range_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(hello_with(descending_epochs), -EPROTO);
+	assert_int_equal(hello_with(descending_lsns), -EPROTO);
+	assert_int_equal(hello_with(unaligned_size), -EPROTO);
+	assert_int_equal(hello_with(no_role), -EPROTO);
+	assert_int_equal(hello_with(unknown_flag), -EPROTO);
+}
+
+static void start_ping_number_and_text(void **state)
+{
+	static uint8_t buf[MESSAGE_MAX];
+	static struct message_start in, out;
+	struct message_ping ping = { 1, 2, 3, 4 }, pong;
+	char text[MESSAGE_TEXT_MAX + 1];
+	uint64_t n;
+	size_t len;
+
+	(void)state;
+	in = (struct message_start){ .tunnel_id = 5,
+				     .from_lsn = 6,
+				     .code = FEC_WINDOW,
+				     .symbol_size = 1408,
+				     .window = 128,
+				     .nepochs = 1,
+				     .epochs = { { 1, 2, 3 } } };
+	len = message_encode_start(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_start(buf, len, &out), 0);
+	assert_memory_equal(&in, &out, offsetof(struct message_start, epochs) + 24);
+	for (size_t cut = 0; cut < len; cut++)
+		assert_int_equal(message_decode_start(buf, cut, &out), -EPROTO);
+	in.code = FEC_RS; /* not in this version */
+	len = message_encode_start(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_start(buf, len, &out), -EPROTO);
+	in.code = FEC_WINDOW;
+	in.symbol_size = 1400;
+	len = message_encode_start(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_start(buf, len, &out), -EPROTO);
+
+	len = message_encode_ping(&ping, buf, sizeof(buf));
+	assert_int_equal(message_decode_ping(buf, len, &pong), 0);
+	assert_memory_equal(&ping, &pong, sizeof(ping));
+	assert_int_equal(message_decode_ping(buf, len - 1, &pong), -EPROTO);
+	len = message_encode_number(99, buf, sizeof(buf));
+	assert_int_equal(message_decode_number(buf, len, &n), 0);
+	assert_int_equal(n, 99);
+	assert_int_equal(message_decode_number(buf, len + 1, &n), -EPROTO);
+	len = message_encode_text("full\n\x1b[2J", buf, sizeof(buf));
+	assert_int_equal(message_decode_text(buf, len, text), 0);
+	assert_string_equal(text, "full??[2J");
+	memset(buf, 'a', MESSAGE_TEXT_MAX + 1);
+	assert_int_equal(message_decode_text(buf, MESSAGE_TEXT_MAX + 1, text), -EPROTO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_hello_comes_out_as_it_went_in),
+		cmocka_unit_test(no_flipped_bit_does_harm),
+		cmocka_unit_test(the_largest_hello_fits),
+		cmocka_unit_test(what_is_out_of_range_is_refused),
+		cmocka_unit_test(start_ping_number_and_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
