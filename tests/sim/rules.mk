@@ -9,6 +9,7 @@ SIM_BUG_SEEDS ?= 1000
 
 # What one scenario alone needs; all of them need all rooms.
 sim_below_self := rt
+sim_below_disk := rt
 sim_below_net := rt
 sim_below_oracle := rt
 sim_below_lfs := lfs rt
