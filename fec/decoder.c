@@ -4,7 +4,6 @@
 
 #include "fec/code.h"
 #include "fec/fec.h"
-#include "fec/gf.h"
 #include "fec/solver.h"
 #include "fec/store.h"
 #include "rt/mem.h"
@@ -28,7 +27,6 @@ int fec_decoder_new(const struct fec_params *params, struct fec_decoder **ret)
 	dec = rt_zalloc(1, sizeof(*dec));
 	if (!dec)
 		return -ENOMEM;
-	gf_init();
 	dec->params = *params;
 	dec->params.window = window;
 	err = store_init(&dec->store, params->symbol_size, params->capacity, window);

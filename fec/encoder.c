@@ -50,7 +50,6 @@ int fec_encoder_new(const struct fec_params *params, struct fec_encoder **ret)
 	enc = rt_zalloc(1, sizeof(*enc));
 	if (!enc)
 		return -ENOMEM;
-	gf_init();
 	enc->params = *params;
 	if (params->code == FEC_WINDOW) {
 		enc->slots = params->window + ENCODER_SLACK;

@@ -2,26 +2,20 @@
 #include "fec/gf.h"
 
 #include <isa-l/erasure_code.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "rt/check.h"
 
 uint8_t gf_tables[256][GF_TABLE_LEN] __attribute__((aligned(64)));
 uint8_t gf_inverses[256];
-static pthread_once_t gf_once = PTHREAD_ONCE_INIT;
 
-static void gf_fill(void)
+/* Before main: nothing writes to the tables any more when there are several groups. */
+static void __attribute__((constructor)) gf_fill(void)
 {
 	for (unsigned i = 0; i < 256; i++) {
 		gf_vect_mul_init((uint8_t)i, gf_tables[i]);
 		gf_inverses[i] = i ? gf_inv((uint8_t)i) : 0;
 	}
-}
-
-void gf_init(void)
-{
-	(void)pthread_once(&gf_once, gf_fill); /* cannot fail */
 }
 
 uint8_t gf_multiply(uint8_t a, uint8_t b)

@@ -7,9 +7,7 @@
 
 /*
  * Arithmetic over GF(2^8) with the polynomial 0x11d, which is isa-l's. Addition is XOR.
- * gf_init() before anything else; it may be called again.
  */
-void gf_init(void);
 
 /* What isa-l needs to multiply by one constant: tables of many factors lie in a row. */
 #define GF_TABLE_LEN 32

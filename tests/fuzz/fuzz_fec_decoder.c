@@ -98,7 +98,6 @@ static void fuzz_repair(struct fuzz *f)
 			sum[i] = (uint8_t)fuzz_byte(f);
 		f->lied = true;
 	} else {
-		gf_init();
 		window_coefficients(head.key, head.first, head.count, factors);
 		for (unsigned i = 0; i < head.count; i++) {
 			truth(head.first + i, sym);

@@ -12,7 +12,6 @@
 
 static void every_product(void **state)
 {
-	gf_init();
 	for (unsigned a = 0; a < 256; a++) {
 		assert_int_equal(gf_inverses[a], ref_inv((uint8_t)a));
 		for (unsigned b = 0; b < 256; b++)
@@ -28,7 +27,6 @@ static void any_length_and_offset(void **state)
 	const uint8_t *from[3];
 	struct ref_random r = { 9 };
 
-	gf_init();
 	for (size_t len = 1; len < 200; len += 1 + len / 9) {
 		for (size_t at = 0; at < 40; at += 3) {
 			for (unsigned j = 0; j < 3; j++) {
@@ -72,7 +70,6 @@ static void coefficients_as_documented(void **state)
 	static const uint64_t firsts[] = { 0, 1, 5, 127, 1000003, UINT64_MAX - 1100 };
 	uint8_t got[1024], one;
 
-	gf_init();
 	for (unsigned k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
 		for (unsigned f = 0; f < sizeof(firsts) / sizeof(firsts[0]); f++) {
 			window_coefficients(keys[k], firsts[f], 1024, got);
@@ -92,7 +89,6 @@ static void coefficients_by_hand(void **state)
 {
 	uint8_t got[2];
 
-	gf_init();
 	window_coefficients(0, 0, 2, got);
 	assert_int_equal(ref_mul(got[0], 0x80), 1);
 	assert_int_equal(ref_mul(got[1], 0x81), 1);
@@ -133,7 +129,6 @@ static void cauchy_submatrices_are_regular(void **state)
 {
 	struct ref_random r = { 4711 };
 
-	gf_init();
 	for (unsigned i = 0; i < 5000; i++) {
 		unsigned n = 1 + ref_below(&r, 12);
 		uint64_t base = ref_random(&r);
