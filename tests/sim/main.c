@@ -131,12 +131,12 @@ void secure_sim_seed(uint64_t seed) __attribute__((weak));
 /* Of real time: an engine that loops is found, too. */
 #define RUN_MAX_S 120
 
-static uint64_t run_once(const struct sim_scenario *s, uint64_t seed)
+static uint64_t run_once(const struct sim_scenario *s, uint64_t seed, const char *bug)
 {
 	struct sim_world *w;
 	uint64_t hash;
 
-	sim_trace_begin(s->name, seed);
+	sim_trace_begin(s->name, seed, bug);
 	alarm(RUN_MAX_S);
 	if (secure_sim_seed != NULL)
 		secure_sim_seed(seed);
@@ -151,9 +151,9 @@ static void run_scenario(const struct sim_scenario *s, const struct options *o,
 			 uint64_t runs, uint64_t *passed)
 {
 	for (uint64_t i = 0; i < runs; i++) {
-		uint64_t hash = run_once(s, o->seed + i);
+		uint64_t hash = run_once(s, o->seed + i, o->bug);
 
-		if (o->twice && run_once(s, o->seed + i) != hash)
+		if (o->twice && run_once(s, o->seed + i, o->bug) != hash)
 			sim_violation("the same seed has given another trace");
 		sim_trace_passed(++*passed);
 		if (sim_verbose)

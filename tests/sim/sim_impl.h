@@ -205,7 +205,8 @@ void sim_packets_destroy(struct sim_link *l);
 
 void sim_trace_event(struct sim_world *w, const struct sim_node *node, const char *what,
 		     uint64_t a, uint64_t b, uint64_t c);
-void sim_trace_begin(const char *scenario, uint64_t seed);
+/* `bug`: NULL, or the one that is switched on. */
+void sim_trace_begin(const char *scenario, uint64_t seed, const char *bug);
 void sim_trace_passed(uint64_t passed);
 void sim_trace_catch(void); /* signals, log lines */
 

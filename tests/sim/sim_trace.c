@@ -28,7 +28,7 @@ struct entry {
 
 static struct entry ring[RING];
 static uint64_t ring_next;
-static const char *trace_scenario = "";
+static const char *trace_scenario = "", *trace_bug;
 static uint64_t trace_seed, trace_passed;
 static bool trace_ended;
 bool sim_verbose;
@@ -123,9 +123,10 @@ static void trace_end(const char *what)
 	printf("last events:\n");
 	trace_print();
 	printf("VIOLATION scenario=%s seed=%llu revision=%s\n%s\n"
-	       "again: sim %s --seed %llu --runs 1 -v\n%llu passed, 1 failed\n",
+	       "again: sim %s --seed %llu --runs 1 -v%s%s\n%llu passed, 1 failed\n",
 	       trace_scenario, (unsigned long long)trace_seed, SIM_REVISION, what,
 	       trace_scenario, (unsigned long long)trace_seed,
+	       trace_bug != NULL ? " --bug " : "", trace_bug != NULL ? trace_bug : "",
 	       (unsigned long long)trace_passed);
 	fflush(NULL);
 }
@@ -153,8 +154,9 @@ void sim_require_failed(const char *cond, const char *fmt, ...)
 	sim_violation("%s [not: %s]", text, cond);
 }
 
-void sim_trace_begin(const char *scenario, uint64_t seed)
+void sim_trace_begin(const char *scenario, uint64_t seed, const char *bug)
 {
+	trace_bug = bug;
 	trace_scenario = scenario;
 	trace_seed = seed;
 	ring_next = 0;
