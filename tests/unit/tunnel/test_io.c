@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Tunnels over real datagrams on loopback: frames get through, time stamps of the kernel
+ * move `onwire`, the listening end finds the dialing one by its first authentic datagram
+ * and follows it, and what is foreign or forged moves nothing.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replicator/tunnel/io.h"
+#include "replicator/tunnel/tunnel.h"
+#include "rt/check.h"
+#include "rt/loop.h"
+#include "tests/unit/unit.h"
+
+#define FRAME 65536
+#define BOUND_NS (30 * RT_S)
+
+struct side {
+	struct tunnel_io *io;
+	struct tunnel *t;
+	struct rt_addr addr;
+	uint64_t submitted, taken;
+};
+
+struct both {
+	struct rt_loop *loop;
+	struct side side[2]; /* 0 dials */
+	uint64_t frames;
+	bool (*done)(struct both *b);
+	struct rt_timer bound;
+	bool late;
+	uint64_t onwire_ahead; /* times that onwire was ahead of received */
+};
+
+static uint8_t frame[FRAME];
+
+static struct tunnel_params io_params(int end)
+{
+	struct tunnel_params p = {
+		.id = 77,
+		.secret = { 5 },
+		.dialed = end == 0,
+		.code = FEC_WINDOW,
+		.symbol_size = 1408,
+		.window = 128,
+		.repairs = 3,
+		.share = 0.125,
+		.rate_bps = 4000000000,
+		.send_memory = 4 << 20,
+		.receive_memory = 4 << 20,
+		.frame_max = FRAME,
+		.evidence = TUNNEL_DRIVER,
+		.away_ns = 5 * RT_S,
+	};
+
+	return p;
+}
+
+static void both_changed(void *owner)
+{
+	struct both *b = owner;
+	rt_time now = rt_now(b->loop);
+
+	for (int i = 0; i < 2; i++) {
+		struct side *s = &b->side[i];
+		const uint8_t *got;
+		size_t len;
+		int res;
+
+		while ((res = tunnel_next_frame(s->t, &got, &len)) == 1) {
+			assert_int_equal(len, FRAME);
+			assert_memory_equal(got, frame, FRAME);
+			s->taken++;
+		}
+		assert_int_equal(res, 0);
+		while (s->submitted < b->frames &&
+		       tunnel_submit(s->t, frame, FRAME, now) == 0) {
+			tunnel_expedite(s->t, now);
+			s->submitted++;
+		}
+		b->onwire_ahead += tunnel_onwire(s->t, now) > tunnel_received(s->t);
+		tunnel_io_kick(s->io);
+	}
+	if (b->done(b))
+		rt_loop_stop(b->loop);
+}
+
+static void both_late(struct rt_timer *timer)
+{
+	struct both *b = rt_container_of(timer, struct both, bound);
+
+	b->late = true;
+	rt_loop_stop(b->loop);
+}
+
+static void side_attach(struct both *b, int end, bool knows)
+{
+	struct side *s = &b->side[end];
+	struct tunnel_params p = io_params(end);
+	struct rt_addr nobody = { .kind = RT_ADDR_NONE };
+
+	assert_int_equal(tunnel_new(&p, rt_now(b->loop), &s->t), 0);
+	tunnel_io_attach(s->io, s->t, knows ? &b->side[!end].addr : &nobody);
+}
+
+static void both_init(struct both *b, uint64_t frames, bool (*done)(struct both *))
+{
+	static const struct tunnel_io_events events = { both_changed };
+
+	*b = (struct both){ .frames = frames, .done = done };
+	for (size_t i = 0; i < FRAME; i++)
+		frame[i] = (uint8_t)(i * 13 >> 3);
+	b->bound.fire = both_late;
+	assert_int_equal(rt_loop_new(&b->loop), 0);
+	for (int i = 0; i < 2; i++) {
+		struct rt_addr any;
+
+		assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
+		assert_int_equal(tunnel_io_new(b->loop, &any, &events, b, &b->side[i].io),
+				 0);
+		tunnel_io_local(b->side[i].io, &b->side[i].addr);
+	}
+	for (int i = 0; i < 2; i++)
+		side_attach(b, i, i == 0);
+}
+
+static void both_run(struct both *b)
+{
+	rt_timer_arm(b->loop, &b->bound, rt_time_add(rt_now(b->loop), BOUND_NS));
+	assert_int_equal(rt_loop_run(b->loop), 0);
+	rt_timer_disarm(b->loop, &b->bound);
+	assert_false(b->late);
+}
+
+static void both_release(struct both *b)
+{
+	for (int i = 0; i < 2; i++)
+		tunnel_io_free(b->side[i].io);
+	assert_int_equal(rt_loop_run(b->loop), 0);
+	for (int i = 0; i < 2; i++)
+		tunnel_free(b->side[i].t);
+	rt_loop_free(b->loop);
+}
+
+static bool all_received(struct both *b)
+{
+	for (int i = 0; i < 2; i++)
+		if (b->side[i].taken < b->frames ||
+		    tunnel_received(b->side[i].t) < b->frames)
+			return false;
+	return true;
+}
+
+static void frames_get_through(void **state)
+{
+	struct tunnel_stats stats;
+	struct tunnel_io_stats io;
+	rt_time begin;
+	struct both b;
+
+	both_init(&b, 300, all_received);
+	begin = rt_now(b.loop);
+	both_run(&b);
+	tunnel_stats(b.side[0].t, &stats);
+	tunnel_io_stats(b.side[0].io, &io);
+	if (getenv("PAIR_VERBOSE") != NULL)
+		printf("%.0f MB/s each way, rtt %.3f ms, data %llu repairs %llu again "
+		       "%llu "
+		       "enobufs %llu errors %llu overflow %llu level %d ahead %llu\n",
+		       (double)b.frames * FRAME * 1e3 /
+			       (double)rt_time_since(rt_now(b.loop), begin),
+		       (double)stats.rtt_ns / 1e6, (unsigned long long)stats.sent_data,
+		       (unsigned long long)stats.sent_repairs,
+		       (unsigned long long)stats.retransmitted,
+		       (unsigned long long)io.enobufs, (unsigned long long)io.errors,
+		       (unsigned long long)io.overflow,
+		       (int)tunnel_evidence_level(b.side[0].t),
+		       (unsigned long long)b.onwire_ahead);
+	both_release(&b);
+}
+
+/* The kernel's stamps are evidence: one frame is on the wire without its receipt. */
+static bool ahead(struct both *b)
+{
+	return b->onwire_ahead > 0 ||
+	       tunnel_evidence_level(b->side[0].t) != TUNNEL_DRIVER;
+}
+
+static void stamps_move_onwire(void **state)
+{
+	struct both b;
+
+	both_init(&b, 1000000, ahead);
+	both_run(&b);
+	assert_int_equal(tunnel_evidence_level(b.side[0].t), TUNNEL_DRIVER);
+	assert_true(b.onwire_ahead > 0);
+	both_release(&b);
+}
+
+/* Forged and foreign datagrams from elsewhere, before and after. */
+struct stranger {
+	struct rt_dgram *dgram;
+	struct rt_op op;
+	uint8_t bytes[100];
+	unsigned left;
+	struct both *b;
+};
+
+static void stranger_sent(struct rt_op *op, int res)
+{
+	struct stranger *s = rt_container_of(op, struct stranger, op);
+
+	if (s->left-- == 0)
+		return;
+	/* Every second one names the tunnel. */
+	memset(s->bytes, (int)s->left, sizeof(s->bytes));
+	if (s->left % 2) {
+		memset(s->bytes, 0, 20);
+		s->bytes[0] = 4;
+		s->bytes[4] = 77;
+		s->bytes[12] = (uint8_t)s->left;
+	}
+	rt_dgram_send(s->dgram, &s->op, &s->b->side[1].addr, s->bytes,
+		      s->left % 2 ? 36 : sizeof(s->bytes), 0);
+}
+
+static void strangers_move_nothing(void **state)
+{
+	static const struct rt_dgram_events none;
+	struct stranger s = { .op.done = stranger_sent, .left = 100 };
+	struct tunnel_io_stats io;
+	struct rt_addr any;
+	struct both b;
+
+	both_init(&b, 100, all_received);
+	s.b = &b;
+	assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
+	assert_int_equal(rt_dgram_open(b.loop, &any, &none, NULL, &s.dgram), 0);
+	rt_defer(b.loop, &s.op);
+	both_run(&b);
+	tunnel_io_stats(b.side[1].io, &io);
+	assert_true(io.foreign + io.refused > 0);
+	rt_dgram_close(s.dgram);
+	both_release(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames_get_through),
+		cmocka_unit_test(stamps_move_onwire),
+		cmocka_unit_test(strangers_move_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
