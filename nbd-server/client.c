@@ -14,6 +14,18 @@
 /* The least rate at which a client must move what it holds when others wait for it. */
 #define CLIENT_RATE_MIN (INT64_C(1) << 20)
 
+/*
+ * All answers are in the socket's buffer, and reach a client that reads them even when we
+ * have closed; this is only how long we go on emptying its side (see client_linger()).
+ */
+#define CLIENT_LINGER_MS 1000
+
+static void client_arm(struct nbds_client *c, int64_t ms)
+{
+	rt_timer_arm(c->srv->loop, &c->timer,
+		     rt_time_add(rt_now(c->srv->loop), ms * RT_MS));
+}
+
 /* The one place where the state changes: it only ever goes on towards the end. */
 static void client_set_state(struct nbds_client *c, enum nbds_client_state next)
 {
@@ -28,10 +40,10 @@ static void client_set_state(struct nbds_client *c, enum nbds_client_state next)
 		c->out = NULL;
 		break;
 	case NBDS_CL_DRAINING:
+		client_arm(c, c->srv->limits.patience_ms);
+		break;
 	case NBDS_CL_LINGERING:
-		rt_timer_arm(c->srv->loop, &c->timer,
-			     rt_time_add(rt_now(c->srv->loop),
-					 c->srv->limits.patience_ms * RT_MS));
+		client_arm(c, CLIENT_LINGER_MS);
 		break;
 	case NBDS_CL_CLOSED:
 		rt_timer_disarm(c->srv->loop, &c->timer);
@@ -296,9 +308,7 @@ void nbds_client_stop(struct nbds_client *c)
 	/* It needs no memory any more: all it will be told is that we stop. */
 	nbds_server_leave(c->srv, c);
 	if (c->state == NBDS_CL_SERVING)
-		rt_timer_arm(c->srv->loop, &c->timer,
-			     rt_time_add(rt_now(c->srv->loop),
-					 c->srv->limits.patience_ms * RT_MS));
+		client_arm(c, c->srv->limits.patience_ms);
 	nbds_client_kick(c);
 }
 
@@ -336,9 +346,7 @@ static void client_timer_fired(struct rt_timer *timer)
 	}
 	/* What a group holds will be answered; only the client's own delay is bounded. */
 	if (c->in_group > 0) {
-		rt_timer_arm(c->srv->loop, timer,
-			     rt_time_add(rt_now(c->srv->loop),
-					 c->srv->limits.patience_ms * RT_MS));
+		client_arm(c, c->srv->limits.patience_ms);
 		return;
 	}
 	nbds_client_close(c);
@@ -415,8 +423,7 @@ int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn 
 	rt_list_init(&c->sent);
 	rt_list_push_back(&srv->clients, &c->link);
 	nbds_handshake_init(&c->handshake, &srv->catalog);
-	rt_timer_arm(srv->loop, &c->timer,
-		     rt_time_add(rt_now(srv->loop), srv->limits.handshake_ms * RT_MS));
+	client_arm(c, srv->limits.handshake_ms);
 	client_negotiate(c);
 	return 0;
 fail:
