@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* fuzz-links: control */
+/*
+ * Lines on the control socket, in both directions: a request is refused with a reason, or
+ * is whole and means the same when it is written out and read again; and what a daemon
+ * answers never breaks the command's screen.
+ */
+#include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/request.h"
+#include "control/status.h"
+#include "rt/check.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void request_read(const char *line, size_t len)
+{
+	struct control_request request, again;
+	char text[CONTROL_LINE_MAX], why[CONTROL_WHY_MAX] = "";
+
+	if (control_request_parse(line, len, &request, why) < 0) {
+		rt_assert(why[0]);
+		return;
+	}
+	rt_assert(strlen(request.group) <= CONTROL_GROUP_MAX);
+	len = control_request_encode(&request, text);
+	rt_assert(len <= CONTROL_LINE_MAX && text[len - 1] == '\n');
+	rt_assert(control_request_parse(text, len - 1, &again, why) == 0);
+	rt_assert(request.verb == again.verb && strcmp(request.group, again.group) == 0);
+	rt_assert(request.force == again.force && request.hold == again.hold &&
+		  request.dry_run == again.dry_run);
+}
+
+static void screen_show(const char *line, size_t len)
+{
+	static char text[1 << 16];
+	json_t *status = json_loadb(line, len, 0, NULL);
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	rt_assert(out);
+	status_print(status, out);
+	(void)fclose(out); /* a text that is too long is cut */
+	json_decref(status);
+	for (const char *p = text; *p; p++)
+		rt_assert(*p == '\n' || (unsigned char)*p >= ' ');
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size > CONTROL_LINE_MAX)
+		return 0;
+	request_read((const char *)data, size);
+	screen_show((const char *)data, size);
+	return 0;
+}

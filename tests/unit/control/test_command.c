@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/command.h"
+
+/*
+ * The command line is where an operator's word becomes an order: options count wherever
+ * they stand, what is not understood is refused with exit code 2 and does nothing, and
+ * nothing that exists is overwritten.
+ */
+
+static struct command command;
+static char said[8192], complained[8192];
+
+/* `line` is cut at its blanks. The exit code. */
+static enum control_exit parse(const char *line)
+{
+	static char copy[1024];
+	char *argv[32] = { (char[]){ "wanmirror" } };
+	FILE *out = fmemopen(said, sizeof(said), "w");
+	FILE *err = fmemopen(complained, sizeof(complained), "w");
+	enum control_exit exit;
+	int argc = 1;
+	char *save, *word;
+
+	said[0] = complained[0] = 0;
+	(void)snprintf(copy, sizeof(copy), "%s", line);
+	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		argv[argc++] = word;
+	exit = command_parse(argc, argv, &command, out, err);
+	(void)fclose(out);
+	(void)fclose(err);
+	return exit;
+}
+
+static enum control_exit run(const char *line)
+{
+	enum control_exit exit = parse(line);
+	FILE *out, *err;
+
+	if (exit != CONTROL_DONE)
+		return exit;
+	out = fmemopen(said, sizeof(said), "w");
+	err = fmemopen(complained, sizeof(complained), "w");
+	exit = command_run(&command, out, err);
+	(void)fclose(out);
+	(void)fclose(err);
+	return exit;
+}
+
+static void options_stand_before_or_after_the_verb(void **state)
+{
+	static const char *const lines[] = {
+		"-s /s --force --hold promote db",
+		"promote db -s /s --force --hold",
+		"--hold promote -s /s db --force",
+		"promote --force --hold db --socket=/s",
+		"--force promote db --socket /s --hold",
+	};
+
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		assert_int_equal(parse(lines[i]), CONTROL_DONE);
+		assert_string_equal(command.socket, "/s");
+		assert_string_equal(command.argument, "db");
+		assert_true(command.force && command.hold && !command.dry_run);
+		assert_string_equal(command.config, "/etc/wanmirror/wanmirror.conf");
+	}
+	assert_int_equal(parse("status --json -c f"), CONTROL_DONE);
+	assert_string_equal(command.config, "f");
+	assert_null(command.argument);
+	assert_true(command.json);
+	assert_int_equal(parse("create --dry-run"), CONTROL_DONE);
+	assert_true(command.dry_run);
+}
+
+static void wrong_usage_is_refused(void **state)
+{
+	static const char *const lines[][2] = {
+		{ "", "usage:" },
+		{ "destroy", "no verb" },
+		{ "--wipe status", "--wipe is no option" },
+		{ "status --wipe", "--wipe is no option" },
+		{ "status -c", "-c wants a value" },
+		{ "status --force", "no --force" },
+		{ "create --json", "no --json" },
+		{ "create --force", "no --force" },
+		{ "keygen", "wants a FILE" },
+		{ "keygen a b", "one argument" },
+		{ "promote a b", "one argument" },
+		{ "status --dry-run", "no --dry-run" },
+		{ "status "
+		  "a234567890123456789012345678901234567890123456789012345678901234",
+		  "no group's name" },
+	};
+
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		assert_int_equal(parse(lines[i][0]), CONTROL_USAGE);
+		if (!strstr(complained, lines[i][1]))
+			fail_msg("%s: %s", lines[i][0], complained);
+	}
+}
+
+/* Also with options that only a later version knows. */
+static void verbs_of_later_versions_are_named(void **state)
+{
+	static const char *const lines[] = {
+		"switchover db",
+		"snapshot db s1",
+		"plan --loss 0.01 --burst 3",
+		"-c /f verify db",
+		"-s /s drill db --run x",
+		"volume add db v 1GiB",
+		"attach data /dev/nbd0",
+		"watch",
+	};
+
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		assert_int_equal(parse(lines[i]), CONTROL_USAGE);
+		if (!strstr(complained, "not in this version"))
+			fail_msg("%s: %s", lines[i], complained);
+	}
+}
+
+static void help_and_version_are_no_errors(void **state)
+{
+	assert_int_equal(run("--help"), CONTROL_DONE);
+	assert_int_equal(run("--version"), CONTROL_DONE);
+	assert_int_equal(parse("status --help"), CONTROL_DONE);
+	assert_non_null(strstr(said, "usage:"));
+	assert_null(command.verb);
+}
+
+static void keygen_refuses_what_is_there(void **state)
+{
+	char dir[] = "/tmp/wanmirror-command-XXXXXX";
+	char line[100];
+	struct stat before, after;
+
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(line, sizeof(line), "keygen %s/key --dry-run", dir);
+	assert_int_equal(run(line), CONTROL_DONE);
+	assert_int_equal(stat(command.argument, &before), -1);
+	(void)snprintf(line, sizeof(line), "keygen %s/key", dir);
+	assert_int_equal(run(line), CONTROL_DONE);
+	assert_int_equal(stat(command.argument, &before), 0);
+	assert_int_equal(before.st_mode & 0777, 0600);
+	assert_int_equal(run(line), CONTROL_REFUSED);
+	assert_non_null(strstr(complained, "never overwritten"));
+	assert_int_equal(stat(command.argument, &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+	(void)unlink(command.argument);
+	(void)rmdir(dir);
+	assert_int_equal(run("keygen /nonexistent/folder/key"), CONTROL_FAILED);
+}
+
+static void daemon_that_is_not_there_is_said(void **state)
+{
+	assert_int_equal(run("-s /nonexistent/control.sock status"), CONTROL_FAILED);
+	assert_non_null(
+		strstr(complained, "no daemon listens on /nonexistent/control.sock"));
+	assert_int_equal(run("-s /nonexistent/control.sock promote"), CONTROL_FAILED);
+	assert_int_equal(run("-c /nonexistent/wm.conf status"), CONTROL_FAILED);
+	assert_non_null(strstr(complained, "cannot be read"));
+}
+
+static void create_takes_the_group_of_its_file(void **state)
+{
+	assert_int_equal(run("-c etc/wanmirror-mirror.conf create other"), CONTROL_USAGE);
+	assert_non_null(strstr(complained, "allowed: db"));
+	assert_int_equal(run("-c etc/wanmirror-mirror.conf create db --dry-run"),
+			 CONTROL_DONE);
+	assert_non_null(strstr(said, "would create group db as mirror"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options_stand_before_or_after_the_verb),
+		cmocka_unit_test(wrong_usage_is_refused),
+		cmocka_unit_test(verbs_of_later_versions_are_named),
+		cmocka_unit_test(help_and_version_are_no_errors),
+		cmocka_unit_test(keygen_refuses_what_is_there),
+		cmocka_unit_test(daemon_that_is_not_there_is_said),
+		cmocka_unit_test(create_takes_the_group_of_its_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
