@@ -18,16 +18,21 @@ static bool send_can_repair(const struct tunnel *t)
 }
 
 /*
- * The next symbol would push the oldest one out of the window, and that one has neither
- * left with its repairs nor been confirmed.
+ * The next symbol would push the oldest one out of the window, and that one is neither
+ * confirmed nor has it left with its repairs. As long as trains do get through it is
+ * enough that its repairs are under way: should they fail after all, it waits to be
+ * confirmed.
  */
 static bool send_window_full(const struct tunnel *t)
 {
 	uint64_t first = fec_encoder_first(t->encoder);
 
-	return t->params.code != FEC_NONE &&
-	       fec_encoder_next(t->encoder) - first >= t->params.window &&
-	       !tunnel_symbol_covered(t, first);
+	if (t->params.code == FEC_NONE ||
+	    fec_encoder_next(t->encoder) - first < t->params.window)
+		return false;
+	if (t->evidence.failures == 0 && tunnel_repairs_lacking(t, first + 1) == 0)
+		return false;
+	return !tunnel_symbol_covered(t, first);
 }
 
 static bool send_wants_repair(const struct tunnel *t, rt_time now)
