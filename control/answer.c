@@ -10,14 +10,17 @@
 #include "control/status.h"
 #include "replicator/group.h"
 
+/* Digits of a number: more would only show how binary fractions are rounded. */
+#define LINE_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(9))
+
 /* `root` is taken. */
 static char *line(json_t *root)
 {
-	size_t len = root ? json_dumpb(root, NULL, 0, JSON_COMPACT) : 0;
+	size_t len = root ? json_dumpb(root, NULL, 0, LINE_FLAGS) : 0;
 	char *text = len > 0 ? malloc(len + 2) : NULL;
 
 	if (text) {
-		(void)json_dumpb(root, text, len, JSON_COMPACT);
+		(void)json_dumpb(root, text, len, LINE_FLAGS);
 		text[len] = '\n';
 		text[len + 1] = 0;
 	}

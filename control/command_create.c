@@ -37,8 +37,7 @@ static enum control_exit create_finished(const struct group_config *g, int res,
 			g->store);
 		return CONTROL_DONE;
 	}
-	fprintf(err, "wanmirror: group %s: %s: %s\n", g->name, g->store,
-		why[0] ? why : strerror(-res));
+	fprintf(err, "wanmirror: group %s: %s\n", g->name, why[0] ? why : strerror(-res));
 	if (res != -EEXIST)
 		return CONTROL_FAILED;
 	fprintf(err, "A store that exists is never overwritten. To make a new one, first "

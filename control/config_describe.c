@@ -54,7 +54,7 @@ static void describe_fec(const struct group_fec_config *f, FILE *out)
 	}
 	fprintf(out, "    fec       %s, share %g of the data", f->code, f->share);
 	if (fec_risk_repairs(&line, f->safety, f->share, &repairs) == 0)
-		fprintf(out, ", %u covering repairs before a write counts as on the line",
+		fprintf(out, ", %u repairs cover a write before it counts as on the line",
 			repairs);
 	fprintf(out,
 		"\n              at a loss of %g or less, a disaster loses a completed "

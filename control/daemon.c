@@ -124,8 +124,6 @@ static void group_serving_changed(void *owner, struct group *group, bool on)
 {
 	struct daemon *d = owner;
 
-	rt_log(RT_LOG_INFO, "%s group=%s", on ? "serving" : "not_serving",
-	       d->config.group.name);
 	(void)sd_notifyf(0, "STATUS=%s: %s", d->config.group.name,
 			 on ? "serving" : "not serving");
 	if (on)
@@ -134,9 +132,7 @@ static void group_serving_changed(void *owner, struct group *group, bool on)
 
 static void group_said(void *owner, struct group *group, const char *line)
 {
-	struct daemon *d = owner;
-
-	rt_log(RT_LOG_INFO, "%s group=%s", line, d->config.group.name);
+	rt_log(RT_LOG_INFO, "%s", line);
 }
 
 /* The listeners come last: who can connect finds the exports. */
@@ -169,7 +165,7 @@ static void group_opened(struct group_open *open, int res)
 	d->group = open->group;
 	set_state(d, DAEMON_RUNNING);
 	control_server_set_group(d->control, d->group, "");
-	rt_log(RT_LOG_INFO, "opened group=%s store=%s", name, d->config.group.store);
+	rt_log(RT_LOG_INFO, "running group=%s store=%s", name, d->config.group.store);
 	if (d->stop_asked) {
 		daemon_stop(d);
 		return;

@@ -120,8 +120,9 @@ static void print_exposure(const json_t *g, FILE *out)
 {
 	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT];
 
-	fprintf(out, "  exposure   %s writes, %s, %s s", count(g, "exposure.writes", a),
-		bytes(g, "exposure.bytes", b), real(g, "exposure.seconds", 1, "%.2f", c));
+	fprintf(out, "  exposure   %s writes, %s, %s", count(g, "exposure.writes", a),
+		bytes(g, "exposure.bytes", b),
+		real(g, "exposure.seconds", 1, "%.2f s", c));
 	if (there(g, "exposure.probability"))
 		fprintf(out,
 			"; a disaster now loses a completed write with probability %s",
@@ -138,18 +139,17 @@ static void print_link(const json_t *g, FILE *out)
 			there(g, "link.connected") ? "not connected" : "none");
 		return;
 	}
-	fprintf(out,
-		"  link       connected, rtt %s ms, loss %s %%, rate %s, evidence %s\n",
-		real(g, "link.rtt_ms", 1, "%.1f", a),
-		real(g, "link.loss", 100, "%.2g", b), rate(g, "link.rate_bps", c),
+	fprintf(out, "  link       connected, rtt %s, loss %s, rate %s, evidence %s\n",
+		real(g, "link.rtt_ms", 1, "%.1f ms", a),
+		real(g, "link.loss", 100, "%.2g %%", b), rate(g, "link.rate_bps", c),
 		string(g, "link.evidence", d, sizeof(d)));
 	fprintf(out,
 		"             sent %s, of that repairs %s; rebuilt %s, sent again %s\n",
 		bytes(g, "link.sent_bytes", a), bytes(g, "link.repair_bytes", b),
 		count(g, "link.rebuilt", c), count(g, "link.retransmitted", d));
-	fprintf(out, "  fec        %s, overhead %s %%, %s repairs cover a write\n",
+	fprintf(out, "  fec        %s, overhead %s, %s repairs cover a write\n",
 		string(g, "fec.code", a, sizeof(a)),
-		real(g, "fec.overhead", 100, "%.1f", b),
+		real(g, "fec.overhead", 100, "%.1f %%", b),
 		count(g, "fec.repairs_needed", c));
 }
 
@@ -158,12 +158,12 @@ static void print_store(const json_t *g, FILE *out)
 	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT];
 
 	fprintf(out,
-		"  store      %s of %s used, %s segments free, %s bytes written for one",
+		"  store      %s of %s used, %s segments free, write amplification %s",
 		bytes(g, "store.used", a), bytes(g, "store.bytes", b),
 		count(g, "store.segments_free", c),
 		real(g, "store.write_amplification", 1, "%.2f", d));
-	fprintf(out, "\n             last checkpoint %s s ago, %s checksum errors\n",
-		real(g, "store.checkpoint_age_s", 1, "%.0f", a),
+	fprintf(out, "\n             last checkpoint %s, %s checksum errors\n",
+		real(g, "store.checkpoint_age_s", 1, "%.0f s ago", a),
 		count(g, "store.checksum_errors", b));
 }
 
