@@ -82,7 +82,7 @@ uint64_t lfs_store_size_min(const struct lfs_create_params *params);
 struct lfs_create {
 	void (*done)(struct lfs_create *c, int res);
 	char why[LFS_WHY_MAX]; /* set when res < 0 */
-	void *impl;
+	void *impl[12];
 };
 
 /*
@@ -123,7 +123,7 @@ struct lfs_open {
 	struct lfs *lfs; /* set when res == 0 */
 	struct lfs_recovery recovery;
 	char why[LFS_WHY_MAX];
-	void *impl;
+	void *impl[12];
 };
 
 /*
@@ -148,6 +148,9 @@ struct lfs_close {
 void lfs_close(struct lfs *lfs, struct lfs_close *c);
 
 const struct lfs_meta *lfs_meta(const struct lfs *lfs);
+
+/* The epoch that an LSN belongs to: the last one that begins at or before it. */
+const struct lfs_epoch *lfs_epoch_of(const struct lfs_meta *meta, uint64_t lsn);
 
 struct lfs_set_meta {
 	void (*done)(struct lfs_set_meta *s, int res);
@@ -177,6 +180,12 @@ struct lfs_op {
 	const uint8_t *data;  /* LFS_WRITE: blocks * LFS_BLOCK bytes, LFS_BLOCK aligned */
 };
 
+/* An unaligned request of max_request bytes touches one block more. */
+static inline uint32_t lfs_data_max(uint32_t max_request)
+{
+	return max_request + LFS_BLOCK;
+}
+
 /*
  * All operations of one LSN: atomic, here and in recovery. Everything that `ops` points
  * to is lent until `done`.
@@ -184,7 +193,7 @@ struct lfs_op {
 struct lfs_append {
 	uint64_t lsn; /* must be lfs_lsn().admitted + 1 */
 	const struct lfs_op *ops;
-	unsigned nops; /* 1 .. LFS_OPS_MAX; write data together at most max_request */
+	unsigned nops; /* 1 .. LFS_OPS_MAX; write data together at most lfs_data_max() */
 	void (*done)(struct lfs_append *a, int res); /* 0: written, and all before it */
 	uint64_t hash; /* set by the call: history after it */
 	void *impl[4];

@@ -75,15 +75,6 @@ static void apply_append_done(struct lfs_append *append, int res)
 	group_wake(a->group);
 }
 
-/* The epoch that an LSN belongs to: the last one that begins at or before it. */
-static uint64_t epoch_id_of(const struct lfs_meta *meta, uint64_t lsn)
-{
-	for (unsigned i = meta->nepochs; i-- > 0;)
-		if (meta->epochs[i].first_lsn <= lsn)
-			return meta->epochs[i].id;
-	return 0;
-}
-
 /* Everything that ties this record to the one before it. */
 static int check_place(struct apply *a, const struct record *rec)
 {
@@ -93,7 +84,7 @@ static int check_place(struct apply *a, const struct record *rec)
 	if (rec->hash_before != end.hash)
 		return apply_fail(a, -EPROTO, "the histories differ before LSN %llu",
 				  (unsigned long long)rec->lsn);
-	if (rec->epoch_id != epoch_id_of(lfs_meta(a->group->lfs), rec->lsn))
+	if (rec->epoch_id != lfs_epoch_of(lfs_meta(a->group->lfs), rec->lsn)->id)
 		return apply_fail(a, -EPROTO,
 				  "LSN %llu is of an epoch that is not agreed",
 				  (unsigned long long)rec->lsn);

@@ -138,7 +138,7 @@ static void fill_volumes(struct group *g)
 		struct group_volume *v = &g->volumes[i];
 
 		v->group = g;
-		(void)snprintf(v->name, sizeof(v->name), "%s", config->name);
+		memcpy(v->name, config->name, sizeof(v->name));
 		v->size = config->size;
 		v->sync = config->sync;
 		v->has_policy = config->has_on_disconnect;

@@ -317,6 +317,8 @@ const char *session_judge_hello(const struct session *s)
 	return NULL;
 }
 
+static const struct rt_addr nowhere = { .kind = RT_ADDR_NONE };
+
 /* ---- tunnel --------------------------------------------------------------------------------- */
 
 static enum tunnel_evidence tunnel_evidence_of(enum group_evidence evidence)
@@ -339,7 +341,6 @@ int session_open_tunnel(struct session *s, const struct message_start *start)
 	const struct group_config *config = &s->group->config;
 	const struct fec_line line = { config->peer.fec.assume_loss,
 				       config->peer.fec.assume_burst };
-	const struct rt_addr nowhere = { .kind = RT_ADDR_NONE };
 	struct tunnel_params params = {
 		.id = start->tunnel_id,
 		.dialed = config->peer.dials,
@@ -377,7 +378,7 @@ void session_close_tunnel(struct session *s)
 	s->ship = NULL;
 	if (!s->tunnel)
 		return;
-	tunnel_io_attach(s->io, NULL, NULL);
+	tunnel_io_attach(s->io, NULL, &nowhere);
 	tunnel_free(s->tunnel);
 	s->tunnel = NULL;
 	if (s->group->role == GROUP_PRIMARY)

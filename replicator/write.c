@@ -330,7 +330,7 @@ static int write_append(struct write *w)
 	w->append = (struct lfs_append){
 		.lsn = end.lsn + 1, .ops = w->ops, .nops = w->nops, .done = write_appended
 	};
-	w->epoch_id = end.epoch_id;
+	w->epoch_id = lfs_epoch_of(lfs_meta(g->lfs), end.lsn + 1)->id;
 	w->hash_before = end.hash;
 	w->wall_ns = rt_wall_ns(g->loop);
 	err = lfs_append(g->lfs, &w->append);
