@@ -54,11 +54,13 @@ enum uring_kind {
 
 /*
  * QUEUED waits in loop->queue for a place in the submission queue, FLYING is with the
- * kernel, READY waits in loop->ready to be dispatched without the kernel. A FLYING op
- * is in loop->queue only to have itself cancelled.
+ * kernel, LANDED has completed but for the answer to a cancel request of ours, READY
+ * waits in loop->ready to be dispatched without the kernel. A FLYING op is in
+ * loop->queue only to have itself cancelled.
  */
-enum uring_state { URING_IDLE, URING_QUEUED, URING_FLYING, URING_READY };
-#define URING_CANCEL 0x10000u /* its end was asked for */
+enum uring_state { URING_IDLE, URING_QUEUED, URING_FLYING, URING_LANDED, URING_READY };
+#define URING_CANCEL 0x10000u	  /* its end was asked for */
+#define URING_CANCELLING 0x20000u /* and the request is with the kernel */
 
 /* One class of operations: how it is handed to the kernel, and what comes back. */
 struct uring_class {
@@ -134,7 +136,8 @@ static inline void uring_set_state(struct rt_op *op, enum uring_state state)
 
 /*
  * impl[0] and [1] are a list link, [2] is the handle (file, sock, ...), [3] a buffer or
- * iovec; word[0] is an offset, word[1] a length or count.
+ * iovec; word[0] is an offset (when LANDED, the completion's flags), word[1] a length or
+ * count.
  */
 _Static_assert(sizeof(struct rt_list) == 2 * sizeof(void *), "fits impl[0..1]");
 

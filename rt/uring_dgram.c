@@ -56,7 +56,7 @@ static void dgram_free(struct rt_dgram *dgram)
 	if (dgram->fd >= 0)
 		(void)close(dgram->fd);
 	uring_dgram_recv_release(dgram);
-	rt_free(dgram->pending);
+	uring_dgram_error_release(dgram);
 	rt_free(dgram);
 }
 
@@ -71,18 +71,15 @@ static int dgram_init(struct rt_dgram *dgram, const struct rt_addr *local)
 {
 	int r;
 
-	if (!uring_dgram_ts_id(dgram->loop)) {
-		dgram->pending = rt_zalloc(DGRAM_PENDING, sizeof(*dgram->pending));
-		if (!dgram->pending)
-			return -ENOMEM;
-	}
 	dgram->fd = uring_bind(local, SOCK_DGRAM, &dgram->family);
 	if (dgram->fd < 0)
 		return dgram->fd;
-	r = options_set(dgram);
+	uring_local_addr(dgram->fd, &dgram->addr);
+	r = uring_dgram_error_init(dgram);
+	if (r == 0)
+		r = options_set(dgram);
 	if (r < 0)
 		return r;
-	uring_local_addr(dgram->fd, &dgram->addr);
 	return uring_dgram_recv_init(dgram);
 }
 

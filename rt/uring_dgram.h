@@ -7,9 +7,11 @@
 /* Private to uring_dgram*.c: one UDP socket. */
 
 /* Reads of the error queue in flight: one waits, the others fetch what is behind. */
-#define DGRAM_ERRORS 8
+#define DGRAM_ERRORS 128
 /* Receives in flight where the kernel has no multishot receive. */
-#define DGRAM_RECVS 8
+#define DGRAM_RECVS 16
+/* Room for a sockaddr_in6, and the control messages behind it are aligned. */
+#define DGRAM_NAME 32
 /* Bytes of control messages asked for with a datagram, and with an error. */
 #define DGRAM_CONTROL 64
 #define DGRAM_ERROR_CONTROL 256
@@ -31,7 +33,7 @@ struct dgram_error {
 	struct msghdr hdr;
 	struct iovec iov;
 	_Alignas(struct cmsghdr) uint8_t control[DGRAM_ERROR_CONTROL];
-	uint8_t data[DGRAM_ERROR_DATA];
+	uint8_t *data; /* owned; NULL where identifiers do */
 };
 
 /* One receive; with multishot only the first is used, and it has no buffer. */
@@ -39,7 +41,7 @@ struct dgram_recv {
 	struct rt_op op;
 	struct msghdr hdr;
 	struct iovec iov;
-	struct sockaddr_in6 from;
+	_Alignas(8) uint8_t from[DGRAM_NAME];
 	_Alignas(struct cmsghdr) uint8_t control[DGRAM_CONTROL];
 	uint8_t *data; /* owned; RT_DGRAM_MAX */
 	bool flying;
@@ -73,6 +75,8 @@ struct rt_dgram {
 	struct rt_timer retry; /* to receive again after a failure */
 	struct dgram_recv recvs[DGRAM_RECVS];
 	struct dgram_error errors[DGRAM_ERRORS];
+	unsigned errors_ahead;		     /* reads sent ahead of the one that waits */
+	unsigned errors_found;		     /* of those, how many had something */
 	struct dgram_pending *pending;	     /* owned; NULL where not needed */
 	uint32_t pending_first, pending_end; /* modulo DGRAM_PENDING */
 };
@@ -85,6 +89,8 @@ void uring_dgram_recv_start(struct rt_dgram *dgram);
 void uring_dgram_recv_cancel(struct rt_dgram *dgram);
 void uring_dgram_recv_release(struct rt_dgram *dgram);
 
+int uring_dgram_error_init(struct rt_dgram *dgram); /* 0 or -ENOMEM */
+void uring_dgram_error_release(struct rt_dgram *dgram);
 void uring_dgram_error_start(struct rt_dgram *dgram);
 void uring_dgram_error_cancel(struct rt_dgram *dgram);
 /* 1 where a stamp may carry our identifier, 0 where it may not. */

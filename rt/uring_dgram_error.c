@@ -5,20 +5,45 @@
 /* It needs struct timespec, and does not say so. */
 #include <linux/errqueue.h>
 
+#include "rt/mem.h"
 #include "rt/uring_dgram.h"
 
 /*
  * The error queue of a socket: transmit time stamps, and ICMP errors. The first read
- * waits in the ring; when it has something, the others look for what is behind without
- * waiting, and it goes last.
+ * waits in the ring; when it has something, others look for what is behind without
+ * waiting, and it goes last. How many others follows from how many found something the
+ * last time: a lone stamp must not cost many reads, and many stamps not be left behind,
+ * or the queue overflows and evidence is lost.
  */
+
+int uring_dgram_error_init(struct rt_dgram *dgram)
+{
+	if (uring_dgram_ts_id(dgram->loop))
+		return 0;
+	dgram->pending = rt_zalloc(DGRAM_PENDING, sizeof(*dgram->pending));
+	if (!dgram->pending)
+		return -ENOMEM;
+	for (unsigned i = 0; i < DGRAM_ERRORS; i++) {
+		dgram->errors[i].data = rt_alloc(DGRAM_ERROR_DATA);
+		if (!dgram->errors[i].data)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void uring_dgram_error_release(struct rt_dgram *dgram)
+{
+	rt_free(dgram->pending);
+	for (unsigned i = 0; i < DGRAM_ERRORS; i++)
+		rt_free(dgram->errors[i].data);
+}
 
 static void error_go(struct rt_dgram *dgram, struct dgram_error *error)
 {
 	if (dgram->closed || error->flying)
 		return;
 	error->dgram = dgram;
-	error->iov = (struct iovec){ error->data, sizeof(error->data) };
+	error->iov = (struct iovec){ error->data, error->data ? DGRAM_ERROR_DATA : 0 };
 	error->hdr = (struct msghdr){ .msg_control = error->control,
 				      .msg_controllen = sizeof(error->control),
 				      .msg_iov = &error->iov,
@@ -178,6 +203,23 @@ static void error_take(struct rt_dgram *dgram, struct dgram_error *error, size_t
 		dgram->events->left(dgram->owner, entry.id);
 }
 
+/* The one that waits is back, and with it those that went ahead. */
+static void errors_go(struct rt_dgram *dgram, bool more)
+{
+	if (dgram->errors_found == dgram->errors_ahead)
+		dgram->errors_ahead = 2 * dgram->errors_ahead + 1;
+	else
+		dgram->errors_ahead = dgram->errors_found;
+	if (dgram->errors_ahead > DGRAM_ERRORS - 1)
+		dgram->errors_ahead = DGRAM_ERRORS - 1;
+	if (!more)
+		dgram->errors_ahead = 0;
+	dgram->errors_found = 0;
+	for (unsigned i = 1; i <= dgram->errors_ahead; i++)
+		error_go(dgram, &dgram->errors[i]);
+	error_go(dgram, &dgram->errors[0]);
+}
+
 static void error_complete(struct rt_loop *loop, struct rt_op *op, int res,
 			   unsigned flags)
 {
@@ -188,11 +230,10 @@ static void error_complete(struct rt_loop *loop, struct rt_op *op, int res,
 		error_take(dgram, error, (size_t)res);
 	error->flying = false;
 	uring_finish(loop, op, res);
-	if (error == &dgram->errors[0]) {
-		for (unsigned i = 1; res >= 0 && i < DGRAM_ERRORS; i++)
-			error_go(dgram, &dgram->errors[i]);
-		error_go(dgram, error);
-	}
+	if (error != &dgram->errors[0])
+		dgram->errors_found += res >= 0;
+	else
+		errors_go(dgram, res >= 0);
 	uring_dgram_unref(dgram);
 }
 

@@ -23,7 +23,7 @@ static void recv_go(struct rt_dgram *dgram, struct dgram_recv *recv)
 {
 	if (dgram->closed || recv->flying || rt_timer_armed(&dgram->retry))
 		return;
-	recv->hdr = (struct msghdr){ .msg_name = &recv->from,
+	recv->hdr = (struct msghdr){ .msg_name = recv->from,
 				     .msg_namelen = sizeof(recv->from),
 				     .msg_control = recv->control,
 				     .msg_controllen = sizeof(recv->control),

@@ -6,8 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rt/log.h"
 #include "rt/mem.h"
 #include "rt/uring.h"
+
+/* In the name of a request to cancel the operation whose address is the rest of it. */
+#define CANCEL_TAG UINT64_C(1)
 
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 
@@ -95,7 +99,14 @@ int uring_loop_new(unsigned without, struct rt_loop **ret)
 
 int rt_loop_new(struct rt_loop **ret)
 {
-	return uring_loop_new(0, ret);
+	int r = uring_loop_new(0, ret);
+
+	if (r == -EPERM)
+		rt_log(RT_LOG_ERROR, "io_uring_forbidden by=\"sysctl "
+				     "kernel.io_uring_disabled, or a seccomp filter\"");
+	else if (r == -ENOSYS)
+		rt_log(RT_LOG_ERROR, "io_uring_missing needs=\"Linux 6.1 or later\"");
+	return r;
 }
 
 /* ---- operations -------------------------------------------------------------- */
@@ -171,6 +182,7 @@ void rt_cancel(struct rt_loop *loop, struct rt_op *op)
 		return;
 	switch (uring_state(op)) {
 	case URING_IDLE:
+	case URING_LANDED:
 		return;
 	case URING_READY:
 		if (kind == URING_DEFER)
@@ -208,7 +220,8 @@ static void queue_flush(struct rt_loop *loop)
 		op = uring_op_of(rt_list_pop(&loop->queue));
 		if (uring_state(op) == URING_FLYING) {
 			io_uring_prep_cancel(sqe, op, 0);
-			io_uring_sqe_set_data(sqe, NULL);
+			io_uring_sqe_set_data64(sqe, (uintptr_t)op | CANCEL_TAG);
+			op->kind |= URING_CANCELLING;
 			continue;
 		}
 		classes[uring_kind(op)]->prep(op, sqe);
@@ -252,26 +265,53 @@ static int ring_enter(struct rt_loop *loop)
 static unsigned batch_reap(struct rt_loop *loop)
 {
 	struct io_uring_cqe *cqe;
-	unsigned head, seen = 0, n = 0;
+	unsigned head, n = 0;
 
 	io_uring_for_each_cqe(&loop->ring, head, cqe)
 	{
 		if (n == URING_BATCH)
 			break;
-		seen++;
-		if (cqe->user_data) /* cancel requests have none */
-			loop->batch[n++] = *cqe;
+		loop->batch[n++] = *cqe;
 	}
-	io_uring_cq_advance(&loop->ring, seen);
+	io_uring_cq_advance(&loop->ring, n);
 	return n;
+}
+
+/*
+ * The kernel misses an operation that is just then on its way from a wake-up to the next
+ * try, and says that there is none: while the operation is not back we ask again. One on
+ * a file ends by itself.
+ */
+static void cancel_answered(struct rt_loop *loop, struct rt_op *op, int res)
+{
+	enum uring_kind kind = uring_kind(op);
+
+	op->kind &= ~URING_CANCELLING;
+	if (uring_state(op) == URING_LANDED) {
+		uring_set_state(op, URING_IDLE);
+		classes[kind]->complete(loop, op, op->res, (unsigned)op->word[0]);
+	} else if (res < 0 && kind != URING_READ && kind != URING_READV) {
+		rt_list_push_back(&loop->queue, uring_link(op));
+	}
 }
 
 static void cqe_dispatch(struct rt_loop *loop, const struct io_uring_cqe *cqe)
 {
-	struct rt_op *op = (struct rt_op *)(uintptr_t)cqe->user_data;
+	struct rt_op *op = (struct rt_op *)(uintptr_t)(cqe->user_data & ~CANCEL_TAG);
 
+	if (cqe->user_data & CANCEL_TAG) {
+		cancel_answered(loop, op, cqe->res);
+		return;
+	}
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		/* A cancel request that is still queued comes too late. */
+		/* The kernel still has our request, which names it: it must stay. */
+		if (op->kind & URING_CANCELLING) {
+			uring_set_state(op, URING_LANDED);
+			op->res = cqe->res;
+			op->word[0] = cqe->flags;
+			return;
+		}
+		/* A request that is still queued comes too late. */
 		if (op->kind & URING_CANCEL)
 			rt_list_remove(uring_link(op));
 		uring_set_state(op, URING_IDLE);

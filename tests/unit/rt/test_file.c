@@ -16,8 +16,9 @@
 #include "rt/uring.h"
 #include "tests/unit/rt/call.h"
 
-/* More than the submission queue holds, several times. */
-#define FLOOD (5 * URING_SQ_ENTRIES)
+/* More than the submission queue and the completion queue hold. */
+#define FLOOD (20 * URING_SQ_ENTRIES)
+_Static_assert(FLOOD > 2 * URING_CQ_ENTRIES, "overflows the completion queue");
 
 struct world {
 	struct rt_loop *loop;
