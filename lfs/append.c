@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+
+#include "lfs/state.h"
+#include "rt/check.h"
+
+/*
+ * Admission and group commit: what queued up while earlier records were under way
+ * becomes the next record.
+ */
+
+static uint32_t data_blocks(const struct lfs_append *a)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < a->nops; i++)
+		if (a->ops[i].kind == LFS_WRITE)
+			n += a->ops[i].blocks;
+	return n;
+}
+
+/* Blocks of a record that holds nothing else. */
+static uint32_t blocks_alone(const struct lfs_append *a)
+{
+	uint32_t data = data_blocks(a);
+
+	return lfs_record_head_blocks(a->nops, data) + data;
+}
+
+/* ---- space ------------------------------------------------------------------------------ */
+
+/* The longest record of one LSN; what is lost at the end of a segment is less. */
+static uint32_t alone_max(const struct lfs *lfs)
+{
+	uint32_t data = lfs_data_max(lfs->meta.max_request) / LFS_BLOCK;
+
+	return lfs_record_head_blocks(LFS_OPS_MAX, data) + data;
+}
+
+static uint64_t segment_usable(const struct lfs *lfs)
+{
+	return lfs->segment_blocks - 1 - lfs->seal_blocks - (alone_max(lfs) - 1);
+}
+
+/* Images of leaves that a checkpoint now, and one after all that is pending, would write. */
+static uint64_t leaves_reserve(const struct lfs *lfs)
+{
+	uint64_t n = lfs->map.stale + lfs->pending_leaves + LFS_CHECKPOINT_BATCH;
+
+	return n + n / 8;
+}
+
+uint64_t lfs_append_room(const struct lfs *lfs)
+{
+	uint64_t usable = segment_usable(lfs), have = lfs->segs.free * usable, want;
+	uint32_t room = lfs->built.block ? lfs_flight_room(lfs) : 0;
+
+	if (room > alone_max(lfs))
+		have += room - alone_max(lfs);
+	want = LFS_RESERVE_SEGMENTS * usable + leaves_reserve(lfs) + lfs->queued_blocks;
+	return have > want ? have - want : 0;
+}
+
+/* ---- admission ---------------------------------------------------------------------------- */
+
+static void check_ops(const struct lfs *lfs, const struct lfs_append *a)
+{
+	rt_assert(a->lsn == lfs->admitted_lsn + 1);
+	rt_assert(a->nops >= 1 && a->nops <= LFS_OPS_MAX);
+	for (unsigned i = 0; i < a->nops; i++) {
+		const struct lfs_op *op = &a->ops[i];
+
+		rt_assert(lfs_map_has(&lfs->map, op->volume, op->lba, op->blocks));
+		rt_assert(op->kind != LFS_WRITE || !((uintptr_t)op->data % LFS_BLOCK));
+	}
+	rt_assert(data_blocks(a) <= lfs_data_max(lfs->meta.max_request) / LFS_BLOCK);
+}
+
+static bool held(const struct lfs *lfs, uint32_t data)
+{
+	return lfs->pending_appends >= LFS_PENDING_APPENDS_MAX ||
+	       data > lfs->overlay.unused ||
+	       lfs->log_bytes - lfs->checkpoint_base >= 2 * lfs->checkpoint_every;
+}
+
+static void unpin(struct lfs *lfs, const struct lfs_append *a, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (a->ops[i].kind == LFS_WRITE)
+			lfs_map_unpin(&lfs->map, a->ops[i].volume, a->ops[i].lba,
+				      a->ops[i].blocks);
+}
+
+/* Memory for all leaves, so that nothing can fail once the record is written. */
+static int pin(struct lfs *lfs, const struct lfs_append *a)
+{
+	for (unsigned i = 0; i < a->nops; i++) {
+		const struct lfs_op *op = &a->ops[i];
+
+		if (op->kind != LFS_WRITE ||
+		    !lfs_map_pin(&lfs->map, op->volume, op->lba, op->blocks))
+			continue;
+		unpin(lfs, a, i);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static uint32_t leaves_of(const struct lfs_append *a)
+{
+	uint32_t n = 0;
+
+	/* A zero or trim leaves something to be written of two leaves at most. */
+	for (unsigned i = 0; i < a->nops; i++)
+		n += a->ops[i].kind == LFS_WRITE
+			     ? lfs_map_leaves(a->ops[i].lba, a->ops[i].blocks)
+			     : 2;
+	return n;
+}
+
+int lfs_append(struct lfs *lfs, struct lfs_append *a)
+{
+	uint32_t data, blocks, leaves;
+
+	rt_assert(!lfs->close && !lfs->opening);
+	check_ops(lfs, a);
+	if (lfs->failed)
+		return -EIO;
+	if (lfs->meta.flags & (LFS_FENCED | LFS_SEALED))
+		return -EROFS;
+	data = data_blocks(a);
+	blocks = blocks_alone(a);
+	leaves = leaves_of(a);
+	if (held(lfs, data))
+		return -EAGAIN;
+	if (lfs_append_room(lfs) < blocks + leaves + leaves / 8 + 1 || pin(lfs, a))
+		return -ENOSPC;
+	a->hash = lfs_history_next(lfs->admitted_hash,
+				   lfs_epoch_of(&lfs->meta, a->lsn)->id, a->ops, a->nops);
+	lfs->admitted_hash = a->hash;
+	lfs->admitted_lsn = a->lsn;
+	lfs->pending_appends++;
+	lfs->pending_bytes += (uint64_t)data * LFS_BLOCK;
+	lfs->pending_leaves += leaves;
+	lfs->queued_blocks += blocks;
+	lfs->client_bytes += (uint64_t)data * LFS_BLOCK;
+	lfs->log_bytes += (uint64_t)blocks * LFS_BLOCK;
+	lfs->changed = true;
+	lfs_overlay_add(&lfs->overlay, a);
+	rt_list_push_back(&lfs->queue, &lfs_append_impl(a)->link);
+	/* What else comes in this turn of the loop goes into the same record. */
+	lfs_kick(lfs);
+	return 0;
+}
+
+/* ---- records ------------------------------------------------------------------------------ */
+
+struct batch {
+	uint32_t appends, descs, blocks;
+};
+
+/* How much of the queue makes the next record; `room` blocks are left in the segment. */
+static struct batch batch_measure(const struct lfs *lfs, uint32_t room)
+{
+	const struct lfs_epoch *epoch = NULL;
+	struct batch b = { 0 };
+
+	for (struct rt_list *l = lfs->queue.next; l != &lfs->queue; l = l->next) {
+		const struct lfs_append *a = lfs_append_of(l);
+		uint32_t descs = b.descs + a->nops, blocks = b.blocks + data_blocks(a);
+
+		if (b.appends &&
+		    (descs > LFS_RECORD_DESCS_MAX || blocks > LFS_BATCH_MAX / LFS_BLOCK ||
+		     lfs_record_head_blocks(descs, blocks) + blocks > room ||
+		     lfs_epoch_of(&lfs->meta, a->lsn) != epoch))
+			break;
+		epoch = lfs_epoch_of(&lfs->meta, a->lsn);
+		b.appends++;
+		b.descs = descs;
+		b.blocks = blocks;
+	}
+	return b;
+}
+
+static void flight_take_op(struct lfs_flight *f, const struct lfs_op *op, bool last)
+{
+	struct lfs_desc desc = {
+		.kind = (enum lfs_desc_kind)op->kind,
+		.last = last,
+		.volume = op->volume,
+		.lba = op->lba,
+		.blocks = op->blocks,
+	};
+
+	lfs_record_put_desc(lfs_flight_area(f), f->ndescs++, &desc);
+	if (op->kind == LFS_WRITE)
+		lfs_flight_data(f, op->data, (size_t)op->blocks * LFS_BLOCK);
+}
+
+/* Checksums and births: once all descriptors are in and the segment is open. */
+static void flight_crcs(struct lfs_flight *f)
+{
+	uint32_t at = 0;
+
+	for (struct rt_list *l = f->appends.next; l != &f->appends; l = l->next) {
+		const struct lfs_append *a = lfs_append_of(l);
+
+		for (unsigned i = 0; i < a->nops; i++) {
+			const struct lfs_op *op = &a->ops[i];
+
+			if (op->kind != LFS_WRITE)
+				continue;
+			lfs_record_put_crcs(lfs_flight_area(f), f->ndescs, at, op->crcs,
+					    op->blocks);
+			at += op->blocks;
+		}
+	}
+	f->nblocks = at;
+}
+
+/* The footer of the segment says what each block was at its birth. */
+static void flight_births(struct lfs_flight *f)
+{
+	uint32_t place = f->place;
+
+	for (struct rt_list *l = f->appends.next; l != &f->appends; l = l->next) {
+		const struct lfs_append *a = lfs_append_of(l);
+
+		for (unsigned i = 0; i < a->nops; i++) {
+			const struct lfs_op *op = &a->ops[i];
+
+			for (uint32_t k = 0; op->kind == LFS_WRITE && k < op->blocks;
+			     k++) {
+				struct lfs_birth birth = {
+					.volume = op->volume,
+					.crc = op->crcs[k],
+					.lba = op->lba + k,
+					.lsn = a->lsn,
+				};
+
+				lfs_flight_birth(f->lfs, place++, &birth);
+			}
+		}
+	}
+}
+
+static bool build_client(struct lfs *lfs)
+{
+	struct lfs_append *a = lfs_append_of(lfs->queue.next);
+	const struct lfs_epoch *epoch = lfs_epoch_of(&lfs->meta, a->lsn);
+	struct lfs_flight *f = lfs_flight_get(lfs, LFS_RECORD_CLIENT, blocks_alone(a));
+	struct batch b;
+
+	if (!f)
+		return false;
+	b = batch_measure(lfs, lfs_flight_room(lfs));
+	f->ndescs = 0;
+	for (uint32_t i = 0; i < b.appends; i++) {
+		struct rt_list *l = rt_list_pop(&lfs->queue);
+
+		a = lfs_append_of(l);
+		rt_list_push_back(&f->appends, l);
+		lfs->queued_blocks -= blocks_alone(a);
+		for (unsigned n = 0; n < a->nops; n++)
+			flight_take_op(f, &a->ops[n], n == a->nops - 1);
+	}
+	flight_crcs(f);
+	lfs_flight_submit(f, a->lsn, a->hash, epoch);
+	flight_births(f);
+	return true;
+}
+
+void lfs_append_pump(struct lfs *lfs)
+{
+	while (lfs->nflights < LFS_RECORDS_IN_FLIGHT && !lfs->failed) {
+		bool queued = !rt_list_empty(&lfs->queue);
+
+		if (lfs->flusher.witness_wanted) {
+			lfs_flush_witness(lfs);
+			continue;
+		}
+		if ((!queued || lfs->leaf_turn) && lfs_checkpoint_build(lfs)) {
+			lfs->leaf_turn = false;
+			continue;
+		}
+		if (!queued || !build_client(lfs))
+			break;
+		lfs->leaf_turn = true;
+	}
+}
+
+bool lfs_append_idle(const struct lfs *lfs)
+{
+	return rt_list_empty(&lfs->queue) && !lfs->nflights;
+}
+
+static void fail_appends(struct lfs *lfs, struct rt_list *list)
+{
+	struct rt_list *l;
+
+	while ((l = rt_list_pop(list)) != NULL) {
+		struct lfs_append *a = lfs_append_of(l);
+
+		/* Its leaves stay pinned: nothing enters the map any more. */
+		lfs_overlay_remove(&lfs->overlay, a);
+		a->done(a, -EIO);
+	}
+}
+
+void lfs_append_fail(struct lfs *lfs)
+{
+	/* What is being written is lent to the loop until its write has ended. */
+	while (lfs->nflights && lfs->flights[lfs->flight_first].written) {
+		struct lfs_flight *f = &lfs->flights[lfs->flight_first];
+
+		fail_appends(lfs, &f->appends);
+		f->busy = false;
+		f->niov = 0;
+		lfs->flight_first = (lfs->flight_first + 1) % LFS_RECORDS_IN_FLIGHT;
+		lfs->nflights--;
+	}
+	if (!lfs->nflights)
+		fail_appends(lfs, &lfs->queue);
+}

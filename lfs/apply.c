@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lfs/state.h"
+#include "rt/bug.h"
+#include "rt/check.h"
+
+/*
+ * Written records go into the map in physical order, whatever order their writes ended
+ * in: replay after a crash does the same, and both must come to the same map.
+ */
+
+/* One append into the map. False: the budget is used up, the rest comes later. */
+static bool apply_append(struct lfs_flight *f, const struct lfs_append *a,
+			 uint32_t *budget)
+{
+	struct lfs *lfs = f->lfs;
+
+	for (; f->op_done < a->nops; f->op_done++) {
+		const struct lfs_op *op = &a->ops[f->op_done];
+		uint64_t left = op->blocks - f->op_blocks_done;
+
+		if (op->kind == LFS_WRITE) {
+			if (!f->early)
+				lfs_map_set(&lfs->map, op->volume, op->lba, op->blocks,
+					    f->place, op->crcs, a->lsn);
+			lfs_map_unpin(&lfs->map, op->volume, op->lba, op->blocks);
+			f->place += op->blocks;
+			continue;
+		}
+		f->op_blocks_done +=
+			lfs_map_unmap(&lfs->map, op->volume, op->lba + f->op_blocks_done,
+				      left, a->lsn, budget);
+		if (f->op_blocks_done < op->blocks)
+			return false;
+		f->op_blocks_done = 0;
+	}
+	f->op_done = 0;
+	return true;
+}
+
+/* Blocks that an append counts for until it is in a record, heads at their worst. */
+static void append_out(struct lfs *lfs, const struct lfs_append *a)
+{
+	for (unsigned i = 0; i < a->nops; i++) {
+		const struct lfs_op *op = &a->ops[i];
+
+		if (op->kind == LFS_WRITE) {
+			lfs->pending_bytes -= (uint64_t)op->blocks * LFS_BLOCK;
+			lfs->pending_leaves -= lfs_map_leaves(op->lba, op->blocks);
+		} else {
+			lfs->pending_leaves -= 2;
+		}
+	}
+	lfs->pending_appends--;
+}
+
+/* True when all of the record is in the map. */
+static bool apply_client(struct lfs_flight *f, uint32_t *budget)
+{
+	struct lfs *lfs = f->lfs;
+
+	while (!rt_list_empty(&f->appends)) {
+		struct lfs_append *a = lfs_append_of(f->appends.next);
+
+		if (!apply_append(f, a, budget))
+			return false;
+		rt_list_remove(f->appends.next);
+		lfs_overlay_remove(&lfs->overlay, a);
+		append_out(lfs, a);
+		lfs->advanced = true;
+		a->done(a, 0);
+	}
+	return true;
+}
+
+/* The record is in the map: the log has grown by it. */
+static void flight_retire(struct lfs_flight *f)
+{
+	struct lfs *lfs = f->lfs;
+	struct lfs_segment *s = &lfs->segs.s[f->segment];
+	uint32_t end = f->after.block;
+
+	if (f->kind == LFS_RECORD_SEAL) {
+		s->sealed = true;
+		end = (uint32_t)((f->off + f->left) / LFS_BLOCK -
+				 lfs_segments_place(&lfs->segs, f->segment, 0));
+		lfs->footers[lfs->nfooters++] = f->footer;
+		f->footer = NULL;
+	}
+	s->end = end;
+	s->last_lsn = f->after.lsn;
+	lfs->applied = f->after;
+	if (f->kind == LFS_RECORD_LEAF)
+		lfs_checkpoint_applied(lfs, f);
+	lfs_flush_written(lfs, f);
+	f->busy = false;
+	f->niov = 0;
+}
+
+static void flight_pop(struct lfs *lfs)
+{
+	lfs->flight_first = (lfs->flight_first + 1) % LFS_RECORDS_IN_FLIGHT;
+	lfs->nflights--;
+}
+
+/* A deliberate bug: what is written goes into the map, whatever lies before it. */
+static void apply_early(struct lfs *lfs)
+{
+	for (unsigned i = 1; i < lfs->nflights; i++) {
+		struct lfs_flight *f =
+			&lfs->flights[(lfs->flight_first + i) % LFS_RECORDS_IN_FLIGHT];
+		uint32_t place = f->place;
+
+		if (!f->written || f->early)
+			continue;
+		f->early = true;
+		for (struct rt_list *l = f->appends.next; l != &f->appends; l = l->next) {
+			const struct lfs_append *a = lfs_append_of(l);
+
+			for (unsigned n = 0; n < a->nops; n++) {
+				const struct lfs_op *op = &a->ops[n];
+
+				if (op->kind != LFS_WRITE)
+					continue;
+				lfs_map_set(&lfs->map, op->volume, op->lba, op->blocks,
+					    place, op->crcs, a->lsn);
+				place += op->blocks;
+			}
+		}
+	}
+}
+
+void lfs_apply(struct lfs *lfs)
+{
+	uint32_t budget = LFS_UNMAP_BUDGET;
+
+	if (RT_BUG(MAP_IN_COMPLETION_ORDER))
+		apply_early(lfs);
+	while (lfs->nflights && !lfs->failed) {
+		struct lfs_flight *f = &lfs->flights[lfs->flight_first];
+
+		if (!f->written)
+			break;
+		if (f->kind == LFS_RECORD_CLIENT && !apply_client(f, &budget)) {
+			lfs_kick(lfs);
+			return;
+		}
+		flight_retire(f);
+		flight_pop(lfs);
+	}
+}

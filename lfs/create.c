@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lfs/state.h"
+#include "rt/check.h"
+#include "rt/crc.h"
+#include "rt/mem.h"
+
+/*
+ * Make a store: an empty checkpoint first, then both superblocks, so that a crash in
+ * between leaves something that is no store.
+ */
+
+struct creating {
+	struct lfs_create *c; /* borrowed */
+	struct rt_loop *loop; /* borrowed */
+	struct rt_file *file; /* owned */
+	struct rt_op op;
+	char *path; /* owned */
+	bool made;  /* the file is ours: unlink it if this fails */
+	struct lfs_super super;
+	struct lfs_meta *meta; /* owned */
+	uint8_t *buf;	       /* owned: the larger of slot and superblock */
+	uint64_t len, done, off;
+	void (*next)(struct creating *cr);
+	int res;
+};
+
+uint64_t lfs_store_size_min(const struct lfs_create_params *params)
+{
+	return lfs_geometry_size_min(params->meta, params->segment_size);
+}
+
+static void create_end(struct creating *cr, int res)
+{
+	struct lfs_create *c = cr->c;
+
+	rt_file_close(cr->file);
+	if (res && cr->made)
+		(void)rt_file_unlink(cr->loop, cr->path); /* what counts is `res` */
+	rt_free(cr->path);
+	rt_free(cr->meta);
+	rt_free(cr->buf);
+	rt_free(cr);
+	c->done(c, res);
+}
+
+/* ---- bytes -------------------------------------------------------------------------------------- */
+
+static void write_done(struct rt_op *op, int res);
+
+static void write_go(struct creating *cr)
+{
+	cr->op.done = write_done;
+	rt_write(cr->file, &cr->op, cr->buf + cr->done, cr->len - cr->done,
+		 cr->off + cr->done);
+}
+
+static void write_done(struct rt_op *op, int res)
+{
+	struct creating *cr = rt_container_of(op, struct creating, op);
+
+	if (res <= 0) {
+		res = res ? res : -EIO;
+		lfs_say(cr->c->why, "write failed: %s", strerror(-res));
+		create_end(cr, res);
+		return;
+	}
+	cr->done += (uint64_t)res;
+	if (cr->done < cr->len)
+		write_go(cr);
+	else
+		cr->next(cr);
+}
+
+static void write_all(struct creating *cr, uint64_t off, uint64_t len,
+		      void (*next)(struct creating *cr))
+{
+	cr->off = off;
+	cr->len = len;
+	cr->done = 0;
+	cr->next = next;
+	write_go(cr);
+}
+
+static void flush_done(struct rt_op *op, int res)
+{
+	struct creating *cr = rt_container_of(op, struct creating, op);
+
+	if (res < 0) {
+		lfs_say(cr->c->why, "flush failed: %s", strerror(-res));
+		create_end(cr, res);
+		return;
+	}
+	cr->next(cr);
+}
+
+static void flush(struct creating *cr, void (*next)(struct creating *cr))
+{
+	cr->next = next;
+	cr->op.done = flush_done;
+	rt_fdatasync(cr->file, &cr->op);
+}
+
+/* ---- steps -------------------------------------------------------------------------------------- */
+
+static void step_last(struct creating *cr)
+{
+	int res = cr->made ? rt_file_sync_dir(cr->loop, cr->path) : 0;
+
+	if (res)
+		lfs_say(cr->c->why, "%.150s: syncing its directory: %s", cr->path,
+			strerror(-res));
+	create_end(cr, res);
+}
+
+static void step_flush(struct creating *cr)
+{
+	flush(cr, step_last);
+}
+
+static void step_super_b(struct creating *cr)
+{
+	cr->super.seq = 1;
+	write_all(cr, lfs_super_off(1), lfs_super_encode(cr->buf, &cr->super, cr->meta),
+		  step_flush);
+}
+
+static void step_super_a(struct creating *cr)
+{
+	cr->super.seq = 2;
+	write_all(cr, lfs_super_off(0), lfs_super_encode(cr->buf, &cr->super, cr->meta),
+		  step_super_b);
+}
+
+static void step_slot_flush(struct creating *cr)
+{
+	flush(cr, step_super_a);
+}
+
+/* No leaves, all segments free: the body is zeros. */
+static void step_slot(struct creating *cr)
+{
+	const struct lfs_geometry *geo = &cr->super.geo;
+	struct lfs_slot slot = {
+		.seq = 1,
+		.body_length =
+			((uint64_t)geo->segments * sizeof(struct lfs_slot_segment) +
+			 LFS_BLOCK - 1) /
+			LFS_BLOCK * LFS_BLOCK,
+		.nsegments = geo->segments,
+	};
+
+	memset(cr->buf, 0, LFS_BLOCK + slot.body_length);
+	slot.body_crc = rt_crc32c(cr->buf + LFS_BLOCK, slot.body_length);
+	lfs_slot_encode_head(cr->buf, &slot, cr->super.store,
+			     (uint64_t)rt_wall_ns(cr->loop));
+	write_all(cr, lfs_slot_off(geo, 0), LFS_BLOCK + slot.body_length,
+		  step_slot_flush);
+}
+
+/* ---- what there is ------------------------------------------------------------------------------ */
+
+static void probe_done(struct rt_op *op, int res)
+{
+	struct creating *cr = rt_container_of(op, struct creating, op);
+
+	for (unsigned i = 0; i < 2 && res == 2 * (int)LFS_SUPER_REGION; i++) {
+		struct lfs_super_head h;
+
+		memcpy(&h, cr->buf + i * LFS_SUPER_REGION, sizeof(h));
+		if (le64_get(h.magic) != LFS_SUPER_MAGIC)
+			continue;
+		lfs_say(cr->c->why, "%.150s: there is a wanmirror store on it already",
+			cr->path);
+		create_end(cr, -EEXIST);
+		return;
+	}
+	if (res != 2 * (int)LFS_SUPER_REGION) {
+		lfs_say(cr->c->why, "%.150s: reading its beginning failed", cr->path);
+		create_end(cr, res < 0 ? res : -EIO);
+		return;
+	}
+	step_slot(cr);
+}
+
+static void probe(struct creating *cr)
+{
+	cr->op.done = probe_done;
+	rt_read(cr->file, &cr->op, cr->buf, 2 * LFS_SUPER_REGION, 0);
+}
+
+static void refused(struct rt_op *op, int res)
+{
+	struct creating *cr = rt_container_of(op, struct creating, op);
+
+	(void)res;
+	create_end(cr, cr->res);
+}
+
+static int open_device(struct creating *cr, uint64_t *ret_size)
+{
+	int res = rt_file_open(cr->loop, cr->path,
+			       RT_FILE_WRITE | RT_FILE_DIRECT | RT_FILE_EXCLUSIVE,
+			       &cr->file);
+
+	if (res) {
+		cr->file = NULL;
+		if (res != -ENOENT)
+			lfs_say(cr->c->why, "%.150s: %s", cr->path, strerror(-res));
+		return res;
+	}
+	if (!rt_file_is_block_device(cr->file)) {
+		lfs_say(cr->c->why, "%.150s: the file exists already", cr->path);
+		return -EEXIST;
+	}
+	return rt_file_size(cr->file, ret_size);
+}
+
+static int open_file(struct creating *cr, uint64_t size)
+{
+	int res = rt_file_open(cr->loop, cr->path,
+			       RT_FILE_WRITE | RT_FILE_CREATE | RT_FILE_DIRECT |
+				       RT_FILE_EXCLUSIVE,
+			       &cr->file);
+
+	if (res) {
+		cr->file = NULL;
+		lfs_say(cr->c->why, "%.150s: %s", cr->path, strerror(-res));
+		return res;
+	}
+	cr->made = true;
+	res = rt_file_set_size(cr->file, size);
+	if (res)
+		lfs_say(cr->c->why, "%.150s: setting its size to %llu: %s", cr->path,
+			(unsigned long long)size, strerror(-res));
+	return res;
+}
+
+/* Ids that the caller has not chosen are drawn. */
+static void draw_ids(struct creating *cr)
+{
+	struct lfs_meta *m = cr->meta;
+	static const uint8_t none[LFS_ID_LEN];
+
+	rt_random(cr->loop, cr->super.store, LFS_ID_LEN);
+	rt_random(cr->loop, cr->super.node, LFS_ID_LEN);
+	if (m->role == LFS_MIRROR)
+		m->flags |= LFS_UNPAIRED;
+	else if (!memcmp(m->group, none, LFS_ID_LEN))
+		rt_random(cr->loop, m->group, LFS_ID_LEN);
+	m->flags |= LFS_CLEAN;
+	if (!m->nepochs) {
+		m->nepochs = 1;
+		m->epochs[0] = (struct lfs_epoch){ .number = 1, .first_lsn = 1 };
+	}
+	if (!m->epochs[m->nepochs - 1].id)
+		rt_random(cr->loop, &m->epochs[m->nepochs - 1].id, sizeof(uint64_t));
+	for (unsigned i = 0; i < m->nvolumes; i++) {
+		struct lfs_volume *v = &m->volumes[i];
+
+		if (!v->id)
+			rt_random(cr->loop, &v->id, sizeof(v->id));
+		if (!v->generation)
+			rt_random(cr->loop, &v->generation, sizeof(v->generation));
+	}
+}
+
+/* Everything that can be refused before anything is touched. */
+static int create_check(struct creating *cr, const struct lfs_create_params *params,
+			uint64_t size)
+{
+	uint64_t slot;
+	int res = lfs_geometry_make(size, params->segment_size, params->checkpoint_every,
+				    &cr->super.geo, cr->c->why);
+
+	if (!res)
+		res = lfs_meta_check(cr->meta, &cr->super.geo, cr->c->why);
+	if (res)
+		return res;
+	cr->super.slot_seq = 1;
+	slot = LFS_BLOCK +
+	       (uint64_t)cr->super.geo.segments * sizeof(struct lfs_slot_segment) +
+	       LFS_BLOCK;
+	cr->buf = rt_alloc_blocks(slot > 2 * LFS_SUPER_REGION ? slot
+							      : 2 * LFS_SUPER_REGION);
+	return cr->buf ? 0 : -ENOMEM;
+}
+
+static int create_begin(struct creating *cr, const struct lfs_create_params *params)
+{
+	uint64_t size = params->size ? params->size : lfs_store_size_min(params);
+	int res;
+
+	*cr->meta = *params->meta;
+	draw_ids(cr);
+	memcpy(cr->path, params->path, strlen(params->path) + 1);
+	res = open_device(cr, &size);
+	if (res && res != -ENOENT)
+		return res;
+	if (res) {
+		size -= size % LFS_BLOCK;
+		res = create_check(cr, params, size);
+		return res ? res : open_file(cr, size);
+	}
+	return create_check(cr, params, size - size % LFS_BLOCK);
+}
+
+static_assert(sizeof(struct rt_op) <= sizeof(((struct lfs_create *)0)->impl),
+	      "fits into impl");
+
+static void starved(struct rt_op *op, int res)
+{
+	struct lfs_create *c = rt_container_of((void *)op, struct lfs_create, impl);
+
+	(void)res;
+	lfs_say(c->why, "no memory");
+	c->done(c, -ENOMEM);
+}
+
+void lfs_create(struct rt_loop *loop, const struct lfs_create_params *params,
+		struct lfs_create *c)
+{
+	struct creating *cr = rt_zalloc(1, sizeof(*cr));
+
+	c->why[0] = 0;
+	if (!cr) {
+		struct rt_op *op = (struct rt_op *)(void *)c->impl;
+
+		op->done = starved;
+		rt_defer(loop, op);
+		return;
+	}
+	cr->c = c;
+	cr->loop = loop;
+	cr->meta = rt_zalloc(1, sizeof(*cr->meta));
+	cr->path = rt_alloc(strlen(params->path) + 1);
+	cr->res = -ENOMEM;
+	if (cr->meta && cr->path)
+		cr->res = create_begin(cr, params);
+	if (cr->res == -ENOMEM)
+		lfs_say(c->why, "no memory");
+	if (cr->res) {
+		cr->op.done = refused;
+		rt_defer(loop, &cr->op);
+	} else if (cr->made) {
+		step_slot(cr);
+	} else {
+		probe(cr);
+	}
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <string.h>
+
+#include "lfs/state.h"
+#include "rt/bug.h"
+#include "rt/check.h"
+#include "rt/crc.h"
+
+/*
+ * A record on its way to the disk: it gets its place at the end of the log, a head that
+ * chains it to the one before, and one writev. The ring of flights is in physical order;
+ * apply.c takes from its front.
+ */
+
+/* With LFS_SEGMENT_NONE there is no place left at all. */
+uint32_t lfs_flight_room(const struct lfs *lfs)
+{
+	uint32_t block = lfs->built.block ? lfs->built.block : 1;
+
+	if (lfs->built.segment == LFS_SEGMENT_NONE)
+		return 0;
+	return lfs->segment_blocks - lfs->seal_blocks - block;
+}
+
+static struct lfs_flight *flight_next(struct lfs *lfs)
+{
+	if (lfs->nflights == LFS_RECORDS_IN_FLIGHT || lfs->failed)
+		return NULL;
+	return &lfs->flights[(lfs->flight_first + lfs->nflights) % LFS_RECORDS_IN_FLIGHT];
+}
+
+/* ---- the segment being filled ---------------------------------------------------------- */
+
+/* Take lfs->built.segment into use; its header goes out with the first record. */
+static void segment_open(struct lfs *lfs, struct lfs_flight *f)
+{
+	struct lfs_tail *t = &lfs->built;
+	struct lfs_segment_info info = {
+		.number = t->segment,
+		.prev_crc = t->chain,
+		.incarnation = lfs->incarnation,
+		.first_lsn = t->lsn + 1,
+		.first_seq = t->seq + 1,
+	};
+
+	/* Never given twice: the incarnation was durable before anything else. */
+	t->generation = lfs->incarnation << 32 | ++lfs->generations;
+	info.generation = t->generation;
+	lfs_segments_use(&lfs->segs, t->segment, t->generation, lfs->incarnation,
+			 t->lsn + 1);
+	lfs->built_next = lfs_segments_next_free(&lfs->segs, t->segment);
+	info.next = lfs->built_next;
+	memcpy(info.store, lfs->sb.super.store, LFS_ID_LEN);
+	rt_random(lfs->loop, &info.seed, sizeof(info.seed));
+	lfs_segment_encode(f->area, &info);
+	t->chain = info.seed;
+	t->block = 1;
+	memset(lfs->footer, 0xff,
+	       (size_t)lfs_footer_blocks(lfs->segment_blocks) * LFS_BLOCK);
+}
+
+void lfs_flight_birth(struct lfs *lfs, uint32_t place, const struct lfs_birth *birth)
+{
+	uint32_t block = (place - lfs->segs.base) % lfs->segs.blocks;
+
+	lfs_footer_put(lfs->footer, block - 1, birth);
+}
+
+/* The footer is the last record of a segment; the next one is then the segment. */
+static void seal(struct lfs *lfs)
+{
+	uint32_t nblocks = lfs_footer_blocks(lfs->segment_blocks);
+	struct lfs_flight *f = flight_next(lfs);
+	struct lfs_desc desc = {
+		.kind = LFS_DESC_FOOTER,
+		.lba = lfs->segment_blocks - 1,
+		.blocks = nblocks,
+	};
+	struct lfs_epoch epoch = {
+		.number = lfs->built.epoch,
+		.id = lfs->built.epoch_id,
+	};
+
+	f->kind = LFS_RECORD_SEAL;
+	f->footer = lfs->footer;
+	lfs->footer = lfs->footers[--lfs->nfooters];
+	f->ndescs = 1;
+	f->nblocks = nblocks;
+	lfs_record_put_desc(lfs_flight_area(f), 0, &desc);
+	for (uint32_t i = 0; i < nblocks; i++) {
+		uint32_t crc = rt_crc32c(f->footer + (size_t)i * LFS_BLOCK, LFS_BLOCK);
+
+		lfs_record_put_crcs(lfs_flight_area(f), 1, i, &crc, 1);
+	}
+	lfs_flight_data(f, f->footer, (size_t)nblocks * LFS_BLOCK);
+	lfs_flight_submit(f, lfs->built.lsn, lfs->built.hash, &epoch);
+}
+
+struct lfs_flight *lfs_flight_get(struct lfs *lfs, enum lfs_record_kind kind,
+				  uint32_t need)
+{
+	struct lfs_flight *f = flight_next(lfs);
+
+	if (!f)
+		return NULL;
+	if (need > lfs_flight_room(lfs) && lfs->built.block) {
+		seal(lfs);
+		f = flight_next(lfs);
+		if (!f)
+			return NULL;
+	}
+	if (lfs->built.segment == LFS_SEGMENT_NONE) {
+		lfs_fail(lfs, -ENOSPC, "no free segment is left for a record");
+		return NULL;
+	}
+	rt_assert(need <= lfs_flight_room(lfs));
+	f->kind = kind;
+	return f;
+}
+
+void lfs_flight_data(struct lfs_flight *f, const void *data, size_t len)
+{
+	rt_assert(f->niov <= LFS_RECORD_DESCS_MAX);
+	/* Place 0 is for the header and the head area. */
+	f->niov = f->niov ? f->niov : 1;
+	f->iov[f->niov++] = (struct iovec){
+		.iov_base = (void *)(uintptr_t)data,
+		.iov_len = len,
+	};
+}
+
+/* ---- the write ---------------------------------------------------------------------------- */
+
+static void flight_done(struct rt_op *op, int res);
+
+static void flight_write(struct lfs_flight *f)
+{
+	f->op.done = flight_done;
+	rt_writev(f->lfs->file, &f->op, f->iov + f->iov_at, f->niov - f->iov_at, f->off);
+}
+
+/* A short write is not an error: take away what is done. */
+static void flight_advance(struct lfs_flight *f, uint64_t n)
+{
+	f->off += n;
+	f->left -= n;
+	while (n) {
+		struct iovec *iov = &f->iov[f->iov_at];
+
+		if (n < iov->iov_len) {
+			iov->iov_base = (uint8_t *)iov->iov_base + n;
+			iov->iov_len -= n;
+			return;
+		}
+		n -= iov->iov_len;
+		f->iov_at++;
+	}
+}
+
+static void flight_done(struct rt_op *op, int res)
+{
+	struct lfs_flight *f = rt_container_of(op, struct lfs_flight, op);
+	struct lfs *lfs = f->lfs;
+
+	if (res > 0) {
+		lfs->disk_bytes += (uint64_t)res;
+		rt_assert((uint64_t)res <= f->left);
+		flight_advance(f, (uint64_t)res);
+		if (f->left && !lfs->failed) {
+			flight_write(f);
+			return;
+		}
+	}
+	f->written = true;
+	lfs->writing--;
+	if (res <= 0)
+		lfs_fail(lfs, res ? res : -EIO,
+			 "write of a record at byte %llu failed: %s",
+			 (unsigned long long)f->off,
+			 res ? strerror(-res) : "nothing written");
+	lfs_apply(lfs);
+	lfs_settle(lfs);
+}
+
+void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
+		       const struct lfs_epoch *epoch)
+{
+	struct lfs *lfs = f->lfs;
+	struct lfs_tail *t = &lfs->built;
+	uint32_t head_blocks = lfs_record_head_blocks(f->ndescs, f->nblocks);
+	bool first = t->block == 0;
+	struct lfs_record rec;
+
+	rt_assert(!f->busy);
+	if (first)
+		segment_open(lfs, f);
+	rec = (struct lfs_record){
+		.kind = f->kind,
+		.prev_crc = t->chain,
+		.address = lfs_segments_place(&lfs->segs, t->segment, t->block),
+		.generation = t->generation,
+		.incarnation = lfs->incarnation,
+		.seq = t->seq + 1,
+		.epoch = epoch->number,
+		.epoch_id = epoch->id,
+		.first_lsn = t->lsn + 1,
+		.last_lsn = last_lsn,
+		.hash_before = t->hash,
+		.durable_seq = lfs->durable_seq,
+		.wall_ns = (uint64_t)rt_wall_ns(lfs->loop),
+		.ndescs = f->ndescs,
+		.nblocks = f->nblocks,
+	};
+	lfs_record_encode(lfs_flight_area(f), &rec);
+	f->niov = f->niov ? f->niov : 1;
+	f->iov[0] = (struct iovec){
+		.iov_base = first ? f->area : lfs_flight_area(f),
+		.iov_len = (size_t)(head_blocks + first) * LFS_BLOCK,
+	};
+	f->iov_at = 0;
+	f->off = (rec.address - first) * LFS_BLOCK;
+	f->left = (uint64_t)(head_blocks + first + f->nblocks) * LFS_BLOCK;
+	f->segment = t->segment;
+	f->place = (uint32_t)rec.address + head_blocks;
+	f->durable_seq = rec.durable_seq;
+	f->op_done = 0;
+	f->op_blocks_done = 0;
+	t->block += head_blocks + f->nblocks;
+	t->seq = rec.seq;
+	t->lsn = last_lsn;
+	t->hash = hash;
+	if (f->kind == LFS_RECORD_CLIENT) {
+		t->epoch = epoch->number;
+		t->epoch_id = epoch->id;
+	}
+	t->chain = rec.head_crc;
+	if (f->kind == LFS_RECORD_SEAL) {
+		t->segment = lfs->built_next;
+		t->block = 0;
+	}
+	if (f->kind != LFS_RECORD_WITNESS)
+		lfs->flusher.real = rec.seq;
+	f->after = *t;
+	f->busy = true;
+	f->early = false;
+	f->written = false;
+	lfs->nflights++;
+	lfs->writing++;
+	lfs->records++;
+	flight_write(f);
+}

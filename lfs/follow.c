@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+
+#include "lfs/scan.h"
+#include "lfs/state.h"
+#include "rt/check.h"
+#include "rt/mem.h"
+
+/*
+ * A cursor over what the log holds, LSN by LSN. It knows where each segment ends, so
+ * that it never meets what a crash left behind there; everything is checked again.
+ */
+
+struct lfs_follow {
+	struct lfs *lfs;		 /* borrowed */
+	struct lfs_follow_next *next_op; /* borrowed while in flight */
+	struct rt_op op;
+	int res;
+	uint64_t lsn;  /* the next one */
+	uint64_t hash; /* before it, once `placed` */
+	bool begun;    /* `hash` is known */
+	bool placed;   /* segment and block are known */
+	uint32_t segment, block;
+	uint64_t generation;
+	/* the record that is being handed out */
+	bool in_record;
+	struct lfs_scanned rec;
+	uint32_t desc, data;
+	struct lfs_op *ops; /* owned */
+	uint32_t *crcs;	    /* owned */
+	struct lfs_scan scan;
+};
+
+static void advance(struct lfs_follow *f);
+
+/* The oldest segment that holds `lsn` or what comes after it. */
+static uint32_t segment_with(const struct lfs_segments *segs, uint64_t lsn)
+{
+	uint32_t best = LFS_SEGMENT_NONE;
+
+	for (uint32_t i = 0; i < segs->n; i++) {
+		const struct lfs_segment *s = &segs->s[i];
+
+		if (!s->generation || s->last_lsn < lsn || s->last_lsn < s->first_lsn)
+			continue;
+		if (best == LFS_SEGMENT_NONE || s->generation < segs->s[best].generation)
+			best = i;
+	}
+	return best;
+}
+
+int lfs_follow_new(struct lfs *lfs, uint64_t from, struct lfs_follow **ret)
+{
+	struct lfs_follow *f;
+	uint32_t segment = segment_with(&lfs->segs, from);
+
+	rt_assert(from >= 1 && !lfs->close && !lfs->opening);
+	if (from > lfs->applied.lsn + 1)
+		return -ENOENT;
+	if (from <= lfs->applied.lsn &&
+	    (segment == LFS_SEGMENT_NONE || lfs->segs.s[segment].first_lsn > from))
+		return -ENOENT;
+	f = rt_zalloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	f->lfs = lfs;
+	f->lsn = from;
+	f->ops = rt_zalloc(LFS_OPS_MAX, sizeof(*f->ops));
+	f->crcs = rt_zalloc(LFS_RECORD_BLOCKS_MAX, sizeof(*f->crcs));
+	if (!f->ops || !f->crcs || lfs_scan_init(&f->scan, lfs->file, &lfs->segs)) {
+		rt_free(f->ops);
+		rt_free(f->crcs);
+		rt_free(f);
+		return -ENOMEM;
+	}
+	lfs->follows++;
+	*ret = f;
+	return 0;
+}
+
+void lfs_follow_free(struct lfs_follow *f)
+{
+	if (!f)
+		return;
+	rt_assert(!f->next_op);
+	f->lfs->follows--;
+	lfs_scan_release(&f->scan);
+	rt_free(f->ops);
+	rt_free(f->crcs);
+	rt_free(f);
+}
+
+/* ---- one answer ---------------------------------------------------------------------------------- */
+
+static void answer(struct lfs_follow *f, int res)
+{
+	struct lfs_follow_next *n = f->next_op;
+
+	f->next_op = NULL;
+	if (res == -EBADMSG)
+		f->lfs->checksum_errors++;
+	n->done(n, res);
+}
+
+static void entry_fill(struct lfs_follow *f)
+{
+	struct lfs_entry *e = &f->next_op->entry;
+
+	e->epoch_id = f->rec.rec.epoch_id;
+	e->lsn = f->lsn;
+	e->hash_before = f->hash;
+	e->ops = f->ops;
+	e->nops = lfs_scan_lsn(&f->rec, &f->desc, &f->data, f->ops, f->crcs);
+	e->hash_after = lfs_history_next(f->hash, e->epoch_id, e->ops, e->nops);
+	f->hash = e->hash_after;
+	f->lsn++;
+	if (f->desc == f->rec.rec.ndescs)
+		f->in_record = false;
+}
+
+/* Skip to the LSN that the cursor begins with, inside the record that holds it. */
+static void record_skip(struct lfs_follow *f, uint64_t from)
+{
+	while (f->lsn < from) {
+		unsigned n = lfs_scan_lsn(&f->rec, &f->desc, &f->data, f->ops, f->crcs);
+
+		f->hash = lfs_history_next(f->hash, f->rec.rec.epoch_id, f->ops, n);
+		f->lsn++;
+	}
+}
+
+/* ---- records --------------------------------------------------------------------------------------- */
+
+static void scan_loaded(struct lfs_scan *s, int res)
+{
+	struct lfs_follow *f = rt_container_of(s, struct lfs_follow, scan);
+
+	if (res)
+		answer(f, res);
+	else
+		advance(f);
+}
+
+/* A valid record of ours: is it a new one, of the LSNs that come next? */
+static int record_take(struct lfs_follow *f)
+{
+	const struct lfs_record *rec = &f->rec.rec;
+	uint64_t from = f->lsn;
+	bool first = !f->begun;
+
+	if (rec->address != lfs_segments_place(&f->lfs->segs, f->segment, f->block) ||
+	    rec->generation != f->generation)
+		return -EBADMSG;
+	f->block = f->rec.next;
+	if (rec->kind != LFS_RECORD_CLIENT || rec->last_lsn < from)
+		return 0;
+	if (rec->first_lsn > from ||
+	    (!first && (rec->first_lsn != from || rec->hash_before != f->hash)))
+		return -EBADMSG;
+	f->in_record = true;
+	f->begun = true;
+	f->desc = 0;
+	f->data = 0;
+	f->hash = rec->hash_before;
+	f->lsn = rec->first_lsn;
+	record_skip(f, from);
+	return 0;
+}
+
+/* Where the cursor stands, and where its segment ends. False: nothing there yet. */
+static bool place(struct lfs_follow *f)
+{
+	struct lfs_segments *segs = &f->lfs->segs;
+
+	if (f->placed && f->block < segs->s[f->segment].end)
+		return true;
+	f->segment = segment_with(segs, f->lsn);
+	rt_assert(f->segment != LFS_SEGMENT_NONE);
+	if (!f->placed || segs->s[f->segment].generation != f->generation) {
+		f->placed = true;
+		f->generation = segs->s[f->segment].generation;
+		f->block = 1;
+		f->scan.segment = LFS_SEGMENT_NONE;
+	}
+	return f->block < segs->s[f->segment].end;
+}
+
+static void advance(struct lfs_follow *f)
+{
+	while (!f->in_record) {
+		uint32_t end;
+		int res;
+
+		if (f->lsn > f->lfs->applied.lsn) {
+			answer(f, -ENODATA);
+			return;
+		}
+		if (!place(f)) {
+			answer(f, -EBADMSG);
+			return;
+		}
+		end = f->lfs->segs.s[f->segment].end;
+		res = f->scan.segment == f->segment
+			      ? lfs_scan_record(&f->scan, f->block, end, &f->rec)
+			      : -ENODATA;
+		if (res == -ENODATA) {
+			f->scan.loaded = scan_loaded;
+			lfs_scan_load(&f->scan, f->segment, f->block, end);
+			return;
+		}
+		if (!res)
+			res = record_take(f);
+		if (res) {
+			answer(f, res);
+			return;
+		}
+	}
+	entry_fill(f);
+	answer(f, 0);
+}
+
+static void deferred(struct rt_op *op, int res)
+{
+	(void)res;
+	advance(rt_container_of(op, struct lfs_follow, op));
+}
+
+void lfs_follow_next(struct lfs_follow *f, struct lfs_follow_next *n)
+{
+	rt_assert(!f->next_op && !f->lfs->close);
+	f->next_op = n;
+	f->op.done = deferred;
+	rt_defer(f->lfs->loop, &f->op);
+}

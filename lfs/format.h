@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LFS_FORMAT_H
+#define LFS_FORMAT_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "lfs/lfs.h"
+#include "rt/bytes.h"
+
+/*
+ * Everything that stands on disk, and every bound of this folder. docs/format.md says
+ * the same in words and changes together with this file.
+ *
+ *   superblock A | superblock B | slot 0 | slot 1 | segment 0 | segment 1 | ...
+ *
+ * All is little-endian and made of blocks of LFS_BLOCK bytes; a "place" is the number of
+ * a block counted from the start of the store, and place 0 means "nowhere".
+ */
+#define LFS_VERSION 1
+#define LFS_INCOMPAT_KNOWN UINT64_C(0)
+#define LFS_COMPAT_RO_KNOWN UINT64_C(0)
+
+#define LFS_ID_LEN 16
+
+/* ---- bounds ------------------------------------------------------------------------- */
+
+#define LFS_SEGMENT_MIN (UINT32_C(1) << 20)
+#define LFS_SEGMENT_MAX (UINT32_C(256) << 20)
+#define LFS_PLACES_MAX (UINT32_C(1) << 31) /* the top bit of a place: shared, later */
+#define LFS_SEGMENTS_MIN 8u
+#define LFS_REQUEST_MIN (UINT32_C(64) << 10)
+#define LFS_REQUEST_MAX (UINT32_C(32) << 20)
+#define LFS_CHECKPOINT_MIN (UINT64_C(256) << 10)
+#define LFS_CHECKPOINT_MAX (UINT64_C(64) << 30)
+
+/* A record: natural batching stops here, one LSN may be as long as max_request. */
+#define LFS_BATCH_MAX (UINT32_C(1) << 20)
+#define LFS_RECORD_DESCS_MAX 1000u
+#define LFS_RECORD_BLOCKS_MAX (LFS_REQUEST_MAX / LFS_BLOCK + 1) /* lfs_data_max() */
+#define LFS_RECORDS_IN_FLIGHT 4u
+
+/* Blocks of address space in a leaf of the map. */
+#define LFS_LEAF_BLOCKS 512u
+
+/* Reserves, in segments: what clients can never take. */
+#define LFS_RESERVE_SEGMENTS 4u
+
+/* What may be admitted and not yet in the map. */
+#define LFS_PENDING_BYTES_MAX (UINT64_C(64) << 20)
+#define LFS_PENDING_APPENDS_MAX 16384u
+
+/* The last flushed record has a witness within this time. */
+#define LFS_WITNESS_MS 100
+
+/* ---- superblock --------------------------------------------------------------------- */
+
+#define LFS_SUPER_REGION 65536u
+#define LFS_SUPER_MAGIC UINT64_C(0x3153464c4e415757) /* "WWANLFS1" */
+
+/*
+ * The first 32 bytes are the same in every version, so that a newer one is recognised.
+ * Behind the head: nvolumes volumes, nepochs epochs, zeros up to a block.
+ */
+struct lfs_super_head {
+	le64 magic;
+	le32 crc;     /* CRC-32C of what follows this field, up to `length` */
+	le32 length;  /* bytes of the whole, a multiple of LFS_BLOCK */
+	le32 version; /* LFS_VERSION */
+	le32 zero0;
+	le64 seq; /* the valid superblock with the higher one counts */
+	le64 compat;
+	le64 compat_ro; /* unknown bits: read-only at most */
+	le64 incompat;	/* unknown bits: refused */
+	uint8_t store[LFS_ID_LEN];
+	uint8_t node[LFS_ID_LEN];
+	uint8_t group[LFS_ID_LEN];
+	uint8_t boot[LFS_ID_LEN];
+	le64 store_size;
+	le64 segments_off; /* byte offset of segment 0 */
+	le64 slot_size;	   /* bytes of a checkpoint slot */
+	le64 checkpoint_every;
+	le32 segment_size;
+	le32 segments;
+	le64 incarnation; /* raised by each open for writing */
+	le64 slot_seq;	  /* sequence of the newest checkpoint */
+	le32 slot;	  /* where it lies: 0 or 1 */
+	le32 role;
+	le32 flags;
+	le32 max_request;
+	le32 nvolumes;
+	le32 nepochs;
+	char group_name[LFS_NAME_MAX];
+	uint8_t zero1[248];
+};
+static_assert(sizeof(struct lfs_super_head) == 512, "on-disk size");
+static_assert(_Alignof(struct lfs_super_head) == 1, "no padding");
+
+struct lfs_super_volume {
+	char name[LFS_NAME_MAX];
+	le64 id;
+	le64 size;
+	le64 generation;
+};
+static_assert(sizeof(struct lfs_super_volume) == 88, "on-disk size");
+
+struct lfs_super_epoch {
+	le64 number;
+	le64 id;
+	le64 first_lsn;
+};
+static_assert(sizeof(struct lfs_super_epoch) == 24, "on-disk size");
+
+static_assert(sizeof(struct lfs_super_head) +
+			      LFS_VOLUMES_MAX * sizeof(struct lfs_super_volume) +
+			      LFS_HISTORY_MAX * sizeof(struct lfs_super_epoch) <=
+		      LFS_SUPER_REGION,
+	      "every meta fits");
+
+/* ---- checkpoint slot ------------------------------------------------------------------ */
+
+#define LFS_SLOT_MAGIC UINT64_C(0x31544f4c534e4157) /* "WANSLOT1" */
+
+/*
+ * One block. Behind it, without gaps: nleaves leaves, nsegments segments, zeros up to a
+ * block. It says where replay begins and what the map was (or newer) at that place.
+ */
+struct lfs_slot_head {
+	le64 magic;
+	le32 crc;      /* CRC-32C of the rest of this block */
+	le32 body_crc; /* CRC-32C of the body with its padding */
+	uint8_t store[LFS_ID_LEN];
+	le64 seq;
+	le64 body_length; /* bytes with padding */
+	le32 nleaves;
+	le32 nsegments;
+	/* where replay begins, and the state before that record */
+	le32 start_segment;
+	le32 start_block;      /* in the segment; 0: its header comes first */
+	le64 start_generation; /* of start_segment; 0 when start_block is 0 */
+	le64 incarnation;      /* of all that follows */
+	le64 record_seq;       /* physical sequence of the last record before */
+	le64 last_generation;  /* the youngest segment opened before */
+	le64 lsn;	       /* the last before */
+	le64 hash;	       /* history after it */
+	le64 epoch;
+	le64 epoch_id;
+	le64 written_seq; /* records up to here were durable when the slot counted */
+	le64 wall_ns;
+	le32 chain; /* what prev_crc of the next record (or segment header) will be */
+	uint8_t zero[LFS_BLOCK - 148];
+};
+static_assert(sizeof(struct lfs_slot_head) == LFS_BLOCK, "on-disk size");
+static_assert(_Alignof(struct lfs_slot_head) == 1, "no padding");
+
+struct lfs_slot_leaf {
+	le32 volume;
+	le32 index;   /* of the leaf in its volume */
+	le32 place;   /* of its image; 0: nothing is mapped, only `changed` is kept */
+	le32 crc;     /* of the image */
+	le64 changed; /* LSN of the last change */
+};
+static_assert(sizeof(struct lfs_slot_leaf) == 24, "on-disk size");
+
+struct lfs_slot_segment {
+	le64 generation; /* 0: free, then all is zero */
+	le64 incarnation;
+	le64 first_lsn;
+	le64 last_lsn; /* first_lsn - 1: no client record in it */
+	le32 end;      /* blocks in use, header included */
+	le32 live;     /* a hint: recovery counts again */
+	le32 flags;
+	le32 zero;
+};
+static_assert(sizeof(struct lfs_slot_segment) == 48, "on-disk size");
+#define LFS_SEGMENT_SEALED 1u
+
+/* ---- segment --------------------------------------------------------------------------- */
+
+#define LFS_SEGMENT_MAGIC UINT64_C(0x314745534e4157fe)
+#define LFS_SEGMENT_NONE UINT32_C(0xffffffff)
+
+enum lfs_head_kind { LFS_HEAD_CLIENT = 1 };
+
+/* The first block of a segment; written together with its first record. */
+struct lfs_segment_head {
+	le64 magic;
+	le32 crc;  /* CRC-32C of the rest of this block */
+	le32 seed; /* prev_crc of the first record: random */
+	uint8_t store[LFS_ID_LEN];
+	le32 number;
+	le32 next; /* the segment after this one, or LFS_SEGMENT_NONE */
+	le64 generation;
+	le64 incarnation;
+	le64 first_lsn;
+	le64 first_seq; /* physical sequence of its first record */
+	le32 prev_crc;	/* head_crc of the last record before this segment */
+	le32 kind;	/* enum lfs_head_kind */
+	uint8_t zero[LFS_BLOCK - 80];
+};
+static_assert(sizeof(struct lfs_segment_head) == LFS_BLOCK, "on-disk size");
+static_assert(_Alignof(struct lfs_segment_head) == 1, "no padding");
+
+/* ---- record ---------------------------------------------------------------------------- */
+
+#define LFS_RECORD_MAGIC UINT64_C(0x314345524e4157fd)
+
+enum lfs_record_kind {
+	LFS_RECORD_CLIENT = 1,
+	LFS_RECORD_LEAF = 2,	/* images of leaves of the map */
+	LFS_RECORD_SEAL = 3,	/* the footer; the last of its segment */
+	LFS_RECORD_WITNESS = 4, /* nothing but `durable_seq` */
+};
+
+/*
+ * A record is this head, the descriptors, one CRC-32C per block, zeros up to a block
+ * (all this is its head area), and then the blocks.
+ */
+struct lfs_record_head {
+	le64 magic;
+	le32 head_crc; /* CRC-32C of the rest of the head area */
+	le32 prev_crc; /* head_crc of the record before, or the segment's seed */
+	le64 address;  /* the place of this block */
+	le64 generation;
+	le64 incarnation;
+	le64 seq;   /* physical sequence, over all segments */
+	le64 epoch; /* number */
+	le64 epoch_id;
+	le64 first_lsn;
+	le64 last_lsn;	  /* first_lsn - 1 when it holds no LSN */
+	le64 hash_before; /* history before first_lsn */
+	le64 durable_seq; /* known to be durable when this was built */
+	le64 wall_ns;
+	le32 ndescs;
+	le32 nblocks;
+	le32 kind;
+	le32 zero0;
+	le64 zero1;
+};
+static_assert(sizeof(struct lfs_record_head) == 128, "on-disk size");
+static_assert(_Alignof(struct lfs_record_head) == 1, "no padding");
+
+enum lfs_desc_kind {
+	LFS_DESC_WRITE = LFS_WRITE,
+	LFS_DESC_ZERO = LFS_ZERO,
+	LFS_DESC_TRIM = LFS_TRIM,
+	LFS_DESC_LEAF = 4,   /* lba: index of the leaf; one block */
+	LFS_DESC_FOOTER = 5, /* lba: entries; volume 0 */
+};
+#define LFS_DESC_LAST 1u /* the last descriptor of its LSN */
+
+struct lfs_record_desc {
+	uint8_t kind;
+	uint8_t flags;
+	le16 zero0;
+	le32 volume;
+	le64 lba;
+	le32 blocks;
+	le32 zero1;
+};
+static_assert(sizeof(struct lfs_record_desc) == 24, "on-disk size");
+
+#define LFS_HEAD_AREA_MAX                                                                \
+	(sizeof(struct lfs_record_head) +                                                \
+	 LFS_RECORD_DESCS_MAX * sizeof(struct lfs_record_desc) +                         \
+	 LFS_RECORD_BLOCKS_MAX * sizeof(le32))
+#define LFS_HEAD_BLOCKS_MAX ((LFS_HEAD_AREA_MAX + LFS_BLOCK - 1) / LFS_BLOCK)
+
+/* ---- footer ---------------------------------------------------------------------------- */
+
+/* One for each block of the segment behind its header, in the order of the blocks. */
+struct lfs_footer_entry {
+	le32 volume; /* LFS_FOOTER_NONE: head area; LFS_FOOTER_LEAF set: a leaf image */
+	le32 crc;
+	le64 lba; /* of a leaf image: the index of the leaf */
+	le64 lsn; /* birth */
+};
+static_assert(sizeof(struct lfs_footer_entry) == 24, "on-disk size");
+#define LFS_FOOTER_NONE UINT32_C(0xffffffff)
+#define LFS_FOOTER_LEAF UINT32_C(0x80000000)
+#define LFS_FOOTER_PER_BLOCK (LFS_BLOCK / (unsigned)sizeof(struct lfs_footer_entry))
+
+/* ---- map ------------------------------------------------------------------------------- */
+
+/* An image of a leaf is LFS_LEAF_BLOCKS of these. */
+struct lfs_leaf_entry {
+	le32 place;
+	le32 crc;
+};
+static_assert(sizeof(struct lfs_leaf_entry) * LFS_LEAF_BLOCKS == LFS_BLOCK, "one block");
+
+#endif

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lfs/recover.h"
+#include "rt/check.h"
+#include "rt/crc.h"
+#include "rt/log.h"
+#include "rt/mem.h"
+
+/* The slot that the superblock names, or else the other one, and the leaves it names. */
+
+static void head_read(struct lfs_recover *rc);
+static void leaves_read(struct lfs_recover *rc);
+
+void lfs_recover_end(struct lfs_recover *rc, int res)
+{
+	struct lfs *lfs = rc->lfs;
+
+	rc->stats.took_ns = rt_time_since(rt_now(lfs->loop), rc->began);
+	rc->done(rc, res);
+}
+
+void lfs_recover_release(struct lfs_recover *rc)
+{
+	rt_free(rc->head);
+	rt_free(rc->body);
+	rt_free(rc->images);
+	rt_free(rc->ops);
+	rt_free(rc->crcs);
+	lfs_scan_release(&rc->scan);
+}
+
+/* Empty segments and an empty map, for a first or a second slot. */
+static int tables_reset(struct lfs_recover *rc)
+{
+	struct lfs *lfs = rc->lfs;
+	int ret;
+
+	lfs_map_release(&lfs->map);
+	lfs_segments_release(&lfs->segs);
+	ret = lfs_segments_init(&lfs->segs, lfs->geo.segments,
+				lfs->geo.segment_size / LFS_BLOCK,
+				(uint32_t)(lfs->geo.segments_off / LFS_BLOCK));
+	if (ret) {
+		lfs_say(rc->why, "no memory for a table of %u segments",
+			lfs->geo.segments);
+		return ret;
+	}
+	ret = lfs_map_init(&lfs->map, &lfs->segs, &lfs->meta, lfs->map_memory);
+	if (ret)
+		lfs_say(rc->why, "the tables of the map need more than map_memory = %llu",
+			(unsigned long long)lfs->map_memory);
+	return ret;
+}
+
+/* This slot cannot be used: the other one, or the end. */
+static void slot_refuse(struct lfs_recover *rc, const char *what)
+{
+	struct lfs *lfs = rc->lfs;
+
+	lfs->slots_refused++;
+	rt_log(RT_LOG_WARN, "checkpoint_damaged slot=%u reason=\"%s\"", rc->slot_at,
+	       what);
+	if (rc->fallback) {
+		lfs_say(rc->why,
+			"no checkpoint can be used: slot %u: %s; the other one is "
+			"damaged too",
+			rc->slot_at, what);
+		lfs_recover_end(rc, -EUCLEAN);
+		return;
+	}
+	rc->fallback = true;
+	rc->cross = true;
+	rc->slot_at = !rc->slot_at;
+	head_read(rc);
+}
+
+/* ---- leaves --------------------------------------------------------------------------------- */
+
+static void leaf_done(struct rt_op *op, int res)
+{
+	struct lfs_load_leaf *load = rt_container_of(op, struct lfs_load_leaf, op);
+	struct lfs_recover *rc = load->rc;
+	struct lfs *lfs = rc->lfs;
+	struct lfs_leaf *leaf = &lfs->map.v[load->volume].leaves[load->index];
+
+	load->busy = false;
+	rc->loading--;
+	if (res == LFS_BLOCK && rt_crc32c(load->image, LFS_BLOCK) == leaf->crc)
+		res = lfs_map_load(&lfs->map, load->volume, load->index, load->image);
+	else if (res == LFS_BLOCK)
+		res = -EUCLEAN;
+	else
+		res = -EIO;
+	if (res && !rc->load_res)
+		rc->load_res = res;
+	leaves_read(rc);
+}
+
+/* The next leaf that has an image; false: there is none. */
+static bool leaf_next(struct lfs_recover *rc, struct lfs_leaf **ret)
+{
+	struct lfs_map *map = &rc->lfs->map;
+
+	for (; rc->volume < map->nvolumes; rc->volume++, rc->index = 0) {
+		struct lfs_map_volume *v = &map->v[rc->volume];
+
+		for (; rc->index < v->nleaves; rc->index++) {
+			*ret = &v->leaves[rc->index];
+			if ((*ret)->place)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void leaves_loaded(struct lfs_recover *rc)
+{
+	struct lfs *lfs = rc->lfs;
+
+	switch (rc->load_res) {
+	case 0:
+		lfs_replay_start(rc);
+		return;
+	case -EUCLEAN:
+		slot_refuse(rc, "the image of a leaf of the map is damaged");
+		return;
+	case -ENOMEM:
+		lfs_say(rc->why, "the map needs more than map_memory = %llu bytes",
+			(unsigned long long)lfs->map_memory);
+		break;
+	default:
+		lfs_say(rc->why, "reading the map failed");
+	}
+	lfs_recover_end(rc, rc->load_res);
+}
+
+static void leaves_read(struct lfs_recover *rc)
+{
+	struct lfs *lfs = rc->lfs;
+	struct lfs_leaf *leaf;
+
+	for (unsigned i = 0; i < LFS_LOADS && !rc->load_res; i++) {
+		struct lfs_load_leaf *load = &rc->loads[i];
+
+		if (load->busy)
+			continue;
+		if (!leaf_next(rc, &leaf))
+			break;
+		load->rc = rc;
+		load->busy = true;
+		load->image = rc->images + (size_t)i * LFS_BLOCK;
+		load->volume = rc->volume;
+		load->index = rc->index++;
+		load->op.done = leaf_done;
+		rc->loading++;
+		rt_read(lfs->file, &load->op, load->image, LFS_BLOCK,
+			(uint64_t)leaf->place * LFS_BLOCK);
+	}
+	if (!rc->loading)
+		leaves_loaded(rc);
+}
+
+/* ---- the slot --------------------------------------------------------------------------------- */
+
+static void slot_read(struct lfs_recover *rc)
+{
+	int res = tables_reset(rc);
+
+	if (res) {
+		lfs_recover_end(rc, res);
+		return;
+	}
+	if (lfs_slot_decode_body(&rc->slot, rc->body, &rc->lfs->segs, &rc->lfs->map)) {
+		slot_refuse(rc, "its tables are damaged");
+		return;
+	}
+	rt_free(rc->body);
+	rc->body = NULL;
+	rc->volume = 0;
+	rc->index = 0;
+	rc->load_res = 0;
+	leaves_read(rc);
+}
+
+#define BODY_PIECE (UINT64_C(1) << 20)
+
+static void body_done(struct rt_op *op, int res);
+
+static void body_read(struct lfs_recover *rc)
+{
+	uint64_t left = rc->slot.body_length - rc->got;
+
+	if (!left) {
+		slot_read(rc);
+		return;
+	}
+	rc->op.done = body_done;
+	rt_read(rc->lfs->file, &rc->op, rc->body + rc->got,
+		left < BODY_PIECE ? left : BODY_PIECE,
+		lfs_slot_off(&rc->lfs->geo, rc->slot_at) + LFS_BLOCK + rc->got);
+}
+
+static void body_done(struct rt_op *op, int res)
+{
+	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
+
+	if (res <= 0) {
+		lfs_say(rc->why, "reading checkpoint slot %u failed", rc->slot_at);
+		lfs_recover_end(rc, -EIO);
+		return;
+	}
+	rc->got += (uint64_t)res;
+	body_read(rc);
+}
+
+/* Is it the checkpoint that the superblock means? The other one is at least an older one. */
+static bool slot_is_named(const struct lfs_recover *rc)
+{
+	const struct lfs_super *super = &rc->lfs->sb.super;
+
+	return rc->fallback || rc->slot.seq == super->slot_seq;
+}
+
+static void head_done(struct rt_op *op, int res)
+{
+	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
+	struct lfs *lfs = rc->lfs;
+
+	if (res != LFS_BLOCK) {
+		lfs_say(rc->why, "reading checkpoint slot %u failed", rc->slot_at);
+		lfs_recover_end(rc, -EIO);
+		return;
+	}
+	if (lfs_slot_decode_head(rc->head, &lfs->geo, lfs->sb.super.store, &rc->slot)) {
+		slot_refuse(rc, "its head is damaged");
+		return;
+	}
+	if (!slot_is_named(rc)) {
+		slot_refuse(rc, "it is not the one that the superblock means");
+		return;
+	}
+	rt_free(rc->body);
+	rc->body = rt_alloc_blocks(rc->slot.body_length);
+	if (!rc->body) {
+		lfs_say(rc->why, "no memory for a checkpoint of %llu bytes",
+			(unsigned long long)rc->slot.body_length);
+		lfs_recover_end(rc, -ENOMEM);
+		return;
+	}
+	rc->got = 0;
+	body_read(rc);
+}
+
+static void head_read(struct lfs_recover *rc)
+{
+	rc->op.done = head_done;
+	rt_read(rc->lfs->file, &rc->op, rc->head, LFS_BLOCK,
+		lfs_slot_off(&rc->lfs->geo, rc->slot_at));
+}
+
+static void no_memory(struct rt_op *op, int res)
+{
+	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
+
+	(void)res;
+	lfs_say(rc->why, "no memory for recovery");
+	lfs_recover_end(rc, -ENOMEM);
+}
+
+void lfs_recover_start(struct lfs_recover *rc)
+{
+	struct lfs *lfs = rc->lfs;
+
+	rc->began = rt_now(lfs->loop);
+	rc->slot_at = lfs->sb.super.slot;
+	rc->head = rt_alloc_blocks(LFS_BLOCK);
+	rc->images = rt_alloc_blocks((size_t)LFS_LOADS * LFS_BLOCK);
+	rc->ops = rt_zalloc(LFS_OPS_MAX, sizeof(*rc->ops));
+	rc->crcs = rt_zalloc(LFS_RECORD_BLOCKS_MAX, sizeof(*rc->crcs));
+	if (rc->head && rc->images && rc->ops && rc->crcs) {
+		head_read(rc);
+		return;
+	}
+	rc->op.done = no_memory;
+	rt_defer(lfs->loop, &rc->op);
+}

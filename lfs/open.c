@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lfs/recover.h"
+#include "rt/bug.h"
+#include "rt/check.h"
+#include "rt/log.h"
+#include "rt/mem.h"
+
+/*
+ * Open for writing: superblocks, recovery, then a new incarnation and a checkpoint, and
+ * only after them what clients write.
+ */
+
+struct opening {
+	struct lfs *lfs;    /* owned until told */
+	struct lfs_open *o; /* borrowed */
+	struct rt_op op;
+	char *group_name; /* owned */
+	uint8_t *supers;  /* owned: both regions */
+	uint64_t file_size;
+	uint32_t got;
+	bool one_bad; /* of the superblocks */
+	struct lfs_recover rc;
+	struct lfs_super_req req;
+	struct lfs_meta *meta; /* owned */
+	struct lfs_wait wait;
+	struct lfs_close close;
+	int res;
+};
+
+static void opening_free(struct opening *op)
+{
+	lfs_recover_release(&op->rc);
+	rt_free(op->group_name);
+	rt_free(op->supers);
+	rt_free(op->meta);
+	rt_free(op);
+}
+
+/* Nothing is in flight: give everything back and say why. */
+static void open_failed(struct opening *op, int res)
+{
+	struct lfs_open *o = op->o;
+
+	lfs_free(op->lfs);
+	opening_free(op);
+	o->done(o, res);
+}
+
+static void open_closed(struct lfs_close *c, int res)
+{
+	struct opening *op = rt_container_of(c, struct opening, close);
+
+	(void)res;
+	op->lfs = NULL; /* gone */
+	open_failed(op, op->res);
+}
+
+/* The log was at work already: close it first. */
+static void open_failed_late(struct opening *op, int res)
+{
+	struct lfs *lfs = op->lfs;
+
+	op->res = res;
+	lfs_say(op->o->why, "%s", lfs->why[0] ? lfs->why : "the store failed");
+	if (!lfs->failed)
+		lfs_fail(lfs, res, "open failed");
+	op->close.done = open_closed;
+	lfs->close = &op->close;
+	lfs_kick(lfs);
+}
+
+/* ---- after recovery ------------------------------------------------------------------------- */
+
+static void open_done(struct lfs_wait *w, int res)
+{
+	struct opening *op = rt_container_of(w, struct opening, wait);
+	struct lfs_open *o = op->o;
+	struct lfs *lfs = op->lfs;
+
+	if (res) {
+		open_failed_late(op, res);
+		return;
+	}
+	lfs->opening = false;
+	lfs->advanced = false;
+	lfs->checkpoint_ever = false;
+	lfs_checkpoint_arm(lfs);
+	o->lfs = lfs;
+	o->recovery = op->rc.stats;
+	o->recovery.took_ns = rt_time_since(rt_now(lfs->loop), op->rc.began);
+	rt_log(RT_LOG_INFO,
+	       "opened clean=%d records=%llu bytes=%llu lsn=%llu incarnation=%llu",
+	       o->recovery.was_clean, (unsigned long long)o->recovery.records,
+	       (unsigned long long)o->recovery.bytes,
+	       (unsigned long long)o->recovery.last_lsn,
+	       (unsigned long long)lfs->incarnation);
+	opening_free(op);
+	o->done(o, 0);
+}
+
+static void open_named(struct lfs_super_req *req, int res)
+{
+	struct opening *op = rt_container_of(req, struct opening, req);
+
+	if (res) {
+		open_failed_late(op, res);
+		return;
+	}
+	op->wait.done = open_done;
+	lfs_checkpoint_wait(op->lfs, &op->wait);
+}
+
+static void open_recovered(struct lfs_recover *rc, int res)
+{
+	struct opening *op = rt_container_of(rc, struct opening, rc);
+	struct lfs *lfs = op->lfs;
+
+	if (!res) {
+		res = lfs_prepare(lfs);
+		if (res)
+			lfs_say(rc->why, "no memory for the log's buffers");
+	}
+	if (!res) {
+		*op->meta = lfs->meta;
+		res = rt_boot_id(lfs->loop, op->meta->boot);
+		if (res)
+			lfs_say(rc->why, "no boot id: %s", strerror(-res));
+	}
+	if (res) {
+		memcpy(op->o->why, rc->why, LFS_WHY_MAX);
+		open_failed(op, res);
+		return;
+	}
+	lfs->incarnation = lfs->sb.super.incarnation;
+	if (lfs->incarnation < rc->incarnation)
+		lfs->incarnation = rc->incarnation;
+	/* A damaged superblock may have been one incarnation ahead. */
+	if (!RT_BUG(NO_INCARNATION) || !lfs->incarnation)
+		lfs->incarnation += 1 + op->one_bad;
+	op->req = (struct lfs_super_req){
+		.done = open_named,
+		.meta = op->meta,
+		.clear_flags = LFS_CLEAN,
+	};
+	lfs_super_request(lfs, &op->req);
+}
+
+/* ---- superblocks ------------------------------------------------------------------------------ */
+
+/* Which of the two counts. 0 with lfs->sb and lfs->meta set, or the error with `why`. */
+static int supers_choose(struct opening *op)
+{
+	struct lfs *lfs = op->lfs;
+	struct lfs_super super[2];
+	char why[2][LFS_WHY_MAX];
+	int res[2];
+	unsigned best;
+
+	for (unsigned i = 0; i < 2; i++) {
+		res[i] = lfs_super_decode(op->supers + i * LFS_SUPER_REGION, &super[i],
+					  op->meta, why[i]);
+		if (res[i] == -EPROTONOSUPPORT) {
+			memcpy(op->o->why, why[i], LFS_WHY_MAX);
+			return res[i];
+		}
+	}
+	if (res[0] && res[1]) {
+		best = res[1] == -EUCLEAN;
+		lfs_say(op->o->why, "%.200s",
+			res[best] == -EUCLEAN ? "both superblocks are damaged"
+					      : why[best]);
+		return res[best];
+	}
+	best = res[0] || (!res[1] && super[1].seq > super[0].seq);
+	op->one_bad = res[0] || res[1];
+	(void)lfs_super_decode(op->supers + best * LFS_SUPER_REGION, &lfs->sb.super,
+			       &lfs->meta, why[0]);
+	lfs->sb.copy = best;
+	return 0;
+}
+
+static int supers_check(struct opening *op)
+{
+	struct lfs *lfs = op->lfs;
+	int res = supers_choose(op);
+
+	if (res)
+		return res;
+	lfs->geo = lfs->sb.super.geo;
+	if (strcmp(op->group_name, lfs->meta.group_name) != 0) {
+		lfs_say(op->o->why, "store of group \"%s\", not of \"%s\"",
+			lfs->meta.group_name, op->group_name);
+		return -EMEDIUMTYPE;
+	}
+	if (op->file_size < lfs->geo.store_size) {
+		lfs_say(op->o->why, "%llu bytes long, the store in it needs %llu",
+			(unsigned long long)op->file_size,
+			(unsigned long long)lfs->geo.store_size);
+		return -EFBIG;
+	}
+	if (op->one_bad)
+		rt_log(RT_LOG_WARN, "superblock_damaged copy=%c used=%c",
+		       lfs->sb.copy ? 'A' : 'B', lfs->sb.copy ? 'B' : 'A');
+	return 0;
+}
+
+static void supers_done(struct rt_op *rop, int res);
+
+static void supers_read(struct opening *op)
+{
+	op->op.done = supers_done;
+	rt_read(op->lfs->file, &op->op, op->supers + op->got,
+		2 * LFS_SUPER_REGION - op->got, op->got);
+}
+
+static void supers_done(struct rt_op *rop, int res)
+{
+	struct opening *op = rt_container_of(rop, struct opening, op);
+
+	if (res < 0) {
+		lfs_say(op->o->why, "reading the superblocks failed: %s", strerror(-res));
+		open_failed(op, -EIO);
+		return;
+	}
+	op->got += (uint32_t)res;
+	if (res && op->got < 2 * LFS_SUPER_REGION) {
+		supers_read(op);
+		return;
+	}
+	memset(op->supers + op->got, 0, 2 * LFS_SUPER_REGION - op->got);
+	res = supers_check(op);
+	if (res) {
+		open_failed(op, res);
+		return;
+	}
+	op->rc.lfs = op->lfs;
+	op->rc.done = open_recovered;
+	op->rc.cross = op->one_bad;
+	op->rc.clean = op->lfs->meta.flags & LFS_CLEAN;
+	op->rc.stats.was_clean = op->rc.clean;
+	lfs_recover_start(&op->rc);
+}
+
+/* ---- the beginning ------------------------------------------------------------------------------ */
+
+static void open_refused(struct rt_op *rop, int res)
+{
+	struct opening *op = rt_container_of(rop, struct opening, op);
+
+	(void)res;
+	open_failed(op, op->res);
+}
+
+static int open_file(struct opening *op, const char *path)
+{
+	int res = rt_file_open(op->lfs->loop, path,
+			       RT_FILE_WRITE | RT_FILE_DIRECT | RT_FILE_EXCLUSIVE,
+			       &op->lfs->file);
+
+	if (res) {
+		op->lfs->file = NULL;
+		lfs_say(op->o->why, "%.150s: %s", path,
+			res == -ENOENT	? "there is no such file"
+			: res == -EBUSY ? "in use by another process"
+					: strerror(-res));
+		return res;
+	}
+	res = rt_file_size(op->lfs->file, &op->file_size);
+	if (res)
+		lfs_say(op->o->why, "%.150s: its size: %s", path, strerror(-res));
+	return res;
+}
+
+static char *copy_string(const char *s)
+{
+	size_t len = strlen(s) + 1;
+	char *ret = rt_alloc(len);
+
+	if (ret)
+		memcpy(ret, s, len);
+	return ret;
+}
+
+static struct lfs *lfs_new(struct rt_loop *loop, const struct lfs_open_params *params)
+{
+	struct lfs *lfs = rt_zalloc(1, sizeof(*lfs));
+
+	if (!lfs)
+		return NULL;
+	lfs->loop = loop;
+	lfs->events = params->events;
+	lfs->owner = params->owner;
+	lfs->map_memory = params->map_memory;
+	lfs->checkpoint_every = params->checkpoint_every;
+	lfs->ck.every_ms = params->checkpoint_ms;
+	lfs->opening = true;
+	return lfs;
+}
+
+static_assert(sizeof(struct rt_op) <= sizeof(((struct lfs_open *)0)->impl),
+	      "fits into impl");
+
+static void open_starved(struct rt_op *rop, int res)
+{
+	struct lfs_open *o = rt_container_of((void *)rop, struct lfs_open, impl);
+
+	(void)res;
+	lfs_say(o->why, "no memory");
+	o->done(o, -ENOMEM);
+}
+
+void lfs_open(struct rt_loop *loop, const struct lfs_open_params *params,
+	      struct lfs_open *o)
+{
+	struct opening *op = rt_zalloc(1, sizeof(*op));
+
+	o->lfs = NULL;
+	o->why[0] = 0;
+	o->recovery = (struct lfs_recovery){ 0 };
+	if (!op) {
+		struct rt_op *rop = (struct rt_op *)(void *)o->impl;
+
+		rop->done = open_starved;
+		rt_defer(loop, rop);
+		return;
+	}
+	op->o = o;
+	op->lfs = lfs_new(loop, params);
+	op->group_name = copy_string(params->group_name);
+	op->supers = rt_alloc_blocks(2 * LFS_SUPER_REGION);
+	op->meta = rt_zalloc(1, sizeof(*op->meta));
+	op->res = -ENOMEM;
+	lfs_say(o->why, "no memory");
+	if (op->lfs && op->group_name && op->supers && op->meta) {
+		o->why[0] = 0;
+		op->res = open_file(op, params->path);
+	}
+	if (!op->res) {
+		supers_read(op);
+		return;
+	}
+	op->op.done = open_refused;
+	rt_defer(loop, &op->op);
+}

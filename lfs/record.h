@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LFS_RECORD_H
+#define LFS_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lfs/format.h"
+
+/*
+ * The head area of a record, to bytes and back. Pure: no I/O, no clock, no memory.
+ */
+
+/* What a head says, as numbers. */
+struct lfs_record {
+	enum lfs_record_kind kind;
+	uint32_t head_crc, prev_crc;
+	uint64_t address; /* place of the head area's first block */
+	uint64_t generation, incarnation;
+	uint64_t seq;
+	uint64_t epoch, epoch_id;
+	uint64_t first_lsn, last_lsn; /* last = first - 1: no LSN */
+	uint64_t hash_before;
+	uint64_t durable_seq;
+	uint64_t wall_ns;
+	uint32_t ndescs, nblocks;
+};
+
+struct lfs_desc {
+	enum lfs_desc_kind kind;
+	bool last; /* of its LSN */
+	uint32_t volume;
+	uint64_t lba;
+	uint32_t blocks;
+};
+
+/* Blocks of a head area with so many descriptors and blocks of data. */
+uint32_t lfs_record_head_blocks(uint32_t ndescs, uint32_t nblocks);
+
+/* Blocks of data that a record has at most, in segments of so many blocks. */
+uint32_t lfs_record_data_max(uint32_t segment_blocks);
+
+/* Blocks of the data that a descriptor has behind the head area. */
+uint32_t lfs_desc_data(const struct lfs_desc *desc);
+
+/*
+ * Build a head area in `area` of lfs_record_head_blocks() blocks: first the descriptors
+ * and checksums, in any order, then encode, which clears the rest, writes the head and
+ * sets rec->head_crc.
+ */
+void lfs_record_put_desc(uint8_t *area, uint32_t i, const struct lfs_desc *desc);
+void lfs_record_put_crcs(uint8_t *area, uint32_t ndescs, uint32_t i, const uint32_t *crcs,
+			 uint32_t n);
+void lfs_record_encode(uint8_t *area, struct lfs_record *rec);
+
+/*
+ * Read a head area of which `len` bytes (a multiple of LFS_BLOCK, at least one) are here.
+ * 0; -EBADMSG no valid record; -EMSGSIZE: it may be one, but its head area is longer than
+ * `len`: *ret_blocks says how many blocks it wants. Everything is checked that needs no
+ * other knowledge: checksum, bounds, reserved bytes, the sums of the descriptors.
+ */
+int lfs_record_decode(const uint8_t *area, size_t len, struct lfs_record *ret,
+		      uint32_t *ret_blocks);
+
+/* Of a decoded area; `i` is our own number, below ndescs. */
+void lfs_record_get_desc(const uint8_t *area, uint32_t i, struct lfs_desc *ret);
+void lfs_record_get_crcs(const uint8_t *area, uint32_t ndescs, uint32_t i, uint32_t *crcs,
+			 uint32_t n);
+
+/* ---- footer --------------------------------------------------------------------------- */
+
+struct lfs_birth {
+	uint32_t volume; /* or LFS_FOOTER_NONE */
+	bool leaf;
+	uint32_t crc;
+	uint64_t lba, lsn;
+};
+
+/* Blocks of footer data for a segment of so many blocks. */
+uint32_t lfs_footer_blocks(uint32_t segment_blocks);
+void lfs_footer_put(uint8_t *footer, uint32_t i, const struct lfs_birth *birth);
+void lfs_footer_get(const uint8_t *footer, uint32_t i, struct lfs_birth *ret);
+
+#endif

@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lfs/recover.h"
+#include "rt/bug.h"
+#include "rt/check.h"
+#include "rt/log.h"
+
+/*
+ * Follow the chain of records from the checkpoint on. Where it breaks, decide: if nothing
+ * shows that the missing record had been durable, the log was torn there by a crash, and
+ * ends there. If a later record (or the checkpoint) names it as durable, it is damage, and
+ * nothing is thrown away.
+ */
+
+static void walk(struct lfs_recover *rc);
+
+static void walk_loaded(struct lfs_scan *s, int res)
+{
+	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, scan);
+
+	if (res) {
+		lfs_say(rc->why, "reading the log in segment %u failed",
+			rc->tail.segment);
+		lfs_recover_end(rc, res);
+		return;
+	}
+	walk(rc);
+}
+
+static void walk_load(struct lfs_recover *rc, uint32_t block)
+{
+	rc->scan.loaded = walk_loaded;
+	lfs_scan_load(&rc->scan, rc->tail.segment, block, rc->lfs->segs.blocks);
+}
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+/* Is this the header of rc->tail.segment, in this store? */
+static bool header_here(const struct lfs_recover *rc, const struct lfs_segment_info *info)
+{
+	const struct lfs *lfs = rc->lfs;
+
+	return info->number == rc->tail.segment &&
+	       !memcmp(info->store, lfs->sb.super.store, LFS_ID_LEN) &&
+	       (info->next == LFS_SEGMENT_NONE || info->next < lfs->segs.n);
+}
+
+/* Does the chain go on in the segment with this header? */
+static bool header_follows(const struct lfs_recover *rc,
+			   const struct lfs_segment_info *info)
+{
+	return header_here(rc, info) && info->incarnation == rc->incarnation &&
+	       info->generation > rc->tail.generation &&
+	       info->first_seq == rc->tail.seq + 1 && info->prev_crc == rc->tail.chain &&
+	       info->first_lsn == rc->tail.lsn + 1;
+}
+
+/* The segment is part of the log. -EUCLEAN: the checkpoint says otherwise. */
+static int segment_enter(struct lfs_recover *rc, const struct lfs_segment_info *info)
+{
+	struct lfs_segments *segs = &rc->lfs->segs;
+	struct lfs_segment *s = &segs->s[info->number];
+
+	if (s->generation && s->generation != info->generation) {
+		lfs_say(rc->why,
+			"segment %u has generation %llx, the checkpoint says %llx",
+			info->number, (unsigned long long)info->generation,
+			(unsigned long long)s->generation);
+		return -EUCLEAN;
+	}
+	if (!s->generation)
+		lfs_segments_use(segs, info->number, info->generation, info->incarnation,
+				 info->first_lsn);
+	rc->tail.generation = info->generation;
+	rc->tail.chain = info->seed;
+	rc->tail.block = 1;
+	rc->stats.segments++;
+	return 0;
+}
+
+enum header { HEADER_OK, HEADER_LOAD, HEADER_STOP, HEADER_BAD };
+
+static enum header header_read(struct lfs_recover *rc)
+{
+	const uint8_t *block = rc->scan.segment == rc->tail.segment
+				       ? lfs_scan_block(&rc->scan, 0)
+				       : NULL;
+	struct lfs_segment_info info;
+	bool valid;
+
+	if (!block) {
+		walk_load(rc, 0);
+		return HEADER_LOAD;
+	}
+	valid = !lfs_segment_decode(block, &info);
+	if (rc->tail.block == 0) {
+		if (!valid || !header_follows(rc, &info))
+			return HEADER_STOP;
+		if (segment_enter(rc, &info))
+			return HEADER_BAD;
+	} else if (!valid || !header_here(rc, &info) ||
+		   info.generation != rc->tail.generation) {
+		lfs_say(rc->why, "the header of segment %u, in use, is damaged",
+			rc->tail.segment);
+		return HEADER_BAD;
+	}
+	rc->next = info.next;
+	rc->header_read = true;
+	return HEADER_OK;
+}
+
+/* ---- records ----------------------------------------------------------------------------------- */
+
+/* Is it the one that the chain goes on with? */
+static bool record_follows(const struct lfs_recover *rc, const struct lfs_record *rec)
+{
+	const struct lfs_tail *t = &rc->tail;
+
+	return rec->address == lfs_segments_place(&rc->lfs->segs, t->segment, t->block) &&
+	       rec->generation == t->generation && rec->incarnation == rc->incarnation &&
+	       rec->seq == t->seq + 1 &&
+	       (rec->prev_crc == t->chain || RT_BUG(SKIP_CHAIN_CHECK));
+}
+
+static int replay_op(struct lfs_recover *rc, const struct lfs_op *op, uint32_t place,
+		     uint64_t lsn)
+{
+	struct lfs_map *map = &rc->lfs->map;
+	uint32_t budget = UINT32_MAX;
+	int ret;
+
+	if (!lfs_map_has(map, op->volume, op->lba, op->blocks)) {
+		lfs_say(rc->why,
+			"lsn %llu: volume %u block %llu + %u: there are no such blocks",
+			(unsigned long long)lsn, op->volume, (unsigned long long)op->lba,
+			op->blocks);
+		return -EUCLEAN;
+	}
+	if (op->kind != LFS_WRITE) {
+		(void)lfs_map_unmap(map, op->volume, op->lba, op->blocks, lsn, &budget);
+		return 0;
+	}
+	ret = lfs_map_pin(map, op->volume, op->lba, op->blocks);
+	if (ret) {
+		lfs_say(rc->why, "the map needs more than map_memory = %llu bytes",
+			(unsigned long long)map->memory_max);
+		return ret;
+	}
+	lfs_map_set(map, op->volume, op->lba, op->blocks, place, op->crcs, lsn);
+	lfs_map_unpin(map, op->volume, op->lba, op->blocks);
+	return 0;
+}
+
+/* Its LSNs into the map, and the history along with them. */
+static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
+{
+	struct lfs_tail *t = &rc->tail;
+	uint32_t desc = 0, block = 0;
+	uint32_t place =
+		(uint32_t)(r->rec.address + (r->next - t->block) - r->rec.nblocks);
+
+	if (r->rec.first_lsn != t->lsn + 1 || r->rec.hash_before != t->hash) {
+		lfs_say(rc->why,
+			"record %llu at block %llu: lsn %llu does not continue lsn %llu",
+			(unsigned long long)r->rec.seq,
+			(unsigned long long)r->rec.address,
+			(unsigned long long)r->rec.first_lsn, (unsigned long long)t->lsn);
+		return -EUCLEAN;
+	}
+	while (desc < r->rec.ndescs) {
+		uint32_t at = place + block;
+		unsigned n = lfs_scan_lsn(r, &desc, &block, rc->ops, rc->crcs);
+
+		t->lsn++;
+		t->hash = lfs_history_next(t->hash, r->rec.epoch_id, rc->ops, n);
+		for (unsigned i = 0; i < n; i++) {
+			int ret = replay_op(rc, &rc->ops[i], at, t->lsn);
+
+			if (ret)
+				return ret;
+			if (rc->ops[i].kind == LFS_WRITE)
+				at += rc->ops[i].blocks;
+		}
+	}
+	t->epoch = r->rec.epoch;
+	t->epoch_id = r->rec.epoch_id;
+	return 0;
+}
+
+static int replay(struct lfs_recover *rc, const struct lfs_scanned *r)
+{
+	struct lfs_tail *t = &rc->tail;
+	struct lfs_segment *s = &rc->lfs->segs.s[t->segment];
+
+	if (r->rec.kind == LFS_RECORD_CLIENT) {
+		int ret = replay_client(rc, r);
+
+		if (ret)
+			return ret;
+	}
+	rc->stats.records++;
+	rc->stats.bytes += (uint64_t)(r->next - t->block) * LFS_BLOCK;
+	t->seq = r->rec.seq;
+	t->chain = r->rec.head_crc;
+	t->block = r->next;
+	s->end = r->next;
+	s->last_lsn = t->lsn;
+	if (r->rec.kind == LFS_RECORD_SEAL) {
+		s->sealed = true;
+		t->segment = rc->next;
+		t->block = 0;
+		rc->header_read = false;
+	}
+	return 0;
+}
+
+/* ---- the end -------------------------------------------------------------------------------------- */
+
+static void finish(struct lfs_recover *rc)
+{
+	struct lfs *lfs = rc->lfs;
+	struct lfs_tail *t = &rc->tail;
+	uint32_t next = t->block ? rc->next : t->segment;
+
+	/* The log goes on in a fresh segment, the one that was reserved for that. */
+	if (next == LFS_SEGMENT_NONE || lfs->segs.s[next].generation)
+		next = lfs_segments_next_free(&lfs->segs, 0);
+	t->segment = next;
+	t->block = 0;
+	rc->stats.last_lsn = t->lsn;
+	lfs->built = *t;
+	lfs->applied = *t;
+	lfs_recover_end(rc, 0);
+}
+
+static void corrupt(struct lfs_recover *rc, const char *witness, uint64_t where)
+{
+	lfs_say(rc->why,
+		"corruption: record %llu at segment %u block %u is damaged or missing, "
+		"though %s %llu says that it was durable; the log after lsn %llu is kept",
+		(unsigned long long)rc->tail.seq + 1, rc->tail.segment, rc->tail.block,
+		witness, (unsigned long long)where, (unsigned long long)rc->tail.lsn);
+	lfs_recover_end(rc, -EUCLEAN);
+}
+
+/* ---- torn or corrupt ------------------------------------------------------------------------ */
+
+static void look_load(struct lfs_recover *rc);
+
+/*
+ * Only an older checkpoint than the newest is followed from one incarnation into the
+ * next: each open writes a checkpoint before it appends.
+ */
+static void cross_loaded(struct lfs_scan *s, int res)
+{
+	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, scan);
+	struct lfs_segment_info info;
+
+	if (res) {
+		lfs_say(rc->why, "reading the header of segment %u failed",
+			rc->look_segment);
+		lfs_recover_end(rc, res);
+		return;
+	}
+	if (lfs_segment_decode(lfs_scan_block(s, 0), &info) ||
+	    info.incarnation <= rc->incarnation ||
+	    info.incarnation > rc->lfs->sb.super.incarnation) {
+		finish(rc);
+		return;
+	}
+	rc->tail.segment = rc->look_segment;
+	rc->tail.block = 0;
+	rc->incarnation = info.incarnation;
+	rc->header_read = false;
+	walk(rc);
+}
+
+/* Nothing names the missing record: the log was torn here, and ends here. */
+static void torn(struct lfs_recover *rc)
+{
+	uint32_t next = rc->tail.block ? rc->next : rc->tail.segment;
+
+	if (!rc->cross || next == LFS_SEGMENT_NONE) {
+		finish(rc);
+		return;
+	}
+	rc->look_segment = next;
+	rc->scan.loaded = cross_loaded;
+	lfs_scan_load(&rc->scan, next, 0, rc->lfs->segs.blocks);
+}
+
+/* The header of a segment behind the break. True: it decides. */
+static bool look_header(struct lfs_recover *rc, const uint8_t *block)
+{
+	struct lfs_segment_info info;
+
+	if (lfs_segment_decode(block, &info) || info.number != rc->look_segment ||
+	    memcmp(info.store, rc->lfs->sb.super.store, LFS_ID_LEN) != 0)
+		return false;
+	if (info.incarnation > rc->incarnation && info.first_seq > rc->tail.seq + 1) {
+		corrupt(rc, "the end that an earlier recovery found, record",
+			info.first_seq - 1);
+		return true;
+	}
+	if (info.incarnation == rc->incarnation && info.next < rc->lfs->segs.n)
+		rc->look_next = info.next;
+	return false;
+}
+
+enum look { LOOK_ON, LOOK_RELOAD, LOOK_DECIDED };
+
+/* Is there a witness at this block? */
+static enum look look_block(struct lfs_recover *rc, const uint8_t *block, size_t len)
+{
+	uint64_t place =
+		lfs_segments_place(&rc->lfs->segs, rc->look_segment, rc->look_block);
+	struct lfs_record rec;
+	uint32_t want;
+	int res = lfs_record_decode(block, len, &rec, &want);
+
+	if (res == -EMSGSIZE)
+		return rc->look_block > rc->scan.block ? LOOK_RELOAD : LOOK_ON;
+	if (res || rec.address != place || rec.incarnation != rc->incarnation ||
+	    rec.seq <= rc->tail.seq)
+		return LOOK_ON;
+	rc->look_found = true;
+	if (rec.durable_seq <= rc->tail.seq)
+		return LOOK_ON;
+	corrupt(rc, "record", rec.seq);
+	return LOOK_DECIDED;
+}
+
+static enum look look_window(struct lfs_recover *rc)
+{
+	uint32_t end = rc->scan.block + rc->scan.have;
+
+	for (; rc->look_block < end; rc->look_block++) {
+		const uint8_t *block = lfs_scan_block(&rc->scan, rc->look_block);
+		enum look res = LOOK_ON;
+
+		if (rc->look_block == 0)
+			res = look_header(rc, block) ? LOOK_DECIDED : LOOK_ON;
+		else
+			res = look_block(rc, block,
+					 (size_t)(end - rc->look_block) * LFS_BLOCK);
+		if (res != LOOK_ON)
+			return res;
+	}
+	return LOOK_ON;
+}
+
+static void look(struct lfs_recover *rc)
+{
+	uint32_t blocks = rc->lfs->segs.blocks;
+
+	if (look_window(rc) == LOOK_DECIDED)
+		return;
+	if (rc->look_block >= blocks) {
+		bool first = rc->look_segment == rc->tail.segment;
+
+		if (rc->look_next == LFS_SEGMENT_NONE || (!first && !rc->look_found) ||
+		    ++rc->looked > rc->lfs->segs.n) {
+			torn(rc);
+			return;
+		}
+		rc->look_segment = rc->look_next;
+		rc->look_next = LFS_SEGMENT_NONE;
+		rc->look_block = 0;
+		rc->look_found = false;
+	}
+	look_load(rc);
+}
+
+static void look_loaded(struct lfs_scan *s, int res)
+{
+	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, scan);
+
+	if (res) {
+		lfs_say(rc->why, "reading the log in segment %u failed",
+			rc->look_segment);
+		lfs_recover_end(rc, res);
+		return;
+	}
+	look(rc);
+}
+
+static void look_load(struct lfs_recover *rc)
+{
+	rc->scan.loaded = look_loaded;
+	lfs_scan_load(&rc->scan, rc->look_segment, rc->look_block, rc->lfs->segs.blocks);
+}
+
+/* The chain ends here. Why? */
+static void decide(struct lfs_recover *rc)
+{
+	const struct lfs_tail *t = &rc->tail;
+
+	if (RT_BUG(TRUNCATE_CORRUPT)) {
+		finish(rc);
+		return;
+	}
+	if (rc->slot.written_seq > t->seq) {
+		corrupt(rc, "checkpoint", rc->slot.seq);
+		return;
+	}
+	/* After a close in order nothing was written any more. */
+	if (t->segment == LFS_SEGMENT_NONE || (rc->clean && !rc->cross)) {
+		finish(rc);
+		return;
+	}
+	rc->look_segment = t->segment;
+	rc->look_block = t->block;
+	rc->look_next = t->block ? rc->next : LFS_SEGMENT_NONE;
+	rc->look_found = false;
+	rc->looked = 0;
+	if (rc->look_block < rc->lfs->segs.blocks)
+		look_load(rc);
+	else
+		look(rc);
+}
+
+/* ---- the walk ---------------------------------------------------------------------------------- */
+
+static void report(struct lfs_recover *rc)
+{
+	rt_time now = rt_now(rc->lfs->loop);
+
+	if (rt_time_since(now, rc->reported) < RT_S)
+		return;
+	rc->reported = now;
+	rt_log(RT_LOG_INFO, "recovering lsn=%llu records=%llu bytes=%llu",
+	       (unsigned long long)rc->tail.lsn, (unsigned long long)rc->stats.records,
+	       (unsigned long long)rc->stats.bytes);
+}
+
+static void walk(struct lfs_recover *rc)
+{
+	struct lfs_scanned r;
+	int res;
+
+	report(rc);
+	while (rc->tail.segment != LFS_SEGMENT_NONE) {
+		if (!rc->header_read) {
+			switch (header_read(rc)) {
+			case HEADER_OK:
+				break;
+			case HEADER_LOAD:
+				return;
+			case HEADER_STOP:
+				decide(rc);
+				return;
+			case HEADER_BAD:
+				lfs_recover_end(rc, -EUCLEAN);
+				return;
+			}
+		}
+		res = lfs_scan_record(&rc->scan, rc->tail.block, rc->lfs->segs.blocks,
+				      &r);
+		if (res == -ENODATA) {
+			walk_load(rc, rc->tail.block);
+			return;
+		}
+		if (res || !record_follows(rc, &r.rec))
+			break;
+		res = replay(rc, &r);
+		if (res) {
+			lfs_recover_end(rc, res);
+			return;
+		}
+	}
+	decide(rc);
+}
+
+static void no_memory(struct rt_op *op, int res)
+{
+	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
+
+	(void)res;
+	lfs_say(rc->why, "no memory for recovery");
+	lfs_recover_end(rc, -ENOMEM);
+}
+
+void lfs_replay_start(struct lfs_recover *rc)
+{
+	struct lfs *lfs = rc->lfs;
+
+	rc->tail = rc->slot.start;
+	rc->incarnation = rc->slot.incarnation;
+	rc->header_read = false;
+	rc->reported = rt_now(lfs->loop);
+	if (!rc->scan.buf && lfs_scan_init(&rc->scan, lfs->file, &lfs->segs)) {
+		rc->op.done = no_memory;
+		rt_defer(lfs->loop, &rc->op);
+		return;
+	}
+	walk(rc);
+}

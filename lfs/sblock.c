@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <string.h>
+
+#include "lfs/state.h"
+#include "rt/bug.h"
+#include "rt/check.h"
+
+/*
+ * The superblock is rewritten over the older of its two copies, with a flush before, so
+ * that what it refers to is there, and one after, so that it counts.
+ */
+
+static void super_flushed(struct lfs_wait *w, int res);
+
+static void super_end(struct lfs *lfs, int res)
+{
+	struct lfs_super_writer *sb = &lfs->sb;
+	struct rt_list mine, *l;
+
+	rt_list_init(&mine);
+	while ((l = rt_list_pop(&sb->taken)) != NULL)
+		rt_list_push_back(&mine, l);
+	sb->busy = false;
+	if (!res) {
+		sb->super = sb->next;
+		sb->copy = !sb->copy;
+		lfs->meta = *sb->meta_next;
+	}
+	while ((l = rt_list_pop(&mine)) != NULL) {
+		struct lfs_super_req *req =
+			rt_container_of(l, struct lfs_super_req, link);
+
+		req->done(req, res);
+	}
+	lfs_kick(lfs);
+}
+
+static void super_written(struct rt_op *op, int res)
+{
+	struct lfs_super_writer *sb = rt_container_of(op, struct lfs_super_writer, op);
+	struct lfs *lfs = rt_container_of(sb, struct lfs, sb);
+
+	if (res <= 0) {
+		res = res ? res : -EIO;
+		lfs_fail(lfs, res, "write of superblock %c failed: %s",
+			 sb->copy ? 'A' : 'B', strerror(-res));
+	}
+	if (lfs->failed) {
+		super_end(lfs, -EIO);
+		return;
+	}
+	lfs->disk_bytes += (uint64_t)res;
+	sb->done += (uint32_t)res;
+	if (sb->done < sb->len) {
+		rt_write(lfs->file, &sb->op, sb->buf + sb->done, sb->len - sb->done,
+			 lfs_super_off(!sb->copy) + sb->done);
+		return;
+	}
+	sb->last_flush = true;
+	lfs_flush_wait(lfs, &sb->wait);
+}
+
+static void super_write(struct lfs *lfs)
+{
+	struct lfs_super_writer *sb = &lfs->sb;
+
+	sb->next.seq = sb->super.seq + 1;
+	sb->len = lfs_super_encode(sb->buf, &sb->next, sb->meta_next);
+	sb->done = 0;
+	sb->op.done = super_written;
+	rt_write(lfs->file, &sb->op, sb->buf, sb->len, lfs_super_off(!sb->copy));
+}
+
+static void super_flushed(struct lfs_wait *w, int res)
+{
+	struct lfs_super_writer *sb = rt_container_of(w, struct lfs_super_writer, wait);
+	struct lfs *lfs = rt_container_of(sb, struct lfs, sb);
+
+	if (res)
+		super_end(lfs, -EIO);
+	else if (sb->last_flush)
+		super_end(lfs, 0);
+	else
+		super_write(lfs);
+}
+
+static void req_merge(struct lfs_super_writer *sb, const struct lfs_super_req *req)
+{
+	if (req->meta)
+		*sb->meta_next = *req->meta;
+	if (req->checkpoint) {
+		sb->next.slot = req->slot;
+		sb->next.slot_seq = req->slot_seq;
+	}
+	sb->meta_next->flags |= req->set_flags;
+	sb->meta_next->flags &= ~req->clear_flags;
+}
+
+void lfs_super_settle(struct lfs *lfs)
+{
+	struct lfs_super_writer *sb = &lfs->sb;
+	bool flush = true;
+	struct rt_list *l;
+
+	lfs_meta_settle(lfs);
+	if (sb->busy || rt_list_empty(&sb->waiting))
+		return;
+	sb->busy = true;
+	sb->next = sb->super;
+	sb->next.incarnation = lfs->incarnation;
+	*sb->meta_next = lfs->meta;
+	while ((l = rt_list_pop(&sb->waiting)) != NULL) {
+		struct lfs_super_req *req =
+			rt_container_of(l, struct lfs_super_req, link);
+
+		req_merge(sb, req);
+		if (RT_BUG(CHECKPOINT_BEFORE_FLUSH) && req->checkpoint)
+			flush = false;
+		rt_list_push_back(&sb->taken, l);
+	}
+	sb->wait.done = super_flushed;
+	sb->last_flush = false;
+	if (lfs->failed)
+		super_end(lfs, -EIO);
+	else if (flush)
+		lfs_flush_wait(lfs, &sb->wait);
+	else
+		super_write(lfs);
+}
+
+void lfs_super_request(struct lfs *lfs, struct lfs_super_req *req)
+{
+	rt_list_push_back(&lfs->sb.waiting, &req->link);
+	lfs_kick(lfs);
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lfs/segment.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "rt/check.h"
+#include "rt/crc.h"
+#include "rt/mem.h"
+
+#define CRC_FROM (offsetof(struct lfs_segment_head, crc) + sizeof(le32))
+
+int lfs_segments_init(struct lfs_segments *segs, uint32_t n, uint32_t blocks,
+		      uint32_t base)
+{
+	*segs = (struct lfs_segments){
+		.n = n,
+		.blocks = blocks,
+		.base = base,
+		.free = n,
+		.reserved = LFS_SEGMENT_NONE,
+	};
+	segs->s = rt_zalloc(n, sizeof(*segs->s));
+	return segs->s ? 0 : -ENOMEM;
+}
+
+void lfs_segments_release(struct lfs_segments *segs)
+{
+	rt_free(segs->s);
+	segs->s = NULL;
+}
+
+bool lfs_segments_holds(const struct lfs_segments *segs, uint64_t place)
+{
+	uint64_t n;
+
+	if (place < segs->base)
+		return false;
+	n = (place - segs->base) / segs->blocks;
+	/* Block 0 of a segment is its header. */
+	return n < segs->n && (place - segs->base) % segs->blocks &&
+	       segs->s[n].generation;
+}
+
+uint32_t lfs_segments_next_free(const struct lfs_segments *segs, uint32_t after)
+{
+	for (uint32_t i = 1; i <= segs->n; i++) {
+		uint32_t n = (uint32_t)(((uint64_t)after + i) % segs->n);
+
+		if (!segs->s[n].generation)
+			return n;
+	}
+	return LFS_SEGMENT_NONE;
+}
+
+void lfs_segments_use(struct lfs_segments *segs, uint32_t n, uint64_t generation,
+		      uint64_t incarnation, uint64_t first_lsn)
+{
+	struct lfs_segment *s = &segs->s[n];
+
+	rt_assert(n < segs->n && s->generation == 0 && generation && segs->free);
+	s->generation = generation;
+	s->incarnation = incarnation;
+	s->first_lsn = first_lsn;
+	s->last_lsn = first_lsn - 1;
+	s->end = 1;
+	s->sealed = false;
+	segs->free--;
+}
+
+uint32_t lfs_segments_after(const struct lfs_segments *segs, uint64_t generation)
+{
+	uint32_t best = LFS_SEGMENT_NONE;
+
+	for (uint32_t i = 0; i < segs->n; i++) {
+		uint64_t g = segs->s[i].generation;
+
+		if (g > generation &&
+		    (best == LFS_SEGMENT_NONE || g < segs->s[best].generation))
+			best = i;
+	}
+	return best;
+}
+
+void lfs_segment_encode(uint8_t block[LFS_BLOCK], const struct lfs_segment_info *info)
+{
+	struct lfs_segment_head h = {
+		.magic = le64_make(LFS_SEGMENT_MAGIC),
+		.seed = le32_make(info->seed),
+		.number = le32_make(info->number),
+		.next = le32_make(info->next),
+		.generation = le64_make(info->generation),
+		.incarnation = le64_make(info->incarnation),
+		.first_lsn = le64_make(info->first_lsn),
+		.first_seq = le64_make(info->first_seq),
+		.prev_crc = le32_make(info->prev_crc),
+		.kind = le32_make(LFS_HEAD_CLIENT),
+	};
+
+	memcpy(h.store, info->store, sizeof(h.store));
+	memcpy(block, &h, sizeof(h));
+	h.crc = le32_make(rt_crc32c(block + CRC_FROM, LFS_BLOCK - CRC_FROM));
+	memcpy(block, &h, sizeof(h));
+}
+
+int lfs_segment_decode(const uint8_t block[LFS_BLOCK], struct lfs_segment_info *ret)
+{
+	struct lfs_segment_head h;
+
+	memcpy(&h, block, sizeof(h));
+	if (le64_get(h.magic) != LFS_SEGMENT_MAGIC ||
+	    le32_get(h.crc) != rt_crc32c(block + CRC_FROM, LFS_BLOCK - CRC_FROM))
+		return -EBADMSG;
+	if (le32_get(h.kind) != LFS_HEAD_CLIENT || !le64_get(h.generation) ||
+	    !le64_get(h.first_lsn))
+		return -EBADMSG;
+	for (size_t i = 0; i < sizeof(h.zero); i++)
+		if (h.zero[i])
+			return -EBADMSG;
+	memcpy(ret->store, h.store, sizeof(ret->store));
+	ret->number = le32_get(h.number);
+	ret->next = le32_get(h.next);
+	ret->seed = le32_get(h.seed);
+	ret->prev_crc = le32_get(h.prev_crc);
+	ret->generation = le64_get(h.generation);
+	ret->incarnation = le64_get(h.incarnation);
+	ret->first_lsn = le64_get(h.first_lsn);
+	ret->first_seq = le64_get(h.first_seq);
+	return 0;
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <string.h>
+
+#include "lfs/state.h"
+#include "rt/check.h"
+#include "rt/crc.h"
+
+/* A checkpoint slot, to bytes and back. No I/O. */
+
+#define CRC_FROM (offsetof(struct lfs_slot_head, crc) + sizeof(le32))
+
+void lfs_slot_encode_head(uint8_t block[LFS_BLOCK], const struct lfs_slot *slot,
+			  const uint8_t store[LFS_ID_LEN], uint64_t wall_ns)
+{
+	const struct lfs_tail *t = &slot->start;
+	struct lfs_slot_head h = {
+		.magic = le64_make(LFS_SLOT_MAGIC),
+		.body_crc = le32_make(slot->body_crc),
+		.seq = le64_make(slot->seq),
+		.body_length = le64_make(slot->body_length),
+		.nleaves = le32_make(slot->nleaves),
+		.nsegments = le32_make(slot->nsegments),
+		.start_segment = le32_make(t->segment),
+		.start_block = le32_make(t->block),
+		.incarnation = le64_make(slot->incarnation),
+		.record_seq = le64_make(t->seq),
+		.last_generation = le64_make(t->generation),
+		.lsn = le64_make(t->lsn),
+		.hash = le64_make(t->hash),
+		.epoch = le64_make(t->epoch),
+		.epoch_id = le64_make(t->epoch_id),
+		.written_seq = le64_make(slot->written_seq),
+		.wall_ns = le64_make(wall_ns),
+		.chain = le32_make(t->chain),
+	};
+
+	memcpy(h.store, store, LFS_ID_LEN);
+	memcpy(block, &h, sizeof(h));
+	h.crc = le32_make(rt_crc32c(block + CRC_FROM, LFS_BLOCK - CRC_FROM));
+	memcpy(block, &h, sizeof(h));
+}
+
+static uint64_t body_length(uint64_t nleaves, uint64_t nsegments)
+{
+	uint64_t used = nleaves * sizeof(struct lfs_slot_leaf) +
+			nsegments * sizeof(struct lfs_slot_segment);
+
+	return (used + LFS_BLOCK - 1) / LFS_BLOCK * LFS_BLOCK;
+}
+
+static bool head_fits(const struct lfs_slot *s, const struct lfs_geometry *geo)
+{
+	const struct lfs_tail *t = &s->start;
+
+	if (s->nsegments != geo->segments || s->nleaves > lfs_geometry_leaves(geo) ||
+	    s->body_length != body_length(s->nleaves, s->nsegments))
+		return false;
+	if (t->segment == LFS_SEGMENT_NONE)
+		return t->block == 0;
+	return t->segment < geo->segments && t->block < geo->segment_size / LFS_BLOCK &&
+	       t->lsn < UINT64_MAX / 2 && t->seq < UINT64_MAX / 2 &&
+	       s->written_seq >= t->seq;
+}
+
+int lfs_slot_decode_head(const uint8_t block[LFS_BLOCK], const struct lfs_geometry *geo,
+			 const uint8_t store[LFS_ID_LEN], struct lfs_slot *ret)
+{
+	struct lfs_slot_head h;
+	struct lfs_slot s;
+
+	memcpy(&h, block, sizeof(h));
+	if (le64_get(h.magic) != LFS_SLOT_MAGIC ||
+	    rt_crc32c(block + CRC_FROM, LFS_BLOCK - CRC_FROM) != le32_get(h.crc) ||
+	    memcmp(h.store, store, LFS_ID_LEN) != 0)
+		return -EUCLEAN;
+	for (size_t i = 0; i < sizeof(h.zero); i++)
+		if (h.zero[i])
+			return -EUCLEAN;
+	s = (struct lfs_slot){
+		.seq = le64_get(h.seq),
+		.incarnation = le64_get(h.incarnation),
+		.start = {
+			.segment = le32_get(h.start_segment),
+			.block = le32_get(h.start_block),
+			.generation = le64_get(h.last_generation),
+			.seq = le64_get(h.record_seq),
+			.lsn = le64_get(h.lsn),
+			.hash = le64_get(h.hash),
+			.epoch = le64_get(h.epoch),
+			.epoch_id = le64_get(h.epoch_id),
+			.chain = le32_get(h.chain),
+		},
+		.written_seq = le64_get(h.written_seq),
+		.body_length = le64_get(h.body_length),
+		.body_crc = le32_get(h.body_crc),
+		.nleaves = le32_get(h.nleaves),
+		.nsegments = le32_get(h.nsegments),
+	};
+	if (!head_fits(&s, geo))
+		return -EUCLEAN;
+	*ret = s;
+	return 0;
+}
+
+void lfs_slot_put_leaf(uint8_t *at, uint32_t volume, uint32_t index,
+		       const struct lfs_leaf *leaf)
+{
+	struct lfs_slot_leaf d = {
+		.volume = le32_make(volume),
+		.index = le32_make(index),
+		.place = le32_make(leaf->place),
+		.crc = le32_make(leaf->crc),
+		.changed = le64_make(leaf->changed),
+	};
+
+	memcpy(at, &d, sizeof(d));
+}
+
+void lfs_slot_put_segment(uint8_t *at, const struct lfs_segment *s)
+{
+	struct lfs_slot_segment d = { 0 };
+
+	if (s->generation)
+		d = (struct lfs_slot_segment){
+			.generation = le64_make(s->generation),
+			.incarnation = le64_make(s->incarnation),
+			.first_lsn = le64_make(s->first_lsn),
+			.last_lsn = le64_make(s->last_lsn),
+			.end = le32_make(s->end),
+			.live = le32_make(s->live),
+			.flags = le32_make(s->sealed ? LFS_SEGMENT_SEALED : 0),
+		};
+	memcpy(at, &d, sizeof(d));
+}
+
+static int segments_decode(const uint8_t *at, struct lfs_segments *segs)
+{
+	struct lfs_slot_segment d;
+
+	for (uint32_t i = 0; i < segs->n; i++, at += sizeof(d)) {
+		struct lfs_segment *s = &segs->s[i];
+
+		memcpy(&d, at, sizeof(d));
+		if (!le64_get(d.generation))
+			continue;
+		lfs_segments_use(segs, i, le64_get(d.generation), le64_get(d.incarnation),
+				 le64_get(d.first_lsn));
+		s->last_lsn = le64_get(d.last_lsn);
+		s->end = le32_get(d.end);
+		s->sealed = le32_get(d.flags) & LFS_SEGMENT_SEALED;
+		if (!s->first_lsn || s->last_lsn > UINT64_MAX / 2 ||
+		    s->last_lsn + 1 < s->first_lsn || !s->end || s->end > segs->blocks ||
+		    le32_get(d.flags) & ~LFS_SEGMENT_SEALED || le32_get(d.zero))
+			return -EUCLEAN;
+	}
+	return 0;
+}
+
+static int leaves_decode(const uint8_t *at, uint32_t n, const struct lfs_segments *segs,
+			 struct lfs_map *map)
+{
+	uint64_t least = 0;
+	struct lfs_slot_leaf d;
+
+	for (uint32_t i = 0; i < n; i++, at += sizeof(d)) {
+		uint32_t volume, index;
+		struct lfs_leaf *leaf;
+
+		memcpy(&d, at, sizeof(d));
+		volume = le32_get(d.volume);
+		index = le32_get(d.index);
+		/* In ascending order, so that none comes twice. */
+		if (volume >= map->nvolumes || index >= map->v[volume].nleaves ||
+		    ((uint64_t)volume << 32 | index) < least)
+			return -EUCLEAN;
+		least = ((uint64_t)volume << 32 | index) + 1;
+		leaf = &map->v[volume].leaves[index];
+		leaf->place = le32_get(d.place);
+		leaf->crc = le32_get(d.crc);
+		leaf->changed = le64_get(d.changed);
+		if (leaf->place && !lfs_segments_holds(segs, leaf->place))
+			return -EUCLEAN;
+	}
+	return 0;
+}
+
+int lfs_slot_decode_body(const struct lfs_slot *slot, const uint8_t *body,
+			 struct lfs_segments *segs, struct lfs_map *map)
+{
+	const uint8_t *segments = body + slot->nleaves * sizeof(struct lfs_slot_leaf);
+	int ret;
+
+	rt_assert(segs->n == slot->nsegments && segs->free == segs->n);
+	if (rt_crc32c(body, slot->body_length) != slot->body_crc)
+		return -EUCLEAN;
+	ret = segments_decode(segments, segs);
+	if (!ret)
+		ret = leaves_decode(body, slot->nleaves, segs, map);
+	return ret;
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdio.h>
+
+#include "lfs/state.h"
+#include "rt/check.h"
+#include "rt/mem.h"
+
+/* Figures, watermarks, and the recount that tests ask for. */
+
+struct lfs_lsn lfs_lsn(const struct lfs *lfs)
+{
+	return (struct lfs_lsn){
+		.admitted = lfs->admitted_lsn,
+		.written = lfs->applied.lsn,
+		.durable = lfs->durable_lsn,
+	};
+}
+
+void lfs_position(const struct lfs *lfs, struct lfs_position *ret)
+{
+	const struct lfs_epoch *epoch = lfs_epoch_of(&lfs->meta, lfs->admitted_lsn);
+
+	ret->lsn = lfs->admitted_lsn;
+	ret->hash = lfs->admitted_hash;
+	ret->epoch = epoch->number;
+	ret->epoch_id = epoch->id;
+}
+
+void lfs_stats(const struct lfs *lfs, struct lfs_stats *ret)
+{
+	uint64_t used = lfs->segs.n - lfs->segs.free;
+
+	*ret = (struct lfs_stats){
+		.store_bytes = lfs->geo.store_size,
+		.used_bytes = used * lfs->geo.segment_size,
+		.free_bytes = lfs_append_room(lfs) * LFS_BLOCK,
+		.segments_free = lfs->segs.free,
+		.client_bytes = lfs->client_bytes,
+		.disk_bytes = lfs->disk_bytes,
+		.records = lfs->records,
+		.flushes = lfs->flushes,
+		.checksum_errors = lfs->checksum_errors,
+		.checkpoint_age_ns = -1,
+	};
+	if (lfs->checkpoint_ever)
+		ret->checkpoint_age_ns =
+			rt_time_since(rt_now(lfs->loop), lfs->checkpoint_at);
+}
+
+uint64_t lfs_mapped(const struct lfs *lfs, uint32_t volume)
+{
+	rt_assert(volume < lfs->map.nvolumes);
+	return lfs->map.v[volume].mapped;
+}
+
+/* ---- recount --------------------------------------------------------------------------------- */
+
+static int count_place(const struct lfs *lfs, uint64_t place, uint32_t *live, char *why)
+{
+	if (!lfs_segments_holds(&lfs->segs, place)) {
+		lfs_say(why,
+			"the map refers to block %llu, which is in no segment in use",
+			(unsigned long long)place);
+		return -EUCLEAN;
+	}
+	live[lfs_segments_of(&lfs->segs, (uint32_t)place)]++;
+	return 0;
+}
+
+static int count_leaf(const struct lfs *lfs, const struct lfs_leaf *leaf, uint32_t *live,
+		      uint64_t *mapped, char *why)
+{
+	unsigned used = 0;
+	int ret = 0;
+
+	if (leaf->place)
+		ret = count_place(lfs, leaf->place, live, why);
+	for (unsigned i = 0; leaf->entries && i < LFS_LEAF_BLOCKS && !ret; i++) {
+		if (!(uint32_t)leaf->entries[i])
+			continue;
+		used++;
+		ret = count_place(lfs, (uint32_t)leaf->entries[i], live, why);
+	}
+	if (ret)
+		return ret;
+	if (used != leaf->used || (!used && leaf->entries && !leaf->pins)) {
+		lfs_say(why, "a leaf counts %u mapped blocks and has %u", leaf->used,
+			used);
+		return -EUCLEAN;
+	}
+	*mapped += used;
+	return 0;
+}
+
+static int count_map(const struct lfs *lfs, uint32_t *live, char *why)
+{
+	uint64_t stale = 0;
+	int ret = 0;
+
+	for (unsigned i = 0; i < lfs->map.nvolumes; i++) {
+		const struct lfs_map_volume *v = &lfs->map.v[i];
+		uint64_t mapped = 0;
+
+		for (uint32_t n = 0; n < v->nleaves && !ret; n++) {
+			ret = count_leaf(lfs, &v->leaves[n], live, &mapped, why);
+			stale += v->leaves[n].dirty && v->leaves[n].used;
+		}
+		if (ret)
+			return ret;
+		if (mapped != v->mapped) {
+			lfs_say(why, "volume %u counts %llu mapped blocks and has %llu",
+				i, (unsigned long long)v->mapped,
+				(unsigned long long)mapped);
+			return -EUCLEAN;
+		}
+	}
+	if (stale == lfs->map.stale)
+		return 0;
+	lfs_say(why, "the map counts %llu stale leaves and has %llu",
+		(unsigned long long)lfs->map.stale, (unsigned long long)stale);
+	return -EUCLEAN;
+}
+
+static int count_segments(const struct lfs *lfs, const uint32_t *live, char *why)
+{
+	uint32_t unused = 0;
+
+	for (uint32_t i = 0; i < lfs->segs.n; i++) {
+		const struct lfs_segment *s = &lfs->segs.s[i];
+
+		unused += !s->generation;
+		if (s->live == live[i] && (s->generation || !live[i]) &&
+		    s->end <= lfs->segs.blocks)
+			continue;
+		lfs_say(why, "segment %u counts %u live blocks and has %u, end %u", i,
+			s->live, live[i], s->end);
+		return -EUCLEAN;
+	}
+	if (unused == lfs->segs.free)
+		return 0;
+	lfs_say(why, "%u segments count as free and %u are", lfs->segs.free, unused);
+	return -EUCLEAN;
+}
+
+int lfs_recount(const struct lfs *lfs, char why[LFS_WHY_MAX])
+{
+	uint32_t *live = rt_zalloc(lfs->segs.n, sizeof(*live));
+	int ret;
+
+	if (!live) {
+		lfs_say(why, "no memory for a recount");
+		return -ENOMEM;
+	}
+	ret = count_map(lfs, live, why);
+	if (!ret)
+		ret = count_segments(lfs, live, why);
+	rt_free(live);
+	return ret;
+}

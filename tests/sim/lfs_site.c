@@ -1,0 +1,694 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/sim/lfs_site.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rt/check.h"
+#include "rt/crc.h"
+#include "rt/loop.h"
+
+#define GROUP "sim"
+#define READ_BLOCKS 64u
+
+/* Memory for the engine's lent buffers, which outlives a crash of the node. */
+static void *must_alloc(size_t size)
+{
+	void *p = aligned_alloc(ORACLE_BLOCK,
+				(size + ORACLE_BLOCK - 1) / ORACLE_BLOCK * ORACLE_BLOCK);
+
+	rt_assert(p);
+	memset(p, 0, size);
+	return p;
+}
+
+/* ---- the site ------------------------------------------------------------------------ */
+
+static void draw_volumes(struct site *s)
+{
+	uint64_t blocks[SITE_VOLUMES_MAX];
+	struct lfs_meta *m = &s->meta;
+
+	m->nvolumes = (unsigned)sim_between(s->rng, 1, SITE_VOLUMES_MAX);
+	for (unsigned i = 0; i < m->nvolumes; i++) {
+		blocks[i] = sim_skewed(s->rng, 16, 3000);
+		m->volumes[i].name[0] = (char)('a' + i);
+		m->volumes[i].size = blocks[i] * LFS_BLOCK;
+	}
+	s->oracle = oracle_new(m->nvolumes, blocks);
+}
+
+struct site *site_new(struct sim_world *w)
+{
+	struct site *s = must_alloc(sizeof(*s));
+	struct work_shape shape;
+	struct lfs_create_params params;
+
+	s->w = w;
+	s->rng = sim_rng(w);
+	s->node = sim_node_new(w, "site");
+	s->disk = sim_disk(s->node, SITE_STORE);
+	strcpy(s->meta.group_name, GROUP);
+	s->meta.role = LFS_PRIMARY;
+	s->meta.max_request = (uint32_t)sim_between(s->rng, 1, 4) << 16;
+	draw_volumes(s);
+	work_shape_draw(s->rng, &shape);
+	work_init(&s->work, s->oracle, &shape);
+	s->segment_size = UINT32_C(1) << 20;
+	s->checkpoint_every = sim_skewed(s->rng, 64, 1024) * LFS_BLOCK;
+	params = (struct lfs_create_params){ .segment_size = s->segment_size,
+					     .meta = &s->meta };
+	s->size = lfs_store_size_min(&params) + (sim_skewed(s->rng, 0, 64) << 20);
+	return s;
+}
+
+struct site_append {
+	struct lfs_append a;
+	struct site *s;
+	struct lfs_op ops[8];
+	uint8_t *data;
+	uint32_t *crcs;
+	struct site_append *next;
+};
+
+static void append_free(struct site_append *a)
+{
+	free(a->data);
+	free(a->crcs);
+	free(a);
+}
+
+void site_gone(struct site *s)
+{
+	while (s->appends) {
+		struct site_append *a = s->appends;
+
+		s->appends = a->next;
+		append_free(a);
+	}
+	s->pending = 0;
+	s->lfs = NULL;
+	s->loop = NULL;
+}
+
+void site_free(struct site *s)
+{
+	site_gone(s);
+	oracle_free(s->oracle);
+	free(s);
+}
+
+bool site_run(struct site *s, bool (*cond)(void *), void *arg)
+{
+	struct sim_until until = { .cond = cond, .arg = arg, .ns = 600 * RT_S };
+
+	switch (sim_run(s->w, &until)) {
+	case SIM_COND:
+		/* The crash may have come right behind the callback. */
+		return sim_node_up(s->node);
+	case SIM_CRASHED:
+		return false;
+	case SIM_TIME:
+	case SIM_EVENTS:
+	case SIM_IDLE:
+		break;
+	}
+	sim_violation("waited for something that never came");
+}
+
+bool site_idle(struct site *s, int64_t ns)
+{
+	return sim_run_for(s->w, ns) != SIM_CRASHED;
+}
+
+/* ---- create, open, close --------------------------------------------------------------- */
+
+struct call {
+	bool ended;
+	int res;
+};
+
+static bool call_ended(void *arg)
+{
+	return ((struct call *)arg)->ended;
+}
+
+struct create_call {
+	struct call call;
+	struct lfs_create c;
+};
+
+static void create_done(struct lfs_create *c, int res)
+{
+	struct create_call *call = rt_container_of(c, struct create_call, c);
+
+	call->call = (struct call){ .ended = true, .res = res };
+}
+
+bool site_create(struct site *s)
+{
+	struct create_call call = { .c.done = create_done };
+	struct lfs_create_params params = {
+		.path = SITE_STORE,
+		.size = s->size,
+		.segment_size = s->segment_size,
+		.checkpoint_every =
+			s->checkpoint_every < 256 << 10 ? 256 << 10 : s->checkpoint_every,
+		.meta = &s->meta,
+	};
+
+	s->loop = sim_node_start(s->node);
+	sim_node_enter(s->node);
+	lfs_create(s->loop, &params, &call.c);
+	sim_node_leave(s->node);
+	if (!site_run(s, call_ended, &call.call)) {
+		site_gone(s);
+		return false;
+	}
+	sim_require(call.call.res == 0, "create: %d %s", call.call.res, call.c.why);
+	sim_node_stop(s->node);
+	return true;
+}
+
+static void advanced(void *owner)
+{
+	(void)owner;
+}
+
+static void failed(void *owner, int err, const char *why)
+{
+	struct site *s = owner;
+
+	s->failed = true;
+	s->failed_calls++;
+	sim_require(s->failed_calls == 1, "failed twice: %d %s", err, why);
+	sim_require(s->faulty, "the log failed without a fault: %d %s", err, why);
+}
+
+static const struct lfs_events site_events = { .advanced = advanced, .failed = failed };
+
+struct open_call {
+	struct call call;
+	struct lfs_open o;
+};
+
+static void open_done(struct lfs_open *o, int res)
+{
+	struct open_call *call = rt_container_of(o, struct open_call, o);
+
+	call->call = (struct call){ .ended = true, .res = res };
+}
+
+bool site_open(struct site *s, int *res)
+{
+	struct open_call call = { .o.done = open_done };
+	struct lfs_open_params params = {
+		.path = SITE_STORE,
+		.group_name = GROUP,
+		.map_memory = UINT64_C(1) << 30,
+		.checkpoint_every = s->checkpoint_every,
+		.checkpoint_ms = sim_chance(s->rng, 0.3) ? 500 : 0,
+		.events = &site_events,
+		.owner = s,
+	};
+
+	s->failed = false;
+	s->failed_calls = 0;
+	if (!sim_node_up(s->node))
+		s->loop = sim_node_start(s->node);
+	sim_node_enter(s->node);
+	lfs_open(s->loop, &params, &call.o);
+	sim_node_leave(s->node);
+	if (!site_run(s, call_ended, &call.call)) {
+		site_gone(s);
+		return false;
+	}
+	*res = call.call.res;
+	memcpy(s->why, call.o.why, sizeof(s->why));
+	sim_require(!*res || s->why[0], "no reason for %d", *res);
+	s->lfs = *res ? NULL : call.o.lfs;
+	return true;
+}
+
+struct close_call {
+	struct call call;
+	struct lfs_close c;
+};
+
+static void close_done(struct lfs_close *c, int res)
+{
+	struct close_call *call = rt_container_of(c, struct close_call, c);
+
+	call->call = (struct call){ .ended = true, .res = res };
+}
+
+bool site_close(struct site *s, int *res)
+{
+	struct close_call call = { .c.done = close_done };
+
+	sim_node_enter(s->node);
+	lfs_close(s->lfs, &call.c);
+	sim_node_leave(s->node);
+	if (!site_run(s, call_ended, &call.call)) {
+		site_gone(s);
+		return false;
+	}
+	*res = call.call.res;
+	sim_require(!s->pending, "%u appends without an answer after close", s->pending);
+	sim_node_stop(s->node);
+	site_gone(s);
+	return true;
+}
+
+/* ---- appends ------------------------------------------------------------------------------ */
+
+static void append_done(struct lfs_append *la, int res)
+{
+	struct site_append *a = rt_container_of(la, struct site_append, a), **at;
+	struct site *s = a->s;
+
+	if (res)
+		sim_require(res == -EIO && s->failed, "append: %d", res);
+	else
+		sim_require(la->lsn == s->told + 1, "lsn %llu after %llu",
+			    (unsigned long long)la->lsn, (unsigned long long)s->told);
+	if (!res) {
+		s->told = la->lsn;
+		s->written = la->lsn;
+		sim_require(lfs_lsn(s->lfs).admitted >= la->lsn, "admitted behind");
+	}
+	for (at = &s->appends; *at != a; at = &(*at)->next)
+		;
+	*at = a->next;
+	s->pending--;
+	append_free(a);
+}
+
+static void append_fill(struct site_append *a, const struct work_op *ops, unsigned n,
+			uint64_t stamp)
+{
+	uint32_t blocks = 0, at = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		blocks += ops[i].kind == WORK_WRITE ? ops[i].blocks : 0;
+	a->data = must_alloc((size_t)blocks * LFS_BLOCK + 1);
+	a->crcs = must_alloc((size_t)blocks * sizeof(uint32_t) + 1);
+	for (unsigned i = 0; i < n; i++) {
+		struct lfs_op *op = &a->ops[i];
+		uint8_t *data = a->data + (size_t)at * LFS_BLOCK;
+
+		*op = (struct lfs_op){
+			.kind = ops[i].kind == WORK_WRITE  ? LFS_WRITE
+				: ops[i].kind == WORK_ZERO ? LFS_ZERO
+							   : LFS_TRIM,
+			.volume = ops[i].volume,
+			.lba = ops[i].lba,
+			.blocks = ops[i].blocks,
+		};
+		if (op->kind != LFS_WRITE)
+			continue;
+		op->data = data;
+		op->crcs = a->crcs + at;
+		oracle_fill(data, op->volume, op->lba, op->blocks, stamp);
+		for (uint32_t k = 0; k < op->blocks; k++)
+			a->crcs[at + k] =
+				rt_crc32c(data + (size_t)k * LFS_BLOCK, LFS_BLOCK);
+		at += op->blocks;
+	}
+}
+
+/* One random append. Returns what lfs_append() says. */
+static int append_one(struct site *s)
+{
+	struct site_append *a = must_alloc(sizeof(*a));
+	struct work_op ops[8];
+	unsigned n = work_next(&s->work, s->rng, s->meta.max_request / LFS_BLOCK, ops);
+	int res;
+
+	append_fill(a, ops, n, oracle_stamp(s->oracle));
+	a->s = s;
+	a->a.lsn = oracle_last(s->oracle) + 1;
+	a->a.ops = a->ops;
+	a->a.nops = n;
+	a->a.done = append_done;
+	a->next = s->appends;
+	s->appends = a;
+	s->pending++;
+	sim_node_enter(s->node);
+	res = lfs_append(s->lfs, &a->a);
+	sim_node_leave(s->node);
+	if (res) {
+		s->appends = a->next;
+		s->pending--;
+		append_free(a);
+		return res;
+	}
+	work_apply(s->oracle, ops, n);
+	oracle_commit(s->oracle);
+	s->hashes[oracle_last(s->oracle) % SITE_HASHES_MAX] = a->a.hash;
+	return 0;
+}
+
+static bool none_pending(void *arg)
+{
+	return ((struct site *)arg)->pending == 0;
+}
+
+bool site_drain(struct site *s)
+{
+	if (site_run(s, none_pending, s))
+		return true;
+	site_gone(s);
+	return false;
+}
+
+/* ---- flush -------------------------------------------------------------------------------- */
+
+struct flush_call {
+	struct call call;
+	struct lfs_flush f;
+	struct site *s;
+	uint64_t covers;
+	bool owned;
+};
+
+static void flush_done(struct lfs_flush *f, int res)
+{
+	struct flush_call *call = rt_container_of(f, struct flush_call, f);
+	struct site *s = call->s;
+
+	if (res)
+		sim_require(s->failed && res == -EIO, "flush: %d", res);
+	else if (call->covers > s->flushed)
+		s->flushed = call->covers;
+	if (!res)
+		sim_require(lfs_lsn(s->lfs).durable >= call->covers,
+			    "durable below what a flush covered");
+	call->call = (struct call){ .ended = true, .res = res };
+	if (call->owned)
+		free(call);
+}
+
+static void flush_go(struct site *s, struct flush_call *call)
+{
+	*call = (struct flush_call){
+		.f.done = flush_done,
+		.s = s,
+		.covers = s->written,
+		.owned = call->owned,
+	};
+	sim_node_enter(s->node);
+	lfs_flush(s->lfs, &call->f);
+	sim_node_leave(s->node);
+}
+
+bool site_flush(struct site *s, int *res)
+{
+	struct flush_call call = { 0 };
+
+	flush_go(s, &call);
+	if (!site_run(s, call_ended, &call.call)) {
+		site_gone(s);
+		return false;
+	}
+	*res = call.call.res;
+	return true;
+}
+
+/* Not waited for. What a crash leaves of it is small, and the process is short-lived. */
+static void flush_behind(struct site *s)
+{
+	struct flush_call *call = must_alloc(sizeof(*call));
+
+	call->owned = true;
+	flush_go(s, call);
+}
+
+/* ---- reads --------------------------------------------------------------------------------- */
+
+struct read_call {
+	struct call call;
+	struct lfs_read r;
+};
+
+static void read_done(struct lfs_read *r, int res)
+{
+	struct read_call *call = rt_container_of(r, struct read_call, r);
+
+	call->call = (struct call){ .ended = true, .res = res };
+}
+
+/* -1: crashed; else 0 or the error, with buf filled. */
+static bool read_blocks(struct site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
+			uint8_t *buf, int *res)
+{
+	struct read_call call = {
+		.r = {
+			.volume = volume,
+			.lba = lba,
+			.blocks = blocks,
+			.buf = buf,
+			.done = read_done,
+		},
+	};
+
+	sim_node_enter(s->node);
+	lfs_read(s->lfs, &call.r);
+	sim_node_leave(s->node);
+	if (!site_run(s, call_ended, &call.call)) {
+		site_gone(s);
+		return false;
+	}
+	*res = call.call.res;
+	return true;
+}
+
+/* What was admitted when the read began is what it shows, though nothing is written. */
+static bool read_check(struct site *s)
+{
+	uint32_t volume = (uint32_t)sim_below(s->rng, oracle_volumes(s->oracle));
+	uint64_t size = oracle_blocks(s->oracle, volume), lba = sim_below(s->rng, size);
+	uint32_t blocks = (uint32_t)sim_skewed(s->rng, 1, READ_BLOCKS);
+	uint8_t *buf;
+	int res;
+
+	if (blocks > size - lba)
+		blocks = (uint32_t)(size - lba);
+	buf = must_alloc((size_t)blocks * LFS_BLOCK);
+	if (!read_blocks(s, volume, lba, blocks, buf, &res)) {
+		free(buf);
+		return false;
+	}
+	sim_require(!res || s->damaged || s->faulty, "read: %d", res);
+	for (uint32_t i = 0; i < blocks && !res && !s->failed; i++) {
+		uint64_t digest = 0, stamp = 0;
+
+		sim_require(!oracle_block(&digest, volume, lba + i,
+					  buf + (size_t)i * LFS_BLOCK, &stamp),
+			    "volume %u block %llu is no block", volume,
+			    (unsigned long long)lba + i);
+		sim_require(stamp == oracle_now(s->oracle, volume, lba + i),
+			    "volume %u block %llu: stamp %llx, not %llx", volume,
+			    (unsigned long long)(lba + i), (unsigned long long)stamp,
+			    (unsigned long long)oracle_now(s->oracle, volume, lba + i));
+	}
+	free(buf);
+	return true;
+}
+
+/* ---- bursts -------------------------------------------------------------------------------- */
+
+bool site_burst(struct site *s)
+{
+	unsigned n = (unsigned)sim_skewed(s->rng, 1, SITE_BURST_MAX);
+
+	for (unsigned i = 0; i < n && !s->failed; i++) {
+		int res = append_one(s);
+
+		if (res == -ENOSPC && !s->starved)
+			s->full = true;
+		if (res == -EAGAIN && !site_idle(s, 20 * RT_MS)) {
+			site_gone(s);
+			return false;
+		}
+		sim_require(!res || res == -EAGAIN || res == -ENOSPC ||
+				    (res == -EIO && s->failed),
+			    "append: %d", res);
+		if (res == -ENOSPC)
+			break;
+		if (sim_chance(s->rng, 0.05))
+			flush_behind(s);
+		if (sim_chance(s->rng, 0.05) && !read_check(s))
+			return false;
+		if (sim_chance(s->rng, 0.3) &&
+		    !site_idle(s, (int64_t)sim_skewed(s->rng, 1, 3000) * RT_US)) {
+			site_gone(s);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ---- checks --------------------------------------------------------------------------------- */
+
+static bool digest_of(struct site *s, uint64_t *ret, int *res)
+{
+	uint8_t *buf = must_alloc(READ_BLOCKS * LFS_BLOCK);
+	uint64_t digest = 0;
+
+	*res = 0;
+	for (unsigned v = 0; v < oracle_volumes(s->oracle) && !*res; v++) {
+		uint64_t size = oracle_blocks(s->oracle, v);
+
+		for (uint64_t lba = 0; lba < size && !*res; lba += READ_BLOCKS) {
+			uint32_t n = READ_BLOCKS < size - lba ? READ_BLOCKS
+							      : (uint32_t)(size - lba);
+
+			if (!read_blocks(s, v, lba, n, buf, res)) {
+				free(buf);
+				return false;
+			}
+			for (uint32_t i = 0; i < n && !*res; i++)
+				sim_require(!oracle_block(&digest, v, lba + i,
+							  buf + (size_t)i * LFS_BLOCK,
+							  NULL),
+					    "volume %u block %llu is no block", v,
+					    (unsigned long long)lba + i);
+		}
+	}
+	free(buf);
+	*ret = digest;
+	return true;
+}
+
+bool site_check(struct site *s)
+{
+	struct lfs_position pos;
+	uint64_t digest, last = oracle_last(s->oracle);
+	char why[LFS_WHY_MAX];
+	int res;
+
+	sim_node_enter(s->node);
+	lfs_position(s->lfs, &pos);
+	res = lfs_recount(s->lfs, why);
+	sim_node_leave(s->node);
+	sim_require(!res || (s->starved && res == -ENOMEM), "recount: %s", why);
+	sim_require(pos.lsn == last, "lsn %llu, not %llu", (unsigned long long)pos.lsn,
+		    (unsigned long long)last);
+	sim_require(!last || pos.hash == s->hashes[last % SITE_HASHES_MAX],
+		    "another history after lsn %llu", (unsigned long long)last);
+	if (!digest_of(s, &digest, &res))
+		return false;
+	if (res) {
+		sim_require(s->damaged && res == -EBADMSG, "image: %d", res);
+		return true;
+	}
+	sim_require(digest == oracle_digest(s->oracle, last),
+		    "the image is not the one after lsn %llu", (unsigned long long)last);
+	return true;
+}
+
+struct follow_call {
+	struct call call;
+	struct lfs_follow_next n;
+};
+
+static void follow_done(struct lfs_follow_next *n, int res)
+{
+	struct follow_call *call = rt_container_of(n, struct follow_call, n);
+
+	call->call = (struct call){ .ended = true, .res = res };
+}
+
+static void entry_check(struct site *s, const struct lfs_entry *e, uint64_t lsn)
+{
+	sim_require(e->lsn == lsn, "follow: lsn %llu, not %llu",
+		    (unsigned long long)e->lsn, (unsigned long long)lsn);
+	sim_require(e->hash_after == s->hashes[lsn % SITE_HASHES_MAX] &&
+			    (lsn == 1 ||
+			     e->hash_before == s->hashes[(lsn - 1) % SITE_HASHES_MAX]),
+		    "follow: another history at lsn %llu", (unsigned long long)lsn);
+	for (unsigned i = 0; i < e->nops; i++)
+		for (uint32_t k = 0; e->ops[i].kind == LFS_WRITE && k < e->ops[i].blocks;
+		     k++)
+			sim_require(rt_crc32c(e->ops[i].data + (size_t)k * LFS_BLOCK,
+					      LFS_BLOCK) == e->ops[i].crcs[k],
+				    "follow: data of lsn %llu", (unsigned long long)lsn);
+}
+
+bool site_follow(struct site *s)
+{
+	struct follow_call call = { .n.done = follow_done };
+	uint64_t last = oracle_last(s->oracle), lsn;
+	struct lfs_follow *f;
+	int res;
+
+	if (last >= SITE_HASHES_MAX)
+		return true;
+	lsn = sim_chance(s->rng, 0.5) ? 1 : sim_between(s->rng, 1, last + 1);
+	sim_node_enter(s->node);
+	res = lfs_follow_new(s->lfs, lsn, &f);
+	sim_node_leave(s->node);
+	sim_require(!res, "follow from %llu: %d", (unsigned long long)lsn, res);
+	for (;; lsn++) {
+		call.call.ended = false;
+		sim_node_enter(s->node);
+		lfs_follow_next(f, &call.n);
+		sim_node_leave(s->node);
+		if (!site_run(s, call_ended, &call.call)) {
+			site_gone(s);
+			return false;
+		}
+		if (call.call.res)
+			break;
+		entry_check(s, &call.n.entry, lsn);
+	}
+	sim_require(call.call.res == -ENODATA || s->damaged, "follow at lsn %llu: %d",
+		    (unsigned long long)lsn, call.call.res);
+	sim_require(lsn == last + 1 || s->damaged, "follow ends at lsn %llu of %llu",
+		    (unsigned long long)lsn - 1, (unsigned long long)last);
+	sim_node_enter(s->node);
+	lfs_follow_free(f);
+	sim_node_leave(s->node);
+	return true;
+}
+
+/* ---- epochs ---------------------------------------------------------------------------------- */
+
+struct meta_call {
+	struct call call;
+	struct lfs_set_meta m;
+};
+
+static void meta_done(struct lfs_set_meta *m, int res)
+{
+	struct meta_call *call = rt_container_of(m, struct meta_call, m);
+
+	call->call = (struct call){ .ended = true, .res = res };
+}
+
+bool site_epoch(struct site *s, int *res)
+{
+	struct meta_call call = { .m.done = meta_done };
+	struct lfs_meta *meta = must_alloc(sizeof(*meta));
+	struct lfs_epoch *e;
+
+	*meta = *lfs_meta(s->lfs);
+	e = &meta->epochs[meta->nepochs++];
+	*e = (struct lfs_epoch){
+		.number = e[-1].number + 1,
+		.id = sim_draw(s->rng),
+		.first_lsn = oracle_last(s->oracle) + 1,
+	};
+	sim_node_enter(s->node);
+	lfs_set_meta(s->lfs, &call.m, meta);
+	sim_node_leave(s->node);
+	free(meta);
+	if (!site_run(s, call_ended, &call.call)) {
+		site_gone(s);
+		return false;
+	}
+	*res = call.call.res;
+	return true;
+}

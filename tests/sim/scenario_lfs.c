@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lfs/record.h"
+#include "lfs/super.h"
+#include "rt/check.h"
+#include "tests/sim/lfs_site.h"
+
+/*
+ * A store is written at random, and crashes at any point, while recovering too. Protects:
+ * the image after recovery is that of a prefix, no flushed LSN is missing, no record is
+ * there in part, counts and history are right; a damaged log is refused, not shortened;
+ * after a failed write or flush nothing is promised any more; a full log can still be
+ * read, flushed, closed and opened.
+ */
+#define LIVES_MAX 8
+#define RECOVERY_CRASHES_MAX 3
+#define BURSTS_MAX 12
+
+enum end { END_CLOSE, END_POWER, END_KILL };
+
+/* ---- after a crash -------------------------------------------------------------------- */
+
+/* What must be there now, and what is: the oracle goes back to it. */
+static void take_stock(struct site *s, uint64_t floor)
+{
+	uint64_t lsn = lfs_lsn(s->lfs).admitted, last = oracle_last(s->oracle);
+
+	sim_require(lsn >= floor, "lsn %llu is there, %llu had been promised",
+		    (unsigned long long)lsn, (unsigned long long)floor);
+	sim_require(lsn <= last, "lsn %llu is there, %llu was the last",
+		    (unsigned long long)lsn, (unsigned long long)last);
+	if (lsn < last)
+		oracle_take_back(s->oracle, lsn);
+	s->told = s->written = s->flushed = lsn;
+}
+
+/* Each open raises the incarnation before anything else is written. */
+static void check_incarnation(struct site *s)
+{
+	uint8_t *buf = malloc(LFS_SUPER_REGION);
+	struct lfs_meta *meta = malloc(sizeof(*meta));
+	uint64_t most = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct lfs_super super;
+		char why[LFS_WHY_MAX];
+
+		sim_disk_peek(s->disk, lfs_super_off(i), buf, LFS_SUPER_REGION);
+		if (!lfs_super_decode(buf, &super, meta, why) && super.incarnation > most)
+			most = super.incarnation;
+	}
+	free(buf);
+	free(meta);
+	sim_require(most > s->incarnation, "incarnation %llu after %llu",
+		    (unsigned long long)most, (unsigned long long)s->incarnation);
+	s->incarnation = most;
+}
+
+/* ---- damage ------------------------------------------------------------------------------ */
+
+/* The last record on the disk, looked for block by block. */
+static bool last_record(struct site *s, uint64_t *ret_off, struct lfs_record *ret)
+{
+	uint8_t *area = aligned_alloc(LFS_BLOCK, LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
+	bool found = false;
+
+	for (uint64_t off = 0; off + LFS_BLOCK <= s->size; off += LFS_BLOCK) {
+		struct lfs_record rec;
+		uint32_t blocks;
+		int res;
+
+		sim_disk_peek(s->disk, off, area, LFS_BLOCK);
+		res = lfs_record_decode(area, LFS_BLOCK, &rec, &blocks);
+		if (res == -EMSGSIZE && off + (uint64_t)blocks * LFS_BLOCK <= s->size) {
+			sim_disk_peek(s->disk, off, area, (size_t)blocks * LFS_BLOCK);
+			res = lfs_record_decode(area, (size_t)blocks * LFS_BLOCK, &rec,
+						&blocks);
+		}
+		if (res || rec.address * LFS_BLOCK != off)
+			continue;
+		if (found &&
+		    (rec.incarnation < ret->incarnation ||
+		     (rec.incarnation == ret->incarnation && rec.seq < ret->seq)))
+			continue;
+		found = true;
+		*ret = rec;
+		*ret_off = off;
+	}
+	free(area);
+	return found;
+}
+
+/*
+ * Behind the last record appears one that fits in everything but the chain: as if another
+ * course of events had written it there.
+ */
+static void forge_record(struct site *s)
+{
+	uint8_t *area = aligned_alloc(LFS_BLOCK, LFS_BLOCK);
+	struct lfs_record rec;
+	uint64_t off, next;
+
+	if (last_record(s, &off, &rec) && rec.kind != LFS_RECORD_SEAL) {
+		struct lfs_desc desc = {
+			.kind = LFS_DESC_ZERO,
+			.last = true,
+			.blocks = 1,
+		};
+
+		next = rec.address + lfs_record_head_blocks(rec.ndescs, rec.nblocks) +
+		       rec.nblocks;
+		rec.kind = LFS_RECORD_CLIENT;
+		rec.address = next;
+		rec.seq++;
+		rec.prev_crc = ~rec.head_crc;
+		rec.hash_before = oracle_last(s->oracle) == rec.last_lsn && rec.last_lsn
+					  ? s->hashes[rec.last_lsn % SITE_HASHES_MAX]
+					  : rec.hash_before;
+		rec.first_lsn = rec.last_lsn + 1;
+		rec.last_lsn++;
+		rec.ndescs = 1;
+		rec.nblocks = 0;
+		rec.durable_seq = 0;
+		lfs_record_put_desc(area, 0, &desc);
+		lfs_record_encode(area, &rec);
+		sim_disk_poke(s->disk, next * LFS_BLOCK, area, LFS_BLOCK);
+		sim_note(s->w, "forged", rec.seq, rec.first_lsn, next);
+	}
+	free(area);
+}
+
+/* One bit somewhere in what counts. */
+static uint64_t draw_damage(struct site *s)
+{
+	struct lfs_record rec;
+	uint64_t off;
+
+	if (sim_chance(s->rng, 0.2))
+		return sim_below(s->rng, s->size);
+	if (sim_chance(s->rng, 0.2))
+		return sim_below(s->rng, 128 << 10); /* the superblocks */
+	if (sim_chance(s->rng, 0.2) || !last_record(s, &off, &rec))
+		return (128 << 10) + sim_below(s->rng, 64 << 10);
+	/* Not far before the end of the log. */
+	off += LFS_BLOCK;
+	return off - sim_below(s->rng, off < (1 << 20) ? off : 1 << 20);
+}
+
+/* A damaged store is refused, or shows all that was promised. */
+static bool live_damaged(struct site *s)
+{
+	uint64_t at = draw_damage(s), floor = s->flushed;
+	unsigned bit = (unsigned)sim_below(s->rng, 8);
+	int res;
+
+	sim_disk_flip(s->disk, at, bit);
+	sim_note(s->w, "damaged", at, bit, 0);
+	s->damaged = true;
+	if (!site_open(s, &res))
+		return true;
+	sim_require(!res || res == -EUCLEAN, "open of a damaged store: %d %s", res,
+		    s->why);
+	if (!res) {
+		take_stock(s, floor);
+		check_incarnation(s);
+		return site_check(s) && site_follow(s) && site_close(s, &res);
+	}
+	sim_note(s->w, "refused", at, 0, 0);
+	sim_node_stop(s->node);
+	site_gone(s);
+	sim_disk_flip(s->disk, at, bit);
+	s->damaged = false;
+	return true;
+}
+
+/* ---- a life ------------------------------------------------------------------------------ */
+
+/* Open, crashing in recovery now and then. False: the run is over. */
+static bool open_somehow(struct site *s, uint64_t floor)
+{
+	unsigned crashes = 0;
+	int res;
+
+	for (;;) {
+		bool arm = crashes < RECOVERY_CRASHES_MAX && sim_chance(s->rng, 0.3);
+		enum sim_crash kind = sim_chance(s->rng, 0.7) ? SIM_POWER : SIM_KILL;
+
+		if (!sim_node_up(s->node))
+			s->loop = sim_node_start(s->node);
+		if (arm)
+			sim_node_crash_after(s->node, kind, SIM_ON_ANY,
+					     sim_skewed(s->rng, 1, 200));
+		if (!site_open(s, &res)) {
+			crashes++;
+			/* What a dead process had written is not safe from power. */
+			if (kind == SIM_POWER)
+				floor = s->flushed;
+			continue;
+		}
+		if (arm)
+			sim_node_crash_after(s->node, kind, SIM_ON_ANY, 0);
+		break;
+	}
+	sim_require(!res, "open: %d %s", res, s->why);
+	take_stock(s, floor);
+	check_incarnation(s);
+	return true;
+}
+
+/*
+ * An open with one bad turn of the disk or the allocator must say so, and change nothing.
+ * False: it has ended in a power loss.
+ */
+static bool open_badly(struct site *s)
+{
+	int res;
+
+	if (!sim_node_up(s->node))
+		s->loop = sim_node_start(s->node);
+	s->faulty = true;
+	if (sim_chance(s->rng, 0.5))
+		sim_disk_fail_at(s->disk, SIM_ON_DISK, sim_skewed(s->rng, 1, 40));
+	else
+		sim_mem_fail_at(s->node, sim_skewed(s->rng, 1, 100));
+	if (!site_open(s, &res))
+		sim_violation("a crash that nobody armed");
+	sim_disk_fail_at(s->disk, SIM_ON_DISK, 0);
+	sim_mem_fail_at(s->node, 0);
+	if (!res) {
+		if (!site_close(s, &res))
+			sim_violation("a crash that nobody armed");
+		s->faulty = false;
+		return true;
+	}
+	sim_require(res == -EIO || res == -ENOMEM, "open with faults: %d %s", res,
+		    s->why);
+	/* A flush that failed may have lost what is still read: only power tells. */
+	sim_node_crash(s->node, SIM_POWER);
+	site_gone(s);
+	s->faulty = false;
+	return false;
+}
+
+static bool work(struct site *s, unsigned bursts)
+{
+	int res;
+
+	for (unsigned i = 0; i < bursts && !s->failed; i++) {
+		if (!site_burst(s))
+			return false;
+		if (sim_chance(s->rng, 0.2) && !site_flush(s, &res))
+			return false;
+		if (sim_chance(s->rng, 0.2) && !site_idle(s, 300 * RT_MS)) {
+			site_gone(s);
+			return false;
+		}
+		if (sim_chance(s->rng, 0.1) && !s->failed && !site_epoch(s, &res))
+			return false;
+		if (sim_chance(s->rng, 0.2)) {
+			if (!site_drain(s))
+				return false;
+			if (!s->failed && !site_check(s))
+				return false;
+			if (!s->failed && !site_follow(s))
+				return false;
+		}
+	}
+	return true;
+}
+
+static void arm_faults(struct site *s)
+{
+	struct sim_disk_config *c = sim_disk_config(s->disk);
+
+	s->faulty = true;
+	if (sim_chance(s->rng, 0.5))
+		sim_disk_fail_at(s->disk, SIM_ON_FLUSH, sim_skewed(s->rng, 1, 30));
+	else
+		sim_disk_fail_at(s->disk, SIM_ON_WRITE, sim_skewed(s->rng, 1, 200));
+	(void)c;
+}
+
+/* One life: from open to its end. Returns what has to be there afterwards. */
+static uint64_t live(struct site *s, enum end end, bool faults)
+{
+	unsigned bursts = (unsigned)sim_skewed(s->rng, 0, BURSTS_MAX);
+	int res;
+
+	if (faults)
+		arm_faults(s);
+	if (end != END_CLOSE && sim_chance(s->rng, 0.7))
+		sim_node_crash_after(s->node, end == END_KILL ? SIM_KILL : SIM_POWER,
+				     SIM_ON_ANY, sim_skewed(s->rng, 1, 3000));
+	if (!work(s, bursts))
+		goto gone;
+	if (end == END_CLOSE && !s->failed) {
+		if (!site_close(s, &res))
+			goto gone;
+		sim_require(!res || s->failed, "close: %d", res);
+		if (!res)
+			s->flushed = s->written;
+	}
+	if (sim_node_up(s->node)) {
+		sim_node_crash_after(s->node, SIM_POWER, SIM_ON_ANY, 0);
+		sim_node_crash(s->node,
+			       end == END_KILL && !s->failed ? SIM_KILL : SIM_POWER);
+	} else if (end == END_CLOSE && s->failed) {
+		end = END_POWER;
+	}
+gone:
+	site_gone(s);
+	sim_disk_fail_at(s->disk, SIM_ON_FLUSH, 0);
+	sim_disk_fail_at(s->disk, SIM_ON_WRITE, 0);
+	s->faulty = false;
+	return end == END_KILL && !s->failed ? s->written : s->flushed;
+}
+
+/* Everything flushed, and its witness too: from here on damage is never taken for a tear. */
+static bool settle(struct site *s)
+{
+	int res;
+
+	if (!open_somehow(s, s->flushed) || !work(s, 3) || !site_drain(s))
+		return false;
+	if (!site_flush(s, &res) || !site_idle(s, RT_S))
+		return false;
+	s->flushed = s->written;
+	sim_node_crash(s->node, SIM_POWER);
+	site_gone(s);
+	return true;
+}
+
+static void draw_disk(struct site *s)
+{
+	struct sim_disk_config *c = sim_disk_config(s->disk);
+
+	*c = sim_disk_fine;
+	c->read_max_ns = (int64_t)sim_skewed(s->rng, 1, 1000) * RT_US;
+	c->write_max_ns = (int64_t)sim_skewed(s->rng, 1, 3000) * RT_US;
+	c->flush_max_ns = (int64_t)sim_skewed(s->rng, 1, 10000) * RT_US;
+	c->read_min_ns = c->write_min_ns = c->flush_min_ns = 0;
+	if (sim_chance(s->rng, 0.3))
+		c->short_io = 0.2;
+	if (sim_chance(s->rng, 0.3)) {
+		c->stall = 0.01;
+		c->stall_ns = 200 * RT_MS;
+	}
+}
+
+static void run_lfs(struct sim_world *w)
+{
+	struct site *s = site_new(w);
+	unsigned lives = (unsigned)sim_between(s->rng, 1, LIVES_MAX);
+	uint64_t floor = 0;
+
+	draw_disk(s);
+	if (!site_create(s))
+		sim_violation("a crash that nobody armed");
+	for (unsigned i = 0; i < lives; i++) {
+		enum end end = (enum end)sim_below(s->rng, 3);
+
+		if (sim_chance(s->rng, 0.2) && !open_badly(s))
+			floor = s->flushed;
+		open_somehow(s, floor);
+		if (!site_check(s) || !site_follow(s))
+			sim_violation("a crash that nobody armed");
+		floor = live(s, end, sim_chance(s->rng, 0.2));
+		if (end == END_POWER && sim_chance(s->rng, 0.3))
+			forge_record(s);
+	}
+	if (sim_chance(s->rng, 0.5) && settle(s))
+		(void)live_damaged(s);
+	if (!s->damaged) {
+		open_somehow(s, s->flushed);
+		if (!site_check(s) || !site_follow(s))
+			sim_violation("a crash that nobody armed");
+		sim_node_crash(s->node, SIM_POWER);
+	}
+	site_free(s);
+}
+
+static const char *const lfs_bugs[] = {
+	"FLUSH_DOES_NOTHING", "DURABLE_AT_RETURN",	 "SKIP_CHAIN_CHECK",
+	"TRUNCATE_CORRUPT",   "MAP_IN_COMPLETION_ORDER", "CHECKPOINT_BEFORE_FLUSH",
+	"NO_INCARNATION",     "FLUSH_FAILURE_IGNORED",	 NULL,
+};
+
+SIM_SCENARIO(lfs, "a log under random work, crashes, damage and disk errors", run_lfs,
+	     lfs_bugs)
