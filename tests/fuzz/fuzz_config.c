@@ -4,13 +4,14 @@
  * A configuration comes from a person, or from a program that a person wrote: whatever its
  * bytes, it is refused with at least one reason, or it gives a configuration that keeps
  * every bound that the rest of the daemon relies on; and the same text gives the same
- * again.
+ * again. A key file holds a key, or none.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "control/config.h"
+#include "control/config_key.h"
 #include "rt/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -49,6 +50,18 @@ static void config_is_sound(const struct config *c)
 	rt_assert(g->heartbeat_ms < g->away_ms && g->send_memory >= 2 * g->max_request);
 }
 
+/* A key that is taken is written as the same text again. */
+static void key_read(const char *data, size_t size)
+{
+	uint8_t key[CONFIG_KEY_LEN];
+	char text[CONFIG_KEY_TEXT + 1];
+
+	if (config_key_decode(data, size, key) < 0)
+		return;
+	config_key_encode(key, text);
+	rt_assert(memcmp(text, data, CONFIG_KEY_TEXT) == 0);
+}
+
 static void note_change(void *owner, const char *key, bool live)
 {
 	rt_assert(!"the same text gave another configuration");
@@ -61,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static char text[1 << 16];
 	FILE *out;
 
+	key_read((const char *)data, size);
 	if (config_parse("fuzz", (const char *)data, size, 0, &config, &errors) < 0) {
 		rt_assert(errors.n > 0 && errors.n <= CONFIG_ERRORS_MAX);
 		for (unsigned i = 0; i < errors.n; i++)

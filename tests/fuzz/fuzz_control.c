@@ -3,16 +3,19 @@
 /*
  * Lines on the control socket, in both directions: a request is refused with a reason, or
  * is whole and means the same when it is written out and read again; and what a daemon
- * answers never breaks the command's screen.
+ * answers never breaks the command's screen. The same bytes are also tried as a command line.
  */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "control/command.h"
 #include "control/request.h"
 #include "control/status.h"
 #include "rt/check.h"
+
+#define WORDS_MAX 32
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,11 +51,35 @@ static void screen_show(const char *line, size_t len)
 		rt_assert(*p == '\n' || (unsigned char)*p >= ' ');
 }
 
+/* The input as words of a command line, a line each. */
+static void command_line_read(const char *data, size_t size)
+{
+	static char words[CONTROL_LINE_MAX + 1], out[4096];
+	char *argv[WORDS_MAX + 1] = { words };
+	FILE *said = fmemopen(out, sizeof(out), "w");
+	struct command command;
+	int argc = 0;
+	char *save, *word;
+
+	rt_assert(said);
+	memcpy(words, data, size);
+	words[size] = 0;
+	word = strtok_r(words, "\n", &save);
+	for (; word && argc < WORDS_MAX; word = strtok_r(NULL, "\n", &save))
+		argv[argc++] = word;
+	argv[argc] = NULL;
+	if (argc > 0 && command_parse(argc, argv, &command, said, said) == CONTROL_DONE &&
+	    command.verb)
+		rt_assert(command.config);
+	(void)fclose(said); /* a text that is too long is cut */
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size > CONTROL_LINE_MAX)
 		return 0;
 	request_read((const char *)data, size);
 	screen_show((const char *)data, size);
+	command_line_read((const char *)data, size);
 	return 0;
 }
