@@ -9,6 +9,7 @@
 MAKE=${MAKE:-make}
 seeds=${RUNS:-300}
 logs=${B:-build}/check
+most_seconds=900
 mkdir -p "$logs" || exit 2
 WERROR=1
 export WERROR
@@ -47,8 +48,10 @@ step()
 	esac
 	log=$logs/$name.log
 	start=$(date +%s)
-	$MAKE --no-print-directory "$@" >"$log" 2>&1 </dev/null
+	# A step that hangs has failed; timeout(1) ends it with all that it started.
+	timeout --kill-after=10 "$most_seconds" $MAKE --no-print-directory "$@" >"$log" 2>&1 </dev/null
 	status=$?
+	[ $status -ne 124 ] || echo "$name: not done after $most_seconds s" >>"$log"
 	took=$(($(date +%s) - start))
 	if [ $status -eq 0 ]; then
 		passed=$((passed + 1))

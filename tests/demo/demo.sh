@@ -94,7 +94,7 @@ tries=0
 writer=$!
 log_is_long()
 {
-	[ "$(wc -c <"$work/log" 2>/dev/null || echo 0)" -gt 40960 ]
+	[ -f "$work/log" ] && [ "$(wc -c <"$work/log")" -gt 40960 ]
 }
 line_is_full()
 {
@@ -102,9 +102,8 @@ line_is_full()
 }
 pair_until 20 log_is_long || give_up "the writer gets nothing done: $(cat "$work/writer")"
 pair_until 20 line_is_full || give_up "the line does not fill"
-pair_kill primary
-pair_ask_line cut >"$work/cut" || give_up "the relay is gone"
-in_line=$(pair_line_number in_line ab <"$work/cut")
+pair_disaster >"$work/cut" || give_up "the relay is gone"
+in_line=$(pair_line_number in_line_at_kill ab <"$work/cut")
 wait $writer
 writer=
 pair_ask_line wait >"$work/stats"

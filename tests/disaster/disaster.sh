@@ -10,12 +10,14 @@
 #
 #   RUNS (3)  LOSS (0.01)  SEED (chosen)  RATE of the line (200Mbit)  RTT (50ms)  BURST (1)
 #   ASSUME (LOSS)  what the daemons are told of the line's losses
+#   MODE (network) of the volume: with local, writes are missing, or this shows nothing
 RUNS=${RUNS:-3}
 LOSS=${LOSS:-0.01}
 SEED=${SEED:-$(date +%s)}
 RATE=${RATE:-200Mbit}
 RTT=${RTT:-50ms}
 BURST=${BURST:-1}
+MODE=${MODE:-network}
 pair_assume=${ASSUME:-$LOSS}
 case $pair_assume in
 *.*) ;;
@@ -52,7 +54,7 @@ drawn()
 
 log_is_longer() # BYTES
 {
-	[ "$(wc -c <"$pair_dir/log" 2>/dev/null || echo 0)" -gt "$1" ]
+	[ -f "$pair_dir/log" ] && [ "$(wc -c <"$pair_dir/log")" -gt "$1" ]
 }
 
 word()
@@ -64,7 +66,7 @@ word()
 attempt()
 {
 	pair_init || return 1
-	pair_config network:64MiB:network && pair_create &&
+	pair_config "network:64MiB:$MODE" && pair_create &&
 		pair_line rtt="$RTT" rate="$RATE" loss="$LOSS" burst="$BURST" \
 			seed="$((SEED + attempt))" &&
 		pair_start mirror && pair_start primary &&
@@ -80,9 +82,8 @@ attempt()
 	instant=$(drawn 100 800)
 	sleep "$(awk -v ms="$instant" 'BEGIN { print ms / 1000 }')"
 
-	pair_kill primary
-	pair_ask_line cut >"$pair_dir/cut" || return 1
-	in_line=$(pair_line_number in_line ab <"$pair_dir/cut")
+	pair_disaster >"$pair_dir/cut" || return 1
+	in_line=$(pair_line_number in_line_at_kill ab <"$pair_dir/cut")
 	wait "$writer"
 	writer=
 	pair_ask_line wait >"$pair_dir/stats" || return 1
@@ -121,7 +122,7 @@ keep()
 }
 
 echo "disaster: $RUNS runs, line $RATE, $RTT, loss $LOSS, burst $BURST, seed $SEED;" \
-	"mode network, assume { loss = $pair_assume; burst = 1; }"
+	"mode $MODE, assume { loss = $pair_assume; burst = 1; }"
 printf '%5s %8s %10s %10s %8s %8s %8s %7s %8s\n' run kill_ms in_line completed last missing \
 	prefix exact promote
 run=0

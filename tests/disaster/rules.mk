@@ -16,7 +16,8 @@ unit-disaster: $(unit_disaster)
 
 disaster: deps
 	$(Q)$(MAKE) --no-print-directory all check-programs
-	$(Q)B='$(B)' RUNS='$(RUNS)' LOSS='$(LOSS)' SEED='$(SEED)' sh tests/disaster/disaster.sh
+	$(Q)B='$(B)' RUNS='$(RUNS)' LOSS='$(LOSS)' SEED='$(SEED)' MODE='$(MODE)' \
+		sh tests/disaster/disaster.sh
 
 check-programs: $(disaster_programs)
 unit: unit-disaster

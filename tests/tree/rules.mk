@@ -4,6 +4,7 @@
 # make deps    the Debian packages of tests/deps.txt: installs them as root, or says how
 # make check   all tests; STEPS="tree unit" some of them
 # make unit    the unit tests of every folder
+# make format  the formatter over all sources
 
 .PHONY: tree deps check unit check-programs
 tree:
@@ -17,3 +18,7 @@ check: deps
 	$(Q)MAKE='$(MAKE)' B='$(B)' sh tests/check.sh
 
 unit: $(addprefix unit-,$(folders))
+
+.PHONY: format
+format:
+	$(Q)find rt fec lfs replicator nbd-server control tests -name '*.[ch]' | xargs clang-format -i

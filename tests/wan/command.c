@@ -3,10 +3,12 @@
 #include "tests/wan/wanem.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -61,6 +63,8 @@ static void say_way(struct answer *answer, const char *name, const struct wanem_
 	    ", \"in_line\": %llu, \"in_line_bytes\": %llu, \"in_line_stream\": %llu",
 	    (unsigned long long)way->in_line, (unsigned long long)way->in_line_bytes,
 	    (unsigned long long)way->in_line_stream);
+	say(answer, ", \"in_line_at_kill\": %llu",
+	    (unsigned long long)way->in_line_at_kill);
 	say(answer, ", \"measured_bps\": %.0f, \"measured_delay_ms\": %.4f",
 	    span > 0 ? (double)on_line * 8 / span : 0, (double)c->delay_sum_ns / n / 1e6);
 	say(answer, ", \"late_mean_us\": %.1f, \"late_max_us\": %.1f}",
@@ -176,22 +180,54 @@ static void destroy(struct wanem *w)
 	}
 }
 
-/*
- * Closes the line's entrance. What lies in our sockets had entered it: a datagram that
- * the daemon's send call took is on the line, whether we have been scheduled or not.
- */
-static void cut(struct wanem *w, bool destroy_too)
+/* What lies in our sockets has entered the line, whether we have been scheduled or not. */
+static void drain(struct wanem *w)
 {
 	enum { MOST = 1 << 17 };
 
+	for (int dir = 0; dir < WANEM_DIRS; dir++)
+		wanem_udp_receive(w, dir, MOST);
+	wanem_tcp_pump(w);
+}
+
+static void cut(struct wanem *w, bool destroy_too)
+{
 	if (!w->cut) {
-		for (int dir = 0; dir < WANEM_DIRS; dir++)
-			wanem_udp_receive(w, dir, MOST);
-		wanem_tcp_pump(w);
+		drain(w);
 		w->cut = true;
 	}
 	if (destroy_too)
 		destroy(w);
+}
+
+/*
+ * A disaster: kill -9, and when the process is dead, the cut. Done here, and not by the
+ * script, because what the line holds at 50 ms is gone before a script has looked.
+ */
+static int cut_after_kill(struct wanem *w, const char *pid)
+{
+	char *end;
+	long number = strtol(pid, &end, 10);
+	int err;
+
+	if (end == pid || *end != '\0' || number <= 1)
+		return -EINVAL;
+	if (w->victim >= 0)
+		return -EBUSY;
+	w->victim = pidfd_open((pid_t)number, 0);
+	if (w->victim < 0)
+		return -errno;
+	err = wanem_watch(w, w->victim, EPOLLIN, &w->victim);
+	drain(w);
+	for (int dir = 0; dir < WANEM_DIRS; dir++)
+		w->way[dir].in_line_at_kill = w->way[dir].in_line;
+	if (err == 0 && pidfd_send_signal(w->victim, SIGKILL, NULL, 0) != 0)
+		err = -errno;
+	if (err != 0) {
+		(void)close(w->victim);
+		w->victim = -1;
+	}
+	return err;
 }
 
 static void reset_counts(struct wanem *w)
@@ -241,10 +277,20 @@ static void carry_out(struct wanem *w, struct wanem_command *command,
 		command_capture(w, args, answer);
 		return;
 	}
+	if (strcmp(verb, "cut") == 0 && strncmp(args, "--kill ", 7) == 0) {
+		int err = cut_after_kill(w, args + 7);
+
+		if (err != 0)
+			say_error(answer, strerror(-err), args);
+		else
+			command->waiting = WANEM_FOR_DEATH;
+		return;
+	}
 	if (strcmp(verb, "wait") == 0) {
-		command->waiting = !line_is_empty(w);
-		if (command->waiting)
+		if (!line_is_empty(w)) {
+			command->waiting = WANEM_FOR_EMPTY_LINE;
 			return;
+		}
 	} else if (strcmp(verb, "cut") == 0 &&
 		   (*args == '\0' || strcmp(args, "--destroy") == 0)) {
 		cut(w, *args != '\0');
@@ -257,7 +303,8 @@ static void carry_out(struct wanem *w, struct wanem_command *command,
 		w->quit = true;
 	} else if (strcmp(verb, "stats") != 0) {
 		say_error(answer,
-			  "want set, cut [--destroy], restore, wait, stats, reset, "
+			  "want set, cut [--destroy | --kill PID], restore, wait, stats, "
+			  "reset, "
 			  "capture FILE|off or quit",
 			  verb);
 		return;
@@ -311,21 +358,33 @@ void wanem_command_ready(struct wanem *w, struct wanem_command *command)
 		command_free(w, command);
 }
 
-void wanem_command_line_changed(struct wanem *w)
+static void answer_waiting(struct wanem *w, enum wanem_waiting waiting)
 {
-	if (!line_is_empty(w))
-		return;
 	for (int i = 0; i < WANEM_MAX_COMMANDS; i++) {
 		struct wanem_command *command = w->commands[i];
 		struct answer answer = { .len = 0 };
 
-		if (command == NULL || !command->waiting)
+		if (command == NULL || command->waiting != waiting)
 			continue;
-		command->waiting = false;
+		command->waiting = WANEM_NOT_WAITING;
 		say_stats(&answer, w);
 		if (!reply(command, &answer))
 			command_free(w, command);
 	}
+}
+
+void wanem_command_line_changed(struct wanem *w)
+{
+	if (line_is_empty(w))
+		answer_waiting(w, WANEM_FOR_EMPTY_LINE);
+}
+
+void wanem_command_victim_dead(struct wanem *w)
+{
+	(void)close(w->victim);
+	w->victim = -1;
+	cut(w, false);
+	answer_waiting(w, WANEM_FOR_DEATH);
 }
 
 int wanem_command_open(struct wanem *w, const char *path)

@@ -9,6 +9,7 @@
 #   pair_start SITE             SITE is primary or mirror
 #   pair_wait SITE STATE S      waits up to S seconds for a state of the group
 #   pair_kill SITE              kill -9, and waits until it is dead
+#   pair_disaster               kill -9 of the primary, and the cut when it is dead
 #   pair_uri SITE VOLUME        for NBD clients
 #
 # Every function returns 1 with a sentence on standard error if it cannot.
@@ -110,7 +111,7 @@ pair_line()
 			to=127.0.0.1:$((pair_port + 1)) control="$pair_sock/line" "$@" \
 			>"$pair_dir/line.log" 2>&1 &
 		pair_relay=$!
-		if pair_until 5 grep -q -e ready -e 'wanem:' -e usage "$pair_dir/line.log" &&
+		if pair_until 5 grep -qs -e ready -e 'wanem:' -e usage "$pair_dir/line.log" &&
 			grep -q ready "$pair_dir/line.log"; then
 			return 0
 		fi
@@ -200,6 +201,15 @@ pair_mirror_settles()
 		sleep 0.05
 	done
 	pair_complain "the mirror does not settle"
+}
+
+# The primary dies by kill -9 and, when it is dead, the line is cut behind it. Prints the
+# relay's numbers at the cut.
+pair_disaster()
+{
+	pair_ask_line cut --kill "$pair_primary" || return 1
+	wait "$pair_primary" 2>/dev/null
+	pair_primary=
 }
 
 pair_kill()

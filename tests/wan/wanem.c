@@ -33,7 +33,7 @@ static const char usage[] =
 	"             [delay= rtt= jitter= rate= queue= loss= burst= duplicate=]\n"
 	"       wanem -c PATH set NAME=VALUE ... | cut [--destroy] | restore | wait | "
 	"stats |\n"
-	"             reset | capture FILE|off | quit\n";
+	"             wait | stats | reset | capture FILE|off | quit\n";
 
 uint64_t wanem_now(void)
 {
@@ -107,6 +107,8 @@ static void ready(struct wanem *w, void *tag, uint32_t events)
 		wanem_tcp_accept(w);
 	} else if (tag == &w->control_listener) {
 		wanem_command_accept(w);
+	} else if (tag == &w->victim) {
+		wanem_command_victim_dead(w);
 	} else if (tag == NULL) {
 		w->quit = true; /* a signal */
 	} else {
@@ -259,6 +261,7 @@ static int relay(int argc, char **argv)
 {
 	static struct wanem w = {
 		.tick_ns = DEFAULT_TICK,
+		.victim = -1,
 		.epoll = -1,
 		.timer = -1,
 		.udp = { -1, -1 },

@@ -46,12 +46,15 @@ struct wanem_way {
 	struct wanem_counts count;
 	uint64_t in_line; /* datagrams that are under way and will arrive */
 	uint64_t in_line_bytes;
-	uint64_t in_line_stream; /* bytes of streams under way */
+	uint64_t in_line_stream;  /* bytes of streams under way */
+	uint64_t in_line_at_kill; /* datagrams, when `cut --kill` sent its signal */
 };
+
+enum wanem_waiting { WANEM_NOT_WAITING, WANEM_FOR_EMPTY_LINE, WANEM_FOR_DEATH };
 
 struct wanem_command {
 	int fd;
-	bool waiting; /* for an empty line */
+	enum wanem_waiting waiting;
 	size_t len;
 	char text[512];
 };
@@ -61,6 +64,7 @@ struct wanem {
 	struct wanem_events events;
 	bool cut;
 	bool quit;
+	int victim;	  /* pidfd of a process that is being killed; -1: none */
 	uint64_t tick_ns; /* how much of lateness is accepted to wake up less often */
 	uint64_t seed;
 
@@ -117,6 +121,8 @@ void wanem_command_accept(struct wanem *w);
 void wanem_command_ready(struct wanem *w, struct wanem_command *command);
 /* Answers those who wait for an empty line, if it is. */
 void wanem_command_line_changed(struct wanem *w);
+/* The process that `cut --kill` killed is dead: now the line is cut. */
+void wanem_command_victim_dead(struct wanem *w);
 void wanem_command_close(struct wanem *w);
 /* One parameter, "name=value" or "ab.name=value"; `what` gets the complaint. */
 int wanem_command_set(struct wanem *w, const char *assignment, const char **what);
