@@ -16,21 +16,23 @@ struct confirm {
 	const struct sent_entry
 		*entry;	 /* of the highest number that came; NULL: forgotten */
 	uint64_t old;	 /* missing symbols that have left the window */
-	uint64_t tail;	 /* lost symbols that the other side does not know of */
+	uint64_t lost;	 /* those in the window whose datagram must be lost */
+	uint64_t tail;	 /* of these, the ones that the other side does not know of */
 	unsigned looked; /* symbols looked at so far */
 };
 
-/* Whether what was sent as `number` must be lost, as later datagrams have come. */
+/*
+ * Whether what was sent as `number` must be lost: a datagram that was sent a good while
+ * later has come. Time and not a count of datagrams, so that a line which reorders is not
+ * taken for one that loses (after RACK, RFC 8985).
+ */
 static bool confirm_lost(const struct tunnel *t, const struct confirm *c, uint64_t number)
 {
 	int64_t grace_ns = t->line.rtt_ns > 4 * RT_MS ? t->line.rtt_ns / 4 : RT_MS;
 	const struct sent_entry *e;
 
-	if (number + TUNNEL_REORDER <= c->report->largest)
-		return true;
 	if (number >= c->report->largest)
 		return false;
-	/* Nothing came behind it but one probe: then time must tell. */
 	e = sent_find(&t->sent, number);
 	return e == NULL || c->entry == NULL ||
 	       rt_time_since(c->entry->at, e->at) >= grace_ns;
@@ -53,10 +55,12 @@ static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number
 {
 	const struct stream_symbol *sym;
 
-	if (tunnel_in_window(t, number))
-		return;
-	c->old++;
 	sym = stream_tx_symbol(&t->tx, number);
+	if (tunnel_in_window(t, number)) {
+		c->lost += confirm_lost(t, c, sym->number);
+		return;
+	}
+	c->old++;
 	/* The last repair that covers it may still be on its way. */
 	if (c->entry != NULL && t->params.code != FEC_NONE &&
 	    c->entry->repairs < sym->left_at)
@@ -105,6 +109,9 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 	if (deficit > t->tx.sent - first)
 		deficit = t->tx.sent - first;
 	fresh = deficit > c->old ? deficit - c->old : 0;
+	/* What is not lost may still come, if the line reorders. */
+	if (fresh > c->lost)
+		fresh = c->lost;
 	if (fresh > t->params.window)
 		fresh = t->params.window;
 	/* On an idle line one more costs nothing, and saves a round trip if one is lost. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "rt/bug.h"
 #include "rt/check.h"
 #include "rt/mem.h"
 
@@ -140,7 +141,7 @@ bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *
 		return false;
 	if (!e->stamped && t->number <= e->arrived && ++e->blind >= EVIDENCE_BLIND)
 		e->level = TUNNEL_MIRROR;
-	evidence_done(e, t, false, ret);
+	evidence_done(e, t, RT_BUG(GATE_ON_TIMEOUT), ret);
 	return true;
 }
 

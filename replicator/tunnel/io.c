@@ -87,13 +87,13 @@ static void io_turn_done(struct rt_op *op, int res)
 {
 	struct tunnel_io *io = rt_container_of(op, struct tunnel_io, turn);
 
+	/* Still `turning` in there: the owner may free us, and what it kicks goes below. */
+	if (io->dgram != NULL)
+		io->events->changed(io->owner);
 	io->turning = false;
-	if (io->dgram == NULL) {
+	if (io->dgram == NULL)
 		io_release_if_done(io);
-		return;
-	}
-	io->events->changed(io->owner);
-	if (!io->turning)
+	else
 		io_send(io);
 }
 

@@ -20,7 +20,6 @@
 #define TUNNEL_CREDIT_FIRST 64	/* symbols that every receiver has room for */
 #define TUNNEL_RESEND_MAX 256	/* symbols that wait to be sent again */
 #define TUNNEL_RESEND_SCAN 4096 /* missing symbols looked at per acknowledgement */
-#define TUNNEL_REORDER 3 /* packets that may overtake one before it counts as lost */
 #define TUNNEL_PROVE_NS (60 * RT_S)  /* how long after the last gate the line is proven */
 #define TUNNEL_SLOW_NS (500 * RT_MS) /* between probes when nobody answers */
 #define TUNNEL_SHARE_ONE (UINT64_C(1) << 32)

@@ -5,6 +5,7 @@
  * must come out at the other end, but for the stated share of kills. And the gate opens
  * on evidence and proof only, never because time has passed.
  */
+#include "rt/bug.h"
 #include "tests/unit/tunnel/pair.h"
 
 struct kills {
@@ -114,6 +115,28 @@ static void kills_without_repairs_are_found_out(void **state)
 	kill_many(&k, 4000);
 	assert_true(k.lost > 10);
 }
+
+#ifdef RT_BUGS
+/* make BUGS=1: the two deliberate bugs of this gate are found out. */
+static void deliberate_bugs_are_found_out(void **state)
+{
+	struct kills k = { .params = pair_params(),
+			   .line = pair_line(10 * RT_MS, 0.05),
+			   .runs = 60,
+			   .every_ns = 300 * RT_US };
+
+	assert_int_equal(rt_bug_select("GATE_IGNORES_REPAIRS"), 0);
+	k.params.share = 0;
+	kill_many(&k, 4000);
+	assert_true(k.lost > 0);
+	assert_int_equal(rt_bug_select("GATE_ON_TIMEOUT"), 0);
+	k.lost = 0;
+	k.line.local = 0.3;
+	kill_many(&k, 5000);
+	assert_true(k.lost > 0);
+	assert_int_equal(rt_bug_select("NONE"), 0);
+}
+#endif
 
 static void warm(struct pair *p, const struct tunnel_params *params,
 		 const struct pair_line *line, uint64_t seed)
@@ -293,6 +316,9 @@ int main(void)
 		cmocka_unit_test(kills_lose_no_more_than_stated),
 		cmocka_unit_test(kills_with_drops_in_this_host),
 		cmocka_unit_test(kills_without_repairs_are_found_out),
+#ifdef RT_BUGS
+		cmocka_unit_test(deliberate_bugs_are_found_out),
+#endif
 		cmocka_unit_test(nothing_counts_without_stamps),
 		cmocka_unit_test(nothing_counts_on_a_dead_line),
 		cmocka_unit_test(nothing_counts_when_one_direction_is_cut),

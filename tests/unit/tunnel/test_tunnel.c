@@ -123,6 +123,128 @@ static void lone_write_leaves_at_once(void **state)
 	pair_release(&p);
 }
 
+/* ---- swarm: each seed draws its own tunnels and line ------------------------------- */
+
+static struct tunnel_params swarm_params(struct pair_rng *rng)
+{
+	static const uint16_t sizes[] = { 64, 256, 1408 };
+	static const double shares[] = { 0, 0.03, 0.125, 0.5 };
+	struct tunnel_params p = pair_params();
+
+	p.symbol_size = sizes[pair_below(rng, 3)];
+	p.repairs = (unsigned)pair_below(rng, 9);
+	p.window = (uint16_t)(1 + pair_below(rng, pair_chance(rng, 0.5) ? 16 : 300));
+	p.share = shares[pair_below(rng, 4)];
+	p.rate_bps = UINT64_C(1000000) << pair_below(rng, 10);
+	p.frame_max = 1u << (8 + pair_below(rng, 9));
+	p.send_memory = p.frame_max * (1 + pair_below(rng, 8));
+	p.receive_memory = p.frame_max * (1 + pair_below(rng, 8));
+	p.evidence = (enum tunnel_evidence)pair_below(rng, 3);
+	p.code = pair_chance(rng, 0.1) ? FEC_NONE : FEC_WINDOW;
+	return p;
+}
+
+static struct pair_line swarm_line(struct pair_rng *rng)
+{
+	static const double losses[] = { 0, 0.01, 0.1, 0.3 };
+	struct pair_line l = pair_line((int64_t)pair_below(rng, 100 * RT_MS),
+				       losses[pair_below(rng, 4)]);
+
+	if (pair_chance(rng, 0.3))
+		l.burst = 1 + (double)pair_below(rng, 20);
+	if (pair_chance(rng, 0.3))
+		l.jitter_ns = 1 + (int64_t)pair_below(rng, 20 * RT_MS);
+	if (pair_chance(rng, 0.2))
+		l.again = 0.1;
+	if (pair_chance(rng, 0.2))
+		l.corrupt = 0.1;
+	if (pair_chance(rng, 0.2))
+		l.local = 0.2;
+	l.queue_ns = (int64_t)pair_below(rng, pair_chance(rng, 0.2) ? 50 * RT_MS
+								    : 200 * RT_US);
+	l.no_stamps = pair_chance(rng, 0.1);
+	return l;
+}
+
+/* Cut, stop reading, heal, at random moments, under random load. */
+static void swarm_disturb(struct pair *p, bool faults)
+{
+	for (int end = 0; end < 2; end++) {
+		p->line[end].cut = faults && pair_chance(&p->rng, 0.15);
+		p->not_read[end] = faults && pair_chance(&p->rng, 0.1);
+		pair_take(p, end);
+	}
+}
+
+static void swarm_print(const struct pair *p)
+{
+	const struct tunnel_params *q = &p->params[0];
+	struct tunnel_stats s;
+
+	if (getenv("PAIR_VERBOSE") == NULL)
+		return;
+	tunnel_stats(p->end[0], &s);
+	printf("seed %llu: size %u m %u W %u share %.2f code %d rate %llu level %d loss "
+	       "%.2f/%.0f local %.2f stamps %d: symbols %llu data %llu repairs %llu "
+	       "again "
+	       "%llu probes+acks %llu\n",
+	       (unsigned long long)p->seed, q->symbol_size, q->repairs, q->window,
+	       q->share, (int)q->code, (unsigned long long)q->rate_bps, (int)q->evidence,
+	       p->line[0].loss, p->line[0].burst, p->line[0].local, !p->line[0].no_stamps,
+	       (unsigned long long)(s.sent_data - s.retransmitted),
+	       (unsigned long long)s.sent_data, (unsigned long long)s.sent_repairs,
+	       (unsigned long long)s.retransmitted, (unsigned long long)s.sent_acks);
+}
+
+static void swarm_one(uint64_t seed)
+{
+	struct pair_rng rng = { seed * 1000003 };
+	struct tunnel_params params = swarm_params(&rng);
+	struct pair_line line = swarm_line(&rng);
+	bool faults = pair_chance(&rng, 0.5);
+	struct pair p;
+
+	pair_init(&p, &params, &line, seed);
+	p.line[1] = swarm_line(&rng);
+	for (unsigned i = 0; i < 60; i++) {
+		int end = pair_chance(&rng, 0.2);
+		unsigned n = (unsigned)pair_below(&rng, 20);
+
+		while (n-- > 0 &&
+		       pair_submit(&p, end, 1 + pair_below(&rng, params.frame_max)))
+			if (pair_chance(&rng, 0.2))
+				tunnel_expedite(p.end[end], pair_now(&p));
+		if (i % 6 == 0)
+			swarm_disturb(&p, faults);
+		pair_run(&p, (int64_t)pair_below(&rng, 20 * RT_MS));
+	}
+	swarm_disturb(&p, false);
+	for (int end = 0; end < 2; end++) {
+		uint64_t all = tunnel_submitted(p.end[end]);
+
+		if (!pair_run_taken(&p, !end, all, 1000 * RT_S))
+			fail_msg("seed %llu: end %d: %llu of %llu",
+				 (unsigned long long)seed, end,
+				 (unsigned long long)p.taken[!end],
+				 (unsigned long long)all);
+		tunnel_expedite(p.end[end], pair_now(&p));
+		pair_run(&p, 60 * RT_S);
+		assert_int_equal(tunnel_received(p.end[end]), all);
+	}
+	swarm_print(&p);
+	pair_release(&p);
+}
+
+static void swarm_of_tunnels(void **state)
+{
+	const char *runs = getenv("PAIR_RUNS"), *first = getenv("PAIR_SEED");
+	uint64_t seed = first != NULL ? strtoull(first, NULL, 0) : 1;
+	uint64_t end = seed + (runs != NULL ? strtoull(runs, NULL, 0) : 25);
+
+	for (; seed < end; seed++)
+		swarm_one(seed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +252,7 @@ int main(void)
 		cmocka_unit_test(frames_come_out_at_every_loss),
 		cmocka_unit_test(frames_come_out_of_a_bad_line),
 		cmocka_unit_test(lone_write_leaves_at_once),
+		cmocka_unit_test(swarm_of_tunnels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
