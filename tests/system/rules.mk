@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make system                     the real programs with real clients, all tests/system/test_*.sh
+# make system ONLY=nbd_clients    one of them
+
+system_tools := $(patsubst %.c,$(B)/%,$(wildcard tests/system/*.c))
+$(system_tools): $(B)/tests/system/%: $(B)/tests/system/%.o
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -lnbd -ljansson
+
+.PHONY: system
+system: all $(system_tools) $(B)/tests/wan/wanem
+	$(Q)sh tests/system/run.sh $(B) $(ONLY)
+
+check-programs: $(system_tools)

@@ -1,0 +1,105 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Two daemons on loopback: the mirror follows, exports its image read-only, and takes over
+# when it is told to.
+. "$(dirname "$0")/lib.sh"
+
+# persisted_all: the mirror has everything that was admitted.
+persisted_all()
+{
+	field near groups.0.lsn >lsn 2>/dev/null || return 1
+	[ "$("$tools/jget" admitted <lsn)" = "$("$tools/jget" persisted <lsn)" ]
+}
+
+pair_in_sync()
+{
+	pair
+	start far
+	start near
+	wait_for 30 in_state near IN_SYNC
+}
+
+# The mirror's image is the primary's, once all of it is persisted, and cannot be written.
+test_mirror_has_the_same_image()
+{
+	need nbdcopy nbdinfo
+	sync=network
+	pair_in_sync
+	nbdinfo --is read-only "$(uri far)"
+	random_file data 64
+	nbdcopy --flush data "$(uri near)"
+	wait_for 60 persisted_all
+	same_image "$(uri far)" data
+	! nbdcopy data "$(uri far)" 2>/dev/null || fail "the mirror was written"
+	same_image "$(uri far)" data
+	stop near
+	stop far
+}
+
+# What was completed in `remote` is at the mirror after the primary's death; promoted, it
+# is written like any primary.
+test_promote_after_death()
+{
+	need nbdcopy nbdinfo
+	sync=remote
+	pair_in_sync
+	random_file data 48
+	nbdcopy --flush data "$(uri near)"
+	crash near
+	promote far
+	wait_for 30 exports far data
+	! nbdinfo --is read-only "$(uri far)" || fail "still read-only"
+	same_image "$(uri far)" data
+	random_file data 16
+	nbdcopy --flush data "$(uri far)"
+	stop far
+	start far
+	same_image "$(uri far)" data
+	stop far
+}
+
+# A mirror that was away gets what it missed.
+test_mirror_comes_back()
+{
+	need nbdcopy nbdinfo
+	sync=network
+	pair_in_sync
+	random_file data 16
+	nbdcopy --flush data "$(uri near)"
+	crash far
+	random_file data 32
+	nbdcopy --flush data "$(uri near)"
+	start far
+	wait_for 60 persisted_all
+	wait_for 30 in_state near IN_SYNC
+	same_image "$(uri far)" data
+	stop near
+	stop far
+}
+
+# A primary that was killed opens with the mirror's consent and goes on.
+test_primary_comes_back()
+{
+	need nbdcopy nbdinfo
+	sync=network
+	pair_in_sync
+	random_file data 24
+	nbdcopy --flush data "$(uri near)"
+	crash near
+	start near
+	wait_for 30 in_state near IN_SYNC
+	same_image "$(uri near)" data
+	random_file data 24
+	nbdcopy --flush data "$(uri near)"
+	wait_for 60 persisted_all
+	same_image "$(uri far)" data
+	stop near
+	stop far
+}
+
+run test_mirror_has_the_same_image
+run test_promote_after_death
+run test_mirror_comes_back
+run test_primary_comes_back
+finish
