@@ -152,11 +152,14 @@ static void group_opened(struct group_open *open, int res)
 {
 	struct daemon *d = rt_container_of(open, struct daemon, open);
 	const char *name = d->config.group.name;
+	char why[2 * GROUP_WHY_MAX];
 
 	d->opening = false;
 	if (res < 0) {
-		rt_log(RT_LOG_ERROR, "open_failed group=%s store=%s why=\"%s\"", name,
-		       d->config.group.store, open->why[0] ? open->why : strerror(-res));
+		rt_log(RT_LOG_ERROR, "open_failed group=%s store=%s why=%s", name,
+		       d->config.group.store,
+		       rt_log_quote(why, sizeof(why),
+				    open->why[0] ? open->why : strerror(-res)));
 		control_server_set_group(d->control, NULL, "FAILED");
 		d->result = CONTROL_FAILED;
 		daemon_stop(d);

@@ -177,7 +177,7 @@ static void client_promote_done(struct group_promote *p, int res)
 	struct client *c = rt_container_of(p, struct client, promote);
 
 	c->promoting = false;
-	rt_log(res == 0 ? RT_LOG_INFO : RT_LOG_WARN,
+	rt_log(res == 0 || res == -EALREADY ? RT_LOG_INFO : RT_LOG_WARN,
 	       "promote group=%s result=%d lsn=%llu", c->srv->name, res,
 	       (unsigned long long)p->lsn);
 	client_answer(c, answer_promote(p, res));
