@@ -63,6 +63,20 @@ struct site *site_new(struct sim_world *w)
 	return s;
 }
 
+struct call {
+	bool ended;
+	int res;
+};
+
+struct flush_call {
+	struct call call;
+	struct lfs_flush f;
+	struct site *s;
+	uint64_t covers;
+	struct flush_call *next; /* of those that nobody waits for */
+	bool owned;
+};
+
 struct site_append {
 	struct lfs_append a;
 	struct site *s;
@@ -86,6 +100,12 @@ void site_gone(struct site *s)
 
 		s->appends = a->next;
 		append_free(a);
+	}
+	while (s->flushes) {
+		struct flush_call *call = s->flushes;
+
+		s->flushes = call->next;
+		free(call);
 	}
 	s->pending = 0;
 	s->lfs = NULL;
@@ -123,11 +143,6 @@ bool site_idle(struct site *s, int64_t ns)
 }
 
 /* ---- create, open, close --------------------------------------------------------------- */
-
-struct call {
-	bool ended;
-	int res;
-};
 
 static bool call_ended(void *arg)
 {
@@ -365,14 +380,6 @@ bool site_drain(struct site *s)
 
 /* ---- flush -------------------------------------------------------------------------------- */
 
-struct flush_call {
-	struct call call;
-	struct lfs_flush f;
-	struct site *s;
-	uint64_t covers;
-	bool owned;
-};
-
 static void flush_done(struct lfs_flush *f, int res)
 {
 	struct flush_call *call = rt_container_of(f, struct flush_call, f);
@@ -386,18 +393,21 @@ static void flush_done(struct lfs_flush *f, int res)
 		sim_require(lfs_lsn(s->lfs).durable >= call->covers,
 			    "durable below what a flush covered");
 	call->call = (struct call){ .ended = true, .res = res };
-	if (call->owned)
+	if (call->owned) {
+		struct flush_call **at = &s->flushes;
+
+		while (*at != call)
+			at = &(*at)->next;
+		*at = call->next;
 		free(call);
+	}
 }
 
 static void flush_go(struct site *s, struct flush_call *call)
 {
-	*call = (struct flush_call){
-		.f.done = flush_done,
-		.s = s,
-		.covers = s->written,
-		.owned = call->owned,
-	};
+	call->f.done = flush_done;
+	call->s = s;
+	call->covers = s->written;
 	sim_node_enter(s->node);
 	lfs_flush(s->lfs, &call->f);
 	sim_node_leave(s->node);
@@ -416,12 +426,14 @@ bool site_flush(struct site *s, int *res)
 	return true;
 }
 
-/* Not waited for. What a crash leaves of it is small, and the process is short-lived. */
+/* Not waited for. */
 static void flush_behind(struct site *s)
 {
 	struct flush_call *call = must_alloc(sizeof(*call));
 
 	call->owned = true;
+	call->next = s->flushes;
+	s->flushes = call;
 	flush_go(s, call);
 }
 

@@ -36,7 +36,8 @@ struct site {
 	unsigned failed_calls;
 	unsigned pending; /* appends without an answer */
 	struct site_append *appends;
-	uint64_t told; /* the last LSN whose append has ended well */
+	struct flush_call *flushes; /* that nobody waits for */
+	uint64_t told;		    /* the last LSN whose append has ended well */
 
 	/* what must survive */
 	uint64_t flushed; /* LSNs that a flush has covered */
