@@ -12,7 +12,7 @@
 
 /*
  * The only door to disk, network, time and randomness. There are two implementations,
- * chosen at link time: rt/loop_uring.c on io_uring, and tests/sim/loop_sim.c on a
+ * chosen at link time: rt/uring_*.c on io_uring, and tests/sim/loop_sim.c on a
  * simulated disk, network and clock. One thread owns a loop and makes every call on it.
  *
  * Rules for all of it: `done` and every other callback are called from rt_loop_run()

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "rt/log.h"
 #include "rt/mem.h"
@@ -403,6 +404,9 @@ static void opening_tells_why_not(void **state)
 	world_free(w);
 }
 
+/* Wall time, for a loop that does not come to rest. */
+#define TEST_BOUND_S 120
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,5 +424,6 @@ int main(void)
 		cmocka_unit_test(opening_tells_why_not),
 	};
 
+	(void)alarm(TEST_BOUND_S);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

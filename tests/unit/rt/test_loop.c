@@ -316,6 +316,9 @@ static void a_kernel_without_io_uring(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, loop_setup, loop_teardown)
 
+/* Wall time, for a loop that does not come to rest. */
+#define TEST_BOUND_S 120
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,5 +334,6 @@ int main(void)
 		cmocka_unit_test(a_kernel_without_io_uring),
 	};
 
+	(void)alarm(TEST_BOUND_S);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

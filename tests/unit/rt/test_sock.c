@@ -471,6 +471,9 @@ static void a_listener_handed_over(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
+/* Wall time, for a loop that does not come to rest. */
+#define TEST_BOUND_S 120
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -492,5 +495,6 @@ int main(void)
 		T(a_listener_handed_over),
 	};
 
+	(void)alarm(TEST_BOUND_S);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
