@@ -8,7 +8,7 @@ not_held=0
 say()
 {
 	echo
-	echo "$*" | fold -s -w 88
+	echo "$*" | fold -s -w 88 | sed 's/ *$//'
 }
 
 # What came out of it.

@@ -5,7 +5,7 @@
 # programs, documents, in the order of their names, none over 16 MiB.
 least_bytes=$((200 * 1000 * 1000))
 least_files=4000
-enough_bytes=$((260 * 1000 * 1000))
+enough_bytes=$((215 * 1000 * 1000))
 
 mkdir -p "$1" || exit 1
 list=$1.list
@@ -14,7 +14,7 @@ list=$1.list
 	find /usr/include /usr/share -xdev -type f -readable -size -32k -printf '%s %p\n'
 	find /usr/lib /usr/bin /usr/share /usr/include -xdev -type f -readable \
 		-size +31k -size -16384k -printf '%s %p\n'
-} 2>/dev/null | awk -v small=9000 -v enough="$enough_bytes" '
+} 2>/dev/null | awk -v small=5000 -v enough="$enough_bytes" '
 	$2 ~ /[[:space:]\\]/ || NF != 2 || ($1 <= 31744 && ++n_small > small) { next }
 	bytes < enough { print substr($2, 2); bytes += $1 }' >"$list"
 tar -C / -cf - -T "$list" 2>/dev/null | tar -C "$1" -xf - --no-same-owner || exit 1

@@ -200,34 +200,47 @@ static void cut(struct wanem *w, bool destroy_too)
 		destroy(w);
 }
 
-/*
- * A disaster: kill -9, and when the process is dead, the cut. Done here, and not by the
- * script, because what the line holds at 50 ms is gone before a script has looked.
- */
-static int cut_after_kill(struct wanem *w, const char *pid)
+void wanem_command_kill(struct wanem *w)
 {
-	char *end;
-	long number = strtol(pid, &end, 10);
-	int err;
-
-	if (end == pid || *end != '\0' || number <= 1)
-		return -EINVAL;
-	if (w->victim >= 0)
-		return -EBUSY;
-	w->victim = pidfd_open((pid_t)number, 0);
-	if (w->victim < 0)
-		return -errno;
-	err = wanem_watch(w, w->victim, EPOLLIN, &w->victim);
+	if (w->victim < 0 || w->victim_hit || w->way[WANEM_AB].in_line < w->kill_at)
+		return;
 	drain(w);
 	for (int dir = 0; dir < WANEM_DIRS; dir++)
 		w->way[dir].in_line_at_kill = w->way[dir].in_line;
-	if (err == 0 && pidfd_send_signal(w->victim, SIGKILL, NULL, 0) != 0)
-		err = -errno;
+	w->victim_hit = true;
+	/* It may have died by itself; then it is as dead as it would be now. */
+	(void)pidfd_send_signal(w->victim, SIGKILL, NULL, 0);
+}
+
+/*
+ * A disaster: kill -9, and when the process is dead, the cut. Done here, and not by the
+ * script, because what the line holds at 50 ms is gone before a script has looked. "PID"
+ * or "PID N": not before N datagrams are in the line.
+ */
+static int cut_after_kill(struct wanem *w, const char *args)
+{
+	char *end;
+	long pid = strtol(args, &end, 10);
+	uint64_t at = strtoull(end, &end, 10);
+	int err;
+
+	if (*end != '\0' || pid <= 1)
+		return -EINVAL;
+	if (w->victim >= 0)
+		return -EBUSY;
+	w->victim = pidfd_open((pid_t)pid, 0);
+	if (w->victim < 0)
+		return -errno;
+	err = wanem_watch(w, w->victim, EPOLLIN, &w->victim);
 	if (err != 0) {
 		(void)close(w->victim);
 		w->victim = -1;
+		return err;
 	}
-	return err;
+	w->victim_hit = false;
+	w->kill_at = at;
+	wanem_command_kill(w);
+	return 0;
 }
 
 static void reset_counts(struct wanem *w)
@@ -303,7 +316,8 @@ static void carry_out(struct wanem *w, struct wanem_command *command,
 		w->quit = true;
 	} else if (strcmp(verb, "stats") != 0) {
 		say_error(answer,
-			  "want set, cut [--destroy | --kill PID], restore, wait, stats, "
+			  "want set, cut [--destroy | --kill PID [N]], restore, wait, "
+			  "stats, "
 			  "reset, "
 			  "capture FILE|off or quit",
 			  verb);

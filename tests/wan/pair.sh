@@ -9,7 +9,7 @@
 #   pair_start SITE             SITE is primary or mirror
 #   pair_wait SITE STATE S      waits up to S seconds for a state of the group
 #   pair_kill SITE              kill -9, and waits until it is dead
-#   pair_disaster               kill -9 of the primary, and the cut when it is dead
+#   pair_disaster [DATAGRAMS]   kill -9 of the primary, and the cut when it is dead
 #   pair_uri SITE VOLUME        for NBD clients
 #
 # Every function returns 1 with a sentence on standard error if it cannot.
@@ -203,11 +203,12 @@ pair_mirror_settles()
 	pair_complain "the mirror does not settle"
 }
 
-# The primary dies by kill -9 and, when it is dead, the line is cut behind it. Prints the
-# relay's numbers at the cut.
-pair_disaster()
+# The primary dies by kill -9, with $1 datagrams or more in the line, and when it is dead,
+# the line is cut behind it. Prints the relay's numbers at the cut.
+pair_disaster() # [DATAGRAMS]
 {
-	pair_ask_line cut --kill "$pair_primary" || return 1
+	timeout 60 "$B/tests/wan/wanem" -c "$pair_sock/line" cut --kill "$pair_primary" \
+		"${1:-0}" || return 1
 	wait "$pair_primary" 2>/dev/null
 	pair_primary=
 }

@@ -161,6 +161,22 @@ probe tcp 1000
 holds "restored" "$(word received) == 1000"
 stop
 
+# cut --kill: the process dies with datagrams in the line, then the line is cut.
+start rtt=100ms
+"$bin/wanprobe" udp $port $((port + 1)) 40 60000 >"$dir/probe" 2>&1 &
+sender=$!
+ask cut --kill $sender 100 >"$dir/cut"
+wait $sender 2>"$dir/killed"
+holds "killed by signal 9" "$? == 137"
+holds "with what was asked for in the line" \
+	"$(field in_line_at_kill ab <"$dir/cut") >= 100"
+ask wait >"$dir/stats"
+holds "what the dead one had sent arrived" \
+	"$(field delivered ab <"$dir/stats") == $(field accepted ab <"$dir/cut") &&
+	 $(field in_line ab <"$dir/cut") > 0"
+holds "nothing of it was shut out" "$(field shut_out ab <"$dir/stats") == 0"
+stop
+
 # cut --destroy: what is in flight is gone.
 start rtt=200ms
 "$bin/wanprobe" udp $port $((port + 1)) 40 1000 >"$dir/probe" 2>&1 &

@@ -33,7 +33,7 @@ static const char usage[] =
 	"             [delay= rtt= jitter= rate= queue= loss= burst= duplicate=]\n"
 	"       wanem -c PATH set NAME=VALUE ... | cut [--destroy] | restore | wait | "
 	"stats |\n"
-	"             wait | stats | reset | capture FILE|off | quit\n";
+	"             restore | wait | stats | reset | capture FILE|off | quit\n";
 
 uint64_t wanem_now(void)
 {
@@ -141,6 +141,7 @@ static int run(struct wanem *w)
 		for (int i = 0; i < n; i++)
 			ready(w, events[i].data.ptr, events[i].events);
 		deliver_due(w, wanem_now());
+		wanem_command_kill(w);
 		/* A busy line is looked after once per tick: batches, not single datagrams. */
 		if (w->events.count != 0)
 			rest(w);

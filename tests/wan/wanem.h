@@ -64,7 +64,9 @@ struct wanem {
 	struct wanem_events events;
 	bool cut;
 	bool quit;
-	int victim;	  /* pidfd of a process that is being killed; -1: none */
+	int victim;	  /* pidfd of a process that is to be killed; -1: none */
+	bool victim_hit;  /* the signal has been sent */
+	uint64_t kill_at; /* it is sent once this many datagrams go from A to B */
 	uint64_t tick_ns; /* how much of lateness is accepted to wake up less often */
 	uint64_t seed;
 
@@ -121,6 +123,8 @@ void wanem_command_accept(struct wanem *w);
 void wanem_command_ready(struct wanem *w, struct wanem_command *command);
 /* Answers those who wait for an empty line, if it is. */
 void wanem_command_line_changed(struct wanem *w);
+/* Sends the signal of `cut --kill`, if it is time. */
+void wanem_command_kill(struct wanem *w);
 /* The process that `cut --kill` killed is dead: now the line is cut. */
 void wanem_command_victim_dead(struct wanem *w);
 void wanem_command_close(struct wanem *w);
