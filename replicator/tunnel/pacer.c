@@ -13,7 +13,7 @@ static int64_t pacer_cost(struct pacer *p, size_t len)
 
 void pacer_init(struct pacer *p, uint64_t rate_bps, size_t datagram_max, rt_time now)
 {
-	*p = (struct pacer){ .rate_bps = rate_bps, .empty_at = now };
+	*p = (struct pacer){ .rate_bps = rate_bps, .empty_at = now, .ready_at = now };
 	if (rate_bps == 0)
 		return;
 	/* A couple of datagrams, so that a slow line's timer need not be exact. */
@@ -23,11 +23,6 @@ void pacer_init(struct pacer *p, uint64_t rate_bps, size_t datagram_max, rt_time
 	p->rest = 0;
 }
 
-rt_time pacer_ready_at(const struct pacer *p)
-{
-	return rt_time_add(p->empty_at, -p->burst_ns);
-}
-
 void pacer_charge(struct pacer *p, size_t len, rt_time now)
 {
 	if (p->rate_bps == 0)
@@ -35,4 +30,7 @@ void pacer_charge(struct pacer *p, size_t len, rt_time now)
 	if (rt_time_before(p->empty_at, now))
 		p->empty_at = now;
 	p->empty_at = rt_time_add(p->empty_at, pacer_cost(p, len));
+	if (rt_time_since(p->empty_at, now) > p->burst_ns)
+		p->ready_at =
+			rt_time_add(p->empty_at, p->burst_ns / PACER_REST - p->burst_ns);
 }

@@ -13,24 +13,26 @@
  * empty if it had sent everything at `rate` (the generic cell rate algorithm, ITU-T
  * I.371). Invariant: what was charged in any interval of length T is at most
  * (T + burst_ns) * rate, and one datagram more; unpaced charges come on top and are paid
- * back later.
+ * back later. Once the bucket is empty it rests until a part of the burst is there again:
+ * a wake-up per datagram would cost more than the datagram.
  */
 #define PACER_BURST_NS RT_MS
+#define PACER_REST 4	  /* a quarter of the burst */
 #define PACER_OVERHEAD 28 /* IPv4 and UDP headers, per datagram */
 
 struct pacer {
 	uint64_t rate_bps; /* 0: not paced */
 	int64_t burst_ns;
 	rt_time empty_at;
-	uint64_t rest; /* of the division by rate_bps */
+	rt_time ready_at; /* not before: it rests */
+	uint64_t rest;	  /* of the division by rate_bps */
 };
 
 void pacer_init(struct pacer *p, uint64_t rate_bps, size_t datagram_max, rt_time now);
-/* Earliest time at which another datagram may leave. */
-rt_time pacer_ready_at(const struct pacer *p);
+/* Not before p->ready_at may another datagram leave. */
 static inline bool pacer_ready(const struct pacer *p, rt_time now)
 {
-	return !rt_time_before(now, pacer_ready_at(p));
+	return !rt_time_before(now, p->ready_at);
 }
 /* A datagram of `len` bytes leaves now. */
 void pacer_charge(struct pacer *p, size_t len, rt_time now);

@@ -283,7 +283,7 @@ rt_time tunnel_deadline(const struct tunnel *t)
 {
 	rt_time at = rt_time_min(t->ack.due, send_probe_at(t));
 	rt_time fence = evidence_fence_at(&t->evidence);
-	rt_time ready = pacer_ready_at(&t->pacer);
+	rt_time ready = t->pacer.ready_at;
 
 	at = rt_time_min(at, evidence_deadline(&t->evidence));
 	if (tunnel_next(t, (rt_time){ INT64_MIN }) != TUNNEL_NOTHING)

@@ -23,7 +23,7 @@ static void rate_is_kept_to_the_bit(void **state)
 		end_ns = now.ns + (rates[i] > 1000000000 ? RT_S / 10 : 2 * RT_S);
 		for (;;) {
 			if (!pacer_ready(&p, now))
-				now = pacer_ready_at(&p);
+				now = p.ready_at;
 			if (now.ns >= end_ns)
 				break;
 			pacer_charge(&p, 1460, now);
@@ -34,7 +34,7 @@ static void rate_is_kept_to_the_bit(void **state)
 			double burst = (double)rates[i] * (double)p.burst_ns / 1e9;
 
 			assert_true((double)bits <= want + burst + 2 * 12000);
-			assert_true((double)bits >= want - 12000);
+			assert_true((double)bits >= want - burst / 4 - 12000);
 		}
 	}
 }
@@ -52,7 +52,7 @@ static void idle_time_is_not_saved_up(void **state)
 		pacer_charge(&p, 1460, now);
 	/* 1 ms at 200 Mbit/s is 25 kB. */
 	assert_in_range(n, 16, 18);
-	assert_true(pacer_ready_at(&p).ns > now.ns);
+	assert_true(p.ready_at.ns > now.ns);
 }
 
 static void a_slow_line_still_takes_datagrams(void **state)
@@ -62,11 +62,29 @@ static void a_slow_line_still_takes_datagrams(void **state)
 
 	pacer_init(&p, 64000, TUNNEL_DATAGRAM_MAX, now);
 	for (unsigned i = 0; i < 100; i++) {
-		now = pacer_ready_at(&p);
+		now = p.ready_at;
 		assert_true(pacer_ready(&p, now));
 		pacer_charge(&p, 1460, now);
 	}
 	assert_in_range(now.ns - RT_S, 17 * RT_S, 19 * RT_S);
+}
+
+/* Under load datagrams leave some at a time, not one per wake-up. */
+static void it_rests_once_empty(void **state)
+{
+	rt_time now = { RT_S };
+	unsigned wakes = 0, sent = 0;
+	struct pacer p;
+
+	pacer_init(&p, 1000000000, TUNNEL_DATAGRAM_MAX, now);
+	while (now.ns < RT_S + 100 * RT_MS) {
+		for (; pacer_ready(&p, now); sent++)
+			pacer_charge(&p, 1460, now);
+		now = p.ready_at;
+		wakes++;
+	}
+	assert_in_range(sent, 8400, 8500);
+	assert_in_range(wakes, 350, 410);
 }
 
 static void no_rate_is_no_limit(void **state)
@@ -87,6 +105,7 @@ int main(void)
 		cmocka_unit_test(rate_is_kept_to_the_bit),
 		cmocka_unit_test(idle_time_is_not_saved_up),
 		cmocka_unit_test(a_slow_line_still_takes_datagrams),
+		cmocka_unit_test(it_rests_once_empty),
 		cmocka_unit_test(no_rate_is_no_limit),
 	};
 
