@@ -20,8 +20,7 @@ static bool apply_append(struct lfs_flight *f, const struct lfs_append *a,
 
 		if (op->kind == LFS_WRITE) {
 			if (!f->early)
-				lfs_map_set(&lfs->map, op->volume, op->lba, op->blocks,
-					    f->place, op->crcs, a->lsn);
+				lfs_map_set(&lfs->map, op, f->place, a->lsn);
 			lfs_map_unpin(&lfs->map, op->volume, op->lba, op->blocks);
 			f->place += op->blocks;
 			continue;
@@ -121,8 +120,7 @@ static void apply_early(struct lfs *lfs)
 
 				if (op->kind != LFS_WRITE)
 					continue;
-				lfs_map_set(&lfs->map, op->volume, op->lba, op->blocks,
-					    place, op->crcs, a->lsn);
+				lfs_map_set(&lfs->map, op, place, a->lsn);
 				place += op->blocks;
 			}
 		}

@@ -133,38 +133,44 @@ static void leaf_changed(struct lfs_leaf *leaf, uint64_t lsn)
 		leaf->changed = lsn;
 }
 
-void lfs_map_set(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks,
-		 uint32_t place, const uint32_t *crcs, uint64_t lsn)
+/* A run of blocks inside one leaf, from its entry `first` on. */
+static void leaf_set(struct lfs_map *map, struct lfs_leaf *leaf, uint32_t first,
+		     uint32_t n, const uint32_t *crcs, uint32_t place)
 {
-	struct lfs_map_volume *v = &map->v[volume];
+	uint64_t *e = leaf->entries + first;
 
-	while (blocks) {
+	rt_assert(leaf->entries);
+	for (uint32_t i = 0; i < n; i++) {
+		if (entry_place(e[i]))
+			lfs_segments_live(map->segs, entry_place(e[i]), -1);
+		else
+			leaf->used++;
+		e[i] = (uint64_t)crcs[i] << 32 | (place + i);
+	}
+	/* A run lies in one segment. */
+	lfs_segments_live(map->segs, place, (int)n);
+}
+
+void lfs_map_set(struct lfs_map *map, const struct lfs_op *op, uint32_t place,
+		 uint64_t lsn)
+{
+	struct lfs_map_volume *v = &map->v[op->volume];
+	uint32_t done = 0;
+
+	while (done < op->blocks) {
+		uint64_t lba = op->lba + done;
 		struct lfs_leaf *leaf = &v->leaves[lba / LFS_LEAF_BLOCKS];
-		uint32_t first = lba % LFS_LEAF_BLOCKS;
-		uint32_t n = LFS_LEAF_BLOCKS - first < blocks ? LFS_LEAF_BLOCKS - first
-							      : blocks;
+		uint32_t first = lba % LFS_LEAF_BLOCKS, left = op->blocks - done;
+		uint32_t n =
+			LFS_LEAF_BLOCKS - first < left ? LFS_LEAF_BLOCKS - first : left;
 		bool stale = leaf_stale(leaf);
+		uint16_t used = leaf->used;
 
-		rt_assert(leaf->entries);
-		for (uint32_t i = 0; i < n; i++) {
-			uint64_t *e = &leaf->entries[first + i];
-
-			if (entry_place(*e)) {
-				lfs_segments_live(map->segs, entry_place(*e), -1);
-			} else {
-				leaf->used++;
-				v->mapped++;
-			}
-			*e = (uint64_t)crcs[i] << 32 | (place + i);
-		}
-		/* A run lies in one segment. */
-		lfs_segments_live(map->segs, place, (int)n);
+		leaf_set(map, leaf, first, n, op->crcs + done, place + done);
+		v->mapped += (uint64_t)(leaf->used - used);
 		leaf_changed(leaf, lsn);
-		map->stale += leaf_stale(leaf) - stale;
-		lba += n;
-		place += n;
-		crcs += n;
-		blocks -= n;
+		map->stale += (uint64_t)(leaf_stale(leaf) - stale);
+		done += n;
 	}
 }
 

@@ -55,9 +55,9 @@ bool lfs_map_has(const struct lfs_map *map, uint64_t volume, uint64_t lba,
 int lfs_map_pin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks);
 void lfs_map_unpin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks);
 
-/* The blocks lie at `place` onward, written by `lsn`. They must be pinned. */
-void lfs_map_set(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks,
-		 uint32_t place, const uint32_t *crcs, uint64_t lsn);
+/* The blocks of a write lie at `place` onward, written by `lsn`. They must be pinned. */
+void lfs_map_set(struct lfs_map *map, const struct lfs_op *op, uint32_t place,
+		 uint64_t lsn);
 
 /*
  * Unmap blocks, as many as *budget allows (LFS_UNMAP_BUDGET is about a millisecond).

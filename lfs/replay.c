@@ -149,7 +149,7 @@ static int replay_op(struct lfs_recover *rc, const struct lfs_op *op, uint32_t p
 			(unsigned long long)map->memory_max);
 		return ret;
 	}
-	lfs_map_set(map, op->volume, op->lba, op->blocks, place, op->crcs, lsn);
+	lfs_map_set(map, op, place, lsn);
 	lfs_map_unpin(map, op->volume, op->lba, op->blocks);
 	return 0;
 }

@@ -10,10 +10,8 @@
 #include "rt/loop.h"
 
 #define GROUP "sim"
-#define READ_BLOCKS 64u
 
-/* Memory for the engine's lent buffers, which outlives a crash of the node. */
-static void *must_alloc(size_t size)
+void *site_alloc(size_t size)
 {
 	void *p = aligned_alloc(ORACLE_BLOCK,
 				(size + ORACLE_BLOCK - 1) / ORACLE_BLOCK * ORACLE_BLOCK);
@@ -41,7 +39,7 @@ static void draw_volumes(struct site *s)
 
 struct site *site_new(struct sim_world *w)
 {
-	struct site *s = must_alloc(sizeof(*s));
+	struct site *s = site_alloc(sizeof(*s));
 	struct work_shape shape;
 	struct lfs_create_params params;
 
@@ -49,7 +47,7 @@ struct site *site_new(struct sim_world *w)
 	s->rng = sim_rng(w);
 	s->node = sim_node_new(w, "site");
 	s->disk = sim_disk(s->node, SITE_STORE);
-	strcpy(s->meta.group_name, GROUP);
+	memcpy(s->meta.group_name, GROUP, sizeof(GROUP));
 	s->meta.role = LFS_PRIMARY;
 	s->meta.max_request = (uint32_t)sim_between(s->rng, 1, 4) << 16;
 	draw_volumes(s);
@@ -63,13 +61,8 @@ struct site *site_new(struct sim_world *w)
 	return s;
 }
 
-struct call {
-	bool ended;
-	int res;
-};
-
 struct flush_call {
-	struct call call;
+	struct site_call call;
 	struct lfs_flush f;
 	struct site *s;
 	uint64_t covers;
@@ -144,13 +137,13 @@ bool site_idle(struct site *s, int64_t ns)
 
 /* ---- create, open, close --------------------------------------------------------------- */
 
-static bool call_ended(void *arg)
+bool site_call_ended(void *arg)
 {
-	return ((struct call *)arg)->ended;
+	return ((struct site_call *)arg)->ended;
 }
 
 struct create_call {
-	struct call call;
+	struct site_call call;
 	struct lfs_create c;
 };
 
@@ -158,7 +151,7 @@ static void create_done(struct lfs_create *c, int res)
 {
 	struct create_call *call = rt_container_of(c, struct create_call, c);
 
-	call->call = (struct call){ .ended = true, .res = res };
+	call->call = (struct site_call){ .ended = true, .res = res };
 }
 
 bool site_create(struct site *s)
@@ -177,7 +170,7 @@ bool site_create(struct site *s)
 	sim_node_enter(s->node);
 	lfs_create(s->loop, &params, &call.c);
 	sim_node_leave(s->node);
-	if (!site_run(s, call_ended, &call.call)) {
+	if (!site_run(s, site_call_ended, &call.call)) {
 		site_gone(s);
 		return false;
 	}
@@ -204,7 +197,7 @@ static void failed(void *owner, int err, const char *why)
 static const struct lfs_events site_events = { .advanced = advanced, .failed = failed };
 
 struct open_call {
-	struct call call;
+	struct site_call call;
 	struct lfs_open o;
 };
 
@@ -212,7 +205,7 @@ static void open_done(struct lfs_open *o, int res)
 {
 	struct open_call *call = rt_container_of(o, struct open_call, o);
 
-	call->call = (struct call){ .ended = true, .res = res };
+	call->call = (struct site_call){ .ended = true, .res = res };
 }
 
 bool site_open(struct site *s, int *res)
@@ -235,7 +228,7 @@ bool site_open(struct site *s, int *res)
 	sim_node_enter(s->node);
 	lfs_open(s->loop, &params, &call.o);
 	sim_node_leave(s->node);
-	if (!site_run(s, call_ended, &call.call)) {
+	if (!site_run(s, site_call_ended, &call.call)) {
 		site_gone(s);
 		return false;
 	}
@@ -247,7 +240,7 @@ bool site_open(struct site *s, int *res)
 }
 
 struct close_call {
-	struct call call;
+	struct site_call call;
 	struct lfs_close c;
 };
 
@@ -255,7 +248,7 @@ static void close_done(struct lfs_close *c, int res)
 {
 	struct close_call *call = rt_container_of(c, struct close_call, c);
 
-	call->call = (struct call){ .ended = true, .res = res };
+	call->call = (struct site_call){ .ended = true, .res = res };
 }
 
 bool site_close(struct site *s, int *res)
@@ -265,7 +258,7 @@ bool site_close(struct site *s, int *res)
 	sim_node_enter(s->node);
 	lfs_close(s->lfs, &call.c);
 	sim_node_leave(s->node);
-	if (!site_run(s, call_ended, &call.call)) {
+	if (!site_run(s, site_call_ended, &call.call)) {
 		site_gone(s);
 		return false;
 	}
@@ -307,8 +300,8 @@ static void append_fill(struct site_append *a, const struct work_op *ops, unsign
 
 	for (unsigned i = 0; i < n; i++)
 		blocks += ops[i].kind == WORK_WRITE ? ops[i].blocks : 0;
-	a->data = must_alloc((size_t)blocks * LFS_BLOCK + 1);
-	a->crcs = must_alloc((size_t)blocks * sizeof(uint32_t) + 1);
+	a->data = site_alloc((size_t)blocks * LFS_BLOCK + 1);
+	a->crcs = site_alloc((size_t)blocks * sizeof(uint32_t) + 1);
 	for (unsigned i = 0; i < n; i++) {
 		struct lfs_op *op = &a->ops[i];
 		uint8_t *data = a->data + (size_t)at * LFS_BLOCK;
@@ -336,7 +329,7 @@ static void append_fill(struct site_append *a, const struct work_op *ops, unsign
 /* One random append. Returns what lfs_append() says. */
 static int append_one(struct site *s)
 {
-	struct site_append *a = must_alloc(sizeof(*a));
+	struct site_append *a = site_alloc(sizeof(*a));
 	struct work_op ops[8];
 	unsigned n = work_next(&s->work, s->rng, s->meta.max_request / LFS_BLOCK, ops);
 	int res;
@@ -392,7 +385,7 @@ static void flush_done(struct lfs_flush *f, int res)
 	if (!res)
 		sim_require(lfs_lsn(s->lfs).durable >= call->covers,
 			    "durable below what a flush covered");
-	call->call = (struct call){ .ended = true, .res = res };
+	call->call = (struct site_call){ .ended = true, .res = res };
 	if (call->owned) {
 		struct flush_call **at = &s->flushes;
 
@@ -418,7 +411,7 @@ bool site_flush(struct site *s, int *res)
 	struct flush_call call = { 0 };
 
 	flush_go(s, &call);
-	if (!site_run(s, call_ended, &call.call)) {
+	if (!site_run(s, site_call_ended, &call.call)) {
 		site_gone(s);
 		return false;
 	}
@@ -429,7 +422,7 @@ bool site_flush(struct site *s, int *res)
 /* Not waited for. */
 static void flush_behind(struct site *s)
 {
-	struct flush_call *call = must_alloc(sizeof(*call));
+	struct flush_call *call = site_alloc(sizeof(*call));
 
 	call->owned = true;
 	call->next = s->flushes;
@@ -440,7 +433,7 @@ static void flush_behind(struct site *s)
 /* ---- reads --------------------------------------------------------------------------------- */
 
 struct read_call {
-	struct call call;
+	struct site_call call;
 	struct lfs_read r;
 };
 
@@ -448,12 +441,11 @@ static void read_done(struct lfs_read *r, int res)
 {
 	struct read_call *call = rt_container_of(r, struct read_call, r);
 
-	call->call = (struct call){ .ended = true, .res = res };
+	call->call = (struct site_call){ .ended = true, .res = res };
 }
 
-/* -1: crashed; else 0 or the error, with buf filled. */
-static bool read_blocks(struct site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
-			uint8_t *buf, int *res)
+bool site_read(struct site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
+	       uint8_t *buf, int *res)
 {
 	struct read_call call = {
 		.r = {
@@ -468,7 +460,7 @@ static bool read_blocks(struct site *s, uint32_t volume, uint64_t lba, uint32_t 
 	sim_node_enter(s->node);
 	lfs_read(s->lfs, &call.r);
 	sim_node_leave(s->node);
-	if (!site_run(s, call_ended, &call.call)) {
+	if (!site_run(s, site_call_ended, &call.call)) {
 		site_gone(s);
 		return false;
 	}
@@ -481,14 +473,14 @@ static bool read_check(struct site *s)
 {
 	uint32_t volume = (uint32_t)sim_below(s->rng, oracle_volumes(s->oracle));
 	uint64_t size = oracle_blocks(s->oracle, volume), lba = sim_below(s->rng, size);
-	uint32_t blocks = (uint32_t)sim_skewed(s->rng, 1, READ_BLOCKS);
+	uint32_t blocks = (uint32_t)sim_skewed(s->rng, 1, SITE_READ_BLOCKS);
 	uint8_t *buf;
 	int res;
 
 	if (blocks > size - lba)
 		blocks = (uint32_t)(size - lba);
-	buf = must_alloc((size_t)blocks * LFS_BLOCK);
-	if (!read_blocks(s, volume, lba, blocks, buf, &res)) {
+	buf = site_alloc((size_t)blocks * LFS_BLOCK);
+	if (!site_read(s, volume, lba, blocks, buf, &res)) {
 		free(buf);
 		return false;
 	}
@@ -542,134 +534,10 @@ bool site_burst(struct site *s)
 	return true;
 }
 
-/* ---- checks --------------------------------------------------------------------------------- */
-
-static bool digest_of(struct site *s, uint64_t *ret, int *res)
-{
-	uint8_t *buf = must_alloc(READ_BLOCKS * LFS_BLOCK);
-	uint64_t digest = 0;
-
-	*res = 0;
-	for (unsigned v = 0; v < oracle_volumes(s->oracle) && !*res; v++) {
-		uint64_t size = oracle_blocks(s->oracle, v);
-
-		for (uint64_t lba = 0; lba < size && !*res; lba += READ_BLOCKS) {
-			uint32_t n = READ_BLOCKS < size - lba ? READ_BLOCKS
-							      : (uint32_t)(size - lba);
-
-			if (!read_blocks(s, v, lba, n, buf, res)) {
-				free(buf);
-				return false;
-			}
-			for (uint32_t i = 0; i < n && !*res; i++)
-				sim_require(!oracle_block(&digest, v, lba + i,
-							  buf + (size_t)i * LFS_BLOCK,
-							  NULL),
-					    "volume %u block %llu is no block", v,
-					    (unsigned long long)lba + i);
-		}
-	}
-	free(buf);
-	*ret = digest;
-	return true;
-}
-
-bool site_check(struct site *s)
-{
-	struct lfs_position pos;
-	uint64_t digest, last = oracle_last(s->oracle);
-	char why[LFS_WHY_MAX];
-	int res;
-
-	sim_node_enter(s->node);
-	lfs_position(s->lfs, &pos);
-	res = lfs_recount(s->lfs, why);
-	sim_node_leave(s->node);
-	sim_require(!res || (s->starved && res == -ENOMEM), "recount: %s", why);
-	sim_require(pos.lsn == last, "lsn %llu, not %llu", (unsigned long long)pos.lsn,
-		    (unsigned long long)last);
-	sim_require(!last || pos.hash == s->hashes[last % SITE_HASHES_MAX],
-		    "another history after lsn %llu", (unsigned long long)last);
-	if (!digest_of(s, &digest, &res))
-		return false;
-	if (res) {
-		sim_require(s->damaged && res == -EBADMSG, "image: %d", res);
-		return true;
-	}
-	sim_require(digest == oracle_digest(s->oracle, last),
-		    "the image is not the one after lsn %llu", (unsigned long long)last);
-	return true;
-}
-
-struct follow_call {
-	struct call call;
-	struct lfs_follow_next n;
-};
-
-static void follow_done(struct lfs_follow_next *n, int res)
-{
-	struct follow_call *call = rt_container_of(n, struct follow_call, n);
-
-	call->call = (struct call){ .ended = true, .res = res };
-}
-
-static void entry_check(struct site *s, const struct lfs_entry *e, uint64_t lsn)
-{
-	sim_require(e->lsn == lsn, "follow: lsn %llu, not %llu",
-		    (unsigned long long)e->lsn, (unsigned long long)lsn);
-	sim_require(e->hash_after == s->hashes[lsn % SITE_HASHES_MAX] &&
-			    (lsn == 1 ||
-			     e->hash_before == s->hashes[(lsn - 1) % SITE_HASHES_MAX]),
-		    "follow: another history at lsn %llu", (unsigned long long)lsn);
-	for (unsigned i = 0; i < e->nops; i++)
-		for (uint32_t k = 0; e->ops[i].kind == LFS_WRITE && k < e->ops[i].blocks;
-		     k++)
-			sim_require(rt_crc32c(e->ops[i].data + (size_t)k * LFS_BLOCK,
-					      LFS_BLOCK) == e->ops[i].crcs[k],
-				    "follow: data of lsn %llu", (unsigned long long)lsn);
-}
-
-bool site_follow(struct site *s)
-{
-	struct follow_call call = { .n.done = follow_done };
-	uint64_t last = oracle_last(s->oracle), lsn;
-	struct lfs_follow *f;
-	int res;
-
-	if (last >= SITE_HASHES_MAX)
-		return true;
-	lsn = sim_chance(s->rng, 0.5) ? 1 : sim_between(s->rng, 1, last + 1);
-	sim_node_enter(s->node);
-	res = lfs_follow_new(s->lfs, lsn, &f);
-	sim_node_leave(s->node);
-	sim_require(!res, "follow from %llu: %d", (unsigned long long)lsn, res);
-	for (;; lsn++) {
-		call.call.ended = false;
-		sim_node_enter(s->node);
-		lfs_follow_next(f, &call.n);
-		sim_node_leave(s->node);
-		if (!site_run(s, call_ended, &call.call)) {
-			site_gone(s);
-			return false;
-		}
-		if (call.call.res)
-			break;
-		entry_check(s, &call.n.entry, lsn);
-	}
-	sim_require(call.call.res == -ENODATA || s->damaged, "follow at lsn %llu: %d",
-		    (unsigned long long)lsn, call.call.res);
-	sim_require(lsn == last + 1 || s->damaged, "follow ends at lsn %llu of %llu",
-		    (unsigned long long)lsn - 1, (unsigned long long)last);
-	sim_node_enter(s->node);
-	lfs_follow_free(f);
-	sim_node_leave(s->node);
-	return true;
-}
-
 /* ---- epochs ---------------------------------------------------------------------------------- */
 
 struct meta_call {
-	struct call call;
+	struct site_call call;
 	struct lfs_set_meta m;
 };
 
@@ -677,13 +545,13 @@ static void meta_done(struct lfs_set_meta *m, int res)
 {
 	struct meta_call *call = rt_container_of(m, struct meta_call, m);
 
-	call->call = (struct call){ .ended = true, .res = res };
+	call->call = (struct site_call){ .ended = true, .res = res };
 }
 
 bool site_epoch(struct site *s, int *res)
 {
 	struct meta_call call = { .m.done = meta_done };
-	struct lfs_meta *meta = must_alloc(sizeof(*meta));
+	struct lfs_meta *meta = site_alloc(sizeof(*meta));
 	struct lfs_epoch *e;
 
 	*meta = *lfs_meta(s->lfs);
@@ -697,7 +565,7 @@ bool site_epoch(struct site *s, int *res)
 	lfs_set_meta(s->lfs, &call.m, meta);
 	sim_node_leave(s->node);
 	free(meta);
-	if (!site_run(s, call_ended, &call.call)) {
+	if (!site_run(s, site_call_ended, &call.call)) {
 		site_gone(s);
 		return false;
 	}

@@ -17,6 +17,7 @@
 #define SITE_VOLUMES_MAX 4
 #define SITE_BURST_MAX 64
 #define SITE_HASHES_MAX 65536
+#define SITE_READ_BLOCKS 64u
 
 struct site {
 	struct sim_world *w;
@@ -51,6 +52,16 @@ struct site {
 	char why[LFS_WHY_MAX];
 };
 
+/* What is waited for. */
+struct site_call {
+	bool ended;
+	int res;
+};
+bool site_call_ended(void *arg);
+
+/* Memory for the engine's lent buffers, which outlives a crash of the node. */
+void *site_alloc(size_t size);
+
 struct site *site_new(struct sim_world *w);
 void site_free(struct site *s);
 
@@ -62,6 +73,9 @@ bool site_close(struct site *s, int *res);
 bool site_run(struct site *s, bool (*cond)(void *), void *arg);
 bool site_idle(struct site *s, int64_t ns);
 bool site_flush(struct site *s, int *res);
+/* At most SITE_READ_BLOCKS. */
+bool site_read(struct site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
+	       uint8_t *buf, int *res);
 /* A burst of random appends, flushes and reads, some waited for, some not. */
 bool site_burst(struct site *s);
 /* Until every append has its answer. */
