@@ -90,6 +90,6 @@ all: $(programs:%=$(B)/%)
 clean:
 	$(Q)rm -rf build build-*
 
-# What tests/ adds has its own rules, a file each.
--include $(sort $(wildcard tests/*/rules.mk))
+# What etc/ and tests/ add has its own rules, a file each.
+-include $(sort $(wildcard etc/rules.mk tests/*/rules.mk))
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
