@@ -179,12 +179,15 @@ site()
 	EOT
 }
 
-# pair: two sites, "near" (primary, dials) and "far" (mirror). relay_port: dial that.
+# pair: two sites, "near" (primary, dials) and "far" (mirror). relay_port: dial that. Their
+# times are short, since nobody wants to wait.
 pair()
 {
 	port=$("$tools/ports" 1)
+	[ -n "${times:-}" ] ||
+		times='heartbeat = "200ms"; away = "1s"; control_timeout = "2s";'
 	"$build/wanmirror" keygen "$T/key"
-	options="key = \"$T/key\"; rate = \"${rate:-1Gbit}\"; ${peer_more:-}"
+	options="key = \"$T/key\"; rate = \"${rate:-1Gbit}\"; $times ${peer_more:-}"
 	site near primary "peer: { address = \"127.0.0.1:${relay_port:-$port}\"; $options };"
 	site far mirror "peer: { listen = \"127.0.0.1:$port\"; $options };"
 	create near
@@ -277,6 +280,15 @@ crash()
 	pid=$(cat "$T/$1.pid")
 	kill -9 "$pid"
 	wait_for 10 gone "$pid"
+	wait_for 10 let_go "$1"
+}
+
+# The kernel takes a ring down after its process is gone; until then the sockets and the
+# lock of the store are still held.
+let_go()
+{
+	! grep -q -F -e "$T/$1.ctl" -e "$T/$1.nbd" /proc/net/unix &&
+		! grep -q ":$(stat -c %i "$T/$1.store") " /proc/locks
 }
 
 alive()

@@ -41,7 +41,7 @@ mounted()
 # A tree of real files, and the sums of what is in it.
 fill()
 {
-	cp -r /usr/include "$1/include"
+	cp -r /usr/include/linux "$1/include"
 	head -c 20000000 /dev/urandom >"$1/blob"
 	(cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$T/sums"
 }
