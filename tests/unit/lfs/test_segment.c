@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The header of a segment tells recovery where the log goes on: it is read back as it was
+ * written, and refused with any bit flipped. Segments are handed out round and round and
+ * never twice, and the log finds the way through them by generation.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lfs/segment.h"
+#include "rt/crc.h"
+#include "tests/unit/unit.h"
+
+static uint8_t block[LFS_BLOCK];
+
+static struct lfs_segment_info sample(void)
+{
+	struct lfs_segment_info info = {
+		.number = 3,
+		.next = LFS_SEGMENT_NONE,
+		.seed = 0x12345678,
+		.prev_crc = 0x9abcdef0,
+		.generation = UINT64_C(7) << 32 | 1,
+		.incarnation = 7,
+		.first_lsn = 100,
+		.first_seq = 50,
+	};
+
+	memset(info.store, 0xa5, sizeof(info.store));
+	lfs_segment_encode(block, &info);
+	return info;
+}
+
+static void a_header_is_read_back(void **state)
+{
+	struct lfs_segment_info in = sample(), out;
+
+	memset(&out, 0, sizeof(out));
+	assert_int_equal(lfs_segment_decode(block, &out), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+}
+
+static void any_flipped_bit_is_refused(void **state)
+{
+	struct lfs_segment_info out;
+
+	(void)sample();
+	for (size_t bit = 0; bit < sizeof(block) * 8; bit++) {
+		block[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_int_equal(lfs_segment_decode(block, &out), -EBADMSG);
+		block[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	assert_int_equal(lfs_segment_decode(block, &out), 0);
+}
+
+static int mended(size_t at, uint8_t byte)
+{
+	struct lfs_segment_info out;
+	le32 crc;
+
+	(void)sample();
+	block[at] = byte;
+	crc = le32_make(rt_crc32c(block + 12, LFS_BLOCK - 12));
+	memcpy(block + 8, &crc, sizeof(crc));
+	return lfs_segment_decode(block, &out);
+}
+
+static void fields_are_checked_behind_a_good_checksum(void **state)
+{
+	assert_int_equal(mended(LFS_BLOCK - 1, 0), 0);
+	assert_int_equal(mended(LFS_BLOCK - 1, 1), -EBADMSG);
+	assert_int_equal(mended(80, 1), -EBADMSG);
+	assert_int_equal(mended(76, LFS_HEAD_CLIENT + 1), -EBADMSG);
+	assert_int_equal(mended(76, 0), -EBADMSG);
+}
+
+static void segments_go_round_and_are_never_taken_twice(void **state)
+{
+	struct lfs_segments segs;
+
+	assert_int_equal(lfs_segments_init(&segs, 4, 256, 1000), 0);
+	assert_int_equal(lfs_segments_next_free(&segs, 2), 3);
+	lfs_segments_use(&segs, 3, 10, 1, 1);
+	assert_int_equal(lfs_segments_next_free(&segs, 2), 0);
+	lfs_segments_use(&segs, 0, 11, 1, 5);
+	lfs_segments_use(&segs, 1, 12, 1, 5);
+	lfs_segments_use(&segs, 2, 13, 1, 5);
+	assert_int_equal(lfs_segments_next_free(&segs, 2), LFS_SEGMENT_NONE);
+	assert_int_equal(segs.free, 0);
+	assert_int_equal(lfs_segments_after(&segs, 0), 3);
+	assert_int_equal(lfs_segments_after(&segs, 10), 0);
+	assert_int_equal(lfs_segments_after(&segs, 13), LFS_SEGMENT_NONE);
+	lfs_segments_release(&segs);
+}
+
+static void a_place_is_data_of_a_segment_in_use_or_nothing(void **state)
+{
+	struct lfs_segments segs;
+
+	assert_int_equal(lfs_segments_init(&segs, 4, 256, 1000), 0);
+	lfs_segments_use(&segs, 1, 1, 1, 1);
+	assert_false(lfs_segments_holds(&segs, 0));
+	assert_false(lfs_segments_holds(&segs, 999));
+	assert_false(lfs_segments_holds(&segs, 1001)); /* free */
+	assert_false(lfs_segments_holds(&segs, 1256)); /* the header */
+	assert_true(lfs_segments_holds(&segs, 1257));
+	assert_true(lfs_segments_holds(&segs, 1511));
+	assert_false(lfs_segments_holds(&segs, 1513));
+	assert_false(lfs_segments_holds(&segs, 1000 + 4 * 256 + 1));
+	assert_false(lfs_segments_holds(&segs, UINT64_MAX));
+	assert_int_equal(lfs_segments_of(&segs, 1511), 1);
+	assert_int_equal(lfs_segments_place(&segs, 1, 255), 1511);
+	lfs_segments_release(&segs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_header_is_read_back),
+		cmocka_unit_test(any_flipped_bit_is_refused),
+		cmocka_unit_test(fields_are_checked_behind_a_good_checksum),
+		cmocka_unit_test(segments_go_round_and_are_never_taken_twice),
+		cmocka_unit_test(a_place_is_data_of_a_segment_in_use_or_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
