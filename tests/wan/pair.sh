@@ -107,6 +107,7 @@ pair_line()
 {
 	# As ports are guessed, another process may have one of them: then others.
 	for _ in 1 2 3 4 5; do
+		rm -f "$pair_dir/line.log"
 		"$B/tests/wan/wanem" listen=127.0.0.1:$pair_port \
 			to=127.0.0.1:$((pair_port + 1)) control="$pair_sock/line" "$@" \
 			>"$pair_dir/line.log" 2>&1 &

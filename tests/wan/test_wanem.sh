@@ -20,11 +20,12 @@ port=$((20000 + $$ % 20000))
 start()
 {
 	port=$((port + 2))
+	rm -f "$dir/out" # its "ready" would be taken for the new one's
 	"$bin/wanem" listen=127.0.0.1:$port to=127.0.0.1:$((port + 1)) control="$dir/sock" \
 		seed=7 "$@" >"$dir/out" 2>&1 &
 	relay=$!
 	for _ in $(seq 200); do
-		! grep -q ready "$dir/out" || return 0
+		! grep -qs ready "$dir/out" || return 0
 		kill -0 $relay 2>/dev/null || break
 		sleep 0.02
 	done
