@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A checkpoint slot holds the tables that recovery begins with. They are read back; a
+ * flipped bit, a foreign store, or a table that refers to what cannot be is refused
+ * before anything of it is used.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lfs/state.h"
+#include "rt/crc.h"
+#include "rt/mem.h"
+#include "tests/unit/unit.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static uint8_t head[LFS_BLOCK];
+static uint8_t body[4 * LFS_BLOCK];
+static uint8_t store[LFS_ID_LEN] = "which store";
+static struct lfs_geometry geo;
+static struct lfs_meta meta;
+static struct lfs_segments segs;
+static struct lfs_map map;
+
+static void tables_release(void)
+{
+	lfs_map_release(&map);
+	lfs_segments_release(&segs);
+}
+
+static void tables_empty(void)
+{
+	assert_int_equal(lfs_segments_init(&segs, geo.segments, 256,
+					   (uint32_t)(geo.segments_off / LFS_BLOCK)),
+			 0);
+	assert_int_equal(lfs_map_init(&map, &segs, &meta, MIB), 0);
+}
+
+static int setup(void **state)
+{
+	char why[LFS_WHY_MAX];
+
+	meta.nvolumes = 2;
+	meta.volumes[0].size = 1000 * LFS_BLOCK;
+	meta.volumes[1].size = 600 * LFS_BLOCK;
+	return lfs_geometry_make(32 * MIB, LFS_SEGMENT_MIN, MIB, &geo, why);
+}
+
+static struct lfs_slot sample(void)
+{
+	struct lfs_slot slot = {
+		.seq = 3,
+		.incarnation = 2,
+		.start = {
+			.segment = 1,
+			.block = 17,
+			.generation = UINT64_C(2) << 32 | 1,
+			.seq = 40,
+			.lsn = 30,
+			.hash = 5,
+			.epoch = 1,
+			.epoch_id = 99,
+			.chain = 0xabcdef,
+		},
+		.written_seq = 41,
+		.body_length = LFS_BLOCK,
+		.nleaves = 2,
+		.nsegments = geo.segments,
+	};
+	struct lfs_leaf leaf = { .place = (uint32_t)(geo.segments_off / LFS_BLOCK) + 257,
+				 .crc = 77,
+				 .changed = 29 };
+	struct lfs_segment s = { .generation = UINT64_C(2) << 32 | 1,
+				 .incarnation = 2,
+				 .first_lsn = 1,
+				 .last_lsn = 30,
+				 .end = 20,
+				 .live = 8,
+				 .sealed = true };
+	uint8_t *at = body;
+
+	memset(body, 0, sizeof(body));
+	lfs_slot_put_leaf(at, 0, 1, &leaf);
+	at += sizeof(struct lfs_slot_leaf);
+	leaf.place = 0;
+	lfs_slot_put_leaf(at, 1, 0, &leaf);
+	at += sizeof(struct lfs_slot_leaf);
+	lfs_slot_put_segment(at + sizeof(struct lfs_slot_segment), &s);
+	slot.body_crc = rt_crc32c(body, slot.body_length);
+	lfs_slot_encode_head(head, &slot, store, 12345);
+	return slot;
+}
+
+static int decode_head(struct lfs_slot *ret)
+{
+	return lfs_slot_decode_head(head, &geo, store, ret);
+}
+
+static void what_is_written_is_read_back(void **state)
+{
+	struct lfs_slot in = sample(), out;
+
+	memset(&out, 0, sizeof(out));
+	assert_int_equal(decode_head(&out), 0);
+	assert_int_equal(out.start.lsn, in.start.lsn);
+	assert_int_equal(out.start.block, 17);
+	assert_int_equal(out.start.chain, 0xabcdef);
+	assert_int_equal(out.start.generation, in.start.generation);
+	assert_int_equal(out.written_seq, 41);
+	assert_int_equal(out.incarnation, 2);
+	tables_empty();
+	assert_int_equal(lfs_slot_decode_body(&out, body, &segs, &map), 0);
+	assert_int_equal(segs.s[1].last_lsn, 30);
+	assert_int_equal(segs.s[1].end, 20);
+	assert_true(segs.s[1].sealed);
+	assert_int_equal(segs.s[0].generation, 0);
+	assert_int_equal(segs.free, geo.segments - 1);
+	assert_int_equal(map.v[0].leaves[1].crc, 77);
+	assert_int_equal(map.v[1].leaves[0].changed, 29);
+	assert_int_equal(map.v[1].leaves[0].place, 0);
+	tables_release();
+}
+
+static void any_flipped_bit_is_refused(void **state)
+{
+	struct lfs_slot slot = sample(), out;
+
+	for (size_t bit = 0; bit < sizeof(head) * 8; bit++) {
+		head[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_int_equal(decode_head(&out), -EUCLEAN);
+		head[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	for (size_t bit = 0; bit < slot.body_length * 8; bit += 7) {
+		body[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		tables_empty();
+		assert_int_equal(lfs_slot_decode_body(&slot, body, &segs, &map),
+				 -EUCLEAN);
+		tables_release();
+		body[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	store[0] ^= 1;
+	assert_int_equal(decode_head(&out), -EUCLEAN);
+	store[0] ^= 1;
+}
+
+static int with_slot(void (*change)(struct lfs_slot *s))
+{
+	struct lfs_slot slot = sample(), out;
+
+	change(&slot);
+	lfs_slot_encode_head(head, &slot, store, 0);
+	return decode_head(&out);
+}
+
+static void same(struct lfs_slot *s)
+{
+	(void)s;
+}
+static void none_left(struct lfs_slot *s)
+{
+	s->start.segment = LFS_SEGMENT_NONE;
+	s->start.block = 0;
+}
+static void none_with_block(struct lfs_slot *s)
+{
+	s->start.segment = LFS_SEGMENT_NONE;
+}
+static void segment_beyond(struct lfs_slot *s)
+{
+	s->start.segment = geo.segments;
+}
+static void block_beyond(struct lfs_slot *s)
+{
+	s->start.block = 256;
+}
+static void block_last(struct lfs_slot *s)
+{
+	s->start.block = 255;
+}
+static void segments_fewer(struct lfs_slot *s)
+{
+	s->nsegments--;
+}
+static void leaves_many(struct lfs_slot *s)
+{
+	s->nleaves = (uint32_t)lfs_geometry_leaves(&geo) + 1;
+	s->body_length =
+		(s->nleaves * sizeof(struct lfs_slot_leaf) +
+		 s->nsegments * sizeof(struct lfs_slot_segment) + LFS_BLOCK - 1) /
+		LFS_BLOCK * LFS_BLOCK;
+}
+static void length_more(struct lfs_slot *s)
+{
+	s->body_length += LFS_BLOCK;
+}
+static void length_huge(struct lfs_slot *s)
+{
+	s->body_length = UINT64_MAX;
+}
+static void lsn_huge(struct lfs_slot *s)
+{
+	s->start.lsn = UINT64_MAX;
+}
+static void written_before_start(struct lfs_slot *s)
+{
+	s->written_seq = s->start.seq - 1;
+}
+
+static void a_head_that_cannot_be_is_refused(void **state)
+{
+	static void (*const changes[])(struct lfs_slot * s) = {
+		none_with_block, segment_beyond, block_beyond,
+		segments_fewer,	 leaves_many,	 length_more,
+		length_huge,	 lsn_huge,	 written_before_start,
+	};
+
+	assert_int_equal(with_slot(same), 0);
+	assert_int_equal(with_slot(block_last), 0);
+	assert_int_equal(with_slot(none_left), 0);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+		assert_int_equal(with_slot(changes[i]), -EUCLEAN);
+}
+
+/* The body with one leaf and segment 1 as given, its checksum right. */
+static int with_body(const struct lfs_slot_leaf *leaf, const struct lfs_slot_segment *s)
+{
+	struct lfs_slot slot = sample();
+	int res;
+
+	if (leaf)
+		memcpy(body + sizeof(*leaf), leaf, sizeof(*leaf));
+	if (s)
+		memcpy(body + 2 * sizeof(struct lfs_slot_leaf) + sizeof(*s), s,
+		       sizeof(*s));
+	slot.body_crc = rt_crc32c(body, slot.body_length);
+	tables_empty();
+	res = lfs_slot_decode_body(&slot, body, &segs, &map);
+	tables_release();
+	return res;
+}
+
+static void leaves_that_cannot_be_are_refused(void **state)
+{
+	uint32_t base = (uint32_t)(geo.segments_off / LFS_BLOCK);
+	struct lfs_slot_leaf good = { .volume = le32_make(1), .index = le32_make(1) };
+	struct lfs_slot_leaf d = good;
+
+	assert_int_equal(with_body(&good, NULL), 0);
+	d.volume = le32_make(2);
+	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
+	d = good;
+	d.index = le32_make(2);
+	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
+	/* Not in ascending order: the one before is volume 0, leaf 1. */
+	d = (struct lfs_slot_leaf){ .volume = le32_make(0), .index = le32_make(1) };
+	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
+	d.index = le32_make(0);
+	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
+	d = good;
+	d.place = le32_make(base + 257);
+	assert_int_equal(with_body(&d, NULL), 0);
+	d.place = le32_make(base + 256); /* a header */
+	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
+	d.place = le32_make(base + 1); /* a free segment */
+	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
+	d.place = le32_make(UINT32_MAX);
+	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
+}
+
+static void segments_that_cannot_be_are_refused(void **state)
+{
+	struct lfs_slot_segment good = {
+		.generation = le64_make(1),
+		.first_lsn = le64_make(5),
+		.last_lsn = le64_make(4),
+		.end = le32_make(256),
+	};
+	struct lfs_slot_segment d = good;
+
+	assert_int_equal(with_body(NULL, &good), 0);
+	d.last_lsn = le64_make(3);
+	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
+	d.last_lsn = le64_make(UINT64_MAX);
+	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
+	d = good;
+	d.first_lsn = le64_make(0);
+	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
+	d = good;
+	d.end = le32_make(257);
+	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
+	d.end = le32_make(0);
+	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
+	d = good;
+	d.flags = le32_make(LFS_SEGMENT_SEALED << 1);
+	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
+	d = good;
+	d.zero = le32_make(1);
+	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_written_is_read_back),
+		cmocka_unit_test(any_flipped_bit_is_refused),
+		cmocka_unit_test(a_head_that_cannot_be_is_refused),
+		cmocka_unit_test(leaves_that_cannot_be_are_refused),
+		cmocka_unit_test(segments_that_cannot_be_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
