@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* fuzz-links: lfs */
+/*
+ * Bytes on a disk may be anything: each of the store's decoders refuses them or gives
+ * numbers within its bounds. The first byte chooses the decoder; the checksums are mended,
+ * so that the fields behind them are reached.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lfs/scan.h"
+#include "lfs/state.h"
+#include "rt/check.h"
+#include "rt/crc.h"
+#include "rt/mem.h"
+
+#define FUZZ_AREA_BLOCKS 16u
+#define FUZZ_BODY_BLOCKS 8u
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint8_t store[LFS_ID_LEN];
+
+static void mend(uint8_t *bytes, size_t crc_at, size_t len)
+{
+	le32 crc = le32_make(rt_crc32c(bytes + crc_at + 4, len - crc_at - 4));
+
+	memcpy(bytes + crc_at, &crc, sizeof(crc));
+}
+
+static void fuzz_record(const uint8_t *data, size_t size)
+{
+	static struct lfs_op ops[LFS_OPS_MAX];
+	static uint32_t crcs[LFS_RECORD_BLOCKS_MAX];
+	uint8_t *area = rt_alloc_blocks(FUZZ_AREA_BLOCKS * LFS_BLOCK);
+	struct lfs_scanned r = { .area = area };
+	uint32_t blocks, desc = 0, block = 0;
+	uint64_t magic = LFS_RECORD_MAGIC, lsns = 0;
+
+	rt_assert(area);
+	memset(area, 0, FUZZ_AREA_BLOCKS * LFS_BLOCK);
+	memcpy(area, data,
+	       size < FUZZ_AREA_BLOCKS * LFS_BLOCK ? size : FUZZ_AREA_BLOCKS * LFS_BLOCK);
+	memcpy(area, &magic, sizeof(magic));
+	if (lfs_record_decode(area, LFS_BLOCK, &r.rec, &blocks) == -EMSGSIZE) {
+		rt_assert(blocks > 1 && blocks <= LFS_HEAD_BLOCKS_MAX);
+		if (blocks <= FUZZ_AREA_BLOCKS)
+			mend(area, 8, (size_t)blocks * LFS_BLOCK);
+	} else {
+		mend(area, 8, LFS_BLOCK);
+	}
+	if (lfs_record_decode(area, FUZZ_AREA_BLOCKS * LFS_BLOCK, &r.rec, &blocks) == 0 &&
+	    r.rec.kind == LFS_RECORD_CLIENT) {
+		r.data = area;
+		while (desc < r.rec.ndescs) {
+			unsigned n = lfs_scan_lsn(&r, &desc, &block, ops, crcs);
+
+			rt_assert(n >= 1 && n <= LFS_OPS_MAX);
+			lsns++;
+		}
+		rt_assert(block == r.rec.nblocks);
+		rt_assert(lsns == r.rec.last_lsn - r.rec.first_lsn + 1);
+	}
+	rt_free(area);
+}
+
+static void fuzz_segment(const uint8_t *data, size_t size)
+{
+	uint8_t block[LFS_BLOCK] = { 0 };
+	uint64_t magic = LFS_SEGMENT_MAGIC;
+	struct lfs_segment_info info;
+
+	memcpy(block, data, size < sizeof(block) ? size : sizeof(block));
+	memcpy(block, &magic, sizeof(magic));
+	mend(block, 8, sizeof(block));
+	if (lfs_segment_decode(block, &info) == 0)
+		rt_assert(info.generation && info.first_lsn);
+}
+
+static void fuzz_super(const uint8_t *data, size_t size)
+{
+	static uint8_t buf[LFS_SUPER_REGION];
+	static struct lfs_meta meta;
+	struct lfs_super_head h;
+	struct lfs_super super;
+	char why[LFS_WHY_MAX];
+
+	memset(buf, 0, sizeof(buf));
+	memcpy(buf, data, size < sizeof(buf) ? size : sizeof(buf));
+	memcpy(&h, buf, sizeof(h));
+	h.magic = le64_make(LFS_SUPER_MAGIC);
+	if (le32_get(h.length) < LFS_BLOCK || le32_get(h.length) > sizeof(buf))
+		h.length = le32_make(LFS_BLOCK);
+	memcpy(buf, &h, sizeof(h));
+	mend(buf, 8, le32_get(h.length));
+	if (lfs_super_decode(buf, &super, &meta, why))
+		return;
+	rt_assert(meta.nvolumes <= LFS_VOLUMES_MAX && meta.nepochs >= 1);
+	rt_assert(super.slot <= 1 && super.geo.segments >= LFS_SEGMENTS_MIN);
+	rt_assert(lfs_super_encode(buf, &super, &meta) <= sizeof(buf));
+}
+
+/* Head and tables of a small store. */
+static void fuzz_slot(const uint8_t *data, size_t size)
+{
+	static uint8_t bytes[(1 + FUZZ_BODY_BLOCKS) * LFS_BLOCK];
+	uint64_t magic = LFS_SLOT_MAGIC;
+	struct lfs_geometry geo;
+	struct lfs_segments segs;
+	struct lfs_map map;
+	struct lfs_meta meta = { .nvolumes = 1 };
+	struct lfs_slot slot;
+	char why[LFS_WHY_MAX];
+
+	meta.volumes[0].size = 4096 * LFS_BLOCK;
+	rt_assert(!lfs_geometry_make(32 << 20, 1 << 20, 1 << 20, &geo, why));
+	memset(bytes, 0, sizeof(bytes));
+	memcpy(bytes, data, size < sizeof(bytes) ? size : sizeof(bytes));
+	memcpy(bytes, &magic, sizeof(magic));
+	memset(bytes + 16, 0, LFS_ID_LEN);
+	mend(bytes, 8, LFS_BLOCK);
+	if (lfs_slot_decode_head(bytes, &geo, store, &slot) ||
+	    slot.body_length > FUZZ_BODY_BLOCKS * LFS_BLOCK)
+		return;
+	slot.body_crc = rt_crc32c(bytes + LFS_BLOCK, slot.body_length);
+	rt_assert(!lfs_segments_init(&segs, geo.segments, 256,
+				     (uint32_t)(geo.segments_off / LFS_BLOCK)));
+	rt_assert(!lfs_map_init(&map, &segs, &meta, 1 << 20));
+	if (lfs_slot_decode_body(&slot, bytes + LFS_BLOCK, &segs, &map) == 0)
+		for (uint32_t i = 0; i < map.v[0].nleaves; i++)
+			rt_assert(!map.v[0].leaves[i].place ||
+				  lfs_segments_holds(&segs, map.v[0].leaves[i].place));
+	lfs_map_release(&map);
+	lfs_segments_release(&segs);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < 1)
+		return 0;
+	switch (data[0] % 4) {
+	case 0:
+		fuzz_record(data + 1, size - 1);
+		break;
+	case 1:
+		fuzz_segment(data + 1, size - 1);
+		break;
+	case 2:
+		fuzz_super(data + 1, size - 1);
+		break;
+	default:
+		fuzz_slot(data + 1, size - 1);
+		break;
+	}
+	return 0;
+}
