@@ -13,7 +13,9 @@ static int64_t pacer_cost(struct pacer *p, size_t len)
 
 void pacer_init(struct pacer *p, uint64_t rate_bps, size_t datagram_max, rt_time now)
 {
-	*p = (struct pacer){ .rate_bps = rate_bps, .empty_at = now, .ready_at = now };
+	*p = (struct pacer){
+		.rate_bps = rate_bps, .empty_at = now, .ready_at = now, .idle = true
+	};
 	if (rate_bps == 0)
 		return;
 	/* A couple of datagrams, so that a slow line's timer need not be exact. */
@@ -25,10 +27,14 @@ void pacer_init(struct pacer *p, uint64_t rate_bps, size_t datagram_max, rt_time
 
 void pacer_charge(struct pacer *p, size_t len, rt_time now)
 {
+	rt_time from;
+
 	if (p->rate_bps == 0)
 		return;
-	if (rt_time_before(p->empty_at, now))
-		p->empty_at = now;
+	from = p->idle ? now : rt_time_add(now, -PACER_LATE_NS);
+	p->idle = false;
+	if (rt_time_before(p->empty_at, from))
+		p->empty_at = from;
 	p->empty_at = rt_time_add(p->empty_at, pacer_cost(p, len));
 	if (rt_time_since(p->empty_at, now) > p->burst_ns)
 		p->ready_at =

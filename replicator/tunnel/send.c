@@ -272,10 +272,12 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 	if (!pacer_ready(&t->pacer, now))
 		return 0;
 	len = send_next(t, buf, now);
-	if (len > 0) {
-		*stamp = send_evidence(t, now);
-		tunnel_onwire_update(t, now);
+	if (len == 0) {
+		pacer_idle(&t->pacer);
+		return 0;
 	}
+	*stamp = send_evidence(t, now);
+	tunnel_onwire_update(t, now);
 	return len;
 }
 
