@@ -26,6 +26,9 @@ static void client_arm(struct nbds_client *c, int64_t ms)
 		     rt_time_add(rt_now(c->srv->loop), ms * RT_MS));
 }
 
+/* How often a client that asked too early finds out whether its export is there. */
+#define CLIENT_AGAIN_MS 50
+
 /* The one place where the state changes: it only ever goes on towards the end. */
 static void client_set_state(struct nbds_client *c, enum nbds_client_state next)
 {
@@ -47,6 +50,7 @@ static void client_set_state(struct nbds_client *c, enum nbds_client_state next)
 		break;
 	case NBDS_CL_CLOSED:
 		rt_timer_disarm(c->srv->loop, &c->timer);
+		rt_timer_disarm(c->srv->loop, &c->again);
 		rt_sock_close(c->sock);
 		c->sock = NULL;
 		break;
@@ -196,6 +200,15 @@ static bool client_handshake(struct nbds_client *c)
 	return io.out_len > 0;
 }
 
+static void client_again(struct rt_timer *timer)
+{
+	struct nbds_client *c = rt_container_of(timer, struct nbds_client, again);
+
+	if (!rt_time_before(rt_now(c->srv->loop), c->wait_until))
+		c->handshake.late = true;
+	client_negotiate(c);
+}
+
 static void client_negotiate(struct nbds_client *c)
 {
 	if (c->out_sent < c->out_len) {
@@ -212,6 +225,9 @@ static void client_negotiate(struct nbds_client *c)
 	}
 	if (client_handshake(c))
 		client_flush(c);
+	else if (c->state == NBDS_CL_NEGOTIATING && c->handshake.waiting)
+		rt_timer_arm(c->srv->loop, &c->again,
+			     rt_time_add(rt_now(c->srv->loop), CLIENT_AGAIN_MS * RT_MS));
 	else if (c->state == NBDS_CL_NEGOTIATING)
 		client_more(c);
 }
@@ -424,6 +440,10 @@ int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn 
 	rt_list_push_back(&srv->clients, &c->link);
 	nbds_handshake_init(&c->handshake, &srv->catalog);
 	client_arm(c, srv->limits.handshake_ms);
+	/* Half of the time, so that a refused client has as much to react. */
+	c->again.fire = client_again;
+	c->wait_until =
+		rt_time_add(rt_now(srv->loop), srv->limits.handshake_ms / 2 * RT_MS);
 	client_negotiate(c);
 	return 0;
 fail:

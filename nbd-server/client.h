@@ -55,7 +55,9 @@ struct nbds_client {
 	void *owner;
 
 	struct nbds_handshake handshake;
-	uint8_t *out; /* owned; answers of the negotiation, NULL after it */
+	struct rt_timer again; /* while the handshake waits for an export */
+	rt_time wait_until;    /* then it is refused */
+	uint8_t *out;	       /* owned; answers of the negotiation, NULL after it */
 	size_t out_len, out_sent;
 
 	struct rt_op recv_op;

@@ -92,16 +92,28 @@ struct option {
 	uint32_t len;
 };
 
+/* As the catalog's find(); a client that asks early is kept waiting for a while. */
+static int option_find(struct nbds_handshake *hs, const char *name, uint32_t len,
+		       struct nbds_export *ret)
+{
+	int err = hs->catalog->find(hs->catalog->owner, name, len, ret);
+
+	hs->waiting = err == -EAGAIN && !hs->late;
+	return err;
+}
+
 static int option_export_name(struct nbds_handshake *hs, struct nbds_handshake_io *io,
 			      const struct option *opt)
 {
 	struct nbds_export_answer answer = { 0 };
+	int err;
 
 	/* There is no way to refuse this option but to hang up. */
-	if (opt->len > NBDS_NAME_MAX ||
-	    hs->catalog->find(hs->catalog->owner, (const char *)opt->data, opt->len,
-			      &hs->chosen) != 0)
+	if (opt->len > NBDS_NAME_MAX)
 		return -EPROTO;
+	err = option_find(hs, (const char *)opt->data, opt->len, &hs->chosen);
+	if (err)
+		return hs->waiting ? 0 : -EPROTO;
 	answer.size = be64_make(hs->chosen.size);
 	answer.flags = be16_make(hs->chosen.flags);
 	handshake_put(io, &answer,
@@ -226,7 +238,9 @@ static void option_info_or_go(struct nbds_handshake *hs, struct nbds_handshake_i
 				 "lengths do not fit");
 		return;
 	}
-	err = hs->catalog->find(hs->catalog->owner, query.name, query.name_len, &export);
+	err = option_find(hs, query.name, query.name_len, &export);
+	if (hs->waiting)
+		return;
 	if (err) {
 		handshake_refuse(io, opt->code, NBDS_REP_ERR_UNKNOWN,
 				 err == -EAGAIN ? "this export is not being served now"
@@ -308,8 +322,10 @@ static int handshake_option(struct nbds_handshake *hs, struct nbds_handshake_io 
 	}
 	if (left - sizeof(*head) < opt.len)
 		return 0;
-	io->in_used += sizeof(*head) + opt.len;
 	err = handshake_serve(hs, io, &opt);
+	if (hs->waiting)
+		return 0;
+	io->in_used += sizeof(*head) + opt.len;
 	return err ? err : 1;
 }
 
@@ -386,6 +402,7 @@ int nbds_handshake_run(struct nbds_handshake *hs, struct nbds_handshake_io *io)
 	int more = 1;
 
 	rt_assert(io->out_size >= NBDS_HANDSHAKE_ROOM);
+	hs->waiting = false;
 	io->in_used = 0;
 	io->out_len = 0;
 	/* Each step asks for room for the longest answer, or for its own. */

@@ -48,7 +48,9 @@ struct nbds_handshake {
 	const struct nbds_catalog *catalog; /* borrowed */
 	bool no_zeroes;
 	bool fixed;
-	uint32_t skip;		   /* NBDS_HS_SKIPPING: bytes still to come */
+	bool waiting;  /* the option at hand asks for an export that is not served yet */
+	bool late;     /* set by the owner when it has waited enough: refuse it then */
+	uint32_t skip; /* NBDS_HS_SKIPPING: bytes still to come */
 	unsigned listed;	   /* NBDS_HS_LISTING: names answered so far */
 	struct nbds_export chosen; /* NBDS_HS_DONE */
 };
@@ -71,7 +73,8 @@ void nbds_handshake_init(struct nbds_handshake *hs, const struct nbds_catalog *c
 /*
  * Go on as far as the input and the room for output reach. 0, and `state` says where it
  * stands; or -EPROTO with NBDS_HS_BROKEN, and then the output is not to be sent. To be
- * called again when there is more input, or room again.
+ * called again when there is more input, or room again; and with `waiting`, after a
+ * while, with the same input, for the catalog may have changed its mind by then.
  */
 int nbds_handshake_run(struct nbds_handshake *hs, struct nbds_handshake_io *io);
 

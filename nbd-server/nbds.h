@@ -52,7 +52,8 @@ int nbds_server_new(struct rt_loop *loop, const struct nbds_limits *limits,
 
 /*
  * Export the volumes of `group`, which must outlive the server or nbds_server_stop().
- * While the group is not serving, its exports are refused to who asks for them. 0;
+ * While the group is not serving, who asks for its exports is kept waiting for half of
+ * handshake_ms, and then refused. 0;
  * -EEXIST when a volume's name is exported already; -ENOSPC beyond NBDS_GROUPS_MAX.
  */
 int nbds_server_add_group(struct nbds_server *srv, struct group *group);

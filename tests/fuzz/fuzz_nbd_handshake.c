@@ -89,11 +89,13 @@ static bool talk_step(struct fuzz_talk *t, const uint8_t *data, size_t avail)
 	rt_assert(t->err == 0 || t->err == -EPROTO);
 	rt_assert((t->err != 0) == (t->hs.state == NBDS_HS_BROKEN));
 	rt_assert(io.in_used <= io.in_len && io.out_len <= io.out_size);
-	rt_assert(talk_is_over(t) || io.in_used > 0 || io.out_len > 0 ||
+	rt_assert(talk_is_over(t) || io.in_used > 0 || io.out_len > 0 || t->hs.waiting ||
 		  io.in_len < NBDS_HANDSHAKE_INPUT);
 	t->used += io.in_used;
 	t->out_len += t->err ? 0 : io.out_len;
-	return !talk_is_over(t) && (io.in_used > 0 || io.out_len > 0);
+	if (t->hs.waiting && io.out_len == 0)
+		t->hs.late = true;
+	return !talk_is_over(t) && (io.in_used > 0 || io.out_len > 0 || t->hs.waiting);
 }
 
 static void talk_run(struct fuzz_talk *t, const uint8_t *data, size_t size, size_t piece)

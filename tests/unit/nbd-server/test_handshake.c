@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 
 /* ---- a catalog --------------------------------------------------------------------- */
 
-static unsigned catalog_many; /* so many further names "v0", "v1", ... */
+static unsigned catalog_late = UINT_MAX; /* "late" is there after so many looks */
+static unsigned catalog_many;		 /* so many further names "v0", "v1", ... */
 
 static const char *catalog_name(void *owner, unsigned i)
 {
@@ -33,10 +35,14 @@ static int catalog_find(void *owner, const char *name, size_t len,
 			struct nbds_export *ret)
 {
 	assert_true(len <= NBDS_NAME_MAX);
-	if (len == 4 && memcmp(name, "late", 4) == 0)
-		return -EAGAIN;
-	if (len != 0 && (len != 4 || memcmp(name, "data", 4) != 0))
+	if (len == 4 && memcmp(name, "late", 4) == 0) {
+		if (catalog_late > 0) {
+			catalog_late -= catalog_late < UINT_MAX;
+			return -EAGAIN;
+		}
+	} else if (len != 0 && (len != 4 || memcmp(name, "data", 4) != 0)) {
 		return -ENOENT;
+	}
 	*ret = (struct nbds_export){ 1 << 20, 0x0123, "data", NULL };
 	return 0;
 }
@@ -53,6 +59,7 @@ struct talk {
 	uint8_t out[256 << 10];
 	size_t out_len;
 	size_t used;
+	unsigned waited, patience; /* how often it waits for "late" */
 	int err;
 };
 
@@ -139,7 +146,13 @@ static void talk_run(struct talk *t, size_t end, size_t piece)
 			free(copy);
 			t->used += io.in_used;
 			t->out_len += io.out_len;
-		} while (!talk_is_over(t) && (io.out_len > 0 || io.in_used > 0));
+			if (t->hs.waiting) {
+				t->waited++;
+				t->hs.late = t->patience <= t->waited;
+				continue;
+			}
+		} while (!talk_is_over(t) &&
+			 (io.out_len > 0 || io.in_used > 0 || t->hs.waiting));
 	} while (!talk_is_over(t) && avail < end);
 }
 
@@ -257,6 +270,44 @@ static void every_truncation_waits(void **state)
 	}
 	talk_run(&whole, whole.in_len, whole.in_len);
 	assert_int_equal(whole.hs.state, NBDS_HS_DONE);
+}
+
+/*
+ * Who asks for an export that is not served yet waits, and nothing of the option is lost:
+ * it is answered when the export is there, or refused when it has taken too long.
+ */
+static void early_clients_wait(void **state)
+{
+	static const uint32_t codes[] = { NBDS_OPT_GO, NBDS_OPT_INFO };
+	struct talk t;
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(codes); i++) {
+		talk_begin(&t);
+		t.patience = 3;
+		talk_flags(&t, 3);
+		talk_go(&t, codes[i], "late", NULL, 0);
+		talk_run(&t, t.in_len, t.in_len);
+		assert_int_equal(t.err, 0);
+		assert_int_equal(t.waited, 3);
+		assert_int_equal(answer_only(&t), NBDS_REP_ERR_UNKNOWN);
+		assert_int_equal(t.hs.state, NBDS_HS_OPTION);
+		assert_int_equal(t.used, t.in_len);
+	}
+	catalog_late = 2;
+	talk_begin(&t);
+	t.patience = 10;
+	talk_flags(&t, 0);
+	talk_option(&t, NBDS_OPT_EXPORT_NAME, "late", 4);
+	talk_run(&t, t.in_len, t.in_len);
+	assert_int_equal(t.err, 0);
+	assert_int_equal(t.waited, 2);
+	assert_int_equal(t.hs.state, NBDS_HS_DONE);
+	talk_begin(&t);
+	talk_flags(&t, 0);
+	talk_option(&t, NBDS_OPT_EXPORT_NAME, "late", 4);
+	catalog_late = UINT_MAX;
+	talk_run(&t, t.in_len, t.in_len);
+	assert_int_equal(t.err, -EPROTO);
 }
 
 /* INFO must tell what GO would: same answers, but that it goes on negotiating. */
@@ -510,6 +561,7 @@ int main(void)
 		cmocka_unit_test(unknown_client_flags_close),
 		cmocka_unit_test(go_in_pieces),
 		cmocka_unit_test(every_truncation_waits),
+		cmocka_unit_test(early_clients_wait),
 		cmocka_unit_test(info_and_go_agree),
 		cmocka_unit_test(go_tells_size_flags_and_block_sizes),
 		cmocka_unit_test(wrong_lengths_in_go_are_refused),

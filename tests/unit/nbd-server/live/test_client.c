@@ -229,20 +229,35 @@ static void mirror_is_read_only(void **state)
 	client_close(nbd);
 }
 
-/* While a group is starting, its exports cannot be had, and the rest of the talk goes on. */
-static void group_that_does_not_serve_is_refused(void **state)
+/*
+ * While a group is starting, who asks for its exports waits; where it takes too long it is
+ * refused, and negotiation goes on.
+ */
+static void group_that_does_not_serve_is_waited_for(void **state)
 {
-	struct live *live = *state;
+	const struct nbds_limits limits = { .handshake_ms = 2000 };
+	struct live *live = live_start(&limits);
 	struct nbd_handle *nbd = client_new();
 
 	live_set(live, false, false);
 	assert_int_equal(nbd_set_export_name(nbd, "vol0"), 0);
 	assert_int_equal(nbd_set_opt_mode(nbd, true), 0);
 	assert_int_equal(nbd_connect_unix(nbd, live_socket(live)), 0);
-	assert_int_equal(nbd_opt_go(nbd), -1);
+	assert_int_equal(nbd_opt_go(nbd), -1); /* after a second */
 	live_set(live, true, false);
 	assert_int_equal(nbd_opt_go(nbd), 0);
 	client_close(nbd);
+	live_set(live, false, false);
+	nbd = client_new();
+	assert_int_equal(nbd_set_export_name(nbd, "vol0"), 0);
+	assert_true(nbd_aio_connect_unix(nbd, live_socket(live)) >= 0);
+	live_wait_for(live, connections, 1);
+	live_set(live, true, false);
+	while (nbd_aio_is_connecting(nbd))
+		assert_true(nbd_poll(nbd, LIVE_WAIT_MS) > 0);
+	assert_int_equal(nbd_aio_is_ready(nbd), 1);
+	client_close(nbd);
+	live_end(live);
 }
 
 #define LIST_NAMES_SIZE 64
@@ -441,7 +456,7 @@ int main(void)
 		LIVE_TEST(longest_requests_go_round),
 		LIVE_TEST(many_in_flight),
 		LIVE_TEST(mirror_is_read_only),
-		LIVE_TEST(group_that_does_not_serve_is_refused),
+		cmocka_unit_test(group_that_does_not_serve_is_waited_for),
 		LIVE_TEST(list_and_leave),
 		LIVE_TEST(old_clients_get_in),
 		LIVE_TEST(tcp_of_both_families),
