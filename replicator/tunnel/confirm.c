@@ -17,7 +17,7 @@ struct confirm {
 		*entry;	 /* of the highest number that came; NULL: forgotten */
 	uint64_t old;	 /* missing symbols that have left the window */
 	uint64_t lost;	 /* those in the window whose datagram must be lost */
-	uint64_t tail;	 /* of these, the ones that the other side does not know of */
+	uint64_t tail;	 /* lost symbols that the other side has not heard of */
 	unsigned looked; /* symbols looked at so far */
 };
 
@@ -69,6 +69,27 @@ static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number
 		confirm_resend(t, number);
 }
 
+/* What was sent and the other side has not heard of. */
+static void confirm_tail(struct tunnel *t, struct confirm *c)
+{
+	uint64_t n = c->report->seen;
+
+	if (n < t->tx.confirmed)
+		n = t->tx.confirmed;
+	for (; n < t->tx.sent && c->looked < TUNNEL_RESEND_SCAN; n++, c->looked++) {
+		const struct stream_symbol *sym = stream_tx_symbol(&t->tx, n);
+		bool lost = confirm_lost(t, c, sym->number);
+
+		/* First transmissions go out in order: behind one on its way all are. */
+		if (!lost && !sym->again)
+			return;
+		if (!lost)
+			continue;
+		c->tail++;
+		confirm_missing(t, c, n);
+	}
+}
+
 static void confirm_holes(struct tunnel *t, struct confirm *c)
 {
 	const struct packet_report *r = c->report;
@@ -84,16 +105,7 @@ static void confirm_holes(struct tunnel *t, struct confirm *c)
 			confirm_missing(t, c, n);
 		}
 	}
-	/* First transmissions go out in order: behind the first on its way all are. */
-	for (uint64_t n = r->seen > t->tx.confirmed ? r->seen : t->tx.confirmed;
-	     n < t->tx.sent; n++) {
-		if (c->looked++ == TUNNEL_RESEND_SCAN ||
-		    !confirm_lost(t, c, stream_tx_symbol(&t->tx, n)->number))
-			return;
-		if (tunnel_in_window(t, n))
-			c->tail++;
-		confirm_missing(t, c, n);
-	}
+	confirm_tail(t, c);
 }
 
 /* Fresh repairs for what those on their way cannot make good, and the gate's rule. */

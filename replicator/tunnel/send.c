@@ -129,6 +129,7 @@ static size_t send_symbol(struct tunnel *t, uint8_t *buf, uint64_t number, bool 
 	uint8_t *payload = tunnel_payload(t);
 
 	sym->number = t->sent.last.number;
+	sym->again = again;
 	packet_data_encode(&head, &data);
 	memcpy(payload, &data, sizeof(data));
 	memcpy(payload + sizeof(data), stream_tx_bytes(&t->tx, number), t->tx.size);

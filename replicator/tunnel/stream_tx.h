@@ -27,6 +27,7 @@ struct stream_symbol {
 	uint32_t
 		failed; /* symbols up to this one whose leaving was not proven, in total */
 	bool queued;	/* to be sent again */
+	bool again;	/* was sent again */
 };
 
 struct stream_tx {

@@ -123,6 +123,46 @@ static void lone_write_leaves_at_once(void **state)
 	pair_release(&p);
 }
 
+/*
+ * A line that is cut under load swallows all that credit allows. When it heals, that is
+ * sent again at the line's rate: not once per round trip, and not several times over.
+ */
+static void a_cut_is_made_good_at_the_lines_rate(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(25 * RT_MS, 0.01);
+	struct tunnel_stats before, after;
+	int64_t began_ns, took_ns;
+	uint64_t frames;
+	struct pair p;
+
+	pair_init(&p, &params, &line, 50);
+	(void)pair_submit(&p, 0, 1000);
+	pair_run(&p, RT_S);
+	p.line[0].cut = p.line[1].cut = true;
+	while (pair_submit(&p, 0, 60000))
+		;
+	tunnel_expedite(p.end[0], pair_now(&p));
+	pair_run(&p, 3 * RT_S);
+	frames = tunnel_submitted(p.end[0]);
+	tunnel_stats(p.end[0], &before);
+	p.line[0].cut = p.line[1].cut = false;
+	began_ns = p.now_ns;
+	assert_true(pair_run_taken(&p, 1, frames, 10 * RT_S));
+	took_ns = p.now_ns - began_ns;
+	tunnel_stats(p.end[0], &after);
+	if (getenv("PAIR_VERBOSE") != NULL)
+		printf("8 MB after a cut: %.3f s, data %llu again %llu repairs %llu\n",
+		       (double)took_ns / 1e9,
+		       (unsigned long long)(after.sent_data - before.sent_data),
+		       (unsigned long long)(after.retransmitted - before.retransmitted),
+		       (unsigned long long)(after.sent_repairs - before.sent_repairs));
+	/* 8 MB take 0.35 s at 200 Mbit/s. */
+	assert_true(took_ns < RT_S);
+	assert_true(after.sent_data - before.sent_data < 8000);
+	pair_release(&p);
+}
+
 /* ---- swarm: each seed draws its own tunnels and line ------------------------------- */
 
 static struct tunnel_params swarm_params(struct pair_rng *rng)
@@ -252,6 +292,7 @@ int main(void)
 		cmocka_unit_test(frames_come_out_at_every_loss),
 		cmocka_unit_test(frames_come_out_of_a_bad_line),
 		cmocka_unit_test(lone_write_leaves_at_once),
+		cmocka_unit_test(a_cut_is_made_good_at_the_lines_rate),
 		cmocka_unit_test(swarm_of_tunnels),
 	};
 
