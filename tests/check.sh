@@ -31,8 +31,8 @@ closing_line() # STEP LOG
 		echo "build: without warnings"
 		;;
 	*)
-		sed 's/\r/\n/g' "$2" | grep -v -e '^[ \t]*$' -e '^make[:[]' |
-			tail -n 1
+		echo "$1: $(sed 's/\r/\n/g' "$2" | grep -v -e '^[ \t]*$' -e '^make[:[]' |
+			tail -n 1 | sed "s/^$1: //")"
 		;;
 	esac
 }
@@ -61,7 +61,7 @@ step()
 	failed=$((failed + 1))
 	broken="$broken $name"
 	tail -n 40 "$log" | sed 's/^/        | /'
-	printf '%4d s  FAIL  %s: %s (all of it: %s)\n' "$took" "$name" \
+	printf '%4d s  FAIL  %s (all of it: %s)\n' "$took" \
 		"$(closing_line "$name" "$log")" "$log"
 	return 1
 }
