@@ -36,11 +36,12 @@ struct both {
 };
 
 static uint8_t frame[FRAME];
+static uint64_t next_id = 77;
 
 static struct tunnel_params io_params(int end)
 {
 	struct tunnel_params p = {
-		.id = 77,
+		.id = next_id,
 		.secret = { 5 },
 		.dialed = end == 0,
 		.code = FEC_WINDOW,
@@ -247,12 +248,71 @@ static void strangers_move_nothing(void **state)
 	both_release(&b);
 }
 
+/* New keys in the middle of a stream: the socket stays, and nothing old counts. */
+static bool some_taken(struct both *b)
+{
+	return b->side[1].taken >= 20 && b->side[0].taken >= 20;
+}
+
+static void tunnels_are_replaced(void **state)
+{
+	struct both b;
+
+	both_init(&b, 1000000, some_taken);
+	for (unsigned i = 0; i < 5; i++) {
+		both_run(&b);
+		for (int end = 0; end < 2; end++) {
+			struct side *s = &b.side[end];
+
+			tunnel_io_attach(s->io, NULL, &s->addr);
+			tunnel_free(s->t);
+			s->submitted = s->taken = 0;
+		}
+		for (int end = 0; end < 2; end++) {
+			next_id += end == 0; /* the same at both ends */
+			side_attach(&b, end, end == 0);
+			assert_int_equal(tunnel_onwire(b.side[end].t, rt_now(b.loop)), 0);
+		}
+	}
+	both_run(&b);
+	both_release(&b);
+}
+
+/* The owner may end it all in the event itself. */
+static void free_in_event(void *owner)
+{
+	struct both *b = owner;
+
+	for (int i = 0; i < 2; i++) {
+		tunnel_io_free(b->side[i].io);
+		b->side[i].io = NULL;
+	}
+	rt_timer_disarm(b->loop, &b->bound);
+}
+
+static void owner_frees_in_the_event(void **state)
+{
+	static const struct tunnel_io_events events = { free_in_event };
+	struct rt_addr any;
+	struct both b;
+
+	both_init(&b, 10, all_received);
+	tunnel_io_free(b.side[0].io);
+	assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
+	assert_int_equal(tunnel_io_new(b.loop, &any, &events, &b, &b.side[0].io), 0);
+	tunnel_io_attach(b.side[0].io, b.side[0].t, &b.side[1].addr);
+	both_run(&b);
+	both_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_get_through),
 		cmocka_unit_test(stamps_move_onwire),
 		cmocka_unit_test(strangers_move_nothing),
+		cmocka_unit_test(tunnels_are_replaced),
+		cmocka_unit_test(owner_frees_in_the_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
