@@ -19,6 +19,9 @@ check: deps
 
 unit: $(addprefix unit-,$(folders))
 
+# What steps that run side by side would otherwise build at the same time.
+check-programs: $(sim) $(fuzz_names:%=$(B)/tests/fuzz/replay_%)
+
 .PHONY: format
 format:
 	$(Q)find rt fec lfs replicator nbd-server control tests -name '*.[ch]' | xargs clang-format -i
