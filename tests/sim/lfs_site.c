@@ -35,13 +35,44 @@ static void draw_volumes(struct site *s)
 		m->volumes[i].size = blocks[i] * LFS_BLOCK;
 	}
 	s->oracle = oracle_new(m->nvolumes, blocks);
+	if (!s->huge)
+		return;
+	m->volumes[m->nvolumes].name[0] = 'z';
+	m->volumes[m->nvolumes++].size = s->huge * LFS_BLOCK;
+}
+
+/* Most runs are small; some have more segments, or larger ones, than fit into a piece. */
+static void draw_geometry(struct site *s)
+{
+	struct lfs_create_params params = { .meta = &s->meta };
+	uint64_t more = sim_skewed(s->rng, 0, 64) << 20;
+
+	s->segment_size = UINT32_C(1) << 20;
+	switch (sim_below(s->rng, 10)) {
+	case 0:
+		s->huge = UINT64_C(1) << 25;
+		s->segment_size = UINT32_C(256) << 20;
+		break;
+	case 1:
+		more = UINT64_C(6) << 30;
+		break;
+	case 2:
+	case 3:
+	case 4:
+		s->segment_size <<= sim_between(s->rng, 1, 3);
+		break;
+	default:
+		break;
+	}
+	draw_volumes(s);
+	params.segment_size = s->segment_size;
+	s->size = lfs_store_size_min(&params) + more;
 }
 
 struct site *site_new(struct sim_world *w)
 {
 	struct site *s = site_alloc(sizeof(*s));
 	struct work_shape shape;
-	struct lfs_create_params params;
 
 	s->w = w;
 	s->rng = sim_rng(w);
@@ -50,14 +81,10 @@ struct site *site_new(struct sim_world *w)
 	memcpy(s->meta.group_name, GROUP, sizeof(GROUP));
 	s->meta.role = LFS_PRIMARY;
 	s->meta.max_request = (uint32_t)sim_between(s->rng, 1, 4) << 16;
-	draw_volumes(s);
+	draw_geometry(s);
 	work_shape_draw(s->rng, &shape);
 	work_init(&s->work, s->oracle, &shape);
-	s->segment_size = UINT32_C(1) << 20;
 	s->checkpoint_every = sim_skewed(s->rng, 64, 1024) * LFS_BLOCK;
-	params = (struct lfs_create_params){ .segment_size = s->segment_size,
-					     .meta = &s->meta };
-	s->size = lfs_store_size_min(&params) + (sim_skewed(s->rng, 0, 64) << 20);
 	return s;
 }
 
@@ -326,6 +353,34 @@ static void append_fill(struct site_append *a, const struct work_op *ops, unsign
 	}
 }
 
+/* One more operation, on the volume that no oracle knows. */
+static unsigned append_huge(struct site *s, struct site_append *a, unsigned n)
+{
+	static uint8_t *zeros;
+	static uint32_t crc;
+	struct lfs_op *op = &a->ops[n];
+
+	if (!s->huge || !sim_chance(s->rng, 0.3))
+		return n;
+	if (!zeros) {
+		zeros = site_alloc(LFS_BLOCK);
+		crc = rt_crc32c(zeros, LFS_BLOCK);
+	}
+	*op = (struct lfs_op){
+		.kind = LFS_WRITE,
+		.volume = s->meta.nvolumes - 1,
+		.lba = sim_below(s->rng, s->huge),
+		.blocks = 1,
+		.crcs = &crc,
+		.data = zeros,
+	};
+	if (sim_chance(s->rng, 0.2)) {
+		op->kind = sim_chance(s->rng, 0.5) ? LFS_ZERO : LFS_TRIM;
+		op->blocks = (uint32_t)sim_skewed(s->rng, 1, s->huge - op->lba);
+	}
+	return n + 1;
+}
+
 /* One random append. Returns what lfs_append() says. */
 static int append_one(struct site *s)
 {
@@ -338,7 +393,7 @@ static int append_one(struct site *s)
 	a->s = s;
 	a->a.lsn = oracle_last(s->oracle) + 1;
 	a->a.ops = a->ops;
-	a->a.nops = n;
+	a->a.nops = append_huge(s, a, n);
 	a->a.done = append_done;
 	a->next = s->appends;
 	s->appends = a;
@@ -510,8 +565,7 @@ bool site_burst(struct site *s)
 	for (unsigned i = 0; i < n && !s->failed; i++) {
 		int res = append_one(s);
 
-		if (res == -ENOSPC && !s->starved)
-			s->full = true;
+		s->full |= res == -ENOSPC && !s->starved;
 		if (res == -EAGAIN && !site_idle(s, 20 * RT_MS)) {
 			site_gone(s);
 			return false;

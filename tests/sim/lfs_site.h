@@ -45,6 +45,7 @@ struct site {
 	uint64_t written; /* LSNs whose append has ended well: survive the process */
 	uint64_t hashes[SITE_HASHES_MAX]; /* history after each LSN */
 	uint64_t incarnation;
+	uint64_t huge; /* blocks of one more volume, without an oracle; 0: none */
 	bool full;    /* an append got -ENOSPC */
 	bool damaged; /* the scenario has damaged the store */
 	bool starved; /* allocations fail */
@@ -87,6 +88,14 @@ bool site_epoch(struct site *s, int *res);
 bool site_check(struct site *s);
 /* The log from LSN 1 on is the history that was written. */
 bool site_follow(struct site *s);
+
+/*
+ * Behind the last record appears one that fits in everything but the chain: as if another
+ * course of events had written it there.
+ */
+void site_forge_record(struct site *s);
+/* A byte of the store, in what counts more often than not. */
+uint64_t site_draw_damage(struct site *s);
 
 /* The process is gone: forget what belonged to it. */
 void site_gone(struct site *s);

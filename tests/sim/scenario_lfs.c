@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/record.h"
 #include "lfs/super.h"
 #include "rt/check.h"
 #include "tests/sim/lfs_site.h"
@@ -61,98 +60,10 @@ static void check_incarnation(struct site *s)
 
 /* ---- damage ------------------------------------------------------------------------------ */
 
-/* The last record on the disk, looked for block by block. */
-static bool last_record(struct site *s, uint64_t *ret_off, struct lfs_record *ret)
-{
-	uint8_t *area = aligned_alloc(LFS_BLOCK, LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
-	bool found = false;
-
-	for (uint64_t off = 0; off + LFS_BLOCK <= s->size; off += LFS_BLOCK) {
-		struct lfs_record rec;
-		uint32_t blocks;
-		int res;
-
-		sim_disk_peek(s->disk, off, area, LFS_BLOCK);
-		res = lfs_record_decode(area, LFS_BLOCK, &rec, &blocks);
-		if (res == -EMSGSIZE && off + (uint64_t)blocks * LFS_BLOCK <= s->size) {
-			sim_disk_peek(s->disk, off, area, (size_t)blocks * LFS_BLOCK);
-			res = lfs_record_decode(area, (size_t)blocks * LFS_BLOCK, &rec,
-						&blocks);
-		}
-		if (res || rec.address * LFS_BLOCK != off)
-			continue;
-		if (found &&
-		    (rec.incarnation < ret->incarnation ||
-		     (rec.incarnation == ret->incarnation && rec.seq < ret->seq)))
-			continue;
-		found = true;
-		*ret = rec;
-		*ret_off = off;
-	}
-	free(area);
-	return found;
-}
-
-/*
- * Behind the last record appears one that fits in everything but the chain: as if another
- * course of events had written it there.
- */
-static void forge_record(struct site *s)
-{
-	uint8_t *area = aligned_alloc(LFS_BLOCK, LFS_BLOCK);
-	struct lfs_record rec;
-	uint64_t off, next;
-
-	if (last_record(s, &off, &rec) && rec.kind != LFS_RECORD_SEAL) {
-		struct lfs_desc desc = {
-			.kind = LFS_DESC_ZERO,
-			.last = true,
-			.blocks = 1,
-		};
-
-		next = rec.address + lfs_record_head_blocks(rec.ndescs, rec.nblocks) +
-		       rec.nblocks;
-		rec.kind = LFS_RECORD_CLIENT;
-		rec.address = next;
-		rec.seq++;
-		rec.prev_crc = ~rec.head_crc;
-		rec.hash_before = oracle_last(s->oracle) == rec.last_lsn && rec.last_lsn
-					  ? s->hashes[rec.last_lsn % SITE_HASHES_MAX]
-					  : rec.hash_before;
-		rec.first_lsn = rec.last_lsn + 1;
-		rec.last_lsn++;
-		rec.ndescs = 1;
-		rec.nblocks = 0;
-		rec.durable_seq = 0;
-		lfs_record_put_desc(area, 0, &desc);
-		lfs_record_encode(area, &rec);
-		sim_disk_poke(s->disk, next * LFS_BLOCK, area, LFS_BLOCK);
-		sim_note(s->w, "forged", rec.seq, rec.first_lsn, next);
-	}
-	free(area);
-}
-
-/* One bit somewhere in what counts. */
-static uint64_t draw_damage(struct site *s)
-{
-	struct lfs_record rec;
-	uint64_t off;
-
-	if (sim_chance(s->rng, 0.2))
-		return sim_below(s->rng, s->size);
-	if (sim_chance(s->rng, 0.2))
-		return sim_below(s->rng, 128 << 10); /* the superblocks */
-	if (sim_chance(s->rng, 0.2) || !last_record(s, &off, &rec))
-		return (128 << 10) + sim_below(s->rng, 64 << 10);
-	/* Not far before the end of the log. */
-	off += LFS_BLOCK;
-	return off - sim_below(s->rng, off < (1 << 20) ? off : 1 << 20);
-}
-
 /* A damaged store is refused, or shows all that was promised. */
 static bool live_damaged(struct site *s)
 {
-	uint64_t at = draw_damage(s), floor = s->flushed;
+	uint64_t at = site_draw_damage(s), floor = s->flushed;
 	unsigned bit = (unsigned)sim_below(s->rng, 8);
 	int res;
 
@@ -273,14 +184,11 @@ static bool work(struct site *s, unsigned bursts)
 
 static void arm_faults(struct site *s)
 {
-	struct sim_disk_config *c = sim_disk_config(s->disk);
-
 	s->faulty = true;
 	if (sim_chance(s->rng, 0.5))
 		sim_disk_fail_at(s->disk, SIM_ON_FLUSH, sim_skewed(s->rng, 1, 30));
 	else
 		sim_disk_fail_at(s->disk, SIM_ON_WRITE, sim_skewed(s->rng, 1, 200));
-	(void)c;
 }
 
 /* One life: from open to its end. Returns what has to be there afterwards. */
@@ -291,6 +199,8 @@ static uint64_t live(struct site *s, enum end end, bool faults)
 
 	if (faults)
 		arm_faults(s);
+	s->starved = sim_chance(s->rng, 0.1);
+	sim_mem_fail_chance(s->node, s->starved ? 0.05 : 0);
 	if (end != END_CLOSE && sim_chance(s->rng, 0.7))
 		sim_node_crash_after(s->node, end == END_KILL ? SIM_KILL : SIM_POWER,
 				     SIM_ON_ANY, sim_skewed(s->rng, 1, 3000));
@@ -308,6 +218,8 @@ static uint64_t live(struct site *s, enum end end, bool faults)
 		sim_node_crash(s->node, end == END_KILL ? SIM_KILL : SIM_POWER);
 	}
 gone:
+	s->starved = false;
+	sim_mem_fail_chance(s->node, 0);
 	/* What a failed flush covered may still be read: only a power loss shows. */
 	if (s->failed) {
 		(void)sim_node_start(s->node);
@@ -371,7 +283,7 @@ static void run_lfs(struct sim_world *w)
 			sim_violation("a crash that nobody armed");
 		floor = live(s, end, sim_chance(s->rng, 0.2));
 		if (end == END_POWER && sim_chance(s->rng, 0.3))
-			forge_record(s);
+			site_forge_record(s);
 	}
 	if (sim_chance(s->rng, 0.5) && settle(s))
 		(void)live_damaged(s);

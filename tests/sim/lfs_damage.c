@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lfs/record.h"
+#include "lfs/super.h"
+#include "rt/check.h"
+#include "tests/sim/lfs_site.h"
+
+/* What a disk may do to a log behind its back, aimed at where it hurts. */
+#define LOOK_MAX (UINT64_C(160) << 20) /* the log of a run is far shorter */
+
+#define ANY_KIND 0xffu
+#define BIT(kind) (1u << (kind))
+
+/* The last record on the disk of one of these kinds, looked for block by block. */
+static bool last_record(struct site *s, unsigned kinds, struct lfs_record *ret)
+{
+	uint8_t *area = site_alloc(LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
+	uint64_t end = s->size < LOOK_MAX ? s->size : LOOK_MAX;
+	bool found = false;
+
+	for (uint64_t off = 0; off + LFS_BLOCK <= end; off += LFS_BLOCK) {
+		struct lfs_record rec;
+		uint32_t blocks;
+		int res;
+
+		sim_disk_peek(s->disk, off, area, LFS_BLOCK);
+		res = lfs_record_decode(area, LFS_BLOCK, &rec, &blocks);
+		if (res == -EMSGSIZE && off + (uint64_t)blocks * LFS_BLOCK <= end) {
+			sim_disk_peek(s->disk, off, area, (size_t)blocks * LFS_BLOCK);
+			res = lfs_record_decode(area, (size_t)blocks * LFS_BLOCK, &rec,
+						&blocks);
+		}
+		if (res || rec.address * LFS_BLOCK != off || !(kinds & BIT(rec.kind)))
+			continue;
+		if (found &&
+		    (rec.incarnation < ret->incarnation ||
+		     (rec.incarnation == ret->incarnation && rec.seq < ret->seq)))
+			continue;
+		found = true;
+		*ret = rec;
+	}
+	free(area);
+	return found;
+}
+
+void site_forge_record(struct site *s)
+{
+	struct lfs_desc desc = { .kind = LFS_DESC_ZERO, .last = true, .blocks = 1 };
+	uint64_t last = oracle_last(s->oracle), hash;
+	struct lfs_record rec;
+	uint8_t *area;
+
+	if (!last_record(s, ANY_KIND, &rec) || rec.kind == LFS_RECORD_SEAL)
+		return;
+	hash = last == rec.last_lsn && last ? s->hashes[last % SITE_HASHES_MAX]
+					    : rec.hash_before;
+	area = site_alloc(LFS_BLOCK);
+	rec = (struct lfs_record){
+		.kind = LFS_RECORD_CLIENT,
+		.address = rec.address + lfs_record_head_blocks(rec.ndescs, rec.nblocks) +
+			   rec.nblocks,
+		.generation = rec.generation,
+		.incarnation = rec.incarnation,
+		.seq = rec.seq + 1,
+		.prev_crc = ~rec.head_crc,
+		.epoch = rec.epoch,
+		.epoch_id = rec.epoch_id,
+		.first_lsn = rec.last_lsn + 1,
+		.last_lsn = rec.last_lsn + 1,
+		.hash_before = hash,
+		.ndescs = 1,
+	};
+	lfs_record_put_desc(area, 0, &desc);
+	lfs_record_encode(area, &rec);
+	sim_disk_poke(s->disk, rec.address * LFS_BLOCK, area, LFS_BLOCK);
+	sim_note(s->w, "forged", rec.seq, rec.first_lsn, rec.address);
+	free(area);
+}
+
+/* Somewhere in this record, its padding included. */
+static uint64_t in_record(struct site *s, const struct lfs_record *rec)
+{
+	uint64_t blocks =
+		lfs_record_head_blocks(rec->ndescs, rec->nblocks) + rec->nblocks;
+
+	return rec->address * LFS_BLOCK + sim_below(s->rng, blocks * LFS_BLOCK);
+}
+
+static bool geometry(struct site *s, struct lfs_geometry *ret)
+{
+	uint8_t *buf = site_alloc(LFS_SUPER_REGION);
+	struct lfs_meta *meta = site_alloc(sizeof(*meta));
+	struct lfs_super super;
+	char why[LFS_WHY_MAX];
+	int res;
+
+	sim_disk_peek(s->disk, 0, buf, LFS_SUPER_REGION);
+	res = lfs_super_decode(buf, &super, meta, why);
+	if (res) {
+		sim_disk_peek(s->disk, lfs_super_off(1), buf, LFS_SUPER_REGION);
+		res = lfs_super_decode(buf, &super, meta, why);
+	}
+	*ret = super.geo;
+	free(buf);
+	free(meta);
+	return !res;
+}
+
+uint64_t site_draw_damage(struct site *s)
+{
+	uint64_t near = UINT64_C(1) << sim_between(s->rng, 12, 20);
+	struct lfs_geometry geo;
+	struct lfs_record rec;
+
+	switch (sim_below(s->rng, 6)) {
+	case 0:
+		return sim_below(s->rng, 2) * LFS_SUPER_REGION +
+		       sim_below(s->rng, 2 * LFS_BLOCK);
+	case 1:
+		if (geometry(s, &geo))
+			return lfs_slot_off(&geo, (unsigned)sim_below(s->rng, 2)) +
+			       sim_below(s->rng,
+					 geo.slot_size < 16384 ? geo.slot_size : 16384);
+		break;
+	case 2:
+		if (last_record(s, BIT(LFS_RECORD_LEAF), &rec))
+			return in_record(s, &rec);
+		break;
+	case 3:
+		if (last_record(s, ANY_KIND & ~BIT(LFS_RECORD_WITNESS), &rec))
+			return in_record(s, &rec);
+		break;
+	case 4:
+		if (last_record(s, ANY_KIND, &rec) && rec.address * LFS_BLOCK > near)
+			return rec.address * LFS_BLOCK - sim_below(s->rng, near);
+		break;
+	default:
+		break;
+	}
+	return sim_below(s->rng, s->size < LOOK_MAX ? s->size : LOOK_MAX);
+}
