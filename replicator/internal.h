@@ -57,7 +57,9 @@ struct group {
 	enum group_phase phase;
 	char why[GROUP_WHY_MAX]; /* of the state */
 	bool serving, stopping;
-	bool was_clean; /* the last stop was in order */
+	bool was_clean;	  /* the last stop was in order */
+	unsigned repairs; /* m, for the line that is assumed */
+	double risk;	  /* that m repairs leave, per disaster; < 0: not known */
 	bool fenced, diverged, alone, hold_alone;
 	int failed; /* 0, or the errno that ended the log */
 

@@ -339,14 +339,13 @@ static enum tunnel_evidence tunnel_evidence_of(enum group_evidence evidence)
 int session_open_tunnel(struct session *s, const struct message_start *start)
 {
 	const struct group_config *config = &s->group->config;
-	const struct fec_line line = { config->peer.fec.assume_loss,
-				       config->peer.fec.assume_burst };
 	struct tunnel_params params = {
 		.id = start->tunnel_id,
 		.dialed = config->peer.dials,
 		.code = (enum fec_code)start->code,
 		.symbol_size = start->symbol_size,
 		.window = start->window,
+		.repairs = s->group->repairs,
 		.share = config->peer.fec.share,
 		.rate_bps = config->peer.rate_bps,
 		.send_memory = config->send_memory,
@@ -358,9 +357,6 @@ int session_open_tunnel(struct session *s, const struct message_start *start)
 	int err;
 
 	session_close_tunnel(s);
-	if (fec_risk_repairs(&line, config->peer.fec.safety, params.share,
-			     &params.repairs) < 0)
-		params.repairs = FEC_RISK_REPAIRS_MAX;
 	err = link_export(s->link, TUNNEL_LABEL, params.secret, sizeof(params.secret));
 	if (err == 0)
 		err = tunnel_new(&params, rt_now(s->group->loop), &s->tunnel);
@@ -395,9 +391,22 @@ bool session_line_serves(const struct session *s)
 	const struct group *g = s->group;
 	rt_time now = rt_now(g->loop);
 
-	if (s->state != SESSION_STREAMING || tunnel_away(s->tunnel, now))
+	if (s->state != SESSION_STREAMING ||
+	    rt_time_since(now, s->proven_at) >= g->config.away_ms * RT_MS)
 		return false;
 	return rt_time_since(now, g->held_since) < g->config.away_ms * RT_MS;
+}
+
+/* What the model says of the line that is assumed: once, since it takes a while. */
+static void session_weigh_risk(struct group *g)
+{
+	const struct group_fec_config *fec = &g->config.peer.fec;
+	const struct fec_line line = { fec->assume_loss, fec->assume_burst };
+
+	if (fec_risk_repairs(&line, fec->safety, fec->share, &g->repairs) < 0)
+		g->repairs = FEC_RISK_REPAIRS_MAX;
+	if (fec_risk_residual(&line, g->repairs, fec->share, &g->risk) < 0)
+		g->risk = -1;
 }
 
 static void session_changed(void *owner)
@@ -459,8 +468,11 @@ void session_turn(struct session *s)
 		primary_turn(s);
 	else
 		mirror_turn(s);
-	if (s->tunnel)
-		tunnel_io_kick(s->io);
+	if (!s->tunnel)
+		return;
+	tunnel_io_kick(s->io);
+	if (tunnel_proven(s->tunnel, rt_now(s->group->loop)))
+		s->proven_at = rt_now(s->group->loop);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------------- */
@@ -482,6 +494,7 @@ int session_new(struct group *g, char *why, struct session **ret)
 	s->control_lost = RT_NEVER;
 	s->control_rtt_ms = -1;
 	s->primary_heard = (rt_time){ INT64_MIN / 2 };
+	session_weigh_risk(g);
 	s->peer = new_hello();
 	s->start = rt_zalloc(1, sizeof(*s->start));
 	s->scratch = rt_alloc(MESSAGE_MAX);

@@ -58,6 +58,7 @@ struct session {
 
 	struct tunnel_io *io;  /* owned, for good */
 	struct tunnel *tunnel; /* owned, of one connection */
+	rt_time proven_at;     /* the line was last proven alive, or began to be tried */
 	struct ship *ship;     /* owned, primary */
 
 	struct follower *pull; /* owned, mirror while it gives back */

@@ -85,17 +85,12 @@ static void two_primaries(struct session *s)
 
 /* ---- START ------------------------------------------------------------------------------- */
 
-static void choose_code(const struct group_config *config, struct message_start *start)
+static void choose_code(const struct group *g, struct message_start *start)
 {
-	const struct fec_line line = { config->peer.fec.assume_loss,
-				       config->peer.fec.assume_burst };
 	enum fec_code code = FEC_WINDOW;
-	unsigned repairs = FEC_RISK_REPAIRS_MAX, window;
+	unsigned window = fec_risk_window(g->repairs, g->config.peer.fec.share);
 
-	(void)fec_code_parse(config->peer.fec.code, &code); /* checked by control */
-	(void)fec_risk_repairs(&line, config->peer.fec.safety, config->peer.fec.share,
-			       &repairs); /* else the most there is */
-	window = fec_risk_window(repairs, config->peer.fec.share);
+	(void)fec_code_parse(g->config.peer.fec.code, &code); /* checked by control */
 	start->code = (uint8_t)code;
 	start->symbol_size = SYMBOL_SIZE;
 	start->window = (uint16_t)(window > FEC_WINDOW_MAX ? FEC_WINDOW_MAX : window);
@@ -118,7 +113,7 @@ static void send_start(struct session *s)
 					 .nepochs = meta->nepochs };
 	rt_random(g->loop, &start->tunnel_id, sizeof(start->tunnel_id));
 	memcpy(start->epochs, meta->epochs, meta->nepochs * sizeof(meta->epochs[0]));
-	choose_code(&g->config, start);
+	choose_code(g, start);
 	if (session_open_tunnel(s, start) < 0) {
 		session_refuse(s, "the primary cannot make a tunnel: out of memory");
 		return;
@@ -146,6 +141,7 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 	marks.persisted = marks.received = marks.onwire = s->start->from_lsn - 1;
 	gate_set_marks(&g->gate, &marks);
 	s->state = SESSION_STREAMING;
+	s->proven_at = rt_now(g->loop);
 	s->caught_target = lfs_lsn(g->lfs).admitted;
 	s->refusal[0] = 0;
 	g->diverged = false;

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fec/risk.h"
 #include "replicator/internal.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
@@ -44,7 +43,9 @@ static void status_link(const struct group *g, struct group_status *ret)
 		return;
 	tunnel_stats(s->tunnel, &stats);
 	(void)snprintf(ret->link.evidence, sizeof(ret->link.evidence), "%s",
-		       evidence_name(g->config.peer.evidence));
+		       tunnel_evidence_level(s->tunnel) == TUNNEL_MIRROR
+			       ? "mirror"
+			       : evidence_name(g->config.peer.evidence));
 	if (stats.rtt_ns >= 0)
 		ret->link.rtt_ms = (double)stats.rtt_ns / RT_MS;
 	ret->link.loss = stats.loss;
@@ -60,10 +61,7 @@ static void status_link(const struct group *g, struct group_status *ret)
 
 static void status_risk(const struct group *g, struct group_status *ret)
 {
-	const struct group_fec_config *fec = &g->config.peer.fec;
-	const struct fec_line line = { fec->assume_loss, fec->assume_burst };
 	struct exposure_figures beyond;
-	double risk;
 
 	ret->exposure.probability = -1;
 	if (!g->session || g->role != GROUP_PRIMARY)
@@ -72,10 +70,8 @@ static void status_risk(const struct group *g, struct group_status *ret)
 	ret->exposure.writes = beyond.writes;
 	ret->exposure.bytes = beyond.bytes;
 	ret->exposure.seconds = (double)beyond.age_ns / RT_S;
-	if (fec_risk_repairs(&line, fec->safety, fec->share, &ret->fec.repairs_needed) ==
-		    0 &&
-	    fec_risk_residual(&line, ret->fec.repairs_needed, fec->share, &risk) == 0)
-		ret->exposure.probability = beyond.writes ? risk : 0;
+	ret->fec.repairs_needed = g->repairs;
+	ret->exposure.probability = g->risk < 0 ? -1 : beyond.writes ? g->risk : 0;
 }
 
 static void status_store(const struct group *g, struct group_status *ret)

@@ -409,9 +409,12 @@ static void client_turn(struct pair *p)
 
 	if (!s->group || !s->serving || p->broken)
 		return;
-	for (unsigned i = 0; i < p->depth && p->load; i++)
-		if (!p->requests[i].busy)
-			submit(p, &p->requests[i]);
+	for (unsigned i = 0; i < p->depth && p->load && p->budget > 0; i++) {
+		if (p->requests[i].busy)
+			continue;
+		p->budget--;
+		submit(p, &p->requests[i]);
+	}
 }
 
 void pair_load(struct pair *p, bool on)

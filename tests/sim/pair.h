@@ -63,6 +63,7 @@ struct pair {
 	struct pair_request requests[PAIR_REQUESTS];
 	unsigned depth;	   /* of the client */
 	bool load;	   /* it submits when something completes */
+	uint64_t budget;   /* requests that it still submits */
 	bool broken;	   /* a request has failed: the order is not known any more */
 	double flush, fua; /* shares of requests */
 	uint64_t done;	   /* requests completed */

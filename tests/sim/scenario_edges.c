@@ -198,7 +198,7 @@ static void run_load(struct edges *e)
 		if (!e->requests[i].busy)
 			submit_one(e, &e->requests[i]);
 	sim_node_leave(e->node);
-	(void)sim_run_for(e->w, (int64_t)sim_skewed(e->rng, 1, 400) * RT_MS);
+	(void)sim_run_for(e->w, (int64_t)sim_skewed(e->rng, 1, 100) * RT_MS);
 	e->ended = true;
 }
 
@@ -285,7 +285,7 @@ static void edges_run(struct sim_world *w)
 	e.config = (struct group_config){ .name = "solo",
 					  .node = "solo",
 					  .store = "/store",
-					  .store_size = 128u << 20,
+					  .store_size = 256u << 20,
 					  .role = GROUP_PRIMARY,
 					  .nvolumes = 1,
 					  .volumes = { { .name = "v", .size = SIZE } },

@@ -13,8 +13,9 @@
 
 static void let_it_run(struct pair *p)
 {
+	p->budget = sim_skewed(p->rng, 10, 1500);
 	pair_load(p, true);
-	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 2000) * RT_MS);
+	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 1000) * RT_MS);
 }
 
 static bool site0_serving(void *arg)
@@ -22,14 +23,6 @@ static bool site0_serving(void *arg)
 	struct pair *p = arg;
 
 	return p->site[0].serving || !sim_node_up(p->site[0].node);
-}
-
-static bool forked(struct pair *p)
-{
-	struct group_status status;
-
-	pair_status(p, 0, &status);
-	return status.state != GROUP_IN_SYNC && status.why[0] != 0;
 }
 
 /* The mirror on its own: whatever it shows is a prefix that contains what it confirmed. */
@@ -70,8 +63,12 @@ static void crash_primary(struct pair *p)
 	enum sim_crash kind = draw_crash(p);
 
 	pair_crash(p, 0, kind);
-	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 8000) * RT_MS);
-	check_mirror(p);
+	if (sim_chance(p->rng, 0.5)) { /* what was in the line has arrived: look */
+		(void)sim_run_for(p->w, (int64_t)sim_between(p->rng, 2000, 8000) * RT_MS);
+		check_mirror(p);
+	} else {
+		(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 500) * RT_MS);
+	}
 	restart_primary(p, kind);
 }
 
@@ -215,7 +212,6 @@ static void pair_run(struct sim_world *w)
 			break;
 		}
 	}
-	(void)forked;
 	let_it_run(p);
 	if (sim_chance(p->rng, 0.5))
 		disaster(p);
