@@ -72,6 +72,14 @@ void opening_pulling(struct group *g)
 	g->phase = PHASE_PULLING;
 }
 
+void opening_link_gone(struct group *g)
+{
+	if (g->phase != PHASE_PULLING)
+		return;
+	g->phase = PHASE_ASKING;
+	apply_discard(&g->apply);
+}
+
 void opening_turn(struct group *g)
 {
 	if (g->phase != PHASE_ASKING || g->role != GROUP_PRIMARY || g->fenced ||

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/internal.h"
 #include "replicator/session.h"
+#include "replicator/tunnel/tunnel.h"
 #include "rt/bug.h"
 
 static bool bounded(const struct group_config *config)
@@ -104,6 +105,12 @@ static enum group_state opening_state(const struct group *g)
 	return GROUP_STARTING;
 }
 
+/* No control connection, and nothing that proves the line: not yet away, but not there. */
+static bool line_is_silent(const struct session *s)
+{
+	return !s->link && !tunnel_proven(s->tunnel, rt_now(s->group->loop));
+}
+
 static enum group_state primary_state(const struct group *g)
 {
 	if (!g->session)
@@ -112,10 +119,8 @@ static enum group_state primary_state(const struct group *g)
 		return opening_state(g);
 	if (g->diverged)
 		return GROUP_DIVERGED;
-	if (session_line_serves(g->session))
+	if (session_line_serves(g->session) && !line_is_silent(g->session))
 		return g->synced ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
-	if (!g->away && g->state != GROUP_STARTING)
-		return g->state; /* for `away` it may come back as if nothing had been */
 	if (counts_as_local(g))
 		return GROUP_EXPOSED;
 	if (g->config.sync == GROUP_LOCAL || policy_effective(g) == GROUP_LOCAL)

@@ -50,6 +50,7 @@ static void session_link_gone(struct session *s)
 	s->peer_said = false;
 	follower_free(s->pull);
 	s->pull = NULL;
+	opening_link_gone(s->group);
 	if (s->state == SESSION_STREAMING)
 		s->control_lost = rt_now(s->group->loop);
 	else if (s->state != SESSION_DRAINING || s->group->role != GROUP_MIRROR)
