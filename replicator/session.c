@@ -51,6 +51,8 @@ static void session_link_gone(struct session *s)
 	follower_free(s->pull);
 	s->pull = NULL;
 	opening_link_gone(s->group);
+	if (s->state == SESSION_DRAINING && s->tunnel && s->group->apply.err == 0)
+		s->state = SESSION_STREAMING; /* the old tunnel is still the one */
 	if (s->state == SESSION_STREAMING)
 		s->control_lost = rt_now(s->group->loop);
 	else if (s->state != SESSION_DRAINING || s->group->role != GROUP_MIRROR)
@@ -145,6 +147,8 @@ static void session_hello_came(struct session *s, const uint8_t *body, size_t le
 		s->primary_heard = rt_now(s->group->loop);
 	if (s->peer->flags & HELLO_UNPAIRED)
 		s->fresh_mirror = true;
+	if (s->group->role == GROUP_MIRROR)
+		mirror_hello_came(s);
 }
 
 static void session_message(void *owner, struct link *link, unsigned type,
@@ -526,6 +530,7 @@ void session_free(struct session *s)
 	if (!s)
 		return;
 	rt_timer_disarm(s->group->loop, &s->redial);
+	rt_timer_disarm(s->group->loop, &s->drain);
 	rt_listener_close(s->listener);
 	link_close(s->link);
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)

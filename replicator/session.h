@@ -43,9 +43,10 @@ struct session {
 	struct link *pending[SESSION_PENDING_MAX];
 	struct rt_timer redial;
 	int64_t redial_ms;
-	rt_time heard;	      /* anything on the control connection */
-	rt_time control_lost; /* RT_NEVER while it is there */
-	rt_time close_at;     /* a refused connection is closed then */
+	rt_time heard;	       /* anything on the control connection */
+	rt_time control_lost;  /* RT_NEVER while it is there */
+	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */
+	rt_time close_at;      /* a refused connection is closed then */
 	char refusal[MESSAGE_TEXT_MAX +
 		     1]; /* why the last connection led nowhere; or "" */
 
@@ -93,6 +94,7 @@ bool session_line_serves(const struct session *s);
 void primary_turn(struct session *s);
 void primary_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
 void mirror_established(struct session *s);
+void mirror_hello_came(struct session *s);
 void mirror_turn(struct session *s);
 void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
 /* Everything that arrived whole is in the log and durable. */

@@ -17,9 +17,13 @@
 /* Bytes given back in answer to one PULL. */
 #define PULL_BYTES (4u << 20)
 
+/* After the primary's hello: how long the rest of an old tunnel is waited for. */
+#define DRAIN_MS 500
+
 /* ---- taking in --------------------------------------------------------------------------- */
 
-static void take_frames(struct session *s)
+/* False when what arrived is no use any more: the connection is refused. */
+static bool take_frames(struct session *s)
 {
 	struct apply *a = &s->group->apply;
 	const uint8_t *frame;
@@ -29,19 +33,20 @@ static void take_frames(struct session *s)
 		int got = tunnel_next_frame(s->tunnel, &frame, &len);
 
 		if (got == 0)
-			return;
+			return true;
 		if (got < 0) {
 			session_refuse(s,
 				       "what arrived in the tunnel is no legal framing");
 			s->state = SESSION_DRAINING;
-			return;
+			return false;
 		}
 		s->primary_heard = rt_now(s->group->loop);
 		if (apply_record(a, frame, len) < 0)
-			return;
+			return true; /* told by a->err */
 	}
 	if (apply_room(a))
 		group_wake(s->group); /* there may be more */
+	return true;
 }
 
 bool mirror_is_drained(struct session *s)
@@ -50,7 +55,7 @@ bool mirror_is_drained(struct session *s)
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
 
 	if (s->tunnel)
-		take_frames(s);
+		(void)take_frames(s); /* drained all the same */
 	if (g->apply.err < 0)
 		apply_discard(&g->apply);
 	if (!apply_idle(&g->apply))
@@ -63,9 +68,23 @@ bool mirror_is_drained(struct session *s)
 	return true;
 }
 
+static void drain_over(struct rt_timer *timer)
+{
+	group_wake(rt_container_of(timer, struct session, drain)->group);
+}
+
 void mirror_established(struct session *s)
 {
 	s->state = SESSION_DRAINING;
+	s->drain.fire = drain_over;
+	rt_timer_arm(s->group->loop, &s->drain, RT_NEVER);
+}
+
+void mirror_hello_came(struct session *s)
+{
+	s->drain.fire = drain_over;
+	rt_timer_arm(s->group->loop, &s->drain,
+		     rt_time_add(rt_now(s->group->loop), DRAIN_MS * RT_MS));
 }
 
 /* ---- what follows from a primary's hello --------------------------------------------------- */
@@ -348,8 +367,7 @@ static void follow_turn(struct session *s)
 	struct group *g = s->group;
 	struct lfs_lsn lsn;
 
-	take_frames(s);
-	if (s->state != SESSION_STREAMING)
+	if (!take_frames(s))
 		return;
 	if (g->apply.err < 0) {
 		refuse_here(s, g->apply.why);
@@ -363,10 +381,28 @@ static void follow_turn(struct session *s)
 			rt_now(g->loop));
 }
 
+/*
+ * A new connection, and the primary lives: what it has sent through the old tunnel may be
+ * completed already and still be on its way. It closed that tunnel before its hello, which
+ * says how far it went; so what is missing comes soon or never.
+ */
+static bool old_tunnel_brings_more(struct session *s)
+{
+	if (!s->peer_said)
+		return true;
+	if (s->peer->role != LFS_PRIMARY || (s->peer->flags & HELLO_OPENING))
+		return false;
+	return s->group->apply.next_lsn <= s->peer->lsn && rt_timer_armed(&s->drain);
+}
+
 static void drain_turn(struct session *s)
 {
 	bool broken = s->group->apply.err < 0;
 
+	if (!broken && s->tunnel && s->link && old_tunnel_brings_more(s)) {
+		follow_turn(s);
+		return;
+	}
 	if (!mirror_is_drained(s))
 		return;
 	if (s->link && !broken)

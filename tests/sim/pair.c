@@ -544,7 +544,12 @@ void pair_check_reopened(struct pair *p, enum sim_crash kind)
 
 static bool is_in_sync(void *arg)
 {
-	return pair_state(arg, 0) == GROUP_IN_SYNC;
+	struct pair *p = arg;
+	struct group_status status;
+
+	pair_status(p, 0, &status);
+	return status.state == GROUP_IN_SYNC && status.link.connected &&
+	       status.lsn.persisted >= p->promises.network;
 }
 
 void pair_wait_in_sync(struct pair *p)
@@ -595,8 +600,11 @@ void pair_promote(struct pair *p, bool check_network)
 	pair_status(p, 1, &status);
 	if (check_network && p->promises.network > low)
 		low = p->promises.network;
-	sim_require(status.lsn.admitted >= low,
-		    "promoted at LSN %llu, but LSN %llu had completed",
-		    (unsigned long long)status.lsn.admitted, (unsigned long long)low);
+	sim_require(
+		status.lsn.admitted >= low,
+		"promoted at LSN %llu, but remote has completed to %llu, network to %llu",
+		(unsigned long long)status.lsn.admitted,
+		(unsigned long long)p->promises.remote,
+		(unsigned long long)p->promises.network);
 	(void)pair_image(p, 1, low, status.lsn.admitted, "promoted");
 }

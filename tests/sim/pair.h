@@ -95,7 +95,10 @@ uint64_t pair_image(struct pair *p, unsigned i, uint64_t low, uint64_t high,
 void pair_check_reopened(struct pair *p, enum sim_crash kind);
 /* Promote site 1 and check its image against what was promised. */
 void pair_promote(struct pair *p, bool check_network);
-/* Wait for site 0 to say IN_SYNC, or a violation. */
+/*
+ * Wait for site 0 to say IN_SYNC and for the mirror to persist what has completed, so that
+ * the next fault is the only one. A violation if that never comes.
+ */
 void pair_wait_in_sync(struct pair *p);
 
 #endif
