@@ -13,6 +13,8 @@
  * between leaves something that is no store.
  */
 
+#define PROBE (2 * LFS_SUPER_REGION)
+
 struct creating {
 	struct lfs_create *c; /* borrowed */
 	struct rt_loop *loop; /* borrowed */
@@ -163,11 +165,30 @@ static void step_slot(struct creating *cr)
 
 /* ---- what there is ------------------------------------------------------------------------------ */
 
+static void probe_done(struct rt_op *op, int res);
+
+static void probe(struct creating *cr)
+{
+	cr->op.done = probe_done;
+	rt_read(cr->file, &cr->op, cr->buf + cr->done, PROBE - cr->done, cr->done);
+}
+
+/* A device that begins with a store, however damaged, is not ours to take. */
 static void probe_done(struct rt_op *op, int res)
 {
 	struct creating *cr = rt_container_of(op, struct creating, op);
 
-	for (unsigned i = 0; i < 2 && res == 2 * (int)LFS_SUPER_REGION; i++) {
+	if (res <= 0) {
+		lfs_say(cr->c->why, "%.150s: reading its beginning failed", cr->path);
+		create_end(cr, res < 0 ? res : -EIO);
+		return;
+	}
+	cr->done += (uint64_t)res;
+	if (cr->done < PROBE) {
+		probe(cr);
+		return;
+	}
+	for (unsigned i = 0; i < 2; i++) {
 		struct lfs_super_head h;
 
 		memcpy(&h, cr->buf + i * LFS_SUPER_REGION, sizeof(h));
@@ -178,18 +199,7 @@ static void probe_done(struct rt_op *op, int res)
 		create_end(cr, -EEXIST);
 		return;
 	}
-	if (res != 2 * (int)LFS_SUPER_REGION) {
-		lfs_say(cr->c->why, "%.150s: reading its beginning failed", cr->path);
-		create_end(cr, res < 0 ? res : -EIO);
-		return;
-	}
 	step_slot(cr);
-}
-
-static void probe(struct creating *cr)
-{
-	cr->op.done = probe_done;
-	rt_read(cr->file, &cr->op, cr->buf, 2 * LFS_SUPER_REGION, 0);
 }
 
 static void refused(struct rt_op *op, int res)

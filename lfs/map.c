@@ -10,7 +10,7 @@
 
 /* What unmapping costs, in units of the budget. */
 #define COST_ABSENT 1u
-#define COST_LEAF 32u
+#define COST_LEAF 8u
 
 static uint32_t entry_place(uint64_t e)
 {

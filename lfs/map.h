@@ -63,7 +63,7 @@ void lfs_map_set(struct lfs_map *map, const struct lfs_op *op, uint32_t place,
  * Unmap blocks, as many as *budget allows (LFS_UNMAP_BUDGET is about a millisecond).
  * Returns how many are done; *budget is what remains of it.
  */
-#define LFS_UNMAP_BUDGET 32768u
+#define LFS_UNMAP_BUDGET 8192u
 uint64_t lfs_map_unmap(struct lfs_map *map, uint32_t volume, uint64_t lba,
 		       uint64_t blocks, uint64_t lsn, uint32_t *budget);
 

@@ -23,6 +23,10 @@ static void super_end(struct lfs *lfs, int res)
 		rt_list_push_back(&mine, l);
 	sb->busy = false;
 	if (!res) {
+		/* What is queued has its hash from the epoch it was admitted in. */
+		rt_assert(rt_list_empty(&lfs->queue) ||
+			  lfs_epoch_of(&lfs->meta, lfs->admitted_lsn)->id ==
+				  lfs_epoch_of(sb->meta_next, lfs->admitted_lsn)->id);
 		sb->super = sb->next;
 		sb->copy = !sb->copy;
 		lfs->meta = *sb->meta_next;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lfs/format.h"
 #include "rt/check.h"
 #include "rt/crc.h"
 #include "rt/loop.h"
@@ -48,10 +49,10 @@ static void draw_geometry(struct site *s)
 	uint64_t more = sim_skewed(s->rng, 0, 64) << 20;
 
 	s->segment_size = UINT32_C(1) << 20;
-	switch (sim_below(s->rng, 10)) {
+	switch (sim_below(s->rng, 20)) {
 	case 0:
-		s->huge = UINT64_C(1) << 25;
-		s->segment_size = UINT32_C(256) << 20;
+		s->huge = UINT64_C(1) << 23;
+		s->segment_size = UINT32_C(32) << 20;
 		break;
 	case 1:
 		more = UINT64_C(6) << 30;
@@ -77,11 +78,13 @@ struct site *site_new(struct sim_world *w)
 	s->w = w;
 	s->rng = sim_rng(w);
 	s->node = sim_node_new(w, "site");
-	s->disk = sim_disk(s->node, SITE_STORE);
 	memcpy(s->meta.group_name, GROUP, sizeof(GROUP));
 	s->meta.role = LFS_PRIMARY;
 	s->meta.max_request = (uint32_t)sim_between(s->rng, 1, 4) << 16;
 	draw_geometry(s);
+	s->device = sim_chance(s->rng, 0.2);
+	s->disk = s->device ? sim_disk_device(s->node, SITE_STORE, s->size)
+			    : sim_disk(s->node, SITE_STORE);
 	work_shape_draw(s->rng, &shape);
 	work_init(&s->work, s->oracle, &shape);
 	s->checkpoint_every = sim_skewed(s->rng, 64, 1024) * LFS_BLOCK;
@@ -181,19 +184,19 @@ static void create_done(struct lfs_create *c, int res)
 	call->call = (struct site_call){ .ended = true, .res = res };
 }
 
-bool site_create(struct site *s)
+static bool create(struct site *s, int *res)
 {
 	struct create_call call = { .c.done = create_done };
 	struct lfs_create_params params = {
 		.path = SITE_STORE,
-		.size = s->size,
+		.size = s->device ? 0 : s->size,
 		.segment_size = s->segment_size,
-		.checkpoint_every =
-			s->checkpoint_every < 256 << 10 ? 256 << 10 : s->checkpoint_every,
+		.checkpoint_every = s->checkpoint_every < LFS_CHECKPOINT_MIN
+					    ? LFS_CHECKPOINT_MIN
+					    : s->checkpoint_every,
 		.meta = &s->meta,
 	};
 
-	s->loop = sim_node_start(s->node);
 	sim_node_enter(s->node);
 	lfs_create(s->loop, &params, &call.c);
 	sim_node_leave(s->node);
@@ -201,7 +204,23 @@ bool site_create(struct site *s)
 		site_gone(s);
 		return false;
 	}
-	sim_require(call.call.res == 0, "create: %d %s", call.call.res, call.c.why);
+	*res = call.call.res;
+	memcpy(s->why, call.c.why, sizeof(s->why));
+	return true;
+}
+
+bool site_create(struct site *s)
+{
+	int res;
+
+	s->loop = sim_node_start(s->node);
+	if (!create(s, &res))
+		return false;
+	sim_require(!res, "create: %d %s", res, s->why);
+	/* There is one now: nobody makes another one over it. */
+	if (!create(s, &res))
+		return false;
+	sim_require(res == -EEXIST, "create again: %d", res);
 	sim_node_stop(s->node);
 	return true;
 }
@@ -376,7 +395,10 @@ static unsigned append_huge(struct site *s, struct site_append *a, unsigned n)
 	};
 	if (sim_chance(s->rng, 0.2)) {
 		op->kind = sim_chance(s->rng, 0.5) ? LFS_ZERO : LFS_TRIM;
-		op->blocks = (uint32_t)sim_skewed(s->rng, 1, s->huge - op->lba);
+		if (sim_chance(s->rng, 0.3))
+			op->lba = 0;
+		op->blocks = (uint32_t)(op->lba ? sim_skewed(s->rng, 1, s->huge - op->lba)
+						: s->huge);
 	}
 	return n + 1;
 }

@@ -46,10 +46,11 @@ struct site {
 	uint64_t hashes[SITE_HASHES_MAX]; /* history after each LSN */
 	uint64_t incarnation;
 	uint64_t huge; /* blocks of one more volume, without an oracle; 0: none */
-	bool full;    /* an append got -ENOSPC */
-	bool damaged; /* the scenario has damaged the store */
-	bool starved; /* allocations fail */
-	bool faulty;  /* the disk gives errors */
+	bool device;   /* the store is a block device */
+	bool full;     /* an append got -ENOSPC */
+	bool damaged;  /* the scenario has damaged the store */
+	bool starved;  /* allocations fail */
+	bool faulty;   /* the disk gives errors */
 	char why[LFS_WHY_MAX];
 };
 

@@ -126,7 +126,7 @@ static void a_range_is_checked_at_its_ends(void **state)
 
 static void unmapping_stops_at_its_budget(void **state)
 {
-	uint32_t budget = 32;
+	uint32_t budget = 8;
 
 	set(0, 1, BASE + 1, 1);
 	set(600, 1, BASE + 2, 2);
