@@ -132,3 +132,19 @@ bool site_follow(struct site *s)
 	sim_node_leave(s->node);
 	return true;
 }
+
+void site_follow_to_end(struct site *s, struct lfs_follow *f)
+{
+	struct follow_call call = { .n.done = follow_done };
+
+	do {
+		call.call.ended = false;
+		sim_node_enter(s->node);
+		lfs_follow_next(f, &call.n);
+		sim_node_leave(s->node);
+		(void)site_run(s, site_call_ended, &call.call);
+	} while (!call.call.res);
+	sim_node_enter(s->node);
+	lfs_follow_free(f);
+	sim_node_leave(s->node);
+}

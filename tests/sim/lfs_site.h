@@ -90,6 +90,9 @@ bool site_check(struct site *s);
 /* The log from LSN 1 on is the history that was written. */
 bool site_follow(struct site *s);
 
+/* Whatever it gives, to its first error; freed. */
+void site_follow_to_end(struct site *s, struct lfs_follow *f);
+
 /*
  * Behind the last record appears one that fits in everything but the chain: as if another
  * course of events had written it there.
