@@ -422,6 +422,12 @@ void pair_load(struct pair *p, bool on)
 	p->load = on;
 	if (!on || !p->site[0].group)
 		return;
+	if (p->epoch_id == 0) {
+		struct group_status status;
+
+		pair_status(p, 0, &status);
+		p->epoch_id = status.epoch_id;
+	}
 	sim_node_enter(p->site[0].node);
 	client_turn(p);
 	sim_node_leave(p->site[0].node);
@@ -530,6 +536,11 @@ void pair_check_reopened(struct pair *p, enum sim_crash kind)
 	sim_require(status.lsn.admitted >= low,
 		    "nyc came back with LSN %llu, promised was %llu",
 		    (unsigned long long)status.lsn.admitted, (unsigned long long)low);
+	sim_require(status.epoch_id != p->epoch_id ||
+			    status.lsn.admitted == oracle_last(p->oracle),
+		    "LSN %llu is given again in the same epoch",
+		    (unsigned long long)status.lsn.admitted + 1);
+	p->epoch_id = status.epoch_id;
 	oracle_take_back(p->oracle, status.lsn.admitted);
 	(void)pair_image(p, 0, low, status.lsn.admitted, "after the crash");
 	/* What this site lost in spite of a completion is lost to its clients, too. */

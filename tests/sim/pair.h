@@ -67,6 +67,7 @@ struct pair {
 	bool broken;	   /* a request has failed: the order is not known any more */
 	double flush, fua; /* shares of requests */
 	uint64_t done;	   /* requests completed */
+	uint64_t epoch_id; /* of site 0 while it last served */
 	double line_loss;
 };
 

@@ -53,6 +53,47 @@ static void restart_primary(struct pair *p, enum sim_crash kind)
 	pair_check_reopened(p, kind);
 }
 
+/* Whether a primary of this group may open without asking the mirror. */
+static bool may_open_apart(const struct pair *p)
+{
+	const struct group_config *c = &p->site[0].config;
+
+	return !c->fua_remote && c->on_disconnect == GROUP_CONTINUE &&
+	       c->volumes[2].sync != GROUP_REMOTE;
+}
+
+/*
+ * The primary loses its power and opens without the mirror. What only the mirror has is
+ * then a surplus, which it keeps and which nobody mixes with what is new; without one
+ * everything goes on. False when the pair has parted for good.
+ */
+static bool crash_apart(struct pair *p)
+{
+	struct group_status before, after, primary;
+
+	sim_net_cut_both(p->site[0].node, p->site[1].node, true);
+	pair_crash(p, 0, SIM_POWER);
+	(void)sim_run_for(p->w, 3 * RT_S);
+	check_mirror(p);
+	pair_status(p, 1, &before);
+	restart_primary(p, SIM_POWER);
+	pair_status(p, 0, &primary);
+	let_it_run(p);
+	sim_net_mend(p->site[0].node, p->site[1].node);
+	if (before.lsn.admitted <= primary.lsn.admitted)
+		return true;
+	(void)sim_run_for(p->w, 20 * RT_S);
+	pair_status(p, 0, &primary);
+	pair_status(p, 1, &after);
+	sim_require(
+		after.lsn.admitted == before.lsn.admitted &&
+			primary.state != GROUP_IN_SYNC && after.why[0] && primary.why[0],
+		"a mirror with a surplus was not left alone: nyc %s, lon %llu then %llu",
+		group_state_name(primary.state), (unsigned long long)before.lsn.admitted,
+		(unsigned long long)after.lsn.admitted);
+	return false;
+}
+
 static enum sim_crash draw_crash(struct pair *p)
 {
 	return sim_chance(p->rng, 0.5) ? SIM_KILL : SIM_POWER;
@@ -171,6 +212,8 @@ static void disaster(struct pair *p)
 	enum sim_crash kind = draw_crash(p);
 	struct sim_node *a = p->site[0].node, *b = p->site[1].node;
 
+	/* The last fault has been noticed and made good: the next one stands alone. */
+	(void)sim_run_for(p->w, 7 * RT_S);
 	pair_wait_in_sync(p);
 	let_it_run(p);
 	pair_crash(p, 0, kind);
@@ -194,7 +237,13 @@ static void pair_run(struct sim_world *w)
 		    "the primary never serves");
 	while (rounds-- > 0) {
 		let_it_run(p);
-		switch (sim_below(p->rng, 6)) {
+		switch (sim_below(p->rng, 7)) {
+		case 6:
+			if (may_open_apart(p) && !crash_apart(p)) {
+				pair_free(p);
+				return;
+			}
+			break;
 		case 0:
 			crash_mirror(p);
 			break;
