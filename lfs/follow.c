@@ -167,15 +167,17 @@ static int record_take(struct lfs_follow *f)
 	return 0;
 }
 
-/* Where the cursor stands, and where its segment ends. False: nothing there yet. */
+/* Where the cursor stands, and where its segment ends. False: the tables lie. */
 static bool place(struct lfs_follow *f)
 {
 	struct lfs_segments *segs = &f->lfs->segs;
 
-	if (f->placed && f->block < segs->s[f->segment].end)
+	if (f->placed && f->segment != LFS_SEGMENT_NONE &&
+	    f->block < segs->s[f->segment].end)
 		return true;
 	f->segment = segment_with(segs, f->lsn);
-	rt_assert(f->segment != LFS_SEGMENT_NONE);
+	if (f->segment == LFS_SEGMENT_NONE)
+		return false;
 	if (!f->placed || segs->s[f->segment].generation != f->generation) {
 		f->placed = true;
 		f->generation = segs->s[f->segment].generation;

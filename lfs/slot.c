@@ -157,6 +157,17 @@ static int segments_decode(const uint8_t *at, struct lfs_segments *segs)
 	return 0;
 }
 
+/* The log cannot begin behind everything that the segments hold. */
+static bool lsn_fits(const struct lfs_slot *slot, const struct lfs_segments *segs)
+{
+	uint64_t last = 0;
+
+	for (uint32_t i = 0; i < segs->n; i++)
+		if (segs->s[i].generation && segs->s[i].last_lsn > last)
+			last = segs->s[i].last_lsn;
+	return slot->start.lsn <= last;
+}
+
 static int leaves_decode(const uint8_t *at, uint32_t n, const struct lfs_segments *segs,
 			 struct lfs_map *map)
 {
@@ -195,6 +206,8 @@ int lfs_slot_decode_body(const struct lfs_slot *slot, const uint8_t *body,
 	if (rt_crc32c(body, slot->body_length) != slot->body_crc)
 		return -EUCLEAN;
 	ret = segments_decode(segments, segs);
+	if (!ret && !lsn_fits(slot, segs))
+		ret = -EUCLEAN;
 	if (!ret)
 		ret = leaves_decode(body, slot->nleaves, segs, map);
 	return ret;

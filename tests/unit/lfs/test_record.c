@@ -74,12 +74,20 @@ static int decode(size_t len, struct lfs_record *ret)
 static void what_is_written_is_read_back(void **state)
 {
 	struct lfs_record rec = sample(), got;
+	static uint8_t before[LFS_BLOCK];
 	struct lfs_desc desc;
 	uint32_t crcs[5];
 
-	memset(&got, 0, sizeof(got));
 	assert_int_equal(decode(LFS_BLOCK, &got), 0);
-	assert_memory_equal(&got, &rec, sizeof(rec));
+	assert_int_equal(got.kind, rec.kind);
+	assert_int_equal(got.head_crc, rec.head_crc);
+	assert_int_equal(got.epoch_id, rec.epoch_id);
+	assert_int_equal(got.durable_seq, rec.durable_seq);
+	/* All of it: what was read makes the same bytes. */
+	memcpy(before, area, LFS_BLOCK);
+	memset(area, 0, sizeof(struct lfs_record_head));
+	lfs_record_encode(area, &got);
+	assert_memory_equal(before, area, LFS_BLOCK);
 	lfs_record_get_desc(area, 1, &desc);
 	assert_int_equal(desc.kind, LFS_DESC_TRIM);
 	assert_true(desc.last);

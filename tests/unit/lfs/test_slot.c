@@ -272,16 +272,20 @@ static void segments_that_cannot_be_are_refused(void **state)
 {
 	struct lfs_slot_segment good = {
 		.generation = le64_make(1),
-		.first_lsn = le64_make(5),
-		.last_lsn = le64_make(4),
+		.first_lsn = le64_make(31),
+		.last_lsn = le64_make(30),
 		.end = le32_make(256),
 	};
 	struct lfs_slot_segment d = good;
 
 	assert_int_equal(with_body(NULL, &good), 0);
-	d.last_lsn = le64_make(3);
+	d.last_lsn = le64_make(29); /* below first_lsn - 1 */
 	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
 	d.last_lsn = le64_make(UINT64_MAX);
+	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
+	d = good;
+	d.first_lsn = le64_make(29);
+	d.last_lsn = le64_make(29); /* replay begins behind it */
 	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
 	d = good;
 	d.first_lsn = le64_make(0);

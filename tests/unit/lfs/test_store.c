@@ -540,6 +540,153 @@ static void a_full_log_is_no_failure(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/* ---- durable facts ------------------------------------------------------------------------------ */
+
+static void meta_done(struct lfs_set_meta *m, int res)
+{
+	ended(res);
+}
+
+static int set_meta(struct world *w, const struct lfs_meta *meta)
+{
+	struct lfs_set_meta m = { .done = meta_done };
+
+	w->waiting = 1;
+	lfs_set_meta(w->lfs, &m, meta);
+	return wait_for(w, 1);
+}
+
+static void facts_are_replaced_and_kept(void **state)
+{
+	struct world *w = *state;
+	struct lfs_meta *meta = malloc(sizeof(*meta));
+	struct lfs_position pos;
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	*meta = *lfs_meta(w->lfs);
+	assert_int_equal(meta->nepochs, 1);
+	assert_true(meta->epochs[0].id && meta->volumes[0].id);
+	assert_int_equal(meta->flags, 0);
+	assert_int_equal(write_blocks(w, 0, 1, 1), 0);
+	meta->epochs[meta->nepochs++] =
+		(struct lfs_epoch){ .number = 7, .id = 99, .first_lsn = 2 };
+	meta->volumes[0].generation = 4711;
+	assert_int_equal(set_meta(w, meta), 0);
+	assert_int_equal(lfs_meta(w->lfs)->nepochs, 2);
+	assert_int_equal(write_blocks(w, 0, 1, 2), 0);
+	lfs_position(w->lfs, &pos);
+	assert_int_equal(pos.epoch, 7);
+	assert_int_equal(pos.lsn, 2);
+	/* What cannot be is refused, and changes nothing. */
+	meta->epochs[1].number = 1;
+	assert_int_equal(set_meta(w, meta), -EINVAL);
+	meta->epochs[1].number = 7;
+	meta->volumes[0].size -= LFS_BLOCK;
+	assert_int_equal(set_meta(w, meta), -EINVAL); /* something was appended */
+	assert_int_equal(close_store(w), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(lfs_meta(w->lfs)->volumes[0].generation, 4711);
+	assert_int_equal(lfs_meta(w->lfs)->volumes[0].size, VOLUME_BLOCKS * LFS_BLOCK);
+	assert_int_equal(lfs_meta(w->lfs)->epochs[1].id, 99);
+	free(meta);
+	assert_int_equal(close_store(w), 0);
+}
+
+static void a_mirror_adopts_volumes_while_it_is_empty(void **state)
+{
+	struct world *w = *state;
+	struct lfs_meta *meta = malloc(sizeof(*meta));
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	*meta = *lfs_meta(w->lfs);
+	meta->volumes[0].size = 64 * LFS_BLOCK;
+	meta->volumes[1] = (struct lfs_volume){ .name = "b", .size = 600 * LFS_BLOCK };
+	meta->nvolumes = 2;
+	assert_int_equal(set_meta(w, meta), 0);
+	assert_int_equal(lfs_mapped(w->lfs, 1), 0);
+	meta->volumes[1].size = 64 * MIB;
+	assert_int_equal(set_meta(w, meta), -ENOSPC);
+	assert_int_equal(write_blocks(w, 63, 1, 5), 0);
+	assert_int_equal(close_store(w), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(lfs_meta(w->lfs)->nvolumes, 2);
+	must_hold(w, 63, 1, 5);
+	free(meta);
+	assert_int_equal(close_store(w), 0);
+}
+
+static void a_fenced_store_takes_nothing(void **state)
+{
+	struct world *w = *state;
+	struct lfs_meta *meta = malloc(sizeof(*meta));
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	*meta = *lfs_meta(w->lfs);
+	meta->flags |= LFS_FENCED;
+	assert_int_equal(set_meta(w, meta), 0);
+	assert_int_equal(write_blocks(w, 0, 1, 1), -EROFS);
+	assert_int_equal(close_store(w), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(lfs_meta(w->lfs)->flags, LFS_FENCED);
+	assert_int_equal(write_blocks(w, 0, 1, 1), -EROFS);
+	free(meta);
+	assert_int_equal(close_store(w), 0);
+}
+
+/* ---- follow --------------------------------------------------------------------------------------- */
+
+static void follow_done(struct lfs_follow_next *n, int res)
+{
+	ended(res);
+}
+
+static int follow_next(struct world *w, struct lfs_follow *f, struct lfs_follow_next *n)
+{
+	n->done = follow_done;
+	w->waiting = 1;
+	lfs_follow_next(f, n);
+	return wait_for(w, 1);
+}
+
+static void a_cursor_reads_the_log_and_waits_at_its_end(void **state)
+{
+	struct world *w = *state;
+	struct lfs_follow_next n;
+	struct lfs_follow *f;
+	uint64_t hash = 0;
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	for (uint8_t i = 1; i <= 20; i++)
+		assert_int_equal(write_blocks(w, i, 2, i), 0);
+	assert_int_equal(lfs_follow_new(w->lfs, 22, &f), -ENOENT);
+	assert_int_equal(lfs_follow_new(w->lfs, 1, &f), 0);
+	for (uint64_t i = 1; i <= 20; i++) {
+		assert_int_equal(follow_next(w, f, &n), 0);
+		assert_int_equal(n.entry.lsn, i);
+		assert_int_equal(n.entry.hash_before, hash);
+		assert_int_equal(n.entry.nops, 1);
+		assert_int_equal(n.entry.ops[0].blocks, 2);
+		assert_int_equal(n.entry.ops[0].data[LFS_BLOCK], i);
+		hash = n.entry.hash_after;
+	}
+	assert_int_equal(follow_next(w, f, &n), -ENODATA);
+	assert_int_equal(write_blocks(w, 3, 1, 0x77), 0);
+	assert_int_equal(follow_next(w, f, &n), 0);
+	assert_int_equal(n.entry.lsn, 21);
+	assert_int_equal(n.entry.hash_before, hash);
+	lfs_follow_free(f);
+	/* Damage is met, not passed over. */
+	flip(w, first_data(w));
+	assert_int_equal(lfs_follow_new(w->lfs, 1, &f), 0);
+	assert_int_equal(follow_next(w, f, &n), -EBADMSG);
+	lfs_follow_free(f);
+	assert_int_equal(close_store(w), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -553,6 +700,10 @@ int main(void)
 		TEST(a_flipped_bit_in_a_block_fails_that_read_only),
 		TEST(a_map_beyond_its_memory_is_refused),
 		TEST(a_full_log_is_no_failure),
+		TEST(facts_are_replaced_and_kept),
+		TEST(a_mirror_adopts_volumes_while_it_is_empty),
+		TEST(a_fenced_store_takes_nothing),
+		TEST(a_cursor_reads_the_log_and_waits_at_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
