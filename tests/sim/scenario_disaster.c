@@ -60,6 +60,10 @@ static void disaster_run(struct sim_world *w)
 	p->budget = UINT64_MAX;
 	pair_load(p, true);
 	(void)sim_run_for(w, (int64_t)sim_between(p->rng, 20 * RT_MS, 200 * RT_MS));
+	if (sim_chance(p->rng, 0.3)) { /* the host's queue takes nothing any more */
+		sim_net_config(p->site[0].node, p->site[1].node)->local_drop = 1;
+		(void)sim_run_for(w, (int64_t)sim_between(p->rng, RT_MS, 60 * RT_MS));
+	}
 	pair_crash(p, 0, SIM_POWER);
 	sim_net_cut_both(p->site[0].node, p->site[1].node, false);
 	(void)sim_run_for(w, RT_S);

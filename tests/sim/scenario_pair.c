@@ -275,8 +275,6 @@ static const char *const pair_bugs[] = {
 	"RECEIVED_AS_PERSISTED",
 	"APPLY_OUT_OF_ORDER",
 	"SKIP_PULL_BACK",
-	"GATE_ON_TIMEOUT",
-	"GATE_IGNORES_REPAIRS",
 	"EPOCH_NOT_FLUSHED",
 	NULL,
 };
