@@ -216,6 +216,13 @@ in_state()
 	return 1
 }
 
+# persisted_all: the mirror has everything that was admitted.
+persisted_all()
+{
+	field near groups.0.lsn >"$T/lsn" 2>/dev/null || return 1
+	[ "$("$tools/jget" admitted <"$T/lsn")" = "$("$tools/jget" persisted <"$T/lsn")" ]
+}
+
 uri()
 {
 	echo "nbd+unix:///${2:-data}?socket=$T/$1.nbd"

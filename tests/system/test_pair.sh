@@ -5,13 +5,6 @@
 # when it is told to.
 . "$(dirname "$0")/lib.sh"
 
-# persisted_all: the mirror has everything that was admitted.
-persisted_all()
-{
-	field near groups.0.lsn >lsn 2>/dev/null || return 1
-	[ "$("$tools/jget" admitted <lsn)" = "$("$tools/jget" persisted <lsn)" ]
-}
-
 pair_in_sync()
 {
 	pair
