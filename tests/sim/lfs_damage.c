@@ -45,6 +45,19 @@ static bool last_record(struct site *s, unsigned kinds, struct lfs_record *ret)
 	return found;
 }
 
+void site_check_witness(struct site *s)
+{
+	struct lfs_record last, real;
+
+	if (!last_record(s, ANY_KIND & ~BIT(LFS_RECORD_WITNESS), &real))
+		return;
+	rt_assert(last_record(s, ANY_KIND, &last));
+	/* Only what this process has written is its to name. */
+	sim_require(real.incarnation != s->incarnation || last.durable_seq >= real.seq,
+		    "record %llu was flushed and nothing names it",
+		    (unsigned long long)real.seq);
+}
+
 void site_forge_record(struct site *s)
 {
 	struct lfs_desc desc = { .kind = LFS_DESC_ZERO, .last = true, .blocks = 1 };

@@ -93,6 +93,9 @@ bool site_follow(struct site *s);
 /* Whatever it gives, to its first error; freed. */
 void site_follow_to_end(struct site *s, struct lfs_follow *f);
 
+/* After a flush and an idle while, a later record names the last that was flushed. */
+void site_check_witness(struct site *s);
+
 /*
  * Behind the last record appears one that fits in everything but the chain: as if another
  * course of events had written it there.

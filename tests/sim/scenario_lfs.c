@@ -244,6 +244,7 @@ static bool settle(struct site *s)
 	s->flushed = s->written;
 	sim_node_crash(s->node, SIM_POWER);
 	site_gone(s);
+	site_check_witness(s);
 	return true;
 }
 
