@@ -7,6 +7,7 @@
 
 #include "replicator/internal.h"
 #include "replicator/record.h"
+#include "replicator/session.h"
 #include "rt/bug.h"
 #include "rt/check.h"
 #include "rt/mem.h"
@@ -91,6 +92,14 @@ static int check_place(struct apply *a, const struct record *rec)
 	return 0;
 }
 
+/* The deliberate bug waits for company now and then, so that there is what to swap. */
+static bool waits_for_company(const struct apply *a, const struct apply_item *item)
+{
+	return RT_BUG(APPLY_OUT_OF_ORDER) && item->link.next == &a->queue &&
+	       item->owned.rec.lsn % 4 == 0 &&
+	       item->owned.rec.lsn + 1 < a->group->session->peer_admitted;
+}
+
 /* The deliberate bug: the content of two LSNs changes places. */
 static void swap_with_next(struct apply *a, struct apply_item *item)
 {
@@ -136,7 +145,7 @@ void apply_retry(struct apply *a)
 		struct apply_item *item =
 			rt_container_of(a->queue.next, struct apply_item, link);
 
-		if (apply_append(a, item) < 0)
+		if (waits_for_company(a, item) || apply_append(a, item) < 0)
 			return;
 		rt_list_remove(&item->link);
 		a->inflight++;
