@@ -5,6 +5,7 @@
 # make check         all tests
 # make unit-FOLDER   the unit tests of one folder (rt fec lfs tunnel replicator ...)
 # make sim SEED= RUNS= BUG=   the simulator
+# make format tidy cover
 # V=1 shows commands; SAN=address,undefined, CC=clang, BUGS=1 build variants in their own
 # folder.
 
@@ -89,6 +90,25 @@ all: $(programs:%=$(B)/%)
 
 clean:
 	$(Q)rm -rf build build-*
+
+.PHONY: tidy cover
+tidy:
+	$(Q)for f in $(foreach d,$(folders),$(wildcard $(dir_$d)/*.c)); do \
+		clang-tidy --quiet $$f -- -std=gnu17 $(CPPFLAGS) || exit 1; done
+
+# Lines that the unit tests and the simulator reach, per folder (gcov).
+cover:
+	$(Q)$(MAKE) --no-print-directory EXTRA_CFLAGS=--coverage EXTRA_LDFLAGS=--coverage \
+		OPT=-O0 B=build-cover cover-run
+
+.PHONY: cover-run
+cover-run: $(foreach f,$(folders),unit-$f) sim
+	$(Q)for d in $(foreach f,$(folders),$(dir_$f)); do \
+		gcov -n build-cover/$$d/*.gcda 2>/dev/null | awk -v d=$$d \
+		'/^File/ { own = index($$0, d "/") == 7 } own && /^Lines/ { \
+			split($$2, p, ":"); n += $$4; hit += $$4 * p[2] / 100 } \
+		END { printf "%-20s %5.1f %% of %d lines\n", d, n ? 100 * hit / n : 0, n }'; \
+	done
 
 # What etc/ and tests/ add has its own rules, a file each.
 -include $(sort $(wildcard etc/rules.mk tests/*/rules.mk))

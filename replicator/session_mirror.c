@@ -52,7 +52,7 @@ static bool take_frames(struct session *s)
 bool mirror_is_drained(struct session *s)
 {
 	struct group *g = s->group;
-	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	struct lfs_lsn lsn;
 
 	if (s->tunnel)
 		(void)take_frames(s); /* drained all the same */

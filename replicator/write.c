@@ -54,7 +54,7 @@ static struct write *write_new(struct group_request *r, uint64_t lba, uint32_t b
 	if (w->edges == (EDGE_FIRST | EDGE_LAST) && blocks == 1)
 		w->edges = EDGE_FIRST; /* one block, read once */
 	if (w->edges) {
-		w->edge_buf = rt_alloc_blocks(2 * GROUP_BLOCK);
+		w->edge_buf = rt_alloc_blocks((size_t)2 * GROUP_BLOCK);
 		if (!w->edge_buf) {
 			write_free(w);
 			return NULL;
