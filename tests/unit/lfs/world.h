@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_UNIT_LFS_WORLD_H
+#define TESTS_UNIT_LFS_WORLD_H
+
+/* A store in a file of its own, on the real ring; each call is waited for. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lfs/super.h"
+#include "rt/check.h"
+#include "rt/crc.h"
+#include "rt/log.h"
+#include "rt/loop.h"
+#include "rt/mem.h"
+#include "tests/unit/unit.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define VOLUME_BLOCKS 2048u
+#define BLOCKS_MAX 16u
+
+struct world {
+	struct rt_loop *loop;
+	char dir[64];
+	char path[96];
+	struct lfs *lfs;
+	struct lfs_meta meta;
+	char why[LFS_WHY_MAX];
+	uint8_t *buf;
+	unsigned waiting; /* for so many completions */
+	int res;
+	uint64_t map_memory;
+	bool held; /* waits for events.advanced */
+};
+
+static inline void silent(void *owner, enum rt_log_level level, const char *line)
+{
+	(void)owner;
+	(void)level;
+	(void)line;
+}
+
+static inline int world_setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	rt_log_set_sink(silent, NULL);
+	assert_int_equal(rt_loop_new(&w->loop), 0);
+	/* Not in /tmp, which may be a file system without O_DIRECT. */
+	(void)snprintf(w->dir, sizeof(w->dir), "/var/tmp/wanmirror-lfs-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	(void)snprintf(w->path, sizeof(w->path), "%s/store", w->dir);
+	w->buf = rt_alloc_blocks(BLOCKS_MAX * LFS_BLOCK);
+	assert_non_null(w->buf);
+	w->map_memory = 64 * MIB;
+	*state = w;
+	return 0;
+}
+
+static inline int world_teardown(void **state)
+{
+	struct world *w = *state;
+
+	rt_loop_free(w->loop);
+	(void)unlink(w->path);
+	assert_int_equal(rmdir(w->dir), 0);
+	rt_free(w->buf);
+	free(w);
+	return 0;
+}
+
+/* ---- calls, waited for ------------------------------------------------------------------ */
+
+static struct world *running;
+
+static inline void ended(int res)
+{
+	running->res = res;
+	if (--running->waiting == 0)
+		rt_loop_stop(running->loop);
+}
+
+static inline int wait_for(struct world *w, unsigned n)
+{
+	assert_int_equal(w->waiting, n);
+	running = w;
+	assert_int_equal(rt_loop_run(w->loop), 0);
+	assert_int_equal(w->waiting, 0);
+	return w->res;
+}
+
+static inline void create_done(struct lfs_create *c, int res)
+{
+	ended(res);
+}
+
+static inline int create(struct world *w, uint64_t size)
+{
+	struct lfs_create c = { .done = create_done };
+	struct lfs_create_params params = {
+		.path = w->path,
+		.size = size,
+		.segment_size = LFS_SEGMENT_MIN,
+		.checkpoint_every = MIB,
+		.meta = &w->meta,
+	};
+	int res;
+
+	memset(&w->meta, 0, sizeof(w->meta));
+	strncpy(w->meta.group_name, "payments", LFS_NAME_MAX - 1);
+	w->meta.role = LFS_PRIMARY;
+	w->meta.max_request = LFS_REQUEST_MIN;
+	w->meta.nvolumes = 1;
+	w->meta.volumes[0] = (struct lfs_volume){
+		.name = "a",
+		.size = VOLUME_BLOCKS * LFS_BLOCK,
+	};
+	w->waiting = 1;
+	lfs_create(w->loop, &params, &c);
+	res = wait_for(w, 1);
+	memcpy(w->why, c.why, sizeof(w->why));
+	return res;
+}
+
+static inline void advanced(void *owner)
+{
+	struct world *w = owner;
+
+	if (w->held)
+		ended(0);
+	w->held = false;
+}
+
+static inline void failed(void *owner, int err, const char *why)
+{
+	(void)owner;
+	(void)err;
+	(void)why;
+}
+
+static const struct lfs_events events = { .advanced = advanced, .failed = failed };
+
+static inline void open_done(struct lfs_open *o, int res)
+{
+	ended(res);
+}
+
+static inline int open_as(struct world *w, const char *group)
+{
+	struct lfs_open o = { .done = open_done };
+	struct lfs_open_params params = {
+		.path = w->path,
+		.group_name = group,
+		.map_memory = w->map_memory,
+		.events = &events,
+		.owner = w,
+	};
+	int res;
+
+	w->waiting = 1;
+	lfs_open(w->loop, &params, &o);
+	res = wait_for(w, 1);
+	w->lfs = o.lfs;
+	memcpy(w->why, o.why, sizeof(w->why));
+	assert_true(!res || w->why[0]);
+	return res;
+}
+
+static inline int open_store(struct world *w)
+{
+	return open_as(w, "payments");
+}
+
+static inline void close_done(struct lfs_close *c, int res)
+{
+	ended(res);
+}
+
+static inline int close_store(struct world *w)
+{
+	struct lfs_close c = { .done = close_done };
+
+	w->waiting = 1;
+	lfs_close(w->lfs, &c);
+	w->lfs = NULL;
+	return wait_for(w, 1);
+}
+
+static inline void append_done(struct lfs_append *a, int res)
+{
+	ended(res);
+}
+
+/* Blocks full of `byte`. */
+static inline int write_blocks(struct world *w, uint64_t lba, uint32_t blocks,
+			       uint8_t byte)
+{
+	uint32_t crcs[BLOCKS_MAX];
+	struct lfs_op op = {
+		.kind = LFS_WRITE,
+		.lba = lba,
+		.blocks = blocks,
+		.crcs = crcs,
+		.data = w->buf,
+	};
+	struct lfs_append a = {
+		.lsn = lfs_lsn(w->lfs).admitted + 1,
+		.ops = &op,
+		.nops = 1,
+		.done = append_done,
+	};
+	int res;
+
+	assert_true(blocks <= BLOCKS_MAX);
+	memset(w->buf, byte, blocks * LFS_BLOCK);
+	for (uint32_t i = 0; i < blocks; i++)
+		crcs[i] = rt_crc32c(w->buf + i * LFS_BLOCK, LFS_BLOCK);
+	while ((res = lfs_append(w->lfs, &a)) == -EAGAIN) {
+		w->held = true;
+		w->waiting = 1;
+		(void)wait_for(w, 1);
+	}
+	if (res)
+		return res;
+	w->waiting = 1;
+	return wait_for(w, 1);
+}
+
+static inline void flush_done(struct lfs_flush *f, int res)
+{
+	ended(res);
+}
+
+static inline int flush_store(struct world *w)
+{
+	struct lfs_flush f = { .done = flush_done };
+
+	w->waiting = 1;
+	lfs_flush(w->lfs, &f);
+	return wait_for(w, 1);
+}
+
+static inline void read_done(struct lfs_read *r, int res)
+{
+	ended(res);
+}
+
+static inline int read_blocks(struct world *w, uint64_t lba, uint32_t blocks,
+			      uint64_t *bad)
+{
+	struct lfs_read r = {
+		.lba = lba,
+		.blocks = blocks,
+		.buf = w->buf,
+		.done = read_done,
+	};
+	int res;
+
+	w->waiting = 1;
+	lfs_read(w->lfs, &r);
+	res = wait_for(w, 1);
+	*bad = r.bad_lba;
+	return res;
+}
+
+static inline void must_hold(struct world *w, uint64_t lba, uint32_t blocks, uint8_t byte)
+{
+	uint64_t bad;
+
+	assert_int_equal(read_blocks(w, lba, blocks, &bad), 0);
+	for (uint32_t i = 0; i < blocks * LFS_BLOCK; i++)
+		assert_int_equal(w->buf[i], byte);
+}
+
+/* ---- behind the store's back ---------------------------------------------------------------- */
+
+static inline void poke(struct world *w, uint64_t off, const void *bytes, size_t len)
+{
+	int fd = open(w->path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, bytes, len, (off_t)off), (ssize_t)len);
+	assert_int_equal(fsync(fd), 0);
+	(void)close(fd);
+}
+
+static inline void peek(struct world *w, uint64_t off, void *bytes, size_t len)
+{
+	int fd = open(w->path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, bytes, len, (off_t)off), (ssize_t)len);
+	(void)close(fd);
+}
+
+static inline void flip(struct world *w, uint64_t off)
+{
+	uint8_t byte;
+
+	peek(w, off, &byte, 1);
+	byte ^= 0x10;
+	poke(w, off, &byte, 1);
+}
+
+static inline uint32_t sum_of(struct world *w)
+{
+	uint8_t *all;
+	struct stat st;
+	uint32_t crc;
+
+	assert_int_equal(stat(w->path, &st), 0);
+	all = malloc((size_t)st.st_size);
+	assert_non_null(all);
+	peek(w, 0, all, (size_t)st.st_size);
+	crc = rt_crc32c(all, (size_t)st.st_size);
+	free(all);
+	return crc;
+}
+
+/* Refused with this error, and not a byte of it changed. */
+static inline void must_refuse(struct world *w, int res)
+{
+	uint32_t sum = sum_of(w);
+
+	assert_int_equal(open_store(w), res);
+	assert_null(w->lfs);
+	assert_int_equal(sum_of(w), sum);
+}
+
+/* The first block of data in the log: behind header and head area of segment 0. */
+static inline uint64_t first_data(struct world *w)
+{
+	struct lfs_super_head h;
+
+	peek(w, 0, &h, sizeof(h));
+	return le64_get(h.segments_off) + 2 * LFS_BLOCK;
+}
+
+#endif
