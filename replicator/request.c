@@ -156,6 +156,12 @@ static void flush_submit(struct group_request *r)
 	group_wake(g);
 }
 
+/* No mirror will ever confirm what this site still had when it was superseded. */
+static int flush_fenced(const struct group_request *r)
+{
+	return r->volume->replied_lsn > r->volume->group->gate.marks.persisted ? -EIO : 0;
+}
+
 /* ---- the doorway ------------------------------------------------------------------------------ */
 
 /* Everything that is decided about a request before it is begun. 0 or -errno. */
@@ -212,6 +218,8 @@ void group_submit(struct group_request *r)
 	case GROUP_FLUSH:
 		if (g->role == GROUP_MIRROR)
 			request_end(r, 0); /* read-only: nothing to be made durable */
+		else if (g->fenced)
+			request_end(r, flush_fenced(r));
 		else
 			flush_submit(r);
 		return;

@@ -253,14 +253,12 @@ static void session_accepted(void *owner, struct rt_sock *sock,
 
 	(void)peer; /* the key decides, not the address */
 	session_link_params(s, &params);
-	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++) {
-		if (!s->pending[i]) {
-			if (link_serve(s->group->loop, sock, &params, &s->pending[i]) < 0)
-				s->pending[i] = NULL;
-			return;
-		}
-	}
-	rt_sock_close(sock);
+	/* The newest comer gets in: strangers who say nothing cannot keep the peer out. */
+	link_close(s->pending[0]);
+	memmove(s->pending, s->pending + 1, sizeof(s->pending) - sizeof(s->pending[0]));
+	if (link_serve(s->group->loop, sock, &params,
+		       &s->pending[SESSION_PENDING_MAX - 1]) < 0)
+		s->pending[SESSION_PENDING_MAX - 1] = NULL;
 }
 
 /* ---- what both ends say ------------------------------------------------------------------ */

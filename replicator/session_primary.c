@@ -255,6 +255,15 @@ static void decide(struct session *s)
 		decide_with_mirror(s);
 }
 
+static void cannot_ship(struct session *s)
+{
+	char why[MESSAGE_TEXT_MAX];
+
+	(void)snprintf(why, sizeof(why), "the primary cannot read LSN %llu of its log",
+		       (unsigned long long)ship_next(s->ship));
+	session_refuse(s, why);
+}
+
 void primary_turn(struct session *s)
 {
 	struct group *g = s->group;
@@ -269,8 +278,10 @@ void primary_turn(struct session *s)
 	case SESSION_STREAMING:
 		if (g->fenced)
 			return;
-		if (ship_pump(s->ship) < 0)
-			group_set_why(g, "the log cannot be read for the mirror");
+		if (ship_pump(s->ship) < 0) {
+			cannot_ship(s);
+			return;
+		}
 		if (gate_wants_wire(&g->gate) || gate_wants_mirror(&g->gate))
 			tunnel_expedite(s->tunnel, rt_now(g->loop));
 		return;
@@ -292,7 +303,9 @@ void primary_message(struct session *s, unsigned type, const uint8_t *body, size
 		started(s, body, len);
 		return;
 	case MESSAGE_ENTRY:
-		if (s->state == SESSION_PULLING)
+		if (s->group->apply.bytes > APPLY_BYTES_MAX)
+			session_refuse(s, "more records than were asked for");
+		else if (s->state == SESSION_PULLING)
 			(void)apply_record(&s->group->apply, body, len); /* kept in err */
 		return;
 	case MESSAGE_PULLED:
