@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -34,7 +35,10 @@ struct daemon {
 	struct group_open open;
 	struct group_stop stop;
 	bool opening, single_served;
-	bool stop_asked; /* while opening */
+	bool stop_asked;       /* while opening */
+	struct rt_timer retry; /* what is in use is tried again */
+	rt_time patience;      /* until then */
+	unsigned nlistening;
 	unsigned ending; /* what is still on its way out */
 	int result;
 };
@@ -74,6 +78,7 @@ static void daemon_stop(struct daemon *d)
 	set_state(d, DAEMON_STOPPING);
 	(void)sd_notify(0, "STOPPING=1"); /* not run by systemd: nobody to tell */
 	d->ending = 1;			  /* held to the end of this function */
+	rt_timer_disarm(d->loop, &d->retry);
 	if (d->nbd) {
 		d->ending++;
 		nbds_server_stop(d->nbd, one_ended, d);
@@ -94,6 +99,27 @@ static void failed(struct daemon *d, const char *event, const char *what, int re
 	d->result = CONTROL_FAILED;
 	if (d->state != DAEMON_STOPPING)
 		daemon_stop(d);
+}
+
+/* ---- patience ----------------------------------------------------------------------- */
+
+static bool is_patient(const struct daemon *d)
+{
+	return !d->stop_asked && rt_time_before(rt_now(d->loop), d->patience);
+}
+
+/* `res` says that something is in use, and there is time left: `fire` tries again. */
+static bool again_later(struct daemon *d, int res, const char *what,
+			void (*fire)(struct rt_timer *timer))
+{
+	if ((res != -EADDRINUSE && res != -EBUSY) || !is_patient(d))
+		return false;
+	if (d->retry.fire != fire)
+		rt_log(RT_LOG_INFO, "waiting for=%s error=\"%s\"", what, strerror(-res));
+	d->retry.fire = fire;
+	rt_timer_arm(d->loop, &d->retry,
+		     rt_time_add(rt_now(d->loop), DAEMON_RETRY_MS * RT_MS));
+	return true;
 }
 
 /* ---- serving --------------------------------------------------------------------------- */
@@ -135,17 +161,55 @@ static void group_said(void *owner, struct group *group, const char *line)
 	rt_log(RT_LOG_INFO, "%s", line);
 }
 
+static void listen_nbd_again(struct rt_timer *timer);
+
 /* The listeners come last: who can connect finds the exports. */
-static int serve(struct daemon *d)
+static void listen_nbd(struct daemon *d)
+{
+	int res =
+		daemon_sockets_nbd(d->nbd, &d->config.nbd, &d->nlistening, is_patient(d));
+
+	if (res == 0)
+		(void)sd_notify(0, "READY=1");
+	else if (!again_later(d, res, "nbd", listen_nbd_again))
+		failed(d, "nbd_failed", "", res);
+}
+
+static void listen_nbd_again(struct rt_timer *timer)
+{
+	listen_nbd(rt_container_of(timer, struct daemon, retry));
+}
+
+static void serve(struct daemon *d)
 {
 	struct nbds_limits limits = { .connections = d->config.nbd.connections };
 	int res = nbds_server_new(d->loop, &limits, &d->nbd);
 
 	if (res == 0)
 		res = nbds_server_add_group(d->nbd, d->group);
-	if (res == 0 && !d->params->single)
-		res = daemon_sockets_nbd(d->nbd, &d->config.nbd);
-	return res;
+	if (res < 0) {
+		failed(d, "nbd_failed", "", res);
+		return;
+	}
+	if (d->params->single)
+		(void)sd_notify(0, "READY=1");
+	else
+		listen_nbd(d);
+	if (d->state == DAEMON_RUNNING && group_serving(d->group))
+		serve_single(d);
+}
+
+static void open_group(struct daemon *d)
+{
+	static const struct group_events events = { group_serving_changed, group_said };
+
+	d->opening = true;
+	group_open(d->loop, &d->config.group, &events, d, &d->open);
+}
+
+static void open_again(struct rt_timer *timer)
+{
+	open_group(rt_container_of(timer, struct daemon, retry));
 }
 
 static void group_opened(struct group_open *open, int res)
@@ -155,6 +219,8 @@ static void group_opened(struct group_open *open, int res)
 	char why[2 * GROUP_WHY_MAX];
 
 	d->opening = false;
+	if (again_later(d, res, "store", open_again))
+		return;
 	if (res < 0) {
 		rt_log(RT_LOG_ERROR, "open_failed group=%s store=%s why=%s", name,
 		       d->config.group.store,
@@ -173,14 +239,7 @@ static void group_opened(struct group_open *open, int res)
 		daemon_stop(d);
 		return;
 	}
-	res = serve(d);
-	if (res < 0) {
-		failed(d, "nbd_failed", "", res);
-		return;
-	}
-	(void)sd_notify(0, "READY=1");
-	if (group_serving(d->group))
-		serve_single(d);
+	serve(d);
 }
 
 /* ---- signals ------------------------------------------------------------------------------ */
@@ -239,14 +298,42 @@ static int signals(struct daemon *d)
 
 /* ---- from start to end ---------------------------------------------------------------------- */
 
+static void listen_control_again(struct rt_timer *timer);
+
+static void listen_control(struct daemon *d)
+{
+	int res = daemon_sockets_control(d->control, d->config.control, is_patient(d));
+
+	if (res == 0)
+		open_group(d);
+	else if (!again_later(d, res, "control", listen_control_again))
+		failed(d, "start_failed", "", res);
+}
+
+static void listen_control_again(struct rt_timer *timer)
+{
+	listen_control(rt_container_of(timer, struct daemon, retry));
+}
+
+/* Each NBD connection is a descriptor, and 1024 of them are few. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit); /* the soft one works, too */
+	}
+}
+
 static int start(struct daemon *d)
 {
-	static const struct group_events events = { group_serving_changed, group_said };
 	const struct config *config = &d->config;
 	const struct control_server_params control = {
 		.node = config->node,
 		.group = config->group.name,
 	};
+	int64_t patience_ms;
 	int res = rt_loop_new(&d->loop);
 
 	if (res < 0) {
@@ -264,15 +351,15 @@ static int start(struct daemon *d)
 		rt_log(RT_LOG_ERROR, "start_failed error=\"%s\"", strerror(-res));
 		return res;
 	}
-	if (!d->params->single) {
-		res = daemon_sockets_control(d->control, config->control);
-		if (res < 0)
-			return res;
-	}
 	d->open.done = group_opened;
 	d->stop.done = group_stopped;
-	d->opening = true;
-	group_open(d->loop, &config->group, &events, d, &d->open);
+	patience_ms =
+		d->params->patience_ms > 0 ? d->params->patience_ms : DAEMON_PATIENCE_MS;
+	d->patience = rt_time_add(rt_now(d->loop), patience_ms * RT_MS);
+	if (d->params->single)
+		open_group(d);
+	else
+		listen_control(d);
 	return 0;
 }
 
@@ -286,6 +373,7 @@ int daemon_run(const struct config *config, const struct daemon_params *params)
 	d.params = params;
 	rt_log(RT_LOG_INFO, "started version=%s node=%s group=%s", WANMIRROR_VERSION,
 	       config->node, config->group.name);
+	raise_descriptors();
 	res = start(&d);
 	if (res == 0)
 		res = rt_loop_run(d.loop);

@@ -3,6 +3,7 @@
 #define CONTROL_DAEMON_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "control/config.h"
 
@@ -14,9 +15,16 @@ struct daemon_params {
 	const char *path; /* of the configuration, for SIGHUP */
 	bool verbose;	  /* -v: log debug whatever the file says */
 	bool single; /* -s: one NBD connection on descriptors 0 and 1, no listeners */
+	int64_t patience_ms; /* 0: DAEMON_PATIENCE_MS */
 };
 
 #define DAEMON_STOP_MS 20000 /* for requests in flight, once asked to stop */
+/*
+ * After its start a daemon waits this long for addresses and a store that are in use: a
+ * killed one is gone before the kernel has taken its ring down, which holds them.
+ */
+#define DAEMON_PATIENCE_MS 5000
+#define DAEMON_RETRY_MS 100
 
 /*
  * Run until told to stop, or until the group could not be opened. `config` is copied.

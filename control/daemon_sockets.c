@@ -42,12 +42,14 @@ static int refused(const char *what, const char *where, int res)
 	return res;
 }
 
-int daemon_sockets_control(struct control_server *srv, const char *path)
+int daemon_sockets_control(struct control_server *srv, const char *path, bool wait)
 {
 	int fd = passed_fd(SD_LISTEN_FDS_START, true);
 	int res = fd >= 0 ? control_server_listen_fd(srv, fd)
 			  : control_server_listen(srv, path);
 
+	if (res == -EADDRINUSE && wait)
+		return res;
 	return res < 0 ? refused("control", fd >= 0 ? "systemd" : path, res) : 0;
 }
 
@@ -94,21 +96,24 @@ static int nbd_passed(struct nbds_server *srv, const struct config_nbd *config, 
 	return 0;
 }
 
-int daemon_sockets_nbd(struct nbds_server *srv, const struct config_nbd *config)
+int daemon_sockets_nbd(struct nbds_server *srv, const struct config_nbd *config,
+		       unsigned *next, bool wait)
 {
 	int fd = passed_fd(SD_LISTEN_FDS_START, false);
 
 	if (fd >= 0)
 		return nbd_passed(srv, config, fd);
-	for (unsigned i = 0; i < config->nlisten; i++) {
+	for (; *next < config->nlisten; ++*next) {
 		char text[RT_ADDR_TEXT_MAX];
-		struct rt_addr addr = config->listen[i];
+		struct rt_addr addr = config->listen[*next];
 		int res = nbds_server_listen(srv, &addr);
 
+		if (res == -EADDRINUSE && wait)
+			return res;
 		if (res < 0)
 			return refused("nbd", rt_addr_format(&addr, text), res);
-		if (nbds_server_addr(srv, i, &addr) < 0)
-			addr = config->listen[i];
+		if (nbds_server_addr(srv, *next, &addr) < 0)
+			addr = config->listen[*next];
 		rt_log(RT_LOG_INFO, "listening for=nbd on=%s",
 		       rt_addr_format(&addr, text));
 	}

@@ -287,15 +287,6 @@ crash()
 	pid=$(cat "$T/$1.pid")
 	kill -9 "$pid"
 	wait_for 10 gone "$pid"
-	wait_for 10 let_go "$1"
-}
-
-# The kernel takes a ring down after its process is gone; until then the sockets and the
-# lock of the store are still held.
-let_go()
-{
-	! grep -q -F -e "$T/$1.ctl" -e "$T/$1.nbd" /proc/net/unix &&
-		! grep -q ":$(stat -c %i "$T/$1.store") " /proc/locks
 }
 
 alive()

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -39,6 +40,8 @@ struct group_volume {
 static struct {
 	int64_t open_ms;
 	int open_res;
+	int open_times; /* that open_res is the answer; 0: always */
+	int64_t patience_ms;
 	int64_t stop_ms; /* < 0: never */
 } script;
 
@@ -52,12 +55,16 @@ static struct group_stop *the_stop;
 
 static void open_fire(struct rt_timer *timer)
 {
-	if (script.open_res < 0)
+	int res = script.open_res;
+
+	if (script.open_times > 0 && --script.open_times == 0)
+		script.open_res = 0;
+	if (res < 0)
 		(void)snprintf(the_open->why, sizeof(the_open->why), "store in use");
 	else
 		the_open->group = &the_group;
-	the_open->done(the_open, script.open_res);
-	if (script.open_res == 0)
+	the_open->done(the_open, res);
+	if (res == 0)
 		the_events.serving(the_owner, &the_group, true);
 }
 
@@ -169,7 +176,12 @@ static void child_run(bool single, int passed)
 {
 	static struct config config;
 	static struct config_errors errors;
-	struct daemon_params params = { .path = conf, .single = single };
+	struct daemon_params params = {
+		.path = conf,
+		.single = single,
+		.patience_ms = script.patience_ms,
+	};
+	struct rlimit few;
 	char pid[16];
 
 	if (passed >= 0) {
@@ -184,6 +196,10 @@ static void child_run(bool single, int passed)
 	(void)setenv("NOTIFY_SOCKET", notify, 1);
 	if (config_load(conf, 0, &config, &errors) < 0)
 		_exit(77);
+	if (getrlimit(RLIMIT_NOFILE, &few) == 0) {
+		few.rlim_cur = 64;
+		(void)setrlimit(RLIMIT_NOFILE, &few);
+	}
 	_exit(daemon_run(&config, &params));
 }
 
@@ -354,9 +370,88 @@ static void stop_while_opening_waits_for_the_open(void **state)
 static void store_that_cannot_be_opened_ends_it(void **state)
 {
 	script.open_res = -EBUSY;
+	script.patience_ms = 150;
 	daemon_begin(-1, -1);
 	wait_log("why=\"store in use\"");
 	assert_int_equal(daemon_end(), 1);
+}
+
+/*
+ * A killed daemon's ring holds its sockets and its store for a moment after it is gone:
+ * whoever starts the next one at once must not be refused.
+ */
+static void store_in_use_is_waited_for(void **state)
+{
+	script.open_res = -EBUSY;
+	script.open_times = 3;
+	daemon_begin(-1, -1);
+	wait_log("waiting for=store");
+	wait_notify("READY=1");
+	assert_null(strstr(log_text, "open_failed"));
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(daemon_end(), 0);
+}
+
+static int unix_listener(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	return fd;
+}
+
+static void addresses_in_use_are_waited_for(void **state)
+{
+	int first = unix_listener(control);
+	int second = unix_listener(nbd);
+	int fd;
+
+	daemon_begin(-1, -1);
+	wait_log("waiting for=control");
+	(void)close(first);
+	wait_log("waiting for=nbd");
+	(void)close(second);
+	wait_notify("READY=1");
+	assert_null(strstr(log_text, "listen_failed"));
+	fd = nbd_connect();
+	greeting_is_there(fd);
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(daemon_end(), 0);
+	(void)close(fd);
+}
+
+static void stop_while_waiting_is_obeyed(void **state)
+{
+	script.open_res = -EBUSY;
+	script.patience_ms = 60000;
+	daemon_begin(-1, -1);
+	wait_log("waiting for=store");
+	assert_int_equal(kill(child, SIGTERM), 0);
+	(void)daemon_end(); /* within its limit: 1 if the store was just being tried */
+}
+
+/* Each client is a descriptor; the limit of old for programs that use select() is few. */
+static void soft_limit_of_descriptors_is_raised(void **state)
+{
+	unsigned long long soft = 0, hard = 1;
+	char path[64], line[256];
+	FILE *f;
+
+	daemon_begin(-1, -1);
+	wait_notify("READY=1");
+	(void)snprintf(path, sizeof(path), "/proc/%d/limits", (int)child);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Max open files %llu %llu", &soft, &hard) == 2)
+			break;
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(soft, hard);
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(daemon_end(), 0);
 }
 
 static void second_signal_is_immediate(void **state)
@@ -446,12 +541,9 @@ static void passed_socket_beyond_loopback_is_refused(void **state)
 
 static void address_in_use_is_said(void **state)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int listener = unix_listener(nbd);
 
-	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", nbd);
-	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(listener, 5), 0);
+	script.patience_ms = 150;
 	daemon_begin(-1, -1);
 	wait_log("listen_failed for=nbd");
 	assert_int_equal(daemon_end(), 1);
@@ -499,6 +591,10 @@ int main(void)
 		cmocka_unit_test_setup(sockets_of_systemd_replace_ours, fresh),
 		cmocka_unit_test_setup(passed_socket_beyond_loopback_is_refused, fresh),
 		cmocka_unit_test_setup(address_in_use_is_said, fresh),
+		cmocka_unit_test_setup(store_in_use_is_waited_for, fresh),
+		cmocka_unit_test_setup(addresses_in_use_are_waited_for, fresh),
+		cmocka_unit_test_setup(stop_while_waiting_is_obeyed, fresh),
+		cmocka_unit_test_setup(soft_limit_of_descriptors_is_raised, fresh),
 	};
 
 	return cmocka_run_group_tests(tests, dir_make, dir_remove);
