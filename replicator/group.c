@@ -188,11 +188,24 @@ void group_wake(struct group *g)
 	rt_defer(g->loop, &g->turn_op);
 }
 
+/*
+ * A client comes back after a restart and flushes what an earlier process replied to; all
+ * that the log holds may have been.
+ */
+static void cover_replied(struct group *g, uint64_t lsn)
+{
+	for (unsigned i = 0; i < g->nvolumes; i++)
+		if (g->volumes[i].replied_lsn < lsn)
+			g->volumes[i].replied_lsn = lsn;
+}
+
 void group_begin_serving(struct group *g)
 {
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
 
 	g->phase = PHASE_RUNNING;
+	if (g->role == GROUP_PRIMARY && !g->fenced)
+		cover_replied(g, lsn.admitted);
 	exposure_init(&g->exposure, lsn.admitted);
 	if (g->session && g->session->peer_said && g->session->peer->lsn < lsn.admitted)
 		g->away =

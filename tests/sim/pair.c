@@ -548,8 +548,10 @@ void pair_check_reopened(struct pair *p, enum sim_crash kind)
 		p->promises.completed = status.lsn.admitted;
 	if (p->promises.network > status.lsn.admitted)
 		p->promises.network = status.lsn.admitted;
+	/* A FLUSH covers what was replied to before it, and before the restart, too. */
 	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
-		p->promises.replied[v] = 0;
+		if (p->promises.replied[v] > status.lsn.admitted)
+			p->promises.replied[v] = status.lsn.admitted;
 	p->broken = false;
 }
 
