@@ -20,6 +20,8 @@
 #define URING_CQ_ENTRIES 4096u
 /* Completions reaped, and then dispatched, in one turn. */
 #define URING_BATCH 256u
+/* Rounds of what callbacks make ready, in one turn, before the kernel is asked again. */
+#define URING_ROUNDS 8u
 /* Bytes in one read, write or receive at most; more is a short one. */
 #define URING_IO_MAX ((size_t)1 << 30)
 #define URING_IOV_MAX 1024u
@@ -53,10 +55,10 @@ enum uring_kind {
 };
 
 /*
- * QUEUED waits in loop->queue for a place in the submission queue, FLYING is with the
- * kernel, LANDED has completed but for the answer to a cancel request of ours, READY
- * waits in loop->ready to be dispatched without the kernel. A FLYING op is in
- * loop->queue only to have itself cancelled.
+ * QUEUED waits in loop->queue, or loop->dgrams, for a place in the submission queue,
+ * FLYING is with the kernel, LANDED has completed but for the answer to a cancel request
+ * of ours, READY waits in loop->ready to be dispatched without the kernel. A FLYING op is
+ * in loop->queue only to have itself cancelled.
  */
 enum uring_state { URING_IDLE, URING_QUEUED, URING_FLYING, URING_LANDED, URING_READY };
 #define URING_CANCEL 0x10000u	  /* its end was asked for */
@@ -101,11 +103,12 @@ struct rt_loop {
 	unsigned without; /* URING_WITHOUT_* */
 	bool stopping;
 	rt_time now;
-	struct rt_list queue; /* of ops: to be submitted, or cancelled */
-	struct rt_list ready; /* of ops: to be dispatched in the next turn */
-	uint32_t lent;	      /* ops of others between start and done */
-	uint32_t own;	      /* ops of our own between start and last completion */
-	uint32_t handles;     /* listeners, datagram sockets, signals: keep us running */
+	struct rt_list queue;  /* of ops: to be submitted, or cancelled */
+	struct rt_list dgrams; /* of datagrams: to be sent, after those */
+	struct rt_list ready;  /* of ops: to be dispatched in the next turn */
+	uint32_t lent;	       /* ops of others between start and done */
+	uint32_t own;	       /* ops of our own between start and last completion */
+	uint32_t handles;      /* listeners, datagram sockets, signals: keep us running */
 	struct rt_timer **heap;
 	size_t timers, heap_room;
 	struct uring_msg *msgs;		/* free ones */

@@ -83,6 +83,7 @@ int uring_loop_new(unsigned without, struct rt_loop **ret)
 	loop->signals.fd = -1;
 	loop->ts_id = without & URING_WITHOUT_TS_ID ? 0 : -1;
 	rt_list_init(&loop->queue);
+	rt_list_init(&loop->dgrams);
 	rt_list_init(&loop->ready);
 	r = uring_timer_init(loop);
 	if (r == 0)
@@ -113,8 +114,15 @@ int rt_loop_new(struct rt_loop **ret)
 
 static void queue_push(struct rt_loop *loop, struct rt_op *op)
 {
+	bool dgram = uring_kind(op) == URING_DGRAM_SEND;
+
 	uring_set_state(op, URING_QUEUED);
-	rt_list_push_back(&loop->queue, uring_link(op));
+	rt_list_push_back(dgram ? &loop->dgrams : &loop->queue, uring_link(op));
+}
+
+static bool queue_empty(const struct rt_loop *loop)
+{
+	return rt_list_empty(&loop->queue) && rt_list_empty(&loop->dgrams);
 }
 
 static void ready_push(struct rt_loop *loop, struct rt_op *op, int res)
@@ -204,12 +212,16 @@ void rt_cancel(struct rt_loop *loop, struct rt_op *op)
 /* ---- one turn ----------------------------------------------------------------- */
 
 /*
- * Move the queue into the submission queue. What does not fit, because the kernel takes
- * no more for now, stays queued for the next turn.
+ * Move the queues into the submission queue. What does not fit, because the kernel takes
+ * no more for now, stays queued for the next turn. Datagrams come last: to send one is
+ * work that the kernel does in this very thread, and the disk and the client with his
+ * reply need not wait for it.
  */
 static void queue_flush(struct rt_loop *loop)
 {
-	while (!rt_list_empty(&loop->queue)) {
+	while (!queue_empty(loop)) {
+		struct rt_list *queue =
+			rt_list_empty(&loop->queue) ? &loop->dgrams : &loop->queue;
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 		struct rt_op *op;
 
@@ -217,7 +229,7 @@ static void queue_flush(struct rt_loop *loop)
 			sqe = io_uring_get_sqe(&loop->ring);
 		if (!sqe)
 			return;
-		op = uring_op_of(rt_list_pop(&loop->queue));
+		op = uring_op_of(rt_list_pop(queue));
 		if (uring_state(op) == URING_FLYING) {
 			io_uring_prep_cancel(sqe, op, 0);
 			io_uring_sqe_set_data64(sqe, (uintptr_t)op | CANCEL_TAG);
@@ -238,7 +250,7 @@ static int ring_enter(struct rt_loop *loop)
 	int64_t wait_ns = 0;
 	int r;
 
-	if (rt_list_empty(&loop->ready) && rt_list_empty(&loop->queue)) {
+	if (rt_list_empty(&loop->ready) && queue_empty(loop)) {
 		clock_read(loop);
 		wait_ns = rt_time_is_never(next) ? INT64_MAX
 						 : rt_time_since(next, loop->now);
@@ -341,7 +353,7 @@ static void ready_run(struct rt_loop *loop)
 
 static int loop_turn(struct rt_loop *loop)
 {
-	unsigned n;
+	unsigned n, rounds = 0;
 	int r;
 
 	queue_flush(loop);
@@ -353,7 +365,16 @@ static int loop_turn(struct rt_loop *loop)
 	uring_timer_run(loop);
 	for (unsigned i = 0; i < n; i++)
 		cqe_dispatch(loop, &loop->batch[i]);
+	/*
+	 * What is ready does not need the kernel: an entry into it between two rounds would
+	 * cost more than most callbacks. All that they start goes out together after that.
+	 */
 	ready_run(loop);
+	while (++rounds < URING_ROUNDS && !rt_list_empty(&loop->ready) &&
+	       !loop->stopping) {
+		clock_read(loop);
+		ready_run(loop);
+	}
 	return 0;
 }
 

@@ -186,6 +186,44 @@ static void deferred_calls_come_in_a_later_turn(void **state)
 	assert_int_equal(chain.count, 1000);
 }
 
+struct endless {
+	struct rt_op op;
+	struct rt_timer timer;
+	struct rt_loop *loop;
+	unsigned count, fired_at;
+};
+
+static void endless_done(struct rt_op *op, int res)
+{
+	struct endless *endless = rt_container_of(op, struct endless, op);
+
+	assert_int_equal(res, 0);
+	if (endless->count++ == 0)
+		rt_timer_arm(endless->loop, &endless->timer, rt_now(endless->loop));
+	if (endless->fired_at == 0)
+		rt_defer(endless->loop, op);
+}
+
+static void endless_fire(struct rt_timer *timer)
+{
+	struct endless *endless = rt_container_of(timer, struct endless, timer);
+
+	endless->fired_at = endless->count;
+}
+
+/* Rounds without the kernel have a bound: timers and completions come between. */
+static void a_deferred_call_that_comes_back_does_not_hold_the_loop(void **state)
+{
+	struct rt_loop *loop = *state;
+	struct endless endless = {
+		{ .done = endless_done }, { .fire = endless_fire }, loop, 0, 0
+	};
+
+	rt_defer(loop, &endless.op);
+	assert_int_equal(rt_loop_run(loop), 0);
+	assert_in_range(endless.fired_at, 1, URING_ROUNDS);
+}
+
 static void a_deferred_call_can_be_cancelled(void **state)
 {
 	struct rt_loop *loop = *state;
@@ -327,6 +365,7 @@ int main(void)
 		T(the_next_timer_is_the_earliest),
 		T(a_timer_that_rearms_itself_does_not_hold_the_loop),
 		T(deferred_calls_come_in_a_later_turn),
+		T(a_deferred_call_that_comes_back_does_not_hold_the_loop),
 		T(a_deferred_call_can_be_cancelled),
 		T(signals_are_delivered),
 		T(time_chance_and_boot),
