@@ -85,7 +85,7 @@ static uint64_t open_to(const struct gate *gate, unsigned q)
 		far = gate->local_max;
 		break;
 	case GROUP_NETWORK:
-		far = marks->onwire;
+		far = gate->stuck ? marks->persisted : marks->onwire;
 		break;
 	case GROUP_REMOTE:
 		far = RT_BUG(RECEIVED_AS_PERSISTED) ? marks->received : marks->persisted;

@@ -33,15 +33,26 @@ static void alone_no_more(struct group *g, int res)
 		g->alone = false;
 }
 
-/* Persisted stands still with data received: a mirror whose disk hangs is away. */
+/*
+ * Persisted stands still with data received: a mirror whose disk hangs, or that refuses
+ * what comes and connects again for ever, is away.
+ */
 static void watch_persisted(struct group *g)
 {
 	const struct gate_marks *marks = &g->gate.marks;
+	rt_time now = rt_now(g->loop);
 
-	if (marks->persisted != g->held_at || marks->received <= marks->persisted) {
+	if (marks->received > g->received_most)
+		g->received_most = marks->received;
+	if (marks->persisted != g->held_at ||
+	    marks->persisted >= lfs_lsn(g->lfs).admitted) {
 		g->held_at = marks->persisted;
-		g->held_since = rt_now(g->loop);
+		g->held_since = now;
+		g->refused = false;
+	} else if (g->received_most <= marks->persisted && !g->refused) {
+		g->held_since = now;
 	}
+	g->gate.stuck = rt_time_since(now, g->held_since) >= g->config.away_ms * RT_MS;
 }
 
 static void watch_line(struct group *g)

@@ -74,6 +74,7 @@ void session_refuse(struct session *s, const char *why)
 	size_t len = message_encode_text(why, s->scratch, MESSAGE_MAX);
 
 	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
+	s->group->refused = true;
 	group_say(s->group, "refused peer=%s why=\"%s\"",
 		  s->peer_said ? s->peer->node : "?", why);
 	if (!s->link)
@@ -171,6 +172,7 @@ static void session_message(void *owner, struct link *link, unsigned type,
 	case MESSAGE_REFUSE:
 		if (message_decode_text(body, len, text) == 0)
 			(void)snprintf(s->refusal, sizeof(s->refusal), "%s", text);
+		s->group->refused = true;
 		group_say(s->group, "peer-refused why=\"%s\"", s->refusal);
 		session_drop(s);
 		return;

@@ -108,6 +108,7 @@ static void send_start(struct session *s)
 				  (unsigned long long)g->gate.marks.persisted,
 				  (unsigned long long)s->peer->lsn);
 		gate_forget_mirror(&g->gate);
+		g->received_most = 0;
 	}
 	*start = (struct message_start){ .from_lsn = s->peer->lsn + 1,
 					 .nepochs = meta->nepochs };

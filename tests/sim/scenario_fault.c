@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+
+#include "rt/check.h"
+#include "tests/sim/pair.h"
+
+/*
+ * One thing fails at one of two sites: a disk, memory, the room in a log, the order in
+ * which people do things. Protects: a site that has failed says so and promises nothing;
+ * what was promised before is there afterwards; an end that comes at any moment leaves
+ * nothing behind and touches nothing that is gone.
+ */
+
+static bool serves(void *arg)
+{
+	struct pair *p = arg;
+
+	return p->site[0].serving || !sim_node_up(p->site[0].node);
+}
+
+static void begin(struct pair *p)
+{
+	pair_create(p);
+	pair_start(p, 1);
+	pair_start(p, 0);
+	sim_require(sim_run_until(p->w, serves, p, 120 * RT_S),
+		    "the primary never serves");
+}
+
+static void run_ms(struct pair *p, uint64_t low, uint64_t high)
+{
+	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, low, high) * RT_MS);
+}
+
+static void load(struct pair *p)
+{
+	p->budget = sim_skewed(p->rng, 10, 1500);
+	pair_load(p, true);
+	run_ms(p, 1, 1000);
+}
+
+/* A write, a flush or a read of the store fails soon, once; the rest succeeds. */
+static void fail_disk(struct pair *p, unsigned i)
+{
+	static const unsigned kinds[] = { SIM_ON_WRITE, SIM_ON_FLUSH,
+					  SIM_ON_WRITE | SIM_ON_FLUSH };
+
+	sim_disk_fail_at(sim_disk(p->site[i].node, PAIR_STORE),
+			 kinds[sim_below(p->rng, 3)], sim_skewed(p->rng, 1, 60));
+}
+
+static void flap(struct pair *p)
+{
+	for (unsigned n = (unsigned)sim_below(p->rng, 4); n > 0; n--) {
+		sim_net_reset(p->site[0].node, p->site[1].node);
+		run_ms(p, 1, 3000);
+	}
+}
+
+/* What the mirror has confirmed survives its death, whatever its disk did before. */
+static void mirror_disk(struct pair *p)
+{
+	struct group_status status;
+
+	begin(p);
+	load(p);
+	fail_disk(p, 1);
+	load(p);
+	flap(p);
+	load(p);
+	flap(p);
+	pair_crash(p, 1, SIM_POWER);
+	pair_load(p, false);
+	sim_net_cut_both(p->site[0].node, p->site[1].node, true);
+	sim_disk_fail_at(sim_disk(p->site[1].node, PAIR_STORE), SIM_ON_DISK, 0);
+	pair_start(p, 1);
+	pair_status(p, 1, &status);
+	(void)pair_image(p, 1, p->promises.remote, status.lsn.admitted, "the mirror");
+}
+
+/* The log fails: every request ends, and nothing that was acknowledged is missing later. */
+static void primary_disk(struct pair *p)
+{
+	enum sim_crash kind = sim_chance(p->rng, 0.5) ? SIM_KILL : SIM_POWER;
+
+	begin(p);
+	load(p);
+	fail_disk(p, 0);
+	load(p);
+	flap(p);
+	if (pair_state(p, 0) == GROUP_FAILED) {
+		sim_require(sim_run_until(p->w, pair_idle, p, 60 * RT_S),
+			    "requests hang in a group that has failed");
+		if (sim_chance(p->rng, 0.3)) {
+			pair_stop(p, 0);
+			kind = SIM_POWER;
+		}
+	}
+	pair_load(p, false);
+	if (p->site[0].group)
+		pair_crash(p, 0, kind);
+	sim_disk_fail_at(sim_disk(p->site[0].node, PAIR_STORE), SIM_ON_DISK, 0);
+	pair_start(p, 0);
+	sim_require(sim_run_until(p->w, serves, p, 120 * RT_S),
+		    "the primary does not serve again");
+	/* A flush that failed leaves what was written before it to the disk's mood. */
+	pair_check_reopened(p, SIM_POWER);
+}
+
+static void all_network(struct pair *p, enum group_disconnect policy)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct group_config *c = &p->site[i].config;
+
+		c->hold = GROUP_HOLD_WRITE;
+		c->fua_remote = false;
+		c->on_disconnect = policy;
+		for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+			c->volumes[v].sync = GROUP_NETWORK;
+	}
+}
+
+/* The mirror's log is full, whatever comes: for the policy it is a mirror that is away. */
+static void mirror_full(struct pair *p)
+{
+	struct group_status a, b;
+	uint64_t completed, persisted;
+
+	all_network(p, GROUP_STOP);
+	p->site[1].config.store_size = UINT64_C(16) << 20;
+	begin(p);
+	p->budget = UINT64_MAX;
+	pair_load(p, true);
+	for (unsigned s = 0; s < 60; s++) {
+		(void)sim_run_for(p->w, RT_S);
+		pair_status(p, 1, &b);
+		if (b.why[0])
+			break;
+	}
+	if (!b.why[0])
+		return;
+	(void)sim_run_for(p->w, 20 * RT_S);
+	completed = p->promises.completed;
+	pair_status(p, 0, &a);
+	persisted = a.lsn.persisted;
+	(void)sim_run_for(p->w, 20 * RT_S);
+	pair_status(p, 0, &a);
+	pair_status(p, 1, &b);
+	pair_load(p, false);
+	if (a.lsn.persisted != persisted)
+		return; /* it has found room */
+	sim_require(
+		p->promises.completed == completed,
+		"%llu writes completed in network while the mirror takes none: %s, %s",
+		(unsigned long long)(p->promises.completed - completed), a.why, b.why);
+	sim_require(a.state == GROUP_HOLDING, "the mirror takes nothing: nyc is %s",
+		    group_state_name(a.state));
+}
+
+static void run(struct sim_world *w)
+{
+	struct pair *p = pair_new(w);
+
+	switch (sim_below(p->rng, 3)) {
+	case 1:
+		mirror_full(p);
+		break;
+	case 0:
+		mirror_disk(p);
+		break;
+	default:
+		primary_disk(p);
+		break;
+	}
+	pair_free(p);
+}
+
+SIM_SCENARIO(fault, "one site's disk or memory fails, or people do it at a bad time", run,
+	     NULL)
