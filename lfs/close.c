@@ -74,6 +74,11 @@ void lfs_close_step(struct lfs *lfs)
 		lfs_checkpoint_wait(lfs, &lfs->close_wait);
 		return;
 	case CLOSE_MARK:
+		if (lfs->close->unclean) {
+			lfs->close_step = CLOSE_END;
+			lfs_kick(lfs);
+			return;
+		}
 		lfs->close_step = CLOSE_WAIT;
 		lfs->close_req = (struct lfs_super_req){
 			.done = marked,

@@ -139,11 +139,12 @@ void lfs_open(struct rt_loop *loop, const struct lfs_open_params *params,
 
 struct lfs_close {
 	void (*done)(struct lfs_close *c, int res);
+	bool unclean; /* leave LFS_CLEAN away: the next open is as after a crash */
 	void *impl;
 };
 /*
- * Wait for what is in flight, flush, checkpoint, mark LFS_CLEAN, close. After a failure of
- * the log it only closes. `done` comes when `lfs` is gone, whatever res is.
+ * Wait for what is in flight, flush, checkpoint, mark LFS_CLEAN unless `unclean`, close.
+ * After a failure of the log it only closes. `done` comes when `lfs` is gone, whatever res is.
  */
 void lfs_close(struct lfs *lfs, struct lfs_close *c);
 

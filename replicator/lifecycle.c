@@ -184,6 +184,18 @@ void closing_turn(struct group *g)
 		stop->done(stop, res);
 }
 
+/*
+ * An unclean open is settled by the new epoch, and not before: who stops while the mirror
+ * is still being asked must ask again, or an LSN is given twice in one epoch.
+ */
+static void close_log(struct group *g)
+{
+	g->closing = true;
+	g->close.done = group_closed;
+	g->close.unclean = !g->was_clean && g->phase != PHASE_RUNNING;
+	lfs_close(g->lfs, &g->close);
+}
+
 /* The store is open: learn from it what the group is. */
 static int group_begin(struct group *g, struct group_open *outer)
 {
@@ -236,9 +248,7 @@ static void group_opened(struct lfs_open *open, int res)
 	if (res < 0) {
 		g->open = outer;
 		g->open_err = res;
-		g->closing = true;
-		g->close.done = group_closed;
-		lfs_close(g->lfs, &g->close);
+		close_log(g);
 		return;
 	}
 	rt_timer_arm(g->loop, &g->tick, rt_now(g->loop));
@@ -327,9 +337,7 @@ void stopping_turn(struct group *g)
 		return;
 	rt_timer_disarm(g->loop, &g->tick);
 	rt_timer_disarm(g->loop, &g->stop_timer);
-	g->closing = true;
-	g->close.done = group_closed;
-	lfs_close(g->lfs, &g->close);
+	close_log(g);
 }
 
 static void stop_is_late(struct rt_timer *timer)

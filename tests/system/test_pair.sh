@@ -91,8 +91,40 @@ test_primary_comes_back()
 	stop far
 }
 
+opened()
+{
+	grep -q "running group=" near.log
+}
+
+# A primary that was killed, started, and stopped before the mirror has answered has still
+# to ask, and to begin a new epoch: a stop in order makes no clean store of it.
+test_stop_while_asking_forgets_nothing()
+{
+	need nbdcopy nbdinfo
+	sync=remote
+	pair_in_sync
+	before=$(field near groups.0.epoch_id)
+	random_file data 16
+	nbdcopy --flush data "$(uri near)"
+	crash near
+	stop far
+	: >near.log
+	launch near
+	wait_for 30 opened
+	in_state near STARTING
+	stop near
+	start far
+	start near
+	wait_for 30 in_state near IN_SYNC
+	[ "$before" != "$(field near groups.0.epoch_id)" ] || fail "the same epoch"
+	same_image "$(uri near)" data
+	stop near
+	stop far
+}
+
 run test_mirror_has_the_same_image
 run test_promote_after_death
 run test_mirror_comes_back
 run test_primary_comes_back
+run test_stop_while_asking_forgets_nothing
 finish
