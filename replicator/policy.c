@@ -103,6 +103,8 @@ static enum group_state mirror_state(const struct group *g)
 		return GROUP_PROMOTING;
 	if (g->diverged)
 		return GROUP_DIVERGED;
+	if (!g->session) /* stopping: the log is not quiet yet */
+		return GROUP_LISTENING;
 	return session_streaming(g->session) ? GROUP_FOLLOWING : GROUP_LISTENING;
 }
 

@@ -157,11 +157,132 @@ static void mirror_full(struct pair *p)
 		    group_state_name(a.state));
 }
 
+static bool is_fenced(void *arg)
+{
+	return pair_state(arg, 0) == GROUP_FENCED;
+}
+
+/* The mirror is promoted beside a living primary, which finds out and ends everything. */
+static void takeover(struct pair *p)
+{
+	begin(p);
+	load(p);
+	pair_promote(p, false);
+	p->budget = 200;
+	pair_load(p, true);
+	sim_require(sim_run_until(p->w, is_fenced, p, 20 * RT_S),
+		    "20 s after the promotion the old primary is %s",
+		    group_state_name(pair_state(p, 0)));
+	pair_load(p, false);
+	sim_require(sim_run_until(p->w, pair_idle, p, 5 * RT_S),
+		    "requests hang in a group that is fenced");
+	pair_stop(p, 0);
+	pair_start(p, 0);
+	sim_require(sim_run_until(p->w, serves, p, 20 * RT_S),
+		    "a fenced store does not serve reads");
+	pair_stop(p, 0);
+	pair_stop(p, 1);
+}
+
+/* Connections break, and the mirror's machine with them, while the primary opens. */
+static void opening(struct pair *p)
+{
+	unsigned times = (unsigned)sim_between(p->rng, 1, 6);
+
+	begin(p);
+	load(p);
+	pair_crash(p, 0, SIM_POWER);
+	(void)sim_run_for(p->w, RT_S);
+	pair_start(p, 0);
+	while (times-- > 0) {
+		run_ms(p, 1, 400);
+		if (sim_chance(p->rng, 0.5)) {
+			sim_net_reset(p->site[0].node, p->site[1].node);
+			continue;
+		}
+		pair_crash(p, 1, sim_chance(p->rng, 0.5) ? SIM_POWER : SIM_KILL);
+		pair_start(p, 1);
+	}
+	sim_require(sim_run_until(p->w, serves, p, 60 * RT_S),
+		    "the primary does not serve: %s", group_state_name(pair_state(p, 0)));
+	pair_check_reopened(p, SIM_POWER);
+	load(p);
+	pair_load(p, false);
+	sim_require(sim_run_until(p->w, pair_idle, p, 60 * RT_S), "requests hang");
+}
+
+/* Everything can be stopped at any time. */
+static void stop_any_time(struct pair *p)
+{
+	unsigned first = (unsigned)sim_below(p->rng, 2);
+
+	pair_create(p);
+	pair_start(p, 1);
+	pair_start(p, 0);
+	if (sim_chance(p->rng, 0.5)) {
+		(void)sim_run_until(p->w, serves, p, 5 * RT_S);
+		p->budget = UINT64_MAX;
+		pair_load(p, true);
+	}
+	run_ms(p, 1, 3000);
+	if (sim_chance(p->rng, 0.3))
+		fail_disk(p, (unsigned)sim_below(p->rng, 2));
+	if (sim_chance(p->rng, 0.4)) {
+		pair_crash(p, 0, SIM_POWER);
+		sim_disk_fail_at(sim_disk(p->site[0].node, PAIR_STORE), SIM_ON_DISK, 0);
+		pair_start(p, 0);
+		run_ms(p, 1, 1000);
+	}
+	if (sim_chance(p->rng, 0.3))
+		sim_net_cut_both(p->site[0].node, p->site[1].node, false);
+	run_ms(p, 1, 1000);
+	p->load = false;
+	pair_stop(p, first);
+	run_ms(p, 1, 1000);
+	pair_stop(p, !first);
+}
+
+/* An allocation fails: nothing is lost and nobody falls over. */
+static void no_memory(struct pair *p)
+{
+	struct group_status status;
+
+	begin(p);
+	for (unsigned n = (unsigned)sim_between(p->rng, 1, 5); n > 0; n--) {
+		sim_mem_fail_at(p->site[sim_below(p->rng, 2)].node,
+				sim_skewed(p->rng, 1, 3000));
+		load(p);
+		flap(p);
+	}
+	sim_mem_fail_at(p->site[0].node, 0);
+	sim_mem_fail_at(p->site[1].node, 0);
+	pair_load(p, false);
+	sim_require(sim_run_until(p->w, pair_idle, p, 60 * RT_S), "requests hang");
+	sim_net_cut_both(p->site[0].node, p->site[1].node, true);
+	(void)sim_run_for(p->w, RT_S); /* what has arrived is in its log */
+	pair_status(p, 1, &status);
+	if (!p->broken)
+		(void)pair_image(p, 1, p->promises.remote, status.lsn.admitted,
+				 "the mirror");
+}
+
 static void run(struct sim_world *w)
 {
 	struct pair *p = pair_new(w);
 
-	switch (sim_below(p->rng, 3)) {
+	switch (sim_below(p->rng, 7)) {
+	case 2:
+		takeover(p);
+		break;
+	case 3:
+		opening(p);
+		break;
+	case 4:
+		stop_any_time(p);
+		break;
+	case 5:
+		no_memory(p);
+		break;
 	case 1:
 		mirror_full(p);
 		break;
