@@ -1,0 +1,141 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Two daemons that do not belong together, and a line that lets only TCP through: each says
+# why, neither touches what it has, and the rest goes on.
+. "$(dirname "$0")/lib.sh"
+
+volumes='{ name = "data"; size = "64MiB"; }'
+store_size=192MiB
+
+# says NAME TEXT: in its log.
+says()
+{
+	grep -q -i -E "$2" "$1.log"
+}
+
+# The mirror's store as it is on the disk, with the daemon stopped.
+sum_of_far()
+{
+	sha256sum <far.store
+}
+
+not_in_sync()
+{
+	in_state near EXPOSED STARTING HOLDING || fail "near is $(field near groups.0.state)"
+	[ "$(field near groups.0.lsn.persisted)" = 0 ] || fail "something was mirrored"
+}
+
+# Who has another key is nobody: neither site takes the other for its peer, and the
+# primary goes on alone.
+test_wrong_key()
+{
+	need nbdcopy nbdinfo
+	pair
+	"$build/wanmirror" keygen "$T/key2"
+	sed -i "s,$T/key\",$T/key2\"," far.conf
+	launch far -v
+	launch near
+	wait_for 20 says far "does not have our key"
+	wait_for 30 exports near data
+	random_file data 4
+	nbdcopy --flush data "$(uri near)"
+	not_in_sync
+	alive far
+	stop near
+	stop far
+}
+
+# A mirror that has adopted one group refuses another one of the same name.
+test_group_of_the_same_name()
+{
+	need nbdcopy nbdinfo
+	sync=network
+	pair
+	start far
+	start near
+	wait_for 30 in_state near IN_SYNC
+	random_file data 4
+	nbdcopy --flush data "$(uri near)"
+	wait_for 30 persisted_all
+	stop near
+	rm near.store
+	create near
+	launch near
+	wait_for 20 says far 'another group of the same name'
+	wait_for 20 says near 'another group of the same name'
+	wait_for 30 exports near data
+	not_in_sync
+	same_image "$(uri far)" data
+	stop near
+	stop far
+}
+
+test_group_of_another_name()
+{
+	pair
+	rm far.store
+	sed -i 's/name = "g"/name = "h"/' far.conf
+	create far
+	launch far
+	launch near
+	wait_for 20 says near 'group names differ'
+	wait_for 20 says far 'group names differ'
+	not_in_sync
+	stop near
+	stop far
+}
+
+test_volume_of_another_size()
+{
+	pair
+	rm far.store
+	sed -i 's/64MiB"; }/32MiB"; }/' far.conf
+	create far
+	launch far
+	launch near
+	wait_for 20 says near 'size|differ'
+	not_in_sync
+	stop near
+	stop far
+}
+
+# A firewall that knows TCP only. The control connection alone proves nothing: the primary
+# is EXPOSED, not in sync, and all comes right when datagrams pass again.
+test_udp_is_swallowed()
+{
+	need nbdcopy nbdinfo
+	sync=network
+	rate=180Mbit
+	relay_port=$("$tools/ports" 1)
+	pair
+	"$build/tests/wan/wanem" listen=127.0.0.1:$relay_port to=127.0.0.1:$port \
+		control="$T/line" rtt=10ms rate=200Mbit >line.log 2>&1 &
+	later "end $!"
+	wait_for 10 grep -q ready line.log
+	start far
+	start near
+	wait_for 30 in_state near IN_SYNC
+	random_file data 4
+	nbdcopy --flush data "$(uri near)"
+	wait_for 30 persisted_all
+	"$build/tests/wan/wanem" -c line set loss=100%
+	random_file other 4
+	nbdcopy --flush other "$(uri near)"
+	wait_for 10 in_state near EXPOSED
+	! persisted_all || fail "persisted without a line"
+	same_image "$(uri far)" data
+	"$build/tests/wan/wanem" -c line set loss=0%
+	wait_for 30 in_state near IN_SYNC
+	wait_for 30 persisted_all
+	same_image "$(uri far)" other
+	stop near
+	stop far
+}
+
+run test_wrong_key
+run test_group_of_the_same_name
+run test_group_of_another_name
+run test_volume_of_another_size
+run test_udp_is_swallowed
+finish
