@@ -133,6 +133,27 @@ static void descending_lsns(struct message_hello *m)
 	m->meta.epochs[0].first_lsn = 501;
 }
 
+/*
+ * A peer of another version is no liar: its version is read, the rest is not, and who asks
+ * can say so in words.
+ */
+static void another_version_is_told_from_a_bad_hello(void **state)
+{
+	static uint8_t buf[MESSAGE_MAX];
+	struct message_hello *m = hello(), *out = calloc(1, sizeof(*out));
+	size_t len = message_encode_hello(m, buf, sizeof(buf));
+
+	buf[0]++; /* the low byte of the version */
+	memset(buf + 2, 0xff, len - 2);
+	assert_int_equal(message_decode_hello(buf, len, out), 0);
+	assert_int_equal(out->protocol, MESSAGE_PROTOCOL + 1);
+	assert_int_equal(out->meta.nvolumes, 0);
+	assert_int_equal(message_decode_hello(buf, 2, out), 0);
+	assert_int_equal(message_decode_hello(buf, 1, out), -EPROTO);
+	free(m);
+	free(out);
+}
+
 static void unaligned_size(struct message_hello *m)
 {
 	m->meta.volumes[0].size = 5000;
@@ -210,6 +231,7 @@ int main(void)
 		cmocka_unit_test(no_flipped_bit_does_harm),
 		cmocka_unit_test(the_largest_hello_fits),
 		cmocka_unit_test(what_is_out_of_range_is_refused),
+		cmocka_unit_test(another_version_is_told_from_a_bad_hello),
 		cmocka_unit_test(start_ping_number_and_text),
 	};
 
