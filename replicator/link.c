@@ -123,6 +123,14 @@ bool link_room(const struct link *l)
 	return !l->dead && l->queued < l->sent + LINK_QUEUED_MAX;
 }
 
+static void link_send_failed(struct rt_timer *timer)
+{
+	struct link *l = rt_container_of(timer, struct link, handshake);
+
+	link_fail(l, -ENOMEM, "a message could not be sent");
+	link_reap(l);
+}
+
 int link_send(struct link *l, unsigned type, const void *body, size_t len)
 {
 	struct frame_head head = { .len = le32_make((uint32_t)len),
@@ -134,8 +142,11 @@ int link_send(struct link *l, unsigned type, const void *body, size_t len)
 	err = secure_write(l->secure, &head, sizeof(head));
 	if (err == 0 && len > 0)
 		err = secure_write(l->secure, body, len);
-	if (err < 0)
+	if (err < 0) { /* half a message may be out; the event comes from the loop */
+		l->handshake.fire = link_send_failed;
+		rt_timer_arm(l->loop, &l->handshake, rt_now(l->loop));
 		return err;
+	}
 	l->queued += sizeof(head) + len;
 	link_pump(l);
 	return 0;

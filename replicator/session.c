@@ -271,8 +271,11 @@ void session_say_hello(struct session *s)
 	struct message_hello *hello = new_hello();
 	struct lfs_position end;
 
-	if (!hello)
+	s->state = SESSION_HELLO;
+	if (!hello) {
+		session_drop(s); /* without memory for a hello: later */
 		return;
+	}
 	lfs_position(g->lfs, &end);
 	hello->protocol = MESSAGE_PROTOCOL;
 	hello->role = (uint8_t)lfs_meta(g->lfs)->role;
@@ -292,7 +295,6 @@ void session_say_hello(struct session *s)
 	(void)link_send(s->link, MESSAGE_HELLO, s->scratch,
 			message_encode_hello(hello, s->scratch, MESSAGE_MAX));
 	rt_free(hello);
-	s->state = SESSION_HELLO;
 }
 
 void session_send_number(struct session *s, unsigned type, uint64_t n)

@@ -184,6 +184,11 @@ static void takeover(struct pair *p)
 	pair_stop(p, 1);
 }
 
+static bool is_recovering(void *arg)
+{
+	return serves(arg) || pair_state(arg, 0) == GROUP_RECOVERING;
+}
+
 /* Connections break, and the mirror's machine with them, while the primary opens. */
 static void opening(struct pair *p)
 {
@@ -195,6 +200,8 @@ static void opening(struct pair *p)
 	(void)sim_run_for(p->w, RT_S);
 	pair_start(p, 0);
 	while (times-- > 0) {
+		if (sim_chance(p->rng, 0.5))
+			(void)sim_run_until(p->w, is_recovering, p, 3 * RT_S);
 		run_ms(p, 1, 400);
 		if (sim_chance(p->rng, 0.5)) {
 			sim_net_reset(p->site[0].node, p->site[1].node);
