@@ -6,6 +6,7 @@
 #	ID | what, against what, conditions | figure | this issue's goal | final goal
 #
 # QUICK=1 takes 3 short runs for 5 longer ones, and leaves some of the conditions out.
+# BENCH_DIR=FOLDER puts the stores of a pair there, say into memory to leave the disk out.
 . tests/wan/pair.sh
 PATH=$PATH:/sbin:/usr/sbin
 
@@ -82,7 +83,7 @@ two_sites()
 {
 	volumes=$1
 	shift
-	pair_init || give_up "no place for the stores"
+	pair_init ${BENCH_DIR:+"$(mktemp -d "$BENCH_DIR/pair.XXXXXX")"} || give_up "no place for the stores"
 	pair_config "$volumes" && pair_create || give_up "no pair"
 	for site in primary mirror; do
 		"$B/tests/bench/fill" "$pair_dir/$site.store" || give_up "cannot fill the $site"
