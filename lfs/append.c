@@ -309,10 +309,15 @@ static void fail_appends(struct lfs *lfs, struct rt_list *list)
 
 void lfs_append_fail(struct lfs *lfs)
 {
+	struct rt_list *l;
+
 	/* What is being written is lent to the loop until its write has ended. */
 	while (lfs->nflights && lfs->flights[lfs->flight_first].written) {
 		struct lfs_flight *f = &lfs->flights[lfs->flight_first];
 
+		/* In the map in part: the record is not, and none of it is told. */
+		while ((l = rt_list_pop(&f->in_map)) != NULL)
+			lfs_append_of(l)->done(lfs_append_of(l), -EIO);
 		fail_appends(lfs, &f->appends);
 		f->busy = false;
 		f->niov = 0;

@@ -62,11 +62,9 @@ static bool apply_client(struct lfs_flight *f, uint32_t *budget)
 
 		if (!apply_append(f, a, budget))
 			return false;
-		rt_list_remove(f->appends.next);
+		rt_list_push_back(&f->in_map, rt_list_pop(&f->appends));
 		lfs_overlay_remove(&lfs->overlay, a);
 		append_out(lfs, a);
-		lfs->advanced = true;
-		a->done(a, 0);
 	}
 	return true;
 }
@@ -95,10 +93,27 @@ static void flight_retire(struct lfs_flight *f)
 	f->niov = 0;
 }
 
+/*
+ * The front of the ring goes, and then its appends are told: not before lfs->applied
+ * covers them, since whoever is told may ask for a flush, at once or while the rest of
+ * the record is still on its way into the map.
+ */
 static void flight_pop(struct lfs *lfs)
 {
+	struct lfs_flight *f = &lfs->flights[lfs->flight_first];
+	struct rt_list told, *l;
+
+	rt_list_init(&told);
+	while ((l = rt_list_pop(&f->in_map)) != NULL)
+		rt_list_push_back(&told, l);
 	lfs->flight_first = (lfs->flight_first + 1) % LFS_RECORDS_IN_FLIGHT;
 	lfs->nflights--;
+	while ((l = rt_list_pop(&told)) != NULL) {
+		struct lfs_append *a = lfs_append_of(l);
+
+		lfs->advanced = true;
+		a->done(a, 0);
+	}
 }
 
 /* A deliberate bug: what is written goes into the map, whatever lies before it. */

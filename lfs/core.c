@@ -83,6 +83,7 @@ static int prepare_flights(struct lfs *lfs)
 
 		f->lfs = lfs;
 		rt_list_init(&f->appends);
+		rt_list_init(&f->in_map);
 		f->area = rt_alloc_blocks(area);
 		f->iov = rt_zalloc(LFS_RECORD_DESCS_MAX + 1, sizeof(*f->iov));
 		lfs->footers[i] = rt_alloc_blocks(footer);

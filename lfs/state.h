@@ -100,6 +100,7 @@ struct lfs_flight {
 	uint32_t ndescs;
 	uint64_t durable_seq; /* that it names */
 	struct rt_list appends;
+	struct rt_list in_map; /* of them, those that are; told with the record */
 	/* apply: how far, when an unmap is cut up */
 	unsigned op_done;
 	uint64_t op_blocks_done;

@@ -41,6 +41,69 @@ static void a_store_keeps_what_was_written(void **state)
 	}
 }
 
+/* Asks for a flush as soon as it is told that something is written. */
+struct eager {
+	struct lfs_append a;
+	struct lfs_flush f;
+	struct lfs_op op;
+	uint32_t crc;
+	struct world *w;
+	uint64_t durable;
+};
+
+static void eager_flushed(struct lfs_flush *f, int res)
+{
+	struct eager *e = rt_container_of(f, struct eager, f);
+
+	e->durable = lfs_lsn(e->w->lfs).durable;
+	ended(res);
+}
+
+static void eager_written(struct lfs_append *a, int res)
+{
+	struct eager *e = rt_container_of(a, struct eager, a);
+
+	assert_int_equal(res, 0);
+	assert_true(lfs_lsn(e->w->lfs).written >= a->lsn);
+	e->f.done = eager_flushed;
+	lfs_flush(e->w->lfs, &e->f);
+}
+
+/*
+ * A flush covers all appends that were told to be written, also when it is asked for from
+ * inside `done`, and of a record that holds more than this one.
+ */
+static void a_flush_covers_what_was_told(void **state)
+{
+	struct world *w = *state;
+	struct eager e[3] = { 0 };
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	memset(w->buf, 0x33, LFS_BLOCK);
+	for (unsigned i = 0; i < 3; i++) {
+		e[i].w = w;
+		e[i].crc = rt_crc32c(w->buf, LFS_BLOCK);
+		e[i].op = (struct lfs_op){
+			.kind = LFS_WRITE,
+			.lba = i,
+			.blocks = 1,
+			.crcs = &e[i].crc,
+			.data = w->buf,
+		};
+		e[i].a.lsn = i + 1;
+		e[i].a.ops = &e[i].op;
+		e[i].a.nops = 1;
+		e[i].a.done = eager_written;
+		assert_int_equal(lfs_append(w->lfs, &e[i].a), 0);
+	}
+	w->waiting = 3;
+	assert_int_equal(wait_for(w, 3), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(e[i].durable >= i + 1);
+	assert_int_equal(close_store(w), 0);
+}
+
 static void what_is_missing_or_foreign_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -209,6 +272,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_store_keeps_what_was_written),
+		TEST(a_flush_covers_what_was_told),
 		TEST(what_is_missing_or_foreign_is_refused),
 		TEST(a_store_in_use_is_refused),
 		TEST(a_store_too_small_is_refused),
