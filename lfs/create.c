@@ -249,12 +249,27 @@ static int open_file(struct creating *cr, uint64_t size)
 	return res;
 }
 
+/*
+ * A device may still hold the records of an earlier store, at the very places where ours
+ * will lie. What recovery looks for behind a tear is told apart by its incarnation alone,
+ * so that no two stores may count from the same one; nor can a client guess it, whose
+ * data lies there too. The upper half of a generation: it must stay below 2^32.
+ */
+static uint64_t draw_incarnation(struct rt_loop *loop)
+{
+	uint32_t n;
+
+	rt_random(loop, &n, sizeof(n));
+	return n % LFS_INCARNATION_FIRST_MAX + 1;
+}
+
 /* Ids that the caller has not chosen are drawn. */
 static void draw_ids(struct creating *cr)
 {
 	struct lfs_meta *m = cr->meta;
 	static const uint8_t none[LFS_ID_LEN];
 
+	cr->super.incarnation = draw_incarnation(cr->loop);
 	rt_random(cr->loop, cr->super.store, LFS_ID_LEN);
 	rt_random(cr->loop, cr->super.node, LFS_ID_LEN);
 	if (m->role == LFS_MIRROR)

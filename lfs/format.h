@@ -50,6 +50,9 @@
 #define LFS_PENDING_BYTES_MAX (UINT64_C(64) << 20)
 #define LFS_PENDING_APPENDS_MAX 16384u
 
+/* Where a new store begins to count its incarnations, at most. */
+#define LFS_INCARNATION_FIRST_MAX (UINT32_C(1) << 31)
+
 /* The last flushed record has a witness within this time. */
 #define LFS_WITNESS_MS 100
 

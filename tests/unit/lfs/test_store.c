@@ -174,6 +174,48 @@ static void damaged_superblocks_are_told_apart(void **state)
 	must_refuse(w, -EUCLEAN);
 }
 
+/*
+ * A device that a store was on before is made one again: what the old one left behind the
+ * end of the log is nobody's, and a crash is a tear, not damage.
+ */
+static void what_another_store_left_is_not_taken(void **state)
+{
+	struct world *w = *state;
+	uint64_t from;
+	uint8_t *old;
+	struct stat st;
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(write_blocks(w, i, 1, 0x44), 0);
+		assert_int_equal(flush_store(w), 0);
+	}
+	assert_int_equal(close_store(w), 0);
+	assert_int_equal(stat(w->path, &st), 0);
+	old = malloc((size_t)st.st_size);
+	assert_non_null(old);
+	peek(w, 0, old, (size_t)st.st_size);
+	from = first_data(w) - 2 * LFS_BLOCK;
+	(void)unlink(w->path);
+	assert_int_equal(create(w, 0), 0);
+	poke(w, from, old + from, (size_t)(st.st_size) - from);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(write_blocks(w, 0, 1, 0x55), 0);
+	assert_int_equal(write_blocks(w, 1, 1, 0x66), 0);
+	/* As a crash here would leave it. */
+	peek(w, 0, old, (size_t)st.st_size);
+	assert_int_equal(close_store(w), 0);
+	poke(w, 0, old, (size_t)st.st_size);
+	free(old);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(lfs_lsn(w->lfs).admitted, 2);
+	must_hold(w, 0, 1, 0x55);
+	must_hold(w, 1, 1, 0x66);
+	must_hold(w, 2, 1, 0);
+	assert_int_equal(close_store(w), 0);
+}
+
 static void a_newer_version_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -277,6 +319,7 @@ int main(void)
 		TEST(a_store_in_use_is_refused),
 		TEST(a_store_too_small_is_refused),
 		TEST(damaged_superblocks_are_told_apart),
+		TEST(what_another_store_left_is_not_taken),
 		TEST(a_newer_version_is_refused),
 		TEST(a_flipped_bit_in_a_block_fails_that_read_only),
 		TEST(a_map_beyond_its_memory_is_refused),
