@@ -101,8 +101,10 @@ static void session_established(void *owner, struct link *link)
 	s->fresh_mirror = false;
 	s->start_here = false;
 	s->meta_due = false;
+	s->peer_refused = false;
 	follower_free(s->pull);
 	s->pull = NULL;
+	opening_link_gone(s->group); /* the older connection's, if it still pulled */
 	group_say(s->group, "connected peer-key=verified");
 	if (s->group->role == GROUP_MIRROR) {
 		mirror_established(s);
@@ -174,7 +176,7 @@ static void session_message(void *owner, struct link *link, unsigned type,
 			(void)snprintf(s->refusal, sizeof(s->refusal), "%s", text);
 		s->group->refused = true;
 		group_say(s->group, "peer-refused why=\"%s\"", s->refusal);
-		session_drop(s);
+		s->peer_refused = true;
 		return;
 	case MESSAGE_HELLO:
 		session_hello_came(s, body, len);
@@ -469,12 +471,22 @@ void session_tick(struct session *s)
 	}
 }
 
+static bool session_undecided(const struct session *s)
+{
+	return s->link && s->state == SESSION_HELLO && s->peer_said && s->group->setting;
+}
+
 void session_turn(struct session *s)
 {
 	if (s->group->role == GROUP_PRIMARY)
 		primary_turn(s);
 	else
 		mirror_turn(s);
+	/* Only now: the hello that came with the refusal may be what fences us. */
+	if (s->peer_refused && !session_undecided(s)) {
+		s->peer_refused = false;
+		session_drop(s);
+	}
 	if (!s->tunnel)
 		return;
 	tunnel_io_kick(s->io);

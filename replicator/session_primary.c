@@ -160,14 +160,28 @@ static void pull_more(struct session *s)
 	session_send_number(s, MESSAGE_PULL, lfs_lsn(s->group->lfs).admitted + 1);
 }
 
+/* What does not fit parts the sites; a want of room or memory here only takes time. */
+static void pull_failed(struct session *s)
+{
+	struct group *g = s->group;
+	int err = g->apply.err;
+
+	opening_link_gone(g);
+	if (err == -ENOMEM || err == -ENOSPC || err == -EIO) {
+		group_set_why(g, "%s", g->apply.why);
+		session_refuse(s, g->apply.why);
+	} else {
+		diverge(s, g->apply.why);
+	}
+}
+
 static void pull_turn(struct session *s)
 {
 	struct group *g = s->group;
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
 
 	if (g->apply.err < 0) {
-		diverge(s, g->apply.why);
-		g->phase = PHASE_ASKING;
+		pull_failed(s);
 		return;
 	}
 	if (!s->pull_over || !apply_idle(&g->apply) || lsn.durable < lsn.admitted)

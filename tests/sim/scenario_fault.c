@@ -170,8 +170,8 @@ static void takeover(struct pair *p)
 	pair_promote(p, false);
 	p->budget = 200;
 	pair_load(p, true);
-	sim_require(sim_run_until(p->w, is_fenced, p, 20 * RT_S),
-		    "20 s after the promotion the old primary is %s",
+	sim_require(sim_run_until(p->w, is_fenced, p, 5 * RT_S),
+		    "5 s after the promotion the old primary is %s",
 		    group_state_name(pair_state(p, 0)));
 	pair_load(p, false);
 	sim_require(sim_run_until(p->w, pair_idle, p, 5 * RT_S),
@@ -202,6 +202,8 @@ static void opening(struct pair *p)
 	while (times-- > 0) {
 		if (sim_chance(p->rng, 0.5))
 			(void)sim_run_until(p->w, is_recovering, p, 3 * RT_S);
+		if (sim_chance(p->rng, 0.3))
+			sim_mem_fail_at(p->site[0].node, sim_skewed(p->rng, 1, 500));
 		run_ms(p, 1, 400);
 		if (sim_chance(p->rng, 0.5)) {
 			sim_net_reset(p->site[0].node, p->site[1].node);
