@@ -38,6 +38,12 @@ static enum control_exit create_finished(const struct group_config *g, int res,
 		return CONTROL_DONE;
 	}
 	fprintf(err, "wanmirror: group %s: %s\n", g->name, why[0] ? why : strerror(-res));
+	if (res == -EBUSY) {
+		fprintf(err,
+			"It is in use, so it is there already; the daemon that has it "
+			"was not disturbed.\n");
+		return CONTROL_REFUSED;
+	}
 	if (res != -EEXIST)
 		return CONTROL_FAILED;
 	fprintf(err, "A store that exists is never overwritten. To make a new one, first "

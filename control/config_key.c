@@ -95,7 +95,7 @@ int config_key_read(const char *path, uint8_t key[CONFIG_KEY_LEN],
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
 		res = -errno;
-		(void)snprintf(why, CONFIG_KEY_WHY, "%s", strerror(-res));
+		(void)snprintf(why, CONFIG_KEY_WHY, "cannot be read: %s", strerror(-res));
 		return res;
 	}
 	res = key_check_mode(fd, why);
@@ -152,9 +152,12 @@ int config_key_make(const char *path, char why[CONFIG_KEY_WHY])
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
 	if (fd < 0) {
 		res = -errno;
-		(void)snprintf(why, CONFIG_KEY_WHY, "%s",
-			       res == -EEXIST ? "is there already, and never overwritten"
-					      : strerror(-res));
+		if (res == -EEXIST)
+			(void)snprintf(why, CONFIG_KEY_WHY,
+				       "is there already, and never overwritten");
+		else
+			(void)snprintf(why, CONFIG_KEY_WHY, "cannot be made: %s",
+				       strerror(-res));
 		return res;
 	}
 	res = key_write(fd);

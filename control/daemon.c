@@ -95,7 +95,8 @@ static void daemon_stop(struct daemon *d)
 
 static void failed(struct daemon *d, const char *event, const char *what, int res)
 {
-	rt_log(RT_LOG_ERROR, "%s %s error=\"%s\"", event, what, strerror(-res));
+	rt_log(RT_LOG_ERROR, "%s%s%s error=\"%s\"", event, what[0] ? " " : "", what,
+	       strerror(-res));
 	d->result = CONTROL_FAILED;
 	if (d->state != DAEMON_STOPPING)
 		daemon_stop(d);

@@ -91,6 +91,9 @@ test_store_in_use()
 	one_site
 	sed "s,near.ctl,other.ctl,; s,near.nbd,other.nbd," near.conf >other.conf
 	refuses other 'in use|busy'
+	create_status=0
+	create near || create_status=$?
+	[ $create_status -eq 3 ] || fail "create beside the daemon ended with $create_status"
 	exports near data
 	stop near
 }

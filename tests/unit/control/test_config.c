@@ -614,8 +614,8 @@ static void key_file_is_checked_at_its_line(void **state)
 	assert_int_equal(config_parse("t", file, len, CONFIG_READ_KEYS, &config, &errors),
 			 -EINVAL);
 	assert_string_equal(errors.text[0],
-			    "t:19: groups[0].peer.key: /nonexistent/key No "
-			    "such file or directory");
+			    "t:19: groups[0].peer.key: /nonexistent/key cannot be "
+			    "read: No such file or directory");
 }
 
 static void note_change(void *owner, const char *key, bool live)
