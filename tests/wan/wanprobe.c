@@ -221,12 +221,15 @@ static int probe_udp(char **argv)
 		struct pollfd in[2] = { { .fd = a.fd, .events = POLLIN },
 					{ .fd = b.fd, .events = POLLIN } };
 		bool sending = now - began < duration;
+		bool heard;
 
 		if (sending && owed > a.sent)
 			send_some(&a, owed - a.sent);
 		if (sending && owed > b.sent)
 			send_some(&b, owed - b.sent);
-		if (receive_some(&a) | receive_some(&b))
+		heard = receive_some(&a);
+		heard = receive_some(&b) || heard;
+		if (heard)
 			last = now;
 		else
 			(void)poll(in, 2, 1);
