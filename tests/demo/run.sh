@@ -10,7 +10,7 @@ stop()
 	[ -f "$state/pids" ] || return 0
 	while read -r pid name; do
 		# Only what is still the process that was started.
-		case $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) in
+		case $(cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' ' ') in
 		*"$name"*) kill "$pid" ;;
 		*) continue ;;
 		esac
