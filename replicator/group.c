@@ -123,8 +123,11 @@ static void marks_turn(struct group *g)
 		uint64_t note = tunnel_peer_note(s->tunnel);
 
 		if (note >= ship_next(s->ship)) {
+			session_close_tunnel(s); /* or each turn would find it again */
 			session_refuse(s,
 				       "the mirror claims to hold what was never sent");
+			if (!s->link)
+				s->state = SESSION_APART;
 			return;
 		}
 		ship_marks(s->ship, &ship);
@@ -143,6 +146,8 @@ static void marks_turn(struct group *g)
 
 static void failure_turn(struct group *g)
 {
+	if (g->fenced && g->role == GROUP_PRIMARY)
+		write_fail_waiting(g, -EPERM); /* whose edges were still being read */
 	if (!g->failed)
 		return;
 	write_fail_waiting(g, -EIO);
@@ -204,6 +209,8 @@ void group_begin_serving(struct group *g)
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
 
 	g->phase = PHASE_RUNNING;
+	if (g->stopping)
+		return; /* the doors are closed already */
 	if (g->role == GROUP_PRIMARY && !g->fenced)
 		cover_replied(g, lsn.admitted);
 	exposure_init(&g->exposure, lsn.admitted);

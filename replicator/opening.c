@@ -14,9 +14,12 @@ bool opening_waits_for_mirror(const struct group *g)
 {
 	if (g->config.fua_remote || g->config.on_disconnect == GROUP_STOP)
 		return true;
-	for (unsigned i = 0; i < g->nvolumes; i++)
-		if (g->volumes[i].sync == GROUP_REMOTE && !g->volumes[i].has_policy)
+	for (unsigned i = 0; i < g->nvolumes; i++) {
+		const struct group_volume *v = &g->volumes[i];
+
+		if (v->has_policy ? v->policy == GROUP_STOP : v->sync == GROUP_REMOTE)
 			return true;
+	}
 	return false;
 }
 

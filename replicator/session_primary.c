@@ -36,6 +36,8 @@ static void fenced_done(struct group *g, int res)
 	write_fail_waiting(g, -EPERM);
 	(void)gate_fail(&g->gate, -EPERM);
 	group_say(g, "fenced why=\"the other site is primary in a newer epoch\"");
+	if (!g->serving && !g->stopping)
+		group_begin_serving(g); /* met while it opened: reads */
 	if (g->session)
 		session_refuse(g->session, "this site is fenced: it has been superseded");
 }

@@ -189,15 +189,31 @@ static bool is_recovering(void *arg)
 	return serves(arg) || pair_state(arg, 0) == GROUP_RECOVERING;
 }
 
+/* A volume that may not go on without the mirror does not open without it. */
+static void open_in_vain(struct pair *p)
+{
+	sim_net_cut_both(p->site[0].node, p->site[1].node, true);
+	pair_start(p, 0);
+	(void)sim_run_for(p->w, 20 * RT_S);
+	sim_require(!p->site[0].serving, "a volume that must hold opens apart");
+	pair_stop(p, 0);
+	sim_net_mend(p->site[0].node, p->site[1].node);
+}
+
 /* Connections break, and the mirror's machine with them, while the primary opens. */
 static void opening(struct pair *p)
 {
 	unsigned times = (unsigned)sim_between(p->rng, 1, 6);
+	struct group_volume_config *v = &p->site[0].config.volumes[2];
 
+	v->has_on_disconnect = sim_chance(p->rng, 0.5);
+	v->on_disconnect = GROUP_STOP;
 	begin(p);
 	load(p);
 	pair_crash(p, 0, SIM_POWER);
 	(void)sim_run_for(p->w, RT_S);
+	if (v->has_on_disconnect || v->sync == GROUP_REMOTE)
+		open_in_vain(p);
 	pair_start(p, 0);
 	while (times-- > 0) {
 		if (sim_chance(p->rng, 0.5))

@@ -202,6 +202,8 @@ static void old_primary_returns(struct pair *p, enum sim_crash kind)
 	state = pair_state(p, 0);
 	sim_require(state == GROUP_FENCED || state == GROUP_DIVERGED,
 		    "two primaries: nyc is %s", group_state_name(state));
+	sim_require(state != GROUP_FENCED || p->site[0].serving,
+		    "fenced while it opened, nyc serves no reads");
 	sim_require(pair_state(p, 1) == GROUP_EXPOSED ||
 			    pair_state(p, 1) == GROUP_DIVERGED,
 		    "lon is %s after its promotion", group_state_name(pair_state(p, 1)));
