@@ -42,12 +42,24 @@ static uint64_t segment_usable(const struct lfs *lfs)
 	return lfs->segment_blocks - 1 - lfs->seal_blocks - (alone_max(lfs) - 1);
 }
 
-/* Images of leaves that a checkpoint now, and one after all that is pending, would write. */
+/*
+ * Blocks of log for the images of `leaves`, heads included, in a checkpoint and once more
+ * in that of the next open: a crash before the superblock names the first one makes all of
+ * them dirty again, and its images are in the log for nothing.
+ */
+static uint64_t leaves_blocks(uint64_t leaves)
+{
+	return 2 * (leaves + leaves / 8);
+}
+
+/* What is dirty or will be, and what the checkpoint under way has written already. */
 static uint64_t leaves_reserve(const struct lfs *lfs)
 {
-	uint64_t n = lfs->map.stale + lfs->pending_leaves + LFS_CHECKPOINT_BATCH;
+	uint64_t written = lfs->ck.captured;
 
-	return n + n / 8;
+	return leaves_blocks(lfs->map.stale + lfs->pending_leaves +
+			     LFS_CHECKPOINT_BATCH) +
+	       written + written / 8;
 }
 
 uint64_t lfs_append_room(const struct lfs *lfs)
@@ -133,7 +145,7 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 	leaves = leaves_of(a);
 	if (held(lfs, data))
 		return -EAGAIN;
-	if (lfs_append_room(lfs) < blocks + leaves + leaves / 8 + 1 || pin(lfs, a))
+	if (lfs_append_room(lfs) < blocks + leaves_blocks(leaves) + 2 || pin(lfs, a))
 		return -ENOSPC;
 	a->hash = lfs_history_next(lfs->admitted_hash,
 				   lfs_epoch_of(&lfs->meta, a->lsn)->id, a->ops, a->nops);

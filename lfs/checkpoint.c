@@ -38,6 +38,7 @@ static void begin(struct lfs *lfs)
 	ck->volume = 0;
 	ck->index = 0;
 	ck->searched = false;
+	ck->captured = 0;
 	ck->asked = false;
 	lfs->changed = false;
 }
@@ -58,6 +59,7 @@ static void end(struct lfs *lfs, int res)
 	struct lfs_checkpoint *ck = &lfs->ck;
 
 	ck->state = LFS_CHECKPOINT_IDLE;
+	ck->captured = 0;
 	if (!res) {
 		lfs->checkpoint_base = ck->start_bytes;
 		lfs->checkpoint_at = rt_now(lfs->loop);
@@ -110,6 +112,7 @@ static void capture(struct lfs *lfs, unsigned max)
 			};
 		ck->index++;
 	}
+	ck->captured += ck->nleaves;
 	if (!ck->nleaves)
 		lfs_kick(lfs); /* the search goes on, or has ended */
 }

@@ -181,6 +181,7 @@ struct lfs_checkpoint {
 	unsigned volume;
 	uint32_t index;
 	bool searched, in_flight;
+	uint64_t captured; /* leaves, since it began: in the log, and not named yet */
 	struct lfs_checkpoint_leaf leaves[LFS_CHECKPOINT_BATCH];
 	unsigned nleaves;
 	uint8_t *images; /* owned */
