@@ -63,13 +63,13 @@ rm -rf "$work/tree" "$work/ext4"
 
 # ---- what a write costs ------------------------------------------------------------------
 
-say "What a 4 KiB write costs in each mode: at 500 writes a second, and as many as one" \
+say "What a 4 KiB write costs in each mode: at 200 writes a second, and as many as one" \
 	"client gets done that waits for each."
 printf '      %-8s %12s %12s %14s\n' mode 'median' 'p99' 'writes/s'
 for mode in local network remote; do
-	"$B/tests/demo/latency" "$(pair_uri primary $mode)" seconds=2 per_second=500 \
+	"$B/tests/bench/load" "$(pair_uri primary $mode)" seconds=2 per_second=200 \
 		>"$work/offered" 2>&1 || give_up "$(cat "$work/offered")"
-	"$B/tests/demo/latency" "$(pair_uri primary $mode)" seconds=2 >"$work/closed" 2>&1 ||
+	"$B/tests/bench/load" "$(pair_uri primary $mode)" seconds=2 >"$work/closed" 2>&1 ||
 		give_up "$(cat "$work/closed")"
 	median=$(word median_us "$work/offered")
 	rate=$(word rate "$work/closed")

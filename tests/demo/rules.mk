@@ -3,9 +3,6 @@
 # make demo    the main job on real data: two sites, a disaster, and what is left
 # make run     two sites that stay; make stop ends them
 
-$(B)/tests/demo/latency: $(B)/tests/demo/latency.o
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lnbd
-
 .PHONY: demo run stop
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all check-programs
@@ -17,5 +14,3 @@ run: deps
 
 stop:
 	$(Q)B='$(B)' sh tests/demo/run.sh stop
-
-check-programs: $(B)/tests/demo/latency
