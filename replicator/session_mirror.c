@@ -405,7 +405,9 @@ static void drain_turn(struct session *s)
 	}
 	if (!mirror_is_drained(s))
 		return;
-	if (s->link && !broken)
+	if (s->link && s->group->failed) /* what it holds is not durable, nor will be */
+		session_refuse(s, "the log of this site has failed");
+	else if (s->link && !broken)
 		session_say_hello(s);
 	else
 		s->state = s->link ? SESSION_REFUSED : SESSION_APART;
