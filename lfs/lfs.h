@@ -44,6 +44,7 @@ struct lfs_volume {
 #define LFS_FENCED 1u /* a higher epoch was met: opens for writing only by promote */
 #define LFS_SEALED 2u
 #define LFS_ALONE 4u	/* promoted, and no mirror IN_SYNC since */
+#define LFS_HOLD 32u	/* promoted with --hold: alone does not lower the modes */
 #define LFS_UNPAIRED 8u /* a mirror that has not adopted an identity yet */
 #define LFS_CLEAN 16u	/* closed in order; taken away by the next open for writing */
 

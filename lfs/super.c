@@ -10,7 +10,8 @@
 
 #define CRC_FROM (offsetof(struct lfs_super_head, crc) + sizeof(le32))
 #define LENGTH_MIN LFS_BLOCK
-#define FLAGS_KNOWN (LFS_FENCED | LFS_SEALED | LFS_ALONE | LFS_UNPAIRED | LFS_CLEAN)
+#define FLAGS_KNOWN                                                                      \
+	(LFS_FENCED | LFS_SEALED | LFS_ALONE | LFS_UNPAIRED | LFS_CLEAN | LFS_HOLD)
 #define SEGMENTS_ALIGN (UINT64_C(1) << 20)
 
 #define say(why, ...) ((void)snprintf(why, LFS_WHY_MAX, __VA_ARGS__))

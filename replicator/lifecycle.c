@@ -208,6 +208,7 @@ static int group_begin(struct group *g, struct group_open *outer)
 	g->role = meta->role == LFS_MIRROR ? GROUP_MIRROR : GROUP_PRIMARY;
 	g->fenced = meta->flags & LFS_FENCED;
 	g->alone = meta->flags & LFS_ALONE;
+	g->hold_alone = meta->flags & LFS_HOLD;
 	g->config.max_request = meta->max_request;
 	if (g->fenced)
 		group_set_why(g, "the other site has become primary in a newer epoch");

@@ -81,6 +81,9 @@ void opening_link_gone(struct group *g)
 		return;
 	g->phase = PHASE_ASKING;
 	apply_discard(&g->apply);
+	/* We know of writes that only the mirror has: give it its time once more. */
+	g->open_deadline =
+		rt_time_add(rt_now(g->loop), g->config.open_timeout_ms * RT_MS);
 }
 
 void opening_turn(struct group *g)

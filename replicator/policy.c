@@ -82,7 +82,7 @@ static void watch_line(struct group *g)
 			  (unsigned long long)g->gate.marks.received);
 	}
 	if (g->synced && g->alone && group_can_set(g)) {
-		group_edit_meta(g)->flags &= ~LFS_ALONE;
+		group_edit_meta(g)->flags &= ~(LFS_ALONE | LFS_HOLD);
 		group_set_meta(g, alone_no_more);
 	}
 }

@@ -183,7 +183,9 @@ static void promote_epoch(struct group *g)
 	history_begin(meta, seen, id, lfs_lsn(g->lfs).admitted + 1);
 	meta->role = LFS_PRIMARY;
 	meta->flags |= LFS_ALONE;
-	meta->flags &= ~(LFS_FENCED | LFS_SEALED);
+	meta->flags &= ~(LFS_FENCED | LFS_SEALED | LFS_HOLD);
+	if (g->promote->hold)
+		meta->flags |= LFS_HOLD;
 	if (rt_boot_id(g->loop, meta->boot) < 0)
 		memset(meta->boot, 0,
 		       sizeof(meta->boot)); /* counts as changed next time */

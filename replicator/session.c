@@ -290,7 +290,8 @@ void session_say_hello(struct session *s)
 		hello->flags |= HELLO_FENCED;
 	if (g->alone)
 		hello->flags |= HELLO_ALONE;
-	if (hello->meta.flags & LFS_UNPAIRED)
+	s->said_unpaired = hello->meta.flags & LFS_UNPAIRED;
+	if (s->said_unpaired)
 		hello->flags |= HELLO_UNPAIRED;
 	if (g->role == GROUP_PRIMARY && g->phase != PHASE_RUNNING)
 		hello->flags |= HELLO_OPENING;

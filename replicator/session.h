@@ -53,6 +53,7 @@ struct session {
 	struct message_hello *peer;  /* owned */
 	bool peer_said;		     /* `peer` holds this connection's hello */
 	bool peer_refused;	     /* it leads nowhere: dropped by the next turn */
+	bool said_unpaired;	     /* our own hello of this connection */
 	bool fresh_mirror;	     /* it was unpaired in this connection */
 	struct message_start *start; /* owned; sent or received */
 	bool start_here, meta_due;

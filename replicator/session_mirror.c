@@ -218,6 +218,8 @@ static void decide(struct session *s)
 		refuse_here(s, why);
 	else if (lfs_meta(s->group->lfs)->flags & LFS_UNPAIRED)
 		adopt(s);
+	else if (s->said_unpaired) /* adopted meanwhile: the primary waits to hear it */
+		session_say_hello(s);
 	else
 		decide_with_primary(s);
 }
@@ -300,13 +302,14 @@ static void pull_entry(void *owner, int res, const struct lfs_entry *entry)
 
 	s->pull_reading = false;
 	group_wake(g);
-	if (res < 0 || entry->lsn > lfs_lsn(g->lfs).durable) {
+	if (res == -ENODATA || (res == 0 && entry->lsn > lfs_lsn(g->lfs).durable)) {
 		s->pull_over = true;
 		return;
 	}
-	buf = rt_alloc(size);
+	buf = res == 0 ? rt_alloc(size) : NULL;
 	if (!buf) {
-		s->pull_over = true;
+		refuse_here(s, res == 0 ? "this mirror is out of memory"
+					: "this mirror cannot read its own log");
 		return;
 	}
 	rec = (struct record){ .epoch_id = entry->epoch_id,

@@ -128,8 +128,11 @@ void rt_file_close(struct rt_file *file)
 	if (!file)
 		return;
 	rt_assert(file->flying == 0);
-	if (file->fd >= 0)
+	if (file->fd >= 0) {
+		/* The ring may hold the file a little longer, and its lock with it. */
+		(void)flock(file->fd, LOCK_UN);
 		(void)close(file->fd); /* what must be durable was synced before */
+	}
 	rt_free(file);
 }
 
