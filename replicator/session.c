@@ -18,6 +18,7 @@
 #define REDIAL_MAX_MS 2000
 #define HANDSHAKE_MS 10000
 #define REFUSED_STAYS_MS 500
+#define COMPLAIN_MS 60000
 #define TUNNEL_LABEL "wanmirror datagrams"
 
 static struct message_hello *new_hello(void)
@@ -73,10 +74,11 @@ void session_refuse(struct session *s, const char *why)
 {
 	size_t len = message_encode_text(why, s->scratch, MESSAGE_MAX);
 
-	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
 	s->group->refused = true;
-	group_say(s->group, "refused peer=%s why=\"%s\"",
-		  s->peer_said ? s->peer->node : "?", why);
+	if (strcmp(s->refusal, why) != 0)
+		group_say(s->group, "refused peer=%s why=\"%s\"",
+			  s->peer_said ? s->peer->node : "?", why);
+	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
 	if (!s->link)
 		return;
 	(void)link_send(s->link, MESSAGE_REFUSE, s->scratch, len); /* it closes anyway */
@@ -105,7 +107,8 @@ static void session_established(void *owner, struct link *link)
 	follower_free(s->pull);
 	s->pull = NULL;
 	opening_link_gone(s->group); /* the older connection's, if it still pulled */
-	group_say(s->group, "connected peer-key=verified");
+	if (!s->refusal[0])	     /* else it is one of many that lead nowhere */
+		group_say(s->group, "connected peer-key=verified");
 	if (s->group->role == GROUP_MIRROR) {
 		mirror_established(s);
 	} else {
@@ -172,10 +175,12 @@ static void session_message(void *owner, struct link *link, unsigned type,
 		session_pong(s, body, len);
 		return;
 	case MESSAGE_REFUSE:
-		if (message_decode_text(body, len, text) == 0)
-			(void)snprintf(s->refusal, sizeof(s->refusal), "%s", text);
+		if (message_decode_text(body, len, text) < 0)
+			(void)snprintf(text, sizeof(text), "it does not say why");
+		if (strcmp(text, s->refusal) != 0)
+			group_say(s->group, "peer-refused why=\"%s\"", text);
+		(void)snprintf(s->refusal, sizeof(s->refusal), "%s", text);
 		s->group->refused = true;
-		group_say(s->group, "peer-refused why=\"%s\"", s->refusal);
 		s->peer_refused = true;
 		return;
 	case MESSAGE_HELLO:
@@ -190,6 +195,22 @@ static void session_message(void *owner, struct link *link, unsigned type,
 	}
 }
 
+/* Before the key was shown: one line a minute at most, and the reason in status. */
+static void session_complain(struct session *s, int err, const char *why)
+{
+	rt_time now = rt_now(s->group->loop);
+
+	if (err == -EBADMSG || err == -ECONNRESET)
+		(void)snprintf(
+			s->refusal, sizeof(s->refusal),
+			"no secured connection: %s; is the key the same at both sites?",
+			why);
+	if (s->complained.ns && rt_time_since(now, s->complained) < COMPLAIN_MS * RT_MS)
+		return;
+	s->complained = now;
+	group_say(s->group, "connection-failed why=\"%s\" error=%d", why, -err);
+}
+
 static void session_closed(void *owner, struct link *link, int err, const char *why)
 {
 	struct session *s = owner;
@@ -197,11 +218,13 @@ static void session_closed(void *owner, struct link *link, int err, const char *
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
 		if (s->pending[i] == link)
 			s->pending[i] = NULL;
-	if (link == s->link)
+	if (link == s->link && s->refusal[0])
+		rt_log(RT_LOG_DEBUG, "disconnected group=%s why=\"%s\"",
+		       s->group->config.name, why);
+	else if (link == s->link)
 		group_say(s->group, "disconnected why=\"%s\" error=%d", why, -err);
 	else
-		rt_log(RT_LOG_DEBUG, "connection-failed group=%s why=\"%s\" error=%d",
-		       s->group->config.name, why, -err);
+		session_complain(s, err, why);
 	if (link == s->link)
 		session_link_gone(s);
 	else

@@ -47,6 +47,7 @@ struct session {
 	rt_time control_lost;  /* RT_NEVER while it is there */
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */
 	rt_time close_at;      /* a refused connection is closed then */
+	rt_time complained;    /* last line about a connection that failed */
 	char refusal[MESSAGE_TEXT_MAX +
 		     1]; /* why the last connection led nowhere; or "" */
 

@@ -77,7 +77,9 @@ static void two_primaries(struct session *s)
 	case HISTORY_BEHIND:
 	case HISTORY_AHEAD:
 	case HISTORY_SURPLUS:
-		session_refuse(s, "your epoch has been superseded by this site's");
+		session_refuse(
+			s,
+			"two primaries: the older epoch is superseded and needs rejoin");
 		return;
 	case HISTORY_SPLIT:
 		diverge(s, "split brain: both sites have been primary since they parted");

@@ -5,6 +5,7 @@
 #include "replicator/internal.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
+#include "replicator/tunnel/io.h"
 #include "replicator/tunnel/tunnel.h"
 
 static const char *evidence_name(enum group_evidence evidence)
@@ -29,6 +30,7 @@ static void status_link(const struct group *g, struct group_status *ret)
 {
 	const struct session *s = g->session;
 	struct tunnel_stats stats;
+	struct tunnel_io_stats io;
 
 	ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
 	ret->fec.overhead = -1;
@@ -53,7 +55,8 @@ static void status_link(const struct group *g, struct group_status *ret)
 	ret->link.repair_bytes = stats.sent_repair_bytes;
 	ret->link.rebuilt = stats.rebuilt;
 	ret->link.retransmitted = stats.retransmitted;
-	ret->link.unauthentic = stats.unauthentic;
+	tunnel_io_stats(s->io, &io);
+	ret->link.unauthentic = stats.unauthentic + io.foreign;
 	ret->link.in_line = stats.in_line;
 	if (stats.sent_data > 0)
 		ret->fec.overhead = (double)stats.sent_repairs / (double)stats.sent_data;

@@ -34,9 +34,10 @@ test_wrong_key()
 	pair
 	"$build/wanmirror" keygen "$T/key2"
 	sed -i "s,$T/key\",$T/key2\"," far.conf
-	launch far -v
+	launch far
 	launch near
 	wait_for 20 says far "does not have our key"
+	wait_for 20 says near "connection-failed"
 	wait_for 30 exports near data
 	random_file data 4
 	nbdcopy --flush data "$(uri near)"

@@ -189,7 +189,7 @@ static void role_0(struct lfs_super_head *h)
 }
 static void flags_unknown(struct lfs_super_head *h)
 {
-	h->flags = le32_make(LFS_CLEAN << 1);
+	h->flags = le32_make(LFS_HOLD << 1);
 }
 static void name_endless(struct lfs_super_head *h)
 {
