@@ -9,6 +9,16 @@
 #include "rt/crc.h"
 #include "rt/mem.h"
 
+struct record record_of_entry(const struct lfs_entry *entry, int64_t wall_ns)
+{
+	return (struct record){ .epoch_id = entry->epoch_id,
+				.lsn = entry->lsn,
+				.hash_before = entry->hash_before,
+				.wall_ns = wall_ns,
+				.ops = entry->ops,
+				.nops = entry->nops };
+}
+
 size_t record_encode_head(const struct record *rec, uint8_t *buf, size_t size)
 {
 	struct record_head head = {

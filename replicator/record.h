@@ -59,6 +59,9 @@ struct record {
 	unsigned nops;
 };
 
+/* An LSN as it was read from the log; operations and data stay the entry's. */
+struct record record_of_entry(const struct lfs_entry *entry, int64_t wall_ns);
+
 /*
  * Encode everything before the blocks into `buf` of `size` bytes. Returns its length;
  * asserts that it fits (RECORD_HEAD_MAX). The blocks follow as ops[i].data, in order.

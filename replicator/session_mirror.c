@@ -312,12 +312,7 @@ static void pull_entry(void *owner, int res, const struct lfs_entry *entry)
 					: "this mirror cannot read its own log");
 		return;
 	}
-	rec = (struct record){ .epoch_id = entry->epoch_id,
-			       .lsn = entry->lsn,
-			       .hash_before = entry->hash_before,
-			       .wall_ns = rt_wall_ns(g->loop),
-			       .ops = entry->ops,
-			       .nops = entry->nops };
+	rec = record_of_entry(entry, rt_wall_ns(g->loop));
 	at = buf + record_encode_head(&rec, buf, size);
 	for (unsigned i = 0; i < rec.nops; i++) {
 		if (rec.ops[i].kind != LFS_WRITE)

@@ -134,6 +134,13 @@ static void ship_read(void *owner, int res, const struct lfs_entry *entry)
 		s->err = res;
 }
 
+static void drop_follower(struct ship *s)
+{
+	follower_free(s->follower);
+	s->follower = NULL;
+	s->entry = NULL;
+}
+
 /* The next LSN from the log: 1 submitted, 0 not now, or -errno. */
 static int ship_from_log(struct ship *s)
 {
@@ -142,11 +149,8 @@ static int ship_from_log(struct ship *s)
 
 	if (s->reading || s->err < 0)
 		return s->err;
-	if (s->entry && s->entry->lsn != s->next) { /* memory was faster */
-		follower_free(s->follower);
-		s->follower = NULL;
-		s->entry = NULL;
-	}
+	if (s->entry && s->entry->lsn != s->next)
+		drop_follower(s); /* memory was faster */
 	if (!s->follower) {
 		err = follower_new(s->group, s->next, ship_read, s, &s->follower);
 		if (err < 0)
@@ -157,12 +161,7 @@ static int ship_from_log(struct ship *s)
 		follower_next(s->follower);
 		return 0;
 	}
-	rec = (struct record){ .epoch_id = s->entry->epoch_id,
-			       .lsn = s->entry->lsn,
-			       .hash_before = s->entry->hash_before,
-			       .wall_ns = rt_wall_ns(s->group->loop),
-			       .ops = s->entry->ops,
-			       .nops = s->entry->nops };
+	rec = record_of_entry(s->entry, rt_wall_ns(s->group->loop));
 	if (!ship_submit(s, &rec))
 		return 0;
 	s->entry = NULL;
@@ -184,11 +183,8 @@ static unsigned ship_from_memory(struct ship *s, unsigned most)
 		sent++;
 		w = write_after(s->group, w);
 	}
-	if (sent && s->follower && !s->reading) { /* it stands behind us now */
-		follower_free(s->follower);
-		s->follower = NULL;
-		s->entry = NULL;
-	}
+	if (sent && s->follower && !s->reading)
+		drop_follower(s); /* it stands behind us now */
 	return sent;
 }
 
