@@ -17,12 +17,16 @@ enum fec_code { FEC_NONE, FEC_LAYERED, FEC_RS, FEC_WINDOW };
 /* 0, or -ENOENT for a name that is no code; *ret by name ("none", "window", ...). */
 int fec_code_parse(const char *name, enum fec_code *ret);
 const char *fec_code_name(enum fec_code code);
-/* Whether this version can run it: only FEC_NONE and FEC_WINDOW so far. */
+/* Whether this version can run it. */
 bool fec_code_available(enum fec_code code);
 
 #define FEC_SYMBOL_MAX 8192
 #define FEC_SYMBOL_ALIGN 32
 #define FEC_WINDOW_MAX 1024
+
+#define FEC_LAYERS_MAX 8
+#define FEC_BLOCK_MAX 128      /* FEC_LAYERED: r; FEC_RS: r, and r + c below 256 */
+#define FEC_INTERLEAVE_MAX 512 /* bins of one layer */
 
 struct fec_params {
 	enum fec_code code;
@@ -30,17 +34,27 @@ struct fec_params {
 	uint16_t
 		window; /* FEC_WINDOW: most symbols one repair covers, 1..FEC_WINDOW_MAX */
 	uint32_t capacity; /* decoder: symbols held at once, > window */
+	/* FEC_LAYERED, FEC_RS: c repairs for every r symbols. */
+	uint16_t r, c;
+	uint16_t interleave[FEC_LAYERS_MAX]; /* FEC_LAYERED: bins of layer 0 .. c - 1 */
+	bool delayed; /* FEC_LAYERED: a repair leaves when its bin gets its next symbol */
 };
 
 /*
- * What a repair covers, as it travels in its datagram: a linear combination over
- * GF(2^8) of symbols first .. first + count - 1, the coefficient of each drawn from
- * (key, symbol number).
+ * What a repair covers, as it travels in its datagram. A repair says all that its decoder
+ * needs: one decoder takes repairs of every kind, mixed, so that a sender may change codes.
  */
+enum fec_kind {
+	FEC_COMBINATION, /* over GF(2^8); coefficients drawn from (key, symbol number) */
+	FEC_XOR,	 /* the sum of `count` symbols that lie `stride` apart */
+};
+
 struct fec_repair {
 	uint64_t first;
-	uint16_t count; /* 1 .. window */
-	uint32_t key;
+	uint16_t count;	 /* symbols covered: first, first + stride, ... */
+	uint32_t key;	 /* FEC_COMBINATION only */
+	uint16_t stride; /* FEC_XOR: 1 .. FEC_INTERLEAVE_MAX; FEC_COMBINATION: 1 */
+	uint8_t kind;	 /* enum fec_kind */
 };
 
 /* ---- encoder -------------------------------------------------------------------- */
@@ -62,18 +76,45 @@ void fec_encoder_confirm(struct fec_encoder *enc, uint64_t below);
 uint64_t fec_encoder_first(const struct fec_encoder *enc);
 uint64_t fec_encoder_next(const struct fec_encoder *enc);
 /*
- * A fresh repair over the whole window, independent of all before it, written to `out`
- * (symbol_size bytes, FEC_SYMBOL_ALIGN aligned). It may begin before the window, with
- * symbols that are confirmed; head says so. False when the window is empty or the code
- * gives none.
+ * The next repair, written to `out` (symbol_size bytes, FEC_SYMBOL_ALIGN aligned); false
+ * when there is none.
+ *
+ * FEC_WINDOW: a fresh one over the whole window, independent of all before it, whenever
+ * the window is not empty. It may begin before the window, with symbols that are
+ * confirmed; head says so.
+ * FEC_LAYERED, FEC_RS: the oldest of those that are due, see fec_encoder_due().
  */
 bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_t *out);
+/*
+ * Repairs that are to leave before the next symbol: of bins and blocks that are full, or
+ * were flushed. Always 0 for FEC_WINDOW and FEC_NONE. fec_encoder_add() with repairs due
+ * is allowed as long as fewer than FEC_DUE_MAX are; beyond that the oldest are dropped.
+ */
+#define FEC_DUE_MAX 1024
+unsigned fec_encoder_due(const struct fec_encoder *enc);
+/*
+ * Nothing follows for now: partial bins and the short block become due, so that every
+ * symbol has all its c repairs. No-op for FEC_WINDOW and FEC_NONE. fec_encoder_partial():
+ * whether this would make any due.
+ */
+void fec_encoder_flush(struct fec_encoder *enc);
+bool fec_encoder_partial(const struct fec_encoder *enc);
+/*
+ * Go on with other parameters from the next symbol on; symbol_size must be the same. What
+ * is due stays due, what is partial is flushed first, and symbols in a window stay in it
+ * as far as the new one has room. Errors as fec_encoder_new(), and then nothing changed.
+ */
+int fec_encoder_change(struct fec_encoder *enc, const struct fec_params *params);
 
 /* ---- decoder -------------------------------------------------------------------- */
 
 struct fec_decoder;
 
-/* Errors as fec_encoder_new(). */
+/*
+ * A decoder takes repairs of every kind; of the parameters it uses symbol_size, capacity,
+ * and window: the most symbols from the first to the last that one repair may span.
+ * Errors as fec_encoder_new().
+ */
 int fec_decoder_new(const struct fec_params *params, struct fec_decoder **ret);
 void fec_decoder_free(struct fec_decoder *dec);
 

@@ -64,17 +64,29 @@ struct group_volume_config {
 
 struct group_fec_config {
 	char code[16]; /* fec_code_name() */
+	bool paper;    /* policy = "paper": the paper's gate rule instead of safety */
 	double safety;
 	double assume_loss, assume_burst;
-	double share;
+	double min, max;	/* of repairs per data symbol, while that adapts */
+	double share;		/* fixed; 0: adapts between min and max */
+	unsigned r, c;		/* layered, rs */
+	uint16_t interleave[8]; /* layered: c of them */
+	bool delayed;		/* layered: delayed XOR */
+	bool on_demand;		/* repairs at idle and on demand; off for experiments */
 };
 
 struct group_peer_config {
 	bool dials; /* address: else listen */
 	struct rt_addr addr;
 	uint8_t key[32];
+	bool tcp;	     /* transport = "tcp" */
+	char congestion[16]; /* of tcp: "reno", "cubic", "bbr"; "": the system's */
+	bool rate_auto;	     /* rate = "auto"; rate_bps is then where it begins */
 	uint64_t rate_bps;
 	enum group_evidence evidence;
+	bool has_edge; /* evidence = "edge": datagrams go by this relay */
+	struct rt_addr edge;
+	uint8_t edge_key[32];
 	struct group_fec_config fec;
 };
 

@@ -20,7 +20,10 @@ static int receive_symbol(struct tunnel *t, const struct packet *p)
 		return res;
 	payload += sizeof(data);
 	if (p->type == PACKET_REPAIR) {
-		struct fec_repair repair = { sym.symbol, sym.count, sym.key };
+		struct fec_repair repair = { .first = sym.symbol,
+					     .count = sym.count,
+					     .key = sym.key,
+					     .stride = 1 };
 
 		t->stats.received_repairs++;
 		res = fec_decoder_repair(t->rx.decoder, &repair, payload);
