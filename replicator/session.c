@@ -369,17 +369,39 @@ static enum tunnel_evidence tunnel_evidence_of(enum group_evidence evidence)
 	return TUNNEL_MIRROR;
 }
 
+/* How this end protects what it sends; m as it was weighed, until it adapts. */
+static struct tunnel_fec tunnel_fec_of(const struct group *g,
+				       const struct message_start *start)
+{
+	const struct group_fec_config *c = &g->config.peer.fec;
+	struct tunnel_fec fec = {
+		.code = { .code = (enum fec_code)start->code,
+			  .window = start->window,
+			  .r = (uint16_t)c->r,
+			  .c = (uint16_t)c->c,
+			  .delayed = c->delayed },
+		.policy = c->paper ? TUNNEL_PAPER : TUNNEL_SAFETY,
+		.goal = { .safety = c->safety,
+			  .assume = { c->assume_loss, c->assume_burst },
+			  .min = c->min,
+			  .max = c->max,
+			  .share = c->share },
+		.on_demand = true,
+		.repairs_fixed = true,
+		.repairs = g->repairs,
+	};
+
+	memcpy(fec.code.interleave, c->interleave, sizeof(fec.code.interleave));
+	return fec;
+}
+
 int session_open_tunnel(struct session *s, const struct message_start *start)
 {
 	const struct group_config *config = &s->group->config;
 	struct tunnel_params params = {
 		.id = start->tunnel_id,
 		.dialed = config->peer.dials,
-		.code = (enum fec_code)start->code,
 		.symbol_size = start->symbol_size,
-		.window = start->window,
-		.repairs = s->group->repairs,
-		.share = config->peer.fec.share,
 		.rate_bps = config->peer.rate_bps,
 		.send_memory = config->send_memory,
 		.receive_memory = config->send_memory,
@@ -389,6 +411,7 @@ int session_open_tunnel(struct session *s, const struct message_start *start)
 	};
 	int err;
 
+	params.fec = tunnel_fec_of(s->group, start);
 	session_close_tunnel(s);
 	err = link_export(s->link, TUNNEL_LABEL, params.secret, sizeof(params.secret));
 	if (err == 0)

@@ -62,7 +62,7 @@ static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number
 	}
 	c->old++;
 	/* The last repair that covers it may still be on its way. */
-	if (c->entry != NULL && t->params.code != FEC_NONE &&
+	if (c->entry != NULL && t->params.fec.code.code != FEC_NONE &&
 	    c->entry->repairs < sym->left_at)
 		return;
 	if (confirm_lost(t, c, sym->number))
@@ -124,15 +124,16 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 	/* What is not lost may still come, if the line reorders. */
 	if (fresh > c->lost)
 		fresh = c->lost;
-	if (fresh > t->params.window)
-		fresh = t->params.window;
+	if (fresh > t->redundancy.window)
+		fresh = t->redundancy.window;
 	/* On an idle line one more costs nothing, and saves a round trip if one is lost. */
 	if (fresh > 0 && !stream_tx_unsent(&t->tx))
 		fresh++;
 	t->answers = fresh > coming ? fresh - coming : 0;
 	t->stats.deficits += t->answers > 0;
 	o->held = (deficit > 0 || c->old > 0) && first < t->tx.sent &&
-		  passed >= stream_tx_symbol(&t->tx, first)->repairs + t->params.repairs;
+		  passed >= stream_tx_symbol(&t->tx, first)->repairs +
+				    t->redundancy.repairs;
 	o->held_symbol = first;
 	o->held_repairs = passed;
 	o->held_deficit = deficit > c->old ? deficit : c->old;

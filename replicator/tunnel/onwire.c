@@ -8,7 +8,7 @@
 /* m, or what a build with a deliberate bug takes for it. */
 static uint64_t onwire_repairs(const struct tunnel *t)
 {
-	return RT_BUG(GATE_IGNORES_REPAIRS) ? 0 : t->params.repairs;
+	return RT_BUG(GATE_IGNORES_REPAIRS) ? 0 : t->redundancy.repairs;
 }
 
 /* failed(s), with every symbol below `confirmed` forgiven. */
@@ -118,12 +118,12 @@ uint64_t tunnel_repairs_lacking(const struct tunnel *t, uint64_t below)
 	if (tunnel_in_window(t, number)) {
 		const struct stream_symbol *sym = stream_tx_symbol(&t->tx, number);
 
-		want = t->params.repairs + onwire_failed(t, sym, number);
+		want = t->redundancy.repairs + onwire_failed(t, sym, number);
 		have = evidence_promised(e, sym->repairs, made);
 		lacking = have < want ? want - have : 0;
 	}
 	if (o->held && o->held_symbol < below && tunnel_in_window(t, o->held_symbol)) {
-		want = o->held_deficit + t->params.repairs;
+		want = o->held_deficit + t->redundancy.repairs;
 		have = evidence_promised(e, o->held_repairs, made);
 		if (have < want && want - have > lacking)
 			lacking = want - have;

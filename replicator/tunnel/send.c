@@ -13,7 +13,7 @@
 
 static bool send_can_repair(const struct tunnel *t)
 {
-	return t->params.code != FEC_NONE &&
+	return t->params.fec.code.code != FEC_NONE &&
 	       fec_encoder_first(t->encoder) < fec_encoder_next(t->encoder);
 }
 
@@ -27,8 +27,8 @@ static bool send_window_full(const struct tunnel *t)
 {
 	uint64_t first = fec_encoder_first(t->encoder);
 
-	if (t->params.code == FEC_NONE ||
-	    fec_encoder_next(t->encoder) - first < t->params.window)
+	if (t->params.fec.code.code == FEC_NONE ||
+	    fec_encoder_next(t->encoder) - first < t->redundancy.window)
 		return false;
 	if (t->evidence.failures == 0 && tunnel_repairs_lacking(t, first + 1) == 0)
 		return false;
@@ -144,7 +144,7 @@ static size_t send_data(struct tunnel *t, uint8_t *buf, rt_time now)
 
 	if (number == t->tx.closed)
 		stream_tx_flush(&t->tx);
-	if (number - first >= t->params.window && first >= t->tx.confirmed)
+	if (number - first >= t->redundancy.window && first >= t->tx.confirmed)
 		stream_tx_symbol(&t->tx, first)->left_at = t->sent.last.repairs;
 	fec_encoder_add(t->encoder, stream_tx_bytes(&t->tx, number));
 	stream_tx_symbol(&t->tx, number)->repairs = t->sent.last.repairs;

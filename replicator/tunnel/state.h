@@ -17,9 +17,9 @@
 
 /* What the files of one tunnel share; nobody else includes this. */
 
-#define TUNNEL_CREDIT_FIRST 64	/* symbols that every receiver has room for */
-#define TUNNEL_RESEND_MAX 256	/* symbols that wait to be sent again */
-#define TUNNEL_RESEND_SCAN 4096 /* missing symbols looked at per acknowledgement */
+#define TUNNEL_CREDIT_FIRST 64	     /* symbols that every receiver has room for */
+#define TUNNEL_RESEND_MAX 256	     /* symbols that wait to be sent again */
+#define TUNNEL_RESEND_SCAN 4096	     /* missing symbols looked at per acknowledgement */
 #define TUNNEL_PROVE_NS (60 * RT_S)  /* how long after the last gate the line is proven */
 #define TUNNEL_SLOW_NS (500 * RT_MS) /* between probes when nobody answers */
 #define TUNNEL_SHARE_ONE (UINT64_C(1) << 32)
@@ -38,7 +38,8 @@ struct tunnel {
 	/* Sending. */
 	struct seal *seal_tx; /* owned */
 	enum seal_suite suite;
-	struct fec_encoder *encoder; /* owned */
+	struct fec_encoder *encoder;	  /* owned */
+	struct fec_redundancy redundancy; /* in force */
 	struct stream_tx tx;
 	struct sent sent;
 	struct pacer pacer;
@@ -75,10 +76,14 @@ static inline uint8_t *tunnel_payload(const struct tunnel *t)
 	return t->scratch + FEC_SYMBOL_ALIGN - sizeof(struct packet_data);
 }
 
+/* redundancy.c: how much is sent. Errors as tunnel_new(). */
+int tunnel_redundancy_init(struct tunnel *t);
+
 /* A repair made now covers symbol `number`, which is not confirmed. */
 static inline bool tunnel_in_window(const struct tunnel *t, uint64_t number)
 {
-	return t->params.code != FEC_NONE && number >= fec_encoder_first(t->encoder) &&
+	return t->params.fec.code.code != FEC_NONE &&
+	       number >= fec_encoder_first(t->encoder) &&
 	       number < fec_encoder_next(t->encoder);
 }
 

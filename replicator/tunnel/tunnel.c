@@ -8,7 +8,6 @@
 #include "replicator/tunnel/state.h"
 #include "rt/mem.h"
 
-#define TUNNEL_REPAIRS_MAX 64
 #define TUNNEL_FRAME_MAX (UINT32_C(1) << 30)
 #define TUNNEL_MEMORY_MAX (UINT64_C(1) << 36)
 /* In flight at most, for the rings that remember datagrams: this much of the rate. */
@@ -25,10 +24,7 @@ static bool tunnel_params_possible(const struct tunnel_params *p)
 		return false;
 	if (p->evidence > TUNNEL_MIRROR)
 		return false;
-	if (p->code == FEC_NONE)
-		return true;
-	return p->window >= 1 && p->window <= FEC_WINDOW_MAX &&
-	       p->repairs <= TUNNEL_REPAIRS_MAX && p->share >= 0 && p->share <= 4;
+	return true;
 }
 
 /* Symbols for `memory` bytes, and never fewer than two longest frames need. */
@@ -46,34 +42,26 @@ static uint32_t tunnel_capacity(const struct tunnel_params *p, size_t memory,
 static int tunnel_new_sending(struct tunnel *t, rt_time now)
 {
 	const struct tunnel_params *p = &t->params;
-	struct fec_params fec = {
-		.code = p->code,
-		.symbol_size = p->symbol_size,
-		.window = p->code == FEC_NONE ? 1 : p->window,
-	};
 	uint64_t in_flight =
 		p->rate_bps / 8 / TUNNEL_DATAGRAM_MAX * TUNNEL_RING_MS / 1000;
-	int res = fec_encoder_new(&fec, &t->encoder);
+	int res = tunnel_redundancy_init(t);
 
-	if (res != 0) {
-		t->encoder = NULL;
+	if (res != 0)
 		return res;
-	}
 	res = stream_tx_init(&t->tx, p->symbol_size,
 			     tunnel_capacity(p, p->send_memory, FEC_WINDOW_MAX));
 	if (res == 0)
 		res = sent_init(&t->sent, in_flight);
 	if (res == 0)
-		res = evidence_init(&t->evidence,
-				    p->code == FEC_NONE ? TUNNEL_MIRROR : p->evidence);
+		res = evidence_init(&t->evidence, p->fec.code.code == FEC_NONE
+							  ? TUNNEL_MIRROR
+							  : p->evidence);
 	if (res == 0)
 		res = seal_new(p->secret, p->dialed, &t->seal_tx);
 	pacer_init(&t->pacer, p->rate_bps, TUNNEL_DATAGRAM_MAX, now);
 	line_init(&t->line);
 	t->suite = seal_suite_best();
 	t->credit = TUNNEL_CREDIT_FIRST;
-	t->share =
-		p->code == FEC_NONE ? 0 : (uint64_t)(p->share * (double)TUNNEL_SHARE_ONE);
 	t->eliciting_at = now;
 	t->prove_until = now;
 	t->probe_now = true;
@@ -106,10 +94,14 @@ int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **
 
 	if (!tunnel_params_possible(params))
 		return -EINVAL;
+	if (params->rate_auto)
+		return -ENOTSUP;
 	t = rt_zalloc(1, sizeof(*t));
 	if (t == NULL)
 		return -ENOMEM;
 	t->params = *params;
+	if (params->evidence == TUNNEL_NIC || params->evidence == TUNNEL_EDGE)
+		t->params.evidence = TUNNEL_MIRROR;
 	t->heard = now;
 	res = tunnel_new_sending(t, now);
 	if (res == 0)
@@ -236,6 +228,20 @@ bool tunnel_away(const struct tunnel *t, rt_time now)
 	return rt_time_since(now, t->heard) >= t->params.away_ns;
 }
 
+bool tunnel_broken(const struct tunnel *t)
+{
+	return t->stats.malformed >= TUNNEL_MALFORMED_MAX || t->rx.broken;
+}
+
+int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now)
+{
+	if (automatic)
+		return -ENOTSUP;
+	t->params.rate_bps = bps;
+	pacer_init(&t->pacer, bps, TUNNEL_DATAGRAM_MAX, now);
+	return 0;
+}
+
 /* ---- datagrams --------------------------------------------------------------------- */
 
 void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now)
@@ -259,5 +265,13 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 	ret->rtt_ns = t->line.rtt_ns;
 	ret->rtt_min_ns = t->line.rtt_min_ns;
 	ret->loss = t->line.loss;
+	ret->burst = ret->loss_upper = ret->burst_upper = -1;
+	ret->rate_bps = t->pacer.rate_bps;
+	ret->share = (double)t->share / (double)TUNNEL_SHARE_ONE;
+	ret->residual = t->redundancy.residual;
+	ret->repairs = t->redundancy.repairs;
+	ret->window = t->redundancy.window;
+	ret->mtu = (unsigned)(sizeof(struct packet_head) + sizeof(struct packet_data) +
+			      t->params.symbol_size + PACKET_TAG);
 	ret->in_line = t->sent.last.eliciting - (e == NULL ? 0 : e->eliciting);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "fec/fec.h"
+#include "fec/redundancy.h"
 #include "rt/time.h"
 
 /*
@@ -21,10 +22,33 @@ struct tunnel;
 #define TUNNEL_SECRET_LEN 32
 #define TUNNEL_DATAGRAM_MAX 1472
 
+/* What proves that a datagram has left. */
 enum tunnel_evidence {
-	TUNNEL_QUEUED,
-	TUNNEL_DRIVER,
+	TUNNEL_QUEUED, /* it was handed to the kernel */
+	TUNNEL_DRIVER, /* its driver took it */
+	TUNNEL_NIC,    /* its card sent it; here as TUNNEL_MIRROR */
+	TUNNEL_EDGE,   /* the site's border echoed it; here as TUNNEL_MIRROR */
 	TUNNEL_MIRROR, /* onwire is what the mirror has received */
+};
+
+enum tunnel_policy {
+	TUNNEL_SAFETY, /* the goal's safety */
+	TUNNEL_PAPER, /* the prototype of 2009: the newest symbol in any repair that left */
+};
+
+/* How what this end sends is protected: all of it may change while it runs. */
+struct tunnel_fec {
+	/*
+	 * code, r, c, interleave, delayed, and window: FEC_WINDOW's, 0: as large as the
+	 * goal needs. The rest is the tunnel's.
+	 */
+	struct fec_params code;
+	enum tunnel_policy policy;
+	struct fec_goal goal;
+	bool on_demand; /* repairs at idle and for who waits; off for experiments */
+	/* For tests and experiments: m is `repairs` whatever the goal, 0 .. 64. */
+	bool repairs_fixed;
+	unsigned repairs;
 };
 
 struct tunnel_params {
@@ -32,22 +56,29 @@ struct tunnel_params {
 		id; /* of this set of keys; both ends agree; names the tunnel in datagrams */
 	uint8_t secret[TUNNEL_SECRET_LEN]; /* from the handshake's exporter */
 	bool dialed;			   /* this end dialed: says which key is whose */
-	enum fec_code code;		   /* of what this end sends */
+	struct tunnel_fec fec;		   /* of what this end sends */
 	uint16_t symbol_size;
-	uint16_t window;    /* most symbols one repair covers */
-	unsigned repairs;   /* m: covering repairs before a frame counts as on the wire */
-	double share;	    /* paced repairs per data symbol */
-	uint64_t rate_bps;  /* of everything sent, in bits per second on the line */
-	size_t send_memory; /* bytes of frames held for sending or repair */
+	bool rate_auto;	       /* find the rate; rate_bps is then where it begins */
+	uint64_t rate_bps;     /* of everything sent, in bits per second on the line */
+	size_t send_memory;    /* bytes of frames held for sending or repair */
 	size_t receive_memory; /* bytes of symbols held out of order: advertised as credit */
 	uint32_t frame_max;    /* longest frame in either direction */
 	enum tunnel_evidence evidence;
 	int64_t away_ns; /* silence after which the line counts as dead */
 };
 
-/* 0, -EINVAL for parameters out of range, -ENOMEM. */
+/* 0, -EINVAL for parameters out of range, -ENOTSUP for what is not there yet, -ENOMEM. */
 int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **ret);
 void tunnel_free(struct tunnel *t); /* NULL is fine */
+
+/*
+ * Go on like this from the next symbol on. Nothing that was taken is lost, and what is on
+ * the wire stays so: other codes, policies and goals apply to what is not yet. Errors as
+ * tunnel_new(), and then nothing changed.
+ */
+int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now);
+/* As rate_auto and rate_bps of the parameters; the same errors. */
+int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now);
 
 /* ---- frames --------------------------------------------------------------------------- */
 
@@ -94,12 +125,19 @@ uint64_t tunnel_received(const struct tunnel *t);
 /* An authentic acknowledgement has lately proven the line alive. */
 bool tunnel_proven(const struct tunnel *t, rt_time now);
 /*
- * params.evidence, or TUNNEL_MIRROR where there is no code, or where the device turned
- * out to give no stamps.
+ * params.evidence, or TUNNEL_MIRROR where there is no code or it cannot give m repairs,
+ * or where the device turned out to give no stamps.
  */
 enum tunnel_evidence tunnel_evidence_level(const struct tunnel *t);
 /* Nothing authentic has arrived for away_ns. */
 bool tunnel_away(const struct tunnel *t, rt_time now);
+/*
+ * The other end has the keys and lies, or is broken: so many of its authentic datagrams
+ * were malformed (TUNNEL_MALFORMED_MAX), or its stream is none. Final: the tunnel takes
+ * nothing in and sends nothing more; the owner ends the connection.
+ */
+#define TUNNEL_MALFORMED_MAX 64
+bool tunnel_broken(const struct tunnel *t);
 
 /* ---- datagrams -------------------------------------------------------------------------- */
 
@@ -133,8 +171,16 @@ struct tunnel_stats {
 	uint64_t deficits;  /* answers to deficits */
 	int64_t rtt_ns;	    /* smoothed; -1 before the first sample */
 	int64_t rtt_min_ns; /* -1 before the first sample */
-	double loss; /* of first transmissions, as the receiver saw them; < 0: unknown */
-	uint64_t in_line; /* datagrams sent and not yet known to have arrived */
+	/* Of first transmissions, as the receiver saw them; < 0: unknown. */
+	double loss, burst;		/* mean */
+	double loss_upper, burst_upper; /* what redundancy goes by */
+	uint64_t in_line;  /* datagrams sent and not yet known to have arrived */
+	uint64_t rate_bps; /* in force */
+	double share;	   /* paced repairs per data symbol, in force */
+	double residual;   /* risk per disaster that the model states; < 0: unknown */
+	unsigned repairs;  /* m, in force */
+	unsigned window;   /* W, in force; 0 for other codes */
+	unsigned mtu;	   /* longest datagram that is sent */
 };
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret);
 

@@ -176,17 +176,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tunnel_params params = { .id = 1,
 					.secret = { 1 },
 					.dialed = true,
-					.code = FEC_WINDOW,
 					.symbol_size = FUZZ_SYMBOL,
-					.window = 16,
-					.repairs = 3,
-					.share = 0.25,
 					.rate_bps = 10000000,
 					.frame_max = 256,
 					.evidence = TUNNEL_DRIVER,
 					.away_ns = RT_S };
+	const struct tunnel_fec fec = { .code = { .code = FEC_WINDOW, .window = 16 },
+					.goal = { .share = 0.25 },
+					.on_demand = true,
+					.repairs_fixed = true,
+					.repairs = 3 };
 	struct fuzz f = { .data = data, .size = size, .now = { RT_S } };
 
+	params.fec = fec;
 	rt_assert(tunnel_new(&params, f.now, &f.t) == 0);
 	rt_assert(liar_init(&f.liar, &params) == 0);
 	for (unsigned i = 0; i < FUZZ_STEPS_MAX && f.size > 0; i++) {

@@ -60,11 +60,8 @@ static void fuzz_tunnel(const uint8_t *data, size_t size)
 	static struct tunnel *t;
 	struct tunnel_params params = { .id = 1,
 					.secret = { 1 },
-					.code = FEC_WINDOW,
+					.fec = { .code = { .code = FEC_NONE } },
 					.symbol_size = 1408,
-					.window = 16,
-					.repairs = 3,
-					.share = 0.1,
 					.frame_max = 4096,
 					.away_ns = RT_S };
 	uint64_t id;

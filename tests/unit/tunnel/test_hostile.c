@@ -400,19 +400,18 @@ static void parameters_out_of_range_are_refused(void **state)
 	TRY(symbol_size, 0);
 	TRY(symbol_size, 1400);
 	TRY(symbol_size, 1440);
-	TRY(window, 0);
-	TRY(window, FEC_WINDOW_MAX + 1);
-	TRY(repairs, 65);
-	TRY(share, -0.1);
-	TRY(share, 4.1);
+	TRY(fec.code.window, FEC_WINDOW_MAX + 1);
+	TRY(fec.repairs, 65);
+	TRY(fec.goal.share, -0.1);
+	TRY(fec.goal.share, 4.1);
 	TRY(frame_max, 0);
 	TRY(frame_max, UINT32_MAX);
 	TRY(away_ns, 0);
-	TRY(evidence, 3);
-	TRY(code, FEC_RS + 100);
+	TRY(evidence, TUNNEL_MIRROR + 1);
+	TRY(fec.code.code, FEC_RS + 100);
 #undef TRY
 	p = pair_params();
-	p.code = FEC_LAYERED;
+	p.fec.code.code = FEC_LAYERED;
 	assert_int_equal(tunnel_new(&p, (rt_time){ 1 }, &t), -ENOTSUP);
 }
 

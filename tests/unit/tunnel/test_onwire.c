@@ -60,7 +60,7 @@ static void kill_many(struct kills *k, uint64_t seed)
 	if (getenv("PAIR_VERBOSE") != NULL)
 		printf("loss %.2f m %u share %.3f every %lld us: %u of %u kills lost a "
 		       "frame, %.1f frames ahead\n",
-		       k->line.loss, k->params.repairs, k->params.share,
+		       k->line.loss, k->params.fec.repairs, k->params.fec.goal.share,
 		       (long long)(k->every_ns / RT_US), k->lost, k->runs,
 		       (double)k->ahead / k->runs);
 	assert_true(k->ahead > 0);
@@ -82,8 +82,8 @@ static void kills_lose_no_more_than_stated(void **state)
 				    .line = pair_line(10 * RT_MS, 0.05),
 				    .runs = 80,
 				    .every_ns = every[i] };
-		k.params.repairs = 8;
-		k.params.share = 0.2;
+		k.params.fec.repairs = 8;
+		k.params.fec.goal.share = 0.2;
 		kill_many(&k, 2000);
 		assert_int_equal(k.lost, 0);
 	}
@@ -97,7 +97,7 @@ static void kills_with_drops_in_this_host(void **state)
 			   .runs = 80,
 			   .every_ns = 500 * RT_US };
 
-	k.params.repairs = 4;
+	k.params.fec.repairs = 4;
 	k.line.local = 0.05;
 	kill_many(&k, 3000);
 	assert_true(k.lost <= 1);
@@ -111,7 +111,7 @@ static void kills_without_repairs_are_found_out(void **state)
 			   .runs = 60,
 			   .every_ns = 300 * RT_US };
 
-	k.params.repairs = 0;
+	k.params.fec.repairs = 0;
 	kill_many(&k, 4000);
 	assert_true(k.lost > 10);
 }
@@ -137,7 +137,7 @@ static void deliberate_bugs_are_found_out(void **state)
 	struct pair p;
 
 	assert_int_equal(rt_bug_select("GATE_IGNORES_REPAIRS"), 0);
-	k.params.share = 0;
+	k.params.fec.goal.share = 0;
 	kill_many(&k, 4000);
 	assert_true(k.lost > 0);
 	assert_int_equal(rt_bug_select("GATE_ON_TIMEOUT"), 0);
@@ -264,7 +264,7 @@ static void without_code_onwire_is_received(void **state)
 		struct pair p;
 
 		if (i == 0)
-			params.code = FEC_NONE;
+			params.fec.code.code = FEC_NONE;
 		else
 			params.evidence = TUNNEL_MIRROR;
 		pair_init(&p, &params, &line, 5);
@@ -292,7 +292,7 @@ static void watermarks_keep_their_order(void **state)
 	uint64_t onwire = 0;
 	struct pair p;
 
-	params.share = 0.1;
+	params.fec.goal.share = 0.1;
 	pair_init(&p, &params, &line, 6);
 	for (unsigned n = 0; n < 3000; n++) {
 		uint64_t now_onwire, now_received;

@@ -172,15 +172,16 @@ static struct tunnel_params swarm_params(struct pair_rng *rng)
 	struct tunnel_params p = pair_params();
 
 	p.symbol_size = sizes[pair_below(rng, 3)];
-	p.repairs = (unsigned)pair_below(rng, 9);
-	p.window = (uint16_t)(1 + pair_below(rng, pair_chance(rng, 0.5) ? 16 : 300));
-	p.share = shares[pair_below(rng, 4)];
+	p.fec.repairs = (unsigned)pair_below(rng, 9);
+	p.fec.code.window =
+		(uint16_t)(1 + pair_below(rng, pair_chance(rng, 0.5) ? 16 : 300));
+	p.fec.goal.share = shares[pair_below(rng, 4)];
 	p.rate_bps = UINT64_C(1000000) << pair_below(rng, 10);
 	p.frame_max = 1u << (8 + pair_below(rng, 9));
 	p.send_memory = p.frame_max * (1 + pair_below(rng, 8));
 	p.receive_memory = p.frame_max * (1 + pair_below(rng, 8));
 	p.evidence = (enum tunnel_evidence)pair_below(rng, 3);
-	p.code = pair_chance(rng, 0.1) ? FEC_NONE : FEC_WINDOW;
+	p.fec.code.code = pair_chance(rng, 0.1) ? FEC_NONE : FEC_WINDOW;
 	return p;
 }
 
@@ -228,9 +229,10 @@ static void swarm_print(const struct pair *p)
 	       "%.2f/%.0f local %.2f stamps %d: symbols %llu data %llu repairs %llu "
 	       "again "
 	       "%llu probes+acks %llu\n",
-	       (unsigned long long)p->seed, q->symbol_size, q->repairs, q->window,
-	       q->share, (int)q->code, (unsigned long long)q->rate_bps, (int)q->evidence,
-	       p->line[0].loss, p->line[0].burst, p->line[0].local, !p->line[0].no_stamps,
+	       (unsigned long long)p->seed, q->symbol_size, q->fec.repairs,
+	       q->fec.code.window, q->fec.goal.share, (int)q->fec.code.code,
+	       (unsigned long long)q->rate_bps, (int)q->evidence, p->line[0].loss,
+	       p->line[0].burst, p->line[0].local, !p->line[0].no_stamps,
 	       (unsigned long long)(s.sent_data - s.retransmitted),
 	       (unsigned long long)s.sent_data, (unsigned long long)s.sent_repairs,
 	       (unsigned long long)s.retransmitted, (unsigned long long)s.sent_acks);
