@@ -15,7 +15,7 @@
 
 /* An answer, one line of JSON. */
 struct answer {
-	char text[4096];
+	char text[8000];
 	size_t len;
 };
 
@@ -33,54 +33,89 @@ __attribute__((format(printf, 2, 3))) static void say(struct answer *answer,
 		answer->len += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-static void say_way(struct answer *answer, const char *name, const struct wanem_way *way)
-{
-	const struct wanem_counts *c = &way->count;
-	const struct wanem_line_params *p = &way->line.p;
-	double span = (double)(c->last_ns - c->first_ns) / 1e9;
-	double n = c->delivered ? (double)c->delivered : 1;
-	uint64_t on_line = c->delivered_bytes + WANEM_UDP_OVERHEAD * c->delivered;
-
-	say(answer, ", \"%s\": {\"delay_ms\": %.3f, \"jitter_ms\": %.3f, ", name,
-	    (double)p->delay_ns / 1e6, (double)p->jitter_ns / 1e6);
-	say(answer, "\"rate_bps\": %llu, \"loss\": %g, \"burst\": %g, \"duplicate\": %g",
-	    (unsigned long long)p->rate_bps, p->loss, p->burst, p->duplicate);
 #define COUNT(field) say(answer, ", \"" #field "\": %llu", (unsigned long long)c->field)
+static void say_counts(struct answer *answer, const struct wanem_counts *c)
+{
+	COUNT(received);
 	COUNT(accepted);
 	COUNT(accepted_bytes);
 	COUNT(delivered);
 	COUNT(delivered_bytes);
 	COUNT(duplicated);
 	COUNT(lost);
+	COUNT(lost_runs);
+	COUNT(reordered);
+	COUNT(corrupted);
+	COUNT(too_big);
 	COUNT(overflown);
+	COUNT(site_overflown);
+	COUNT(site_destroyed);
 	COUNT(shut_out);
 	COUNT(destroyed);
 	COUNT(refused);
 	COUNT(oversize);
 	COUNT(stream_bytes);
+}
 #undef COUNT
+
+static void say_params(struct answer *answer, const struct wanem_line_params *p)
+{
+	say(answer, "\"delay_ms\": %.3f, \"jitter_ms\": %.3f, ",
+	    (double)p->delay_ns / 1e6, (double)p->jitter_ns / 1e6);
+	say(answer, "\"rate_bps\": %llu, \"loss\": %g, \"burst\": %g, \"duplicate\": %g",
+	    (unsigned long long)p->rate_bps, p->loss, p->burst, p->duplicate);
+	say(answer,
+	    ", \"reorder\": %g, \"extent_ms\": %.3f, \"corrupt\": %g, \"mtu\": %llu",
+	    p->reorder, (double)p->extent_ns / 1e6, p->corrupt,
+	    (unsigned long long)p->mtu);
+	say(answer, ", \"site_rate_bps\": %llu", (unsigned long long)p->site_rate_bps);
+}
+
+static double per(double a, uint64_t n)
+{
+	return n ? a / (double)n : 0;
+}
+
+static void say_way(struct answer *answer, const char *name, const struct wanem_way *way)
+{
+	const struct wanem_counts *c = &way->count;
+	double span = (double)(c->last_ns - c->first_ns) / 1e9;
+	uint64_t on_line = c->delivered_bytes + way->line.overhead * c->delivered;
+
+	say(answer, ", \"%s\": {", name);
+	say_params(answer, &way->line.p);
+	say_counts(answer, c);
 	say(answer,
 	    ", \"in_line\": %llu, \"in_line_bytes\": %llu, \"in_line_stream\": %llu",
 	    (unsigned long long)way->in_line, (unsigned long long)way->in_line_bytes,
 	    (unsigned long long)way->in_line_stream);
-	say(answer, ", \"in_line_at_kill\": %llu",
-	    (unsigned long long)way->in_line_at_kill);
+	say(answer, ", \"in_site\": %llu, \"in_line_at_kill\": %llu",
+	    (unsigned long long)way->in_site, (unsigned long long)way->in_line_at_kill);
+	say(answer, ", \"measured_loss\": %.6f, \"measured_burst\": %.3f",
+	    per((double)c->lost, c->accepted), per((double)c->lost, c->lost_runs));
 	say(answer, ", \"measured_bps\": %.0f, \"measured_delay_ms\": %.4f",
-	    span > 0 ? (double)on_line * 8 / span : 0, (double)c->delay_sum_ns / n / 1e6);
-	say(answer, ", \"late_mean_us\": %.1f, \"late_max_us\": %.1f}",
-	    (double)c->late_sum_ns / n / 1e3, (double)c->late_max_ns / 1e3);
+	    span > 0 ? (double)on_line * 8 / span : 0,
+	    per((double)c->delay_sum_ns / 1e6, c->delivered));
+	say(answer,
+	    ", \"measured_travel_ms\": %.4f, \"late_mean_us\": %.1f, \"late_max_us\": "
+	    "%.1f}",
+	    per((double)c->travel_sum_ns / 1e6, c->delivered),
+	    per((double)c->late_sum_ns / 1e3, c->delivered),
+	    (double)c->late_max_ns / 1e3);
 }
 
 static void say_stats(struct answer *answer, struct wanem *w)
 {
-	uint32_t drops = wanem_udp_rx_drops(w);
+	uint64_t drops = wanem_drops(w);
 
 	say(answer, "{\"ok\": true, \"now_ns\": %llu, \"seed\": %llu, \"cut\": %s",
 	    (unsigned long long)wanem_now(), (unsigned long long)w->seed,
 	    w->cut ? "true" : "false");
-	say(answer, ", \"rx_drops\": %u, \"tx_drops\": %llu, \"void\": %s", drops,
-	    (unsigned long long)w->tx_drops, drops || w->tx_drops ? "true" : "false");
-	say(answer, ", \"connections\": %u", w->n_conns);
+	say(answer, ", \"rx_drops\": %llu, \"tx_drops\": %llu, \"void\": %s",
+	    (unsigned long long)drops, (unsigned long long)w->tx_drops,
+	    drops || w->tx_drops ? "true" : "false");
+	say(answer, ", \"busy_max_us\": %.1f, \"connections\": %u",
+	    (double)w->busy_max_ns / 1e3, w->n_conns);
 	say_way(answer, "ab", &w->way[WANEM_AB]);
 	say_way(answer, "ba", &w->way[WANEM_BA]);
 	say(answer, "}\n");
@@ -137,7 +172,8 @@ int wanem_command_set(struct wanem *w, const char *assignment, const char **what
 	if (err == -ENOENT)
 		*what = "no parameter of that name (delay rtt jitter rate queue loss "
 			"burst "
-			"duplicate, ab. or ba. before it)";
+			"duplicate reorder extent corrupt mtu site.rate site.queue, "
+			"ab. or ba. before it)";
 	else if (err != 0)
 		*what = "no such value or unit";
 	return err;
@@ -161,23 +197,21 @@ static void command_set(struct wanem *w, char *args, struct answer *answer)
 	say_stats(answer, w);
 }
 
+static bool is_of_stream(const struct wanem_event *event, void *arg)
+{
+	return event->conn != NULL;
+}
+
+static void stream_event(struct wanem_event *event, void *arg)
+{
+	wanem_tcp_event(arg, event);
+}
+
 static void destroy(struct wanem *w)
 {
-	struct wanem_event *event;
-
 	wanem_tcp_reset_all(w);
-	while ((event = wanem_events_take(&w->events, UINT64_MAX)) != NULL) {
-		struct wanem_way *way = &w->way[event->dir];
-
-		if (event->kind != WANEM_DATAGRAM) {
-			wanem_tcp_event(w, event);
-			continue;
-		}
-		way->in_line--;
-		way->in_line_bytes -= event->len;
-		way->count.destroyed++;
-		free(event);
-	}
+	wanem_events_remove(&w->events, is_of_stream, stream_event, w);
+	wanem_packets_destroy(w);
 }
 
 /* What lies in our sockets has entered the line, whether we have been scheduled or not. */
@@ -186,7 +220,7 @@ static void drain(struct wanem *w)
 	enum { MOST = 1 << 17 };
 
 	for (int dir = 0; dir < WANEM_DIRS; dir++)
-		wanem_udp_receive(w, dir, MOST);
+		wanem_receive(w, dir, MOST);
 	wanem_tcp_pump(w);
 }
 
@@ -194,10 +228,28 @@ static void cut(struct wanem *w, bool destroy_too)
 {
 	if (!w->cut) {
 		drain(w);
+		wanem_deliver_due(w, wanem_now());
 		w->cut = true;
 	}
 	if (destroy_too)
 		destroy(w);
+}
+
+/* What has not left the building of the site where `dir` begins is lost with it. */
+static void cut_site(struct wanem *w, int dir)
+{
+	if (w->way[dir].from_dead)
+		return;
+	drain(w);
+	wanem_packets_site_dies(w, dir);
+}
+
+static void restore(struct wanem *w)
+{
+	w->cut = false;
+	for (int dir = 0; dir < WANEM_DIRS; dir++)
+		w->way[dir].from_dead = w->way[dir].to_dead = false;
+	wanem_tcp_pump(w);
 }
 
 void wanem_command_kill(struct wanem *w)
@@ -210,14 +262,17 @@ void wanem_command_kill(struct wanem *w)
 	w->victim_hit = true;
 	/* It may have died by itself; then it is as dead as it would be now. */
 	(void)pidfd_send_signal(w->victim, SIGKILL, NULL, 0);
+	if (w->victim_site)
+		cut_site(w, WANEM_AB);
 }
 
 /*
  * A disaster: kill -9, and when the process is dead, the cut. Done here, and not by the
  * script, because what the line holds at 50 ms is gone before a script has looked. "PID"
- * or "PID N": not before N datagrams are in the line.
+ * or "PID N": not before N datagrams are in the line. With `site`, the site of A dies in
+ * the same moment, with its building's queue.
  */
-static int cut_after_kill(struct wanem *w, const char *args)
+static int cut_after_kill(struct wanem *w, const char *args, bool site)
 {
 	char *end;
 	long pid = strtol(args, &end, 10);
@@ -238,6 +293,7 @@ static int cut_after_kill(struct wanem *w, const char *args)
 		return err;
 	}
 	w->victim_hit = false;
+	w->victim_site = site;
 	w->kill_at = at;
 	wanem_command_kill(w);
 	return 0;
@@ -247,30 +303,69 @@ static void reset_counts(struct wanem *w)
 {
 	for (int dir = 0; dir < WANEM_DIRS; dir++)
 		memset(&w->way[dir].count, 0, sizeof(w->way[dir].count));
-	wanem_udp_reset_drops(w);
+	wanem_reset_drops(w);
 }
 
 static bool line_is_empty(const struct wanem *w)
 {
 	for (int dir = 0; dir < WANEM_DIRS; dir++) {
-		if (w->way[dir].in_line != 0 || w->way[dir].in_line_stream != 0)
+		const struct wanem_way *way = &w->way[dir];
+
+		if (way->in_line != 0 || way->in_site != 0 || way->in_line_stream != 0)
 			return false;
 	}
 	return true;
 }
 
-static void command_capture(struct wanem *w, const char *path, struct answer *answer)
+static void command_capture(struct wanem *w, FILE **file, const char *path,
+			    struct answer *answer)
 {
 	int err = 0;
 
 	if (strcmp(path, "off") == 0)
-		wanem_capture_close(w);
+		wanem_capture_close(file);
 	else
-		err = wanem_capture_open(w, path);
+		err = wanem_capture_open(file, path);
 	if (err != 0)
 		say_error(answer, strerror(-err), path);
 	else
 		say_stats(answer, w);
+}
+
+/* The cuts. 0, -EINVAL, or what kept us from killing; *waits if it is answered later. */
+static int command_cut(struct wanem *w, const char *args, bool *waits)
+{
+	bool site = strncmp(args, "--site a --kill ", 16) == 0;
+
+	*waits = false;
+	if (*args == '\0' || strcmp(args, "--destroy") == 0)
+		cut(w, *args != '\0');
+	else if (strcmp(args, "--site a") == 0)
+		cut_site(w, WANEM_AB);
+	else if (strcmp(args, "--site b") == 0)
+		cut_site(w, WANEM_BA);
+	else if (site || strncmp(args, "--kill ", 7) == 0) {
+		int err = cut_after_kill(w, args + (site ? 16 : 7), site);
+
+		*waits = err == 0;
+		return err;
+	} else
+		return -EINVAL;
+	return 0;
+}
+
+/* The commands that take nothing; false if `verb` is none of them. */
+static bool carry_out_plain(struct wanem *w, const char *verb)
+{
+	if (strcmp(verb, "restore") == 0)
+		restore(w);
+	else if (strcmp(verb, "reset") == 0)
+		reset_counts(w);
+	else if (strcmp(verb, "quit") == 0)
+		w->quit = true;
+	else
+		return strcmp(verb, "stats") == 0 || strcmp(verb, "wait") == 0;
+	return true;
 }
 
 /* Carries out one line. Nothing to say means: it is answered later. */
@@ -284,46 +379,30 @@ static void carry_out(struct wanem *w, struct wanem_command *command,
 		args = verb + strlen(verb);
 	if (strcmp(verb, "set") == 0) {
 		command_set(w, args, answer);
-		return;
-	}
-	if (strcmp(verb, "capture") == 0 && *args != '\0') {
-		command_capture(w, args, answer);
-		return;
-	}
-	if (strcmp(verb, "cut") == 0 && strncmp(args, "--kill ", 7) == 0) {
-		int err = cut_after_kill(w, args + 7);
+	} else if (strcmp(verb, "capture") == 0 && *args != '\0') {
+		command_capture(w, &w->capture, args, answer);
+	} else if (strcmp(verb, "capture-lost") == 0 && *args != '\0') {
+		command_capture(w, &w->capture_lost, args, answer);
+	} else if (strcmp(verb, "cut") == 0) {
+		bool waits;
+		int err = command_cut(w, args, &waits);
 
-		if (err != 0)
+		if (waits)
+			command->waiting = WANEM_FOR_DEATH;
+		else if (err != 0)
 			say_error(answer, strerror(-err), args);
 		else
-			command->waiting = WANEM_FOR_DEATH;
-		return;
-	}
-	if (strcmp(verb, "wait") == 0) {
-		if (!line_is_empty(w)) {
-			command->waiting = WANEM_FOR_EMPTY_LINE;
-			return;
-		}
-	} else if (strcmp(verb, "cut") == 0 &&
-		   (*args == '\0' || strcmp(args, "--destroy") == 0)) {
-		cut(w, *args != '\0');
-	} else if (strcmp(verb, "restore") == 0) {
-		w->cut = false;
-		wanem_tcp_pump(w);
-	} else if (strcmp(verb, "reset") == 0) {
-		reset_counts(w);
-	} else if (strcmp(verb, "quit") == 0) {
-		w->quit = true;
-	} else if (strcmp(verb, "stats") != 0) {
+			say_stats(answer, w);
+	} else if (!carry_out_plain(w, verb)) {
 		say_error(answer,
-			  "want set, cut [--destroy | --kill PID [N]], restore, wait, "
-			  "stats, "
-			  "reset, "
-			  "capture FILE|off or quit",
+			  "want set, cut, restore, wait, stats, reset, capture, "
+			  "capture-lost or quit",
 			  verb);
-		return;
+	} else if (strcmp(verb, "wait") == 0 && !line_is_empty(w)) {
+		command->waiting = WANEM_FOR_EMPTY_LINE;
+	} else {
+		say_stats(answer, w);
 	}
-	say_stats(answer, w);
 }
 
 static void command_free(struct wanem *w, struct wanem_command *command)

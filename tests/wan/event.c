@@ -29,10 +29,18 @@ static bool before(const struct wanem_event *a, const struct wanem_event *b)
 	return a->number < b->number;
 }
 
+/* Puts the event at `at`, whose place is free, or nearer to the top. */
+static void rise(struct wanem_events *events, size_t at, struct wanem_event *event)
+{
+	while (at > 0 && before(event, events->heap[(at - 1) / 2])) {
+		events->heap[at] = events->heap[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	events->heap[at] = event;
+}
+
 int wanem_events_put(struct wanem_events *events, struct wanem_event *event)
 {
-	size_t at = events->count;
-
 	if (events->count == events->room) {
 		size_t room = events->room ? 2 * events->room : 1024;
 		void *heap = realloc(events->heap, room * sizeof(struct wanem_event *));
@@ -43,12 +51,7 @@ int wanem_events_put(struct wanem_events *events, struct wanem_event *event)
 		events->room = room;
 	}
 	event->number = events->made++;
-	events->count++;
-	while (at > 0 && before(event, events->heap[(at - 1) / 2])) {
-		events->heap[at] = events->heap[(at - 1) / 2];
-		at = (at - 1) / 2;
-	}
-	events->heap[at] = event;
+	rise(events, events->count++, event);
 	return 0;
 }
 
@@ -82,6 +85,23 @@ struct wanem_event *wanem_events_take(struct wanem_events *events, uint64_t now)
 	}
 	events->heap[at] = last;
 	return first;
+}
+
+void wanem_events_remove(struct wanem_events *events,
+			 bool (*unwanted)(const struct wanem_event *event, void *arg),
+			 void (*drop)(struct wanem_event *event, void *arg), void *arg)
+{
+	size_t count = events->count;
+
+	events->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct wanem_event *event = events->heap[i];
+
+		if (unwanted(event, arg))
+			drop(event, arg);
+		else
+			rise(events, events->count++, event);
+	}
 }
 
 void wanem_events_release(struct wanem_events *events)

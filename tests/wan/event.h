@@ -2,6 +2,7 @@
 #ifndef TESTS_WAN_EVENT_H
 #define TESTS_WAN_EVENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,6 +10,7 @@ struct wanem_conn;
 
 enum wanem_kind {
 	WANEM_DATAGRAM, /* arrives at the other end */
+	WANEM_LEAVES,	/* a datagram leaves the building and comes to the line */
 	WANEM_CHUNK,	/* a piece of a stream arrives */
 	WANEM_END,	/* the end of a stream arrives */
 	WANEM_RESET,	/* a reset arrives */
@@ -19,7 +21,8 @@ enum wanem_kind {
 struct wanem_event {
 	uint64_t due_ns;
 	uint64_t number;
-	uint64_t arrived_ns;
+	uint64_t arrived_ns; /* here */
+	uint64_t sent_ns;    /* left the line's queue */
 	enum wanem_kind kind;
 	int dir;
 	struct wanem_conn *conn; /* counted in the connection; NULL for datagrams */
@@ -48,6 +51,11 @@ uint64_t wanem_events_next(const struct wanem_events *events);
 
 /* Takes out the next event, which is the caller's then; NULL if none is due at `now`. */
 struct wanem_event *wanem_events_take(struct wanem_events *events, uint64_t now);
+
+/* Takes out every event that `unwanted` says, in no order, and hands it to `drop`. */
+void wanem_events_remove(struct wanem_events *events,
+			 bool (*unwanted)(const struct wanem_event *event, void *arg),
+			 void (*drop)(struct wanem_event *event, void *arg), void *arg);
 
 void wanem_events_release(struct wanem_events *events);
 

@@ -7,12 +7,16 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 #define DEFAULT_QUEUE_NS (50 * UINT64_C(1000000))
+#define DEFAULT_EXTENT_NS (5 * UINT64_C(1000000))
 
 void wanem_line_init(struct wanem_line *line, uint64_t seed)
 {
 	memset(line, 0, sizeof(*line));
 	line->seed = rt_mix64(seed + UINT64_C(0x9e3779b97f4a7c15));
 	line->p.queue_ns = DEFAULT_QUEUE_NS;
+	line->p.site_queue_ns = DEFAULT_QUEUE_NS;
+	line->p.extent_ns = DEFAULT_EXTENT_NS;
+	line->overhead = WANEM_UDP_OVERHEAD;
 }
 
 /* The next random number in [0, 1). */
@@ -47,11 +51,16 @@ static bool draw_loss(struct wanem_line *line)
 	return line->bad;
 }
 
+static uint64_t time_at(uint64_t rate_bps, uint64_t bytes)
+{
+	if (rate_bps == 0)
+		return 0;
+	return (bytes * 8 * NS_PER_S + rate_bps - 1) / rate_bps;
+}
+
 static uint64_t line_time(const struct wanem_line *line, uint64_t bytes)
 {
-	if (line->p.rate_bps == 0)
-		return 0;
-	return (bytes * 8 * NS_PER_S + line->p.rate_bps - 1) / line->p.rate_bps;
+	return time_at(line->p.rate_bps, bytes);
 }
 
 static uint64_t queue_limit_ns(const struct wanem_line *line)
@@ -66,13 +75,54 @@ static uint64_t waits_until(const struct wanem_line *line, uint64_t now)
 	return line->busy_until > now ? line->busy_until : now;
 }
 
+bool wanem_line_building(struct wanem_line *line, uint64_t now, size_t len,
+			 uint64_t *leaves)
+{
+	const struct wanem_line_params *p = &line->p;
+	uint64_t takes = time_at(p->site_rate_bps, len + line->overhead);
+	uint64_t start = line->site_busy_until > now ? line->site_busy_until : now;
+	uint64_t limit = p->site_queue_bytes
+				 ? time_at(p->site_rate_bps, p->site_queue_bytes)
+				 : p->site_queue_ns;
+
+	if (start > now && start - now + takes > limit)
+		return false;
+	line->site_busy_until = start + takes;
+	*leaves = line->site_busy_until;
+	return true;
+}
+
+/* What else may happen to a datagram that arrives. */
+static void draw_mishaps(struct wanem_line *line, size_t len,
+			 struct wanem_passage *passage)
+{
+	const struct wanem_line_params *p = &line->p;
+
+	if (p->jitter_ns != 0)
+		passage->due_ns += (uint64_t)(draw(line) * (double)p->jitter_ns);
+	if (p->duplicate > 0)
+		passage->twice = draw(line) < p->duplicate;
+	if (p->reorder > 0 && draw(line) < p->reorder) {
+		passage->held = true;
+		passage->due_ns += p->extent_ns;
+	}
+	if (p->corrupt > 0 && len > 0 && draw(line) < p->corrupt) {
+		passage->corrupt = true;
+		passage->bit = (uint32_t)(draw(line) * (double)len * 8);
+	}
+}
+
 struct wanem_passage wanem_line_datagram(struct wanem_line *line, uint64_t now,
 					 size_t len)
 {
 	struct wanem_passage passage = { 0 };
-	uint64_t takes = line_time(line, len + WANEM_UDP_OVERHEAD);
+	uint64_t takes = line_time(line, len + line->overhead);
 	uint64_t start = waits_until(line, now);
 
+	if (line->p.mtu != 0 && len + line->overhead > line->p.mtu) {
+		passage.fate = WANEM_TOO_BIG;
+		return passage;
+	}
 	/* A datagram that finds the line idle always goes, however short the queue. */
 	if (start > now && start - now + takes > queue_limit_ns(line)) {
 		passage.fate = WANEM_OVERFLOWN;
@@ -85,10 +135,7 @@ struct wanem_passage wanem_line_datagram(struct wanem_line *line, uint64_t now,
 		return passage;
 	}
 	passage.due_ns = passage.sent_ns + line->p.delay_ns;
-	if (line->p.jitter_ns != 0)
-		passage.due_ns += (uint64_t)(draw(line) * (double)line->p.jitter_ns);
-	if (line->p.duplicate > 0)
-		passage.twice = draw(line) < line->p.duplicate;
+	draw_mishaps(line, len, &passage);
 	return passage;
 }
 

@@ -2,11 +2,12 @@
 #
 # make wan     the tests of the WAN emulator
 
-wanem_objects := $(patsubst %.c,$(B)/%.o,$(filter-out tests/wan/wanprobe.c,$(wildcard tests/wan/*.c)))
+wan_tools := $(patsubst %,$(B)/tests/wan/%,wanprobe flow)
+wanem_objects := $(filter-out $(wan_tools:=.o),$(patsubst %.c,$(B)/%.o,$(wildcard tests/wan/*.c)))
 $(B)/tests/wan/wanem: $(wanem_objects)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lm
 
-$(B)/tests/wan/wanprobe: $(B)/tests/wan/wanprobe.o
+$(wan_tools): %: %.o
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lm
 
 unit_wan := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/wan/test_*.c))
@@ -20,7 +21,7 @@ unit: unit-wan
 unit-wan: $(unit_wan)
 	$(Q)set -e; for t in $(unit_wan); do echo "== $$t"; $$t; done
 
-wan: $(B)/tests/wan/wanem $(B)/tests/wan/wanprobe
+wan: $(B)/tests/wan/wanem $(wan_tools)
 	$(Q)sh tests/wan/test_wanem.sh $(B)
 
-check-programs: $(B)/tests/wan/wanem $(B)/tests/wan/wanprobe
+check-programs: $(B)/tests/wan/wanem $(wan_tools)

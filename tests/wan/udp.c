@@ -57,58 +57,14 @@ int wanem_udp_open(struct wanem *w)
 	return 0;
 }
 
-static void put_datagram(struct wanem *w, int dir, struct wanem_event *event,
-			 uint64_t due)
+static void take(struct wanem *w, int dir, const void *data, size_t len, uint64_t now)
 {
-	struct wanem_way *way = &w->way[dir];
+	struct wanem_event *event = wanem_event_new(WANEM_DATAGRAM, dir, data, len);
 
-	event->due_ns = due;
-	if (wanem_events_put(&w->events, event) != 0) {
-		free(event);
+	if (event == NULL)
 		w->tx_drops++;
-		return;
-	}
-	way->in_line++;
-	way->in_line_bytes += event->len;
-}
-
-static void accept_datagram(struct wanem *w, int dir, const void *data, size_t len,
-			    uint64_t now)
-{
-	struct wanem_way *way = &w->way[dir];
-	struct wanem_passage passage;
-
-	if (w->cut) {
-		way->count.shut_out++;
-		return;
-	}
-	if (way->in_line_bytes + len > WANEM_MAX_IN_LINE / 2) {
-		way->count.overflown++;
-		return;
-	}
-	passage = wanem_line_datagram(&way->line, now, len);
-	if (passage.fate == WANEM_OVERFLOWN) {
-		way->count.overflown++;
-		return;
-	}
-	way->count.accepted++;
-	way->count.accepted_bytes += len;
-	if (passage.fate == WANEM_LOST) {
-		way->count.lost++;
-		return;
-	}
-	for (int copies = 1 + passage.twice; copies > 0; copies--) {
-		struct wanem_event *event =
-			wanem_event_new(WANEM_DATAGRAM, dir, data, len);
-
-		if (event == NULL) {
-			w->tx_drops++;
-			return;
-		}
-		event->arrived_ns = now;
-		put_datagram(w, dir, event, passage.due_ns);
-	}
-	way->count.duplicated += passage.twice;
+	else
+		wanem_packet_take(w, event, now);
 }
 
 /* One batch; the number of datagrams it had, 0 if the socket was empty. */
@@ -139,7 +95,7 @@ static unsigned int receive_batch(struct wanem *w, int dir)
 		if (msgs[i].msg_hdr.msg_flags & MSG_TRUNC)
 			w->way[dir].count.oversize++;
 		else
-			accept_datagram(w, dir, data[i], msgs[i].msg_len, now);
+			take(w, dir, data[i], msgs[i].msg_len, now);
 	}
 	if (dir == WANEM_AB)
 		w->peer = from[n - 1];
@@ -155,26 +111,6 @@ void wanem_udp_receive(struct wanem *w, int dir, unsigned int limit)
 		n = receive_batch(w, dir);
 		had += n;
 	} while (n != 0 && had < limit);
-}
-
-static void delivered(struct wanem *w, const struct wanem_event *event, uint64_t now)
-{
-	struct wanem_way *way = &w->way[event->dir];
-	uint64_t late = now - event->due_ns;
-
-	way->in_line--;
-	way->in_line_bytes -= event->len;
-	if (way->count.first_ns == 0)
-		way->count.first_ns = now;
-	way->count.last_ns = now;
-	way->count.delivered++;
-	way->count.delivered_bytes += event->len;
-	way->count.delay_sum_ns += now - event->arrived_ns;
-	way->count.late_sum_ns += late;
-	if (late > way->count.late_max_ns)
-		way->count.late_max_ns = late;
-	if (w->capture != NULL)
-		wanem_capture(w, event, now);
 }
 
 /*
@@ -269,7 +205,7 @@ static void batch_messages(struct batch *b, struct sockaddr_in *to)
 	}
 }
 
-void wanem_udp_deliver(struct wanem *w, int dir, struct wanem_event *chain, uint64_t now)
+void wanem_udp_deliver(struct wanem *w, int dir, struct wanem_event *chain)
 {
 	static struct batch b;
 
@@ -284,10 +220,6 @@ void wanem_udp_deliver(struct wanem *w, int dir, struct wanem_event *chain, uint
 			send_batch(w, dir, b.msgs, b.n_msgs);
 		else
 			w->way[dir].count.refused += (uint64_t)b.n_events;
-		for (int i = 0; i < b.n_events; i++) {
-			delivered(w, b.events[i], now);
-			free(b.events[i]);
-		}
 	}
 }
 
@@ -315,7 +247,6 @@ void wanem_udp_reset_drops(struct wanem *w)
 {
 	for (int dir = 0; dir < WANEM_DIRS; dir++)
 		w->rx_drops_before[dir] = socket_drops(w->udp[dir]);
-	w->tx_drops = 0;
 }
 
 void wanem_udp_close(struct wanem *w)

@@ -31,6 +31,8 @@ static const struct unit count_units[] = { { "", 1 } };
 #define MAX_SIZE 0x1p30
 #define MAX_SHARE 1.0
 #define MAX_COUNT 1e6
+#define MIN_MTU 68 /* what IPv4 asks of every line */
+#define MAX_MTU 65535
 
 static int number(const char *text, const struct unit *units, size_t n, double max,
 		  double *ret)
@@ -77,19 +79,52 @@ int wanem_units_time(const char *text, uint64_t *ret_ns)
 	return WHOLE(text, time_units, MAX_TIME, ret_ns);
 }
 
-static int set_queue(struct wanem_line_params *p, const char *text)
+static int set_queue(uint64_t *bytes, uint64_t *ns, const char *text)
 {
 	uint64_t value;
 
 	if (WHOLE(text, size_units, MAX_SIZE, &value) == 0 && value > 0) {
-		p->queue_bytes = value;
+		*bytes = value;
 		return 0;
 	}
 	if (wanem_units_time(text, &value) != 0)
 		return -EINVAL;
-	p->queue_ns = value;
-	p->queue_bytes = 0;
+	*ns = value;
+	*bytes = 0;
 	return 0;
+}
+
+static const char *unless_none(const char *text)
+{
+	return strcmp(text, "none") == 0 ? "0" : text;
+}
+
+static int set_mtu(struct wanem_line_params *p, const char *text)
+{
+	uint64_t value;
+	int err = WHOLE(unless_none(text), count_units, MAX_MTU, &value);
+
+	if (err != 0 || (value != 0 && value < MIN_MTU))
+		return -EINVAL;
+	p->mtu = value;
+	return 0;
+}
+
+static int set_share(struct wanem_line_params *p, const char *name, const char *text)
+{
+	const struct {
+		const char *name;
+		double *share;
+	} shares[] = { { "loss", &p->loss },
+		       { "duplicate", &p->duplicate },
+		       { "reorder", &p->reorder },
+		       { "corrupt", &p->corrupt } };
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(shares); i++) {
+		if (strcmp(name, shares[i].name) == 0)
+			return NUMBER(text, share_units, MAX_SHARE, shares[i].share);
+	}
+	return -ENOENT;
 }
 
 int wanem_units_set(struct wanem_line_params *p, const char *name, const char *text)
@@ -98,16 +133,19 @@ int wanem_units_set(struct wanem_line_params *p, const char *name, const char *t
 		return wanem_units_time(text, &p->delay_ns);
 	if (strcmp(name, "jitter") == 0)
 		return wanem_units_time(text, &p->jitter_ns);
+	if (strcmp(name, "extent") == 0)
+		return wanem_units_time(text, &p->extent_ns);
 	if (strcmp(name, "rate") == 0)
-		return WHOLE(strcmp(text, "none") == 0 ? "0" : text, rate_units, MAX_RATE,
-			     &p->rate_bps);
+		return WHOLE(unless_none(text), rate_units, MAX_RATE, &p->rate_bps);
+	if (strcmp(name, "site.rate") == 0)
+		return WHOLE(unless_none(text), rate_units, MAX_RATE, &p->site_rate_bps);
 	if (strcmp(name, "queue") == 0)
-		return set_queue(p, text);
-	if (strcmp(name, "loss") == 0)
-		return NUMBER(text, share_units, MAX_SHARE, &p->loss);
-	if (strcmp(name, "duplicate") == 0)
-		return NUMBER(text, share_units, MAX_SHARE, &p->duplicate);
+		return set_queue(&p->queue_bytes, &p->queue_ns, text);
+	if (strcmp(name, "site.queue") == 0)
+		return set_queue(&p->site_queue_bytes, &p->site_queue_ns, text);
 	if (strcmp(name, "burst") == 0)
 		return NUMBER(text, count_units, MAX_COUNT, &p->burst);
-	return -ENOENT;
+	if (strcmp(name, "mtu") == 0)
+		return set_mtu(p, text);
+	return set_share(p, name, text);
 }

@@ -7,11 +7,13 @@
 /*
  * Sets one parameter of a line from its name and a text with a unit:
  *
- *   delay, jitter   25ms  100us  1s
- *   rate            200Mbit  1Gbit  64Kbit  none
- *   queue           50ms  256KiB  1MiB  3000B
- *   loss, duplicate 0.01  1%
- *   burst           8
+ *   delay, jitter, extent    25ms  100us  1s
+ *   rate, site.rate          200Mbit  1Gbit  64Kbit  none
+ *   queue, site.queue        50ms  256KiB  1MiB  3000B
+ *   loss, duplicate,
+ *   reorder, corrupt         0.01  1%
+ *   burst                    8
+ *   mtu                      1400  none
  *
  * -ENOENT if there is no parameter of that name, -EINVAL if the text is no such value;
  * the parameters are as they were then.

@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * wanem listen=ADDRESS:PORT to=ADDRESS:PORT control=PATH [seed=N] [tick=TIME]
- *       [NAME=VALUE ...]            the line, see units.h; ab. or ba. before a name
+ * wanem listen=ADDRESS:PORT to=ADDRESS:PORT control=PATH [OPTION ...] [NAME=VALUE ...]
+ * wanem a=NETNS b=NETNS control=PATH [OPTION ...] [NAME=VALUE ...]
  * wanem -c PATH COMMAND ...         one command to a running one, prints its answer
+ *
+ * The first is a relay, the second makes a TUN device "wan0" in each of two network
+ * namespaces, which tests/wan/line.sh sets up. NAME=VALUE is the line, see units.h, with
+ * ab. or ba. before a name for one direction.
+ *
+ *	seed=N      of all chance; printed
+ *	tick=TIME   how late a packet may be, to wake up less often (100us)
+ *	owner=PID   end when this process does
+ *	icmp=on     TUN only: a packet too big for `mtu` is answered, not only dropped
  */
 #include "tests/wan/wanem.h"
 
+#include "rt/check.h"
 #include "tests/wan/units.h"
 
 #include <arpa/inet.h>
@@ -14,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -28,12 +39,14 @@
 #define MAX_READY 64
 
 static const char usage[] =
-	"usage: wanem listen=ADDRESS:PORT to=ADDRESS:PORT control=PATH [seed=N] "
-	"[tick=TIME]\n"
-	"             [delay= rtt= jitter= rate= queue= loss= burst= duplicate=]\n"
-	"       wanem -c PATH set NAME=VALUE ... | cut [--destroy] | restore | wait | "
-	"stats |\n"
-	"             restore | wait | stats | reset | capture FILE|off | quit\n";
+	"usage: wanem listen=ADDRESS:PORT to=ADDRESS:PORT | a=NETNS b=NETNS\n"
+	"             control=PATH [seed=N] [tick=TIME] [owner=PID] [icmp=on]\n"
+	"             [delay= rtt= jitter= rate= queue= loss= burst= duplicate= "
+	"reorder=\n"
+	"             extent= corrupt= mtu= site.rate= site.queue=]\n"
+	"       wanem -c PATH set NAME=VALUE ... | cut [--destroy | --site a|b] |\n"
+	"             cut [--site a] --kill PID [N] | restore | wait | stats | reset |\n"
+	"             capture FILE|off | capture-lost FILE|off | quit\n";
 
 uint64_t wanem_now(void)
 {
@@ -50,9 +63,32 @@ int wanem_watch(struct wanem *w, int fd, uint32_t events, void *tag)
 	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
+uint64_t wanem_drops(const struct wanem *w)
+{
+	return w->is_tun ? wanem_tun_drops(w) : wanem_udp_rx_drops(w);
+}
+
+void wanem_reset_drops(struct wanem *w)
+{
+	if (w->is_tun)
+		wanem_tun_reset_drops(w);
+	else
+		wanem_udp_reset_drops(w);
+	w->tx_drops = 0;
+	w->busy_max_ns = 0;
+}
+
+void wanem_receive(struct wanem *w, int dir, unsigned int limit)
+{
+	if (w->is_tun)
+		wanem_tun_receive(w, dir, limit);
+	else
+		wanem_udp_receive(w, dir, limit);
+}
+
 /* ---- the loop ------------------------------------------------------------------------ */
 
-static void deliver_due(struct wanem *w, uint64_t now)
+void wanem_deliver_due(struct wanem *w, uint64_t now)
 {
 	struct wanem_event *chain[WANEM_DIRS] = { NULL };
 	struct wanem_event **end[WANEM_DIRS] = { &chain[0], &chain[1] };
@@ -61,6 +97,12 @@ static void deliver_due(struct wanem *w, uint64_t now)
 
 	while ((event = wanem_events_take(&w->events, now)) != NULL) {
 		any = true;
+		if (event->kind == WANEM_LEAVES) {
+			w->way[event->dir].in_site--;
+			w->way[event->dir].in_site_bytes -= event->len;
+			wanem_packet_enter(w, event, event->due_ns);
+			continue;
+		}
 		if (event->kind != WANEM_DATAGRAM) {
 			wanem_tcp_event(w, event);
 			continue;
@@ -70,7 +112,7 @@ static void deliver_due(struct wanem *w, uint64_t now)
 	}
 	for (int dir = 0; dir < WANEM_DIRS; dir++) {
 		*end[dir] = NULL;
-		wanem_udp_deliver(w, dir, chain[dir], now);
+		wanem_packets_arrive(w, dir, chain[dir], now);
 	}
 	if (any)
 		wanem_command_line_changed(w);
@@ -101,6 +143,8 @@ static void ready(struct wanem *w, void *tag, uint32_t events)
 	if (tag == &w->timer) {
 		if (read(w->timer, &count, sizeof(count)) > 0)
 			w->timer_set = 0;
+	} else if (tag == &w->tun[WANEM_AB] || tag == &w->tun[WANEM_BA]) {
+		wanem_tun_receive(w, tag == &w->tun[WANEM_BA] ? WANEM_BA : WANEM_AB, 0);
 	} else if (tag == &w->udp[WANEM_AB] || tag == &w->udp[WANEM_BA]) {
 		wanem_udp_receive(w, tag == &w->udp[WANEM_BA] ? WANEM_BA : WANEM_AB, 0);
 	} else if (tag == &w->tcp_listener) {
@@ -109,8 +153,8 @@ static void ready(struct wanem *w, void *tag, uint32_t events)
 		wanem_command_accept(w);
 	} else if (tag == &w->victim) {
 		wanem_command_victim_dead(w);
-	} else if (tag == NULL) {
-		w->quit = true; /* a signal */
+	} else if (tag == NULL || tag == &w->owner) {
+		w->quit = true; /* a signal, or there is nobody left who wants us */
 	} else {
 		for (int i = 0; i < WANEM_MAX_COMMANDS; i++) {
 			if (tag == w->commands[i]) {
@@ -135,18 +179,21 @@ static int run(struct wanem *w)
 
 	while (!w->quit) {
 		int n = epoll_wait(w->epoll, events, MAX_READY, -1);
+		uint64_t began = wanem_now();
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < n; i++)
 			ready(w, events[i].data.ptr, events[i].events);
-		deliver_due(w, wanem_now());
+		wanem_deliver_due(w, wanem_now());
 		wanem_command_kill(w);
 		/* A busy line is looked after once per tick: batches, not single datagrams. */
 		if (w->events.count != 0)
 			rest(w);
-		deliver_due(w, wanem_now());
+		wanem_deliver_due(w, wanem_now());
 		set_timer(w, wanem_now());
+		if (wanem_now() - began > w->busy_max_ns)
+			w->busy_max_ns = wanem_now() - began;
 	}
 	return 0;
 }
@@ -175,38 +222,64 @@ static int parse_address(const char *text, struct sockaddr_in *ret)
 }
 
 struct options {
-	const char *listen, *to, *control;
+	const char *listen, *to, *control, *owner, *icmp, *seed, *tick;
 	const char *line[64];
 	int n_line;
 };
+
+/* Where the value of "name=value" belongs, if it is one of ours. */
+static const char **option_of(struct wanem *w, struct options *o, const char *arg)
+{
+	const struct {
+		const char *name;
+		const char **value;
+	} known[] = { { "listen=", &o->listen },     { "to=", &o->to },
+		      { "a=", &w->netns[WANEM_AB] }, { "b=", &w->netns[WANEM_BA] },
+		      { "control=", &o->control },   { "owner=", &o->owner },
+		      { "icmp=", &o->icmp },	     { "seed=", &o->seed },
+		      { "tick=", &o->tick } };
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(known); i++) {
+		if (strncmp(arg, known[i].name, strlen(known[i].name)) == 0)
+			return known[i].value;
+	}
+	return NULL;
+}
+
+static int parse_form(struct wanem *w, const struct options *o)
+{
+	bool is_relay = o->listen != NULL && o->to != NULL;
+
+	w->is_tun = w->netns[WANEM_AB] != NULL && w->netns[WANEM_BA] != NULL;
+	if (o->control == NULL || is_relay == w->is_tun)
+		return -EINVAL;
+	if (w->is_tun)
+		return 0;
+	if (parse_address(o->listen, &w->listen) != 0)
+		return -EINVAL;
+	return parse_address(o->to, &w->to);
+}
 
 static int parse_options(struct wanem *w, struct options *o, int argc, char **argv)
 {
 	w->seed = wanem_now();
 	for (int i = 1; i < argc; i++) {
-		const char *arg = argv[i];
+		const char **value = option_of(w, o, argv[i]);
 
-		if (strncmp(arg, "listen=", 7) == 0)
-			o->listen = arg + 7;
-		else if (strncmp(arg, "to=", 3) == 0)
-			o->to = arg + 3;
-		else if (strncmp(arg, "control=", 8) == 0)
-			o->control = arg + 8;
-		else if (strncmp(arg, "seed=", 5) == 0)
-			w->seed = strtoull(arg + 5, NULL, 0);
-		else if (strncmp(arg, "tick=", 5) == 0) {
-			if (wanem_units_time(arg + 5, &w->tick_ns) != 0)
-				return -EINVAL;
-		} else if (o->n_line < 64)
-			o->line[o->n_line++] = arg;
+		if (value != NULL)
+			*value = strchr(argv[i], '=') + 1;
+		else if (o->n_line < 64)
+			o->line[o->n_line++] = argv[i];
 		else
 			return -EINVAL;
 	}
-	if (o->listen == NULL || o->to == NULL || o->control == NULL)
+	if (parse_form(w, o) != 0)
 		return -EINVAL;
-	if (parse_address(o->listen, &w->listen) != 0 ||
-	    parse_address(o->to, &w->to) != 0)
+	if (o->seed != NULL)
+		w->seed = strtoull(o->seed, NULL, 0);
+	if (o->tick != NULL && wanem_units_time(o->tick, &w->tick_ns) != 0)
 		return -EINVAL;
+	w->icmp = o->icmp != NULL && strcmp(o->icmp, "on") == 0;
 	for (int dir = 0; dir < WANEM_DIRS; dir++)
 		wanem_line_init(&w->way[dir].line, w->seed * 2 + (uint64_t)dir);
 	for (int i = 0; i < o->n_line; i++) {
@@ -235,7 +308,25 @@ static int watch_signals(struct wanem *w)
 	return wanem_watch(w, fd, EPOLLIN, NULL);
 }
 
-static int open_all(struct wanem *w, const char *control)
+static int watch_owner(struct wanem *w, const char *pid)
+{
+	if (pid == NULL)
+		return 0;
+	w->owner = pidfd_open((pid_t)strtol(pid, NULL, 10), 0);
+	if (w->owner < 0)
+		return -errno;
+	return wanem_watch(w, w->owner, EPOLLIN, &w->owner);
+}
+
+static int open_relay(struct wanem *w)
+{
+	/* TCP first: it chooses the port if that was left open, and UDP takes the same. */
+	int err = wanem_tcp_open(w);
+
+	return err != 0 ? err : wanem_udp_open(w);
+}
+
+static int open_all(struct wanem *w, const struct options *o)
 {
 	int err;
 
@@ -246,23 +337,34 @@ static int open_all(struct wanem *w, const char *control)
 	err = watch_signals(w);
 	if (err == 0)
 		err = wanem_watch(w, w->timer, EPOLLIN, &w->timer);
-	/* TCP first: it chooses the port if that was left open, and UDP takes the same. */
 	if (err == 0)
-		err = wanem_tcp_open(w);
+		err = watch_owner(w, o->owner);
 	if (err == 0)
-		err = wanem_udp_open(w);
+		err = w->is_tun ? wanem_tun_open(w) : open_relay(w);
 	if (err == 0)
-		err = wanem_command_open(w, control);
+		err = wanem_command_open(w, o->control);
 	if (err == 0)
-		wanem_udp_reset_drops(w);
+		wanem_reset_drops(w);
 	return err;
 }
 
-static int relay(int argc, char **argv)
+static void close_all(struct wanem *w)
+{
+	wanem_tcp_close(w);
+	wanem_udp_close(w);
+	wanem_tun_close(w);
+	wanem_command_close(w);
+	wanem_capture_close(&w->capture);
+	wanem_capture_close(&w->capture_lost);
+}
+
+static int emulate(int argc, char **argv)
 {
 	static struct wanem w = {
 		.tick_ns = DEFAULT_TICK,
 		.victim = -1,
+		.owner = -1,
+		.tun = { { .fd = -1, .counters = -1 }, { .fd = -1, .counters = -1 } },
 		.epoll = -1,
 		.timer = -1,
 		.udp = { -1, -1 },
@@ -279,7 +381,7 @@ static int relay(int argc, char **argv)
 	/* To be on time is all this does; without the right to it, it runs as it may. */
 	(void)prctl(PR_SET_TIMERSLACK, 1000UL);
 	(void)setpriority(PRIO_PROCESS, 0, -15);
-	err = open_all(&w, o.control);
+	err = open_all(&w, &o);
 	if (err == 0) {
 		(void)printf("ready listen=%u seed=%llu\n", ntohs(w.listen.sin_port),
 			     (unsigned long long)w.seed);
@@ -288,10 +390,7 @@ static int relay(int argc, char **argv)
 	}
 	if (err != 0)
 		(void)fprintf(stderr, "wanem: %s\n", strerror(-err));
-	wanem_tcp_close(&w);
-	wanem_udp_close(&w);
-	wanem_command_close(&w);
-	wanem_capture_close(&w);
+	close_all(&w);
 	return err != 0;
 }
 
@@ -336,5 +435,5 @@ int main(int argc, char **argv)
 {
 	if (argc >= 4 && strcmp(argv[1], "-c") == 0)
 		return ask(argv[2], argc - 3, argv + 3);
-	return relay(argc, argv);
+	return emulate(argc, argv);
 }

@@ -11,9 +11,15 @@
 #include <stdio.h>
 
 /*
- * wanem: a relay that behaves like a line between two daemons, without privileges. The
- * one that dials is side A and talks to `listen`; the one that listens is side B at `to`.
- * TCP and UDP of the same port number are relayed, each direction over a line of its own.
+ * wanem: a line between two daemons, in one of two forms.
+ *
+ * A relay, without privileges: the one that dials is side A and talks to `listen`; the one
+ * that listens is side B at `to`. TCP and UDP of the same port number are relayed.
+ *
+ * Two TUN devices in two network namespaces: whatever the kernel on one side routes into
+ * its device comes out of the other's, so every program's packets cross the line.
+ *
+ * Each direction has a line of its own.
  */
 enum { WANEM_AB, WANEM_BA, WANEM_DIRS };
 
@@ -23,21 +29,29 @@ enum { WANEM_AB, WANEM_BA, WANEM_DIRS };
 
 struct wanem_counts {
 	uint64_t accepted; /* datagrams that entered the line: delivered + lost + ... */
+	uint64_t received; /* that came to us at all */
 	uint64_t accepted_bytes;
 	uint64_t delivered;
 	uint64_t delivered_bytes;
 	uint64_t duplicated;
 	uint64_t lost;	    /* drawn by the line */
-	uint64_t overflown; /* found the queue full */
-	uint64_t shut_out;  /* came while the line was cut */
-	uint64_t destroyed; /* in flight when `cut --destroy` came */
-	uint64_t refused;   /* nobody at the other end */
-	uint64_t oversize;  /* longer than this relays, not relayed */
+	uint64_t lost_runs; /* runs of them */
+	uint64_t reordered; /* held back */
+	uint64_t corrupted;
+	uint64_t too_big;	 /* for the MTU */
+	uint64_t overflown;	 /* found the queue full */
+	uint64_t site_overflown; /* found the building's queue full */
+	uint64_t site_destroyed; /* died with the site */
+	uint64_t shut_out;	 /* came while the line was cut */
+	uint64_t destroyed;	 /* in flight when `cut --destroy` came */
+	uint64_t refused;	 /* nobody at the other end */
+	uint64_t oversize;	 /* longer than this relays, not relayed */
 	uint64_t stream_bytes;
 	uint64_t first_ns; /* when the first datagram since `reset` was delivered */
 	uint64_t last_ns;
-	uint64_t delay_sum_ns; /* from arrival here to delivery */
-	uint64_t late_sum_ns;  /* of that, what this process came too late */
+	uint64_t delay_sum_ns;	/* from arrival here to delivery */
+	uint64_t travel_sum_ns; /* of that, after the line's queue */
+	uint64_t late_sum_ns;	/* of that, what this process came too late */
 	uint64_t late_max_ns;
 };
 
@@ -46,8 +60,21 @@ struct wanem_way {
 	struct wanem_counts count;
 	uint64_t in_line; /* datagrams that are under way and will arrive */
 	uint64_t in_line_bytes;
+	uint64_t in_site; /* datagrams in the building's queue */
+	uint64_t in_site_bytes;
 	uint64_t in_line_stream;  /* bytes of streams under way */
 	uint64_t in_line_at_kill; /* datagrams, when `cut --kill` sent its signal */
+	bool last_lost;		  /* the datagram before this one was lost */
+	bool from_dead;		  /* the site where it begins is dead: nothing enters */
+	bool to_dead;		  /* the site where it ends is dead: nothing arrives */
+};
+
+/* A network namespace's end of the line. */
+struct wanem_tun {
+	int fd;
+	int counters; /* /proc/net/dev of the namespace */
+	uint64_t unread_before;
+	uint64_t unwritten_before;
 };
 
 enum wanem_waiting { WANEM_NOT_WAITING, WANEM_FOR_EMPTY_LINE, WANEM_FOR_DEATH };
@@ -66,6 +93,8 @@ struct wanem {
 	bool quit;
 	int victim;	  /* pidfd of a process that is to be killed; -1: none */
 	bool victim_hit;  /* the signal has been sent */
+	bool victim_site; /* and the site of A dies with it */
+	int owner;	  /* pidfd of a process without which we end; -1: none */
 	uint64_t kill_at; /* it is sent once this many datagrams go from A to B */
 	uint64_t tick_ns; /* how much of lateness is accepted to wake up less often */
 	uint64_t seed;
@@ -76,7 +105,13 @@ struct wanem {
 	int udp[WANEM_DIRS];	 /* udp[d] receives what travels in direction d */
 	struct sockaddr_in peer; /* side A's last address; port 0: not yet known */
 	uint32_t rx_drops_before[WANEM_DIRS];
-	uint64_t tx_drops; /* datagrams that our own send buffer did not take */
+	uint64_t tx_drops;    /* datagrams that we could not hand on */
+	uint64_t busy_max_ns; /* the longest that one turn of the loop took */
+
+	bool is_tun;
+	bool icmp; /* say to a sender that a packet was too big */
+	const char *netns[WANEM_DIRS];
+	struct wanem_tun tun[WANEM_DIRS]; /* tun[d] gives what travels in direction d */
 
 	int tcp_listener;
 	struct sockaddr_in listen;
@@ -88,18 +123,44 @@ struct wanem {
 	const char *control_path;
 	struct wanem_command *commands[WANEM_MAX_COMMANDS];
 	FILE *capture;
+	FILE *capture_lost;
 };
 
 /* wanem.c */
 uint64_t wanem_now(void);
 int wanem_watch(struct wanem *w, int fd, uint32_t events, void *tag);
 
+/* packet.c: datagrams of either form; `event` is a WANEM_DATAGRAM and taken over */
+void wanem_packet_take(struct wanem *w, struct wanem_event *event, uint64_t now);
+/* It comes to the line at `at`, from the building or at once. */
+void wanem_packet_enter(struct wanem *w, struct wanem_event *event, uint64_t at);
+/* It is in the line and arrives at `due`. */
+void wanem_packet_put(struct wanem *w, struct wanem_event *event, uint64_t due);
+/* Hands on a chain of one direction that has arrived at the other end. */
+void wanem_packets_arrive(struct wanem *w, int dir, struct wanem_event *chain,
+			  uint64_t now);
+/* Everything that is in the line or in a building is destroyed. */
+void wanem_packets_destroy(struct wanem *w);
+/* The site that direction `dir` begins at dies, with its building's queue. */
+void wanem_packets_site_dies(struct wanem *w, int dir);
+
+/* tun.c */
+int wanem_tun_open(struct wanem *w);
+void wanem_tun_receive(struct wanem *w, int dir, unsigned int limit);
+void wanem_tun_deliver(struct wanem *w, int dir, const struct wanem_event *chain);
+/* Tells the sender of `event` that the line takes no more than `mtu`. */
+void wanem_tun_too_big(struct wanem *w, const struct wanem_event *event, uint64_t mtu,
+		       uint64_t now);
+/* What the devices dropped, before us or behind us, since `reset`. */
+uint64_t wanem_tun_drops(const struct wanem *w);
+void wanem_tun_reset_drops(struct wanem *w);
+void wanem_tun_close(struct wanem *w);
+
 /* udp.c */
 int wanem_udp_open(struct wanem *w);
 /* Takes in what lies at the socket; with `limit` 0 one batch, else up to that many. */
 void wanem_udp_receive(struct wanem *w, int dir, unsigned int limit);
-/* Delivers a chain of events of one direction and frees them. */
-void wanem_udp_deliver(struct wanem *w, int dir, struct wanem_event *chain, uint64_t now);
+void wanem_udp_deliver(struct wanem *w, int dir, struct wanem_event *chain);
 /* What our own receive buffers did not hold since `reset`: then the run is void. */
 uint32_t wanem_udp_rx_drops(const struct wanem *w);
 void wanem_udp_reset_drops(struct wanem *w);
@@ -131,9 +192,20 @@ void wanem_command_close(struct wanem *w);
 /* One parameter, "name=value" or "ab.name=value"; `what` gets the complaint. */
 int wanem_command_set(struct wanem *w, const char *assignment, const char **what);
 
-/* capture.c: datagrams as they leave the line, in a file that tcpdump reads */
-int wanem_capture_open(struct wanem *w, const char *path);
-void wanem_capture(struct wanem *w, const struct wanem_event *event, uint64_t now);
-void wanem_capture_close(struct wanem *w);
+/* wanem.c: of whichever form it is */
+uint64_t wanem_drops(const struct wanem *w);
+void wanem_reset_drops(struct wanem *w);
+void wanem_receive(struct wanem *w, int dir, unsigned int limit);
+/* every datagram that is due, and the counting of lateness */
+void wanem_deliver_due(struct wanem *w, uint64_t now);
+
+/*
+ * capture.c: datagrams in files that tcpdump reads: w->capture has them as they leave the
+ * line, w->capture_lost those that do not.
+ */
+int wanem_capture_open(FILE **file, const char *path);
+void wanem_capture(struct wanem *w, FILE **file, const struct wanem_event *event,
+		   uint64_t now);
+void wanem_capture_close(FILE **file);
 
 #endif
