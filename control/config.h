@@ -39,7 +39,10 @@ struct config {
 	unsigned ngroups;
 	struct group_config
 		group; /* the one group of this version; peer.key from key_path */
+	uint64_t rate; /* group.peer's, bit/s; 0: "auto" */
+	bool own_sync[GROUP_VOLUMES_MAX]; /* the volume's, not the group's */
 	char key_path[CONFIG_PATH_MAX];
+	char edge_key_path[CONFIG_PATH_MAX]; /* ""; or group.peer.edge_key's */
 };
 
 /* ---- what is wrong with a file ---------------------------------------------------- */
@@ -83,12 +86,30 @@ bool config_addr_is_loopback(const struct rt_addr *addr);
 /* For people: what this configuration makes the daemon do, and what it does not prove. */
 void config_describe(const struct config *config, FILE *out);
 
+/* ---- changing (config_change.c) ----------------------------------------------------- */
+
+typedef void config_changed_fn(void *owner, const char *key, bool live);
+
 /*
  * Call `changed` for each key in which two configurations differ; `live`: it may change
  * while the daemon runs.
  */
 void config_compare(const struct config *a, const struct config *b,
-		    void (*changed)(void *owner, const char *key, bool live),
-		    void *owner);
+		    config_changed_fn *changed, void *owner);
+/*
+ * Take over from `fresh` every key that may change while the daemon runs. 0; or -EINVAL
+ * with errors and *config untouched, where one of them does not go with another that
+ * needs a restart.
+ */
+int config_take_live(struct config *config, const struct config *fresh,
+		     struct config_errors *errors);
+/*
+ * Set one key of the group, named from groups[] or groups[].peer on ("sync", "fec.code"),
+ * to a value written as in the file, without quotes. 0; or -EINVAL with one error or more
+ * and *config untouched: no such key, it needs a restart, no such value, or it does not go
+ * with another key.
+ */
+int config_set(struct config *config, const char *name, const char *value,
+	       struct config_errors *errors);
 
 #endif

@@ -4,24 +4,18 @@
 #include <string.h>
 
 #include "control/config.h"
+#include "control/config_fec.h"
 #include "control/config_read.h"
 #include "control/config_units.h"
-#include "fec/risk.h"
 #include "rt/check.h"
 
 /* What holds between the keys of a file, each of which is right by itself. */
 
-struct check {
-	const struct config_t *file;
-	struct config *config;
-	struct config_errors *errors;
-};
-
-#define WRONG(c, key, ...)                                                               \
-	config_error((c)->errors, config_line((c)->file, key), key, __VA_ARGS__)
+#define WRONG CONFIG_WRONG
 
 /* Of two keys that do not go together: one that the file sets. */
-static const char *either(const struct check *c, const char *key, const char *other)
+static const char *either(const struct config_checking *c, const char *key,
+			  const char *other)
 {
 	return config_is_set(c->file, key) ? key : other;
 }
@@ -37,7 +31,7 @@ bool config_addr_is_loopback(const struct rt_addr *addr)
 	       memcmp(addr->ip, mapped, sizeof(mapped)) == 0;
 }
 
-static void check_nbd(struct check *c)
+static void check_nbd(struct config_checking *c)
 {
 	const struct config_nbd *nbd = &c->config->nbd;
 
@@ -64,7 +58,7 @@ static void check_nbd(struct check *c)
 	}
 }
 
-static void check_volumes(struct check *c)
+static void check_volumes(struct config_checking *c)
 {
 	struct group_config *g = &c->config->group;
 
@@ -74,11 +68,14 @@ static void check_volumes(struct check *c)
 
 		(void)snprintf(key, sizeof(key), "groups[0].volumes[%u].on_disconnect",
 			       i);
-		v->has_on_disconnect = config_is_set(c->file, key);
+		if (c->file)
+			v->has_on_disconnect = config_is_set(c->file, key);
 		if (v->has_on_disconnect && !g->has_peer)
 			WRONG(c, key, "the group has no peer that could disconnect");
 		(void)snprintf(key, sizeof(key), "groups[0].volumes[%u].sync", i);
-		if (!config_is_set(c->file, key))
+		if (c->file)
+			c->config->own_sync[i] = config_is_set(c->file, key);
+		if (!c->config->own_sync[i])
 			v->sync = g->sync;
 		else if (v->sync != GROUP_LOCAL && !g->has_peer)
 			WRONG(c, key,
@@ -94,7 +91,7 @@ static void check_volumes(struct check *c)
 }
 
 /* Without a peer there is one mode, and nothing that only a peer gives a meaning. */
-static void check_alone(struct check *c)
+static void check_alone(struct config_checking *c)
 {
 	static const char *const idle[] = {
 		"groups[0].on_disconnect",
@@ -104,7 +101,7 @@ static void check_alone(struct check *c)
 	};
 	struct group_config *g = &c->config->group;
 
-	if (!config_is_set(c->file, "groups[0].sync"))
+	if (c->file && !config_is_set(c->file, "groups[0].sync"))
 		g->sync = GROUP_LOCAL;
 	if (g->sync != GROUP_LOCAL)
 		WRONG(c, "groups[0].sync",
@@ -122,33 +119,37 @@ static void check_alone(struct check *c)
 		      "a mirror needs a peer, and the group has none");
 }
 
-static void check_risk(struct check *c)
+static void check_edge(struct config_checking *c)
 {
-	const struct group_fec_config *f = &c->config->group.peer.fec;
-	struct fec_line line = { f->assume_loss, f->assume_burst };
-	unsigned repairs;
+	const struct group_peer_config *p = &c->config->group.peer;
+	bool edge = p->evidence == GROUP_EV_EDGE;
 
-	if (f->assume_burst > 1) {
-		WRONG(c, "groups[0].peer.fec.assume.burst",
-		      "%g: bursts are not in this version; allowed: 1", f->assume_burst);
-		return;
-	}
-	if (strcmp(f->code, "window") == 0 &&
-	    fec_risk_repairs(&line, f->safety, f->share, &repairs) < 0)
-		WRONG(c, "groups[0].peer.fec.safety",
-		      "%g is out of reach at a loss of %g and a share of %g, with %d "
-		      "repairs too; allowed: more risk, or a larger share",
-		      f->safety, f->assume_loss, f->share, FEC_RISK_REPAIRS_MAX);
+	if (edge && !p->has_edge)
+		WRONG(c, "groups[0].peer.evidence",
+		      "\"edge\" needs edge: the address and the key of the relay");
+	if (p->has_edge && !edge)
+		WRONG(c, "groups[0].peer.edge",
+		      "it says nothing without evidence = \"edge\"");
+	if (edge && p->tcp)
+		WRONG(c, either(c, "groups[0].peer.transport", "groups[0].peer.evidence"),
+		      "evidence = \"edge\" is of datagrams; allowed: transport = "
+		      "\"udp\"");
 }
 
-static void check_peer(struct check *c)
+static void check_rate(struct config_checking *c)
 {
-	struct group_config *g = &c->config->group;
+	struct group_peer_config *p = &c->config->group.peer;
+
+	p->rate_auto = c->config->rate == 0;
+	p->rate_bps = p->rate_auto ? CONFIG_RATE_BEGIN : c->config->rate;
+}
+
+static void check_who_dials(struct config_checking *c)
+{
 	bool dials = config_is_set(c->file, "groups[0].peer.address");
 	bool listens = config_is_set(c->file, "groups[0].peer.listen");
-	char memory[CONFIG_QUANTITY_TEXT], size[CONFIG_QUANTITY_TEXT];
 
-	g->peer.dials = dials;
+	c->config->group.peer.dials = dials;
 	if (dials && listens)
 		WRONG(c, "groups[0].peer.listen",
 		      "address is set too; allowed: address at the site that dials, "
@@ -157,6 +158,15 @@ static void check_peer(struct check *c)
 		WRONG(c, "groups[0].peer",
 		      "it has neither address nor listen; allowed: address at the site "
 		      "that dials, listen at the other one");
+}
+
+static void check_peer(struct config_checking *c)
+{
+	struct group_config *g = &c->config->group;
+	char memory[CONFIG_QUANTITY_TEXT], size[CONFIG_QUANTITY_TEXT];
+
+	if (c->file)
+		check_who_dials(c);
 	if (g->heartbeat_ms >= g->away_ms)
 		WRONG(c, either(c, "groups[0].peer.heartbeat", "groups[0].peer.away"),
 		      "heartbeat (%lld ms) is not less than away (%lld ms)",
@@ -166,10 +176,12 @@ static void check_peer(struct check *c)
 		      "send_memory (%s) is less than two requests of max_request (%s)",
 		      config_quantity_format(g->send_memory, config_size_units, memory),
 		      config_quantity_format(g->max_request, config_size_units, size));
-	check_risk(c);
+	check_rate(c);
+	check_edge(c);
+	config_fec_check(c);
 }
 
-static void check_store(struct check *c)
+static void check_store(struct config_checking *c)
 {
 	struct group_config *g = &c->config->group;
 	uint64_t volumes = 0;
@@ -193,7 +205,7 @@ static void check_store(struct check *c)
 void config_check(const struct config_t *file, struct config *config,
 		  struct config_errors *errors)
 {
-	struct check c = { file, config, errors };
+	struct config_checking c = { file, config, errors };
 
 	(void)snprintf(config->group.node, sizeof(config->group.node), "%s",
 		       config->node);

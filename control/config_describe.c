@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "control/config.h"
+#include "control/config_fec.h"
 #include "control/config_schema.h"
 #include "control/config_units.h"
-#include "fec/risk.h"
 #include "rt/check.h"
 
 static const char *size_text(uint64_t bytes, char buf[CONFIG_QUANTITY_TEXT])
@@ -41,44 +41,48 @@ static const char *evidence_text(enum group_evidence evidence)
 	return "not in this version";
 }
 
-static void describe_fec(const struct group_fec_config *f, FILE *out)
+static void describe_transport(const struct group_peer_config *p, FILE *out)
 {
-	struct fec_line line = { f->assume_loss, f->assume_burst };
-	unsigned repairs;
+	char rate[CONFIG_QUANTITY_TEXT];
 
-	if (strcmp(f->code, "none") == 0) {
-		fprintf(out, "    fec       none: `network` waits for what the mirror "
-			     "has received, "
-			     "a round trip\n");
+	if (p->tcp) {
+		fprintf(out,
+			"    transport tcp: a second TLS connection, congestion control "
+			"%s; rate,\n"
+			"              evidence and fec say nothing: `network` waits for "
+			"what "
+			"the mirror\n"
+			"              has received, a round trip\n",
+			p->congestion[0] ? p->congestion : "as the system has it");
 		return;
 	}
-	fprintf(out, "    fec       %s, share %g of the data", f->code, f->share);
-	if (fec_risk_repairs(&line, f->safety, f->share, &repairs) == 0)
-		fprintf(out, ", %u repairs cover a write before it counts as on the line",
-			repairs);
-	fprintf(out,
-		"\n              at a loss of %g or less, a disaster loses a completed "
-		"`network` write\n              with probability %g at most\n",
-		f->assume_loss, f->safety);
+	(void)config_quantity_format(p->rate_bps, config_rate_units, rate);
+	if (p->rate_auto)
+		fprintf(out,
+			"    rate      auto: begins at %s/s and finds what the line "
+			"carries\n",
+			rate);
+	else
+		fprintf(out, "    rate      %s/s\n", rate);
+	fprintf(out, "    evidence  %s\n", evidence_text(p->evidence));
+	config_fec_describe(p, out);
 }
 
 static void describe_peer(const struct config *config, FILE *out)
 {
 	const struct group_config *g = &config->group;
-	char text[RT_ADDR_TEXT_MAX], rate[CONFIG_QUANTITY_TEXT];
+	char text[RT_ADDR_TEXT_MAX];
 
 	if (!g->has_peer) {
 		fprintf(out,
 			"    peer      none: state STANDALONE, every write is local\n");
 		return;
 	}
-	fprintf(out, "    peer      %s %s, TCP and UDP; key %s\n",
+	fprintf(out, "    peer      %s %s, %s; key %s\n",
 		g->peer.dials ? "dials" : "listens on",
-		rt_addr_format(&g->peer.addr, text), config->key_path);
-	fprintf(out, "    rate      %s/s\n",
-		config_quantity_format(g->peer.rate_bps, config_rate_units, rate));
-	fprintf(out, "    evidence  %s\n", evidence_text(g->peer.evidence));
-	describe_fec(&g->peer.fec, out);
+		rt_addr_format(&g->peer.addr, text), g->peer.tcp ? "TCP" : "TCP and UDP",
+		config->key_path);
+	describe_transport(&g->peer, out);
 	fprintf(out, "    away      %lld ms of silence; then new writes %s\n",
 		(long long)g->away_ms,
 		g->on_disconnect == GROUP_STOP
@@ -133,38 +137,4 @@ void config_describe(const struct config *config, FILE *out)
 		g->fua_remote ? ", FUA and FLUSH remote" : "");
 	describe_volumes(g, out);
 	describe_peer(config, out);
-}
-
-/* ---- what has changed ------------------------------------------------------------------- */
-
-struct compare {
-	void (*changed)(void *owner, const char *key, bool live);
-	void *owner;
-};
-
-static void compare_section(const struct compare *c, const struct config_section *section,
-			    const char *a, const char *b)
-{
-	for (unsigned i = 0; i < section->nkeys; i++) {
-		const struct config_key *key = &section->keys[i];
-		char name[128];
-
-		(void)snprintf(name, sizeof(name), "%s%s%s", section->name,
-			       section->name[0] ? "." : "", key->name);
-		if (memcmp(a + key->offset, b + key->offset, key->width) != 0)
-			c->changed(c->owner, name, key->live);
-		/* Elements with a stride were compared as one field. */
-		if (key->section && !key->stride)
-			compare_section(c, key->section, a, b);
-	}
-}
-
-void config_compare(const struct config *a, const struct config *b,
-		    void (*changed)(void *owner, const char *key, bool live), void *owner)
-{
-	struct compare c = { changed, owner };
-
-	compare_section(&c, &config_root, (const char *)a, (const char *)b);
-	if (memcmp(a->group.peer.key, b->group.peer.key, sizeof(a->group.peer.key)) != 0)
-		changed(owner, "the key in groups[].peer.key", false);
 }

@@ -171,6 +171,11 @@ static void allowed_text(struct text *t, const struct config_key *key)
 		add(t, "an integer from %llu to %llu", (unsigned long long)key->min,
 		    (unsigned long long)key->max);
 		break;
+	case CONFIG_COUNTS:
+		add(t, "[ ... ] with %u to %u integers from %llu to %llu", key->least,
+		    key->most, (unsigned long long)key->min,
+		    (unsigned long long)key->max);
+		break;
 	case CONFIG_BOOL:
 		add(t, "true or false");
 		break;

@@ -123,6 +123,28 @@ static void read_listen(struct reader *r, const struct config_key *key,
 	}
 }
 
+static void read_counts(struct reader *r, const struct config_key *key,
+			config_setting_t *s, void *base, const char *path)
+{
+	unsigned n = is_list(s) ? (unsigned)config_setting_length(s) : 0;
+	char why[CONFIG_WHY_MAX];
+
+	if (n < key->least || n > key->most) {
+		refuse_type(r, key, s, path);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		config_setting_t *e = config_setting_get_elem(s, i);
+		int type = config_setting_type(e);
+
+		if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64)
+			refuse_type(r, key, e, path);
+		else if (config_value_counts(key, i, config_setting_get_int64(e), base,
+					     why) < 0)
+			refuse(r, key, e, path, why);
+	}
+}
+
 static void read_sections(struct reader *r, const struct config_key *key,
 			  config_setting_t *s, void *base, const char *path)
 {
@@ -176,7 +198,7 @@ static void read_scalar(struct reader *r, const struct config_key *key,
 		res = config_value_number(key, config_setting_get_float(s), base, why);
 	else if (key->kind < CONFIG_SECTION && key->kind != CONFIG_NUMBER &&
 		 key->kind != CONFIG_COUNT && key->kind != CONFIG_BOOL &&
-		 type == CONFIG_TYPE_STRING)
+		 key->kind != CONFIG_COUNTS && type == CONFIG_TYPE_STRING)
 		res = config_value_text(key, config_setting_get_string(s), base, why);
 	else {
 		refuse_type(r, key, s, path);
@@ -228,6 +250,8 @@ static void read_key(struct reader *r, const struct config_key *key, config_sett
 		read_sections(r, key, s, base, path);
 	else if (key->kind == CONFIG_LISTEN)
 		read_listen(r, key, s, base, path);
+	else if (key->kind == CONFIG_COUNTS)
+		read_counts(r, key, s, base, path);
 	else
 		read_scalar(r, key, s, base, path);
 }
@@ -302,6 +326,8 @@ static config_setting_t *lookup(const config_t *file, const char *key)
 	char path[2 * CONFIG_KEY_PATH];
 	size_t n = 0;
 
+	if (!file)
+		return NULL;
 	for (; *key && n < sizeof(path) - 2; key++) {
 		if (*key == '[')
 			path[n++] = '.';
@@ -352,15 +378,27 @@ int config_read_all(int fd, char *buf, size_t size, size_t *len)
 	return -EFBIG;
 }
 
-static void read_keys(const config_t *file, struct config *config,
-		      struct config_errors *errors)
+static void read_key_file(const config_t *file, const char *name, const char *path,
+			  uint8_t *key, struct config_errors *errors)
 {
 	char why[CONFIG_KEY_WHY];
 
-	if (config->group.has_peer &&
-	    config_key_read(config->key_path, config->group.peer.key, why) < 0)
-		config_error(errors, config_line(file, "groups[0].peer.key"),
-			     "groups[0].peer.key", "%.200s %s", config->key_path, why);
+	if (config_key_read(path, key, why) < 0)
+		config_error(errors, config_line(file, name), name, "%.200s %s", path,
+			     why);
+}
+
+static void read_keys(const config_t *file, struct config *config,
+		      struct config_errors *errors)
+{
+	struct group_peer_config *peer = &config->group.peer;
+
+	if (config->group.has_peer)
+		read_key_file(file, "groups[0].peer.key", config->key_path, peer->key,
+			      errors);
+	if (config->group.has_peer && peer->has_edge)
+		read_key_file(file, "groups[0].peer.edge.key", config->edge_key_path,
+			      peer->edge_key, errors);
 }
 
 /* The text as libconfig wants it; what it says is checked key by key. */

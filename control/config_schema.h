@@ -8,6 +8,12 @@
 
 struct config_section;
 
+/* What the codes take (fec/fec.h), as config_fec.c asserts. */
+#define CONFIG_FEC_R_MAX 128
+#define CONFIG_FEC_C_MAX 127
+#define CONFIG_FEC_LAYERS 8
+#define CONFIG_FEC_BINS_MAX 512
+
 /* What a value is; the text forms are read by config_value.c. */
 enum config_kind {
 	CONFIG_NAME,	 /* letters, digits, '.', '_', '-' */
@@ -21,6 +27,7 @@ enum config_kind {
 	CONFIG_COUNT,	 /* an integer */
 	CONFIG_BOOL,	 /* true, false */
 	CONFIG_PEER,	 /* "HOST:PORT" of the other site, or to listen on for it */
+	CONFIG_COUNTS,	 /* [ 1, 19, 41 ]: integers, the rest of the field 0 */
 	CONFIG_LISTEN,	 /* [ "unix:PATH", "tcp:HOST:PORT" ] */
 	CONFIG_SECTION,	 /* { ... } */
 	CONFIG_SECTIONS, /* ( { ... }, { ... } ) */
@@ -47,7 +54,7 @@ struct config_key {
 	size_t offset;
 	size_t width;	      /* bytes of the field */
 	const char *standard; /* the default as one would write it; NULL: none */
-	uint64_t min, max;    /* SIZE, RATE, TIME, COUNT, in bytes, bit/s, ms, 1 */
+	uint64_t min, max;    /* SIZE, RATE, TIME, COUNT(S), in bytes, bit/s, ms, 1 */
 	uint64_t multiple;    /* SIZE; 0: any */
 	bool power;	      /* SIZE: a power of two */
 	double low, high;     /* NUMBER */
@@ -56,7 +63,7 @@ struct config_key {
 	size_t present; /* SECTION: offset of its bool, 0 when it is always there */
 	size_t count;	/* LISTEN, SECTIONS: offset of the unsigned that counts */
 	size_t stride;	/* SECTIONS: size of an element; 0: offsets are struct config's */
-	unsigned least, most; /* LISTEN, SECTIONS: elements */
+	unsigned least, most; /* COUNTS, LISTEN, SECTIONS: elements */
 };
 
 struct config_section {

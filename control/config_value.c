@@ -14,6 +14,8 @@
 #include "rt/check.h"
 
 #define QUOTED_MAX 100
+#define CONFIG_COUNTS_WIDTH 64 /* bytes of the longest field of CONFIG_COUNTS */
+#define CONFIG_COUNTS_TEXT 128
 
 /* The three limits of struct group_config are set together, by the first one's offset. */
 _Static_assert(offsetof(struct group_config, exposure_bytes) ==
@@ -173,15 +175,74 @@ static int word_text(const struct config_key *key, const char *text, void *base,
 	return 0;
 }
 
-/* A default of a kind that is no string in a file. */
-static int plain_text(const struct config_key *key, const char *text, void *base,
+/* All of `text` is one integer. */
+static bool integer_text(const char *text, int64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoll(text, &end, 10);
+	return end != text && *end == 0 && errno == 0;
+}
+
+static int number_text(const struct config_key *key, const char *text, void *base,
+		       char *why)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end)
+		return wrong(why, text, "it is no number");
+	return config_value_number(key, value, base, why);
+}
+
+static int count_text(const struct config_key *key, const char *text, void *base,
 		      char *why)
 {
-	if (key->kind == CONFIG_NUMBER)
-		return config_value_number(key, strtod(text, NULL), base, why);
-	if (key->kind == CONFIG_COUNT)
-		return config_value_count(key, strtoll(text, NULL, 10), base, why);
+	int64_t value;
+
+	if (!integer_text(text, &value))
+		return wrong(why, text, "it is no integer");
+	return config_value_count(key, value, base, why);
+}
+
+static int bool_text(const struct config_key *key, const char *text, void *base,
+		     char *why)
+{
+	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+		return wrong(why, text, "it is neither true nor false");
 	put(key, strcmp(text, "true") == 0, base);
+	return 0;
+}
+
+/* "1, 19, 41" */
+static int counts_text(const struct config_key *key, const char *text, void *base,
+		       char *why)
+{
+	char field[CONFIG_COUNTS_WIDTH] = { 0 };
+	char copy[CONFIG_COUNTS_TEXT], *save = NULL, *part;
+	struct config_key there = *key;
+	unsigned n = 0;
+
+	if (strlen(text) >= sizeof(copy))
+		return wrong(why, text, "it is too long");
+	rt_assert(key->width <= sizeof(field));
+	there.offset = 0;
+	(void)snprintf(copy, sizeof(copy), "%s", text);
+	for (part = strtok_r(copy, ", ", &save); part;
+	     part = strtok_r(NULL, ", ", &save), n++) {
+		int64_t value;
+
+		if (!integer_text(part, &value))
+			return wrong(why, text, "it is no list of integers");
+		if (n == key->most)
+			return wrong(why, text, "it is too long");
+		if (config_value_counts(&there, n, value, field, why) < 0)
+			return -EINVAL;
+	}
+	if (n < key->least)
+		return wrong(why, text, "it is too short");
+	memcpy((char *)base + key->offset, field, key->width);
 	return 0;
 }
 
@@ -208,9 +269,13 @@ int config_value_text(const struct config_key *key, const char *text, void *base
 	case CONFIG_PEER:
 		return peer_text(key, text, base, why);
 	case CONFIG_NUMBER:
+		return number_text(key, text, base, why);
 	case CONFIG_COUNT:
+		return count_text(key, text, base, why);
+	case CONFIG_COUNTS:
+		return counts_text(key, text, base, why);
 	case CONFIG_BOOL:
-		return plain_text(key, text, base, why);
+		return bool_text(key, text, base, why);
 	case CONFIG_LISTEN:
 	case CONFIG_SECTION:
 	case CONFIG_SECTIONS:
@@ -242,6 +307,23 @@ int config_value_count(const struct config_key *key, int64_t value, void *base,
 		return -EINVAL;
 	}
 	put(key, (uint64_t)value, base);
+	return 0;
+}
+
+int config_value_counts(const struct config_key *key, unsigned i, int64_t value,
+			void *base, char why[CONFIG_WHY_MAX])
+{
+	uint16_t *list = (uint16_t *)(void *)((char *)base + key->offset);
+
+	rt_assert(i < key->most && key->width == key->most * sizeof(*list));
+	rt_assert(key->max <= UINT16_MAX);
+	if (value < (int64_t)key->min || value > (int64_t)key->max) {
+		(void)snprintf(why, CONFIG_WHY_MAX, "%lld is out of range",
+			       (long long)value);
+		return -EINVAL;
+	}
+	list[i] = (uint16_t)value;
+	memset(list + i + 1, 0, (key->most - i - 1) * sizeof(*list));
 	return 0;
 }
 

@@ -15,13 +15,19 @@ struct config_key;
  * field untouched.
  */
 
-/* From text: a string of the file, or a default of any kind but CONFIG_LISTEN. */
+/*
+ * From text: a string of the file, a default, or what `wanmirror set` was given, of any
+ * kind but CONFIG_LISTEN and the sections ("1, 19, 41" for CONFIG_COUNTS).
+ */
 int config_value_text(const struct config_key *key, const char *text, void *base,
 		      char why[CONFIG_WHY_MAX]);
 int config_value_number(const struct config_key *key, double value, void *base,
 			char why[CONFIG_WHY_MAX]);
 int config_value_count(const struct config_key *key, int64_t value, void *base,
 		       char why[CONFIG_WHY_MAX]);
+/* Element `i` (< key->most) of a CONFIG_COUNTS; what follows it is set to 0. */
+int config_value_counts(const struct config_key *key, unsigned i, int64_t value,
+			void *base, char why[CONFIG_WHY_MAX]);
 /* Element `i` (< key->most) of a CONFIG_LISTEN; the count is set to i + 1. */
 int config_value_listen(const struct config_key *key, unsigned i, const char *text,
 			void *base, char why[CONFIG_WHY_MAX]);

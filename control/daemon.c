@@ -268,22 +268,43 @@ static void changed(void *owner, const char *key, bool live)
 		rt_log(RT_LOG_WARN, "configuration_needs_restart key=%s", key);
 }
 
+static void configuration_refused(const struct config_errors *errors)
+{
+	for (unsigned i = 0; i < errors->n; i++)
+		rt_log(RT_LOG_ERROR, "configuration_refused %s", errors->text[i]);
+}
+
+/* d->config has changed, in what may change: the parts that go by it hear of it. */
+static void apply(struct daemon *d)
+{
+	if (!d->params->verbose)
+		rt_log_set_level(d->config.log);
+	if (d->group)
+		group_change(d->group, &d->config.group);
+}
+
 static void reload_signal(void *owner, int signo)
 {
-	static struct config fresh; /* large */
+	static struct config fresh, old; /* large */
 	static struct config_errors errors;
 	struct daemon *d = owner;
 
-	if (config_load(d->params->path, CONFIG_READ_KEYS, &fresh, &errors) < 0) {
-		for (unsigned i = 0; i < errors.n; i++)
-			rt_log(RT_LOG_ERROR, "configuration_refused %s", errors.text[i]);
+	if (d->opening) {
+		rt_log(RT_LOG_WARN, "configuration_not_read why=\"the group is being "
+				    "opened: try again\"");
 		return;
 	}
-	config_compare(&d->config, &fresh, changed, NULL);
-	d->config.log = fresh.log;
-	if (!d->params->verbose)
-		rt_log_set_level(d->config.log);
-	rt_log(RT_LOG_INFO, "configuration_read file=%s", d->params->path);
+	old = d->config;
+	if (config_load(d->params->path, CONFIG_READ_KEYS, &fresh, &errors) < 0 ||
+	    config_take_live(&d->config, &fresh, &errors) < 0) {
+		configuration_refused(&errors);
+	} else {
+		config_compare(&old, &fresh, changed, NULL);
+		apply(d);
+		rt_log(RT_LOG_INFO, "configuration_read file=%s", d->params->path);
+	}
+	explicit_bzero(&fresh, sizeof(fresh)); /* they hold keys */
+	explicit_bzero(&old, sizeof(old));
 }
 
 static int signals(struct daemon *d)

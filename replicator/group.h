@@ -229,6 +229,15 @@ struct group_promote {
  */
 void group_promote(struct group *group, struct group_promote *p);
 
+/*
+ * Go on with what may change while the group runs: sync, hold, fua, on_disconnect,
+ * max_exposure, the timeouts, and of the peer transport, congestion, rate, evidence and
+ * fec; of a volume sync and on_disconnect. The rest of `config`, which control has
+ * checked, is ignored. Nothing that was taken is lost, and what was completed keeps what
+ * it was promised; a request that waits keeps the mode that it came with.
+ */
+void group_change(struct group *group, const struct group_config *config);
+
 struct group_volume_status {
 	char name[64];
 	uint64_t size, mapped;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fec/risk.h"
 #include "replicator/internal.h"
 #include "replicator/link.h"
 #include "replicator/record.h"
@@ -14,12 +13,10 @@
 #include "replicator/tunnel/tunnel.h"
 #include "rt/mem.h"
 
-#define REDIAL_MIN_MS 100
 #define REDIAL_MAX_MS 2000
 #define HANDSHAKE_MS 10000
 #define REFUSED_STAYS_MS 500
 #define COMPLAIN_MS 60000
-#define TUNNEL_LABEL "wanmirror datagrams"
 
 static struct message_hello *new_hello(void)
 {
@@ -350,121 +347,6 @@ const char *session_judge_hello(const struct session *s)
 	return NULL;
 }
 
-static const struct rt_addr nowhere = { .kind = RT_ADDR_NONE };
-
-/* ---- tunnel --------------------------------------------------------------------------------- */
-
-static enum tunnel_evidence tunnel_evidence_of(enum group_evidence evidence)
-{
-	switch (evidence) {
-	case GROUP_EV_QUEUED:
-		return TUNNEL_QUEUED;
-	case GROUP_EV_DRIVER:
-		return TUNNEL_DRIVER;
-	case GROUP_EV_NIC:
-	case GROUP_EV_EDGE:
-	case GROUP_EV_MIRROR:
-		break;
-	}
-	return TUNNEL_MIRROR;
-}
-
-/* How this end protects what it sends; m as it was weighed, until it adapts. */
-static struct tunnel_fec tunnel_fec_of(const struct group *g,
-				       const struct message_start *start)
-{
-	const struct group_fec_config *c = &g->config.peer.fec;
-	struct tunnel_fec fec = {
-		.code = { .code = (enum fec_code)start->code,
-			  .window = start->window,
-			  .r = (uint16_t)c->r,
-			  .c = (uint16_t)c->c,
-			  .delayed = c->delayed },
-		.policy = c->paper ? TUNNEL_PAPER : TUNNEL_SAFETY,
-		.goal = { .safety = c->safety,
-			  .assume = { c->assume_loss, c->assume_burst },
-			  .min = c->min,
-			  .max = c->max,
-			  .share = c->share },
-		.on_demand = true,
-		.repairs_fixed = true,
-		.repairs = g->repairs,
-	};
-
-	memcpy(fec.code.interleave, c->interleave, sizeof(fec.code.interleave));
-	return fec;
-}
-
-int session_open_tunnel(struct session *s, const struct message_start *start)
-{
-	const struct group_config *config = &s->group->config;
-	struct tunnel_params params = {
-		.id = start->tunnel_id,
-		.dialed = config->peer.dials,
-		.symbol_size = start->symbol_size,
-		.rate_bps = config->peer.rate_bps,
-		.send_memory = config->send_memory,
-		.receive_memory = config->send_memory,
-		.frame_max = (uint32_t)record_len_max(config->max_request),
-		.evidence = tunnel_evidence_of(config->peer.evidence),
-		.away_ns = config->away_ms * RT_MS,
-	};
-	int err;
-
-	params.fec = tunnel_fec_of(s->group, start);
-	session_close_tunnel(s);
-	err = link_export(s->link, TUNNEL_LABEL, params.secret, sizeof(params.secret));
-	if (err == 0)
-		err = tunnel_new(&params, rt_now(s->group->loop), &s->tunnel);
-	explicit_bzero(params.secret, sizeof(params.secret));
-	if (err < 0)
-		return err;
-	tunnel_io_attach(s->io, s->tunnel,
-			 config->peer.dials ? &config->peer.addr : &nowhere);
-	return 0;
-}
-
-void session_close_tunnel(struct session *s)
-{
-	ship_free(s->ship);
-	s->ship = NULL;
-	if (!s->tunnel)
-		return;
-	tunnel_io_attach(s->io, NULL, &nowhere);
-	tunnel_free(s->tunnel);
-	s->tunnel = NULL;
-	if (s->group->role == GROUP_PRIMARY)
-		s->group->synced = false;
-}
-
-bool session_streaming(const struct session *s)
-{
-	return s->state == SESSION_STREAMING;
-}
-
-bool session_line_serves(const struct session *s)
-{
-	const struct group *g = s->group;
-	rt_time now = rt_now(g->loop);
-
-	if (s->state != SESSION_STREAMING ||
-	    rt_time_since(now, s->proven_at) >= g->config.away_ms * RT_MS)
-		return false;
-	return rt_time_since(now, g->held_since) < g->config.away_ms * RT_MS;
-}
-
-/* What the model says of the line that is assumed: once, since it takes a while. */
-static void session_weigh_risk(struct group *g)
-{
-	const struct group_fec_config *fec = &g->config.peer.fec;
-	const struct fec_line line = { fec->assume_loss, fec->assume_burst };
-
-	if (fec_risk_repairs(&line, fec->safety, fec->share, &g->repairs) < 0)
-		g->repairs = FEC_RISK_REPAIRS_MAX;
-	if (fec_risk_residual(&line, g->repairs, fec->share, &g->risk) < 0)
-		g->risk = -1;
-}
-
 static void session_changed(void *owner)
 {
 	struct session *s = owner;
@@ -503,7 +385,7 @@ void session_tick(struct session *s)
 		session_drop(s);
 	}
 	if (s->link && s->state == SESSION_STREAMING)
-		s->redial_ms = REDIAL_MIN_MS;
+		s->redial_ms = SESSION_REDIAL_MIN_MS;
 	if (s->link && s->state == SESSION_REFUSED && !rt_time_before(now, s->close_at))
 		session_drop(s);
 	else if (s->link)
@@ -556,7 +438,7 @@ int session_new(struct group *g, char *why, struct session **ret)
 		return -ENOMEM;
 	s->group = g;
 	s->redial.fire = session_redial;
-	s->redial_ms = REDIAL_MIN_MS;
+	s->redial_ms = SESSION_REDIAL_MIN_MS;
 	s->control_lost = RT_NEVER;
 	s->control_rtt_ms = -1;
 	s->primary_heard = (rt_time){ INT64_MIN / 2 };

@@ -11,6 +11,7 @@
 #include "rt/loop.h"
 
 struct group;
+struct group_peer_config;
 struct link;
 struct ship;
 struct tunnel;
@@ -33,6 +34,7 @@ enum session_state {
 	SESSION_REFUSED, /* this connection leads nowhere; see why */
 };
 
+#define SESSION_REDIAL_MIN_MS 100
 #define SESSION_PENDING_MAX 4 /* accepted, key not shown yet */
 
 struct session {
@@ -87,6 +89,8 @@ void session_tick(struct session *s);
 void session_refuse(struct session *s, const char *why);
 /* End the connection now and begin again soon. */
 void session_drop(struct session *s);
+/* The group's peer configuration has changed from `before`. */
+void session_change(struct session *s, const struct group_peer_config *before);
 /* A connection is there and carries writes. */
 bool session_streaming(const struct session *s);
 /* The line is proven and what is sent is persisted. */
@@ -110,6 +114,10 @@ void session_send_number(struct session *s, unsigned type, uint64_t n);
 /* A tunnel as `start` says, keys from this connection. 0 or -errno. */
 int session_open_tunnel(struct session *s, const struct message_start *start);
 void session_close_tunnel(struct session *s);
+/* What START says of the code. */
+void session_choose_code(const struct group *g, struct message_start *start);
+/* What the model says of the line that is assumed: once, since it takes a while. */
+void session_weigh_risk(struct group *g);
 /* What both sides check of a hello before anything else; a text, or NULL when it fits. */
 const char *session_judge_hello(const struct session *s);
 

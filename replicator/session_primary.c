@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fec/risk.h"
 #include "replicator/history.h"
 #include "replicator/internal.h"
 #include "replicator/link.h"
@@ -11,8 +10,6 @@
 #include "replicator/ship.h"
 #include "replicator/tunnel/tunnel.h"
 #include "rt/bug.h"
-
-#define SYMBOL_SIZE 1408
 
 static enum history_relation relation(const struct session *s)
 {
@@ -89,22 +86,12 @@ static void two_primaries(struct session *s)
 
 /* ---- START ------------------------------------------------------------------------------- */
 
-static void choose_code(const struct group *g, struct message_start *start)
-{
-	enum fec_code code = FEC_WINDOW;
-	unsigned window = fec_risk_window(g->repairs, g->config.peer.fec.share);
-
-	(void)fec_code_parse(g->config.peer.fec.code, &code); /* checked by control */
-	start->code = (uint8_t)code;
-	start->symbol_size = SYMBOL_SIZE;
-	start->window = (uint16_t)(window > FEC_WINDOW_MAX ? FEC_WINDOW_MAX : window);
-}
-
 static void send_start(struct session *s)
 {
 	struct group *g = s->group;
 	const struct lfs_meta *meta = lfs_meta(g->lfs);
 	struct message_start *start = s->start;
+	int err;
 
 	if (s->peer->lsn < g->gate.marks.persisted || s->fresh_mirror) {
 		if (!s->fresh_mirror)
@@ -118,9 +105,14 @@ static void send_start(struct session *s)
 					 .nepochs = meta->nepochs };
 	rt_random(g->loop, &start->tunnel_id, sizeof(start->tunnel_id));
 	memcpy(start->epochs, meta->epochs, meta->nepochs * sizeof(meta->epochs[0]));
-	choose_code(g, start);
-	if (session_open_tunnel(s, start) < 0) {
-		session_refuse(s, "the primary cannot make a tunnel: out of memory");
+	session_choose_code(g, start);
+	err = session_open_tunnel(s, start);
+	if (err < 0) {
+		session_refuse(
+			s,
+			err == -ENOMEM ? "the primary cannot make a tunnel: out of memory"
+			: err == -ENOTSUP ? "this fec.code or rate is not in this version"
+					  : "the primary cannot make a tunnel like this");
 		return;
 	}
 	s->state = SESSION_STARTING;

@@ -45,7 +45,11 @@ static void config_is_sound(const struct config *c)
 	if (!g->has_peer)
 		return;
 	rt_assert(c->key_path[0] == '/' && g->peer.rate_bps > 0 && g->peer.addr.port > 0);
-	rt_assert(g->peer.fec.safety > 0 && g->peer.fec.share > 0);
+	rt_assert(g->peer.fec.safety > 0 && g->peer.fec.share >= 0);
+	rt_assert(g->peer.fec.min > 0 && g->peer.fec.min <= g->peer.fec.max);
+	rt_assert(g->peer.fec.r >= 1 && g->peer.fec.r <= 128 && g->peer.fec.c <= 127);
+	rt_assert(g->peer.fec.interleave[0] >= 1 && g->peer.fec.interleave[7] <= 512);
+	rt_assert(g->peer.has_edge == (g->peer.evidence == GROUP_EV_EDGE));
 	rt_assert(g->peer.fec.assume_loss >= 0 && g->peer.fec.assume_loss < 1);
 	rt_assert(g->heartbeat_ms < g->away_ms && g->send_memory >= 2 * g->max_request);
 }

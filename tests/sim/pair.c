@@ -54,7 +54,13 @@ static void draw_config(struct pair *p, struct group_config *c)
 			 .safety = 1e-6,
 			 .assume_loss = 0.01,
 			 .assume_burst = 1,
-			 .share = 0.1 },
+			 .min = 0.03,
+			 .max = 0.5,
+			 .share = 0.1,
+			 .r = 8,
+			 .c = 3,
+			 .interleave = { 1, 19, 41 },
+			 .on_demand = true },
 	};
 	memset(c->peer.key, 0x5a, sizeof(c->peer.key));
 }

@@ -21,6 +21,8 @@ struct group {
 	int result;
 	int64_t promote_ms; /* < 0: until double_promote_end() */
 	struct rt_timer timer;
+	unsigned changes; /* group_change() was called so often, last with this: */
+	struct group_config changed;
 };
 
 const char *group_state_name(enum group_state state)
@@ -69,6 +71,12 @@ void group_promote(struct group *group, struct group_promote *p)
 	if (group->promote_ms >= 0)
 		rt_timer_arm(group->loop, &group->timer,
 			     rt_time_add(rt_now(group->loop), group->promote_ms * RT_MS));
+}
+
+void group_change(struct group *group, const struct group_config *config)
+{
+	group->changes++;
+	group->changed = *config;
 }
 
 #endif

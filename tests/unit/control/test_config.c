@@ -6,84 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/config.h"
+#include "tests/unit/control/config_base.h"
 
 /*
  * What an operator meant is what runs, or the daemon says where the file is wrong and what
  * may stand there: each kind of mistake is refused with file, line and key; what this
  * version does not have is never ignored.
  */
-
-static const char *const base[] = {
-	/* 1 */ "node = \"nyc\";",
-	/* 2 */ "control = \"/run/wm/control.sock\";",
-	/* 3 */ "nbd: { listen = [ \"unix:/run/wm/nbd.sock\", \"tcp:127.0.0.1:10809\" ];",
-	/* 4 */ "  tls = \"off\";",
-	/* 5 */ "  connections = 100; };",
-	/* 6 */ "groups: (",
-	/* 7 */ "  { name = \"db\";",
-	/* 8 */ "    store = \"/dev/vg0/wm-db\";",
-	/* 9 */ "    store_size = \"600GiB\";",
-	/* 10 */ "    role = \"primary\";",
-	/* 11 */ "    volumes = ( { name = \"data\"; size = \"400GiB\"; },",
-	/* 12 */
-	"                { name = \"wal\"; size = \"20GiB\"; sync = \"remote\"; } );",
-	/* 13 */ "    sync = \"network\";",
-	/* 14 */ "    max_exposure = \"none\";",
-	/* 15 */ "    hold = \"write\";",
-	/* 16 */ "    on_disconnect = \"continue\";",
-	/* 17 */ "    peer: {",
-	/* 18 */ "      address = \"203.0.113.7:7700\";",
-	/* 19 */ "      key = \"/etc/wm/db.key\";",
-	/* 20 */ "      rate = \"900Mbit\";",
-	/* 21 */ "      evidence = \"driver\";",
-	/* 22 */ "      fec: { code = \"window\";",
-	/* 23 */ "             safety = 1e-6;",
-	/* 24 */ "             assume: { loss = 0.01; burst = 1; };",
-	/* 25 */ "             share = 0.10; };",
-	/* 26 */ "    };",
-	/* 27 */ "  } );",
-};
-#define LINES (sizeof(base) / sizeof(*base))
-
-static struct config config;
-static struct config_errors errors;
-
-/* Stands in place of line 22, for limits that a code could not live with. */
-static const char *line_22;
-
-/* The base with `text` in place of line `line` (1-based; 0: none). */
-static int parse_with(unsigned line, const char *text)
-{
-	static char file[16384];
-	size_t len = 0;
-
-	for (unsigned i = 0; i < LINES; i++)
-		len += (size_t)snprintf(file + len, sizeof(file) - len, "%s\n",
-					i + 1 == line	     ? text
-					: i == 21 && line_22 ? line_22
-							     : base[i]);
-	return config_parse("test.conf", file, len, 0, &config, &errors);
-}
-
-static void good(unsigned line, const char *text)
-{
-	if (parse_with(line, text) < 0)
-		fail_msg("refused: %s", errors.text[0]);
-}
-
-/* Refused, and the first error begins with `start` and has `part` in it. */
-static void bad(unsigned line, const char *text, const char *start, const char *part)
-{
-	char expected[300];
-
-	(void)snprintf(expected, sizeof(expected), "test.conf:%s", start);
-	if (parse_with(line, text) == 0)
-		fail_msg("accepted: %s", text);
-	if (strncmp(errors.text[0], expected, strlen(expected)) != 0 ||
-	    !strstr(errors.text[0], part))
-		fail_msg("%s\n  instead of %s ... %s", errors.text[0], expected, part);
-}
 
 static void a_whole_file_is_read(void **state)
 {
@@ -281,6 +210,14 @@ static void limits_are_where_they_are_said_to_be(void **state)
 		  "groups[0].peer.fec.assume.burst" },
 		{ 25, "share = ", "0.01", "0.0099", "1", "1.01", "; };",
 		  "groups[0].peer.fec.share" },
+		{ 25, "max = 1.0; min = ", "0.01", "0.0099", "1", "1.01", "; };",
+		  "groups[0].peer.fec.min" },
+		{ 25, "min = 0.01; max = ", "0.01", "0.0099", "1", "1.01", "; };",
+		  "groups[0].peer.fec.max" },
+		{ 25, "r = ", "1", "0", "128", "129", "; };", "groups[0].peer.fec.r" },
+		{ 25, "c = ", "0", "-1", "127", "128", "; };", "groups[0].peer.fec.c" },
+		{ 25, "interleave = ", "[ 1 ]", "[ 0 ]", "[ 512, 1 ]", "[ 1, 513 ]",
+		  "; };", "groups[0].peer.fec.interleave" },
 	};
 
 	for (unsigned i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
@@ -366,18 +303,8 @@ static void what_is_not_in_this_version_is_said(void **state)
 		{ 4, "tls = \"require\";", "4: nbd.tls: " },
 		{ 15, "retention = \"1h\";", "15: groups[0].retention: " },
 		{ 21, "transport = \"tcp\";", "21: groups[0].peer.transport: " },
-		{ 20, "rate = \"auto\";", "20: groups[0].peer.rate: " },
 		{ 21, "evidence = \"nic\";", "21: groups[0].peer.evidence: " },
 		{ 21, "evidence = \"edge\";", "21: groups[0].peer.evidence: " },
-		{ 22, "fec: { code = \"layered\";", "22: groups[0].peer.fec.code: " },
-		{ 22, "fec: { code = \"rs\";", "22: groups[0].peer.fec.code: " },
-		{ 23, "policy = \"paper\";", "23: groups[0].peer.fec.policy: " },
-		{ 23, "min = 0.03;", "23: groups[0].peer.fec.min: " },
-		{ 23, "max = 0.5;", "23: groups[0].peer.fec.max: " },
-		{ 23, "r = 8;", "23: groups[0].peer.fec.r: " },
-		{ 23, "c = 3;", "23: groups[0].peer.fec.c: " },
-		{ 23, "interleave = [ 1, 19, 41 ];",
-		  "23: groups[0].peer.fec.interleave: " },
 		{ 24, "assume: { burst = 3; };",
 		  "24: groups[0].peer.fec.assume.burst: " },
 		{ 27, "}, { name = \"two\"; } );", "6: groups: " },
@@ -618,37 +545,6 @@ static void key_file_is_checked_at_its_line(void **state)
 			    "read: No such file or directory");
 }
 
-static void note_change(void *owner, const char *key, bool live)
-{
-	char *list = owner;
-
-	(void)snprintf(list + strlen(list), 200 - strlen(list), "%s%s ", key,
-		       live ? "!" : "");
-}
-
-static void changes_are_named(void **state)
-{
-	struct config old;
-	char list[200] = "";
-
-	good(0, "");
-	old = config;
-	config_compare(&old, &config, note_change, list);
-	assert_string_equal(list, "");
-	good(2, "log = \"debug\";");
-	config_compare(&old, &config, note_change, list);
-	assert_string_equal(list, "control log! ");
-	list[0] = 0;
-	good(11, "volumes = ( { name = \"data\"; size = \"500GiB\"; },");
-	config_compare(&old, &config, note_change, list);
-	assert_string_equal(list, "groups[].volumes ");
-	list[0] = 0;
-	good(20, "rate = \"100Mbit\";");
-	config.group.peer.key[3] = 1;
-	config_compare(&old, &config, note_change, list);
-	assert_string_equal(list, "groups[].peer.rate the key in groups[].peer.key ");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -677,7 +573,6 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_survived),
 		cmocka_unit_test(a_file_that_is_not_there_is_said),
 		cmocka_unit_test(key_file_is_checked_at_its_line),
-		cmocka_unit_test(changes_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

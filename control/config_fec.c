@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/config_fec.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "control/config.h"
+#include "control/config_read.h"
+#include "control/config_schema.h"
+#include "fec/fec.h"
+#include "fec/redundancy.h"
+#include "fec/risk.h"
+#include "rt/check.h"
+
+_Static_assert(CONFIG_FEC_R_MAX == FEC_BLOCK_MAX, "what the codes take");
+_Static_assert(CONFIG_FEC_LAYERS == FEC_LAYERS_MAX, "what the codes take");
+_Static_assert(CONFIG_FEC_BINS_MAX == FEC_INTERLEAVE_MAX, "what the codes take");
+
+#define RS_SYMBOLS_MAX 255 /* r + c: the field has no more points */
+
+#define KEY(name) "groups[0].peer.fec." name
+
+static enum fec_code code_of(const struct group_fec_config *f)
+{
+	enum fec_code code = FEC_NONE;
+	int res = fec_code_parse(f->code, &code);
+
+	rt_assert(res == 0); /* the schema's words are the codes' names */
+	return code;
+}
+
+/* Repairs per symbol that an adaptive share begins with, between min and max. */
+#define SHARE_BEGIN 0.10
+
+/* As fec_redundancy(), of a line that nobody has measured. */
+static int model(const struct group_fec_config *f, struct fec_redundancy *ret)
+{
+	const struct fec_line line = { f->assume_loss, f->assume_burst };
+	double begin = f->min > SHARE_BEGIN   ? f->min
+		       : f->max < SHARE_BEGIN ? f->max
+					      : SHARE_BEGIN;
+	int res;
+
+	*ret = (struct fec_redundancy){ .share = f->share > 0 ? f->share : begin };
+	res = fec_risk_repairs(&line, f->safety, ret->share, &ret->repairs);
+	if (res == -ERANGE)
+		ret->repairs = FEC_RISK_REPAIRS_MAX;
+	ret->lone[1] = (uint8_t)ret->repairs;
+	ret->window = fec_risk_window(ret->repairs, ret->share);
+	(void)fec_risk_residual(&line, ret->repairs, ret->share, &ret->residual);
+	return res;
+}
+
+/* ---- checking ------------------------------------------------------------------------ */
+
+static unsigned layers(const struct group_fec_config *f)
+{
+	unsigned n = 0;
+
+	while (n < CONFIG_FEC_LAYERS && f->interleave[n] > 0)
+		n++;
+	return n;
+}
+
+static void check_layered(struct config_checking *c, const struct group_fec_config *f)
+{
+	unsigned n = layers(f);
+	bool set = config_is_set(c->file, KEY("interleave"));
+
+	if (f->c > CONFIG_FEC_LAYERS)
+		CONFIG_WRONG(c, KEY("c"),
+			     "%u is too many for code = \"layered\"; allowed: 0 to %d",
+			     f->c, CONFIG_FEC_LAYERS);
+	else if (n < f->c || (set && n != f->c && f->c > 0))
+		CONFIG_WRONG(c, set ? KEY("interleave") : KEY("c"),
+			     "c is %u, and interleave has %u entries; allowed: one for "
+			     "each of the c layers",
+			     f->c, n);
+}
+
+static void check_rs(struct config_checking *c, const struct group_fec_config *f)
+{
+	if (f->c == 0)
+		CONFIG_WRONG(c, KEY("c"),
+			     "0 is no code = \"rs\"; allowed: 1 or more, or code = "
+			     "\"none\"");
+	if (f->r + f->c > RS_SYMBOLS_MAX)
+		CONFIG_WRONG(c, config_is_set(c->file, KEY("r")) ? KEY("r") : KEY("c"),
+			     "r + c is %u; allowed: %d for code = \"rs\"", f->r + f->c,
+			     RS_SYMBOLS_MAX);
+}
+
+static void check_policy(struct config_checking *c, const struct group_fec_config *f)
+{
+	if (!f->paper)
+		return;
+	if (code_of(f) == FEC_NONE)
+		CONFIG_WRONG(c, KEY("policy"),
+			     "\"paper\" counts repairs, and code = \"none\" makes none");
+	if (config_is_set(c->file, KEY("safety")))
+		CONFIG_WRONG(c, KEY("safety"),
+			     "it says nothing with policy = \"paper\", which waits for a "
+			     "repair and asks for no probability");
+}
+
+static void check_risk(struct config_checking *c, const struct group_fec_config *f)
+{
+	struct fec_redundancy need;
+
+	if (f->assume_burst > 1)
+		CONFIG_WRONG(c, KEY("assume.burst"),
+			     "%g: bursts are not in this version; allowed: 1",
+			     f->assume_burst);
+	if (f->min > f->max) {
+		CONFIG_WRONG(c,
+			     config_is_set(c->file, KEY("min")) ? KEY("min") : KEY("max"),
+			     "min (%g) is more than max (%g)", f->min, f->max);
+		return;
+	}
+	if (code_of(f) == FEC_WINDOW && !f->paper && model(f, &need) == -ERANGE)
+		CONFIG_WRONG(c, KEY("safety"),
+			     "%g is out of reach at a loss of %g in runs of %g, with %d "
+			     "repairs too: %.2g is what is left; allowed: more risk, or "
+			     "a larger share",
+			     f->safety, f->assume_loss, f->assume_burst,
+			     FEC_RISK_REPAIRS_MAX, need.residual);
+}
+
+void config_fec_check(struct config_checking *c)
+{
+	const struct group_fec_config *f = &c->config->group.peer.fec;
+
+	if (!fec_code_available(code_of(f)))
+		CONFIG_WRONG(c, KEY("code"), "\"%s\": not in this version", f->code);
+	if (code_of(f) == FEC_LAYERED)
+		check_layered(c, f);
+	if (code_of(f) == FEC_RS)
+		check_rs(c, f);
+	check_policy(c, f);
+	check_risk(c, f);
+}
+
+/* ---- describing ---------------------------------------------------------------------- */
+
+static void describe_code(const struct group_fec_config *f, FILE *out)
+{
+	fprintf(out, "    fec       %s", f->code);
+	switch (code_of(f)) {
+	case FEC_WINDOW:
+		if (f->share > 0)
+			fprintf(out, ", %g repairs for each symbol", f->share);
+		else
+			fprintf(out,
+				", as many repairs as the line asks for, %g to %g for "
+				"each symbol",
+				f->min, f->max);
+		break;
+	case FEC_LAYERED:
+		fprintf(out, ", r = %u, c = %u, interleave =", f->r, f->c);
+		for (unsigned i = 0; i < f->c; i++)
+			fprintf(out, "%s %u", i > 0 ? "," : "", f->interleave[i]);
+		fprintf(out, "%s", f->delayed ? ", delayed" : "");
+		break;
+	case FEC_RS:
+		fprintf(out, ", c = %u repairs for each block of r = %u", f->c, f->r);
+		break;
+	case FEC_NONE:
+		break;
+	}
+	fprintf(out, "%s\n", f->on_demand ? "" : "; none on demand and none at idle");
+}
+
+static void describe_risk(const struct group_fec_config *f, FILE *out)
+{
+	struct fec_redundancy need;
+	int res = model(f, &need);
+
+	if (res < 0 && res != -ERANGE)
+		return;
+	fprintf(out,
+		"              at a loss of %g in runs of %g: a write counts as on the "
+		"line when\n"
+		"              %u repairs that cover it have left, %u if it is alone; "
+		"%.3g repairs for\n"
+		"              each symbol, window %u; a disaster then costs a completed "
+		"`network`\n"
+		"              write with probability %.2g\n",
+		f->assume_loss, f->assume_burst, need.repairs, need.lone[1], need.share,
+		need.window, need.residual);
+	if (code_of(f) != FEC_WINDOW)
+		fprintf(out,
+			"              (the model is that of `window`; where %s cannot "
+			"give "
+			"so many,\n"
+			"              `network` waits for what the mirror has "
+			"received)\n",
+			f->code);
+}
+
+void config_fec_describe(const struct group_peer_config *peer, FILE *out)
+{
+	const struct group_fec_config *f = &peer->fec;
+
+	if (peer->tcp)
+		return;
+	if (code_of(f) == FEC_NONE) {
+		fprintf(out, "    fec       none: `network` waits for what the mirror "
+			     "has received, "
+			     "a round trip\n");
+		return;
+	}
+	describe_code(f, out);
+	if (f->paper)
+		fprintf(out, "              policy paper, for comparisons: one repair "
+			     "that covers a write\n"
+			     "              has left; no probability is promised\n");
+	else
+		describe_risk(f, out);
+}
