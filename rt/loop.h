@@ -176,6 +176,9 @@ int rt_sock_congestion(struct rt_sock *sock, const char *name);
 /* ---- datagrams: UDP with evidence ------------------------------------------------ */
 
 #define RT_DGRAM_MAX 65536
+/* Of a train: bytes, and datagrams. */
+#define RT_TRAIN_MAX 65507
+#define RT_TRAIN_DATAGRAMS 64
 
 struct rt_dgram_events {
 	/* One datagram; the bytes are lent for the call. */
@@ -183,7 +186,10 @@ struct rt_dgram_events {
 			 const struct rt_addr *from);
 	/* The driver has taken the datagram that was sent with stamp `id`. */
 	void (*left)(void *owner, uint32_t id);
-	/* Datagrams that our own receive buffer dropped, in total. */
+	/*
+	 * Datagrams that our own receive buffer dropped, in total; an estimate where the
+	 * kernel puts several together and counts them as one.
+	 */
 	void (*overflowed)(void *owner, uint64_t total);
 };
 
@@ -204,6 +210,23 @@ void rt_dgram_addr(struct rt_dgram *dgram, struct rt_addr *ret);
  */
 void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_addr *to,
 		   const void *buf, size_t len, uint32_t stamp);
+/*
+ * Send a train: `len` bytes as datagrams of `segment` bytes, the last one perhaps shorter,
+ * in order. The kernel cuts it where it can (UDP_SEGMENT), else we do.
+ *
+ * `stamp` is that of the first datagram. Where the kernel refuses a train that it used to
+ * take, what was sent after it may be gone already: then the datagrams follow, and the
+ * stamp is that of the last, so that what comes before and what is stamped still enclose
+ * them. res: 0, or the first error of a datagram; the others were sent all the same.
+ */
+struct rt_train {
+	const void *buf; /* lent until `done` */
+	size_t len;	 /* 0 .. RT_TRAIN_MAX */
+	size_t segment;	 /* > 0, and at most RT_TRAIN_DATAGRAMS of them */
+	uint32_t stamp;
+};
+void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
+			 const struct rt_addr *to, const struct rt_train *train);
 void rt_dgram_close(struct rt_dgram *dgram); /* NULL is fine; as rt_sock_close() */
 
 #endif

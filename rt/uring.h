@@ -49,6 +49,7 @@ enum uring_kind {
 	URING_DGRAM_SEND,
 	URING_ACCEPT,
 	URING_SIGNAL,
+	URING_DGRAM_PART,
 	URING_DGRAM_RECV,
 	URING_DGRAM_ERROR,
 	URING_KINDS,
@@ -71,14 +72,17 @@ struct uring_class {
 	void (*complete)(struct rt_loop *loop, struct rt_op *op, int res, unsigned flags);
 };
 
-/* A datagram on its way out: what sendmsg() wants to be lent. */
+/* A datagram or a train on its way out: what sendmsg() wants to be lent. */
 struct uring_msg {
 	struct msghdr hdr; /* first: rt_op.msg points here */
 	struct iovec iov;
 	struct sockaddr_in6 to; /* or a sockaddr_in */
 	uint32_t stamp;
-	bool again; /* was sent a second time */
-	_Alignas(struct cmsghdr) uint8_t control[2 * CMSG_SPACE(sizeof(uint32_t))];
+	uint16_t segment; /* of a train; 0: one datagram */
+	bool again;	  /* was sent a second time */
+	_Alignas(struct cmsghdr) uint8_t control[3 * CMSG_SPACE(sizeof(uint32_t))];
+	struct rt_op part;	/* a datagram of a train that we have cut */
+	struct rt_op *train;	/* that train's */
 	struct uring_msg *next; /* in loop->msgs */
 };
 
@@ -169,6 +173,7 @@ extern const struct uring_class uring_sock_class;
 extern const struct uring_class uring_listener_class;
 extern const struct uring_class uring_signal_class;
 extern const struct uring_class uring_dgram_send_class;
+extern const struct uring_class uring_dgram_part_class;
 extern const struct uring_class uring_dgram_recv_class;
 extern const struct uring_class uring_dgram_error_class;
 

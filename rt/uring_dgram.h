@@ -13,13 +13,16 @@
 /* Room for a sockaddr_in6, and the control messages behind it are aligned. */
 #define DGRAM_NAME 32
 /* Bytes of control messages asked for with a datagram, and with an error. */
-#define DGRAM_CONTROL 64
+#define DGRAM_CONTROL 64 /* SO_RXQ_OVFL and UDP_GRO */
 #define DGRAM_ERROR_CONTROL 256
 /* Enough of a stamped datagram, with headers of lower layers, to recognise it. */
 #define DGRAM_ERROR_DATA 2048
 /* Stamps waited for at a time, without identifiers in the kernel (see below). */
 #define DGRAM_PENDING 1024u
 #define DGRAM_HEAD 32u
+#define DGRAM_TOGETHER_ONE 256u /* of rt_dgram.together */
+/* Trains that we cut ourselves before we ask the kernel once more. */
+#define DGRAM_ALONE 4096u
 /* Headers that lower layers put before a datagram: link, tags, tunnels, IPv6, UDP. */
 #define DGRAM_HEADERS_MAX 256u
 
@@ -56,6 +59,7 @@ struct dgram_recv {
 struct dgram_pending {
 	uint32_t stamp; /* 0: nothing is waited for */
 	uint32_t len;
+	uint32_t first; /* of a train: length of its first datagram; else len */
 	uint8_t head[DGRAM_HEAD];
 };
 
@@ -67,9 +71,17 @@ struct rt_dgram {
 	int family;
 	bool closed; /* by its owner: freed with the last op in flight */
 	bool multishot;
+	bool gro;	/* several datagrams may come as one */
+	unsigned alone; /* trains that are still to be sent one datagram at a time */
+	uint64_t cut;	/* trains that the kernel refused, in total */
+	struct {	/* for tests, what the kernel is to say; 0: ask it */
+		int train, part;
+	} refuse;
 	uint32_t flying;     /* ops of all kinds */
 	uint32_t drops_seen; /* the kernel's counter, which wraps */
 	uint64_t drops;
+	uint64_t
+		together; /* datagrams in one message that came, mean; 0: none came yet */
 	uint64_t icmp_errors;
 	struct rt_addr addr;
 	struct rt_timer retry; /* to receive again after a failure */
@@ -95,6 +107,8 @@ void uring_dgram_error_start(struct rt_dgram *dgram);
 void uring_dgram_error_cancel(struct rt_dgram *dgram);
 /* 1 where a stamp may carry our identifier, 0 where it may not. */
 int uring_dgram_ts_id(struct rt_loop *loop);
+/* Set a socket option to `value`: 0 or -errno. */
+int uring_dgram_option(int fd, int level, int name, int value);
 /* A datagram with a stamp is about to be sent; or it failed. */
 void uring_dgram_expect(struct rt_dgram *dgram, const struct uring_msg *msg);
 void uring_dgram_unexpect(struct rt_dgram *dgram, uint32_t stamp);

@@ -87,7 +87,10 @@ void uring_dgram_expect(struct rt_dgram *dgram, const struct uring_msg *msg)
 	/* Too many: the oldest get no evidence, which is safe. */
 	if (dgram->pending_end - dgram->pending_first > DGRAM_PENDING)
 		dgram->pending_first++;
-	*pending = (struct dgram_pending){ .stamp = msg->stamp, .len = (uint32_t)len };
+	*pending = (struct dgram_pending){ .stamp = msg->stamp,
+					   .len = (uint32_t)len,
+					   .first = msg->segment ? msg->segment
+								 : (uint32_t)len };
 	memcpy(pending->head, msg->iov.iov_base, len < DGRAM_HEAD ? len : DGRAM_HEAD);
 }
 
@@ -111,6 +114,16 @@ void uring_dgram_unexpect(struct rt_dgram *dgram, uint32_t stamp)
 	}
 }
 
+/* Whether `data` is headers and then `want` bytes that begin as they should. */
+static bool pending_ends(const struct dgram_pending *pending, const uint8_t *data,
+			 size_t len, size_t want)
+{
+	size_t head = want < DGRAM_HEAD ? want : DGRAM_HEAD;
+
+	return len >= want && len <= want + DGRAM_HEADERS_MAX &&
+	       memcmp(data + len - want, pending->head, head) == 0;
+}
+
 /* Whether the packet `data`, with headers in front, is the datagram waited for. */
 static bool pending_match(const struct dgram_pending *pending, const uint8_t *data,
 			  size_t len, bool cut)
@@ -123,8 +136,9 @@ static bool pending_match(const struct dgram_pending *pending, const uint8_t *da
 	if (cut)
 		return len < pending->len + DGRAM_HEADERS_MAX &&
 		       memmem(data, look, pending->head, head) != NULL;
-	return len >= pending->len && len <= pending->len + DGRAM_HEADERS_MAX &&
-	       memcmp(data + len - pending->len, pending->head, head) == 0;
+	/* A train comes back whole, or its first datagram does: who cut it decides. */
+	return pending_ends(pending, data, len, pending->len) ||
+	       pending_ends(pending, data, len, pending->first);
 }
 
 static uint32_t pending_take(struct rt_dgram *dgram, const uint8_t *data, size_t len,

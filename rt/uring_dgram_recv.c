@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <netinet/udp.h>
 #include <string.h>
 
 #include "rt/mem.h"
 #include "rt/uring_dgram.h"
 
 /*
- * Receiving. With multishot receive one operation stays with the kernel and each
- * datagram comes in a buffer of the ring's; without, several receives wait in line, each
- * with a buffer of its own.
+ * Receiving. With multishot receive one operation stays with the kernel, and what comes is
+ * in a buffer of the ring's; without, several receives wait in line, each with a buffer of
+ * its own. A buffer holds one datagram, or several of one sender that the kernel has put
+ * together (UDP_GRO): then all but the last have the length that it says.
  */
 
 /* After a failure that is no ICMP error (no memory, ...), so much later. */
@@ -103,38 +105,72 @@ static void recv_prep(struct rt_op *op, struct io_uring_sqe *sqe)
 	sqe->buf_group = URING_BGID;
 }
 
-/* Look for the kernel's count of drops among the control messages. */
-static void drops_take(struct rt_dgram *dgram, void *control, size_t len)
+/*
+ * The kernel counts what it has put together as one, dropped ones too: take those to be
+ * like the ones that came lately.
+ */
+static void drops_take(struct rt_dgram *dgram, uint32_t drops)
+{
+	uint64_t more = drops - dgram->drops_seen; /* modulo 2^32 */
+
+	if (more == 0)
+		return;
+	dgram->drops_seen = drops;
+	dgram->drops +=
+		(more * dgram->together + DGRAM_TOGETHER_ONE / 2) / DGRAM_TOGETHER_ONE;
+	dgram->events->overflowed(dgram->owner, dgram->drops);
+}
+
+static void together_take(struct rt_dgram *dgram, size_t segment, size_t len)
+{
+	size_t n = segment == 0 || len == 0 ? 1 : (len - 1) / segment + 1;
+	uint64_t sample = n * DGRAM_TOGETHER_ONE;
+
+	if (dgram->together == 0)
+		dgram->together = sample;
+	dgram->together = (7 * dgram->together + sample) / 8;
+}
+
+/*
+ * Look for the kernel's count of drops among the control messages. Returns the length of
+ * each datagram, where several came as one; else 0.
+ */
+static size_t control_take(struct rt_dgram *dgram, void *control, size_t len)
 {
 	struct msghdr hdr = { .msg_control = control, .msg_controllen = len };
 	struct cmsghdr *c;
-	uint32_t drops;
+	size_t segment = 0;
+	uint32_t value;
 
-	for (c = CMSG_FIRSTHDR(&hdr); c; c = CMSG_NXTHDR(&hdr, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL ||
-		    c->cmsg_len < CMSG_LEN(sizeof(drops)))
+	for (c = CMSG_FIRSTHDR(&hdr); c && !dgram->closed; c = CMSG_NXTHDR(&hdr, c)) {
+		if (c->cmsg_len < CMSG_LEN(sizeof(value)))
 			continue;
-		memcpy(&drops, CMSG_DATA(c), sizeof(drops));
-		if (drops == dgram->drops_seen)
-			continue;
-		dgram->drops += drops - dgram->drops_seen; /* modulo 2^32 */
-		dgram->drops_seen = drops;
-		dgram->events->overflowed(dgram->owner, dgram->drops);
-		if (dgram->closed)
-			return;
+		memcpy(&value, CMSG_DATA(c), sizeof(value));
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
+			drops_take(dgram, value);
+		else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
+			segment = value;
 	}
+	return segment;
 }
 
 static void received(struct rt_dgram *dgram, const struct msghdr *hdr,
 		     const uint8_t *data, size_t len)
 {
+	size_t segment = control_take(dgram, hdr->msg_control, hdr->msg_controllen);
 	struct rt_addr from;
 
-	drops_take(dgram, hdr->msg_control, hdr->msg_controllen);
 	if (dgram->closed || hdr->msg_flags & MSG_TRUNC)
 		return;
+	together_take(dgram, segment, len);
 	uring_addr(hdr->msg_name, hdr->msg_namelen, &from);
-	dgram->events->received(dgram->owner, data, len, &from);
+	do {
+		size_t n = segment == 0 || segment > len ? len : segment;
+
+		dgram->events->received(dgram->owner, data, n, &from);
+		data += n;
+		len -= n;
+	} while (len > 0 && !dgram->closed);
 }
 
 /* The kernel's layout of a buffer: a head, the name, the control messages, the data. */

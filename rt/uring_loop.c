@@ -27,6 +27,7 @@ static const struct uring_class *const classes[URING_KINDS] = {
 	[URING_DGRAM_SEND] = &uring_dgram_send_class,
 	[URING_ACCEPT] = &uring_listener_class,
 	[URING_SIGNAL] = &uring_signal_class,
+	[URING_DGRAM_PART] = &uring_dgram_part_class,
 	[URING_DGRAM_RECV] = &uring_dgram_recv_class,
 	[URING_DGRAM_ERROR] = &uring_dgram_error_class,
 };
@@ -114,7 +115,8 @@ int rt_loop_new(struct rt_loop **ret)
 
 static void queue_push(struct rt_loop *loop, struct rt_op *op)
 {
-	bool dgram = uring_kind(op) == URING_DGRAM_SEND;
+	enum uring_kind kind = uring_kind(op);
+	bool dgram = kind == URING_DGRAM_SEND || kind == URING_DGRAM_PART;
 
 	uring_set_state(op, URING_QUEUED);
 	rt_list_push_back(dgram ? &loop->dgrams : &loop->queue, uring_link(op));

@@ -312,6 +312,9 @@ SIM_SCENARIO(stream, "simulated streams: whole, in order, or broken", run_stream
 
 /* ---- datagrams -------------------------------------------------------------------- */
 
+#define LETTER 100u /* bytes */
+#define LETTERS_MAX 20u
+
 struct letter {
 	struct rt_op op;
 	struct udp *udp;
@@ -328,6 +331,7 @@ struct udp {
 	struct rt_addr addr;
 	struct letter *letters; /* DGRAMS */
 	uint32_t next, highest;
+	unsigned train; /* letters in one, less the shorter one at its end; 0: none */
 	unsigned arrived, late, broken, left, refused, tapped;
 	uint64_t overflowed;
 };
@@ -338,7 +342,9 @@ static void udp_received(void *owner, const uint8_t *dgram, size_t len,
 	struct udp *u = owner;
 	uint32_t n[2];
 
-	sim_require(len == 100 && from->ip[3] == 1, "another datagram");
+	sim_require((len == LETTER || (len == LETTER / 2 && u->train > 0)) &&
+			    from->ip[3] == 1,
+		    "another datagram");
 	memcpy(n, dgram, sizeof(n));
 	u->arrived++;
 	if (n[0] >= DGRAMS || n[1] != n[0]) {
@@ -385,7 +391,7 @@ static void udp_send(void *arg)
 {
 	struct udp *u = arg;
 	struct letter *l = &u->letters[u->next];
-	uint8_t bytes[100] = { 0 };
+	uint8_t bytes[LETTER] = { 0 };
 
 	l->udp = u;
 	l->n = l->copy = u->next++;
@@ -396,6 +402,32 @@ static void udp_send(void *arg)
 	memset(bytes, 0xff, sizeof(bytes));
 	if (u->next < DGRAMS)
 		sim_after(u->w, u->a, 100 * RT_US, udp_send, u);
+}
+
+/* A train of letters, the last one half as long. */
+static void train_send(void *arg)
+{
+	struct udp *u = arg;
+	uint8_t bytes[LETTERS_MAX * LETTER] = { 0 };
+	struct letter *first = &u->letters[u->next];
+	struct rt_train train = { .buf = bytes,
+				  .len = u->train * LETTER - LETTER / 2,
+				  .segment = LETTER,
+				  .stamp = u->next + 1 };
+
+	for (unsigned i = 0; i < u->train; i++, u->next++) {
+		struct letter *l = &u->letters[u->next];
+
+		l->sent = i > 0; /* the first stands for all */
+		memcpy(bytes + i * LETTER, &u->next, 4);
+		memcpy(bytes + i * LETTER + 4, &u->next, 4);
+	}
+	first->udp = u;
+	first->op.done = udp_sent;
+	rt_dgram_send_train(u->from, &first->op, &u->addr, &train);
+	memset(bytes, 0xff, sizeof(bytes));
+	if (u->next + u->train <= DGRAMS)
+		sim_after(u->w, u->a, 100 * RT_US, train_send, u);
 }
 
 static void udp_tap(void *arg, const uint8_t *dgram, size_t len, bool arrives)
@@ -423,7 +455,10 @@ static void udp_run(struct udp *u, const struct sim_net_config *c)
 	sim_require(rt_dgram_open(sim_node_loop(u->a), &any, &udp_events, u, &u->from) ==
 			    0,
 		    "open");
-	udp_send(u);
+	if (u->train > 0)
+		train_send(u);
+	else
+		udp_send(u);
 	sim_node_leave(u->a);
 }
 
@@ -541,6 +576,33 @@ static void cuts_cut(struct udp *u, bool destroy)
 	udp_close(u);
 }
 
+/* Each datagram of a train has its own fate; refused ones go out all the same. */
+static void trains_are_datagrams(struct udp *u)
+{
+	unsigned trains;
+
+	u->train = LETTERS_MAX;
+	udp_run(u, &(struct sim_net_config){ .delay_ns = 20 * RT_MS });
+	udp_close(u);
+	trains = u->next / u->train;
+	sim_require(u->arrived == u->next && u->late == 0 && u->broken == 0 &&
+			    u->left == trains,
+		    "arrived %u left %u", u->arrived, u->left);
+	udp_run(u, &(struct sim_net_config){ .refuse_train = 0.3 });
+	udp_close(u);
+	sim_require(u->arrived == u->next && u->broken == 0 && u->left == trains,
+		    "refused: arrived %u left %u", u->arrived, u->left);
+	udp_run(u, &(struct sim_net_config){ .loss = 0.05 });
+	udp_close(u);
+	near("loss in trains", DGRAMS - u->arrived, 0.05);
+	sim_require(u->left == trains, "what the line loses has left");
+	udp_run(u, &(struct sim_net_config){ .path_mtu = LETTER + 27 });
+	udp_close(u);
+	sim_require(u->arrived == trains && u->left == trains && u->refused == 0,
+		    "only the short ones pass: %u", u->arrived);
+	u->train = 0;
+}
+
 static void run_dgram(struct sim_world *w)
 {
 	struct udp u = { .w = w, .letters = calloc(DGRAMS, sizeof(struct letter)) };
@@ -556,6 +618,7 @@ static void run_dgram(struct sim_world *w)
 	the_queue_overflows(&u);
 	cuts_cut(&u, false);
 	cuts_cut(&u, true);
+	trains_are_datagrams(&u);
 	sim_node_stop(u.a);
 	sim_node_stop(u.b);
 	free(u.letters);

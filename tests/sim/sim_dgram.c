@@ -7,9 +7,11 @@
 
 /* rt/loop.h: datagrams. */
 
-#define DRIVER_MAX_NS 5000  /* from the call to the driver */
-#define DONE_MAX_NS 30000   /* from the driver to the completion */
-#define STAMP_MAX_NS 100000 /* from the driver to its stamp */
+#define DRIVER_MAX_NS 5000   /* from the call to the driver */
+#define DONE_MAX_NS 30000    /* from the driver to the completion */
+#define STAMP_MAX_NS 100000  /* from the driver to its stamp */
+#define REFUSED_MAX_NS 50000 /* until a refused train is sent datagram by datagram */
+#define ALONE 16	     /* trains after a refusal that the kernel is not asked for */
 
 struct rt_dgram {
 	struct rt_list link; /* in node->dgrams */
@@ -19,6 +21,7 @@ struct rt_dgram {
 	void *owner;
 	struct rt_list stamps; /* struct stamp, on their way */
 	uint64_t overflowed;
+	unsigned alone; /* trains still to be cut here, after a refusal */
 };
 
 /* A datagram on its way: to the driver first, then in the line. */
@@ -209,6 +212,12 @@ void sim_packets_destroy(struct sim_link *l)
 	}
 }
 
+/* Longer than somebody on the way takes, who does not say so. */
+static bool too_long(const struct sim_link *l, size_t len)
+{
+	return l->config.path_mtu != 0 && len + 28 > l->config.path_mtu;
+}
+
 /* The driver has it: the line takes it, loses it, or is closed. */
 static void driver_effect(struct sim_event *e)
 {
@@ -226,7 +235,7 @@ static void driver_effect(struct sim_event *e)
 	l->stats.entered++;
 	l->stats.bytes += p->len;
 	entered = sim_link_enter(l, p->len, true);
-	if (sim_link_draw_loss(l) || entered == INT64_MAX) {
+	if (sim_link_draw_loss(l) || entered == INT64_MAX || too_long(l, p->len)) {
 		l->stats.lost++;
 		tap(l, p, false);
 		return;
@@ -301,40 +310,86 @@ static int64_t draw_ns(int64_t max)
 	return (int64_t)sim_below(&sim_world_now->rng_net, (uint64_t)max);
 }
 
-void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_addr *to,
-		   const void *buf, size_t len, uint32_t stamp)
+/* One datagram goes to the driver, at `at` or soon after; 0, or what the kernel says. */
+static int dgram_leave(struct rt_dgram *dgram, struct sim_link *l, struct packet *p,
+		       int64_t at, uint32_t stamp)
+{
+	int res = refusal(l, p->len);
+
+	if (res < 0) {
+		free(p);
+		return res;
+	}
+	p->line = l;
+	p->boot = l->from->boot;
+	sim_node_addr(l->from, dgram->local.port, &p->from);
+	p->event.type = &driver_type;
+	p->event.a = p->to.port;
+	p->event.b = p->len;
+	sim_schedule(&p->event, at);
+	if (stamp != 0 && !sim_chance(&sim_world_now->rng_net, l->config.stamp_lost))
+		stamp_send(dgram, stamp, at + draw_ns(STAMP_MAX_NS));
+	return 0;
+}
+
+/*
+ * Each datagram of a train has its own fate. One that the kernel refuses is sent anew:
+ * later than what was sent after it, and the last datagram is the stamped one.
+ */
+void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
+			 const struct rt_addr *to, const struct rt_train *train)
 {
 	struct sim_node *node = dgram->loop->node, *peer = sim_node_by_addr(to, node);
-	int64_t now = sim_world_now->now, at;
-	struct sim_link *l;
-	struct packet *p;
-	int res;
+	int64_t now = sim_world_now->now, at = now + draw_ns(DRIVER_MAX_NS);
+	bool several = train->len > train->segment, refused = false;
+	size_t from = 0;
+	int res = 0;
 
 	if (peer == NULL) {
 		sim_op_end_in(dgram->loop, op, -EHOSTUNREACH, 0, true);
 		return;
 	}
-	l = sim_link(node, peer);
-	res = refusal(l, len);
-	if (res < 0) {
-		sim_op_end_in(dgram->loop, op, res, draw_ns(DONE_MAX_NS), true);
-		return;
-	}
-	p = packet_new(buf, len);
-	p->line = l;
-	p->boot = node->boot;
-	p->to = *to;
-	sim_node_addr(node, dgram->local.port, &p->from);
-	p->event.type = &driver_type;
-	p->event.a = to->port;
-	p->event.b = len;
-	at = now + draw_ns(DRIVER_MAX_NS);
+	rt_assert(!several || (train->len <= RT_TRAIN_MAX && train->segment > 0 &&
+			       (train->len - 1) / train->segment < RT_TRAIN_DATAGRAMS));
+	if (several && dgram->alone > 0)
+		dgram->alone--;
+	else if (several)
+		refused = sim_chance(&sim_world_now->rng_net,
+				     sim_link(node, peer)->config.refuse_train);
 	if (at < node->tx_last)
 		at = node->tx_last;
-	node->tx_last = at;
-	sim_schedule(&p->event, at);
-	if (stamp != 0 && !sim_chance(&sim_world_now->rng_net, l->config.stamp_lost))
-		stamp_send(dgram, stamp, at + draw_ns(STAMP_MAX_NS));
-	/* A result that a cancel replaces is gone; the datagram is not. */
-	sim_op_end_in(dgram->loop, op, 0, at - now + draw_ns(DONE_MAX_NS), true);
+	if (refused) {
+		at += draw_ns(REFUSED_MAX_NS);
+		dgram->alone = ALONE;
+	} else {
+		node->tx_last = at;
+	}
+	do {
+		size_t len = train->len - from;
+		bool first = from == 0, last = len <= train->segment;
+		struct packet *p;
+		int r;
+
+		if (!last)
+			len = train->segment;
+		p = packet_new((const uint8_t *)train->buf + from, len);
+		p->to = *to;
+		r = dgram_leave(dgram, sim_link(node, peer), p, at,
+				(refused ? last : first) ? train->stamp : 0);
+		if (res == 0)
+			res = r;
+		from += len;
+	} while (from < train->len);
+	/* A result that a cancel replaces is gone; the datagrams are not. */
+	sim_op_end_in(dgram->loop, op, res, at - now + draw_ns(DONE_MAX_NS), true);
+}
+
+void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_addr *to,
+		   const void *buf, size_t len, uint32_t stamp)
+{
+	struct rt_train train = {
+		.buf = buf, .len = len, .segment = len, .stamp = stamp
+	};
+
+	rt_dgram_send_train(dgram, op, to, &train);
 }

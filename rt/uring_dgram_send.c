@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+#include <linux/net_tstamp.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rt/uring_dgram.h"
+
+/*
+ * Sending. A train goes to the kernel as one message, which it or the card cuts into
+ * datagrams. Where that is refused (a device without checksums, a tunnel, an MTU below
+ * the datagram's length, an old kernel) its datagrams go one by one, as parts: operations
+ * of our own, and the train's ends with the last of them.
+ */
+
+/* Not in the headers of older systems; the numbers are the kernel's for all of ours. */
+#define DGRAM_SCM_TS_OPT_ID 81
+
+static void control_put(struct uring_msg *msg, int level, int type, const void *value,
+			size_t len)
+{
+	struct cmsghdr *c = (void *)(msg->control + msg->hdr.msg_controllen);
+
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), value, len);
+	msg->hdr.msg_control = msg->control;
+	msg->hdr.msg_controllen += CMSG_SPACE(len);
+}
+
+static void control_put_u32(struct uring_msg *msg, int type, uint32_t value)
+{
+	control_put(msg, SOL_SOCKET, type, &value, sizeof(value));
+}
+
+/* `len` bytes at `buf` to the address that is in msg->to already. */
+static void msg_fill(struct rt_dgram *dgram, struct uring_msg *msg, const void *buf,
+		     size_t len)
+{
+	msg->iov = (struct iovec){ (void *)(uintptr_t)buf, len };
+	msg->hdr = (struct msghdr){ .msg_name = &msg->to,
+				    .msg_namelen = dgram->family == AF_INET6
+							   ? sizeof(struct sockaddr_in6)
+							   : sizeof(struct sockaddr_in),
+				    .msg_iov = &msg->iov,
+				    .msg_iovlen = 1 };
+	msg->train = NULL;
+	msg->stamp = 0;
+	msg->segment = 0;
+	msg->again = false;
+}
+
+static void msg_segment(struct uring_msg *msg, size_t segment)
+{
+	msg->segment = (uint16_t)segment;
+	control_put(msg, IPPROTO_UDP, UDP_SEGMENT, &msg->segment, sizeof(msg->segment));
+}
+
+static void msg_stamp(struct rt_dgram *dgram, struct uring_msg *msg, uint32_t stamp)
+{
+	msg->stamp = stamp;
+	control_put_u32(msg, SO_TIMESTAMPING, SOF_TIMESTAMPING_TX_SOFTWARE);
+	if (dgram->pending)
+		uring_dgram_expect(dgram, msg);
+	else
+		control_put_u32(msg, DGRAM_SCM_TS_OPT_ID, stamp);
+}
+
+/* What a test wants to hear instead of the kernel's word. */
+static void refuse_for_test(struct rt_dgram *dgram, struct rt_op *op,
+			    const struct uring_msg *msg)
+{
+	int res = msg->train ? dgram->refuse.part : dgram->refuse.train;
+
+	if (res && (msg->train || msg->segment))
+		uring_end(dgram->loop, op, res);
+}
+
+/* ---- the datagrams of a train one by one ----------------------------------------- */
+
+/*
+ * A train that waits for its parts is LANDED: it cannot be cancelled, and needs not, since
+ * they do not wait. word[0] counts them, word[1] tells whether the kernel is on trial: it
+ * refused the train, and what it says to the parts tells why.
+ */
+static void train_part_over(struct rt_dgram *dgram, struct rt_op *op, int res)
+{
+	struct rt_loop *loop = dgram->loop;
+
+	if (res < 0 && op->res == 0)
+		op->res = res;
+	if (--op->word[0] > 0)
+		return;
+	/* Too long for the path, alone as well: cutting is not what it refuses. */
+	if (op->word[1] && op->res != -EMSGSIZE)
+		dgram->alone = DGRAM_ALONE;
+	uring_dgram_unref(dgram);
+	uring_finish(loop, op, op->res);
+}
+
+static void part_start(struct rt_dgram *dgram, struct rt_op *train, struct uring_msg *msg)
+{
+	msg->train = train;
+	msg->part = (struct rt_op){ .msg = &msg->hdr };
+	train->word[0]++;
+	dgram->flying++;
+	uring_start(dgram->loop, &msg->part, URING_DGRAM_PART, dgram);
+	refuse_for_test(dgram, &msg->part, msg);
+}
+
+/* Cut what `whole` holds into parts; the stamp goes to the first, or to the last. */
+static void train_cut(struct rt_dgram *dgram, struct rt_op *op,
+		      const struct uring_msg *whole, const struct rt_train *train)
+{
+	bool trial = whole->segment != 0;
+	size_t stamped = trial ? (train->len - 1) / train->segment * train->segment : 0;
+
+	uring_set_state(op, URING_LANDED);
+	op->msg = NULL;
+	op->res = 0;
+	op->word[0] = 0;
+	op->word[1] = trial;
+	for (size_t at = 0; at < train->len; at += train->segment) {
+		struct uring_msg *msg = uring_msg_get(dgram->loop);
+		size_t len = train->len - at;
+
+		if (!msg) {
+			op->res = -ENOMEM;
+			break;
+		}
+		msg->to = whole->to;
+		msg_fill(dgram, msg, (const uint8_t *)train->buf + at,
+			 len < train->segment ? len : train->segment);
+		if (train->stamp && at == stamped)
+			msg_stamp(dgram, msg, train->stamp);
+		part_start(dgram, op, msg);
+	}
+	if (op->word[0] == 0)
+		uring_end(dgram->loop, op, op->res);
+}
+
+/* The kernel has refused the train `msg`: send its datagrams, and remember. */
+static void train_refused(struct rt_dgram *dgram, struct rt_op *op, struct uring_msg *msg)
+{
+	struct rt_train train = { .buf = msg->iov.iov_base,
+				  .len = msg->iov.iov_len,
+				  .segment = msg->segment,
+				  .stamp = msg->stamp };
+
+	dgram->cut++;
+	if (msg->stamp && dgram->pending)
+		uring_dgram_unexpect(dgram, msg->stamp);
+	train_cut(dgram, op, msg, &train);
+	uring_msg_put(dgram->loop, msg);
+}
+
+/* ---- the door ---------------------------------------------------------------------- */
+
+void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
+			 const struct rt_addr *to, const struct rt_train *train)
+{
+	struct uring_msg *msg = uring_msg_get(dgram->loop);
+	bool several = train->len > train->segment;
+	struct sockaddr_storage ss;
+	socklen_t namelen = uring_sockaddr(to, dgram->family, &ss);
+
+	rt_assert(!dgram->closed);
+	rt_assert(!several || (train->len <= RT_TRAIN_MAX && train->segment > 0 &&
+			       (train->len - 1) / train->segment < RT_TRAIN_DATAGRAMS));
+	dgram->flying++;
+	op->msg = msg ? &msg->hdr : NULL;
+	uring_start(dgram->loop, op, URING_DGRAM_SEND, dgram);
+	if (!msg || namelen == 0) {
+		uring_end(dgram->loop, op, msg ? -EAFNOSUPPORT : -ENOMEM);
+		return;
+	}
+	memcpy(&msg->to, &ss, namelen);
+	msg_fill(dgram, msg, train->buf, train->len);
+	if (several && dgram->alone > 0) {
+		dgram->alone--;
+		rt_list_remove(uring_link(op));
+		train_cut(dgram, op, msg, train);
+		uring_msg_put(dgram->loop, msg);
+		return;
+	}
+	if (several)
+		msg_segment(msg, train->segment);
+	if (train->stamp)
+		msg_stamp(dgram, msg, train->stamp);
+	refuse_for_test(dgram, op, msg);
+}
+
+void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_addr *to,
+		   const void *buf, size_t len, uint32_t stamp)
+{
+	struct rt_train train = {
+		.buf = buf, .len = len, .segment = len, .stamp = stamp
+	};
+
+	rt_dgram_send_train(dgram, op, to, &train);
+}
+
+static void send_prep(struct rt_op *op, struct io_uring_sqe *sqe)
+{
+	struct rt_dgram *dgram = op->impl[2];
+
+	/*
+	 * Not waiting for room keeps datagrams in order: each is done, one way or the
+	 * other, before the kernel looks at the next.
+	 */
+	io_uring_prep_sendmsg(sqe, dgram->fd, op->msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* What an ICMP error that came for an earlier datagram makes of a send. */
+static bool error_is_old(int res)
+{
+	switch (res) {
+	case -ECONNREFUSED:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+	case -EHOSTDOWN:
+	case -ENONET:
+	case -EACCES:
+	case -EOPNOTSUPP:
+	case -ENOPROTOOPT:
+	case -EPROTO:
+	case -EMSGSIZE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What a kernel that does not cut this train says, and nothing else does. */
+static bool error_is_refusal(int res)
+{
+	return res == -EIO || res == -EINVAL || res == -EMSGSIZE;
+}
+
+/* True when it is sent once more, because of an error that is not its own. */
+static bool sent_again(struct rt_loop *loop, struct rt_op *op, int res)
+{
+	struct uring_msg *msg = (struct uring_msg *)(void *)op->msg;
+
+	if (!msg || msg->again || !error_is_old(res))
+		return false;
+	msg->again = true;
+	uring_restart(loop, op);
+	refuse_for_test(op->impl[2], op, msg);
+	return true;
+}
+
+static void msg_over(struct rt_dgram *dgram, struct uring_msg *msg, int res)
+{
+	if (res < 0 && msg->stamp && dgram->pending)
+		uring_dgram_unexpect(dgram, msg->stamp);
+	uring_msg_put(dgram->loop, msg);
+}
+
+static void send_complete(struct rt_loop *loop, struct rt_op *op, int res, unsigned flags)
+{
+	struct rt_dgram *dgram = op->impl[2];
+	struct uring_msg *msg = (struct uring_msg *)(void *)op->msg;
+
+	if (sent_again(loop, op, res))
+		return;
+	if (msg && msg->segment && error_is_refusal(res)) {
+		train_refused(dgram, op, msg);
+		return;
+	}
+	if (msg)
+		msg_over(dgram, msg, res);
+	uring_dgram_unref(dgram);
+	uring_finish(loop, op, res < 0 ? res : 0);
+}
+
+const struct uring_class uring_dgram_send_class = { send_prep, send_complete };
+
+static void part_complete(struct rt_loop *loop, struct rt_op *op, int res, unsigned flags)
+{
+	struct uring_msg *msg = rt_container_of(op, struct uring_msg, part);
+	struct rt_dgram *dgram = op->impl[2];
+	struct rt_op *train = msg->train;
+
+	if (sent_again(loop, op, res))
+		return;
+	uring_finish(loop, op, res);
+	msg_over(dgram, msg, res);
+	/* The train's own count keeps the socket. */
+	uring_dgram_unref(dgram);
+	train_part_over(dgram, train, res < 0 ? res : 0);
+}
+
+const struct uring_class uring_dgram_part_class = { send_prep, part_complete };
+
+/*
+ * Ask this kernel whether it knows the identifier, with a datagram from a socket of its
+ * own to itself: one that does not says EINVAL before it looks at anything else.
+ */
+static int ts_id_probe(void)
+{
+	struct sockaddr_in self = { .sin_family = AF_INET,
+				    .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(self);
+	struct uring_msg msg = { .hdr = { .msg_name = &self, .msg_namelen = len } };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int known = 0;
+
+	if (fd < 0)
+		return 0;
+	control_put_u32(&msg, SO_TIMESTAMPING, SOF_TIMESTAMPING_TX_SOFTWARE);
+	control_put_u32(&msg, DGRAM_SCM_TS_OPT_ID, 1);
+	if (bind(fd, (struct sockaddr *)&self, len) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&self, &len) == 0 &&
+	    uring_dgram_option(fd, SOL_SOCKET, SO_TIMESTAMPING,
+			       SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_ID |
+				       SOF_TIMESTAMPING_OPT_TSONLY) == 0 &&
+	    sendmsg(fd, &msg.hdr, MSG_NOSIGNAL) == 0)
+		known = 1;
+	(void)close(fd);
+	return known;
+}
+
+int uring_dgram_ts_id(struct rt_loop *loop)
+{
+	if (loop->ts_id < 0)
+		loop->ts_id = ts_id_probe();
+	return loop->ts_id;
+}
