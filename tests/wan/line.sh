@@ -102,8 +102,10 @@ line_sweep()
 
 line_namespace() # NAME
 {
-	ip netns add "$1" || return 1
-	ip -n "$1" link set lo up
+	ip netns add "$1" && ip -n "$1" link set lo up || return 1
+	# A TCP flow may fill 1 Gbit/s at 100 ms and more: it is the line that shall limit it.
+	nsenter --net="/run/netns/$1" sh -c 'cd /proc/sys/net/ipv4 &&
+		echo 4096 131072 67108864 >tcp_rmem && echo 4096 65536 67108864 >tcp_wmem'
 }
 
 line_address() # NAMESPACE OWN PEER OWN6 PEER6
@@ -113,7 +115,7 @@ line_address() # NAMESPACE OWN PEER OWN6 PEER6
 		ip -n "$1" addr add "$2" peer "$3" dev wan0 &&
 		ip -n "$1" addr add "$4" peer "$5" dev wan0 nodad &&
 		# The device's own queue holds what comes while the emulator is not run.
-		ip -n "$1" link set wan0 mtu "${line_mtu:-1500}" txqueuelen 8192 up
+		ip -n "$1" link set wan0 mtu "${line_mtu:-1500}" txqueuelen 16384 up
 }
 
 line_started()

@@ -149,7 +149,6 @@ void wanem_tun_reset_drops(struct wanem *w)
 static unsigned int receive_batch(struct wanem *w, int dir)
 {
 	static uint8_t data[MAX_PACKET];
-	uint64_t now = wanem_now();
 	unsigned int n;
 
 	for (n = 0; n < BATCH; n++) {
@@ -162,7 +161,7 @@ static unsigned int receive_batch(struct wanem *w, int dir)
 		if (event == NULL)
 			w->tx_drops++;
 		else
-			wanem_packet_take(w, event, now);
+			wanem_packet_take(w, event, wanem_now());
 	}
 	return n;
 }
@@ -174,6 +173,7 @@ void wanem_tun_receive(struct wanem *w, int dir, unsigned int limit)
 
 	do {
 		n = receive_batch(w, dir);
+		w->more |= n == BATCH;
 		had += n;
 	} while (n != 0 && had < limit);
 }

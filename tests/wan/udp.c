@@ -109,6 +109,7 @@ void wanem_udp_receive(struct wanem *w, int dir, unsigned int limit)
 
 	do {
 		n = receive_batch(w, dir);
+		w->more |= n == BATCH;
 		had += n;
 	} while (n != 0 && had < limit);
 }

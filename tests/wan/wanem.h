@@ -91,6 +91,7 @@ struct wanem {
 	struct wanem_events events;
 	bool cut;
 	bool quit;
+	bool more;	  /* lies there to be taken in, most likely */
 	int victim;	  /* pidfd of a process that is to be killed; -1: none */
 	bool victim_hit;  /* the signal has been sent */
 	bool victim_site; /* and the site of A dies with it */

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Measures what a relay does, from outside: it is both ends at once.
+ * Measures what a line does, from outside: it is both ends at once.
  *
- * wanprobe udp LISTEN TO MBIT MS   sends stamped datagrams in both directions
- * wanprobe tcp LISTEN TO BYTES     sends a stream from A to B, which B answers
+ * wanprobe udp LISTEN TO MBIT MS [BYTES]   sends stamped datagrams in both directions
+ * wanprobe tcp LISTEN TO BYTES             sends a stream from A to B, which B answers
+ * wanprobe netns A B MBIT MS [BYTES]       datagrams between two network namespaces
  *
- * LISTEN is the relay's port, TO the one it relays to. Prints name=value words.
+ * LISTEN is the relay's port, TO the one it relays to; A and B are the namespaces' names.
+ * BYTES is a datagram's payload (1408). Prints name=value words.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,7 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAYLOAD 1408
+#define DEFAULT_PAYLOAD 1408
+#define MAX_PAYLOAD 1472
+#define HEADS 28 /* of IP and UDP */
+#define NETNS_A "10.77.0.1"
+#define NETNS_B "10.77.0.2"
+#define NETNS_PORT 5999
 #define MAX_BURST 64
 #define MAX_MEASURED 4000000
 #define SILENCE_MS 500 /* longer than any delay that is tested */
@@ -36,6 +45,8 @@ struct end {
 	uint64_t runs; /* of losses */
 	uint32_t *delays_us;
 };
+
+static size_t payload = DEFAULT_PAYLOAD;
 
 static uint64_t now_ns(void)
 {
@@ -65,7 +76,7 @@ static struct sockaddr_in loopback(const char *port)
 static void send_some(struct end *end, uint64_t owed)
 {
 	unsigned int n = owed > MAX_BURST ? MAX_BURST : (unsigned int)owed;
-	static uint8_t data[MAX_BURST][PAYLOAD];
+	static uint8_t data[MAX_BURST][MAX_PAYLOAD];
 	struct mmsghdr msgs[MAX_BURST];
 	struct iovec iov[MAX_BURST];
 	int sent;
@@ -74,7 +85,7 @@ static void send_some(struct end *end, uint64_t owed)
 		struct stamp stamp = { end->sent + i, now_ns() };
 
 		memcpy(data[i], &stamp, sizeof(stamp));
-		iov[i] = (struct iovec){ data[i], PAYLOAD };
+		iov[i] = (struct iovec){ data[i], payload };
 		msgs[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = &iov[i],
 							 .msg_iovlen = 1 } };
 	}
@@ -109,14 +120,14 @@ static void take(struct end *end, const uint8_t *data, uint64_t now)
 
 static bool receive_some(struct end *end)
 {
-	static uint8_t data[MAX_BURST][PAYLOAD];
+	static uint8_t data[MAX_BURST][MAX_PAYLOAD];
 	struct mmsghdr msgs[MAX_BURST];
 	struct iovec iov[MAX_BURST];
 	uint64_t now;
 	int n;
 
 	for (int i = 0; i < MAX_BURST; i++) {
-		iov[i] = (struct iovec){ data[i], PAYLOAD };
+		iov[i] = (struct iovec){ data[i], MAX_PAYLOAD };
 		msgs[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = &iov[i],
 							 .msg_iovlen = 1 } };
 	}
@@ -151,8 +162,44 @@ static void report(const char *name, const struct end *end)
 		     n ? (double)end->delays_us[n / 2] / 1e3 : 0, name,
 		     n ? (double)end->delays_us[n * 99 / 100] / 1e3 : 0);
 	(void)printf("%s.mbit=%.3f %s.burst=%.3f\n", name,
-		     span > 0 ? (double)n * (PAYLOAD + 28) * 8 / span / 1e6 : 0, name,
-		     end->runs ? (double)lost / (double)end->runs : 0);
+		     span > 0 ? (double)n * (double)(payload + HEADS) * 8 / span / 1e6
+			      : 0,
+		     name, end->runs ? (double)lost / (double)end->runs : 0);
+}
+
+static void make_end(struct end *end)
+{
+	int bytes = 16 << 20;
+
+	end->fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (setsockopt(end->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0)
+		(void)setsockopt(end->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	end->delays_us = calloc(MAX_MEASURED, sizeof(*end->delays_us));
+	if (end->delays_us == NULL)
+		give_up("memory");
+}
+
+/* An end in another network namespace, as tests/wan/line.sh addresses them. */
+static void open_in_netns(struct end *end, const char *name, const char *own,
+			  const char *other)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET,
+				    .sin_port = htons(NETNS_PORT) };
+	struct sockaddr_in there = here;
+	char path[128];
+	int netns;
+
+	(void)snprintf(path, sizeof(path), "/run/netns/%s", name);
+	netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (netns < 0 || setns(netns, CLONE_NEWNET) != 0)
+		give_up(name);
+	(void)close(netns);
+	make_end(end);
+	(void)inet_pton(AF_INET, own, &here.sin_addr);
+	(void)inet_pton(AF_INET, other, &there.sin_addr);
+	if (bind(end->fd, (struct sockaddr *)&here, sizeof(here)) != 0 ||
+	    connect(end->fd, (struct sockaddr *)&there, sizeof(there)) != 0)
+		give_up(own);
 }
 
 static void open_udp(struct end *a, struct end *b, const char *listen_port,
@@ -162,22 +209,10 @@ static void open_udp(struct end *a, struct end *b, const char *listen_port,
 	struct sockaddr_in here = loopback(to_port);
 	struct sockaddr_in from;
 	socklen_t len = sizeof(from);
-	int bytes = 16 << 20;
-	uint8_t hello[PAYLOAD];
+	uint8_t hello[MAX_PAYLOAD];
 
-	a->fd = socket(AF_INET, SOCK_DGRAM, 0);
-	b->fd = socket(AF_INET, SOCK_DGRAM, 0);
-	for (int i = 0; i < 2; i++) {
-		struct end *end = i ? b : a;
-
-		if (setsockopt(end->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes,
-			       sizeof(bytes)) != 0)
-			(void)setsockopt(end->fd, SOL_SOCKET, SO_RCVBUF, &bytes,
-					 sizeof(bytes));
-		end->delays_us = calloc(MAX_MEASURED, sizeof(*end->delays_us));
-		if (end->delays_us == NULL)
-			give_up("memory");
-	}
+	make_end(a);
+	make_end(b);
 	if (bind(b->fd, (struct sockaddr *)&here, sizeof(here)) != 0)
 		give_up("bind");
 	if (connect(a->fd, (struct sockaddr *)&relay, sizeof(relay)) != 0)
@@ -207,11 +242,16 @@ static int probe_udp(char **argv)
 {
 	struct end a = { 0 };
 	struct end b = { 0 };
-	double per_ns = strtod(argv[4], NULL) * 1e-3 / 8 / (PAYLOAD + 28);
+	double per_ns = strtod(argv[4], NULL) * 1e-3 / 8 / (double)(payload + HEADS);
 	uint64_t duration = strtoull(argv[5], NULL, 10) * 1000000;
 	uint64_t began, last;
 
-	open_udp(&a, &b, argv[2], argv[3]);
+	if (strcmp(argv[1], "udp") == 0) {
+		open_udp(&a, &b, argv[2], argv[3]);
+	} else {
+		open_in_netns(&a, argv[2], NETNS_A, NETNS_B);
+		open_in_netns(&b, argv[3], NETNS_B, NETNS_A);
+	}
 	(void)printf("ready\n");
 	(void)fflush(stdout);
 	began = last = now_ns();
@@ -341,11 +381,19 @@ static int probe_tcp(char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc == 6 && strcmp(argv[1], "udp") == 0)
+	if (argc == 7) {
+		payload = strtoull(argv[6], NULL, 10);
+		argc--;
+	}
+	if (payload < sizeof(struct stamp) || payload > MAX_PAYLOAD)
+		argc = 0;
+	if (argc == 6 && (strcmp(argv[1], "udp") == 0 || strcmp(argv[1], "netns") == 0))
 		return probe_udp(argv);
 	if (argc == 5 && strcmp(argv[1], "tcp") == 0)
 		return probe_tcp(argv);
-	(void)fprintf(stderr,
-		      "usage: wanprobe udp LISTEN TO MBIT MS | tcp LISTEN TO BYTES\n");
+	(void)fprintf(
+		stderr,
+		"usage: wanprobe udp LISTEN TO MBIT MS [BYTES] | tcp LISTEN TO BYTES |\n"
+		"       netns A B MBIT MS [BYTES]\n");
 	return 2;
 }
