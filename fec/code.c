@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fec/fec.h"
+#include "fec/window.h"
 #include "rt/check.h"
 
 static const char *const code_names[] = {
@@ -33,20 +34,52 @@ const char *fec_code_name(enum fec_code code)
 
 bool fec_code_available(enum fec_code code)
 {
-	return code == FEC_NONE || code == FEC_WINDOW;
+	return (unsigned)code < RT_ARRAY_LEN(code_names);
+}
+
+static bool layered_possible(const struct fec_params *params)
+{
+	if (params->r == 0 || params->r > FEC_BLOCK_MAX || params->c > FEC_LAYERS_MAX)
+		return false;
+	for (unsigned l = 0; l < params->c; l++) {
+		unsigned bins = params->interleave[l];
+
+		if (bins == 0 || bins > FEC_INTERLEAVE_MAX ||
+		    (params->r - 1u) * bins + 1 > FEC_SPAN_MAX)
+			return false;
+	}
+	return true;
+}
+
+/* A block's rows are told apart by seven bits of their keys. */
+static bool rs_possible(const struct fec_params *params)
+{
+	return params->r > 0 && params->r <= FEC_BLOCK_MAX &&
+	       params->c <= WINDOW_CAUCHY_MAX && params->r + params->c < 256;
+}
+
+bool fec_symbol_size_possible(uint16_t size)
+{
+	return size > 0 && size <= FEC_SYMBOL_MAX && size % FEC_SYMBOL_ALIGN == 0;
 }
 
 int fec_params_check(const struct fec_params *params)
 {
-	if ((unsigned)params->code >= RT_ARRAY_LEN(code_names))
-		return -EINVAL;
-	if (!fec_code_available(params->code))
-		return -ENOTSUP;
-	if (params->symbol_size == 0 || params->symbol_size > FEC_SYMBOL_MAX ||
-	    params->symbol_size % FEC_SYMBOL_ALIGN)
-		return -EINVAL;
-	if (params->code == FEC_WINDOW &&
-	    (params->window == 0 || params->window > FEC_WINDOW_MAX))
-		return -EINVAL;
-	return 0;
+	bool possible = false;
+
+	switch (params->code) {
+	case FEC_NONE:
+		possible = true;
+		break;
+	case FEC_LAYERED:
+		possible = layered_possible(params);
+		break;
+	case FEC_RS:
+		possible = rs_possible(params);
+		break;
+	case FEC_WINDOW:
+		possible = params->window > 0 && params->window <= FEC_WINDOW_MAX;
+		break;
+	}
+	return possible && fec_symbol_size_possible(params->symbol_size) ? 0 : -EINVAL;
 }

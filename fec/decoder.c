@@ -4,34 +4,39 @@
 
 #include "fec/code.h"
 #include "fec/fec.h"
+#include "fec/peeler.h"
 #include "fec/solver.h"
 #include "fec/store.h"
 #include "rt/mem.h"
 
 struct fec_decoder {
-	struct fec_params params;
+	uint32_t span;	 /* most symbols from a repair's first to its last */
+	uint16_t window; /* most symbols of a combination */
 	struct store store;
-	struct solver solver; /* FEC_WINDOW only */
+	struct solver solver; /* combinations */
+	struct peeler peeler; /* plain sums */
 };
 
 int fec_decoder_new(const struct fec_params *params, struct fec_decoder **ret)
 {
-	uint16_t window = params->code == FEC_WINDOW ? params->window : 0;
+	uint16_t span = params->window;
+	uint16_t window = span < FEC_WINDOW_MAX ? span : FEC_WINDOW_MAX;
 	struct fec_decoder *dec;
-	int err = fec_params_check(params);
+	int err;
 
-	if (err < 0)
-		return err;
-	if (params->capacity <= window || params->capacity > FEC_CAPACITY_MAX)
+	if (!fec_symbol_size_possible(params->symbol_size) || span > FEC_SPAN_MAX ||
+	    params->capacity <= window || params->capacity > FEC_CAPACITY_MAX)
 		return -EINVAL;
 	dec = rt_zalloc(1, sizeof(*dec));
 	if (!dec)
 		return -ENOMEM;
-	dec->params = *params;
-	dec->params.window = window;
-	err = store_init(&dec->store, params->symbol_size, params->capacity, window);
-	if (err == 0 && params->code == FEC_WINDOW)
+	dec->span = span;
+	dec->window = window;
+	err = store_init(&dec->store, params->symbol_size, params->capacity, span);
+	if (err == 0 && span > 0)
 		err = solver_init(&dec->solver, &dec->store, window);
+	if (err == 0 && span > 0)
+		err = peeler_init(&dec->peeler, &dec->store);
 	if (err < 0)
 		goto fail;
 	*ret = dec;
@@ -45,9 +50,25 @@ void fec_decoder_free(struct fec_decoder *dec)
 {
 	if (!dec)
 		return;
+	peeler_release_memory(&dec->peeler);
 	solver_release_memory(&dec->solver);
 	store_release_memory(&dec->store);
 	rt_free(dec);
+}
+
+/* What one rebuilds the other may be waiting for. */
+static void decoder_settle(struct fec_decoder *dec)
+{
+	uint64_t number;
+
+	for (;;) {
+		if (solver_step(&dec->solver, &number))
+			peeler_known(&dec->peeler, number);
+		else if (peeler_step(&dec->peeler, &number))
+			solver_known(&dec->solver, number);
+		else
+			break;
+	}
 }
 
 int fec_decoder_symbol(struct fec_decoder *dec, uint64_t number, const uint8_t *sym)
@@ -63,38 +84,75 @@ int fec_decoder_symbol(struct fec_decoder *dec, uint64_t number, const uint8_t *
 	memcpy(store_slot(st, number), sym, st->symbol_size);
 	store_know(st, number, STORE_RECEIVED);
 	solver_known(&dec->solver, number);
+	peeler_known(&dec->peeler, number);
+	decoder_settle(dec);
 	return 0;
 }
 
 /* Repairs end with the newest symbol as a rule: what is missing is found at once. */
-static bool decoder_misses(const struct store *st, uint64_t first, uint64_t end)
+static bool decoder_misses(const struct store *st, const struct fec_repair *head,
+			   uint64_t end)
 {
+	uint64_t number = head->first;
+
 	if (end > st->seen)
 		return true;
-	if (first < st->missing_first)
-		first = st->missing_first;
-	for (uint64_t number = first; number < end; number++)
+	if (number < st->missing_first)
+		number += (st->missing_first - number + head->stride - 1) / head->stride *
+			  head->stride;
+	for (; number < end; number += head->stride)
 		if (store_state(st, number) == STORE_MISSING)
 			return true;
 	return false;
+}
+
+/* Symbols from the first to the last that head names; 0 if there is no such repair. */
+static uint32_t decoder_span(const struct fec_decoder *dec, const struct fec_repair *head)
+{
+	uint32_t span;
+
+	if (head->count == 0 || head->stride == 0)
+		return 0;
+	switch (head->kind) {
+	case FEC_COMBINATION:
+		if (head->stride != 1 || head->count > dec->window)
+			return 0;
+		break;
+	case FEC_XOR:
+		if (head->count > FEC_BLOCK_MAX || head->stride > FEC_INTERLEAVE_MAX)
+			return 0;
+		break;
+	default:
+		return 0;
+	}
+	span = (head->count - 1u) * head->stride + 1;
+	return span <= dec->span && head->first + span >= head->first ? span : 0;
 }
 
 int fec_decoder_repair(struct fec_decoder *dec, const struct fec_repair *head,
 		       const uint8_t *bytes)
 {
 	struct store *st = &dec->store;
-	uint64_t end = head->first + head->count;
+	uint32_t span = decoder_span(dec, head);
+	uint64_t end = head->first + span;
+	int err;
 
-	if (head->count == 0 || head->count > dec->params.window || end < head->first)
+	if (span == 0)
 		return -EPROTO;
 	if (end <= st->missing_first)
 		return 0;
 	if (!store_reaches(st, end))
 		return -ENOBUFS;
-	if (!decoder_misses(st, head->first, end))
+	if (!decoder_misses(st, head, end))
 		return 0;
 	store_name(st, end);
-	return solver_add(&dec->solver, head->first, head->count, head->key, bytes);
+	if (head->kind == FEC_XOR)
+		err = peeler_add(&dec->peeler, head, bytes);
+	else
+		err = solver_add(&dec->solver, head->first, head->count, head->key,
+				 bytes);
+	decoder_settle(dec);
+	return err;
 }
 
 const uint8_t *fec_decoder_get(const struct fec_decoder *dec, uint64_t number,

@@ -3,100 +3,124 @@
 #include <string.h>
 
 #include "fec/code.h"
+#include "fec/due.h"
 #include "fec/fec.h"
-#include "fec/gf.h"
-#include "fec/plan.h"
-#include "fec/window.h"
-#include "rt/check.h"
+#include "fec/layered.h"
+#include "fec/rs.h"
+#include "fec/sliding.h"
 #include "rt/mem.h"
 
-/* Symbols kept behind the window, to be taken out of drafts that began too early. */
-#define ENCODER_SLACK 64
-
-/*
- * Invariant: first <= next <= first + window. The ring holds the last window +
- * ENCODER_SLACK symbols, of the window's and of those before it.
- */
+/* Of the codes, only the one that params names has memory. */
 struct fec_encoder {
 	struct fec_params params;
-	uint64_t first, next;
-	uint32_t key; /* of the next repair */
-	unsigned slots;
-	uint8_t *ring;	  /* owned: slots symbols; NULL for FEC_NONE */
-	struct plan plan; /* FEC_WINDOW only */
+	uint64_t next;
+	struct due due; /* also what is left of codes before this one */
+	struct sliding sliding;
+	struct layered layered;
+	struct rs rs;
 };
 
-static uint8_t *encoder_slot(const struct fec_encoder *enc, uint64_t number)
+static void encoder_release(struct fec_encoder *enc)
 {
-	return enc->ring + number % enc->slots * enc->params.symbol_size;
+	sliding_release_memory(&enc->sliding);
+	layered_release_memory(&enc->layered);
+	rs_release_memory(&enc->rs);
+	due_release_memory(&enc->due);
 }
 
-static uint32_t encoder_key(struct fec_encoder *enc)
+/* Repairs that one flush makes at most. */
+static unsigned encoder_flushed_max(const struct fec_params *params)
 {
-	uint32_t key = enc->key++ & ~WINDOW_KEY_RANDOM;
-
-	if (enc->params.window > WINDOW_CAUCHY_MAX)
-		key |= WINDOW_KEY_RANDOM;
-	return key;
+	switch (params->code) {
+	case FEC_NONE:
+		break;
+	case FEC_LAYERED:
+		return layered_bins(params);
+	case FEC_RS:
+		return params->c;
+	case FEC_WINDOW:
+		return 1; /* a change's last one over what leaves the window */
+	}
+	return 0;
 }
 
-int fec_encoder_new(const struct fec_params *params, struct fec_encoder **ret)
+/* An encoder before symbol `next`, with room for `extra` repairs that others left. */
+static int encoder_init(struct fec_encoder *enc, const struct fec_params *params,
+			uint64_t next, unsigned extra)
 {
-	struct fec_encoder *enc;
+	unsigned slots = extra;
 	int err = fec_params_check(params);
 
 	if (err < 0)
 		return err;
-	enc = rt_zalloc(1, sizeof(*enc));
+	*enc = (struct fec_encoder){ .params = *params, .next = next };
+	if (params->code == FEC_LAYERED || params->code == FEC_RS)
+		slots += FEC_DUE_MAX + encoder_flushed_max(params);
+	err = due_init(&enc->due, params->symbol_size, slots);
+	if (err == 0 && params->code == FEC_WINDOW)
+		err = sliding_init(&enc->sliding, params->symbol_size, params->window,
+				   next);
+	if (err == 0 && params->code == FEC_LAYERED)
+		err = layered_init(&enc->layered, params);
+	if (err == 0 && params->code == FEC_RS)
+		err = rs_init(&enc->rs, params);
+	if (err < 0)
+		encoder_release(enc);
+	return err;
+}
+
+int fec_encoder_new(const struct fec_params *params, struct fec_encoder **ret)
+{
+	struct fec_encoder *enc = rt_zalloc(1, sizeof(*enc));
+	int err;
+
 	if (!enc)
 		return -ENOMEM;
-	enc->params = *params;
-	if (params->code == FEC_WINDOW) {
-		enc->slots = params->window + ENCODER_SLACK;
-		enc->ring = rt_alloc_blocks((size_t)enc->slots * params->symbol_size);
-		if (!enc->ring || plan_init(&enc->plan, params->symbol_size) < 0)
-			goto fail;
+	err = encoder_init(enc, params, 0, 0);
+	if (err < 0) {
+		rt_free(enc);
+		return err;
 	}
 	*ret = enc;
 	return 0;
-fail:
-	fec_encoder_free(enc);
-	return -ENOMEM;
 }
 
 void fec_encoder_free(struct fec_encoder *enc)
 {
 	if (!enc)
 		return;
-	plan_release_memory(&enc->plan);
-	rt_free(enc->ring);
+	encoder_release(enc);
 	rt_free(enc);
 }
 
 void fec_encoder_add(struct fec_encoder *enc, const uint8_t *sym)
 {
-	if (enc->params.code == FEC_NONE) {
-		enc->first = ++enc->next;
-		return;
+	uint64_t x = enc->next++;
+
+	switch (enc->params.code) {
+	case FEC_NONE:
+		break;
+	case FEC_LAYERED:
+		layered_add(&enc->layered, x, sym, &enc->due);
+		break;
+	case FEC_RS:
+		rs_add(&enc->rs, x, sym, &enc->due);
+		break;
+	case FEC_WINDOW:
+		sliding_add(&enc->sliding, sym);
+		break;
 	}
-	memcpy(encoder_slot(enc, enc->next), sym, enc->params.symbol_size);
-	plan_feed(&enc->plan, enc->next, encoder_slot(enc, enc->next));
-	enc->next++;
-	if (enc->next - enc->first > enc->params.window)
-		enc->first++;
 }
 
 void fec_encoder_confirm(struct fec_encoder *enc, uint64_t below)
 {
-	if (below > enc->next)
-		below = enc->next; /* the other side's word: it cannot confirm the future */
-	if (below > enc->first)
-		enc->first = below;
+	if (enc->params.code == FEC_WINDOW)
+		sliding_confirm(&enc->sliding, below);
 }
 
 uint64_t fec_encoder_first(const struct fec_encoder *enc)
 {
-	return enc->first;
+	return enc->params.code == FEC_WINDOW ? enc->sliding.first : enc->next;
 }
 
 uint64_t fec_encoder_next(const struct fec_encoder *enc)
@@ -104,70 +128,98 @@ uint64_t fec_encoder_next(const struct fec_encoder *enc)
 	return enc->next;
 }
 
-/* Add the combination of count symbols from `first` on to `out`. */
-static void encoder_add_range(const struct fec_encoder *enc, uint64_t first,
-			      unsigned count, uint32_t key, uint8_t *out)
+bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_t *out)
 {
-	uint8_t factors[FEC_WINDOW_MAX], sum[FEC_SYMBOL_MAX];
-	const uint8_t *from[GF_SOURCES_MAX];
-	unsigned n;
+	if (due_pop(&enc->due, head, out))
+		return true;
+	if (fec_encoder_first(enc) == enc->next)
+		return false;
+	sliding_repair(&enc->sliding, head, out);
+	return true;
+}
 
-	window_coefficients(key, first, count, factors);
-	for (unsigned done = 0; done < count; done += n) {
-		n = count - done < GF_SOURCES_MAX ? count - done : GF_SOURCES_MAX;
-		for (unsigned i = 0; i < n; i++)
-			from[i] = encoder_slot(enc, first + done + i);
-		gf_dot_product(sum, factors + done, from, n, enc->params.symbol_size);
-		gf_add_multiple(out, 1, sum, enc->params.symbol_size);
+unsigned fec_encoder_due(const struct fec_encoder *enc)
+{
+	return enc->due.count;
+}
+
+void fec_encoder_flush(struct fec_encoder *enc)
+{
+	if (enc->params.code == FEC_LAYERED)
+		layered_flush(&enc->layered, &enc->due);
+	if (enc->params.code == FEC_RS)
+		rs_flush(&enc->rs, &enc->due);
+}
+
+bool fec_encoder_partial(const struct fec_encoder *enc)
+{
+	if (enc->params.code == FEC_LAYERED)
+		return layered_partial(&enc->layered);
+	return enc->params.code == FEC_RS && rs_partial(&enc->rs);
+}
+
+/* ---- from one code to another ----------------------------------------------------------- */
+
+static bool encoder_same(const struct fec_params *a, const struct fec_params *b)
+{
+	if (a->code != b->code)
+		return false;
+	switch (a->code) {
+	case FEC_NONE:
+		break;
+	case FEC_LAYERED:
+		return a->r == b->r && a->c == b->c && a->delayed == b->delayed &&
+		       memcmp(a->interleave, b->interleave,
+			      a->c * sizeof(a->interleave[0])) == 0;
+	case FEC_RS:
+		return a->r == b->r && a->c == b->c;
+	case FEC_WINDOW:
+		return a->window == b->window;
 	}
+	return true;
 }
 
 /*
- * Finish the oldest draft, if that is less work than to begin anew. It must cover the
- * whole window; it may cover confirmed symbols as well, but no more than a window of them
- * all, since that is what the other side keeps.
+ * Hand on the window as far as the new code has room for it. What leaves and was not yet
+ * covered by any repair gets one.
  */
-static bool encoder_take_draft(struct fec_encoder *enc, struct fec_repair *head,
-			       uint8_t *out)
+static void encoder_leave_window(struct fec_encoder *enc, struct fec_encoder *next)
 {
-	uint64_t most = enc->params.window, earliest, early, late;
-	struct plan_draft *draft;
+	struct sliding *old = &enc->sliding;
+	uint8_t bytes[FEC_SYMBOL_MAX] __attribute__((aligned(FEC_SYMBOL_ALIGN)));
+	struct fec_repair head;
 
-	earliest = enc->next < most ? 0 : enc->next - most;
-	while ((draft = plan_oldest(&enc->plan)) &&
-	       draft->first + ENCODER_SLACK < earliest)
-		plan_drop(&enc->plan);
-	if (!draft || draft->first >= enc->next)
-		return false;
-	early = draft->first < earliest ? earliest - draft->first : 0;
-	late = draft->first > enc->first ? draft->first - enc->first : 0;
-	if (early + late > (enc->next - enc->first) / 2)
-		return false;
-	memcpy(out, draft->bytes, enc->params.symbol_size);
-	/* what was added leaves by being added again */
-	encoder_add_range(enc, draft->first, (unsigned)early, draft->key, out);
-	encoder_add_range(enc, enc->first, (unsigned)late, draft->key, out);
-	head->first = draft->first + early - late;
-	head->count = (uint16_t)(enc->next - head->first);
-	head->key = draft->key;
-	plan_drop(&enc->plan);
-	return true;
+	if (next->params.code == FEC_WINDOW)
+		sliding_inherit(&next->sliding, old);
+	if (old->first == old->next || old->covered >= fec_encoder_first(next))
+		return;
+	sliding_repair(old, &head, bytes);
+	memcpy(due_push(&next->due, &head), bytes, old->symbol_size);
+	next->sliding.covered = old->next;
+	next->sliding.key = old->key;
 }
 
-bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_t *out)
+int fec_encoder_change(struct fec_encoder *enc, const struct fec_params *params)
 {
-	uint64_t first;
+	unsigned left = enc->due.count + encoder_flushed_max(&enc->params);
+	struct fec_encoder next;
+	int err;
 
-	if (enc->first == enc->next)
-		return false;
-	if (!encoder_take_draft(enc, head, out)) {
-		head->first = enc->first;
-		head->count = (uint16_t)(enc->next - enc->first);
-		head->key = encoder_key(enc);
-		memset(out, 0, enc->params.symbol_size);
-		encoder_add_range(enc, head->first, head->count, head->key, out);
-	}
-	if (plan_left(&enc->plan, enc->next, (unsigned)(enc->next - enc->first), &first))
-		plan_begin(&enc->plan, first, encoder_key(enc));
-	return true;
+	if (params->symbol_size != enc->params.symbol_size)
+		return -EINVAL;
+	err = fec_params_check(params);
+	if (err < 0 || encoder_same(params, &enc->params))
+		return err;
+	err = encoder_init(&next, params, enc->next, left);
+	if (err < 0)
+		return err;
+	fec_encoder_flush(enc);
+	while (enc->due.count)
+		due_move(&next.due, &enc->due);
+	next.sliding.key = enc->sliding.key;
+	if (enc->params.code == FEC_WINDOW)
+		encoder_leave_window(enc, &next);
+	encoder_release(enc);
+	*enc = next;
+	return 0;
 }

@@ -17,7 +17,7 @@ enum fec_code { FEC_NONE, FEC_LAYERED, FEC_RS, FEC_WINDOW };
 /* 0, or -ENOENT for a name that is no code; *ret by name ("none", "window", ...). */
 int fec_code_parse(const char *name, enum fec_code *ret);
 const char *fec_code_name(enum fec_code code);
-/* Whether this version can run it. */
+/* Whether this version can run it: all that have a name. */
 bool fec_code_available(enum fec_code code);
 
 #define FEC_SYMBOL_MAX 8192
@@ -25,15 +25,20 @@ bool fec_code_available(enum fec_code code);
 #define FEC_WINDOW_MAX 1024
 
 #define FEC_LAYERS_MAX 8
-#define FEC_BLOCK_MAX 128      /* FEC_LAYERED: r; FEC_RS: r, and r + c below 256 */
+#define FEC_BLOCK_MAX 128      /* r; FEC_RS: also c, and r + c below 256 */
 #define FEC_INTERLEAVE_MAX 512 /* bins of one layer */
+#define FEC_SPAN_MAX 4096      /* from the first symbol of a repair to its last */
 
 struct fec_params {
 	enum fec_code code;
 	uint16_t symbol_size; /* bytes, a multiple of FEC_SYMBOL_ALIGN */
-	uint16_t
-		window; /* FEC_WINDOW: most symbols one repair covers, 1..FEC_WINDOW_MAX */
-	uint32_t capacity; /* decoder: symbols held at once, > window */
+	/*
+	 * FEC_WINDOW: most symbols one repair covers, 1..FEC_WINDOW_MAX. Decoder: most
+	 * from the first to the last symbol of a repair, 0..FEC_SPAN_MAX; 0: no repairs.
+	 */
+	uint16_t window;
+	/* Decoder: symbols held at once, more than the least of window, FEC_WINDOW_MAX. */
+	uint32_t capacity;
 	/* FEC_LAYERED, FEC_RS: c repairs for every r symbols. */
 	uint16_t r, c;
 	uint16_t interleave[FEC_LAYERS_MAX]; /* FEC_LAYERED: bins of layer 0 .. c - 1 */
@@ -61,18 +66,24 @@ struct fec_repair {
 
 struct fec_encoder;
 
-/* 0, -EINVAL for parameters out of range, -ENOTSUP for a code not available, -ENOMEM. */
+/*
+ * 0, -EINVAL for parameters that cannot be, -ENOMEM. Interleaves that share factors, or
+ * no repairs at all (c = 0), are only unwise.
+ */
 int fec_encoder_new(const struct fec_params *params, struct fec_encoder **ret);
 void fec_encoder_free(struct fec_encoder *enc);
 
 /*
- * Take the next symbol (numbers are given in order from 0); `sym` is copied. The oldest
- * one leaves the window when it is full.
+ * Take the next symbol (numbers are given in order from 0); `sym` is copied. FEC_WINDOW:
+ * the oldest one leaves the window when it is full.
  */
 void fec_encoder_add(struct fec_encoder *enc, const uint8_t *sym);
 /* The other side has every symbol below `below`: they leave the window. */
 void fec_encoder_confirm(struct fec_encoder *enc, uint64_t below);
-/* First symbol in the window, and the next number to be added; equal when empty. */
+/*
+ * First symbol in the window, and the next number to be added; equal when it is empty,
+ * and always with a code that has no window.
+ */
 uint64_t fec_encoder_first(const struct fec_encoder *enc);
 uint64_t fec_encoder_next(const struct fec_encoder *enc);
 /*
@@ -87,8 +98,10 @@ uint64_t fec_encoder_next(const struct fec_encoder *enc);
 bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_t *out);
 /*
  * Repairs that are to leave before the next symbol: of bins and blocks that are full, or
- * were flushed. Always 0 for FEC_WINDOW and FEC_NONE. fec_encoder_add() with repairs due
- * is allowed as long as fewer than FEC_DUE_MAX are; beyond that the oldest are dropped.
+ * were flushed, and what a change left; fec_encoder_repair() gives these first. For
+ * FEC_WINDOW and FEC_NONE only a change leaves any. fec_encoder_add() with repairs due is
+ * allowed as long as fewer than FEC_DUE_MAX are; beyond that the oldest may be dropped.
+ * A flush or a change drops none that were allowed.
  */
 #define FEC_DUE_MAX 1024
 unsigned fec_encoder_due(const struct fec_encoder *enc);
@@ -102,7 +115,10 @@ bool fec_encoder_partial(const struct fec_encoder *enc);
 /*
  * Go on with other parameters from the next symbol on; symbol_size must be the same. What
  * is due stays due, what is partial is flushed first, and symbols in a window stay in it
- * as far as the new one has room. Errors as fec_encoder_new(), and then nothing changed.
+ * as far as the new one has room. If symbols leave that no repair covered yet, one over
+ * the whole old window becomes due; more for them is the caller's to send before. The
+ * same parameters again change nothing. Errors as fec_encoder_new(), and then nothing
+ * changed.
  */
 int fec_encoder_change(struct fec_encoder *enc, const struct fec_params *params);
 
@@ -112,8 +128,8 @@ struct fec_decoder;
 
 /*
  * A decoder takes repairs of every kind; of the parameters it uses symbol_size, capacity,
- * and window: the most symbols from the first to the last that one repair may span.
- * Errors as fec_encoder_new().
+ * and window: the most symbols from the first to the last that one repair may span (a
+ * combination: no more than FEC_WINDOW_MAX). Errors as fec_encoder_new().
  */
 int fec_decoder_new(const struct fec_params *params, struct fec_decoder **ret);
 void fec_decoder_free(struct fec_decoder *dec);
@@ -126,9 +142,10 @@ void fec_decoder_free(struct fec_decoder *dec);
  */
 int fec_decoder_symbol(struct fec_decoder *dec, uint64_t number, const uint8_t *sym);
 /*
- * Take a repair. 0, also when it brings nothing new; -EPROTO if head is impossible
- * (count 0 or above the window, wraps); -ENOBUFS as above or when too many repairs wait.
- * The bytes are copied when kept.
+ * Take a repair. 0, also when it brings nothing new; -EPROTO if head is impossible (an
+ * unknown kind; count or stride 0, above its bound, or a span above the window; a
+ * combination with a stride; wraps); -ENOBUFS as above or when too many repairs wait. The
+ * bytes are copied when kept.
  */
 int fec_decoder_repair(struct fec_decoder *dec, const struct fec_repair *head,
 		       const uint8_t *bytes);
@@ -150,7 +167,8 @@ uint64_t fec_decoder_missing_first(const struct fec_decoder *dec);
 uint64_t fec_decoder_seen(const struct fec_decoder *dec);
 /*
  * How many more independent combinations would rebuild every missing symbol below
- * fec_decoder_seen(); 0 when none is missing.
+ * fec_decoder_seen(); 0 exactly when none is missing. Plain sums that wait are not counted
+ * on, so that with them it may be too large by their number, never too small.
  */
 uint32_t fec_decoder_deficit(const struct fec_decoder *dec);
 /* Symbols rebuilt so far. */

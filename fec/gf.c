@@ -30,6 +30,17 @@ static uint8_t *gf_readable(const uint8_t *p)
 	return (uint8_t *)(uintptr_t)p;
 }
 
+/* isa-l's XOR crashes on addresses that are not aligned, and a datagram's are not. */
+typedef uint64_t gf_vector
+	__attribute__((vector_size(GF_XOR_STEP), aligned(1), may_alias));
+
+void gf_xor(uint8_t *dest, const uint8_t *a, const uint8_t *b, size_t len)
+{
+	for (size_t i = 0; i < len; i += GF_XOR_STEP)
+		*(gf_vector *)(dest + i) =
+			*(const gf_vector *)(a + i) ^ *(const gf_vector *)(b + i);
+}
+
 void gf_add_multiple(uint8_t *dest, uint8_t factor, const uint8_t *src, size_t len)
 {
 	uint8_t *rows[1] = { dest };
@@ -65,4 +76,17 @@ void gf_add_multiples(uint8_t *const dest[], const uint8_t *factors, unsigned n,
 	if (n)
 		ec_encode_data_update((int)len, 1, (int)n, 0, tables[0], gf_readable(src),
 				      rows);
+}
+
+void gf_combine(uint8_t *const dest[], unsigned rows, const uint8_t *tables,
+		const uint8_t *const src[], unsigned n, size_t len)
+{
+	uint8_t *from[GF_SOURCES_MAX], *to[GF_SOURCES_MAX];
+
+	rt_assert(n > 0 && n <= GF_SOURCES_MAX && rows <= GF_SOURCES_MAX);
+	for (unsigned i = 0; i < n; i++)
+		from[i] = gf_readable(src[i]);
+	for (unsigned i = 0; i < rows; i++)
+		to[i] = dest[i];
+	ec_encode_data((int)len, (int)n, (int)rows, gf_readable(tables), from, to);
 }

@@ -2,7 +2,6 @@
 #include "fec/solver.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "fec/fec.h"
@@ -211,22 +210,25 @@ static void solver_substitute(struct solver *sv, uint64_t number)
 		solver_link(sv, again[i]);
 }
 
-/* Write out what is determined, and what that determines in turn. */
-static void solver_finish(struct solver *sv)
+bool solver_step(struct solver *sv, uint64_t *number)
 {
-	while (sv->solved) {
-		struct solver_row *row = &sv->row[sv->done[--sv->solved]];
-		const uint8_t *from[1] = { row->bytes };
-		uint64_t number = row->lead;
-		uint8_t factor = gf_inverses[*row_factor(sv, row, number)];
+	struct solver_row *row;
+	const uint8_t *from[1];
+	uint8_t factor;
 
-		gf_dot_product(store_slot(sv->store, number), &factor, from, 1,
-			       sv->symbol_size);
-		store_know(sv->store, number, STORE_REBUILT);
-		solver_unlink(sv, row);
-		solver_give_back(sv, row);
-		solver_substitute(sv, number);
-	}
+	if (sv->solved == 0)
+		return false;
+	row = &sv->row[sv->done[--sv->solved]];
+	from[0] = row->bytes;
+	*number = row->lead;
+	factor = gf_inverses[*row_factor(sv, row, row->lead)];
+	gf_dot_product(store_slot(sv->store, row->lead), &factor, from, 1,
+		       sv->symbol_size);
+	store_know(sv->store, row->lead, STORE_REBUILT);
+	solver_unlink(sv, row);
+	solver_give_back(sv, row);
+	solver_substitute(sv, *number);
+	return true;
 }
 
 /* row = repair minus every symbol of it that is known. */
@@ -268,14 +270,13 @@ int solver_add(struct solver *sv, uint64_t first, unsigned count, uint32_t key,
 	row = solver_take(sv);
 	solver_load(sv, row, first, count, key, bytes);
 	solver_link(sv, row);
-	solver_finish(sv);
 	return 0;
 }
 
 void solver_known(struct solver *sv, uint64_t number)
 {
-	if (sv->active == 0)
-		return;
-	solver_substitute(sv, number);
-	solver_finish(sv);
+	/* a row that is done and waits for its step would be left on the list */
+	rt_assert(sv->solved == 0);
+	if (sv->active)
+		solver_substitute(sv, number);
 }

@@ -2,6 +2,7 @@
 #ifndef FEC_SOLVER_H
 #define FEC_SOLVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,12 +46,14 @@ void solver_release_memory(struct solver *sv);
 
 /*
  * A repair over count <= window symbols from `first` on, all of them held by the store or
- * missing, at least one missing. Symbols that it determines are written to the store. 0,
- * also when it brings nothing new; -ENOBUFS when too many wait.
+ * missing, at least one missing. 0, also when it brings nothing new; -ENOBUFS when too
+ * many wait. What it determines is written to the store by solver_step().
  */
 int solver_add(struct solver *sv, uint64_t first, unsigned count, uint32_t key,
 	       const uint8_t *bytes);
-/* A symbol that was missing has been put into the store. */
+/* A symbol that was missing has been put into the store, not by the solver itself. */
 void solver_known(struct solver *sv, uint64_t number);
+/* Rebuild one symbol that is determined: its number. False when none is. */
+bool solver_step(struct solver *sv, uint64_t *number);
 
 #endif

@@ -44,6 +44,9 @@ int tunnel_redundancy_init(struct tunnel *t)
 
 	if (!redundancy_possible(fec))
 		return -EINVAL;
+	/* What these make due is not sent yet. */
+	if (code.code == FEC_LAYERED || code.code == FEC_RS)
+		return -ENOTSUP;
 	if (code.code != FEC_NONE) {
 		res = redundancy_weigh(fec, &t->redundancy);
 		if (res != 0)

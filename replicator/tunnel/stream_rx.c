@@ -17,8 +17,8 @@ int stream_rx_init(struct stream_rx *s, const struct stream_rx_params *params)
 	struct fec_params fec = {
 		.code = FEC_WINDOW,
 		.symbol_size = (uint16_t)params->size,
-		/* The sender's window is its own choice: take any. */
-		.window = FEC_WINDOW_MAX,
+		/* The sender's code is its own choice: take any. */
+		.window = FEC_SPAN_MAX,
 		.capacity = params->capacity,
 	};
 	int res;

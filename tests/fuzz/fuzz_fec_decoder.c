@@ -84,7 +84,7 @@ static void fuzz_symbol(struct fuzz *f)
 
 static void fuzz_repair(struct fuzz *f)
 {
-	struct fec_repair head = { .first = fuzz_number(f) };
+	struct fec_repair head = { .first = fuzz_number(f), .stride = 1 };
 	uint8_t factors[UINT16_MAX], sym[FUZZ_SIZE], sum[FUZZ_SIZE] = { 0 };
 	unsigned how = fuzz_byte(f);
 	int ret;

@@ -200,9 +200,9 @@ static struct fec_repair repair_of(uint64_t first, unsigned count, uint32_t key,
 		for (unsigned j = 0; j < REF_SIZE; j++)
 			out[j] ^= ref_mul(ref_coefficient(key, first + i),
 					  stream[(first + i) % REF_SYMBOLS][j]);
-	return (struct fec_repair){ .first = first,
-				    .count = (uint16_t)count,
-				    .key = key };
+	return (struct fec_repair){
+		.first = first, .count = (uint16_t)count, .key = key, .stride = 1
+	};
 }
 
 static int give_repair(struct fec_decoder *dec, uint64_t first, unsigned count,
@@ -319,10 +319,29 @@ static void nothing_beyond_capacity_is_kept(void **state)
 static void impossible_heads_are_refused(void **state)
 {
 	struct fec_decoder *dec = decoder(FEC_WINDOW, 16, 64);
+	/* first, count, key, stride, kind */
 	static const struct fec_repair heads[] = {
-		{ 0, 0, 1 },	       { 0, 17, 1 },
-		{ 0, UINT16_MAX, 1 },  { UINT64_MAX - 3, 5, 1 },
-		{ UINT64_MAX, 16, 1 },
+		{ 0, 0, 1, 1, FEC_COMBINATION },
+		{ 0, 17, 1, 1, FEC_COMBINATION },
+		{ 0, UINT16_MAX, 1, 1, FEC_COMBINATION },
+		{ UINT64_MAX - 3, 5, 1, 1, FEC_COMBINATION },
+		{ UINT64_MAX, 16, 1, 1, FEC_COMBINATION },
+		{ 0, 4, 1, 0, FEC_COMBINATION },
+		{ 0, 4, 1, 2, FEC_COMBINATION },
+		{ 0, 4, 1, UINT16_MAX, FEC_COMBINATION },
+		{ 0, 0, 0, 1, FEC_XOR },
+		{ 0, 17, 0, 1, FEC_XOR },
+		{ 0, 6, 0, 4, FEC_XOR },
+		{ 0, 2, 0, 16, FEC_XOR },
+		{ 0, 4, 0, 0, FEC_XOR },
+		{ 0, 1, 0, 0, FEC_XOR },
+		{ 0, 1, 0, FEC_INTERLEAVE_MAX + 1, FEC_XOR },
+		{ 0, UINT16_MAX, 0, UINT16_MAX, FEC_XOR },
+		{ 0, FEC_BLOCK_MAX + 1, 0, 1, FEC_XOR },
+		{ UINT64_MAX - 3, 2, 0, 4, FEC_XOR },
+		{ UINT64_MAX, 1, 0, 1, FEC_XOR },
+		{ 0, 1, 1, 1, 2 },
+		{ 0, 1, 1, 1, UINT8_MAX },
 	};
 
 	for (unsigned i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
@@ -363,7 +382,7 @@ static void repairs_that_wait_are_bounded(void **state)
 static void lies_do_not_spread(void **state)
 {
 	struct fec_decoder *dec = decoder(FEC_WINDOW, 16, 64);
-	struct fec_repair head = { .first = 0, .count = 3, .key = 5 };
+	struct fec_repair head = { .first = 0, .count = 3, .key = 5, .stride = 1 };
 
 	assert_int_equal(give_symbol(dec, 0), 0);
 	assert_int_equal(give_symbol(dec, 1), 0);
