@@ -13,29 +13,46 @@
  * first time: upper bounds of loss and burst length that rise at once and fall slowly.
  * Losses that are not the line's are kept apart: what the receiver's socket dropped, and
  * what was lost while our own sending filled a queue.
+ *
+ * The bound of the loss holds with 99 %, that of the burst length with 95 % once there
+ * were some ten runs (before, it is at most twice the mean seen), both on a line that stays
+ * as it is. Burst is 1 while runs are no longer than independent losses make them.
  */
+struct fec_counts {
+	double sent, lost, runs;
+};
+
 struct fec_estimate {
 	/* private */
-	double lost, sent, runs;		/* decayed counts */
-	double slow_lost, slow_sent, slow_runs; /* the same over a longer time */
+	struct fec_counts quick,
+		slow; /* decayed: of the last thousand, of the last minute */
 	rt_time at;
+	bool known, settled;
 	struct fec_line upper;
+	uint64_t congested; /* losses that were not counted */
 };
 
 /* What became of the datagrams between two acknowledgements. */
 struct fec_sample {
 	uint64_t sent;	/* datagrams whose fate is known now */
 	uint64_t lost;	/* of these, by the line */
-	uint64_t runs;	/* runs of successive losses among them */
+	uint64_t runs;	/* runs of successive losses among them; one that goes on from the
+			 * sample before counts in the first only */
 	bool congested; /* they were lost while a queue that we fill was long */
 };
 
 void fec_estimate_init(struct fec_estimate *e);
+/*
+ * Take one in; what cannot be (more lost than sent, more runs than lost) is clipped. A
+ * congested sample says nothing of the line: it changes nothing but a count.
+ */
 void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
 		      rt_time now);
 /* Upper bounds of the line; *mean (may be NULL): the plain estimates, for status. False
  * (and nothing written) before there is enough to say anything. */
 bool fec_estimate_line(const struct fec_estimate *e, struct fec_line *upper,
 		       struct fec_line *mean);
+/* Datagrams lost to congestion of our own making, since the beginning. */
+uint64_t fec_estimate_congested(const struct fec_estimate *e);
 
 #endif

@@ -13,36 +13,45 @@
 struct fec_goal {
 	double safety;		/* risk per disaster, 0 < safety <= 1 */
 	struct fec_line assume; /* the line is never taken for better than this */
-	double min, max;	/* repairs per data symbol, 0 < min <= max <= 1 */
-	double share;		/* > 0: fixed at this; 0: adapts between min and max */
+	double min, max; /* repairs per data symbol, FEC_SHARE_MIN <= min <= max <= 1 */
+	double share;	 /* > 0: fixed at this; 0: adapts between min and max */
+	/*
+	 * Symbols that leave in the round trip (rate x rtt) that it takes to hear of a hole
+	 * that no repair can close any more, and to mend it; 0: FEC_FLIGHT_DEFAULT.
+	 */
+	unsigned flight;
 };
+
+#define FEC_FLIGHT_DEFAULT 4096
 
 #define FEC_LONE_MAX 64 /* symbols */
 
 struct fec_redundancy {
-	unsigned repairs; /* m: covering repairs that must have left, in a busy period */
+	unsigned repairs; /* m: covering repairs that must have left */
 	/*
-	 * lone[n]: the same where only n symbols, the one in question included, are not
-	 * confirmed; never above m, lone[0] unused. Rises with n.
+	 * lone[n]: the same where the repairs that are counted cover no more than n symbols
+	 * that are not confirmed: symbol s is covered when, for some repair r that has left,
+	 * at least lone[n] repairs sent after s and up to r have left, with
+	 *
+	 *	n = (first symbol not yet sent when r was made) - (first unconfirmed symbol)
+	 *
+	 * so symbols sent behind s count when r covers them too. Never above m, rises with
+	 * n; lone[0] unused. docs/fec.md has the proof.
 	 */
-	uint8_t lone[FEC_LONE_MAX + 1];
-	/*
-	 * The last of these m must leave at least this many datagrams after the symbol, so
-	 * that one burst does not take them all; 0 where losses are independent.
-	 */
-	unsigned spread;
+	uint16_t lone[FEC_LONE_MAX + 1];
 	double share;	 /* repairs per data symbol while data flows */
-	unsigned window; /* W */
+	unsigned window; /* W: 16 .. FEC_WINDOW_MAX */
 	double residual; /* what the model states for all of this; never above safety,
 			  * unless -ERANGE */
 };
 
 /*
  * For a line that is at worst `measured` (upper bounds; NULL: nothing is known) and at
- * least `goal->assume`. -EINVAL out of range; -ERANGE when FEC_RISK_REPAIRS_MAX repairs at
- * this share do not reach the goal: *ret is then the best there is, and its residual true.
- * Takes at most about a millisecond; a caller asks again only when the line has changed by
- * more than a tenth.
+ * least `goal->assume`. -EINVAL out of range; -ERANGE when neither FEC_RISK_REPAIRS_MAX
+ * repairs nor a window of FEC_WINDOW_MAX reach the goal: *ret is then the best there is,
+ * and its residual true. Takes at most a few milliseconds, far below one where bursts are
+ * shorter than 16; a caller asks again only when the line has changed by more than a
+ * tenth.
  */
 int fec_redundancy(const struct fec_goal *goal, const struct fec_line *measured,
 		   struct fec_redundancy *ret);

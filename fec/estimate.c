@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fec/estimate.h"
+
+#include <math.h>
+
+/* Memory: a count of datagrams; the slow one also keeps what was sent in a minute. */
+#define ESTIMATE_QUICK_SENT 1000.0
+#define ESTIMATE_SLOW_NS (60 * RT_S)
+#define ESTIMATE_SLOW_SENT 20000.0
+/* A bound falls towards what is measured by this time constant. */
+#define ESTIMATE_FALL_NS (30 * RT_S)
+
+/* Enough to say something. */
+#define ESTIMATE_SENT_MIN 1000.0
+#define ESTIMATE_RUNS_MIN 5.0
+/* Before so many were sent a bound falls because more is known, not because the line is
+ * better than it was; such a fall need not be slow. */
+#define ESTIMATE_SENT_SETTLED 10000.0
+
+/* One-sided quantiles of the normal distribution. */
+#define ESTIMATE_LOSS_Z 2.326	/* 99 % */
+#define ESTIMATE_BURST_Z 1.645	/* 95 % */
+#define ESTIMATE_CHANGE_Z 3.719 /* 99.99 %: this is not the line that it was */
+
+#define ESTIMATE_LOSS_MAX 0.9
+
+void fec_estimate_init(struct fec_estimate *e)
+{
+	*e = (struct fec_estimate){ 0 };
+}
+
+/*
+ * Bounds of the mean of a Poisson count (Wilson and Hilferty's cube root): above for
+ * z > 0, below for z < 0.
+ */
+static double poisson_bound(double count, double z)
+{
+	double n = z > 0 ? count + 1 : count, root;
+
+	if (n <= 0)
+		return 0;
+	root = 1 - 1 / (9 * n) + z / (3 * sqrt(n));
+	return root > 0 ? n * root * root * root : 0;
+}
+
+/* Bounds of a probability of which `hits` of n trials speak (Wilson's score). */
+static double wilson_bound(double hits, double n, double z)
+{
+	double p = hits / n, z2 = z * z / n;
+	double width = z * sqrt(p * (1 - p) / n + z2 / (4 * n));
+
+	return (p + z2 / 2 + width) / (1 + z2);
+}
+
+static double counts_burst(const struct fec_counts *c)
+{
+	return c->runs > 0 && c->lost > c->runs ? c->lost / c->runs : 1;
+}
+
+/*
+ * Runs are independent, the losses of one are not. With geometric lengths of mean b the
+ * number lost varies as if (2 - 1/b) times fewer runs had each been that much longer.
+ */
+static double counts_loss(const struct fec_counts *c, double z)
+{
+	double burst = counts_burst(c), clump = 2 - 1 / burst;
+
+	return burst * clump * poisson_bound(c->runs / clump, z) / c->sent;
+}
+
+/* More losses that follow a loss than chance explains? */
+static bool counts_bursty(const struct fec_counts *c, double loss)
+{
+	double following = c->lost - c->runs;
+
+	return poisson_bound(following, -ESTIMATE_LOSS_Z) > c->lost * loss;
+}
+
+/* Each lost datagram is the last of its run with probability 1 / burst. */
+static double counts_burst_above(const struct fec_counts *c)
+{
+	double above = 1 / wilson_bound(c->runs, c->lost, -ESTIMATE_BURST_Z);
+
+	return fmin(fmin(above, 2 * counts_burst(c)), FEC_BURST_MAX);
+}
+
+static struct fec_line counts_above(const struct fec_counts *c)
+{
+	struct fec_line line = { 0, 1 };
+
+	line.loss = fmin(counts_loss(c, ESTIMATE_LOSS_Z), ESTIMATE_LOSS_MAX);
+	if (counts_bursty(c, line.loss))
+		line.burst = counts_burst_above(c);
+	return line;
+}
+
+/* What was just seen is more than the bound allows. */
+static bool counts_exceed(const struct fec_counts *c, const struct fec_line *upper)
+{
+	double ends;
+
+	if (c->runs <= 0)
+		return false;
+	if (counts_loss(c, -ESTIMATE_CHANGE_Z) > upper->loss)
+		return true;
+	if (!counts_bursty(c, fmin(counts_loss(c, ESTIMATE_LOSS_Z), ESTIMATE_LOSS_MAX)))
+		return false;
+	ends = wilson_bound(c->runs, c->lost, ESTIMATE_CHANGE_Z);
+	return 1 / ends > upper->burst;
+}
+
+static void counts_add(struct fec_counts *c, const struct fec_counts *more,
+		       double elapsed)
+{
+	double keep = exp(-elapsed);
+
+	c->sent = c->sent * keep + more->sent;
+	c->lost = c->lost * keep + more->lost;
+	c->runs = c->runs * keep + more->runs;
+}
+
+static double fall(double from, double to, double elapsed)
+{
+	return to >= from ? to : to + (from - to) * exp(-elapsed);
+}
+
+static bool counts_suffice(const struct fec_counts *c)
+{
+	return c->sent >= ESTIMATE_SENT_MIN || c->runs >= ESTIMATE_RUNS_MIN;
+}
+
+static void estimate_bound(struct fec_estimate *e, double elapsed_ns)
+{
+	struct fec_line above;
+
+	if (!counts_suffice(&e->slow))
+		return;
+	if (e->known && counts_exceed(&e->quick, &e->upper)) {
+		e->slow = e->quick; /* the line has changed: what was no longer counts */
+		e->settled = true;
+	}
+	above = counts_above(&e->slow);
+	if (!e->settled) {
+		e->upper = above;
+		e->known = true;
+		e->settled = e->slow.sent >= ESTIMATE_SENT_SETTLED;
+		return;
+	}
+	elapsed_ns /= (double)ESTIMATE_FALL_NS;
+	e->upper.loss = fall(e->upper.loss, above.loss, elapsed_ns);
+	e->upper.burst = fall(e->upper.burst, above.burst, elapsed_ns);
+}
+
+void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
+		      rt_time now)
+{
+	struct fec_counts more = { .sent = (double)sample->sent };
+	double elapsed = (double)rt_time_since(now, e->at);
+
+	more.lost = fmin((double)sample->lost, more.sent);
+	more.runs = fmin((double)sample->runs, more.lost);
+	if (more.lost > 0 && more.runs + e->slow.runs <= 0)
+		more.runs = 1;
+	if (sample->sent == 0)
+		return;
+	if (sample->congested) {
+		e->congested += (uint64_t)more.lost;
+		return;
+	}
+	if (elapsed < 0)
+		elapsed = 0;
+	e->at = now;
+	counts_add(&e->quick, &more, more.sent / ESTIMATE_QUICK_SENT);
+	counts_add(&e->slow, &more,
+		   fmin(elapsed / (double)ESTIMATE_SLOW_NS,
+			more.sent / ESTIMATE_SLOW_SENT));
+	estimate_bound(e, elapsed);
+}
+
+bool fec_estimate_line(const struct fec_estimate *e, struct fec_line *upper,
+		       struct fec_line *mean)
+{
+	if (!e->known)
+		return false;
+	*upper = e->upper;
+	if (mean) {
+		mean->loss = e->slow.lost / e->slow.sent;
+		mean->burst = counts_burst(&e->slow);
+	}
+	return true;
+}
+
+uint64_t fec_estimate_congested(const struct fec_estimate *e)
+{
+	return e->congested;
+}

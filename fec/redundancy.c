@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fec/redundancy.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "fec/busy.h"
+#include "fec/fec.h"
+#include "fec/lone.h"
+#include "rt/check.h"
+
+_Static_assert(LONE_MAX == FEC_LONE_MAX, "one table");
+
+/* What a lone write may cost of the goal; the rest is for those in a flow of data. */
+#define REDUNDANCY_LONE (1.0 / 3)
+/* Of the rest, what symbols that grew too old for the window may cost: sought, most. */
+#define REDUNDANCY_HOLES 0.1
+#define REDUNDANCY_HOLES_MAX 0.5
+/*
+ * What redundancy costs the line and what waiting for it costs a write, in one currency:
+ * so many symbols of wait are worth as much as all of the line. docs/fec.md.
+ */
+#define REDUNDANCY_WAIT 2000.0
+
+/* The shares that are tried, one in ... symbols; whole numbers keep the chain short. */
+static const uint8_t gaps[] = {
+	1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 33, 50, 64, 100
+};
+
+struct redundancy {
+	const struct fec_goal *goal;
+	struct fec_line line;
+	double flight;
+	double cost;  /* of *best */
+	bool reached; /* *best reaches the goal */
+	struct fec_redundancy *best;
+	struct busy busy;
+};
+
+static bool goal_valid(const struct fec_goal *g)
+{
+	return g->safety > 0 && g->safety <= 1 && fec_line_valid(&g->assume) &&
+	       g->min >= FEC_SHARE_MIN && g->min <= g->max && g->max <= 1 &&
+	       (g->share == 0 || (g->share >= FEC_SHARE_MIN && g->share <= 1));
+}
+
+/* Repairs that cover a symbol before it leaves the largest window. */
+static unsigned most_repairs(double share)
+{
+	double most = floor(FEC_WINDOW_MAX * share);
+
+	return most < FEC_RISK_REPAIRS_MAX ? (unsigned)most : FEC_RISK_REPAIRS_MAX;
+}
+
+/*
+ * The shortest window, in repairs, with which holes cost no more than `sought`; `most` if
+ * none does, and then *cost says what they do cost.
+ *
+ * A symbol that is still missing when it leaves the window is a hole until the other side
+ * has been heard, for `flight` symbols. Holes come in groups, one for each burst: a symbol
+ * is found too old as long as the burst it was lost in is long in symbols.
+ */
+static unsigned window_repairs(struct redundancy *r, double share, double sought,
+			       unsigned most, double *cost)
+{
+	double run = 1 / r->busy.line.leave, late = 0;
+	double group = fmax(1, run / (1 + share));
+	double heal = 1 + r->flight * share / group;
+	unsigned age;
+
+	busy_late_init(&r->busy);
+	for (age = 1; age <= most; age++) {
+		late = FEC_RISK_MARGIN * heal * busy_late_next(&r->busy);
+		if (late <= sought)
+			break;
+	}
+	*cost = late;
+	return age > most ? most : age;
+}
+
+static unsigned window_symbols(unsigned repairs, unsigned age, double share)
+{
+	unsigned two = fec_risk_window(repairs, share),
+		 holes = (unsigned)ceil(age / share);
+	unsigned window = two > holes ? two : holes;
+
+	return window < FEC_WINDOW_MAX ? window : FEC_WINDOW_MAX;
+}
+
+/* Weigh one share; it becomes the best if it reaches the goal at less cost. */
+static void redundancy_try(struct redundancy *r, double share)
+{
+	double safety = r->goal->safety, holes;
+	unsigned most = most_repairs(share), repairs, age;
+	double affordable = (r->cost - share) * share * REDUNDANCY_WAIT;
+
+	if (r->reached && affordable < most)
+		most = affordable < 0 ? 0 : (unsigned)affordable;
+	if (most < FEC_RISK_REPAIRS_MIN ||
+	    !busy_run_within(&r->busy, &r->line, share, most, safety / FEC_RISK_MARGIN))
+		return;
+	age = window_repairs(r, share, REDUNDANCY_HOLES * safety,
+			     (unsigned)(FEC_WINDOW_MAX * share), &holes);
+	if (holes > REDUNDANCY_HOLES_MAX * safety)
+		return;
+	repairs = busy_age_within(&r->busy, (safety - holes) / FEC_RISK_MARGIN);
+	if (repairs > most)
+		return;
+	if (repairs < FEC_RISK_REPAIRS_MIN)
+		repairs = FEC_RISK_REPAIRS_MIN;
+	r->reached = true;
+	r->cost = share + repairs / share / REDUNDANCY_WAIT;
+	r->best->share = share;
+	r->best->repairs = repairs;
+	r->best->window = window_symbols(repairs, age, share);
+	r->best->residual = FEC_RISK_MARGIN * busy_at_least(&r->busy, repairs) + holes;
+}
+
+/* The goal is out of reach: everything there is, and what it leaves. */
+static void redundancy_best(struct redundancy *r, double share)
+{
+	unsigned most = most_repairs(share);
+	double holes;
+
+	if (most < FEC_RISK_REPAIRS_MIN)
+		most = FEC_RISK_REPAIRS_MIN;
+	r->best->share = share;
+	r->best->repairs = most;
+	r->best->window = FEC_WINDOW_MAX;
+	r->best->residual = 1;
+	if (!busy_run(&r->busy, &r->line, share, most, r->goal->safety))
+		return;
+	(void)window_repairs(r, share, 0, (unsigned)(FEC_WINDOW_MAX * share), &holes);
+	r->best->residual =
+		fmin(1, FEC_RISK_MARGIN * busy_at_least(&r->busy, most) + holes);
+}
+
+static void redundancy_lone(struct redundancy *r)
+{
+	struct fec_redundancy *best = r->best;
+	struct busy_line line = busy_line_of(&r->line);
+	double worst = lone_repairs(&line, REDUNDANCY_LONE * r->goal->safety,
+				    best->repairs, best->lone);
+
+	for (unsigned n = 1; n <= FEC_LONE_MAX; n++)
+		if (best->lone[n] < FEC_RISK_REPAIRS_MIN)
+			best->lone[n] = FEC_RISK_REPAIRS_MIN;
+	/* with the margin, or with the lone ones beside it: whichever says more */
+	best->residual =
+		fmin(1, fmax(best->residual, best->residual / FEC_RISK_MARGIN + worst));
+}
+
+static void redundancy_search(struct redundancy *r)
+{
+	const struct fec_goal *g = r->goal;
+
+	if (g->share > 0) {
+		redundancy_try(r, g->share);
+		return;
+	}
+	redundancy_try(r, g->max);
+	for (unsigned i = 0; i < RT_ARRAY_LEN(gaps); i++) {
+		double share = 1.0 / gaps[i];
+
+		if (share < g->max && share > g->min)
+			redundancy_try(r, share);
+	}
+	if (g->min < g->max)
+		redundancy_try(r, g->min);
+}
+
+int fec_redundancy(const struct fec_goal *goal, const struct fec_line *measured,
+		   struct fec_redundancy *ret)
+{
+	struct redundancy r = { .goal = goal };
+	struct fec_redundancy best = { 0 };
+
+	if (!goal_valid(goal) || (measured && !fec_line_valid(measured)))
+		return -EINVAL;
+	r.line = goal->assume;
+	if (measured) {
+		r.line.loss = fmax(r.line.loss, measured->loss);
+		r.line.burst = fmax(r.line.burst, measured->burst);
+	}
+	r.flight = goal->flight ? goal->flight : FEC_FLIGHT_DEFAULT;
+	r.best = &best;
+	redundancy_search(&r);
+	if (!r.reached)
+		redundancy_best(&r, goal->share > 0 ? goal->share : goal->max);
+	redundancy_lone(&r);
+	*ret = best;
+	return r.reached ? 0 : -ERANGE;
+}
