@@ -25,7 +25,7 @@
  *	promised(q) = the same, and those above q whose train is not resolved
  */
 #define EVIDENCE_TRAINS 256
-#define EVIDENCE_TRAIN_MAX 16  /* datagrams between two fences, ring permitting */
+#define EVIDENCE_TRAIN_MAX 45  /* datagrams: 64 KiB in one train, then the fence */
 #define EVIDENCE_REPAIRS 4096u /* whose leaving is remembered one by one */
 #define EVIDENCE_BOUND_NS (10 * RT_MS)
 #define EVIDENCE_BOUND_MAX_NS RT_S

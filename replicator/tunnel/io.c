@@ -5,19 +5,34 @@
 
 #include "replicator/tunnel/state.h"
 #include "rt/check.h"
-#include "rt/list.h"
 #include "rt/loop.h"
 #include "rt/mem.h"
 
-#define TUNNEL_IO_SLOTS 256 /* datagrams lent to the loop at once */
-#define TUNNEL_IO_RESUME 64 /* free slots before a stopped sender goes on */
+#define TUNNEL_IO_SENDS 256	      /* datagrams and trains lent to the loop at once */
+#define TUNNEL_IO_MEMORY (512u << 10) /* and their bytes */
+/* What must be free before a stopped sender goes on. */
+#define TUNNEL_IO_RESUME_SENDS 64
+#define TUNNEL_IO_RESUME_MEMORY (TUNNEL_IO_MEMORY / 2)
+#define TUNNEL_IO_QUANTUM_NS RT_MS /* of the rate: a train is no longer */
+static_assert(TUNNEL_IO_MEMORY > 2 * RT_TRAIN_MAX,
+	      "a train fits before and after the end");
 
-struct io_slot {
+/* One datagram or train that the loop has. */
+struct io_send {
 	struct rt_op op;
-	struct rt_list link; /* in io->spare when not lent */
 	struct tunnel_io *io;
 	struct rt_addr to;
-	uint8_t buf[TUNNEL_DATAGRAM_MAX];
+	size_t begin, len; /* in io->memory */
+	bool over;
+};
+
+/* Datagrams one behind the other in io->memory that are to leave together. */
+struct io_train {
+	size_t begin, len; /* len 0: there is none */
+	size_t segment;
+	unsigned datagrams;
+	uint32_t stamp;
+	bool full; /* its last datagram was a shorter one */
 };
 
 struct tunnel_io {
@@ -36,15 +51,25 @@ struct tunnel_io {
 	 */
 	uint32_t stamp_base, stamp_last;
 	struct tunnel_io_stats stats;
-	unsigned nspare;
-	struct rt_list spare;
-	struct io_slot slots[TUNNEL_IO_SLOTS];
+	/*
+	 * Bytes are given out and come back in the order of the sends first .. next - 1,
+	 * modulo TUNNEL_IO_SENDS. Those in use lie from the first one's begin to `write`,
+	 * around the end of the memory where write is the smaller one; the two are equal
+	 * only when nothing is in use.
+	 */
+	uint8_t *memory; /* owned */
+	size_t write;
+	struct io_train train;
+	unsigned first, next;
+	struct io_send sends[TUNNEL_IO_SENDS];
 };
 
 static void io_release_if_done(struct tunnel_io *io)
 {
-	if (io->dgram == NULL && !io->turning && io->nspare == TUNNEL_IO_SLOTS)
-		rt_free(io);
+	if (io->dgram != NULL || io->turning || io->first != io->next)
+		return;
+	rt_free(io->memory);
+	rt_free(io);
 }
 
 static uint32_t io_stamp(struct tunnel_io *io, uint32_t stamp)
@@ -56,6 +81,96 @@ static uint32_t io_stamp(struct tunnel_io *io, uint32_t stamp)
 	return io->stamp_base + stamp;
 }
 
+/* ---- trains ------------------------------------------------------------------------ */
+
+static struct io_send *io_send_at(struct tunnel_io *io, unsigned i)
+{
+	return &io->sends[i % TUNNEL_IO_SENDS];
+}
+
+/* The train that was gathered goes out. */
+static void io_flush(struct tunnel_io *io)
+{
+	const struct io_train *t = &io->train;
+	struct io_send *send = io_send_at(io, io->next);
+	struct rt_train train = { .buf = io->memory + t->begin,
+				  .len = t->len,
+				  .segment = t->segment,
+				  .stamp = t->stamp };
+
+	if (t->len == 0)
+		return;
+	io->next++;
+	send->over = false;
+	send->begin = t->begin;
+	send->len = t->len;
+	send->to = io->peer;
+	io->stats.datagrams += t->datagrams;
+	io->stats.sends++;
+	if (io->stats.longest < t->len)
+		io->stats.longest = t->len;
+	rt_dgram_send_train(io->dgram, &send->op, &send->to, &train);
+	io->train.len = 0;
+}
+
+/* Bytes in one piece behind io->write. */
+static size_t io_space(struct tunnel_io *io)
+{
+	size_t read = io->first == io->next ? io->train.begin
+					    : io_send_at(io, io->first)->begin;
+
+	if (io->first == io->next && io->train.len == 0)
+		io->write = read = 0; /* nothing is in use: the same memory is warm */
+	return io->write >= read ? TUNNEL_IO_MEMORY - io->write : read - io->write - 1;
+}
+
+/* Room for one more datagram, also if it must begin a train; false: wait for some end. */
+static bool io_room(struct tunnel_io *io)
+{
+	if (io_space(io) < TUNNEL_DATAGRAM_MAX) {
+		size_t read;
+
+		io_flush(io); /* so that there is a first one */
+		read = io_send_at(io, io->first)->begin;
+		if (io->write < read || read <= TUNNEL_DATAGRAM_MAX)
+			return false;
+		io->write = 0;
+	}
+	/* What was gathered needs a send, and so may what comes. */
+	return io->next - io->first + 1 < TUNNEL_IO_SENDS;
+}
+
+/* Longer trains would make the queue before the line longer than the pacer meant. */
+static size_t io_quantum(const struct tunnel_io *io)
+{
+	uint64_t rate = io->tunnel->pacer.rate_bps;
+	uint64_t bytes = rate / 8 * TUNNEL_IO_QUANTUM_NS / RT_S;
+
+	return rate == 0 || bytes > RT_TRAIN_MAX ? RT_TRAIN_MAX : (size_t)bytes;
+}
+
+/*
+ * A datagram of `len` bytes lies at io->write. It joins the train, or begins the next: a
+ * stamp belongs to the first of a train only, and what comes behind a shorter one would
+ * be cut wrongly.
+ */
+static void io_gather(struct tunnel_io *io, size_t len, uint32_t stamp)
+{
+	struct io_train *t = &io->train;
+
+	if (stamp != 0 || t->full || len > t->segment ||
+	    t->datagrams == RT_TRAIN_DATAGRAMS || t->len + len > io_quantum(io))
+		io_flush(io);
+	if (t->len == 0)
+		*t = (struct io_train){ .begin = io->write,
+					.segment = len,
+					.stamp = stamp };
+	t->full = len < t->segment;
+	t->len += len;
+	t->datagrams++;
+	io->write += len;
+}
+
 static void io_send(struct tunnel_io *io)
 {
 	rt_time now = rt_now(io->loop);
@@ -63,25 +178,56 @@ static void io_send(struct tunnel_io *io)
 	if (io->dgram == NULL || io->tunnel == NULL || io->peer.kind == RT_ADDR_NONE)
 		return;
 	io->starved = false;
-	while (!rt_list_empty(&io->spare)) {
-		struct io_slot *slot =
-			rt_container_of(io->spare.next, struct io_slot, link);
+	while (io_room(io)) {
 		uint32_t stamp;
-		size_t len = tunnel_transmit(io->tunnel, slot->buf, now, &stamp);
+		size_t len =
+			tunnel_transmit(io->tunnel, io->memory + io->write, now, &stamp);
 
 		if (len == 0) {
+			io_flush(io);
 			rt_timer_arm(io->loop, &io->timer, tunnel_deadline(io->tunnel));
 			return;
 		}
-		rt_list_remove(&slot->link);
-		io->nspare--;
-		slot->to = io->peer;
-		rt_dgram_send(io->dgram, &slot->op, &slot->to, slot->buf, len,
-			      io_stamp(io, stamp));
+		io_gather(io, len, io_stamp(io, stamp));
 	}
+	io_flush(io);
 	io->starved = true;
 	rt_timer_disarm(io->loop, &io->timer);
 }
+
+/* Enough is free to go on. */
+static bool io_may_resume(struct tunnel_io *io)
+{
+	const struct io_send *first = io_send_at(io, io->first);
+	size_t used;
+
+	if (io->first == io->next)
+		return true;
+	used = io->write > first->begin ? io->write - first->begin
+					: TUNNEL_IO_MEMORY - first->begin + io->write;
+	return TUNNEL_IO_SENDS - (io->next - io->first) >= TUNNEL_IO_RESUME_SENDS &&
+	       TUNNEL_IO_MEMORY - used >= TUNNEL_IO_RESUME_MEMORY;
+}
+
+static void io_send_done(struct rt_op *op, int res)
+{
+	struct io_send *send = rt_container_of(op, struct io_send, op);
+	struct tunnel_io *io = send->io;
+
+	send->over = true;
+	while (io->first != io->next && io_send_at(io, io->first)->over)
+		io->first++;
+	if (res == -ENOBUFS)
+		io->stats.enobufs++;
+	else if (res < 0 && res != -ECANCELED)
+		io->stats.errors++;
+	if (io->dgram == NULL)
+		io_release_if_done(io);
+	else if (io->starved && io_may_resume(io))
+		io_send(io);
+}
+
+/* ---- events ------------------------------------------------------------------------ */
 
 static void io_turn_done(struct rt_op *op, int res)
 {
@@ -104,23 +250,6 @@ static void io_turn(struct tunnel_io *io)
 		return;
 	io->turning = true;
 	rt_defer(io->loop, &io->turn);
-}
-
-static void io_send_done(struct rt_op *op, int res)
-{
-	struct io_slot *slot = rt_container_of(op, struct io_slot, op);
-	struct tunnel_io *io = slot->io;
-
-	rt_list_push_front(&io->spare, &slot->link);
-	io->nspare++;
-	if (res == -ENOBUFS)
-		io->stats.enobufs++;
-	else if (res < 0 && res != -ECANCELED)
-		io->stats.errors++;
-	if (io->dgram == NULL)
-		io_release_if_done(io);
-	else if (io->starved && io->nspare >= TUNNEL_IO_RESUME)
-		io_send(io);
 }
 
 static void io_timer_fire(struct rt_timer *timer)
@@ -186,17 +315,16 @@ int tunnel_io_new(struct rt_loop *loop, const struct rt_addr *local,
 	io->owner = owner;
 	io->timer.fire = io_timer_fire;
 	io->turn.done = io_turn_done;
-	rt_list_init(&io->spare);
-	for (unsigned i = 0; i < TUNNEL_IO_SLOTS; i++) {
-		struct io_slot *slot = &io->slots[i];
-
-		slot->io = io;
-		slot->op.done = io_send_done;
-		rt_list_push_back(&io->spare, &slot->link);
+	for (unsigned i = 0; i < TUNNEL_IO_SENDS; i++) {
+		io->sends[i].io = io;
+		io->sends[i].op.done = io_send_done;
 	}
-	io->nspare = TUNNEL_IO_SLOTS;
-	res = rt_dgram_open(loop, local, &io_events, io, &io->dgram);
+	io->memory = rt_alloc_blocks(TUNNEL_IO_MEMORY);
+	res = io->memory == NULL ? -ENOMEM : 0;
+	if (res == 0)
+		res = rt_dgram_open(loop, local, &io_events, io, &io->dgram);
 	if (res != 0) {
+		rt_free(io->memory);
 		rt_free(io);
 		return res;
 	}

@@ -40,11 +40,13 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 void tunnel_io_kick(struct tunnel_io *io);
 
 struct tunnel_io_stats {
-	uint64_t foreign;  /* datagrams of no tunnel that is attached */
-	uint64_t refused;  /* datagrams that the tunnel refused */
-	uint64_t enobufs;  /* sends that this host dropped */
-	uint64_t errors;   /* other failed sends */
-	uint64_t overflow; /* dropped by our own receive buffer */
+	uint64_t datagrams, sends; /* sent; and in how many trains */
+	uint64_t longest;	   /* bytes in one train */
+	uint64_t foreign;	   /* datagrams of no tunnel that is attached */
+	uint64_t refused;	   /* datagrams that the tunnel refused */
+	uint64_t enobufs;	   /* sends that this host dropped */
+	uint64_t errors;	   /* other failed sends */
+	uint64_t overflow;	   /* dropped by our own receive buffer */
 };
 void tunnel_io_stats(const struct tunnel_io *io, struct tunnel_io_stats *ret);
 

@@ -83,6 +83,8 @@ static void draw_line(struct pair *p)
 	}
 	if (sim_chance(p->rng, 0.3))
 		net.duplicate = 0.01;
+	if (sim_chance(p->rng, 0.3))
+		net.refuse_train = 0.05;
 	if (sim_chance(p->rng, 0.2))
 		net.corrupt = 0.001;
 	p->line_loss = net.loss + net.corrupt;
