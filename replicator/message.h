@@ -24,7 +24,7 @@ enum message_type {
 	MESSAGE_REFUSE, /* why this connection leads nowhere; then it is closed */
 };
 
-#define MESSAGE_PROTOCOL 1
+#define MESSAGE_PROTOCOL 2
 #define MESSAGE_TEXT_MAX 200
 /* The longest message but for ENTRY: a HELLO with full history and all volumes. */
 #define MESSAGE_MAX (64u << 10)

@@ -20,7 +20,6 @@
 struct ack {
 	uint64_t largest; /* highest packet number, acknowledgements aside */
 	rt_time largest_at;
-	uint64_t firsts;  /* data datagrams, first transmissions */
 	unsigned waiting; /* datagrams not acknowledged yet */
 	rt_time due;	  /* RT_NEVER: nothing to say */
 	uint64_t credit;  /* as last told */

@@ -62,8 +62,9 @@ static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number
 	}
 	c->old++;
 	/* The last repair that covers it may still be on its way. */
-	if (c->entry != NULL && t->params.fec.code.code != FEC_NONE &&
-	    c->entry->repairs < sym->left_at)
+	if (c->entry != NULL && tunnel_cover_coming(t, number, c->entry->repairs))
+		return;
+	if (sym->covering > 0 && !confirm_lost(t, c, sym->covering))
 		return;
 	if (confirm_lost(t, c, sym->number))
 		confirm_resend(t, number);
@@ -124,25 +125,39 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 	/* What is not lost may still come, if the line reorders. */
 	if (fresh > c->lost)
 		fresh = c->lost;
-	if (fresh > t->redundancy.window)
-		fresh = t->redundancy.window;
+	if (fresh > t->code.window)
+		fresh = t->code.window;
 	/* On an idle line one more costs nothing, and saves a round trip if one is lost. */
 	if (fresh > 0 && !stream_tx_unsent(&t->tx))
 		fresh++;
 	t->answers = fresh > coming ? fresh - coming : 0;
 	t->stats.deficits += t->answers > 0;
 	o->held = (deficit > 0 || c->old > 0) && first < t->tx.sent &&
-		  passed >= stream_tx_symbol(&t->tx, first)->repairs +
-				    t->redundancy.repairs;
+		  tunnel_cover_passed(t, first, c->report->largest, passed);
 	o->held_symbol = first;
 	o->held_repairs = passed;
 	o->held_deficit = deficit > c->old ? deficit : c->old;
 }
 
+/* What the line has lost since the last sample. */
+static void confirm_sample(struct tunnel *t, const struct packet_report *report)
+{
+	const struct sent_entry *e = sent_find(&t->sent, report->settled);
+	struct line *l = &t->line;
+	struct fec_sample s;
+	double loss;
+
+	if (e == NULL || !line_settled(l, report, e, &s))
+		return;
+	loss = (double)s.lost / (double)s.sent;
+	l->loss = l->loss < 0 ? loss : l->loss + (loss - l->loss) / 4;
+}
+
 static bool confirm_honest(const struct tunnel *t, const struct packet_report *r)
 {
 	return r->largest <= t->sent.last.number && r->below <= t->tx.sent &&
-	       r->seen <= t->tx.sent && r->firsts <= t->sent.last.firsts;
+	       r->seen <= t->tx.sent && r->firsts <= t->sent.last.firsts &&
+	       r->settled <= t->sent.last.number;
 }
 
 int tunnel_confirm(struct tunnel *t, const struct packet *p,
@@ -167,6 +182,7 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 		c.entry = sent_find(&t->sent, report->largest);
 		if (report->largest > t->line.largest)
 			line_acknowledged(&t->line, report, c.entry, now);
+		confirm_sample(t, report);
 		evidence_arrived(&t->evidence, report->largest);
 		confirm_holes(t, &c);
 		confirm_deficit(t, &c);

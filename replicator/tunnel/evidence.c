@@ -60,6 +60,9 @@ uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 	t->number = sent->number;
 	t->symbols = sent->symbols;
 	t->repairs = sent->repairs;
+	t->blocks = sent->blocks;
+	if (sent->newest > t->newest)
+		t->newest = sent->newest;
 	t->datagrams++;
 	/* The last place of the ring stays open: its train grows instead. */
 	full = e->tail - e->head == EVIDENCE_TRAINS;
@@ -101,13 +104,21 @@ void evidence_arrived(struct evidence *e, uint64_t number)
 static void evidence_done(struct evidence *e, const struct train *t, bool left,
 			  struct evidence_outcome *ret)
 {
-	*ret = (struct evidence_outcome){ e->symbols, t->symbols, left };
+	*ret = (struct evidence_outcome){
+		.symbols_from = e->symbols,
+		.symbols_to = t->symbols,
+		.blocks_from = e->blocks,
+		.blocks_to = t->blocks,
+		.newest = t->newest,
+		.left = left,
+	};
 	for (uint64_t q = e->repairs + 1; q <= t->repairs; q++) {
 		e->left += left;
 		e->left_upto[q % EVIDENCE_REPAIRS] = e->left;
 	}
 	e->symbols = t->symbols;
 	e->repairs = t->repairs;
+	e->blocks = t->blocks;
 	e->head++;
 	e->failures = left ? 0 : e->failures + 1;
 	e->bound_ns = EVIDENCE_BOUND_NS;
@@ -139,8 +150,10 @@ bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *
 	if (rt_time_since(now, t->sent) < e->bound_ns &&
 	    e->complete <= e->head + EVIDENCE_OVERTAKEN)
 		return false;
-	if (!e->stamped && t->number <= e->arrived && ++e->blind >= EVIDENCE_BLIND)
+	if (!e->stamped && t->number <= e->arrived && ++e->blind >= EVIDENCE_BLIND) {
+		e->blinded = true;
 		e->level = TUNNEL_MIRROR;
+	}
 	evidence_done(e, t, RT_BUG(GATE_ON_TIMEOUT), ret);
 	return true;
 }

@@ -18,8 +18,8 @@
  * left when both stamps are in. A train whose stamps are not in after a bound has failed:
  * its repairs never count, and each of its symbols eats one repair more.
  *
- * Trains are resolved in the order in which they were sent. With repairs numbered 1, 2, ...
- * as they are made:
+ * Trains are resolved in the order in which they were sent. With the repairs of the window
+ * code numbered 1, 2, ... as they are made:
  *
  *	left(q)     = repairs with a number above q that have left
  *	promised(q) = the same, and those above q whose train is not resolved
@@ -34,9 +34,11 @@
 #define EVIDENCE_BLIND 8     /* trains that arrived without any stamp: there are none */
 
 struct train {
-	rt_time sent;		   /* of its newest datagram */
-	uint64_t symbols, repairs; /* made up to its end; the one before has its begin */
-	uint64_t number;	   /* of its newest datagram */
+	rt_time sent; /* of its newest datagram */
+	/* Made up to its end; the one before has its begin. */
+	uint64_t symbols, repairs, blocks;
+	uint64_t newest; /* one above the newest symbol in any of its repairs */
+	uint64_t number; /* of its newest datagram */
 	uint32_t datagrams;
 	uint32_t first_stamp, fence_stamp;
 	bool first_left, fence_left, closed;
@@ -47,28 +49,30 @@ struct evidence {
 	struct train trains[EVIDENCE_TRAINS];
 	uint64_t head, tail; /* trains not resolved: head .. tail - 1 */
 	uint32_t next_stamp;
-	uint64_t symbols, repairs; /* resolved */
-	uint64_t left;		   /* repairs that have left, of those resolved */
-	uint64_t *left_upto;	   /* owned; ring: of repairs 1 .. q, how many left */
+	uint64_t symbols, repairs, blocks; /* resolved */
+	uint64_t left;			   /* repairs that have left, of those resolved */
+	uint64_t *left_upto; /* owned; ring: of repairs 1 .. q, how many left */
 	int64_t bound_ns, delay_ns;
 	unsigned failures; /* trains in a row */
 	uint64_t complete; /* one above the newest train with both stamps */
 	uint64_t arrived;  /* highest packet number that the other side has */
 	unsigned blind;	   /* failed trains that arrived */
+	bool blinded;	   /* there are no stamps to be had */
 	bool stamped;	   /* there has been a stamp */
 };
 
 /* What was just sent, in totals. */
 struct evidence_sent {
-	uint64_t number, symbols, repairs;
-	bool last; /* nothing follows at once */
+	uint64_t number, symbols, repairs, blocks;
+	uint64_t newest; /* a repair: one above the newest symbol in it; else 0 */
+	bool last;	 /* nothing follows at once */
 	rt_time now;
 };
 
 int evidence_init(struct evidence *e, enum tunnel_evidence level);
 void evidence_release(struct evidence *e);
 
-/* A data or repair datagram goes out; returns the stamp it needs, or 0. */
+/* A data or repair datagram, or a probe as fence, goes out; returns the stamp it needs, or 0. */
 uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent);
 void evidence_stamp(struct evidence *e, uint32_t stamp, rt_time now);
 /*
@@ -80,6 +84,8 @@ void evidence_arrived(struct evidence *e, uint64_t number);
 /* The outcome of the oldest train that is now decided, if one is; call until false. */
 struct evidence_outcome {
 	uint64_t symbols_from, symbols_to;
+	uint64_t blocks_from, blocks_to;
+	uint64_t newest;
 	bool left;
 };
 bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *ret);

@@ -11,6 +11,8 @@ void line_init(struct line *l)
 
 static void line_rtt(struct line *l, int64_t sample_ns, int64_t delay_ns)
 {
+	int64_t off_ns;
+
 	if (sample_ns < 1)
 		sample_ns = 1;
 	if (l->rtt_min_ns < 0 || sample_ns < l->rtt_min_ns)
@@ -18,33 +20,56 @@ static void line_rtt(struct line *l, int64_t sample_ns, int64_t delay_ns)
 	/* The other side's word on its delay counts no further than the least seen. */
 	if (delay_ns <= sample_ns - l->rtt_min_ns)
 		sample_ns -= delay_ns;
-	if (l->rtt_ns < 0)
+	if (l->rtt_ns < 0) {
 		l->rtt_ns = sample_ns;
-	else
-		l->rtt_ns += (sample_ns - l->rtt_ns) / 8;
+		l->rtt_var_ns = sample_ns / 2;
+		return;
+	}
+	off_ns = sample_ns - l->rtt_ns;
+	l->rtt_var_ns += ((off_ns < 0 ? -off_ns : off_ns) - l->rtt_var_ns) / 4;
+	l->rtt_ns += off_ns / 8;
 }
 
-static void line_loss(struct line *l, const struct packet_report *report,
-		      const struct sent_entry *entry)
+/*
+ * Runs are counted over datagrams of all kinds, loss over first transmissions: the runs of
+ * these are taken to be as long as those of all.
+ */
+static uint64_t line_runs(uint64_t lost, uint64_t missing, uint64_t runs)
+{
+	double n = missing > 0 ? (double)lost * (double)runs / (double)missing : 0;
+
+	if (n > (double)lost)
+		return lost;
+	return lost > 0 && n < 1 ? 1 : (uint64_t)(n + 0.5);
+}
+
+bool line_settled(struct line *l, const struct packet_report *report,
+		  const struct sent_entry *entry, struct fec_sample *ret)
 {
 	uint64_t sent = entry->firsts - l->firsts_sent;
-	int64_t lost, ours;
-	double sample;
+	uint64_t came = report->firsts - l->firsts_came;
+	uint64_t ours = report->overflowed - l->overflowed;
+	uint64_t missing = report->missing - l->missing, runs = report->runs - l->runs;
+	uint64_t lost;
 
-	if (entry->firsts < l->firsts_sent || sent < LINE_SAMPLE)
-		return;
-	ours = (int64_t)(report->overflowed - l->overflowed);
-	lost = (int64_t)(sent - (report->firsts - l->firsts_came)) -
-	       (ours > 0 ? ours : 0);
-	sample = (double)lost / (double)sent;
-	if (sample < 0)
-		sample = 0;
-	if (sample > 1)
-		sample = 1;
-	l->loss = l->loss < 0 ? sample : l->loss + (sample - l->loss) / 4;
+	if (report->settled <= l->settled || sent < LINE_SAMPLE)
+		return false;
+	/* Totals that fall are no totals: that one tells us nothing. */
+	lost = came < sent && report->firsts >= l->firsts_came ? sent - came : 0;
+	if (report->overflowed >= l->overflowed)
+		lost -= ours < lost ? ours : lost;
+	if (report->missing < l->missing || report->runs < l->runs)
+		missing = runs = lost;
+	*ret = (struct fec_sample){ .sent = sent,
+				    .lost = lost,
+				    .runs = line_runs(lost, missing, runs) };
+	l->settled = report->settled;
 	l->firsts_sent = entry->firsts;
 	l->firsts_came = report->firsts;
+	l->missing = report->missing;
+	l->runs = report->runs;
 	l->overflowed = report->overflowed;
+	return true;
 }
 
 void line_acknowledged(struct line *l, const struct packet_report *report,
@@ -55,7 +80,6 @@ void line_acknowledged(struct line *l, const struct packet_report *report,
 		return;
 	l->largest_sent = entry->at;
 	line_rtt(l, rt_time_since(now, entry->at), report->delay_us * RT_US);
-	line_loss(l, report, entry);
 }
 
 bool line_proven(const struct line *l, rt_time now)

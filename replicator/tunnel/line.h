@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fec/estimate.h"
 #include "rt/time.h"
 
 struct packet_report;
@@ -26,14 +27,22 @@ struct sent_entry;
 
 struct line {
 	int64_t rtt_ns, rtt_min_ns; /* -1 before the first sample */
+	int64_t rtt_var_ns;	    /* mean deviation, as RFC 6298 has it */
 	double loss;		    /* < 0 before the first sample */
 	uint64_t largest;	    /* highest number acknowledged */
 	rt_time largest_sent;	    /* when that one was sent */
 	/* Totals where the current sample of the loss began. */
-	uint64_t firsts_sent, firsts_came, overflowed;
+	uint64_t settled, firsts_sent, firsts_came, missing, runs, overflowed;
 };
 
 void line_init(struct line *l);
+/*
+ * What the receiver's tally says of all that was sent up to report->settled, which is
+ * `entry`. True with *ret (lost, by the line, of sent; in so many runs) when a sample is
+ * complete.
+ */
+bool line_settled(struct line *l, const struct packet_report *report,
+		  const struct sent_entry *entry, struct fec_sample *ret);
 /* An acknowledgement whose `largest` is new; `entry` (or NULL) is what was sent so. */
 void line_acknowledged(struct line *l, const struct packet_report *report,
 		       const struct sent_entry *entry, rt_time now);

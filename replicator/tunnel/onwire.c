@@ -3,37 +3,6 @@
 
 #include "replicator/tunnel/state.h"
 #include "rt/bug.h"
-#include "rt/check.h"
-
-/* m, or what a build with a deliberate bug takes for it. */
-static uint64_t onwire_repairs(const struct tunnel *t)
-{
-	return RT_BUG(GATE_IGNORES_REPAIRS) ? 0 : t->redundancy.repairs;
-}
-
-/* failed(s), with every symbol below `confirmed` forgiven. */
-static uint64_t onwire_failed(const struct tunnel *t, const struct stream_symbol *sym,
-			      uint64_t number)
-{
-	uint32_t upto = number < t->evidence.symbols ? sym->failed : t->onwire.failed;
-	uint64_t unconfirmed = number + 1 - t->tx.confirmed;
-	uint32_t failed = upto - t->onwire.failed_confirmed;
-
-	return failed < unconfirmed ? failed : unconfirmed;
-}
-
-bool tunnel_symbol_covered(const struct tunnel *t, uint64_t number)
-{
-	const struct stream_symbol *sym;
-
-	if (number < t->tx.confirmed)
-		return true;
-	if (number >= t->evidence.symbols)
-		return false;
-	sym = stream_tx_symbol(&t->tx, number);
-	return evidence_left(&t->evidence, sym->repairs) >=
-	       onwire_repairs(t) + onwire_failed(t, sym, number);
-}
 
 /* Repairs numbered up to this one cover the held symbol. */
 static uint64_t onwire_held_end(const struct tunnel *t)
@@ -48,7 +17,7 @@ static uint64_t onwire_held_end(const struct tunnel *t)
 static bool onwire_holds(const struct tunnel *t)
 {
 	const struct onwire *o = &t->onwire;
-	uint64_t end, left;
+	uint64_t end, left, m = t->redundancy.repairs;
 
 	if (!o->held || o->held_symbol < t->tx.confirmed)
 		return false;
@@ -58,7 +27,7 @@ static bool onwire_holds(const struct tunnel *t)
 	left = evidence_left(&t->evidence, o->held_repairs);
 	if (end < t->evidence.repairs)
 		left -= evidence_left(&t->evidence, end);
-	return left < o->held_deficit + onwire_repairs(t);
+	return left < o->held_deficit + (RT_BUG(GATE_IGNORES_REPAIRS) ? 0 : m);
 }
 
 /* Take in what became of the trains. */
@@ -72,9 +41,13 @@ static void onwire_resolve(struct tunnel *t, rt_time now)
 		if (n < t->tx.confirmed)
 			n = t->tx.confirmed;
 		for (; n < out.symbols_to; n++) {
+			struct stream_symbol *sym = stream_tx_symbol(&t->tx, n);
+
 			t->onwire.failed += !out.left;
-			stream_tx_symbol(&t->tx, n)->failed = t->onwire.failed;
+			sym->failed = t->onwire.failed;
+			sym->unproven = !out.left;
 		}
+		tunnel_cover_resolved(t, &out);
 	}
 }
 
@@ -89,6 +62,21 @@ void tunnel_onwire_confirm(struct tunnel *t, uint64_t below)
 				      : o->failed;
 }
 
+/* As far as evidence goes. What was promised stays, whatever the rule is now. */
+static void onwire_advance(struct tunnel *t)
+{
+	struct onwire *o = &t->onwire;
+
+	if (t->evidence.level == TUNNEL_MIRROR)
+		return;
+	/* The prototype's rule: up to the newest symbol that any repair includes. */
+	if (t->params.fec.policy == TUNNEL_PAPER && t->cover.newest > o->wire &&
+	    t->tx.confirmed >= t->cover.floor)
+		o->wire = t->cover.newest;
+	while (o->wire < t->tx.sent && tunnel_symbol_covered(t, o->wire))
+		o->wire++;
+}
+
 void tunnel_onwire_update(struct tunnel *t, rt_time now)
 {
 	struct onwire *o = &t->onwire;
@@ -96,37 +84,12 @@ void tunnel_onwire_update(struct tunnel *t, rt_time now)
 	onwire_resolve(t, now);
 	if (o->wire < t->tx.confirmed)
 		o->wire = t->tx.confirmed;
-	while (o->wire < t->tx.sent && tunnel_symbol_covered(t, o->wire))
-		o->wire++;
-	if (onwire_holds(t) && o->wire > o->held_symbol)
+	onwire_advance(t);
+	if (t->params.fec.policy == TUNNEL_SAFETY && onwire_holds(t) &&
+	    o->wire > o->held_symbol)
 		o->wire = o->held_symbol;
 	if (line_proven(&t->line, now) || o->wire < o->opened || RT_BUG(GATE_ON_TIMEOUT))
 		o->opened = o->wire;
 	if (o->opened < t->tx.confirmed)
 		o->opened = t->tx.confirmed;
-}
-
-uint64_t tunnel_repairs_lacking(const struct tunnel *t, uint64_t below)
-{
-	const struct onwire *o = &t->onwire;
-	const struct evidence *e = &t->evidence;
-	uint64_t made = t->sent.last.repairs, want, have, lacking = 0;
-	uint64_t number = below - 1;
-
-	if (below <= t->tx.confirmed)
-		return 0;
-	if (tunnel_in_window(t, number)) {
-		const struct stream_symbol *sym = stream_tx_symbol(&t->tx, number);
-
-		want = t->redundancy.repairs + onwire_failed(t, sym, number);
-		have = evidence_promised(e, sym->repairs, made);
-		lacking = have < want ? want - have : 0;
-	}
-	if (o->held && o->held_symbol < below && tunnel_in_window(t, o->held_symbol)) {
-		want = o->held_deficit + t->redundancy.repairs;
-		have = evidence_promised(e, o->held_repairs, made);
-		if (have < want && want - have > lacking)
-			lacking = want - have;
-	}
-	return lacking;
 }

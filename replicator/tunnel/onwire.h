@@ -11,12 +11,21 @@
  *	before(s)  = repairs made before s was first sent
  *	failed(s)  = unconfirmed symbols up to s whose own leaving was not proven
  *	left(q)    = repairs after the q-th that have provably left (evidence.h)
+ *	base(s)    = max(wire when s was first sent, confirmed)
+ *	n(s)       = symbols that are known to have left or not, from base(s) on
  *
- * s is covered when left(before(s)) >= m + failed(s): each of its m repairs spans the
- * whole window, and each symbol that may still lie in this host eats one.
+ * s is covered when left(before(s)) >= m(n(s)) + failed(s): each of its repairs spans the
+ * whole window, and each symbol that may still lie in this host eats one. m(n) is m in a
+ * busy period, and less while n is small: what is below base(s) was safe by repairs that
+ * left before s was sent, so those counted for s have only n symbols to make good, and
+ * what little the others leave to be desired.
  *
- * A deficit d, reported by the acknowledgement of a datagram behind the last of the m
- * repairs of the first missing symbol b, holds every symbol from b on until d + m repairs
+ * With a code of blocks s is covered when m repairs that cover it have left (cover.h).
+ * The paper's policy, for comparison: wire is one above the newest symbol that any repair
+ * which has left includes; without repairs, the symbols whose own train has left.
+ *
+ * A deficit d, reported by the acknowledgement of a datagram behind the last of the
+ * repairs that opened for the first missing symbol b, holds every symbol from b on until d + m repairs
  * made after that datagram, while b was in the window, have left; or b is confirmed.
  *
  * `wire` is the count of leading symbols that are covered and not held. `opened` follows

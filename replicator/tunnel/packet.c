@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fec/fec.h"
 #include "replicator/tunnel/seal.h"
 #include "replicator/tunnel/tunnel.h"
 #include "rt/check.h"
@@ -63,10 +64,12 @@ int packet_head_decode(const uint8_t *dgram, size_t len, size_t symbol_size,
 
 void packet_data_encode(const struct packet_symbol *s, struct packet_data *data)
 {
+	bool sum = s->kind == FEC_XOR && s->count > 0;
+
 	data->symbol = le64_make(s->symbol);
-	data->key = le32_make(s->key);
+	data->key = le32_make(sum ? s->stride : s->key);
 	data->count = le16_make(s->count);
-	data->flags = le16_make(s->again ? PACKET_AGAIN : 0);
+	data->flags = le16_make((s->again ? PACKET_AGAIN : 0) | (sum ? PACKET_SUM : 0));
 }
 
 int packet_data_decode(enum packet_type type, const struct packet_data *data,
@@ -76,15 +79,22 @@ int packet_data_decode(enum packet_type type, const struct packet_data *data,
 	uint16_t count = le16_get(data->count);
 	uint32_t key = le32_get(data->key);
 	bool repair = type == PACKET_REPAIR;
+	bool sum = flags & PACKET_SUM;
 
-	if ((flags & ~PACKET_AGAIN) != 0 || (repair && flags != 0))
+	if ((flags & ~(repair ? PACKET_SUM : PACKET_AGAIN)) != 0)
 		return -EPROTO;
 	if (repair ? count == 0 : count != 0 || key != 0)
 		return -EPROTO;
-	ret->symbol = le64_get(data->symbol);
-	ret->key = key;
-	ret->count = count;
-	ret->again = flags & PACKET_AGAIN;
+	if (sum && (key == 0 || key > FEC_INTERLEAVE_MAX))
+		return -EPROTO;
+	*ret = (struct packet_symbol){
+		.symbol = le64_get(data->symbol),
+		.key = sum ? 0 : key,
+		.count = count,
+		.stride = sum ? (uint16_t)key : repair,
+		.kind = sum ? FEC_XOR : FEC_COMBINATION,
+		.again = flags & PACKET_AGAIN,
+	};
 	return 0;
 }
 
@@ -92,7 +102,10 @@ size_t packet_ack_encode(const struct packet_report *r, uint8_t out[PACKET_ACK_M
 {
 	struct packet_ack ack = {
 		.largest = le64_make(r->largest),
+		.settled = le64_make(r->settled),
 		.firsts = le64_make(r->firsts),
+		.missing = le64_make(r->missing),
+		.runs = le64_make(r->runs),
 		.overflowed = le64_make(r->overflowed),
 		.below = le64_make(r->below),
 		.seen = le64_make(r->seen),
@@ -158,7 +171,10 @@ int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *
 	if (le16_get(ack.zero) != 0 || le32_get(ack.zero2) != 0)
 		return -EPROTO;
 	ret->largest = le64_get(ack.largest);
+	ret->settled = le64_get(ack.settled);
 	ret->firsts = le64_get(ack.firsts);
+	ret->missing = le64_get(ack.missing);
+	ret->runs = le64_get(ack.runs);
 	ret->overflowed = le64_get(ack.overflowed);
 	ret->below = le64_get(ack.below);
 	ret->seen = le64_get(ack.seen);
@@ -168,6 +184,9 @@ int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *
 	ret->delay_us = le32_get(ack.delay_us);
 	ret->deficit = le32_get(ack.deficit);
 	if (ret->below > ret->seen || ret->seen > UINT64_MAX / 2)
+		return -EPROTO;
+	if (ret->missing > ret->settled || ret->runs > ret->missing ||
+	    (ret->runs == 0 && ret->missing > 0))
 		return -EPROTO;
 	return packet_holes_decode(payload + sizeof(ack), ret);
 }

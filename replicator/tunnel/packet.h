@@ -37,13 +37,14 @@ static_assert(sizeof(struct packet_head) == 20, "wire size");
 /* Data and repair payloads begin alike, so that both have one length. */
 struct packet_data {
 	le64 symbol; /* data: its number; repair: the first one covered */
-	le32 key;    /* repair: of the coefficients; data: 0 */
+	le32 key;    /* combination: of the coefficients; sum: stride; data: 0 */
 	le16 count;  /* repair: symbols covered; data: 0 */
-	le16 flags;  /* PACKET_AGAIN; other bits are 0 */
+	le16 flags;  /* data: PACKET_AGAIN; repair: PACKET_SUM; other bits are 0 */
 };
 static_assert(sizeof(struct packet_data) == 16, "wire size");
 
 #define PACKET_AGAIN 1 /* this symbol was sent before: not for the loss estimator */
+#define PACKET_SUM 2   /* the sum of symbols `stride` apart; else a combination */
 
 struct packet_hole {
 	le32 first; /* relative to the acknowledgement's `below` */
@@ -53,7 +54,10 @@ static_assert(sizeof(struct packet_hole) == 8, "wire size");
 
 struct packet_ack {
 	le64 largest;	 /* highest packet number that came, acknowledgements aside */
-	le64 firsts;	 /* data datagrams that came, without PACKET_AGAIN */
+	le64 settled;	 /* the next three are of the packet numbers up to this one */
+	le64 firsts;	 /* data datagrams that came in time, without PACKET_AGAIN */
+	le64 missing;	 /* numbers that did not come in time (tally.h) */
+	le64 runs;	 /* runs of successive ones among them */
 	le64 overflowed; /* datagrams that the receiver's own socket dropped */
 	le64 below;	 /* every symbol below is here, received or rebuilt */
 	le64 seen;	 /* one above the highest symbol received, rebuilt or covered */
@@ -66,7 +70,7 @@ struct packet_ack {
 	le16 zero;	 /* 0, refused otherwise */
 	le32 zero2;
 };
-static_assert(sizeof(struct packet_ack) == 80, "wire size");
+static_assert(sizeof(struct packet_ack) == 104, "wire size");
 
 #define PACKET_HOLES_MAX 64
 #define PACKET_SYMBOL_MAX (1472 - 20 - 16 - PACKET_TAG)
@@ -82,13 +86,16 @@ struct packet {
 
 struct packet_symbol {
 	uint64_t symbol;
-	uint32_t key;
-	uint16_t count;
-	bool again;
+	uint32_t key;	 /* of a combination */
+	uint16_t count;	 /* of a repair */
+	uint16_t stride; /* of a repair: 1 .. FEC_INTERLEAVE_MAX; of a combination: 1 */
+	uint8_t kind;	 /* of a repair: enum fec_kind */
+	bool again;	 /* of a symbol */
 };
 
 struct packet_report {
-	uint64_t largest, firsts, overflowed, below, seen, rebuilt, credit, note;
+	uint64_t largest, settled, firsts, missing, runs;
+	uint64_t overflowed, below, seen, rebuilt, credit, note;
 	uint32_t delay_us, deficit;
 	unsigned nholes;
 	struct {
@@ -106,7 +113,10 @@ int packet_head_decode(const uint8_t *dgram, size_t len, size_t symbol_size,
 		       struct packet *ret);
 
 void packet_data_encode(const struct packet_symbol *s, struct packet_data *data);
-/* -EPROTO for unknown flags, a data datagram that names a repair, a repair of nothing. */
+/*
+ * -EPROTO for unknown flags, a data datagram that names a repair, a repair of nothing or
+ * with a stride out of range.
+ */
 int packet_data_decode(enum packet_type type, const struct packet_data *data,
 		       struct packet_symbol *ret);
 

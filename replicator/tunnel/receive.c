@@ -23,7 +23,8 @@ static int receive_symbol(struct tunnel *t, const struct packet *p)
 		struct fec_repair repair = { .first = sym.symbol,
 					     .count = sym.count,
 					     .key = sym.key,
-					     .stride = 1 };
+					     .stride = sym.stride,
+					     .kind = sym.kind };
 
 		t->stats.received_repairs++;
 		res = fec_decoder_repair(t->rx.decoder, &repair, payload);
@@ -33,7 +34,8 @@ static int receive_symbol(struct tunnel *t, const struct packet *p)
 	if (sym.symbol >= stream_rx_credit(&t->rx))
 		return -EPROTO;
 	t->stats.received_data++;
-	t->ack.firsts += !sym.again;
+	if (!sym.again)
+		tally_first(&t->tally, p->number);
 	t->stats.duplicates += sym.symbol < fec_decoder_missing_first(t->rx.decoder) ||
 			       fec_decoder_get(t->rx.decoder, sym.symbol, NULL) != NULL;
 	res = fec_decoder_symbol(t->rx.decoder, sym.symbol, payload);
@@ -94,6 +96,7 @@ int tunnel_take(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time now,
 		t->stats.replayed++;
 		return 0;
 	}
+	tally_turn(&t->tally, &t->replay, now);
 	t->heard = now;
 	t->stats.received_bytes += len;
 	res = receive_packet(t, &p, text.in_len - SEAL_TAG, now, p.number > highest + 1);

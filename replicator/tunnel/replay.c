@@ -56,3 +56,11 @@ bool replay_take(struct replay *r, uint64_t number)
 	r->bits[word % words] |= bit;
 	return true;
 }
+
+bool replay_has(const struct replay *r, uint64_t number)
+{
+	uint64_t words = r->size / REPLAY_WORD, word = number / REPLAY_WORD;
+
+	return number <= r->highest && r->highest / REPLAY_WORD - word < words &&
+	       (r->bits[word % words] >> number % REPLAY_WORD & 1);
+}

@@ -25,4 +25,7 @@ void replay_release(struct replay *r);
 /* Whether `number` comes for the first time; it has come now. */
 bool replay_take(struct replay *r, uint64_t number);
 
+/* Whether `number` has come; of those below highest - size nothing is known. */
+bool replay_has(const struct replay *r, uint64_t number);
+
 #endif

@@ -11,9 +11,10 @@
  * suffice.
  */
 
+/* A fresh repair over the window can be made. */
 static bool send_can_repair(const struct tunnel *t)
 {
-	return t->params.fec.code.code != FEC_NONE &&
+	return t->code.code == FEC_WINDOW &&
 	       fec_encoder_first(t->encoder) < fec_encoder_next(t->encoder);
 }
 
@@ -27,8 +28,10 @@ static bool send_window_full(const struct tunnel *t)
 {
 	uint64_t first = fec_encoder_first(t->encoder);
 
-	if (t->params.fec.code.code == FEC_NONE ||
-	    fec_encoder_next(t->encoder) - first < t->redundancy.window)
+	if (t->code.code != FEC_WINDOW ||
+	    fec_encoder_next(t->encoder) - first < t->code.window)
+		return false;
+	if (t->params.fec.policy == TUNNEL_PAPER)
 		return false;
 	if (t->evidence.failures == 0 && tunnel_repairs_lacking(t, first + 1) == 0)
 		return false;
@@ -39,7 +42,7 @@ static bool send_wants_repair(const struct tunnel *t, rt_time now)
 {
 	uint64_t urgent = t->urgent < t->tx.sent ? t->urgent : t->tx.sent;
 
-	if (!send_can_repair(t))
+	if (!send_can_repair(t) || !t->params.fec.on_demand)
 		return false;
 	if (tunnel_repairs_lacking(t, urgent) > 0 ||
 	    evidence_wants_fence(&t->evidence, now))
@@ -48,16 +51,40 @@ static bool send_wants_repair(const struct tunnel *t, rt_time now)
 	       tunnel_repairs_lacking(t, fec_encoder_first(t->encoder) + 1) > 0;
 }
 
+/* From when on what is partial is not waited for: at once when somebody waits. */
+static rt_time send_flush_at(const struct tunnel *t)
+{
+	if (!t->params.fec.on_demand || !fec_encoder_partial(t->encoder))
+		return RT_NEVER;
+	if (t->urgent > t->onwire.wire)
+		return t->data_at;
+	return rt_time_add(t->data_at, EVIDENCE_LINGER_NS);
+}
+
+/* The same for an open train behind which no repair can go. */
+static rt_time send_fence_at(const struct tunnel *t)
+{
+	if (t->evidence.level == TUNNEL_MIRROR || t->tx.confirmed >= t->tx.sent)
+		return RT_NEVER;
+	return evidence_fence_at(&t->evidence);
+}
+
 enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now)
 {
 	if (t->resend.count > 0)
 		return TUNNEL_RESEND;
+	if (fec_encoder_due(t->encoder) > 0)
+		return TUNNEL_REPAIR;
 	if ((t->answers > 0 || t->share_due >= TUNNEL_SHARE_ONE) && send_can_repair(t))
 		return TUNNEL_REPAIR;
 	if (stream_tx_unsent(&t->tx) && t->tx.sent < t->credit && !send_window_full(t))
 		return TUNNEL_DATA;
 	if (send_wants_repair(t, now))
 		return TUNNEL_REPAIR;
+	if (!rt_time_before(now, send_flush_at(t)))
+		return TUNNEL_FLUSH;
+	if (!rt_time_before(now, send_fence_at(t)))
+		return TUNNEL_FENCE;
 	return TUNNEL_NOTHING;
 }
 
@@ -99,7 +126,10 @@ static size_t send_ack(struct tunnel *t, uint8_t *buf, rt_time now)
 	int64_t delay_us = rt_time_since(now, t->ack.largest_at) / RT_US;
 	struct packet_report report = {
 		.largest = t->ack.largest,
-		.firsts = t->ack.firsts,
+		.settled = t->tally.settled,
+		.firsts = t->tally.firsts,
+		.missing = t->tally.missing,
+		.runs = t->tally.runs,
 		.overflowed = t->overflowed,
 		.note = t->note,
 		.delay_us = delay_us < UINT32_MAX ? (uint32_t)delay_us : UINT32_MAX,
@@ -141,14 +171,19 @@ static size_t send_symbol(struct tunnel *t, uint8_t *buf, uint64_t number, bool 
 static size_t send_data(struct tunnel *t, uint8_t *buf, rt_time now)
 {
 	uint64_t number = t->tx.sent, first = fec_encoder_first(t->encoder);
+	struct stream_symbol *sym;
 
 	if (number == t->tx.closed)
 		stream_tx_flush(&t->tx);
-	if (number - first >= t->redundancy.window && first >= t->tx.confirmed)
+	if (t->code.code == FEC_WINDOW && number - first >= t->code.window &&
+	    first >= t->tx.confirmed)
 		stream_tx_symbol(&t->tx, first)->left_at = t->sent.last.repairs;
 	fec_encoder_add(t->encoder, stream_tx_bytes(&t->tx, number));
-	stream_tx_symbol(&t->tx, number)->repairs = t->sent.last.repairs;
+	sym = stream_tx_symbol(&t->tx, number);
+	sym->repairs = sym->left_at = t->sent.last.repairs;
+	sym->base = t->onwire.wire;
 	t->tx.sent++;
+	t->data_at = now;
 	t->share_due += t->share;
 	sent_add(&t->sent, SENT_FIRST, now);
 	return send_symbol(t, buf, number, false);
@@ -173,24 +208,37 @@ static size_t send_again(struct tunnel *t, uint8_t *buf, rt_time now)
 	return 0;
 }
 
+/* One of those that are owed. */
+static void send_repair_paid(struct tunnel *t)
+{
+	t->share_due -= t->share_due < TUNNEL_SHARE_ONE ? t->share_due : TUNNEL_SHARE_ONE;
+	t->answers -= t->answers > 0;
+}
+
 static size_t send_repair(struct tunnel *t, uint8_t *buf, rt_time now)
 {
 	uint8_t *payload = tunnel_payload(t);
 	struct packet_symbol head = { 0 };
 	struct fec_repair repair;
 	struct packet_data data;
+	bool block = fec_encoder_due(t->encoder) > 0;
 	size_t len;
 
 	if (!fec_encoder_repair(t->encoder, &repair, payload + sizeof(data)))
-		rt_assert(!"a repair was chosen and the window is empty");
+		rt_assert(!"a repair was chosen and there is none");
 	head.symbol = repair.first;
 	head.count = repair.count;
 	head.key = repair.key;
+	head.stride = repair.stride;
+	head.kind = repair.kind;
 	packet_data_encode(&head, &data);
 	memcpy(payload, &data, sizeof(data));
-	t->share_due -= t->share_due < TUNNEL_SHARE_ONE ? t->share_due : TUNNEL_SHARE_ONE;
-	t->answers -= t->answers > 0;
-	sent_add(&t->sent, SENT_REPAIR, now);
+	sent_add(&t->sent, block ? SENT_BLOCK : SENT_REPAIR, now);
+	if (block)
+		tunnel_cover_sent(t, &repair);
+	else
+		send_repair_paid(t);
+	t->newest = repair.first + (uint64_t)repair.stride * (repair.count - 1u) + 1;
 	len = send_packet(t, buf, PACKET_REPAIR, sizeof(data) + t->tx.size);
 	t->stats.sent_repairs++;
 	t->stats.sent_repair_bytes += len;
@@ -201,6 +249,7 @@ static size_t send_next(struct tunnel *t, uint8_t *buf, rt_time now)
 {
 	size_t len;
 
+	t->newest = 0;
 	switch (tunnel_next(t, now)) {
 	case TUNNEL_RESEND:
 		len = send_again(t, buf, now);
@@ -209,6 +258,11 @@ static size_t send_next(struct tunnel *t, uint8_t *buf, rt_time now)
 		return send_repair(t, buf, now);
 	case TUNNEL_DATA:
 		return send_data(t, buf, now);
+	case TUNNEL_FLUSH:
+		fec_encoder_flush(t->encoder);
+		return send_next(t, buf, now);
+	case TUNNEL_FENCE:
+		return send_probe(t, buf, now);
 	case TUNNEL_NOTHING:
 		break;
 	}
@@ -222,7 +276,11 @@ static uint32_t send_evidence(struct tunnel *t, rt_time now)
 		.number = t->sent.last.number,
 		.symbols = t->tx.sent,
 		.repairs = t->sent.last.repairs,
-		.last = !pacer_ready(&t->pacer, now) ||
+		.blocks = t->cover.made,
+		.newest = t->newest,
+		/* What goes out behind a train that has waited long closes it. */
+		.last = evidence_wants_fence(&t->evidence, now) ||
+			!pacer_ready(&t->pacer, now) ||
 			tunnel_next(t, now) == TUNNEL_NOTHING,
 		.now = now,
 	};
@@ -285,13 +343,13 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 rt_time tunnel_deadline(const struct tunnel *t)
 {
 	rt_time at = rt_time_min(t->ack.due, send_probe_at(t));
-	rt_time fence = evidence_fence_at(&t->evidence);
+	rt_time later = rt_time_min(send_fence_at(t), send_flush_at(t));
 	rt_time ready = t->pacer.ready_at;
 
 	at = rt_time_min(at, evidence_deadline(&t->evidence));
 	if (tunnel_next(t, (rt_time){ INT64_MIN }) != TUNNEL_NOTHING)
 		at = rt_time_min(at, ready);
-	else if (!rt_time_is_never(fence) && send_can_repair(t))
-		at = rt_time_min(at, rt_time_before(fence, ready) ? ready : fence);
+	else if (!rt_time_is_never(later))
+		at = rt_time_min(at, rt_time_before(later, ready) ? ready : later);
 	return at;
 }

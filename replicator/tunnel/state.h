@@ -3,6 +3,7 @@
 #define REPLICATOR_TUNNEL_STATE_H
 
 #include "replicator/tunnel/ack.h"
+#include "replicator/tunnel/cover.h"
 #include "replicator/tunnel/evidence.h"
 #include "replicator/tunnel/line.h"
 #include "replicator/tunnel/onwire.h"
@@ -13,6 +14,7 @@
 #include "replicator/tunnel/sent.h"
 #include "replicator/tunnel/stream_rx.h"
 #include "replicator/tunnel/stream_tx.h"
+#include "replicator/tunnel/tally.h"
 #include "replicator/tunnel/tunnel.h"
 
 /* What the files of one tunnel share; nobody else includes this. */
@@ -39,11 +41,14 @@ struct tunnel {
 	struct seal *seal_tx; /* owned */
 	enum seal_suite suite;
 	struct fec_encoder *encoder;	  /* owned */
+	struct fec_params code;		  /* in force */
 	struct fec_redundancy redundancy; /* in force */
+	bool unreachable;		  /* it does not reach the goal */
 	struct stream_tx tx;
 	struct sent sent;
 	struct pacer pacer;
 	struct evidence evidence;
+	struct cover cover;
 	struct onwire onwire;
 	struct line line;
 	struct tunnel_resend resend;
@@ -51,16 +56,19 @@ struct tunnel {
 	uint64_t share,
 		share_due; /* of TUNNEL_SHARE_ONE: paced repairs per symbol, owed */
 	uint64_t answers;  /* fresh repairs owed for a deficit */
+	uint64_t newest;   /* one above the newest symbol in the repair just made, or 0 */
 	uint64_t urgent;   /* symbols below this hold frames that wait at the gate */
 	uint64_t ack_seen; /* packet number of the newest acknowledgement */
 	uint64_t peer_note;
 	rt_time eliciting_at; /* when something that is acknowledged was sent */
+	rt_time data_at;      /* when a symbol was first sent */
 	rt_time prove_until;  /* the line is kept proven until then */
 	bool probe_now;
 
 	/* Receiving. */
 	struct seal *seal_rx; /* owned */
 	struct replay replay;
+	struct tally tally;
 	struct stream_rx rx;
 	struct ack ack;
 	uint64_t note;
@@ -82,8 +90,7 @@ int tunnel_redundancy_init(struct tunnel *t);
 /* A repair made now covers symbol `number`, which is not confirmed. */
 static inline bool tunnel_in_window(const struct tunnel *t, uint64_t number)
 {
-	return t->params.fec.code.code != FEC_NONE &&
-	       number >= fec_encoder_first(t->encoder) &&
+	return t->code.code == FEC_WINDOW && number >= fec_encoder_first(t->encoder) &&
 	       number < fec_encoder_next(t->encoder);
 }
 
@@ -93,6 +100,8 @@ enum tunnel_next {
 	TUNNEL_RESEND,
 	TUNNEL_REPAIR,
 	TUNNEL_DATA,
+	TUNNEL_FLUSH, /* what is partial becomes due; no datagram by itself */
+	TUNNEL_FENCE, /* a probe behind an open train */
 };
 enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now);
 
@@ -104,10 +113,24 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 void tunnel_onwire_confirm(struct tunnel *t, uint64_t below);
 /* Move the watermark after anything that may have moved it. */
 void tunnel_onwire_update(struct tunnel *t, rt_time now);
+/* cover.c: which repairs cover what, and the gate's rule for each code. */
+
+/* A block repair goes out as the newest datagram. */
+void tunnel_cover_sent(struct tunnel *t, const struct fec_repair *repair);
+void tunnel_cover_resolved(struct tunnel *t, const struct evidence_outcome *out);
+/* The code can give what the goal asks for. */
+bool tunnel_gate_able(const struct tunnel *t);
+/* Code, policy or redundancy have changed: the level follows. */
+void tunnel_gate_changed(struct tunnel *t);
 /* Repairs that must still be made so that every symbol below `below` can have its m. */
 uint64_t tunnel_repairs_lacking(const struct tunnel *t, uint64_t below);
-/* Symbol `number` has left with m repairs: it may leave the window. */
+/* Symbol `number` has left with its repairs: it may leave the window. */
 bool tunnel_symbol_covered(const struct tunnel *t, uint64_t number);
+/* The repairs that opened the gate for it are behind `largest`, `repairs` of the window. */
+bool tunnel_cover_passed(const struct tunnel *t, uint64_t number, uint64_t largest,
+			 uint64_t repairs);
+/* A repair that covers it is on its way, or will be made; it is in no window now. */
+bool tunnel_cover_coming(const struct tunnel *t, uint64_t number, uint64_t passed);
 
 /*
  * receive.c: as tunnel_receive(), and *newest (false on error): this datagram's number is

@@ -19,15 +19,19 @@ struct iovec;
 #define STREAM_PAD 0   /* nothing more in this symbol */
 
 struct stream_symbol {
-	uint64_t frames;  /* frames that end in this symbol or before it */
-	uint64_t number;  /* packet number of its newest transmission */
-	uint64_t repairs; /* made before it was first sent */
-	uint64_t left_at; /* repairs made when it left the code's window */
+	uint64_t frames;   /* frames that end in this symbol or before it */
+	uint64_t number;   /* packet number of its newest transmission */
+	uint64_t repairs;  /* of a window, made before it was first sent */
+	uint64_t left_at;  /* the same when it left the window; `repairs`: never in one */
+	uint64_t base;	   /* symbols below this were safe when it was first sent */
+	uint64_t covering; /* packet number of the newest block repair that covers it */
+	uint16_t covers_made, covers_left; /* block repairs that cover it */
 	uint32_t buffer;
 	uint32_t
 		failed; /* symbols up to this one whose leaving was not proven, in total */
 	bool queued;	/* to be sent again */
 	bool again;	/* was sent again */
+	bool unproven;	/* the train of its first transmission has failed */
 };
 
 struct stream_tx {

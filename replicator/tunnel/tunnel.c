@@ -53,11 +53,12 @@ static int tunnel_new_sending(struct tunnel *t, rt_time now)
 	if (res == 0)
 		res = sent_init(&t->sent, in_flight);
 	if (res == 0)
-		res = evidence_init(&t->evidence, p->fec.code.code == FEC_NONE
-							  ? TUNNEL_MIRROR
-							  : p->evidence);
+		res = evidence_init(&t->evidence, TUNNEL_MIRROR);
+	if (res == 0)
+		res = cover_init(&t->cover);
 	if (res == 0)
 		res = seal_new(p->secret, p->dialed, &t->seal_tx);
+	tunnel_gate_changed(t);
 	pacer_init(&t->pacer, p->rate_bps, TUNNEL_DATAGRAM_MAX, now);
 	line_init(&t->line);
 	t->suite = seal_suite_best();
@@ -68,7 +69,7 @@ static int tunnel_new_sending(struct tunnel *t, rt_time now)
 	return res;
 }
 
-static int tunnel_new_receiving(struct tunnel *t)
+static int tunnel_new_receiving(struct tunnel *t, rt_time now)
 {
 	const struct tunnel_params *p = &t->params;
 	struct stream_rx_params rx = {
@@ -84,6 +85,7 @@ static int tunnel_new_receiving(struct tunnel *t)
 	if (res == 0)
 		res = seal_new(p->secret, !p->dialed, &t->seal_rx);
 	ack_init(&t->ack);
+	tally_init(&t->tally, now);
 	return res;
 }
 
@@ -105,7 +107,7 @@ int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **
 	t->heard = now;
 	res = tunnel_new_sending(t, now);
 	if (res == 0)
-		res = tunnel_new_receiving(t);
+		res = tunnel_new_receiving(t, now);
 	if (res != 0)
 		goto fail;
 	t->scratch = rt_alloc_blocks(TUNNEL_SCRATCH_LEN);
@@ -128,6 +130,7 @@ void tunnel_free(struct tunnel *t)
 	stream_tx_release(&t->tx);
 	sent_release(&t->sent);
 	evidence_release(&t->evidence);
+	cover_release(&t->cover);
 	seal_free(t->seal_tx);
 	stream_rx_release(&t->rx);
 	replay_release(&t->replay);
@@ -202,8 +205,6 @@ uint64_t tunnel_submitted(const struct tunnel *t)
 
 uint64_t tunnel_onwire(const struct tunnel *t, rt_time now)
 {
-	if (t->evidence.level == TUNNEL_MIRROR)
-		return t->tx.frames_confirmed;
 	/* Every event has moved it as far as it may go; time alone never does. */
 	return stream_tx_frames(&t->tx, t->onwire.opened);
 }
@@ -270,7 +271,7 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 	ret->share = (double)t->share / (double)TUNNEL_SHARE_ONE;
 	ret->residual = t->redundancy.residual;
 	ret->repairs = t->redundancy.repairs;
-	ret->window = t->redundancy.window;
+	ret->window = t->code.code == FEC_WINDOW ? t->code.window : 0;
 	ret->mtu = (unsigned)(sizeof(struct packet_head) + sizeof(struct packet_data) +
 			      t->params.symbol_size + PACKET_TAG);
 	ret->in_line = t->sent.last.eliciting - (e == NULL ? 0 : e->eliciting);

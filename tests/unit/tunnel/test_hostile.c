@@ -410,9 +410,6 @@ static void parameters_out_of_range_are_refused(void **state)
 	TRY(evidence, TUNNEL_MIRROR + 1);
 	TRY(fec.code.code, FEC_RS + 100);
 #undef TRY
-	p = pair_params();
-	p.fec.code.code = FEC_LAYERED;
-	assert_int_equal(tunnel_new(&p, (rt_time){ 1 }, &t), -ENOTSUP);
 }
 
 int main(void)

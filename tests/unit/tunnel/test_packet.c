@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fec/fec.h"
 #include "replicator/tunnel/packet.h"
 #include "replicator/tunnel/seal.h"
+#include "rt/check.h"
 #include "tests/unit/unit.h"
 
 #define SYMBOL 1408
@@ -52,8 +54,8 @@ static void only_possible_lengths_are_taken(void **state)
 			if (type == PACKET_PROBE)
 				good = payload == 0;
 			if (type == PACKET_ACK)
-				good = payload >= 80 && payload % 8 == 0 &&
-				       payload <= 80 + 8 * PACKET_HOLES_MAX;
+				good = payload >= 104 && payload % 8 == 0 &&
+				       payload <= 104 + 8 * PACKET_HOLES_MAX;
 			dgram[0] = (uint8_t)type;
 			assert_int_equal(packet_head_decode(dgram, len, SYMBOL, &got),
 					 good && len >= AROUND ? 0 : -EPROTO);
@@ -71,11 +73,16 @@ static void data_round_trip(void **state)
 	const struct packet_symbol cases[] = {
 		{ .symbol = 0 },
 		{ .symbol = UINT64_MAX, .again = true },
-		{ .symbol = 77, .key = UINT32_MAX, .count = UINT16_MAX },
+		{ .symbol = 77, .key = UINT32_MAX, .count = UINT16_MAX, .stride = 1 },
+		{ .symbol = 77, .count = 8, .stride = 1, .kind = FEC_XOR },
+		{ .symbol = 77,
+		  .count = UINT16_MAX,
+		  .stride = FEC_INTERLEAVE_MAX,
+		  .kind = FEC_XOR },
 	};
 
-	for (unsigned i = 0; i < 3; i++) {
-		enum packet_type type = i == 2 ? PACKET_REPAIR : PACKET_DATA;
+	for (unsigned i = 0; i < RT_ARRAY_LEN(cases); i++) {
+		enum packet_type type = i >= 2 ? PACKET_REPAIR : PACKET_DATA;
 		struct packet_symbol got;
 		struct packet_data data;
 
@@ -85,23 +92,46 @@ static void data_round_trip(void **state)
 		assert_int_equal(got.key, cases[i].key);
 		assert_int_equal(got.count, cases[i].count);
 		assert_int_equal(got.again, cases[i].again);
+		assert_int_equal(got.stride, cases[i].stride);
+		assert_int_equal(got.kind, cases[i].kind);
 		/* What is right for one type is wrong for the other. */
-		assert_int_equal(packet_data_decode(i == 2 ? PACKET_DATA : PACKET_REPAIR,
+		assert_int_equal(packet_data_decode(i >= 2 ? PACKET_DATA : PACKET_REPAIR,
 						    &data, &got),
 				 -EPROTO);
-		for (unsigned bit = 1; bit < 16; bit++) {
+		for (unsigned bit = 0; bit < 16; bit++) {
 			struct packet_data bad = data;
 
+			/* The one flag that each type knows. */
+			if (bit == (i >= 2))
+				continue;
 			bad.flags = le16_make((uint16_t)(1 << bit));
 			assert_int_equal(packet_data_decode(type, &bad, &got), -EPROTO);
 		}
 	}
 }
 
+static void strides_out_of_range_are_refused(void **state)
+{
+	static const uint32_t strides[] = { 0, FEC_INTERLEAVE_MAX + 1, 65536,
+					    UINT32_MAX };
+	struct packet_symbol got;
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(strides); i++) {
+		struct packet_data data = { .key = le32_make(strides[i]),
+					    .count = le16_make(8),
+					    .flags = le16_make(PACKET_SUM) };
+
+		assert_int_equal(packet_data_decode(PACKET_REPAIR, &data, &got), -EPROTO);
+	}
+}
+
 static struct packet_report report_full(void)
 {
 	struct packet_report r = { .largest = 1000,
+				   .settled = 990,
 				   .firsts = 900,
+				   .missing = 20,
+				   .runs = 5,
 				   .overflowed = 3,
 				   .below = 500,
 				   .seen = 500 + 3 * PACKET_HOLES_MAX,
@@ -129,10 +159,13 @@ static void ack_round_trip(void **state)
 		r.nholes = n;
 		memset(&got, 0xff, sizeof(got));
 		len = packet_ack_encode(&r, bytes);
-		assert_int_equal(len, 80 + 8 * n);
+		assert_int_equal(len, 104 + 8 * n);
 		assert_int_equal(packet_ack_decode(bytes, len, &got), 0);
 		assert_int_equal(got.largest, r.largest);
+		assert_int_equal(got.settled, r.settled);
 		assert_int_equal(got.firsts, r.firsts);
+		assert_int_equal(got.missing, r.missing);
+		assert_int_equal(got.runs, r.runs);
 		assert_int_equal(got.overflowed, r.overflowed);
 		assert_int_equal(got.below, r.below);
 		assert_int_equal(got.seen, r.seen);
@@ -167,6 +200,9 @@ static void ack_bounds_are_checked(void **state)
 	} while (0)
 	REFUSED(r.seen = r.below - 1);		      /* seen before what is here */
 	REFUSED(r.seen = UINT64_MAX);		      /* beyond any stream */
+	REFUSED(r.missing = r.settled + 1);	      /* more than there were */
+	REFUSED(r.runs = r.missing + 1);	      /* of nothing */
+	REFUSED(r.runs = 0);			      /* in no run */
 	REFUSED(r.holes[3].count = 0);		      /* no hole */
 	REFUSED(r.holes[3].count = 3);		      /* touches the next */
 	REFUSED(r.holes[3].count = UINT32_MAX);	      /* over the end */
@@ -191,6 +227,7 @@ int main(void)
 		cmocka_unit_test(head_round_trip),
 		cmocka_unit_test(only_possible_lengths_are_taken),
 		cmocka_unit_test(data_round_trip),
+		cmocka_unit_test(strides_out_of_range_are_refused),
 		cmocka_unit_test(ack_round_trip),
 		cmocka_unit_test(ack_bounds_are_checked),
 	};

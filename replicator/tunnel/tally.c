@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/tunnel/tally.h"
+
+#include "replicator/tunnel/replay.h"
+
+void tally_init(struct tally *t, rt_time now)
+{
+	*t = (struct tally){ .turned = now };
+}
+
+static void tally_missing(struct tally *t, uint64_t numbers)
+{
+	t->missing += numbers;
+	t->runs += !t->running;
+	t->running = true;
+}
+
+static void tally_settle(struct tally *t, const struct replay *replay)
+{
+	/* Half the window is remembered for sure, and bounds the walk. */
+	uint64_t known = replay->highest - replay->highest % 64;
+
+	known = known > replay->size / 2 ? known - replay->size / 2 : 0;
+	if (known > t->mark)
+		known = t->mark;
+	if (known > t->settled) {
+		tally_missing(t, known - t->settled);
+		t->settled = known;
+	}
+	while (t->settled < t->mark) {
+		if (replay_has(replay, ++t->settled))
+			t->running = false;
+		else
+			tally_missing(t, 1);
+	}
+	t->firsts = t->upto;
+}
+
+void tally_turn(struct tally *t, const struct replay *replay, rt_time now)
+{
+	if (rt_time_since(now, t->turned) < TALLY_SETTLE_NS)
+		return;
+	t->turned = now;
+	tally_settle(t, replay);
+	t->mark = replay->highest;
+	t->upto = t->came;
+}
+
+void tally_first(struct tally *t, uint64_t number)
+{
+	if (number <= t->settled)
+		return;
+	t->came++;
+	t->upto += number <= t->mark;
+}
