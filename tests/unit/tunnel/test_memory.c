@@ -4,42 +4,9 @@
  * allocation it is that fails; and once made it asks for none for as long as it runs.
  */
 #include <errno.h>
-#include <stdlib.h>
 
-#include "rt/mem.h"
+#include "tests/unit/alloc.h"
 #include "tests/unit/tunnel/pair.h"
-
-/* In place of rt/mem.c: counts, and lets one allocation fail. */
-static unsigned asked, fail_at;
-static long held;
-
-static void *give(void *p)
-{
-	held += p != NULL;
-	return p;
-}
-
-void *rt_alloc(size_t size)
-{
-	return ++asked == fail_at ? NULL : give(malloc(size));
-}
-
-void *rt_zalloc(size_t n, size_t size)
-{
-	return ++asked == fail_at ? NULL : give(calloc(n, size));
-}
-
-void *rt_alloc_blocks(size_t size)
-{
-	size = (size + RT_BLOCK - 1) / RT_BLOCK * RT_BLOCK;
-	return ++asked == fail_at ? NULL : give(aligned_alloc(RT_BLOCK, size));
-}
-
-void rt_free(void *p)
-{
-	held -= p != NULL;
-	free(p);
-}
 
 static void every_allocation_may_fail(void **state)
 {
