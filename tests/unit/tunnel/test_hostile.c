@@ -401,7 +401,7 @@ static void parameters_out_of_range_are_refused(void **state)
 	TRY(symbol_size, 1400);
 	TRY(symbol_size, 1440);
 	TRY(fec.code.window, FEC_WINDOW_MAX + 1);
-	TRY(fec.repairs, 65);
+	TRY(fec.repairs, FEC_RISK_REPAIRS_MAX + 1);
 	TRY(fec.goal.share, -0.1);
 	TRY(fec.goal.share, 4.1);
 	TRY(frame_max, 0);
