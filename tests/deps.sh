@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# `make deps`: every package of tests/deps.txt is there afterwards, or this says with
-# which one command, and stops. Quiet when there is nothing to do.
-list=$(sed 's/#.*//' "$(dirname "$0")/deps.txt" | awk 'NF { print $1 }')
+# `make deps`: every package of tests/deps.txt, or of the list that is named, is there
+# afterwards, or this says with which one command, and stops. Quiet when there is nothing
+# to do.
+list=$(sed 's/#.*//' "${1:-$(dirname "$0")/deps.txt}" | awk 'NF { print $1 }')
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	echo "deps: not a Debian system; these packages, by Debian's names, are needed:"

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Disasters: 64 messages of 4 kB in flight; the line turns lossy, and half a second later
+# the primary dies with what its building still holds. What the line had taken arrives or
+# is drawn lost. The mirror is promoted, and an independent reader looks which completed
+# messages its image lacks.
+xp_disaster_columns="configuration,delay_ms,loss_percent,burst,run,sent,lost,\
+prefix,in_line,in_building,promote_ms"
+xp_lossy_seconds=0.5
+xp_always_lossy=0
+
+xp_log_is_longer() # BYTES
+{
+	[ -f "$pair_dir/log" ] && [ "$(wc -c <"$pair_dir/log")" -gt "$1" ]
+}
+
+xp_milliseconds()
+{
+	echo $(($(date +%s%N) / 1000000))
+}
+
+# The pair, and 64 messages in flight; then all is well for a while.
+xp_disaster_begin() # CONFIGURATION DELAY-MS
+{
+	xp_volume=16MiB
+	xp_store=2GiB
+	# The building sends as fast as the line takes it; what a faster sender queues
+	# there dies with it.
+	xp_up "$1" "$2" site.rate="${xp_rate}Mbit" site.queue=50ms \
+		ab.loss="$xp_always_lossy%" || return 1
+	"$B/tests/disaster/stamper" "$(pair_uri primary v)" v "$pair_dir/log" depth=64 \
+		>"$pair_dir/writer" 2>&1 &
+	xp_writer=$!
+	pair_until 20 xp_log_is_longer 4096 || {
+		say "nothing is completed: $(cat "$pair_dir/writer")"
+		return 1
+	}
+	sleep "$xp_before"
+}
+
+# What the mirror's image lacks. Sets xp_values.
+xp_disaster_look()
+{
+	wait "$xp_writer"
+	xp_writer=
+	line_ask wait >"$pair_dir/line.stats" || return 1
+	! line_is_void || return 3
+	pair_mirror_settles || return 1
+	began=$(xp_milliseconds)
+	"$B/wanmirror" -c "$pair_dir/mirror.conf" promote $pair_group --force \
+		>"$pair_dir/promote" 2>&1 || {
+		say "promote failed: $(cat "$pair_dir/promote")"
+		return 1
+	}
+	promoted=$(($(xp_milliseconds) - began))
+	"$B/tests/disaster/prefixer" "$(pair_uri mirror v)" v "$pair_dir/log" \
+		>"$pair_dir/verdict" 2>&1
+	[ $? -ne 2 ] || {
+		say "$(cat "$pair_dir/verdict")"
+		return 1
+	}
+	xp_values=$(for name in completed missing prefix; do
+		printf '%s,' "$(word $name <"$pair_dir/verdict")"
+	done)
+	xp_values="$xp_values$(line_number in_line_at_kill ab <"$pair_dir/cut"),"
+	xp_values="$xp_values$(line_number site_destroyed ab <"$pair_dir/cut"),$promoted"
+}
+
+# The primary and its building die. The line's numbers at that moment: $pair_dir/cut.
+#
+#	cut        what has reached the line goes on
+#	partition  the line is destroyed too, with all that is in it
+#	mirror     the mirror dies too, and comes back from its disk
+xp_disaster_strike() # KIND
+{
+	case $1 in
+	mirror) kill -9 "$pair_mirror" ;;
+	esac
+	timeout 60 "$B/tests/wan/wanem" -c "$line_dir/control" cut --site a \
+		--kill "$pair_primary" >"$pair_dir/cut" || return 1
+	wait "$pair_primary" 2>/dev/null
+	pair_primary=
+	case $1 in
+	partition) line_cut --destroy ;;
+	mirror)
+		wait "$pair_mirror" 2>/dev/null
+		pair_mirror=
+		line_ask wait >/dev/null
+		xp_start mirror
+		;;
+	esac
+}
+
+# One attempt at a disaster of kind $5 (see table1).
+xp_disaster_try() # CONFIGURATION DELAY-MS LOSS-PERCENT BURST KIND
+{
+	xp_disaster_begin "$1" "$2" &&
+		line_set ab loss="$3%" burst="$4" || return 1
+	sleep $xp_lossy_seconds
+	xp_disaster_strike "$5" || return 1
+	xp_disaster_look
+}
+
+# xp_disaster CONFIGURATION DELAY-MS LOSS-PERCENT BURST [KIND]: one run (xp_run).
+xp_disaster()
+{
+	key=$1,$2,$3,$4,$xp_run
+	! xp_has "$key" || return 0
+	xp_try=0
+	while :; do
+		xp_try=$((xp_try + 1))
+		xp_disaster_try "$1" "$2" "$3" "$4" "${5:-cut}"
+		result=$?
+		[ $result -ne 0 ] || xp_row "$key" "$xp_values"
+		[ $result -eq 0 ] || [ $result -eq 3 ] || xp_keep
+		xp_down
+		[ $result -eq 3 ] || return $result
+		say "  void: the emulator dropped packets itself; again"
+		[ $xp_try -lt $xp_max_void ] || return 1
+	done
+}

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Table 1 and figures 6, 7, 12: what disasters cost. And ours: by length of the bursts.
+if [ "${QUICK:-0}" = 1 ]; then
+	table_set="local/bbr network remote/bbr"
+	fig6_set="local/bbr network"
+	fig6_losses=1
+	fig7_set="network+fec/0 network+fec/3"
+	fig12_set=network
+	fig12_losses=1
+	burst_set="network network/told"
+	bursts=8
+else
+	table_set="local/reno local/bbr local+fec local+window network+fec network remote/bbr
+		remote+window"
+	fig6_set="local/reno local/bbr local+fec network+fec network"
+	fig6_losses="0.1 0.5 1 2 5"
+	fig7_set="network+fec/0 network+fec/1 network+fec/2 network+fec/3 network/0.03
+		network/0.05 network/0.10 network/0.20 network/0.40"
+	fig12_set="local/reno local/bbr local+fec network+fec network"
+	fig12_losses="0 0.1 0.5 1"
+	burst_set="local+window network+fec network network/told"
+	bursts="1 2 4 8 16 32 64"
+fi
+
+run_table1()
+{
+	for kind in local loss partition mirror; do
+		xp_csv "table1-$kind" "$xp_disaster_columns"
+		loss=0
+		strike=cut
+		case $kind in
+		loss) loss=1 ;;
+		partition | mirror) strike=$kind ;;
+		esac
+		for configuration in $table_set; do
+			point xp_disaster "$configuration" 50 $loss 1 $strike
+		done
+	done
+}
+
+run_fig6()
+{
+	xp_csv fig6 "$xp_disaster_columns"
+	for loss in $fig6_losses; do
+		for configuration in $fig6_set; do
+			point xp_disaster "$configuration" 50 "$loss" 1
+		done
+	done
+}
+
+run_fig7()
+{
+	xp_csv fig7 "$xp_disaster_columns"
+	for configuration in $fig7_set; do
+		point xp_disaster "$configuration" 50 1 1
+	done
+}
+
+# The line loses all the time, not only before the end.
+run_fig12()
+{
+	xp_csv fig12 "$xp_disaster_columns"
+	for loss in $fig12_losses; do
+		for configuration in $fig12_set; do
+			xp_always_lossy=$loss
+			point xp_disaster "$configuration" 37 "$loss" 1
+			xp_always_lossy=0
+		done
+	done
+}
+
+# As figure 6 at 1 %, the losses in runs. `told`: the daemons know how long they are.
+run_bursts()
+{
+	xp_csv bursts "$xp_disaster_columns"
+	for burst in $bursts; do
+		for configuration in $burst_set; do
+			[ "${configuration#*/}" != told ] || xp_assume_burst=$burst
+			point xp_disaster "$configuration" 50 1 "$burst"
+			xp_assume_burst=1
+		done
+	done
+}
+
+# Messages lost in all rows of $1 that begin with $2.
+lost_of()
+{
+	awk -F , -v key="$2," 'index($0, key) == 1 { n++; sum += $7 }
+		END { print n ? sum : "nan" }' "$xp_out/$1.csv"
+}
+
+all_prefixes()
+{
+	! tail -qn +2 "$xp_out/$1.csv" | cut -d , -f 8 | grep -qv yes
+}
+
+shape_table1()
+{
+	for kind in local loss partition mirror; do
+		shape "table 1, $kind: every image is a prefix" all_prefixes table1-$kind
+		for remote in $(echo "$table_set" | tr ' \t' '\n\n' | grep ^remote); do
+			lost=$(lost_of table1-$kind "$remote,50")
+			shape "table 1, $kind: $remote loses nothing ($lost)" is "$lost" == 0
+		done
+	done
+	for kind in local loss; do
+		lost=$(lost_of table1-$kind network,50)
+		shape "table 1, $kind: network loses nothing ($lost)" is "$lost" == 0
+		lost=$(lost_of table1-$kind local/bbr,50)
+		shape "table 1, $kind: local loses something ($lost)" is "$lost" ">" 0
+	done
+	for kind in partition mirror; do
+		lost=$(lost_of table1-$kind network,50)
+		shape "table 1, $kind: network loses what is in flight ($lost)" is "$lost" ">" 0
+	done
+}
+
+shape_fig6()
+{
+	shape "figure 6: every image is a prefix" all_prefixes fig6
+	for loss in $fig6_losses; do
+		# More than the daemons were told to assume is more than they promise.
+		[ "$(calc "$loss <= $xp_assume * 100")" = 1 ] || continue
+		lost=$(lost_of fig6 "network,50,$loss")
+		shape "figure 6: network loses nothing at $loss % ($lost)" is "$lost" == 0
+		lost=$(lost_of fig6 "local/bbr,50,$loss")
+		shape "figure 6: local loses something at $loss % ($lost)" is "$lost" ">" 0
+	done
+}
+
+shape_fig7()
+{
+	shape "figure 7: every image is a prefix" all_prefixes fig7
+	none=$(lost_of fig7 network+fec/0,50,1)
+	three=$(lost_of fig7 network+fec/3,50,1)
+	shape "figure 7: without repairs messages are lost, and more than with three ($none, $three)" \
+		is "$none" ">" "$three"
+}
+
+shape_fig12()
+{
+	shape "figure 12: every image is a prefix" all_prefixes fig12
+	lost=$(lost_of fig12 network,37)
+	shape "figure 12: network loses nothing ($lost)" is "$lost" == 0
+}
+
+shape_bursts()
+{
+	shape "bursts: every image is a prefix" all_prefixes bursts
+	lost=$(lost_of bursts network/told,50)
+	shape "bursts: network that knows their length loses nothing ($lost)" is "$lost" == 0
+}

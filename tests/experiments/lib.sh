@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What the figures share; sourced with B, the build folder, set. Two sites, each in its
+# network namespace, and the line between them; one of the paper's configurations on them;
+# the two things that are measured, throughput and disasters; and where results go.
+#
+# A figure is a file fig_NAME.sh with a function fig_NAME that runs its points, and a
+# function shape_NAME that says what must be seen in its results. A row of
+# $B/experiments/NAME.csv is one run of one point. A point whose row is there is not run
+# again, so that what was interrupted goes on where it was.
+. tests/wan/pair.sh
+. tests/wan/line.sh
+
+xp_out=$B/experiments
+xp_rate=${RATE:-100}	# of the line, Mbit/s
+xp_queue=50ms		# before the line: a round trip's worth at 25 ms
+xp_max_void=5
+if [ "${QUICK:-0}" = 1 ]; then
+	xp_runs=${N:-1}
+	xp_seconds=${SECONDS_PER_POINT:-2}
+	xp_settle=1
+	xp_before=0.5
+else
+	xp_runs=${N:-5}
+	xp_seconds=${SECONDS_PER_POINT:-3}
+	xp_settle=1.5
+	xp_before=2
+fi
+# Bytes that `local` may have completed and not brought to the mirror: a socket's buffer.
+xp_backlog=4MiB
+xp_assume=0.01
+xp_assume_burst=1
+
+say()
+{
+	echo "$*" >&2
+}
+
+# word NAME: the value of name=value among the words on standard input.
+word()
+{
+	tr ' ' '\n' | sed -n "s/^$1=//p"
+}
+
+# calc EXPRESSION of awk
+calc()
+{
+	awk "BEGIN { printf \"%.10g\", ($1) }"
+}
+
+# ---- results --------------------------------------------------------------------------
+
+# xp_csv NAME COLUMNS: rows go to this file from here on; the first `key` columns name a
+# point.
+xp_csv()
+{
+	mkdir -p "$xp_out" || return 1
+	xp_file=$xp_out/$1.csv
+	[ -s "$xp_file" ] || echo "$2" >"$xp_file"
+}
+
+# xp_has KEY: is there a row that begins with these columns?
+xp_has()
+{
+	grep -q -F -e "$1," "$xp_file"
+}
+
+xp_row() # KEY VALUES
+{
+	xp_has "$1" || echo "$1,$2" >>"$xp_file"
+	say "  $(basename "$xp_file" .csv): $1,$2"
+}
+
+# ---- configurations -------------------------------------------------------------------
+
+# What the names of configurations mean: a mode of the volume, and a transport.
+#
+#	local/reno    local-sync over TCP, and so cubic, bbr; remote/reno, ...
+#	local+fec     local-sync over the paper's code; remote+fec
+#	network+fec   network-sync over the paper's code, by the paper's rule
+#	network+fec/C the same with C repairs for 8, and none on demand
+#	local+window  over our own code; remote+window
+#	network       ours: window, by `safety`
+#	network/SHARE the same with a fixed share of repairs
+#	network/edge  the same, with evidence from a relay at the site's border
+xp_configuration()
+{
+	xp_mode=${1%%[/+]*}
+	xp_transport=udp
+	xp_evidence=driver
+	xp_fec='code = "window"; safety = 1e-6;'
+	case $1 in
+	*/reno | */cubic | */bbr)
+		xp_transport=tcp
+		xp_congestion=${1#*/}
+		;;
+	network/told)
+		xp_fec='code = "window"; safety = 1e-6;'
+		;;
+	*+fec/[0-4])
+		c=${1##*/}
+		vector=$(echo "1 20 40 60" | cut -d ' ' -f "1-$((c ? c : 1))" | sed 's/ /, /g')
+		xp_fec="code = \"layered\"; policy = \"paper\"; r = 8; c = $c;
+			interleave = [ $vector ]; on_demand = false;"
+		;;
+	network+fec)
+		xp_fec='code = "layered"; policy = "paper"; r = 8; c = 3;
+			interleave = [ 1, 20, 40 ];'
+		;;
+	*+fec)
+		xp_fec='code = "layered"; r = 8; c = 3; interleave = [ 1, 20, 40 ];'
+		;;
+	network/0.*)
+		xp_fec="code = \"window\"; safety = 1e-6; share = ${1#*/};"
+		;;
+	network | *+window) ;;
+	*)
+		say "no configuration is called $1"
+		return 1
+		;;
+	esac
+}
+
+xp_site_config() # SITE ROLE PEER-LINE
+{
+	cat <<END
+node = "$1";
+control = "$pair_sock/$1.control";
+nbd: { listen = [ "unix:$pair_sock/$1.nbd" ]; };
+groups: (
+  { name = "$pair_group";
+    store = "$pair_dir/$1.store";
+    store_size = "$xp_store";
+    role = "$2";
+    sync = "$xp_mode";
+    max_exposure = "$xp_backlog";
+    volumes = ( { name = "v"; size = "$xp_volume"; } );
+    peer: {
+      $3
+      key = "$pair_dir/key";
+      transport = "$xp_transport";
+$([ $xp_transport = udp ] || echo "      congestion = \"$xp_congestion\";")
+      rate = "$(calc "int($xp_rate * 1000 * 0.98)")kbit";
+      evidence = "$xp_evidence";
+      fec: { $xp_fec
+        assume: { loss = $xp_assume; burst = $xp_assume_burst.0; }; };
+    };
+  } );
+END
+}
+
+# xp_up CONFIGURATION DELAY-MS [LINE ...]: both sites run, the mirror is in sync. The delay
+# is one-way, in both directions.
+xp_up()
+{
+	xp_configuration "$1" && pair_init || return 1
+	pair_port=7700
+	xp_site_config primary primary "address = \"$line_b_address:$pair_port\";" \
+		>"$pair_dir/primary.conf" &&
+		xp_site_config mirror mirror "listen = \"$line_b_address:$pair_port\";" \
+			>"$pair_dir/mirror.conf" || return 1
+	"$B/wanmirror" keygen "$pair_dir/key" >"$pair_dir/keygen.log" 2>&1 &&
+		pair_create || return 1
+	xp_delay=$2
+	shift 2
+	line_up "seed=$((xp_run * 1009 + xp_try))" || return 1
+	line_set delay="${xp_delay}ms" rate="${xp_rate}Mbit" queue="$xp_queue" &&
+		{ [ $# -eq 0 ] || line_set "$@"; } && xp_edge &&
+		xp_start mirror && xp_start primary && pair_wait primary IN_SYNC 30
+}
+
+xp_start() # SITE
+{
+	case $1 in
+	primary) side=$line_a ;;
+	mirror) side=$line_b ;;
+	esac
+	# shellcheck disable=SC2086 # a command
+	$side "$B/wanmirrord" -c "$pair_dir/$1.conf" >>"$pair_dir/$1.log" 2>&1 &
+	eval "pair_$1=$!"
+	pair_until 10 pair_answers "$1" || {
+		say "the $1 does not start: $(tail -n 5 "$pair_dir/$1.log")"
+		return 1
+	}
+}
+
+# The relay at the border of the primary's site, for evidence = "edge".
+xp_edge()
+{
+	[ "$xp_evidence" != edge ] || {
+		say "evidence = \"edge\": not here yet"
+		return 1
+	}
+}
+
+xp_down()
+{
+	xp_writers_end
+	# Nobody is left to be polite to.
+	pair_kill primary
+	pair_kill mirror
+	line_down
+	pair_free
+}
+
+# The writer that runs in the background, if any.
+xp_writer=
+xp_writers_end()
+{
+	[ -z "$xp_writer" ] || kill "$xp_writer" 2>/dev/null
+	[ -z "$xp_writer" ] || wait "$xp_writer" 2>/dev/null
+	xp_writer=
+}
+
+# What is left of a point that could not be run.
+xp_keep()
+{
+	kept=$xp_out/failed
+	rm -rf "$kept"
+	mkdir -p "$kept" || return 1
+	for file in "$pair_dir"/*; do
+		case $file in
+		*.store) ;;
+		*) cp "$file" "$kept" ;;
+		esac
+	done
+	say "  kept: $kept"
+}
+
+# Seconds of CPU time of process $1 so far.
+xp_cpu()
+{
+	awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) / hz }' \
+		"/proc/$1/stat"
+}
+
+xp_now()
+{
+	cut -d ' ' -f 1 /proc/uptime
+}
+
+# What the figures need of this machine; else why not, on standard output.
+xp_needs()
+{
+	why=$(line_can) && return 0
+	echo "experiments: cannot be run here: $why"
+	return 1
+}
+
+xp_conditions()
+{
+	cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+	echo "$figure: $(date +%F), $(git rev-parse --short HEAD 2>/dev/null || echo 'no git')," \
+		"$(nproc) x ${cpu:-unknown processor}, Linux $(uname -r)," \
+		"load $(cut -d ' ' -f 1 /proc/loadavg) before," \
+		"line ${xp_rate} Mbit/s, $xp_runs runs, $xp_seconds s a point"
+}

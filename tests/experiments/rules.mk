@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make experiments                 the paper's evaluation run again: build/experiments/*.csv,
+#                                  *.md and *.png; goes on where it was interrupted
+# make experiments FIG="6 9"       some of: table1 6 7 8 9 10 11 12 bursts gate staleness
+# make experiments QUICK=1         few and short points, and the shapes they must show
+# make experiments-doc             the tables of the last full run into docs/experiments.md
+# N=runs RATE=Mbit/s SECONDS_PER_POINT=s NEW=1 (forget earlier rows)
+
+xp_programs := $(B)/tests/experiments/marks $(B)/tests/experiments/writers
+$(B)/tests/experiments/marks: $(B)/tests/experiments/marks.o
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+
+$(B)/tests/experiments/writers: $(B)/tests/experiments/writers.o
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lnbd
+
+check-programs: $(xp_programs)
+
+.PHONY: experiments experiments-doc
+experiments: deps
+	$(Q)sh tests/deps.sh tests/experiments/deps.txt
+	$(Q)$(MAKE) --no-print-directory all check-programs
+	$(Q)QUICK='$(QUICK)' FIG='$(FIG)' N='$(N)' RATE='$(RATE)' NEW='$(NEW)' \
+		SECONDS_PER_POINT='$(SECONDS_PER_POINT)' sh tests/experiments/experiments.sh $(B)
+
+experiments-doc:
+	$(Q)sh tests/experiments/doc.sh $(B)
