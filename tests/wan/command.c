@@ -91,6 +91,8 @@ static void say_way(struct answer *answer, const char *name, const struct wanem_
 	    (unsigned long long)way->in_line_stream);
 	say(answer, ", \"in_site\": %llu, \"in_line_at_kill\": %llu",
 	    (unsigned long long)way->in_site, (unsigned long long)way->in_line_at_kill);
+	say(answer, ", \"idle_ms\": %.3f, \"queued_max_ms\": %.4f",
+	    (double)way->line.idle_ns / 1e6, (double)c->queued_max_ns / 1e6);
 	say(answer, ", \"measured_loss\": %.6f, \"measured_burst\": %.3f",
 	    per((double)c->lost, c->accepted), per((double)c->lost, c->lost_runs));
 	say(answer, ", \"measured_bps\": %.0f, \"measured_delay_ms\": %.4f",
@@ -301,8 +303,15 @@ static int cut_after_kill(struct wanem *w, const char *args, bool site)
 
 static void reset_counts(struct wanem *w)
 {
-	for (int dir = 0; dir < WANEM_DIRS; dir++)
-		memset(&w->way[dir].count, 0, sizeof(w->way[dir].count));
+	for (int dir = 0; dir < WANEM_DIRS; dir++) {
+		struct wanem_way *way = &w->way[dir];
+
+		memset(&way->count, 0, sizeof(way->count));
+		way->line.idle_ns = 0;
+		if (way->line.busy_until < wanem_now())
+			way->line.busy_until =
+				0; /* what it idled before does not count */
+	}
 	wanem_reset_drops(w);
 }
 
@@ -311,6 +320,8 @@ static bool line_is_empty(const struct wanem *w)
 	for (int dir = 0; dir < WANEM_DIRS; dir++) {
 		const struct wanem_way *way = &w->way[dir];
 
+		if (way->to_dead)
+			continue; /* nothing of it will arrive */
 		if (way->in_line != 0 || way->in_site != 0 || way->in_line_stream != 0)
 			return false;
 	}

@@ -128,6 +128,8 @@ struct wanem_passage wanem_line_datagram(struct wanem_line *line, uint64_t now,
 		passage.fate = WANEM_OVERFLOWN;
 		return passage;
 	}
+	if (line->busy_until != 0 && line->busy_until < start)
+		line->idle_ns += start - line->busy_until;
 	line->busy_until = start + takes;
 	passage.sent_ns = line->busy_until;
 	if (draw_loss(line)) {

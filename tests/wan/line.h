@@ -37,6 +37,7 @@ struct wanem_line {
 	uint64_t draws;	     /* random numbers taken so far */
 	uint64_t busy_until; /* when the queue will have emptied */
 	uint64_t site_busy_until;
+	uint64_t idle_ns;  /* for how long the queue was empty between datagrams */
 	uint32_t overhead; /* bytes on the line besides a datagram's length */
 	bool bad;	   /* Gilbert's state */
 };

@@ -48,8 +48,8 @@
 #                                namespaces, and removes them
 #
 # A script calls line_down in its trap on EXIT. If it is killed before, the line ends with it
-# and the next line_up of anyone removes its namespaces. With two lines in one script, set
-# line_name before line_up: it is the default of what the other functions talk to.
+# and the next line_up of anyone removes its namespaces. One line at a time in a script;
+# several scripts may each have one.
 #
 # Every function returns 1 with a sentence on standard error if it cannot.
 
@@ -72,10 +72,10 @@ line_can()
 		echo "no /dev/net/tun"
 	elif ! command -v ip >/dev/null || ! command -v nsenter >/dev/null; then
 		echo "no ip or nsenter"
-	elif ! ip netns add "wm-line-$$-try" 2>/dev/null; then
+	elif ! ip netns add "wm-line-$$-0" 2>/dev/null; then
 		echo "no right to make network namespaces"
 	else
-		ip netns del "wm-line-$$-try"
+		ip netns del "wm-line-$$-0"
 		return 0
 	fi
 	return 1
@@ -132,7 +132,7 @@ line_up()
 {
 	why=$(line_can) || line_complain "no line: $why" || return 1
 	line_sweep
-	line_base=wm-line-$$-${line_name:-1}
+	line_base=wm-line-$$
 	line_dir=$(mktemp -d "${TMPDIR:-/tmp}/wm-line.XXXXXX") || return 1
 	line_a="nsenter --net=/run/netns/$line_base-a"
 	line_b="nsenter --net=/run/netns/$line_base-b"

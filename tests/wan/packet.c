@@ -151,6 +151,8 @@ static void count_arrival(struct wanem *w, const struct wanem_event *event, uint
 	count->delay_sum_ns += now - event->arrived_ns;
 	count->travel_sum_ns += now - event->sent_ns;
 	count->late_sum_ns += late;
+	if (event->sent_ns - event->arrived_ns > count->queued_max_ns)
+		count->queued_max_ns = event->sent_ns - event->arrived_ns;
 	if (late > count->late_max_ns)
 		count->late_max_ns = late;
 	wanem_capture(w, &w->capture, event, now);

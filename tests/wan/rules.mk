@@ -22,6 +22,6 @@ unit-wan: $(unit_wan)
 	$(Q)set -e; for t in $(unit_wan); do echo "== $$t"; $$t; done
 
 wan: $(B)/tests/wan/wanem $(wan_tools)
-	$(Q)sh tests/wan/test_wanem.sh $(B)
+	$(Q)sh tests/wan/run.sh $(B)
 
 check-programs: $(B)/tests/wan/wanem $(wan_tools)

@@ -9,7 +9,7 @@
  * ab. or ba. before a name for one direction.
  *
  *	seed=N      of all chance; printed
- *	tick=TIME   how late a packet may be, to wake up less often (100us, TUN 250us)
+ *	tick=TIME   how late a packet may be, to wake up less often (100us, TUN 150us)
  *	owner=PID   end when this process does
  *	icmp=on     TUN only: a packet too big for `mtu` is answered, not only dropped
  */
@@ -38,7 +38,7 @@
 #define NS_PER_S UINT64_C(1000000000)
 /* Each wakeup costs; a TUN device is read and written by the packet, and costs more. */
 #define DEFAULT_TICK 100000 /* ns */
-#define DEFAULT_TUN_TICK 250000
+#define DEFAULT_TUN_TICK 150000
 #define MAX_READY 64
 
 static const char usage[] =

@@ -53,6 +53,7 @@ struct wanem_counts {
 	uint64_t travel_sum_ns; /* of that, after the line's queue */
 	uint64_t late_sum_ns;	/* of that, what this process came too late */
 	uint64_t late_max_ns;
+	uint64_t queued_max_ns; /* in the building's queue and the line's */
 };
 
 struct wanem_way {

@@ -175,6 +175,70 @@ static void jitter_and_duplicates_are_drawn(void **state)
 	assert_true(fabs(twice / 20000.0 - 1) < 0.05);
 }
 
+/* What comes late, wrong or not at all has its share, and nothing else is touched. */
+static void mishaps_are_drawn(void **state)
+{
+	struct wanem_line line = line_of("reorder", "10%");
+	int held = 0;
+	int corrupt = 0;
+
+	assert_int_equal(wanem_units_set(&line.p, "extent", "7ms"), 0);
+	assert_int_equal(wanem_units_set(&line.p, "corrupt", "5%"), 0);
+	for (int i = 0; i < 100000; i++) {
+		struct wanem_passage passage = wanem_line_datagram(&line, S, PAYLOAD);
+
+		assert_int_equal(passage.due_ns, passage.held ? S + 7 * MS : S);
+		assert_true(!passage.corrupt || passage.bit < PAYLOAD * 8);
+		held += passage.held;
+		corrupt += passage.corrupt;
+	}
+	assert_true(fabs(held / 10000.0 - 1) < 0.04);
+	assert_true(fabs(corrupt / 5000.0 - 1) < 0.06);
+}
+
+static void a_packet_longer_than_the_mtu_does_not_pass(void **state)
+{
+	struct wanem_line line = line_of("mtu", "1400");
+	size_t fits = 1400 - WANEM_UDP_OVERHEAD;
+
+	assert_int_equal(wanem_line_datagram(&line, S, fits).fate, WANEM_DELIVERED);
+	assert_int_equal(wanem_line_datagram(&line, S, fits + 1).fate, WANEM_TOO_BIG);
+	line.overhead = 0;
+	assert_int_equal(wanem_line_datagram(&line, S, 1400).fate, WANEM_DELIVERED);
+	assert_int_equal(wanem_line_datagram(&line, S, 1401).fate, WANEM_TOO_BIG);
+}
+
+/* 1000 bytes take a millisecond of the building's rate, whatever the line's is. */
+static void a_building_has_a_queue_of_its_own(void **state)
+{
+	struct wanem_line line = line_of("site.rate", "8Mbit");
+	uint64_t leaves = 0;
+
+	assert_int_equal(wanem_units_set(&line.p, "rate", "1Mbit"), 0);
+	assert_int_equal(wanem_units_set(&line.p, "site.queue", "10000B"), 0);
+	for (uint64_t i = 1; i <= 10; i++) {
+		assert_true(wanem_line_building(&line, S, 972, &leaves));
+		assert_int_equal(leaves, S + i * MS);
+	}
+	assert_false(wanem_line_building(&line, S, 972, &leaves));
+	assert_true(wanem_line_building(&line, S + MS, 972, &leaves));
+	assert_int_equal(leaves, S + 11 * MS);
+	assert_true(wanem_line_building(&line, 2 * S, 972, &leaves));
+	assert_int_equal(leaves, 2 * S + MS);
+}
+
+static void an_idle_line_is_known(void **state)
+{
+	struct wanem_line line = line_of("rate", "8Mbit");
+
+	(void)wanem_line_datagram(&line, S, 972);
+	assert_int_equal(line.idle_ns, 0);
+	(void)wanem_line_datagram(&line, S, 972);
+	assert_int_equal(line.idle_ns, 0);
+	(void)wanem_line_datagram(&line, S + 5 * MS, 972);
+	assert_int_equal(line.idle_ns, 3 * MS);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -186,6 +250,10 @@ int main(void)
 		cmocka_unit_test(losses_have_their_share_and_their_bursts),
 		cmocka_unit_test(the_same_seed_loses_the_same),
 		cmocka_unit_test(jitter_and_duplicates_are_drawn),
+		cmocka_unit_test(mishaps_are_drawn),
+		cmocka_unit_test(a_packet_longer_than_the_mtu_does_not_pass),
+		cmocka_unit_test(a_building_has_a_queue_of_its_own),
+		cmocka_unit_test(an_idle_line_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

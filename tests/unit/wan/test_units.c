@@ -27,6 +27,23 @@ static void values_with_their_units(void **state)
 	assert_int_equal(p.queue_ns, 20000000);
 	assert_int_equal(wanem_units_set(&p, "loss", "1%"), 0);
 	assert_true(p.loss > 0.0099 && p.loss < 0.0101);
+	assert_int_equal(wanem_units_set(&p, "reorder", "2%"), 0);
+	assert_true(p.reorder > 0.0199 && p.reorder < 0.0201);
+	assert_int_equal(wanem_units_set(&p, "corrupt", "0.5"), 0);
+	assert_true(p.corrupt > 0.49 && p.corrupt < 0.51);
+	assert_int_equal(wanem_units_set(&p, "extent", "3ms"), 0);
+	assert_int_equal(p.extent_ns, 3000000);
+	assert_int_equal(wanem_units_set(&p, "mtu", "1400"), 0);
+	assert_int_equal(p.mtu, 1400);
+	assert_int_equal(wanem_units_set(&p, "mtu", "none"), 0);
+	assert_int_equal(p.mtu, 0);
+	assert_int_equal(wanem_units_set(&p, "site.rate", "10Mbit"), 0);
+	assert_int_equal(p.site_rate_bps, 10000000);
+	assert_int_equal(wanem_units_set(&p, "site.queue", "64KiB"), 0);
+	assert_int_equal(p.site_queue_bytes, 65536);
+	assert_int_equal(wanem_units_set(&p, "site.queue", "5ms"), 0);
+	assert_int_equal(p.site_queue_bytes, 0);
+	assert_int_equal(p.site_queue_ns, 5000000);
 	assert_int_equal(wanem_units_set(&p, "burst", "8"), 0);
 	assert_true(p.burst > 7.9 && p.burst < 8.1);
 }
@@ -40,7 +57,9 @@ static void what_is_no_value_is_refused_and_changes_nothing(void **state)
 		{ "rate", "1Tbit" },  { "rate", "101Gbit" }, { "queue", "5" },
 		{ "queue", "2GiB" },  { "loss", "1.01" },    { "loss", "101%" },
 		{ "loss", "-0.1" },   { "loss", "1ms" },     { "duplicate", "2" },
-		{ "burst", "1e9" },   { "burst", "x" },
+		{ "burst", "1e9" },   { "burst", "x" },	     { "mtu", "67" },
+		{ "mtu", "65536" },   { "reorder", "2" },    { "corrupt", "-1" },
+		{ "extent", "5" },    { "site.rate", "5" },
 	};
 	struct wanem_line_params p = { 0 };
 	struct wanem_line_params before = p;
