@@ -17,6 +17,7 @@ void ack_add(struct ack *a, uint64_t number, enum ack_why why, rt_time now)
 		a->largest = number;
 		a->largest_at = now;
 	}
+	a->came++;
 	a->waiting++;
 	if (why == ACK_ASKED ||
 	    a->waiting >= (why == ACK_GAP ? ACK_EVERY_GAP : ACK_EVERY))

@@ -20,6 +20,7 @@
 struct ack {
 	uint64_t largest; /* highest packet number, acknowledgements aside */
 	rt_time largest_at;
+	uint32_t came;	  /* datagrams, acknowledgements aside */
 	unsigned waiting; /* datagrams not acknowledged yet */
 	rt_time due;	  /* RT_NEVER: nothing to say */
 	uint64_t credit;  /* as last told */

@@ -143,12 +143,15 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 static void confirm_sample(struct tunnel *t, const struct packet_report *report)
 {
 	const struct sent_entry *e = sent_find(&t->sent, report->settled);
+	const struct sent_entry *before = sent_find(&t->sent, t->line.settled);
 	struct line *l = &t->line;
 	struct fec_sample s;
 	double loss;
 
 	if (e == NULL || !line_settled(l, report, e, &s))
 		return;
+	s.congested = cc_congested(&t->cc, before == NULL ? 0 : before->eliciting,
+				   e->eliciting);
 	loss = (double)s.lost / (double)s.sent;
 	l->loss = l->loss < 0 ? loss : l->loss + (loss - l->loss) / 4;
 }
@@ -180,8 +183,10 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 	if (p->number > t->ack_seen && report->largest >= t->line.largest) {
 		t->ack_seen = p->number;
 		c.entry = sent_find(&t->sent, report->largest);
-		if (report->largest > t->line.largest)
+		if (report->largest > t->line.largest) {
 			line_acknowledged(&t->line, report, c.entry, now);
+			tunnel_rate_acked(t, report, c.entry, now);
+		}
 		confirm_sample(t, report);
 		evidence_arrived(&t->evidence, report->largest);
 		confirm_holes(t, &c);

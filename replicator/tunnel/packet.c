@@ -115,6 +115,7 @@ size_t packet_ack_encode(const struct packet_report *r, uint8_t out[PACKET_ACK_M
 		.delay_us = le32_make(r->delay_us),
 		.deficit = le32_make(r->deficit),
 		.holes = le16_make((uint16_t)r->nholes),
+		.came = le32_make(r->came),
 	};
 	size_t len = sizeof(ack);
 
@@ -168,7 +169,7 @@ int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *
 	if (ret->nholes > PACKET_HOLES_MAX ||
 	    len != sizeof(ack) + ret->nholes * sizeof(struct packet_hole))
 		return -EPROTO;
-	if (le16_get(ack.zero) != 0 || le32_get(ack.zero2) != 0)
+	if (le16_get(ack.zero) != 0)
 		return -EPROTO;
 	ret->largest = le64_get(ack.largest);
 	ret->settled = le64_get(ack.settled);
@@ -183,6 +184,7 @@ int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *
 	ret->note = le64_get(ack.note);
 	ret->delay_us = le32_get(ack.delay_us);
 	ret->deficit = le32_get(ack.deficit);
+	ret->came = le32_get(ack.came);
 	if (ret->below > ret->seen || ret->seen > UINT64_MAX / 2)
 		return -EPROTO;
 	if (ret->missing > ret->settled || ret->runs > ret->missing ||

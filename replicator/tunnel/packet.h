@@ -68,7 +68,7 @@ struct packet_ack {
 	le32 deficit;	 /* combinations still needed for all symbols below `seen` */
 	le16 holes;	 /* that follow */
 	le16 zero;	 /* 0, refused otherwise */
-	le32 zero2;
+	le32 came;	 /* datagrams that came, acknowledgements aside: low 32 bits */
 };
 static_assert(sizeof(struct packet_ack) == 104, "wire size");
 
@@ -96,7 +96,7 @@ struct packet_symbol {
 struct packet_report {
 	uint64_t largest, settled, firsts, missing, runs;
 	uint64_t overflowed, below, seen, rebuilt, credit, note;
-	uint32_t delay_us, deficit;
+	uint32_t delay_us, deficit, came;
 	unsigned nholes;
 	struct {
 		uint64_t first;

@@ -131,6 +131,7 @@ static size_t send_ack(struct tunnel *t, uint8_t *buf, rt_time now)
 		.missing = t->tally.missing,
 		.runs = t->tally.runs,
 		.overflowed = t->overflowed,
+		.came = t->ack.came,
 		.note = t->note,
 		.delay_us = delay_us < UINT32_MAX ? (uint32_t)delay_us : UINT32_MAX,
 	};
@@ -280,8 +281,7 @@ static uint32_t send_evidence(struct tunnel *t, rt_time now)
 		.newest = t->newest,
 		/* What goes out behind a train that has waited long closes it. */
 		.last = evidence_wants_fence(&t->evidence, now) ||
-			!pacer_ready(&t->pacer, now) ||
-			tunnel_next(t, now) == TUNNEL_NOTHING,
+			!tunnel_may_send(t, now) || tunnel_next(t, now) == TUNNEL_NOTHING,
 		.now = now,
 	};
 	uint32_t stamp = evidence_add(&t->evidence, &sent);
@@ -289,10 +289,10 @@ static uint32_t send_evidence(struct tunnel *t, rt_time now)
 	return t->evidence.level == TUNNEL_DRIVER ? stamp : 0;
 }
 
-/* Symbols or credit are outstanding: only an acknowledgement gets us on. */
+/* Symbols, credit or the window: only an acknowledgement gets us on. */
 static bool send_outstanding(const struct tunnel *t)
 {
-	return t->tx.confirmed < t->tx.sent ||
+	return t->tx.confirmed < t->tx.sent || !tunnel_rate_open(t) ||
 	       (stream_tx_unsent(&t->tx) && t->tx.sent >= t->credit);
 }
 
@@ -328,11 +328,12 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 		return send_ack(t, buf, now);
 	if (!rt_time_before(now, send_probe_at(t)))
 		return send_probe(t, buf, now);
-	if (!pacer_ready(&t->pacer, now))
+	if (!tunnel_may_send(t, now))
 		return 0;
 	len = send_next(t, buf, now);
 	if (len == 0) {
 		pacer_idle(&t->pacer);
+		cc_limited(&t->cc);
 		return 0;
 	}
 	*stamp = send_evidence(t, now);
@@ -347,6 +348,8 @@ rt_time tunnel_deadline(const struct tunnel *t)
 	rt_time ready = t->pacer.ready_at;
 
 	at = rt_time_min(at, evidence_deadline(&t->evidence));
+	if (!tunnel_rate_open(t))
+		return at;
 	if (tunnel_next(t, (rt_time){ INT64_MIN }) != TUNNEL_NOTHING)
 		at = rt_time_min(at, ready);
 	else if (!rt_time_is_never(later))

@@ -3,6 +3,7 @@
 #define REPLICATOR_TUNNEL_STATE_H
 
 #include "replicator/tunnel/ack.h"
+#include "replicator/tunnel/cc.h"
 #include "replicator/tunnel/cover.h"
 #include "replicator/tunnel/evidence.h"
 #include "replicator/tunnel/line.h"
@@ -24,6 +25,8 @@
 #define TUNNEL_RESEND_SCAN 4096	     /* missing symbols looked at per acknowledgement */
 #define TUNNEL_PROVE_NS (60 * RT_S)  /* how long after the last gate the line is proven */
 #define TUNNEL_SLOW_NS (500 * RT_MS) /* between probes when nobody answers */
+/* rate = "auto": the rings that remember datagrams are made for at least this rate. */
+#define TUNNEL_AUTO_MEMORY_BPS UINT64_C(2000000000)
 #define TUNNEL_SHARE_ONE (UINT64_C(1) << 32)
 
 /* Symbols to be sent again, oldest first; each is marked `queued`. */
@@ -47,6 +50,8 @@ struct tunnel {
 	struct stream_tx tx;
 	struct sent sent;
 	struct pacer pacer;
+	struct cc cc;
+	uint64_t came; /* datagrams that the other side has got, acknowledgements aside */
 	struct evidence evidence;
 	struct cover cover;
 	struct onwire onwire;
@@ -93,6 +98,17 @@ static inline bool tunnel_in_window(const struct tunnel *t, uint64_t number)
 	return t->code.code == FEC_WINDOW && number >= fec_encoder_first(t->encoder) &&
 	       number < fec_encoder_next(t->encoder);
 }
+
+/* rate.c: how fast. */
+void tunnel_rate_init(struct tunnel *t, rt_time now);
+/* The rate for which memory is to be set aside. */
+uint64_t tunnel_rate_memory(const struct tunnel_params *p);
+/* Rate and window allow a datagram; the window alone. Only acknowledgements open it. */
+bool tunnel_may_send(const struct tunnel *t, rt_time now);
+bool tunnel_rate_open(const struct tunnel *t);
+/* An acknowledgement whose `largest` is new; `entry` (or NULL) is what was sent so. */
+void tunnel_rate_acked(struct tunnel *t, const struct packet_report *report,
+		       const struct sent_entry *entry, rt_time now);
 
 /* send.c: what goes out next. */
 enum tunnel_next {

@@ -22,7 +22,7 @@ static bool tunnel_params_possible(const struct tunnel_params *p)
 		return false;
 	if (p->send_memory > TUNNEL_MEMORY_MAX || p->receive_memory > TUNNEL_MEMORY_MAX)
 		return false;
-	if (p->evidence > TUNNEL_MIRROR)
+	if (p->rate_bps > CC_RATE_MAX || p->evidence > TUNNEL_MIRROR)
 		return false;
 	return true;
 }
@@ -43,7 +43,7 @@ static int tunnel_new_sending(struct tunnel *t, rt_time now)
 {
 	const struct tunnel_params *p = &t->params;
 	uint64_t in_flight =
-		p->rate_bps / 8 / TUNNEL_DATAGRAM_MAX * TUNNEL_RING_MS / 1000;
+		tunnel_rate_memory(p) / 8 / TUNNEL_DATAGRAM_MAX * TUNNEL_RING_MS / 1000;
 	int res = tunnel_redundancy_init(t);
 
 	if (res != 0)
@@ -59,7 +59,7 @@ static int tunnel_new_sending(struct tunnel *t, rt_time now)
 	if (res == 0)
 		res = seal_new(p->secret, p->dialed, &t->seal_tx);
 	tunnel_gate_changed(t);
-	pacer_init(&t->pacer, p->rate_bps, TUNNEL_DATAGRAM_MAX, now);
+	tunnel_rate_init(t, now);
 	line_init(&t->line);
 	t->suite = seal_suite_best();
 	t->credit = TUNNEL_CREDIT_FIRST;
@@ -81,7 +81,8 @@ static int tunnel_new_receiving(struct tunnel *t, rt_time now)
 	int res = stream_rx_init(&t->rx, &rx);
 
 	if (res == 0)
-		res = replay_init(&t->replay, p->rate_bps / 8 / TUNNEL_DATAGRAM_MAX);
+		res = replay_init(&t->replay,
+				  tunnel_rate_memory(p) / 8 / TUNNEL_DATAGRAM_MAX);
 	if (res == 0)
 		res = seal_new(p->secret, !p->dialed, &t->seal_rx);
 	ack_init(&t->ack);
@@ -96,8 +97,6 @@ int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **
 
 	if (!tunnel_params_possible(params))
 		return -EINVAL;
-	if (params->rate_auto)
-		return -ENOTSUP;
 	t = rt_zalloc(1, sizeof(*t));
 	if (t == NULL)
 		return -ENOMEM;
@@ -234,15 +233,6 @@ bool tunnel_broken(const struct tunnel *t)
 	return t->stats.malformed >= TUNNEL_MALFORMED_MAX || t->rx.broken;
 }
 
-int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now)
-{
-	if (automatic)
-		return -ENOTSUP;
-	t->params.rate_bps = bps;
-	pacer_init(&t->pacer, bps, TUNNEL_DATAGRAM_MAX, now);
-	return 0;
-}
-
 /* ---- datagrams --------------------------------------------------------------------- */
 
 void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now)
@@ -268,6 +258,8 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 	ret->loss = t->line.loss;
 	ret->burst = ret->loss_upper = ret->burst_upper = -1;
 	ret->rate_bps = t->pacer.rate_bps;
+	ret->guarded = t->cc.guard_trips;
+	ret->queue_ns = cc_queue_ns(&t->cc);
 	ret->share = (double)t->share / (double)TUNNEL_SHARE_ONE;
 	ret->residual = t->redundancy.residual;
 	ret->repairs = t->redundancy.repairs;

@@ -176,6 +176,8 @@ struct tunnel_stats {
 	double loss_upper, burst_upper; /* what redundancy goes by */
 	uint64_t in_line;  /* datagrams sent and not yet known to have arrived */
 	uint64_t rate_bps; /* in force */
+	uint64_t guarded;  /* times that the line was narrower than the configured rate */
+	int64_t queue_ns;  /* newest round trip, less the least one */
 	double share;	   /* paced repairs per data symbol, in force */
 	double residual;   /* risk per disaster that the model states; < 0: unknown */
 	unsigned repairs;  /* m, in force */

@@ -340,10 +340,10 @@ static void malformed_payloads_are_refused(void **state)
 	assert_int_equal(hear(t, &l), -EPROTO);
 	/* Acknowledgements: reserved bits, holes that are not there. */
 	len = packet_ack_encode(&report, payload);
-	payload[len - 1] = 1;
+	payload[offsetof(struct packet_ack, zero)] = 1;
 	liar_seal(&l, PACKET_ACK, payload, len);
 	assert_int_equal(hear(t, &l), -EPROTO);
-	payload[len - 1] = 0;
+	payload[offsetof(struct packet_ack, zero)] = 0;
 	payload[offsetof(struct packet_ack, holes)] = 1;
 	liar_seal(&l, PACKET_ACK, payload, len);
 	assert_int_equal(hear(t, &l), -EPROTO);
@@ -407,6 +407,7 @@ static void parameters_out_of_range_are_refused(void **state)
 	TRY(frame_max, 0);
 	TRY(frame_max, UINT32_MAX);
 	TRY(away_ns, 0);
+	TRY(rate_bps, UINT64_C(400000000001));
 	TRY(evidence, TUNNEL_MIRROR + 1);
 	TRY(fec.code.code, FEC_RS + 100);
 #undef TRY

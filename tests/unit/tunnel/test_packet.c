@@ -140,6 +140,7 @@ static struct packet_report report_full(void)
 				   .note = UINT64_MAX,
 				   .delay_us = 1999,
 				   .deficit = 90,
+				   .came = 0xfedcba98,
 				   .nholes = PACKET_HOLES_MAX };
 
 	for (unsigned i = 0; i < r.nholes; i++) {
@@ -174,6 +175,7 @@ static void ack_round_trip(void **state)
 		assert_int_equal(got.note, r.note);
 		assert_int_equal(got.delay_us, r.delay_us);
 		assert_int_equal(got.deficit, r.deficit);
+		assert_int_equal(got.came, r.came);
 		assert_int_equal(got.nholes, n);
 		for (unsigned i = 0; i < n; i++) {
 			assert_int_equal(got.holes[i].first, r.holes[i].first);
@@ -213,8 +215,8 @@ static void ack_bounds_are_checked(void **state)
 	r.seen = r.holes[63].first + 2;
 	len = packet_ack_encode(&r, bytes);
 	assert_int_equal(packet_ack_decode(bytes, len, &got), 0);
-	for (size_t i = offsetof(struct packet_ack, zero); i < sizeof(struct packet_ack);
-	     i++) {
+	for (size_t i = offsetof(struct packet_ack, zero);
+	     i < offsetof(struct packet_ack, came); i++) {
 		bytes[i] = 0x10;
 		assert_int_equal(packet_ack_decode(bytes, len, &got), -EPROTO);
 		bytes[i] = 0;

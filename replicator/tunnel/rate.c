@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <errno.h>
+
+#include "replicator/tunnel/state.h"
+
+/*
+ * How fast a tunnel sends: what acknowledgements say goes to the controller, and what that
+ * decides goes to the pacer and to the window over what is in flight.
+ */
+
+/* The pacer is set anew only when the rate has changed by this part of it. */
+#define RATE_STEP 32
+
+static struct cc_params rate_params(const struct tunnel_params *p)
+{
+	return (struct cc_params){
+		.automatic = p->rate_auto,
+		.rate_bps = p->rate_bps,
+		.datagram = (unsigned)(sizeof(struct packet_head) +
+				       sizeof(struct packet_data) + p->symbol_size +
+				       PACKET_TAG + PACER_OVERHEAD),
+	};
+}
+
+uint64_t tunnel_rate_memory(const struct tunnel_params *p)
+{
+	if (p->rate_auto && p->rate_bps < TUNNEL_AUTO_MEMORY_BPS)
+		return TUNNEL_AUTO_MEMORY_BPS;
+	return p->rate_bps;
+}
+
+void tunnel_rate_init(struct tunnel *t, rt_time now)
+{
+	struct cc_params params = rate_params(&t->params);
+
+	cc_init(&t->cc, &params, now);
+	pacer_init(&t->pacer, cc_rate_bps(&t->cc), TUNNEL_DATAGRAM_MAX, now);
+}
+
+int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now)
+{
+	struct cc_params params;
+
+	if (bps > CC_RATE_MAX)
+		return -EINVAL;
+	t->params.rate_auto = automatic;
+	t->params.rate_bps = bps;
+	params = rate_params(&t->params);
+	cc_set(&t->cc, &params, now);
+	pacer_set_rate(&t->pacer, cc_rate_bps(&t->cc), now);
+	return 0;
+}
+
+static uint64_t rate_in_flight(const struct tunnel *t)
+{
+	const struct sent_entry *e = sent_find(&t->sent, t->line.largest);
+
+	return t->sent.last.eliciting - (e == NULL ? 0 : e->eliciting);
+}
+
+bool tunnel_may_send(const struct tunnel *t, rt_time now)
+{
+	return pacer_ready(&t->pacer, now) && tunnel_rate_open(t);
+}
+
+bool tunnel_rate_open(const struct tunnel *t)
+{
+	uint64_t in_flight = rate_in_flight(t);
+
+	/* Nobody knows how fast it may become: what is remembered is a bound, too. */
+	if (t->params.rate_auto && in_flight >= t->sent.size / 2)
+		return false;
+	return cc_open(&t->cc, in_flight);
+}
+
+void tunnel_rate_acked(struct tunnel *t, const struct packet_report *report,
+		       const struct sent_entry *entry, rt_time now)
+{
+	int64_t delay_ns = report->delay_us * RT_US, rtt_ns;
+	uint64_t rate, old = t->pacer.rate_bps;
+	struct cc_ack ack;
+
+	t->came += (uint32_t)(report->came - (uint32_t)t->came);
+	if (entry == NULL)
+		return;
+	rtt_ns = rt_time_since(now, entry->at);
+	/* The other side's word on its delay counts, but only so far. */
+	if (delay_ns > rtt_ns / 2)
+		delay_ns = rtt_ns / 2;
+	rtt_ns -= delay_ns;
+	ack = (struct cc_ack){
+		.arrived = rt_time_add(now, -delay_ns),
+		.sent_at = entry->at,
+		.sent_all = t->sent.last.eliciting,
+		.sent = entry->eliciting,
+		.came = (double)t->came,
+		.rtt_ns = rtt_ns > 0 ? rtt_ns : 1,
+	};
+	cc_acked(&t->cc, &ack);
+	rate = cc_rate_bps(&t->cc);
+	if (rate > old + old / RATE_STEP || rate < old - old / RATE_STEP)
+		pacer_set_rate(&t->pacer, rate, now);
+}
