@@ -82,31 +82,76 @@ static void fuzz_symbol(struct fuzz *f)
 		rt_assert(fec_decoder_get(f->dec, number, NULL));
 }
 
+/* What a true repair with this head would hold. */
+static void fuzz_true_sum(const struct fec_repair *head, uint8_t *sum)
+{
+	uint8_t factors[UINT16_MAX], sym[FUZZ_SIZE];
+
+	if (head->kind != FEC_XOR)
+		window_coefficients(head->key, head->first, head->count, factors);
+	for (unsigned i = 0; i < head->count; i++) {
+		truth(head->first + (uint64_t)i * head->stride, sym);
+		gf_add_multiple(sum, head->kind == FEC_XOR ? 1 : factors[i], sym,
+				FUZZ_SIZE);
+	}
+}
+
+/* A combination, a plain sum, or (rarely) nothing that there is. Bit 3: its bytes lie. */
+static unsigned fuzz_head(struct fuzz *f, struct fec_repair *head)
+{
+	unsigned how;
+
+	head->first = fuzz_number(f);
+	how = fuzz_byte(f);
+	head->count = (uint16_t)(fuzz_byte(f) % (f->window + 2u));
+	head->key = fuzz_byte(f) | (how & 1 ? WINDOW_KEY_RANDOM : 0) | (how & 6) << 6;
+	head->stride = 1;
+	head->kind = FEC_COMBINATION;
+	if (how & 16) {
+		head->kind = FEC_XOR;
+		head->stride = (uint16_t)(1 + fuzz_byte(f) % 41);
+		head->count %= 16;
+	}
+	if (how > 250)
+		head->count = (uint16_t)(head->count * 257);
+	if (how > 244 && how < 249)
+		head->stride = (uint16_t)(fuzz_byte(f) << 8 | fuzz_byte(f));
+	if (how > 240 && how < 244)
+		head->kind = (uint8_t)fuzz_byte(f);
+	return how;
+}
+
+static bool fuzz_head_possible(const struct fuzz *f, const struct fec_repair *head)
+{
+	uint64_t span = (uint64_t)(head->count - 1) * head->stride + 1;
+
+	if (head->count == 0 || head->stride == 0 || span > f->window ||
+	    head->first + span < head->first)
+		return false;
+	if (head->kind == FEC_COMBINATION)
+		return head->stride == 1;
+	return head->kind == FEC_XOR && head->stride <= FEC_INTERLEAVE_MAX &&
+	       head->count <= FEC_BLOCK_MAX;
+}
+
 static void fuzz_repair(struct fuzz *f)
 {
-	struct fec_repair head = { .first = fuzz_number(f), .stride = 1 };
-	uint8_t factors[UINT16_MAX], sym[FUZZ_SIZE], sum[FUZZ_SIZE] = { 0 };
-	unsigned how = fuzz_byte(f);
+	uint8_t sum[FUZZ_SIZE] = { 0 };
+	struct fec_repair head;
+	unsigned how = fuzz_head(f, &head);
 	int ret;
 
-	head.count = (uint16_t)(fuzz_byte(f) % (f->window + 2u));
-	if (how > 250)
-		head.count = (uint16_t)(head.count * 257);
-	head.key = fuzz_byte(f) | (how & 1 ? WINDOW_KEY_RANDOM : 0) | (how & 6) << 6;
 	if (how & 8) {
 		for (unsigned i = 0; i < FUZZ_SIZE; i++)
 			sum[i] = (uint8_t)fuzz_byte(f);
 		f->lied = true;
 	} else {
-		window_coefficients(head.key, head.first, head.count, factors);
-		for (unsigned i = 0; i < head.count; i++) {
-			truth(head.first + i, sym);
-			gf_add_multiple(sum, factors[i], sym, FUZZ_SIZE);
-		}
+		fuzz_true_sum(&head, sum);
 	}
 	ret = fec_decoder_repair(f->dec, &head, sum);
-	rt_assert(ret == 0 || ret == -EPROTO || ret == -ENOBUFS);
-	if (head.count == 0 || head.count > f->window)
+	if (fuzz_head_possible(f, &head))
+		rt_assert(ret == 0 || ret == -ENOBUFS);
+	else
 		rt_assert(ret == -EPROTO);
 }
 
@@ -134,11 +179,14 @@ static void fuzz_look(struct fuzz *f)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint16_t windows[] = { 1, 2, 7, 16, 40, 128, 150, 300 };
+	static const uint16_t windows[] = {
+		1,  2,	7,   16,  40,	128,  150,  300,
+		64, 96, 281, 512, 1024, 1025, 3000, FEC_SPAN_MAX,
+	};
 	struct fuzz f = { .data = data, .size = size };
-	struct fec_params params = { .code = FEC_WINDOW, .symbol_size = FUZZ_SIZE };
+	struct fec_params params = { .symbol_size = FUZZ_SIZE };
 
-	f.window = windows[fuzz_byte(&f) % 8];
+	f.window = windows[fuzz_byte(&f) % RT_ARRAY_LEN(windows)];
 	f.capacity = f.window + 1 + fuzz_byte(&f);
 	params.window = f.window;
 	params.capacity = f.capacity;
