@@ -5,14 +5,14 @@
 #
 #   experiments.sh BUILD
 #
-#   FIG="table1 6 7 8 9 10 11 12 bursts gate staleness"   some of them (all)
+#   FIG="carry table1 6 7 8 9 10 11 12 bursts gate staleness"   some of them (all)
 #   N=5   runs per point      SECONDS_PER_POINT=3   what a throughput is measured over
 #   RATE=100   of the line, Mbit/s
 #   QUICK=1    few points, short, and the shapes they must show: what `make check` runs
 #   NEW=1      forgets the rows of these figures that are there already
 B=$1
 here=tests/experiments
-figures=${FIG:-table1 6 7 8 9 10 11 12 bursts gate staleness}
+figures=${FIG:-carry table1 6 7 8 9 10 11 12 bursts gate staleness}
 . $here/lib.sh
 . $here/throughput.sh
 . $here/disaster.sh

@@ -10,10 +10,10 @@ if [ "${QUICK:-0}" = 1 ]; then
 	burst_set="network network/told"
 	bursts=8
 else
-	table_set="local/reno local/bbr local+fec local+window network+fec network remote/bbr
+	table_set="local/bbr local+fec local+window network+fec network remote/bbr
 		remote+window"
 	fig6_set="local/reno local/bbr local+fec network+fec network"
-	fig6_losses="0.1 0.5 1 2 5"
+	fig6_losses="0.1 0.5 1 5"
 	fig7_set="network+fec/0 network+fec/1 network+fec/2 network+fec/3 network/0.03
 		network/0.05 network/0.10 network/0.20 network/0.40"
 	fig12_set="local/reno local/bbr local+fec network+fec network"

@@ -7,14 +7,16 @@ if [ "${QUICK:-0}" = 1 ]; then
 	length_set=network
 	lengths="25 100"
 	length_losses="0 1"
+	carry_rates="100 200"
 else
 	throughput_set="local/reno local/cubic local/bbr remote/reno remote/cubic remote/bbr
 		local+fec remote+fec network+fec local+window remote+window network"
-	throughput_losses="0 0.1 0.5 1 2 5"
+	throughput_losses="0 0.1 0.5 1 5"
 	single_set=$throughput_set
 	length_set="network+fec network"
 	lengths="25 50 75 100"
 	length_losses="0 0.1 0.5 1"
+	carry_rates="50 100 200 400 800"
 fi
 
 run_fig9()
@@ -41,6 +43,21 @@ run_fig10()
 			point xp_throughput "$configuration" "$length" 64 "$length_losses"
 		done
 	done
+}
+
+# What this machine carries: the rate of the line, and who takes the processor.
+run_carry()
+{
+	was=$xp_rate
+	for xp_rate in $carry_rates; do
+		xp_csv "carry-$xp_rate" "$xp_throughput_columns"
+		# Void here is a result: too fast for this machine.
+		xp_throughput network 25 64 0 || {
+			xp_down
+			say "  at $xp_rate Mbit/s: void"
+		}
+	done
+	xp_rate=$was
 }
 
 # The mean of column $3 over the rows of $1 that begin with $2.
@@ -83,6 +100,12 @@ shape_fig9()
 	repairs=$(mean_of fig9 network,25,64,1 8)
 	shape "its repairs are at most 0.15 of the data at 1 % ($repairs)" \
 		is "$repairs" "<=" 0.15
+}
+
+shape_carry()
+{
+	share=$(mean_of "carry-$xp_rate" network,25,64,0 7)
+	shape "this machine carries the rate of the other figures ($share)" is "$share" ">" 0.6
 }
 
 shape_fig11()

@@ -4,14 +4,14 @@
 if [ "${QUICK:-0}" = 1 ]; then
 	fig8_set="local/bbr network"
 	fig8_losses=1
-	xp_watch_seconds=3
+	xp_watch_seconds=2
 	gate_losses=1
 	staleness_set=network
 else
-	fig8_set="local/reno local/cubic local/bbr local+fec network+fec network"
+	fig8_set="local/reno local/bbr local+fec network+fec network"
 	fig8_losses="0 0.1 1"
-	xp_watch_seconds=8
-	gate_losses="0.1 0.5 1 2 5"
+	xp_watch_seconds=6
+	gate_losses="0.1 1 2 5"
 	staleness_set="local/reno local/bbr network"
 fi
 xp_gate_columns="configuration,delay_ms,assumed_loss_percent,run,repairs_needed,\
@@ -68,7 +68,7 @@ xp_staleness() # CONFIGURATION
 	xp_volume=16MiB
 	xp_store=4GiB
 	xp_try=1
-	phase=$((xp_watch_seconds * 5 / 8))
+	phase=$((xp_watch_seconds / 2))
 	xp_up "$1" 25 || return 1
 	{
 		sleep $phase

@@ -11,19 +11,19 @@
 . tests/wan/line.sh
 
 xp_out=$B/experiments
-xp_rate=${RATE:-100}	# of the line, Mbit/s
+xp_rate=${RATE:-200}	# of the line, Mbit/s
 xp_queue=50ms		# before the line: a round trip's worth at 25 ms
 xp_max_void=5
 if [ "${QUICK:-0}" = 1 ]; then
 	xp_runs=${N:-1}
 	xp_seconds=${SECONDS_PER_POINT:-2}
-	xp_settle=1
+	xp_settle=0.7
 	xp_before=0.5
 else
 	xp_runs=${N:-5}
-	xp_seconds=${SECONDS_PER_POINT:-3}
-	xp_settle=1.5
-	xp_before=2
+	xp_seconds=${SECONDS_PER_POINT:-2}
+	xp_settle=1
+	xp_before=1.5
 fi
 # Bytes that `local` may have completed and not brought to the mirror: a socket's buffer.
 xp_backlog=4MiB

@@ -2,7 +2,8 @@
 #
 # make experiments                 the paper's evaluation run again: build/experiments/*.csv,
 #                                  *.md and *.png; goes on where it was interrupted
-# make experiments FIG="6 9"       some of: table1 6 7 8 9 10 11 12 bursts gate staleness
+# make experiments FIG="6 9"       some of: carry table1 6 7 8 9 10 11 12 bursts gate
+#                                  staleness
 # make experiments QUICK=1         few and short points, and the shapes they must show
 # make experiments-doc             the tables of the last full run into docs/experiments.md
 # N=runs RATE=Mbit/s SECONDS_PER_POINT=s NEW=1 (forget earlier rows)

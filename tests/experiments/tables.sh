@@ -109,6 +109,20 @@ table1()
 	pivot table table1 2 1 3 1 1 | titled "Completed messages lost, per disaster"
 }
 
+carry()
+{
+	echo "| line, Mbit/s | carried, % | emulator, % of a core | primary | mirror |"
+	echo "|---|---|---|---|---|"
+	for file in $(ls "$OUT"/carry-*.csv | sort -t - -k 2 -n); do
+		rate=${file##*-}
+		awk -F , -v rate="${rate%.csv}" 'FNR > 1 { n++; s += $7; a += $10; b += $11; c += $12 }
+			END { if (n) printf "| %s | %.0f | %.0f | %.0f | %.0f |\n", rate,
+					100 * s / n, 100 * a / n, 100 * b / n, 100 * c / n
+				else printf "| %s | void | | | |\n", rate }' "$file"
+	done
+	echo
+}
+
 staleness()
 {
 	for file in "$OUT"/staleness-*.csv; do
@@ -157,6 +171,7 @@ make_tables()
 			pivot table gate 1 3 "${column%% *}" 1 2 | titled "A write's time: ${column#* }"
 		done
 		;;
+	carry) carry ;;
 	staleness) staleness ;;
 	esac
 }

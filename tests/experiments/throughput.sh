@@ -19,7 +19,7 @@ xp_measure()
 	cpu_mirror=$(xp_cpu "$pair_mirror")
 	began=$(xp_now)
 	"$B/tests/experiments/marks" "$pair_sock/mirror.control" every_us=5000 \
-		seconds="$xp_seconds" least=8 most=$((xp_seconds * 3)) bytes=$xp_append \
+		seconds="$xp_seconds" least=8 most=$((xp_seconds * 4)) bytes=$xp_append \
 		>"$pair_dir/mirror.marks" || return 1
 	took=$(calc "$(xp_now) - $began")
 	cpu_line=$(calc "($(xp_cpu "$line_pid") - $cpu_line) / $took")
