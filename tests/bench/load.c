@@ -8,7 +8,7 @@
  * are done, as long as `depth` allows (256 then); the time counts from when it was due to
  * be issued, so that a stall is seen by all the writes that it holds up. Prints
  *
- *	writes=N median_us=X mean_us=X p99_us=X rate=X mbit=X held=N
+ *	writes=N median_us=X mean_us=X p99_us=X p999_us=X rate=X mbit=X held=N
  *
  * held: writes that came too late because `depth` were in flight.
  */
@@ -190,11 +190,12 @@ static void report(struct load *load)
 	qsort(load->times_ns, n, sizeof(*load->times_ns), by_value);
 	for (uint64_t i = 0; i < n; i++)
 		sum += load->times_ns[i];
-	(void)printf("writes=%llu median_us=%.1f mean_us=%.1f p99_us=%.1f rate=%.1f "
-		     "mbit=%.1f held=%llu\n",
+	(void)printf("writes=%llu median_us=%.1f mean_us=%.1f p99_us=%.1f p999_us=%.1f "
+		     "rate=%.1f mbit=%.1f held=%llu\n",
 		     (unsigned long long)load->completed,
 		     n ? load->times_ns[n / 2] / 1e3 : 0, n ? sum / (double)n / 1e3 : 0,
-		     n ? load->times_ns[n * 99 / 100] / 1e3 : 0, rate,
+		     n ? load->times_ns[n * 99 / 100] / 1e3 : 0,
+		     n ? load->times_ns[n * 999 / 1000] / 1e3 : 0, rate,
 		     rate * (double)load->bytes * 8 / 1e6,
 		     (unsigned long long)load->held);
 }

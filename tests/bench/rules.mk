@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # make bench         every tests/bench/bench_*.c and .sh, one after the other, and a table
-# make bench-NAME    one of them: disk, modes, path, fec, tunnel
+# make bench-NAME    one of them: disk, modes, path, line, fec, tunnel
 # make bench-table   the table of what ran last
 # QUICK=1            three short runs for five, and fewer conditions
 #
@@ -38,7 +38,7 @@ $(foreach n,$(bench_c),$(eval $(call bench_rules,$n)))
 
 define bench_sh_rules
 .PHONY: bench-$1
-bench-$1: all $(bench_tools) $(B)/tests/wan/wanem
+bench-$1: all $(bench_tools) $(B)/tests/wan/wanem $(B)/tests/wan/flow
 	$$(Q)echo "== $1"; QUICK='$$(QUICK)' sh tests/bench/bench_$1.sh $$(B)
 endef
 $(foreach n,$(bench_sh),$(eval $(call bench_sh_rules,$n)))

@@ -12,9 +12,16 @@
 #   pair_disaster [DATAGRAMS]   kill -9 of the primary, and the cut when it is dead
 #   pair_uri SITE VOLUME        for NBD clients
 #
+# With pair_via=tun, before pair_config, the sites are in two network namespaces with the
+# line between them (line.sh) instead of a relay: the kernel's TCP crosses it, too. Then
+# pair_line comes before pair_start, and pair_prefix SITE is what runs a command at a site.
+# pair_peer is further settings of the peer, for both sites.
+#
 # Every function returns 1 with a sentence on standard error if it cannot.
+. tests/wan/line.sh
 
 pair_group=db
+pair_tun_port=7700
 
 pair_init()
 {
@@ -27,6 +34,11 @@ pair_init()
 	pair_mirror=
 	pair_relay=
 	pair_ports
+}
+
+pair_is_tun()
+{
+	[ "${pair_via:-relay}" = tun ]
 }
 
 # Two ports for this run, below those that the system gives out by itself.
@@ -59,6 +71,7 @@ groups: (
       $3
       key = "$pair_dir/key";
       rate = "${pair_rate:-180Mbit}";
+      ${pair_peer:-}
       fec: { safety = 1e-6; assume: { loss = ${pair_assume:-0.01}; burst = 1.0; }; };
     };
   } );
@@ -74,9 +87,15 @@ $volume
 END
 		volumes="$volumes${volumes:+, }{ name = \"$name\"; size = \"$size\"; sync = \"$mode\"; }"
 	done
-	pair_site_config primary primary "address = \"127.0.0.1:$pair_port\";" "$volumes" \
+	pair_dials=127.0.0.1:$pair_port
+	pair_listens=127.0.0.1:$((pair_port + 1))
+	if pair_is_tun; then
+		pair_dials=$line_b_address:$pair_tun_port
+		pair_listens=$pair_dials
+	fi
+	pair_site_config primary primary "address = \"$pair_dials\";" "$volumes" \
 		>"$pair_dir/primary.conf" || return 1
-	pair_site_config mirror mirror "listen = \"127.0.0.1:$((pair_port + 1))\";" \
+	pair_site_config mirror mirror "listen = \"$pair_listens\";" \
 		"$volumes" >"$pair_dir/mirror.conf" || return 1
 	[ -e "$pair_dir/key" ] || "$B/wanmirror" keygen "$pair_dir/key" >"$pair_dir/keygen.log" 2>&1 ||
 		pair_complain "keygen failed: $(cat "$pair_dir/keygen.log")"
@@ -105,6 +124,10 @@ pair_until()
 
 pair_line()
 {
+	if pair_is_tun; then
+		line_up "$@"
+		return
+	fi
 	# As ports are guessed, another process may have one of them: then others.
 	for _ in 1 2 3 4 5; do
 		rm -f "$pair_dir/line.log"
@@ -136,18 +159,37 @@ pair_renumber()
 # One line of JSON; see tests/wan/command.c.
 pair_ask_line()
 {
-	"$B/tests/wan/wanem" -c "$pair_sock/line" "$@"
+	"$B/tests/wan/wanem" -c "$(pair_line_socket)" "$@"
+}
+
+pair_line_socket()
+{
+	if pair_is_tun; then
+		echo "$line_dir/control"
+	else
+		echo "$pair_sock/line"
+	fi
 }
 
 # The number called $1 in direction $2 (ab: from the primary) of a relay's answer.
 pair_line_number()
 {
-	sed "s/.*\"$2\": {//; s/}.*//; s/.*\"$1\": \([^,}]*\).*/\1/"
+	line_number "$@"
+}
+
+pair_prefix() # SITE
+{
+	pair_is_tun || return 0
+	case $1 in
+	primary) echo "$line_a" ;;
+	mirror) echo "$line_b" ;;
+	esac
 }
 
 pair_start()
 {
-	"$B/wanmirrord" -c "$pair_dir/$1.conf" >>"$pair_dir/$1.log" 2>&1 &
+	# shellcheck disable=SC2046 # words
+	$(pair_prefix "$1") "$B/wanmirrord" -c "$pair_dir/$1.conf" >>"$pair_dir/$1.log" 2>&1 &
 	eval "pair_$1=$!"
 	pair_until 10 pair_answers "$1" ||
 		pair_complain "the $1 does not start: $(tail -n 5 "$pair_dir/$1.log")"
@@ -208,8 +250,8 @@ pair_mirror_settles()
 # the line is cut behind it. Prints the relay's numbers at the cut.
 pair_disaster() # [DATAGRAMS]
 {
-	timeout 60 "$B/tests/wan/wanem" -c "$pair_sock/line" cut --kill "$pair_primary" \
-		"${1:-0}" || return 1
+	timeout 60 "$B/tests/wan/wanem" -c "$(pair_line_socket)" cut --kill \
+		"$pair_primary" "${1:-0}" || return 1
 	wait "$pair_primary" 2>/dev/null
 	pair_primary=
 }
@@ -242,6 +284,7 @@ pair_free()
 	pair_primary=
 	pair_mirror=
 	pair_relay=
+	! pair_is_tun || line_down
 	rm -rf "$pair_dir" "$pair_sock"
 }
 
