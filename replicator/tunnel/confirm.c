@@ -125,8 +125,8 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 	/* What is not lost may still come, if the line reorders. */
 	if (fresh > c->lost)
 		fresh = c->lost;
-	if (fresh > t->code.window)
-		fresh = t->code.window;
+	if (fresh > t->redundancy.code.window)
+		fresh = t->redundancy.code.window;
 	/* On an idle line one more costs nothing, and saves a round trip if one is lost. */
 	if (fresh > 0 && !stream_tx_unsent(&t->tx))
 		fresh++;
@@ -140,20 +140,19 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 }
 
 /* What the line has lost since the last sample. */
-static void confirm_sample(struct tunnel *t, const struct packet_report *report)
+static void confirm_sample(struct tunnel *t, const struct packet_report *report,
+			   rt_time now)
 {
 	const struct sent_entry *e = sent_find(&t->sent, report->settled);
 	const struct sent_entry *before = sent_find(&t->sent, t->line.settled);
-	struct line *l = &t->line;
-	struct fec_sample s;
-	double loss;
+	struct fec_sample sample;
 
-	if (e == NULL || !line_settled(l, report, e, &s))
+	if (e == NULL || !line_settled(&t->line, report, e, &sample))
 		return;
-	s.congested = cc_congested(&t->cc, before == NULL ? 0 : before->eliciting,
-				   e->eliciting);
-	loss = (double)s.lost / (double)s.sent;
-	l->loss = l->loss < 0 ? loss : l->loss + (loss - l->loss) / 4;
+	sample.congested = cc_congested(&t->cc, before == NULL ? 0 : before->eliciting,
+					e->eliciting);
+	fec_estimate_add(&t->redundancy.estimate, &sample, now);
+	tunnel_redundancy_follow(t, now);
 }
 
 static bool confirm_honest(const struct tunnel *t, const struct packet_report *r)
@@ -187,7 +186,7 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 			line_acknowledged(&t->line, report, c.entry, now);
 			tunnel_rate_acked(t, report, c.entry, now);
 		}
-		confirm_sample(t, report);
+		confirm_sample(t, report, now);
 		evidence_arrived(&t->evidence, report->largest);
 		confirm_holes(t, &c);
 		confirm_deficit(t, &c);

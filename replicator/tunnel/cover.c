@@ -75,15 +75,19 @@ void tunnel_cover_resolved(struct tunnel *t, const struct evidence_outcome *out)
 static bool cover_filling(const struct tunnel *t, const struct stream_symbol *sym,
 			  uint64_t number)
 {
-	uint64_t span = t->code.r;
+	uint64_t span = t->redundancy.code.r;
 
-	if (t->code.code != FEC_LAYERED && t->code.code != FEC_RS)
+	if (t->redundancy.code.code != FEC_LAYERED && t->redundancy.code.code != FEC_RS)
 		return false;
-	for (unsigned i = 0; t->code.code == FEC_LAYERED && i < t->code.c; i++)
-		if (span < (uint64_t)t->code.r * t->code.interleave[i])
-			span = (uint64_t)t->code.r * t->code.interleave[i];
-	return sym->covers_made < t->code.c && t->tx.sent - number <= 2 * span &&
-	       stream_tx_unsent(&t->tx) && t->tx.sent < t->credit;
+	for (unsigned i = 0;
+	     t->redundancy.code.code == FEC_LAYERED && i < t->redundancy.code.c; i++)
+		if (span <
+		    (uint64_t)t->redundancy.code.r * t->redundancy.code.interleave[i])
+			span = (uint64_t)t->redundancy.code.r *
+			       t->redundancy.code.interleave[i];
+	return sym->covers_made < t->redundancy.code.c &&
+	       t->tx.sent - number <= 2 * span && stream_tx_unsent(&t->tx) &&
+	       t->tx.sent < t->credit;
 }
 
 bool tunnel_cover_coming(const struct tunnel *t, uint64_t number, uint64_t passed)
@@ -99,14 +103,14 @@ bool tunnel_gate_able(const struct tunnel *t)
 {
 	if (t->params.fec.policy == TUNNEL_PAPER)
 		return true;
-	switch (t->code.code) {
+	switch (t->redundancy.code.code) {
 	case FEC_NONE:
 		return false;
 	case FEC_LAYERED:
 	case FEC_RS:
-		return t->redundancy.repairs <= t->code.c;
+		return t->redundancy.now.repairs <= t->redundancy.code.c;
 	case FEC_WINDOW:
-		return !t->unreachable;
+		return !t->redundancy.unreachable;
 	}
 	return false;
 }
@@ -133,7 +137,7 @@ static uint64_t cover_needed(const struct tunnel *t, const struct stream_symbol 
 		return 0;
 	if (t->params.fec.policy == TUNNEL_PAPER)
 		return 1;
-	return n <= FEC_LONE_MAX ? t->redundancy.lone[n] : t->redundancy.repairs;
+	return n <= FEC_LONE_MAX ? t->redundancy.now.lone[n] : t->redundancy.now.repairs;
 }
 
 /* failed(s), with every symbol below `confirmed` forgiven. */
@@ -162,7 +166,7 @@ static bool cover_paper(const struct tunnel *t, const struct stream_symbol *sym,
 			uint64_t number)
 {
 	/* Without repairs it is the evidence for the data alone. */
-	if (t->code.code == FEC_NONE)
+	if (t->redundancy.code.code == FEC_NONE)
 		return !sym->unproven;
 	return number < t->cover.newest;
 }
@@ -178,7 +182,7 @@ bool tunnel_symbol_covered(const struct tunnel *t, uint64_t number)
 	sym = stream_tx_symbol(&t->tx, number);
 	if (t->params.fec.policy == TUNNEL_PAPER)
 		return cover_paper(t, sym, number);
-	if (sym->covers_left > 0 && sym->covers_left >= t->redundancy.repairs)
+	if (sym->covers_left > 0 && sym->covers_left >= t->redundancy.now.repairs)
 		return true;
 	return cover_window_left(t, sym, number) >=
 	       cover_needed(t, sym, t->evidence.symbols) + cover_failed(t, sym, number);
@@ -192,7 +196,7 @@ bool tunnel_cover_passed(const struct tunnel *t, uint64_t number, uint64_t large
 	/* In no window, and never in one that a repair was made for. */
 	if (!tunnel_in_window(t, number) && sym->left_at == sym->repairs)
 		return sym->covers_made > 0 &&
-		       sym->covers_made >= t->redundancy.repairs &&
+		       sym->covers_made >= t->redundancy.now.repairs &&
 		       largest >= sym->covering;
 	return repairs >= sym->repairs + cover_needed(t, sym, number + 1);
 }
@@ -225,7 +229,7 @@ uint64_t tunnel_repairs_lacking(const struct tunnel *t, uint64_t below)
 		lacking = lacking > other ? lacking : other;
 	}
 	if (o->held && o->held_symbol < below && tunnel_in_window(t, o->held_symbol)) {
-		want = o->held_deficit + t->redundancy.repairs;
+		want = o->held_deficit + t->redundancy.now.repairs;
 		have = evidence_promised(&t->evidence, o->held_repairs,
 					 t->sent.last.repairs);
 		if (have < want && want - have > lacking)

@@ -6,7 +6,7 @@
 
 void line_init(struct line *l)
 {
-	*l = (struct line){ .rtt_ns = -1, .rtt_min_ns = -1, .loss = -1 };
+	*l = (struct line){ .rtt_ns = -1, .rtt_min_ns = -1 };
 }
 
 static void line_rtt(struct line *l, int64_t sample_ns, int64_t delay_ns)
@@ -52,7 +52,7 @@ bool line_settled(struct line *l, const struct packet_report *report,
 	uint64_t missing = report->missing - l->missing, runs = report->runs - l->runs;
 	uint64_t lost;
 
-	if (report->settled <= l->settled || sent < LINE_SAMPLE)
+	if (report->settled <= l->settled || entry->firsts <= l->firsts_sent)
 		return false;
 	/* Totals that fall are no totals: that one tells us nothing. */
 	lost = came < sent && report->firsts >= l->firsts_came ? sent - came : 0;

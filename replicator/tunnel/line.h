@@ -13,7 +13,7 @@ struct sent_entry;
 
 /*
  * What acknowledgements say about the line: its round trip (RFC 6298's smoothing), its
- * loss, and whether it is alive.
+ * losses, and whether it is alive.
  *
  * Loss is of first transmissions only, and without what the receiver's own socket
  * dropped: redundancy must not feed itself.
@@ -23,12 +23,10 @@ struct sent_entry;
  */
 #define LINE_PROOF_NS (50 * RT_MS)
 #define LINE_PROBE_NS (25 * RT_MS)
-#define LINE_SAMPLE 512 /* first transmissions in one sample of the loss */
 
 struct line {
 	int64_t rtt_ns, rtt_min_ns; /* -1 before the first sample */
 	int64_t rtt_var_ns;	    /* mean deviation, as RFC 6298 has it */
-	double loss;		    /* < 0 before the first sample */
 	uint64_t largest;	    /* highest number acknowledged */
 	rt_time largest_sent;	    /* when that one was sent */
 	/* Totals where the current sample of the loss began. */
@@ -38,8 +36,7 @@ struct line {
 void line_init(struct line *l);
 /*
  * What the receiver's tally says of all that was sent up to report->settled, which is
- * `entry`. True with *ret (lost, by the line, of sent; in so many runs) when a sample is
- * complete.
+ * `entry`. True with *ret (lost, by the line, of sent; in so many runs) if it is news.
  */
 bool line_settled(struct line *l, const struct packet_report *report,
 		  const struct sent_entry *entry, struct fec_sample *ret);

@@ -17,7 +17,7 @@ static uint64_t onwire_held_end(const struct tunnel *t)
 static bool onwire_holds(const struct tunnel *t)
 {
 	const struct onwire *o = &t->onwire;
-	uint64_t end, left, m = t->redundancy.repairs;
+	uint64_t end, left, m = t->redundancy.now.repairs;
 
 	if (!o->held || o->held_symbol < t->tx.confirmed)
 		return false;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/tunnel/redundancy.h"
+
 #include <errno.h>
 
-#include "fec/risk.h"
 #include "replicator/tunnel/state.h"
 
-/* How much is sent: from the goal and the line, and the code that does it. */
-
-#define REDUNDANCY_SHARE_MAX 4.0
+#define REDUNDANCY_FLIGHT_MIN 256 /* symbols; a lone write's round trip is no measure */
+#define REDUNDANCY_FLIGHT_MAX (1u << 20)
 
 static bool redundancy_possible(const struct tunnel_fec *fec)
 {
@@ -19,83 +19,120 @@ static bool redundancy_possible(const struct tunnel_fec *fec)
 	return g->share >= 0 && g->share <= REDUNDANCY_SHARE_MAX;
 }
 
-/* The code as the encoder is given it: without repairs it is none. */
+/* A code without repairs is none. */
+static enum fec_code redundancy_kind(const struct fec_params *code)
+{
+	bool blocks = code->code == FEC_LAYERED || code->code == FEC_RS;
+
+	return blocks && code->c == 0 ? FEC_NONE : code->code;
+}
+
+/* The code as the encoder is given it. */
 static struct fec_params redundancy_code(const struct tunnel *t,
-					 const struct tunnel_fec *fec, unsigned window)
+					 const struct tunnel_fec *fec,
+					 const struct fec_redundancy *r)
 {
 	struct fec_params code = fec->code;
 
-	if ((code.code == FEC_LAYERED || code.code == FEC_RS) && code.c == 0)
-		code.code = FEC_NONE;
+	code.code = redundancy_kind(&fec->code);
+	code.symbol_size = t->params.symbol_size;
+	code.capacity = 0;
 	if (code.code != FEC_WINDOW)
 		code.window = 1;
 	else if (code.window == 0)
-		code.window =
-			(uint16_t)(window < FEC_WINDOW_MAX ? window : FEC_WINDOW_MAX);
-	code.symbol_size = t->params.symbol_size;
-	code.capacity = 0;
+		code.window = (uint16_t)(r->window < FEC_WINDOW_MAX ? r->window
+								    : FEC_WINDOW_MAX);
 	return code;
 }
 
-static int redundancy_weigh(const struct tunnel_fec *fec, struct fec_redundancy *ret)
+/* Symbols in a round trip, as a power of two: it need not be known well. */
+static unsigned redundancy_flight(const struct tunnel *t)
 {
-	struct fec_redundancy r = { .share = fec->goal.share, .residual = -1 };
-	const struct fec_goal *g = &fec->goal;
+	double bits = 8.0 * (t->params.symbol_size + PACER_OVERHEAD), want;
+	unsigned flight = REDUNDANCY_FLIGHT_MIN;
 
-	r.repairs = fec->repairs;
-	if (!fec->repairs_fixed &&
-	    fec_risk_repairs(&g->assume, g->safety, g->share, &r.repairs) != 0)
-		return -EINVAL;
-	r.window = fec_risk_window(r.repairs, g->share);
+	if (t->line.rtt_ns < 0 || t->pacer.rate_bps == 0)
+		return 0;
+	want = (double)t->pacer.rate_bps / bits * (double)t->line.rtt_ns / (double)RT_S;
+	while (flight < want && flight < REDUNDANCY_FLIGHT_MAX)
+		flight *= 2;
+	return flight;
+}
+
+static void redundancy_fixed(const struct tunnel_fec *fec, struct fec_redundancy *ret)
+{
+	*ret = (struct fec_redundancy){
+		.repairs = fec->repairs,
+		.share = fec->goal.share,
+		.window = fec_risk_window(fec->repairs, fec->goal.share),
+		.residual = -1,
+	};
 	for (unsigned n = 1; n <= FEC_LONE_MAX; n++)
-		r.lone[n] = (uint8_t)r.repairs;
-	*ret = r;
-	return 0;
+		ret->lone[n] = (uint16_t)fec->repairs;
+}
+
+/* 0, -ERANGE with the best there is, or -EINVAL. */
+static int redundancy_weigh(const struct tunnel_fec *fec, const struct fec_line *line,
+			    unsigned flight, struct fec_redundancy *ret)
+{
+	struct fec_goal goal = fec->goal;
+
+	*ret = (struct fec_redundancy){ .residual = -1 };
+	switch (redundancy_kind(&fec->code)) {
+	case FEC_NONE:
+		return 0;
+	case FEC_LAYERED:
+	case FEC_RS:
+		/* What the model asks of the window is asked of them, at their share. */
+		goal.share = (double)fec->code.c / (fec->code.r > 0 ? fec->code.r : 1);
+		goal.share = goal.share < 1 ? goal.share : 1;
+		break;
+	case FEC_WINDOW:
+		break;
+	}
+	if (fec->repairs_fixed) {
+		redundancy_fixed(fec, ret);
+		return 0;
+	}
+	if (goal.flight == 0)
+		goal.flight = flight;
+	return fec_redundancy(&goal, line, ret);
 }
 
 static void redundancy_apply(struct tunnel *t, const struct fec_params *code,
-			     const struct fec_redundancy *r)
+			     const struct fec_redundancy *r, bool unreachable)
 {
-	t->code = *code;
-	t->redundancy = *r;
+	t->redundancy.code = *code;
+	t->redundancy.now = *r;
+	t->redundancy.unreachable = unreachable;
 	t->share = code->code == FEC_WINDOW
 			   ? (uint64_t)(r->share * (double)TUNNEL_SHARE_ONE)
 			   : 0;
 }
 
-int tunnel_redundancy_init(struct tunnel *t)
+int tunnel_redundancy_init(struct tunnel *t, rt_time now)
 {
+	struct redundancy *red = &t->redundancy;
 	const struct tunnel_fec *fec = &t->params.fec;
-	struct fec_redundancy r = { .residual = -1 };
+	struct fec_redundancy r;
 	struct fec_params code;
-	int res = 0;
+	int weighed, res;
 
 	if (!redundancy_possible(fec))
 		return -EINVAL;
-	if (fec->code.code != FEC_NONE)
-		res = redundancy_weigh(fec, &r);
-	if (res != 0)
-		return res;
-	code = redundancy_code(t, fec, r.window);
+	fec_estimate_init(&red->estimate);
+	red->weighed_at = now;
+	weighed = redundancy_weigh(fec, NULL, 0, &r);
+	if (weighed != 0 && weighed != -ERANGE)
+		return weighed;
+	code = redundancy_code(t, fec, &r);
 	res = fec_encoder_new(&code, &t->encoder);
 	if (res != 0) {
 		t->encoder = NULL;
 		return res;
 	}
-	redundancy_apply(t, &code, &r);
+	redundancy_apply(t, &code, &r, weighed != 0);
 	return 0;
-}
-
-static bool redundancy_same_code(const struct fec_params *a, const struct fec_params *b)
-{
-	if (a->code != b->code || a->window != b->window)
-		return false;
-	if (a->code != FEC_LAYERED && a->code != FEC_RS)
-		return true;
-	for (unsigned i = 0; i < FEC_LAYERS_MAX; i++)
-		if (a->interleave[i] != b->interleave[i])
-			return false;
-	return a->r == b->r && a->c == b->c && a->delayed == b->delayed;
 }
 
 /* Symbols that were in the window and are no more: no repair covers them from now on. */
@@ -107,43 +144,116 @@ static void redundancy_dropped(struct tunnel *t, uint64_t first, uint64_t next)
 		stream_tx_symbol(&t->tx, first)->left_at = t->sent.last.repairs;
 }
 
+/* Go on with this code and redundancy. 0, or the encoder's error and nothing changed. */
 static int redundancy_change(struct tunnel *t, const struct fec_params *code,
-			     const struct fec_redundancy *r)
+			     const struct fec_redundancy *r, bool unreachable)
 {
-	bool window = t->code.code == FEC_WINDOW;
+	bool window = t->redundancy.code.code == FEC_WINDOW;
 	uint64_t first = fec_encoder_first(t->encoder);
 	uint64_t next = fec_encoder_next(t->encoder);
-	int res;
+	int res = fec_encoder_change(t->encoder, code);
 
-	if (!redundancy_same_code(&t->code, code)) {
-		res = fec_encoder_change(t->encoder, code);
-		if (res != 0)
-			return res;
-	}
-	redundancy_apply(t, code, r);
+	if (res != 0)
+		return res;
+	redundancy_apply(t, code, r, unreachable);
 	if (window)
 		redundancy_dropped(t, first, next);
+	tunnel_gate_changed(t);
 	return 0;
 }
 
 int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now)
 {
-	struct fec_redundancy r = { .residual = -1 };
+	struct fec_line upper;
+	bool known = fec_estimate_line(&t->redundancy.estimate, &upper, NULL);
+	const struct tunnel_fec old = t->params.fec;
+	struct fec_redundancy r;
 	struct fec_params code;
-	int res = 0;
+	int weighed, res;
 
 	if (!redundancy_possible(fec))
 		return -EINVAL;
-	if (fec->code.code != FEC_NONE)
-		res = redundancy_weigh(fec, &r);
-	if (res != 0)
-		return res;
-	code = redundancy_code(t, fec, r.window);
-	res = redundancy_change(t, &code, &r);
-	if (res != 0)
-		return res;
+	weighed = redundancy_weigh(fec, known ? &upper : NULL, t->redundancy.flight, &r);
+	if (weighed != 0 && weighed != -ERANGE)
+		return weighed;
+	code = redundancy_code(t, fec, &r);
 	t->params.fec = *fec;
-	tunnel_gate_changed(t);
-	tunnel_onwire_update(t, now);
-	return 0;
+	res = redundancy_change(t, &code, &r, weighed != 0);
+	if (res != 0)
+		t->params.fec = old;
+	else
+		tunnel_onwire_update(t, now);
+	return res;
+}
+
+/* ---- following the line ------------------------------------------------------------- */
+
+static bool redundancy_near(double a, double b)
+{
+	return a <= b * 1.1 && b <= a * 1.1;
+}
+
+/* The line has changed enough to ask again. */
+static bool redundancy_stale(const struct tunnel *t, const struct fec_line *upper,
+			     unsigned flight)
+{
+	const struct redundancy *red = &t->redundancy;
+	const struct fec_line *assume = &t->params.fec.goal.assume;
+	struct fec_line line = *upper;
+
+	if (line.loss < assume->loss)
+		line.loss = assume->loss;
+	if (line.burst < assume->burst)
+		line.burst = assume->burst;
+	return flight != red->flight || !redundancy_near(line.loss, red->weighed.loss) ||
+	       !redundancy_near(line.burst, red->weighed.burst);
+}
+
+/*
+ * An elastic window grows at once. It becomes smaller when it is twice too large, and only
+ * when what is in it has room in the new one: what leaves a window waits to be confirmed.
+ */
+static void redundancy_fit(const struct tunnel *t, struct fec_params *code)
+{
+	const struct fec_params *old = &t->redundancy.code;
+	uint64_t held = fec_encoder_next(t->encoder) - fec_encoder_first(t->encoder);
+
+	if (code->code != FEC_WINDOW || old->code != FEC_WINDOW)
+		return;
+	if (code->window < old->window &&
+	    (2u * code->window > old->window || held > code->window))
+		code->window = old->window;
+}
+
+void tunnel_redundancy_follow(struct tunnel *t, rt_time now)
+{
+	struct redundancy *red = &t->redundancy;
+	const struct tunnel_fec *fec = &t->params.fec;
+	struct fec_line upper = fec->goal.assume;
+	unsigned flight = redundancy_flight(t);
+	struct fec_redundancy r;
+	struct fec_params code;
+	int weighed;
+
+	if (fec->repairs_fixed || redundancy_kind(&fec->code) == FEC_NONE ||
+	    rt_time_since(now, red->weighed_at) < REDUNDANCY_EVERY_NS)
+		return;
+	(void)fec_estimate_line(&red->estimate, &upper, NULL); /* or what is assumed */
+	if (!redundancy_stale(t, &upper, flight))
+		return;
+	weighed = redundancy_weigh(fec, &upper, flight, &r);
+	red->weighed_at = now;
+	if (weighed != 0 && weighed != -ERANGE)
+		return;
+	code = redundancy_code(t, fec, &r);
+	redundancy_fit(t, &code);
+	/* Without memory for another window all stays as it is, until the next time. */
+	if (redundancy_change(t, &code, &r, weighed != 0) != 0)
+		return;
+	red->weighed.loss =
+		upper.loss > fec->goal.assume.loss ? upper.loss : fec->goal.assume.loss;
+	red->weighed.burst = upper.burst > fec->goal.assume.burst
+				     ? upper.burst
+				     : fec->goal.assume.burst;
+	red->flight = flight;
 }

@@ -14,7 +14,7 @@
 /* A fresh repair over the window can be made. */
 static bool send_can_repair(const struct tunnel *t)
 {
-	return t->code.code == FEC_WINDOW &&
+	return t->redundancy.code.code == FEC_WINDOW &&
 	       fec_encoder_first(t->encoder) < fec_encoder_next(t->encoder);
 }
 
@@ -28,8 +28,8 @@ static bool send_window_full(const struct tunnel *t)
 {
 	uint64_t first = fec_encoder_first(t->encoder);
 
-	if (t->code.code != FEC_WINDOW ||
-	    fec_encoder_next(t->encoder) - first < t->code.window)
+	if (t->redundancy.code.code != FEC_WINDOW ||
+	    fec_encoder_next(t->encoder) - first < t->redundancy.code.window)
 		return false;
 	if (t->params.fec.policy == TUNNEL_PAPER)
 		return false;
@@ -176,8 +176,8 @@ static size_t send_data(struct tunnel *t, uint8_t *buf, rt_time now)
 
 	if (number == t->tx.closed)
 		stream_tx_flush(&t->tx);
-	if (t->code.code == FEC_WINDOW && number - first >= t->code.window &&
-	    first >= t->tx.confirmed)
+	if (t->redundancy.code.code == FEC_WINDOW &&
+	    number - first >= t->redundancy.code.window && first >= t->tx.confirmed)
 		stream_tx_symbol(&t->tx, first)->left_at = t->sent.last.repairs;
 	fec_encoder_add(t->encoder, stream_tx_bytes(&t->tx, number));
 	sym = stream_tx_symbol(&t->tx, number);

@@ -10,6 +10,7 @@
 #include "replicator/tunnel/onwire.h"
 #include "replicator/tunnel/pacer.h"
 #include "replicator/tunnel/packet.h"
+#include "replicator/tunnel/redundancy.h"
 #include "replicator/tunnel/replay.h"
 #include "replicator/tunnel/seal.h"
 #include "replicator/tunnel/sent.h"
@@ -43,10 +44,8 @@ struct tunnel {
 	/* Sending. */
 	struct seal *seal_tx; /* owned */
 	enum seal_suite suite;
-	struct fec_encoder *encoder;	  /* owned */
-	struct fec_params code;		  /* in force */
-	struct fec_redundancy redundancy; /* in force */
-	bool unreachable;		  /* it does not reach the goal */
+	struct fec_encoder *encoder; /* owned */
+	struct redundancy redundancy;
 	struct stream_tx tx;
 	struct sent sent;
 	struct pacer pacer;
@@ -90,12 +89,15 @@ static inline uint8_t *tunnel_payload(const struct tunnel *t)
 }
 
 /* redundancy.c: how much is sent. Errors as tunnel_new(). */
-int tunnel_redundancy_init(struct tunnel *t);
+int tunnel_redundancy_init(struct tunnel *t, rt_time now);
+/* The estimate has learned something. */
+void tunnel_redundancy_follow(struct tunnel *t, rt_time now);
 
 /* A repair made now covers symbol `number`, which is not confirmed. */
 static inline bool tunnel_in_window(const struct tunnel *t, uint64_t number)
 {
-	return t->code.code == FEC_WINDOW && number >= fec_encoder_first(t->encoder) &&
+	return t->redundancy.code.code == FEC_WINDOW &&
+	       number >= fec_encoder_first(t->encoder) &&
 	       number < fec_encoder_next(t->encoder);
 }
 

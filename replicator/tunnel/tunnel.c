@@ -44,7 +44,7 @@ static int tunnel_new_sending(struct tunnel *t, rt_time now)
 	const struct tunnel_params *p = &t->params;
 	uint64_t in_flight =
 		tunnel_rate_memory(p) / 8 / TUNNEL_DATAGRAM_MAX * TUNNEL_RING_MS / 1000;
-	int res = tunnel_redundancy_init(t);
+	int res = tunnel_redundancy_init(t, now);
 
 	if (res != 0)
 		return res;
@@ -249,21 +249,28 @@ void tunnel_overflowed(struct tunnel *t, uint64_t total)
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 {
 	const struct sent_entry *e = sent_find(&t->sent, t->line.largest);
+	struct fec_line upper, mean;
 
 	*ret = t->stats;
 	ret->rebuilt = fec_decoder_rebuilt(t->rx.decoder);
 	ret->overflowed = t->overflowed;
 	ret->rtt_ns = t->line.rtt_ns;
 	ret->rtt_min_ns = t->line.rtt_min_ns;
-	ret->loss = t->line.loss;
-	ret->burst = ret->loss_upper = ret->burst_upper = -1;
+	ret->loss = ret->burst = ret->loss_upper = ret->burst_upper = -1;
+	if (fec_estimate_line(&t->redundancy.estimate, &upper, &mean)) {
+		ret->loss = mean.loss;
+		ret->burst = mean.burst;
+		ret->loss_upper = upper.loss;
+		ret->burst_upper = upper.burst;
+	}
 	ret->rate_bps = t->pacer.rate_bps;
 	ret->guarded = t->cc.guard_trips;
 	ret->queue_ns = cc_queue_ns(&t->cc);
 	ret->share = (double)t->share / (double)TUNNEL_SHARE_ONE;
-	ret->residual = t->redundancy.residual;
-	ret->repairs = t->redundancy.repairs;
-	ret->window = t->code.code == FEC_WINDOW ? t->code.window : 0;
+	ret->residual = t->redundancy.now.residual;
+	ret->repairs = t->redundancy.now.repairs;
+	ret->window =
+		t->redundancy.code.code == FEC_WINDOW ? t->redundancy.code.window : 0;
 	ret->mtu = (unsigned)(sizeof(struct packet_head) + sizeof(struct packet_data) +
 			      t->params.symbol_size + PACKET_TAG);
 	ret->in_line = t->sent.last.eliciting - (e == NULL ? 0 : e->eliciting);
