@@ -42,12 +42,13 @@ static bool covered(const struct mixed *x, const struct safety_mixed *c, uint64_
 	if (after >= r->repairs)
 		return true;
 	n = c->careless ? s + 1 : x->ends[(x->repairs - 1) % RING];
-	n -= x->confirmed;
+	n -= x->safe[s % RING] > x->confirmed ? x->safe[s % RING] : x->confirmed;
 	return n <= FEC_LONE_MAX && after >= r->lone[n];
 }
 
 static void send_symbol(struct mixed *x, struct safety_line *line)
 {
+	x->safe[x->symbols % RING] = x->completed;
 	x->befores[x->symbols++ % RING] = x->repairs;
 	x->deficit += safety_line_loses(line);
 	if (x->deficit == 0)
