@@ -140,13 +140,16 @@ static uint64_t cover_needed(const struct tunnel *t, const struct stream_symbol 
 	return n <= FEC_LONE_MAX ? t->redundancy.now.lone[n] : t->redundancy.now.repairs;
 }
 
-/* failed(s), with every symbol below `confirmed` forgiven. */
-static uint64_t cover_failed(const struct tunnel *t, const struct stream_symbol *sym,
-			     uint64_t number)
+/*
+ * Symbols not confirmed whose train has failed: each eats a repair. Also those behind the
+ * symbol in question, since the repairs that count for it cover them, too.
+ */
+static uint64_t cover_failed(const struct tunnel *t)
 {
-	uint32_t upto = number < t->evidence.symbols ? sym->failed : t->onwire.failed;
-	uint64_t unconfirmed = number + 1 - t->tx.confirmed;
-	uint32_t failed = upto - t->onwire.failed_confirmed;
+	uint32_t failed = t->onwire.failed - t->onwire.failed_confirmed;
+	uint64_t unconfirmed = t->evidence.symbols > t->tx.confirmed
+				       ? t->evidence.symbols - t->tx.confirmed
+				       : 0;
 
 	return failed < unconfirmed ? failed : unconfirmed;
 }
@@ -185,7 +188,7 @@ bool tunnel_symbol_covered(const struct tunnel *t, uint64_t number)
 	if (sym->covers_left > 0 && sym->covers_left >= t->redundancy.now.repairs)
 		return true;
 	return cover_window_left(t, sym, number) >=
-	       cover_needed(t, sym, t->evidence.symbols) + cover_failed(t, sym, number);
+	       cover_needed(t, sym, t->evidence.symbols) + cover_failed(t);
 }
 
 bool tunnel_cover_passed(const struct tunnel *t, uint64_t number, uint64_t largest,
@@ -210,7 +213,7 @@ static uint64_t cover_lacking(const struct tunnel *t, uint64_t number)
 	if (!tunnel_in_window(t, number))
 		return 0;
 	sym = stream_tx_symbol(&t->tx, number);
-	want = cover_needed(t, sym, t->tx.sent) + cover_failed(t, sym, number);
+	want = cover_needed(t, sym, t->tx.sent) + cover_failed(t);
 	have = evidence_promised(&t->evidence, sym->repairs, t->sent.last.repairs);
 	return have < want ? want - have : 0;
 }
