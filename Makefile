@@ -58,7 +58,7 @@ libs_replicator :=
 libs_nbd-server :=
 libs_control := -lconfig -ljansson -lsystemd
 
-programs := wanmirrord wanmirror
+programs := wanmirrord wanmirror wanmirror-edge
 program_sources := $(programs:%=control/%.c)
 
 archive = $(B)/$1.a

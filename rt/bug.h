@@ -24,7 +24,8 @@
 	X(SKIP_PULL_BACK)    /* primary opens without what the mirror has beyond */      \
 	X(EPOCH_NOT_FLUSHED) /* first write of an epoch before its history is durable */ \
 	X(FLUSH_FAILURE_IGNORED)                                                         \
-	X(UNALIGNED_NO_LOCK) /* read-modify-write without holding its edges */
+	X(UNALIGNED_NO_LOCK) /* read-modify-write without holding its edges */           \
+	X(ECHO_ONE_FOR_ALL)  /* a train has left when one of it has passed the border */
 
 #ifdef RT_BUGS
 enum rt_bug {

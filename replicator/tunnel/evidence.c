@@ -95,6 +95,40 @@ void evidence_stamp(struct evidence *e, uint32_t stamp, rt_time now)
 	}
 }
 
+/* All of a train has been echoed, and it will not grow any more. */
+static bool evidence_is_echoed(const struct train *t)
+{
+	return t->closed && t->echoed >= (RT_BUG(ECHO_ONE_FOR_ALL) ? 1 : t->datagrams);
+}
+
+void evidence_echo(struct evidence *e, uint64_t number, rt_time now)
+{
+	e->stamped = true;
+	if (number <= e->resolved)
+		return;
+	for (uint64_t i = e->head; i < e->tail; i++) {
+		struct train *t = evidence_train(e, i);
+
+		if (number > t->number)
+			continue;
+		t->echoed++;
+		if (evidence_is_echoed(t)) {
+			t->first_left = t->fence_left = true;
+			e->delay_ns += (rt_time_since(now, t->sent) - e->delay_ns) / 8;
+			if (i >= e->complete)
+				e->complete = i + 1;
+		}
+		return;
+	}
+}
+
+/* Whether trains are proven one by one, or what was sent is taken to have left. */
+static bool evidence_is_proof(const struct evidence *e)
+{
+	return e->level == TUNNEL_DRIVER || e->level == TUNNEL_NIC ||
+	       e->level == TUNNEL_EDGE;
+}
+
 void evidence_arrived(struct evidence *e, uint64_t number)
 {
 	if (number > e->arrived)
@@ -119,6 +153,7 @@ static void evidence_done(struct evidence *e, const struct train *t, bool left,
 	e->symbols = t->symbols;
 	e->repairs = t->repairs;
 	e->blocks = t->blocks;
+	e->resolved = t->number;
 	e->head++;
 	e->failures = left ? 0 : e->failures + 1;
 	e->bound_ns = EVIDENCE_BOUND_NS;
@@ -137,7 +172,7 @@ bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *
 	if (e->head == e->tail)
 		return false;
 	t = evidence_train(e, e->head);
-	if (e->level != TUNNEL_DRIVER) {
+	if (!evidence_is_proof(e)) {
 		evidence_done(e, t, true, ret);
 		return true;
 	}

@@ -39,7 +39,7 @@ struct train {
 	uint64_t symbols, repairs, blocks;
 	uint64_t newest; /* one above the newest symbol in any of its repairs */
 	uint64_t number; /* of its newest datagram */
-	uint32_t datagrams;
+	uint32_t datagrams, echoed;
 	uint32_t first_stamp, fence_stamp;
 	bool first_left, fence_left, closed;
 };
@@ -54,6 +54,8 @@ struct evidence {
 	uint64_t *left_upto; /* owned; ring: of repairs 1 .. q, how many left */
 	int64_t bound_ns, delay_ns;
 	unsigned failures; /* trains in a row */
+	uint64_t
+		resolved; /* number of the newest datagram of the newest train resolved */
 	uint64_t complete; /* one above the newest train with both stamps */
 	uint64_t arrived;  /* highest packet number that the other side has */
 	unsigned blind;	   /* failed trains that arrived */
@@ -75,6 +77,11 @@ void evidence_release(struct evidence *e);
 /* A data or repair datagram, or a probe as fence, goes out; returns the stamp it needs, or 0. */
 uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent);
 void evidence_stamp(struct evidence *e, uint32_t stamp, rt_time now);
+/*
+ * TUNNEL_EDGE, instead of stamps: the relay at the border has passed on the datagram with
+ * this packet number. Each is called for once; a train has left when all of its have.
+ */
+void evidence_echo(struct evidence *e, uint64_t number, rt_time now);
 /*
  * The other side has a datagram up to `number`. Where trains arrive and no stamp ever
  * comes, the device gives none: the level falls to TUNNEL_MIRROR.

@@ -2,7 +2,9 @@
 #include "replicator/tunnel/io.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "replicator/tunnel/edge_client.h"
 #include "replicator/tunnel/state.h"
 #include "rt/check.h"
 #include "rt/loop.h"
@@ -51,6 +53,9 @@ struct tunnel_io {
 	 */
 	uint32_t stamp_base, stamp_last;
 	struct tunnel_io_stats stats;
+	struct edge_client *edge; /* owned; NULL: datagrams go straight to the peer */
+	struct rt_addr edge_addr;
+	uint8_t edge_key[EDGE_KEY_LEN];
 	/*
 	 * Bytes are given out and come back in the order of the sends first .. next - 1,
 	 * modulo TUNNEL_IO_SENDS. Those in use lie from the first one's begin to `write`,
@@ -69,6 +74,7 @@ static void io_release_if_done(struct tunnel_io *io)
 	if (io->dgram != NULL || io->turning || io->first != io->next)
 		return;
 	rt_free(io->memory);
+	rt_free(io->edge);
 	rt_free(io);
 }
 
@@ -171,6 +177,25 @@ static void io_gather(struct tunnel_io *io, size_t len, uint32_t stamp)
 	io->write += len;
 }
 
+/* The relay at the border is told anew, now and then, whose tunnel this is. */
+static void io_register(struct tunnel_io *io, rt_time now)
+{
+	size_t len;
+
+	if (io->edge == NULL || !io_room(io))
+		return;
+	len = edge_client_register(io->edge, io->memory + io->write, now);
+	if (len > 0)
+		io_gather(io, len, 0);
+}
+
+static rt_time io_deadline(const struct tunnel_io *io)
+{
+	rt_time at = tunnel_deadline(io->tunnel);
+
+	return io->edge == NULL ? at : rt_time_min(at, io->edge->register_at);
+}
+
 static void io_send(struct tunnel_io *io)
 {
 	rt_time now = rt_now(io->loop);
@@ -178,6 +203,7 @@ static void io_send(struct tunnel_io *io)
 	if (io->dgram == NULL || io->tunnel == NULL || io->peer.kind == RT_ADDR_NONE)
 		return;
 	io->starved = false;
+	io_register(io, now);
 	while (io_room(io)) {
 		uint32_t stamp;
 		size_t len =
@@ -185,9 +211,11 @@ static void io_send(struct tunnel_io *io)
 
 		if (len == 0) {
 			io_flush(io);
-			rt_timer_arm(io->loop, &io->timer, tunnel_deadline(io->tunnel));
+			rt_timer_arm(io->loop, &io->timer, io_deadline(io));
 			return;
 		}
+		if (io->edge != NULL)
+			edge_client_await(io->edge, io->memory + io->write, len);
 		io_gather(io, len, io_stamp(io, stamp));
 	}
 	io_flush(io);
@@ -257,6 +285,21 @@ static void io_timer_fire(struct rt_timer *timer)
 	io_turn(rt_container_of(timer, struct tunnel_io, timer));
 }
 
+static void io_echo(struct tunnel_io *io, const uint8_t *dgram, size_t len)
+{
+	uint64_t numbers[EDGE_ECHO_ENTRIES];
+	int n = edge_client_echo(io->edge, dgram, len, numbers);
+
+	if (n < 0) {
+		io->stats.forged++;
+		return;
+	}
+	io->stats.echoes++;
+	for (int i = 0; i < n; i++)
+		tunnel_echoed(io->tunnel, numbers[i], rt_now(io->loop));
+	io_turn(io);
+}
+
 static void io_received(void *owner, const uint8_t *dgram, size_t len,
 			const struct rt_addr *from)
 {
@@ -264,6 +307,10 @@ static void io_received(void *owner, const uint8_t *dgram, size_t len,
 	uint64_t id;
 	bool newest;
 
+	if (io->tunnel != NULL && io->edge != NULL && edge_is_message(dgram, len)) {
+		io_echo(io, dgram, len);
+		return;
+	}
 	if (io->tunnel == NULL || !tunnel_datagram_id(dgram, len, &id) ||
 	    id != io->tunnel->params.id) {
 		io->stats.foreign++;
@@ -274,7 +321,7 @@ static void io_received(void *owner, const uint8_t *dgram, size_t len,
 		return;
 	}
 	/* Only the newest datagram says where the other end is: an old one may be replayed. */
-	if (newest && !rt_addr_equal(from, &io->peer))
+	if (newest && io->edge == NULL && !rt_addr_equal(from, &io->peer))
 		io->peer = *from;
 	io_turn(io);
 }
@@ -352,6 +399,10 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 {
 	io->tunnel = t;
 	io->peer = *peer;
+	if (io->edge != NULL && t != NULL) {
+		io->peer = io->edge_addr;
+		edge_client_init(io->edge, io->edge_key, t->params.id, rt_now(io->loop));
+	}
 	io->stamp_base += io->stamp_last;
 	io->stamp_last = 0;
 	rt_timer_disarm(io->loop, &io->timer);
@@ -359,6 +410,18 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 		tunnel_overflowed(t, io->stats.overflow);
 		io_turn(io);
 	}
+}
+
+int tunnel_io_set_edge(struct tunnel_io *io, const struct rt_addr *edge,
+		       const uint8_t *key)
+{
+	if (io->edge == NULL)
+		io->edge = rt_zalloc(1, sizeof(*io->edge));
+	if (io->edge == NULL)
+		return -ENOMEM;
+	io->edge_addr = *edge;
+	memcpy(io->edge_key, key, sizeof(io->edge_key));
+	return 0;
 }
 
 void tunnel_io_kick(struct tunnel_io *io)

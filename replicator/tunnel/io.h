@@ -36,6 +36,13 @@ void tunnel_io_local(const struct tunnel_io *io, struct rt_addr *ret);
  * ones from elsewhere move it.
  */
 void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_addr *peer);
+/*
+ * From the next attach on, everything goes by the relay at the site's border: to `edge`
+ * instead of the peer, under `key` (EDGE_KEY_LEN bytes, copied). For evidence
+ * TUNNEL_EDGE. -ENOMEM, else 0.
+ */
+int tunnel_io_set_edge(struct tunnel_io *io, const struct rt_addr *edge,
+		       const uint8_t *key);
 /* The owner has called the tunnel: send what is to be sent, look at its deadline. */
 void tunnel_io_kick(struct tunnel_io *io);
 
@@ -44,6 +51,7 @@ struct tunnel_io_stats {
 	uint64_t longest;	   /* bytes in one train */
 	uint64_t foreign;	   /* datagrams of no tunnel that is attached */
 	uint64_t refused;	   /* datagrams that the tunnel refused */
+	uint64_t echoes, forged;   /* from the relay at the border; not from it */
 	uint64_t enobufs;	   /* sends that this host dropped */
 	uint64_t errors;	   /* other failed sends */
 	uint64_t overflow;	   /* dropped by our own receive buffer */

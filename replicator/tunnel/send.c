@@ -286,7 +286,9 @@ static uint32_t send_evidence(struct tunnel *t, rt_time now)
 	};
 	uint32_t stamp = evidence_add(&t->evidence, &sent);
 
-	return t->evidence.level == TUNNEL_DRIVER ? stamp : 0;
+	return t->evidence.level == TUNNEL_DRIVER || t->evidence.level == TUNNEL_NIC
+		       ? stamp
+		       : 0;
 }
 
 /* Symbols, credit or the window: only an acknowledgement gets us on. */

@@ -101,8 +101,6 @@ int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **
 	if (t == NULL)
 		return -ENOMEM;
 	t->params = *params;
-	if (params->evidence == TUNNEL_NIC || params->evidence == TUNNEL_EDGE)
-		t->params.evidence = TUNNEL_MIRROR;
 	t->heard = now;
 	res = tunnel_new_sending(t, now);
 	if (res == 0)
@@ -238,6 +236,12 @@ bool tunnel_broken(const struct tunnel *t)
 void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now)
 {
 	evidence_stamp(&t->evidence, stamp, now);
+	tunnel_onwire_update(t, now);
+}
+
+void tunnel_echoed(struct tunnel *t, uint64_t number, rt_time now)
+{
+	evidence_echo(&t->evidence, number, now);
 	tunnel_onwire_update(t, now);
 }
 

@@ -26,8 +26,8 @@ struct tunnel;
 enum tunnel_evidence {
 	TUNNEL_QUEUED, /* it was handed to the kernel */
 	TUNNEL_DRIVER, /* its driver took it */
-	TUNNEL_NIC,    /* its card sent it; here as TUNNEL_MIRROR */
-	TUNNEL_EDGE,   /* the site's border echoed it; here as TUNNEL_MIRROR */
+	TUNNEL_NIC,    /* its card sent it */
+	TUNNEL_EDGE,   /* the relay at the site's border passed it on */
 	TUNNEL_MIRROR, /* onwire is what the mirror has received */
 };
 
@@ -157,6 +157,8 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 rt_time tunnel_deadline(const struct tunnel *t);
 /* The driver has taken the datagram that was given `stamp`. */
 void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now);
+/* TUNNEL_EDGE: the relay at the border has passed on the datagram with this number. */
+void tunnel_echoed(struct tunnel *t, uint64_t number, rt_time now);
 /* Our own socket has dropped datagrams, `total` so far: not the line's loss. */
 void tunnel_overflowed(struct tunnel *t, uint64_t total);
 /* The id that a datagram names, to find its tunnel; false if it is too short for one. */
