@@ -30,13 +30,14 @@ struct fec_redundancy {
 	unsigned repairs; /* m: covering repairs that must have left */
 	/*
 	 * lone[n]: the same where the repairs that are counted cover no more than n symbols
-	 * that are not confirmed: symbol s is covered when, for some repair r that has left,
-	 * at least lone[n] repairs sent after s and up to r have left, with
+	 * that are not safe: symbol s is covered when, for some repair r that has left, at
+	 * least lone[n] repairs sent after s and up to r have left, with
 	 *
-	 *	n = (first symbol not yet sent when r was made) - (first unconfirmed symbol)
+	 *	n = (first symbol not yet sent when r was made) - (first that is not safe)
 	 *
-	 * so symbols sent behind s count when r covers them too. Never above m, rises with
-	 * n; lone[0] unused. docs/fec.md has the proof.
+	 * Safe is what is confirmed, or was covered before s was first sent. Symbols behind
+	 * s count, when r covers them too. Never above m, rises with n; lone[0] unused.
+	 * docs/fec.md has the proof.
 	 */
 	uint16_t lone[FEC_LONE_MAX + 1];
 	double share;	 /* repairs per data symbol while data flows */
