@@ -26,6 +26,7 @@ struct mixed {
 	uint64_t heard[RING];	    /* [time]: prefix then */
 	uint64_t lacked[RING];	    /* [time]: deficit then */
 	uint64_t befores[RING];	    /* [s]: repairs sent before symbol s */
+	uint64_t safe[RING];	    /* [s]: symbols completed when s was sent */
 	uint64_t answers, answered; /* repairs to be sent for it; when that was asked */
 	double due;
 	uint64_t run;
