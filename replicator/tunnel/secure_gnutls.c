@@ -6,15 +6,11 @@
 #include <string.h>
 
 #include "replicator/tunnel/secure_queue.h"
-#include "rt/check.h"
 #include "rt/mem.h"
 
 #define SECURE_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+ECDHE-PSK"
-/* One key per peer, so the name only says what for; another one is another protocol. */
-static const char *const secure_identities[] = {
-	[SECURE_CONTROL] = "wanmirror",
-	[SECURE_DATA] = "wanmirror data",
-};
+/* One key per peer, so the name chooses nothing; another name is another protocol. */
+#define SECURE_IDENTITY "wanmirror"
 /* The longest handshake message taken: a PSK handshake needs a few hundred bytes. */
 #define SECURE_HANDSHAKE_MAX 16384
 
@@ -30,7 +26,6 @@ struct secure {
 	gnutls_psk_client_credentials_t client_key; /* owned; NULL at the server */
 	gnutls_psk_server_credentials_t server_key; /* owned; NULL at the client */
 	uint8_t key[SECURE_KEY_LEN];
-	enum secure_purpose purpose;
 	struct secure_queue in, out;
 	enum secure_state state;
 	bool refused;	 /* FAILED by what the peer sent, not by our memory */
@@ -77,15 +72,10 @@ static int server_key_find(gnutls_session_t session, const gnutls_datum_t *name,
 			   gnutls_datum_t *key)
 {
 	struct secure *s = gnutls_session_get_ptr(session);
-	unsigned i = 0;
 
-	while (i < RT_ARRAY_LEN(secure_identities) &&
-	       (name->size != strlen(secure_identities[i]) ||
-		memcmp(name->data, secure_identities[i], name->size) != 0))
-		i++;
-	if (i == RT_ARRAY_LEN(secure_identities))
+	if (name->size != strlen(SECURE_IDENTITY) ||
+	    memcmp(name->data, SECURE_IDENTITY, name->size) != 0)
 		return -1;
-	s->purpose = (enum secure_purpose)i;
 	key->data = gnutls_malloc(SECURE_KEY_LEN); /* GnuTLS frees it */
 	if (!key->data)
 		return -1;
@@ -96,9 +86,8 @@ static int server_key_find(gnutls_session_t session, const gnutls_datum_t *name,
 
 static int client_key_set(struct secure *s)
 {
-	const char *identity = secure_identities[s->purpose];
-	gnutls_datum_t name = { (unsigned char *)(uintptr_t)identity,
-				(unsigned)strlen(identity) };
+	gnutls_datum_t name = { (unsigned char *)SECURE_IDENTITY,
+				strlen(SECURE_IDENTITY) };
 	gnutls_datum_t key = { s->key, SECURE_KEY_LEN };
 	int ret = gnutls_psk_allocate_client_credentials(&s->client_key);
 
@@ -199,8 +188,7 @@ static void secure_shake(struct secure *s)
 		s->state = SECURE_ESTABLISHED;
 }
 
-static int secure_new(bool client, enum secure_purpose purpose,
-		      const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
+int secure_new(bool client, const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
 {
 	struct secure *s = rt_zalloc(1, sizeof(*s));
 	int err;
@@ -208,7 +196,6 @@ static int secure_new(bool client, enum secure_purpose purpose,
 	if (!s)
 		return -ENOMEM;
 	memcpy(s->key, key, SECURE_KEY_LEN);
-	s->purpose = purpose;
 	err = session_set_up(s, client);
 	if (err < 0)
 		goto fail;
@@ -223,22 +210,6 @@ static int secure_new(bool client, enum secure_purpose purpose,
 fail:
 	secure_free(s);
 	return err == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EIO;
-}
-
-int secure_dial(enum secure_purpose purpose, const uint8_t key[SECURE_KEY_LEN],
-		struct secure **ret)
-{
-	return secure_new(true, purpose, key, ret);
-}
-
-int secure_accept(const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
-{
-	return secure_new(false, SECURE_CONTROL, key, ret);
-}
-
-enum secure_purpose secure_purpose(const struct secure *s)
-{
-	return s->purpose;
 }
 
 void secure_free(struct secure *s)

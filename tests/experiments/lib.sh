@@ -9,12 +9,16 @@
 # again, so that what was interrupted goes on where it was.
 . tests/wan/pair.sh
 . tests/wan/line.sh
+. tests/experiments/site.sh
 
 xp_out=$B/experiments
-xp_rate=${RATE:-200}	# of the line, Mbit/s
+xp_rate=${RATE:-200}		# of the line, Mbit/s
+xp_disaster_rate=${DISASTER_RATE:-50}	# one that 64 messages in flight keep full
 xp_queue=50ms		# before the line: a round trip's worth at 25 ms
 xp_max_void=5
 if [ "${QUICK:-0}" = 1 ]; then
+	# Beside other tests on the same machine.
+	xp_rate=${RATE:-50}
 	xp_runs=${N:-1}
 	xp_seconds=${SECONDS_PER_POINT:-2}
 	xp_settle=0.7
@@ -27,6 +31,7 @@ else
 fi
 # Bytes that `local` may have completed and not brought to the mirror: a socket's buffer.
 xp_backlog=4MiB
+xp_building=no	# of the primary: see site.sh
 xp_assume=0.01
 xp_assume_burst=1
 
@@ -93,6 +98,7 @@ xp_configuration()
 		xp_transport=tcp
 		xp_congestion=${1#*/}
 		;;
+	network/edge) xp_evidence=edge ;;
 	network/told)
 		xp_fec='code = "window"; safety = 1e-6;'
 		;;
@@ -140,7 +146,9 @@ groups: (
       transport = "$xp_transport";
 $([ $xp_transport = udp ] || echo "      congestion = \"$xp_congestion\";")
       rate = "$(calc "int($xp_rate * 1000 * 0.98)")kbit";
-      evidence = "$xp_evidence";
+      evidence = "$([ "$2" = primary ] && echo $xp_evidence || echo driver)";
+$([ "$2,$xp_evidence" != primary,edge ] || echo "      edge: { address = \"$xp_border_address:7701\";
+        key = \"$pair_dir/edge.key\"; };")
       fec: { $xp_fec
         assume: { loss = $xp_assume; burst = $xp_assume_burst.0; }; };
     };
@@ -154,18 +162,27 @@ xp_up()
 {
 	xp_configuration "$1" && pair_init || return 1
 	pair_port=7700
+	xp_delay=$2
+	shift 2
+	if [ $xp_building = yes ]; then
+		xp_site_up || return 1
+	else
+		line_up "seed=$((xp_run * 1009 + xp_try))" || return 1
+	fi
+	xp_configure || return 1
+	line_set delay="${xp_delay}ms" rate="${xp_rate}Mbit" queue="$xp_queue" &&
+		{ [ $# -eq 0 ] || line_set "$@"; } && xp_start mirror && xp_border_up &&
+		xp_start primary && pair_wait primary IN_SYNC 30
+}
+
+xp_configure()
+{
 	xp_site_config primary primary "address = \"$line_b_address:$pair_port\";" \
 		>"$pair_dir/primary.conf" &&
 		xp_site_config mirror mirror "listen = \"$line_b_address:$pair_port\";" \
-			>"$pair_dir/mirror.conf" || return 1
-	"$B/wanmirror" keygen "$pair_dir/key" >"$pair_dir/keygen.log" 2>&1 &&
-		pair_create || return 1
-	xp_delay=$2
-	shift 2
-	line_up "seed=$((xp_run * 1009 + xp_try))" || return 1
-	line_set delay="${xp_delay}ms" rate="${xp_rate}Mbit" queue="$xp_queue" &&
-		{ [ $# -eq 0 ] || line_set "$@"; } && xp_edge &&
-		xp_start mirror && xp_start primary && pair_wait primary IN_SYNC 30
+			>"$pair_dir/mirror.conf" &&
+		"$B/wanmirror" keygen "$pair_dir/key" >"$pair_dir/keygen.log" 2>&1 &&
+		pair_create
 }
 
 xp_start() # SITE
@@ -183,21 +200,13 @@ xp_start() # SITE
 	}
 }
 
-# The relay at the border of the primary's site, for evidence = "edge".
-xp_edge()
-{
-	[ "$xp_evidence" != edge ] || {
-		say "evidence = \"edge\": not here yet"
-		return 1
-	}
-}
-
 xp_down()
 {
 	xp_writers_end
 	# Nobody is left to be polite to.
 	pair_kill primary
 	pair_kill mirror
+	xp_site_down
 	line_down
 	pair_free
 }

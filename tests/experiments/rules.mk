@@ -26,3 +26,10 @@ experiments: deps
 
 experiments-doc:
 	$(Q)sh tests/experiments/doc.sh $(B)
+
+draws := $(B)/tests/experiments/draws
+$(draws): $(addprefix $(B)/tests/,experiments/draws.o safety/line.o safety/codec.o) \
+		$(call archives_of,fec)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(call libs_of,fec)
+
+check-programs: $(draws)

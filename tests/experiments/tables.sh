@@ -59,6 +59,7 @@ lost_and_sent() # AT XLABEL
 {
 	pivot table "$name" 1 "$1" 7 1 1 | titled "Completed messages lost, per disaster"
 	pivot table "$name" 1 "$1" 6 1 0 | titled "Messages sent (completed), per disaster"
+	pivot table "$name" 1 "$1" 10 1 0 | titled "Packets that the building held"
 	pivot data "$name" 1 "$1" 7 >"$OUT/$name.dat"
 	lines "$name" "Completed messages lost in a disaster" "$2" "messages"
 }
@@ -163,7 +164,13 @@ make_tables()
 		pivot table fig7 3 1 7 1 1 | titled "Completed messages lost, per disaster"
 		pivot table fig7 3 1 6 1 0 | titled "Messages sent (completed), per disaster"
 		;;
-	bursts) lost_and_sent 4 "mean length of a burst" ;;
+	bursts)
+		lost_and_sent 4 "mean length of a burst"
+		pivot table bursts-draws 1 2 6 1 2 |
+			titled "Code and gate alone: disasters that lose a completed write, of 1,000"
+		pivot table bursts-draws 1 2 8 1 0 | titled "Repairs that must have left"
+		pivot table bursts-draws 1 2 7 100 1 | titled "Repairs, % of the data"
+		;;
 	fig8) figure8 ;;
 	table1) table1 ;;
 	gate)

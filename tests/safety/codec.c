@@ -129,9 +129,10 @@ static void codec_hear(struct codec *k)
 		return;
 	then = k->missing[(k->symbols - 1 - k->c->flight) % RING];
 	fec_encoder_confirm(k->enc, then);
-	if (then == first && first + k->c->flight < k->symbols) {
+	while (k->error == 0 && first + k->c->flight < k->symbols) {
 		symbol_make(first, sym);
 		codec_result(k, fec_decoder_symbol(k->dec, first, sym));
+		first = fec_decoder_missing_first(k->dec);
 	}
 }
 

@@ -132,7 +132,7 @@ line_up()
 {
 	why=$(line_can) || line_complain "no line: $why" || return 1
 	line_sweep
-	line_base=wm-line-$$
+	line_base=wm-line-$$${line_name:+-$line_name}
 	line_dir=$(mktemp -d "${TMPDIR:-/tmp}/wm-line.XXXXXX") || return 1
 	line_a="nsenter --net=/run/netns/$line_base-a"
 	line_b="nsenter --net=/run/netns/$line_base-b"

@@ -61,7 +61,6 @@ static const char *const names[] = {
 	/* beyond the promise, but documented as well */
 	"alone",
 	"why",
-	"link.transport",
 	"link.unauthentic",
 	"link.in_line",
 	"store.checksum_errors",
