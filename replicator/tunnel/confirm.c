@@ -132,7 +132,8 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 		fresh++;
 	t->answers = fresh > coming ? fresh - coming : 0;
 	t->stats.deficits += t->answers > 0;
-	o->held = (deficit > 0 || c->old > 0) && first < t->tx.sent &&
+	o->held = t->params.fec.policy == TUNNEL_SAFETY && (deficit > 0 || c->old > 0) &&
+		  first < t->tx.sent &&
 		  tunnel_cover_passed(t, first, c->report->largest, passed);
 	o->held_symbol = first;
 	o->held_repairs = passed;

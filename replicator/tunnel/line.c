@@ -43,12 +43,32 @@ static uint64_t line_runs(uint64_t lost, uint64_t missing, uint64_t runs)
 	return lost > 0 && n < 1 ? 1 : (uint64_t)(n + 0.5);
 }
 
+/*
+ * How many of `lost` the receiver's own socket dropped. Its count runs ahead of what is
+ * settled, so what is not used up waits for the next sample, and no longer.
+ */
+static uint64_t line_ours(struct line *l, const struct packet_report *report,
+			  uint64_t lost)
+{
+	uint64_t fresh = report->overflowed >= l->overflowed
+				 ? report->overflowed - l->overflowed
+				 : 0;
+	uint64_t used;
+
+	l->ours += fresh;
+	if (l->ours > fresh + l->ours_fresh)
+		l->ours = fresh + l->ours_fresh;
+	l->ours_fresh = fresh;
+	used = l->ours < lost ? l->ours : lost;
+	l->ours -= used;
+	return used;
+}
+
 bool line_settled(struct line *l, const struct packet_report *report,
 		  const struct sent_entry *entry, struct fec_sample *ret)
 {
 	uint64_t sent = entry->firsts - l->firsts_sent;
 	uint64_t came = report->firsts - l->firsts_came;
-	uint64_t ours = report->overflowed - l->overflowed;
 	uint64_t missing = report->missing - l->missing, runs = report->runs - l->runs;
 	uint64_t lost;
 
@@ -56,8 +76,7 @@ bool line_settled(struct line *l, const struct packet_report *report,
 		return false;
 	/* Totals that fall are no totals: that one tells us nothing. */
 	lost = came < sent && report->firsts >= l->firsts_came ? sent - came : 0;
-	if (report->overflowed >= l->overflowed)
-		lost -= ours < lost ? ours : lost;
+	lost -= line_ours(l, report, lost);
 	if (report->missing < l->missing || report->runs < l->runs)
 		missing = runs = lost;
 	*ret = (struct fec_sample){ .sent = sent,

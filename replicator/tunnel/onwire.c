@@ -85,8 +85,9 @@ void tunnel_onwire_update(struct tunnel *t, rt_time now)
 	if (o->wire < t->tx.confirmed)
 		o->wire = t->tx.confirmed;
 	onwire_advance(t);
-	if (t->params.fec.policy == TUNNEL_SAFETY && onwire_holds(t) &&
-	    o->wire > o->held_symbol)
+	/* What has been made good once holds nothing any more, should m rise. */
+	o->held = onwire_holds(t);
+	if (o->held && o->wire > o->held_symbol)
 		o->wire = o->held_symbol;
 	if (line_proven(&t->line, now) || o->wire < o->opened || RT_BUG(GATE_ON_TIMEOUT))
 		o->opened = o->wire;

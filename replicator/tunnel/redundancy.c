@@ -177,11 +177,14 @@ int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now)
 	if (weighed != 0 && weighed != -ERANGE)
 		return weighed;
 	code = redundancy_code(t, fec, &r);
+	tunnel_onwire_update(t, now); /* by the old rule */
 	t->params.fec = *fec;
 	res = redundancy_change(t, &code, &r, weighed != 0);
 	if (res != 0)
 		t->params.fec = old;
-	else
+	else if (fec->policy == TUNNEL_PAPER)
+		t->onwire.held = false;
+	if (res == 0)
 		tunnel_onwire_update(t, now);
 	return res;
 }

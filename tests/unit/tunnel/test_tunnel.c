@@ -165,23 +165,45 @@ static void a_cut_is_made_good_at_the_lines_rate(void **state)
 
 /* ---- swarm: each seed draws its own tunnels and line ------------------------------- */
 
+/* Any code, policy and goal, also such as nobody would choose. */
+static struct tunnel_fec swarm_fec(struct pair_rng *rng)
+{
+	static const double shares[] = { 0, 0.03, 0.125, 0.5 };
+	static const double safeties[] = { 1e-9, 1e-6, 1e-2, 1 };
+	struct tunnel_fec f =
+		pair_fec((unsigned)pair_below(rng, 9), shares[pair_below(rng, 4)]);
+
+	f.code.window = (uint16_t)(1 + pair_below(rng, pair_chance(rng, 0.5) ? 16 : 300));
+	if (pair_chance(rng, 0.4)) {
+		f.code.code = (enum fec_code)pair_below(rng, FEC_WINDOW);
+		f.code.r = (uint16_t)(1 + pair_below(rng, 16));
+		f.code.c = (uint16_t)pair_below(rng, 5);
+		f.code.delayed = pair_chance(rng, 0.3);
+		for (unsigned i = 0; i < 5; i++)
+			f.code.interleave[i] = (uint16_t)(1 + pair_below(rng, 40));
+	} else if (pair_chance(rng, 0.5)) {
+		f.code.window = 0;
+	}
+	f.repairs_fixed = pair_chance(rng, 0.5);
+	f.goal.safety = safeties[pair_below(rng, 4)];
+	f.goal.assume.burst = pair_chance(rng, 0.3) ? 3 : 1;
+	f.policy = pair_chance(rng, 0.3) ? TUNNEL_PAPER : TUNNEL_SAFETY;
+	f.on_demand = pair_chance(rng, 0.8);
+	return f;
+}
+
 static struct tunnel_params swarm_params(struct pair_rng *rng)
 {
 	static const uint16_t sizes[] = { 64, 256, 1408 };
-	static const double shares[] = { 0, 0.03, 0.125, 0.5 };
 	struct tunnel_params p = pair_params();
 
 	p.symbol_size = sizes[pair_below(rng, 3)];
-	p.fec.repairs = (unsigned)pair_below(rng, 9);
-	p.fec.code.window =
-		(uint16_t)(1 + pair_below(rng, pair_chance(rng, 0.5) ? 16 : 300));
-	p.fec.goal.share = shares[pair_below(rng, 4)];
+	p.fec = swarm_fec(rng);
 	p.rate_bps = UINT64_C(1000000) << pair_below(rng, 10);
 	p.frame_max = 1u << (8 + pair_below(rng, 9));
 	p.send_memory = p.frame_max * (1 + pair_below(rng, 8));
 	p.receive_memory = p.frame_max * (1 + pair_below(rng, 8));
 	p.evidence = (enum tunnel_evidence)pair_below(rng, 3);
-	p.fec.code.code = pair_chance(rng, 0.1) ? FEC_NONE : FEC_WINDOW;
 	return p;
 }
 
@@ -238,6 +260,17 @@ static void swarm_print(const struct pair *p)
 	       (unsigned long long)s.retransmitted, (unsigned long long)s.sent_acks);
 }
 
+/* Another code, policy, goal while it runs: what was on the wire stays so. */
+static void swarm_change(struct pair *p, int end)
+{
+	struct tunnel_fec fec = swarm_fec(&p->rng);
+	uint64_t before = tunnel_onwire(p->end[end], pair_now(p));
+
+	assert_int_equal(tunnel_set_fec(p->end[end], &fec, pair_now(p)), 0);
+	assert_true(tunnel_onwire(p->end[end], pair_now(p)) >= before);
+	p->params[end].fec = fec;
+}
+
 static void swarm_one(uint64_t seed)
 {
 	struct pair_rng rng = { seed * 1000003 };
@@ -258,6 +291,10 @@ static void swarm_one(uint64_t seed)
 				tunnel_expedite(p.end[end], pair_now(&p));
 		if (i % 6 == 0)
 			swarm_disturb(&p, faults);
+		if (pair_chance(&rng, 0.05))
+			swarm_change(&p, end);
+		assert_true(tunnel_onwire(p.end[end], pair_now(&p)) >=
+			    tunnel_received(p.end[end]));
 		pair_run(&p, (int64_t)pair_below(&rng, 20 * RT_MS));
 	}
 	swarm_disturb(&p, false);
