@@ -42,6 +42,12 @@ char *answer_error(enum control_exit exit, const char *error)
 			      words(error)));
 }
 
+char *answer_text(const char *text)
+{
+	return line(json_pack("{s:b, s:i, s:o}", "ok", 1, "exit", CONTROL_DONE, "text",
+			      words(text)));
+}
+
 static json_t *status_json(const char *node, const struct group *group, const char *name,
 			   const char *state)
 {

@@ -12,6 +12,8 @@ struct group_promote;
  * answer_free() takes back. NULL when out of memory.
  */
 char *answer_error(enum control_exit exit, const char *error);
+/* Done; `text` says what. */
+char *answer_text(const char *text);
 /* `group` NULL: not open, and in `state`. */
 char *answer_status(const char *node, const struct group *group, const char *name,
 		    const char *state);

@@ -22,6 +22,7 @@ enum {
 #define TAKES_DRY_RUN 4u
 #define WANTS_ARGUMENT 8u
 #define MAY_HAVE_ARGUMENT 16u
+#define WANTS_SETTING 32u /* after the group, which may be left out: KEY=VALUE */
 
 struct command_verb {
 	const char *name;
@@ -34,6 +35,7 @@ static const struct command_verb verbs[] = {
 	{ "keygen", TAKES_DRY_RUN | WANTS_ARGUMENT, command_keygen },
 	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
 	{ "promote", TAKES_FORCE | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_promote },
+	{ "set", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_SETTING, command_set },
 };
 
 static const struct option options[] = {
@@ -56,6 +58,8 @@ static const char usage[] =
 	"  status [GROUP] [--json]        what the daemon does now\n"
 	"  promote [GROUP] [--force] [--hold] [--dry-run]\n"
 	"                                 make this mirror the primary\n"
+	"  set [GROUP] KEY=VALUE [--dry-run]\n"
+	"                                 change what may change while the daemon runs\n"
 	"FILE is " CONFIG_DEFAULT_PATH " if it is not said. See wanmirror(1).\n";
 
 static const struct command_verb *verb_find(const char *name)
@@ -142,9 +146,20 @@ static enum control_exit verb_check(const struct command *c, int nargs, FILE *er
 		return wrong(err, "%s takes no --dry-run: it changes nothing", name);
 	if (nargs == 0 && takes & WANTS_ARGUMENT)
 		return wrong(err, "%s wants a FILE", name);
-	if (nargs > 1)
+	if (takes & WANTS_SETTING && (nargs == 0 || nargs > 2))
+		return wrong(err, "%s wants KEY=VALUE, after the group if it is named",
+			     name);
+	if (nargs > 1 && !(takes & WANTS_SETTING))
 		return wrong(err, "%s takes one argument at most, not %d", name, nargs);
 	return CONTROL_DONE;
+}
+
+static bool setting_is_one(const char *setting)
+{
+	const char *equals = strchr(setting, '=');
+
+	return equals && equals > setting && equals - setting <= CONTROL_KEY_MAX &&
+	       strlen(equals + 1) <= CONTROL_VALUE_MAX;
 }
 
 enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE *out,
@@ -177,11 +192,16 @@ enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE
 	c.verb = verb_find(argv[optind]);
 	if (!c.verb)
 		return wrong(err,
-			     "%s is no verb; allowed: create, keygen, status, promote",
+			     "%s is no verb; allowed: create, keygen, status, promote, "
+			     "set",
 			     argv[optind]);
 	exit = verb_check(&c, argc - optind - 1, err);
 	if (exit != CONTROL_DONE)
 		return exit;
+	if (c.verb->takes & WANTS_SETTING)
+		c.setting = argv[--argc];
+	if (c.setting && !setting_is_one(c.setting))
+		return wrong(err, "%s is no KEY=VALUE", c.setting);
 	c.argument = optind + 1 < argc ? argv[optind + 1] : NULL;
 	if (c.argument && !(c.verb->takes & WANTS_ARGUMENT) &&
 	    strlen(c.argument) > CONTROL_GROUP_MAX)

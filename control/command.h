@@ -17,6 +17,7 @@ struct command {
 	bool json, force, hold, dry_run;
 	const struct command_verb *verb; /* NULL: --help or --version was served */
 	const char *argument;		 /* of the verb, or NULL */
+	const char *setting;		 /* KEY=VALUE of set, or NULL */
 };
 
 /*
@@ -35,6 +36,7 @@ enum control_exit command_create(const struct command *command, FILE *out, FILE 
 enum control_exit command_keygen(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_status(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_promote(const struct command *command, FILE *out, FILE *err);
+enum control_exit command_set(const struct command *command, FILE *out, FILE *err);
 
 struct config;
 /* Read command->config into *ret, or say on `err` what is wrong with it. 0 or -EINVAL. */

@@ -83,11 +83,41 @@ enum control_exit command_status(const struct command *command, FILE *out, FILE 
 	return exit;
 }
 
+/* `text` of the answer, or its error. */
+static enum control_exit said(json_t *answer, enum control_exit exit, FILE *out,
+			      FILE *err)
+{
+	const char *text = json_string_value(json_object_get(answer, "text"));
+
+	if (exit != CONTROL_DONE)
+		error_print(answer, err);
+	else if (text)
+		fprintf(out, "%s\n", text);
+	json_decref(answer);
+	return exit;
+}
+
+enum control_exit command_set(const struct command *command, FILE *out, FILE *err)
+{
+	const char *equals =
+		strchr(command->setting, '='); /* command_parse() has looked */
+	struct control_request request;
+	enum control_exit exit;
+	json_t *answer;
+
+	request_init(&request, CONTROL_SET, command);
+	request.dry_run = command->dry_run;
+	(void)snprintf(request.key, sizeof(request.key), "%.*s",
+		       (int)(equals - command->setting), command->setting);
+	(void)snprintf(request.value, sizeof(request.value), "%s", equals + 1);
+	answer = ask(command, &request, &exit, err);
+	return said(answer, exit, out, err);
+}
+
 enum control_exit command_promote(const struct command *command, FILE *out, FILE *err)
 {
 	struct control_request request;
 	enum control_exit exit;
-	const char *text;
 	json_t *answer;
 
 	request_init(&request, CONTROL_PROMOTE, command);
@@ -95,11 +125,5 @@ enum control_exit command_promote(const struct command *command, FILE *out, FILE
 	request.hold = command->hold;
 	request.dry_run = command->dry_run;
 	answer = ask(command, &request, &exit, err);
-	text = json_string_value(json_object_get(answer, "text"));
-	if (exit != CONTROL_DONE)
-		error_print(answer, err);
-	else if (text)
-		fprintf(out, "%s\n", text);
-	json_decref(answer);
-	return exit;
+	return said(answer, exit, out, err);
 }

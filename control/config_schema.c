@@ -69,7 +69,7 @@ static const struct config_word log_words[] = {
 };
 static const struct config_word transport_words[] = {
 	{ "udp", false, false },
-	{ "tcp", true, true },
+	{ "tcp", true, false },
 	{ 0 },
 };
 /* Of these only one is there yet, so nothing keeps the choice. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "control/daemon_sockets.h"
+#include "control/request.h"
 #include "control/server.h"
 #include "control/version.h"
 #include "nbd-server/nbds.h"
@@ -283,6 +284,34 @@ static void apply(struct daemon *d)
 		group_change(d->group, &d->config.group);
 }
 
+/* Another configuration is in force: say in which keys it differs, and go by it. */
+static enum control_exit set_one(void *owner, const struct control_request *request,
+				 char *text)
+{
+	static struct config fresh; /* large */
+	static struct config_errors errors;
+	struct daemon *d = owner;
+	enum control_exit exit = CONTROL_DONE;
+
+	fresh = d->config;
+	if (config_set(&fresh, request->key, request->value, &errors) < 0) {
+		(void)snprintf(text, CONTROL_SET_TEXT, "%s", errors.text[0]);
+		exit = CONTROL_USAGE;
+	} else if (request->dry_run) {
+		(void)snprintf(text, CONTROL_SET_TEXT, "%s may be set to %s",
+			       request->key, request->value);
+	} else {
+		config_compare(&d->config, &fresh, changed, NULL);
+		d->config = fresh;
+		apply(d);
+		(void)snprintf(text, CONTROL_SET_TEXT,
+			       "%s is %s until the file is read again", request->key,
+			       request->value);
+	}
+	explicit_bzero(&fresh, sizeof(fresh)); /* it holds keys */
+	return exit;
+}
+
 static void reload_signal(void *owner, int signo)
 {
 	static struct config fresh, old; /* large */
@@ -354,6 +383,8 @@ static int start(struct daemon *d)
 	const struct control_server_params control = {
 		.node = config->node,
 		.group = config->group.name,
+		.set = set_one,
+		.owner = d,
 	};
 	int64_t patience_ms;
 	int res = rt_loop_new(&d->loop);

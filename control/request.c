@@ -12,9 +12,8 @@
 #define QUOTED_MAX 100
 
 static const char *const later[] = {
-	"watch",      "snapshot", "mark",  "rewind", "branches",
-	"switchover", "rejoin",	  "drill", "verify", "scrub",
-	"check",      "plan",	  "set",   "volume", "attach",
+	"watch", "snapshot", "mark",  "rewind", "branches", "switchover", "rejoin",
+	"drill", "verify",   "scrub", "check",	"plan",	    "volume",	  "attach",
 };
 
 bool control_verb_is_later(const char *verb)
@@ -48,18 +47,24 @@ static int verb_parse(const json_t *value, enum control_verb *ret, char *why)
 		*ret = CONTROL_STATUS;
 	else if (strcmp(verb, "promote") == 0)
 		*ret = CONTROL_PROMOTE;
+	else if (strcmp(verb, "set") == 0)
+		*ret = CONTROL_SET;
 	else
-		return wrong(why, verb, "is no verb; allowed: status, promote");
+		return wrong(why, verb, "is no verb; allowed: status, promote, set");
 	return 0;
 }
 
-static int group_parse(const json_t *value, char *group, char *why)
+/* A string of at most `max` bytes into `to`, which has room for one more. */
+static int text_parse(const char *name, const json_t *value, char *to, size_t max,
+		      char *why)
 {
-	const char *name = json_string_value(value);
+	const char *text = json_string_value(value);
+	char what[64];
 
-	if (!name || strlen(name) > CONTROL_GROUP_MAX)
-		return wrong(why, "group", "must be a string of at most 63 bytes");
-	(void)snprintf(group, CONTROL_GROUP_MAX + 1, "%s", name);
+	(void)snprintf(what, sizeof(what), "must be a string of at most %zu bytes", max);
+	if (!text || strlen(text) > max)
+		return wrong(why, name, what);
+	(void)snprintf(to, max + 1, "%s", text);
 	return 0;
 }
 
@@ -71,7 +76,11 @@ static int member_parse(const char *name, const json_t *value,
 	if (strcmp(name, "verb") == 0)
 		return verb_parse(value, &request->verb, why);
 	if (strcmp(name, "group") == 0)
-		return group_parse(value, request->group, why);
+		return text_parse(name, value, request->group, CONTROL_GROUP_MAX, why);
+	if (strcmp(name, "key") == 0)
+		return text_parse(name, value, request->key, CONTROL_KEY_MAX, why);
+	if (strcmp(name, "value") == 0)
+		return text_parse(name, value, request->value, CONTROL_VALUE_MAX, why);
 	if (strcmp(name, "force") == 0)
 		flag = &request->force;
 	else if (strcmp(name, "hold") == 0)
@@ -104,9 +113,12 @@ static int object_parse(json_t *root, struct control_request *ret, char *why)
 		if (res < 0)
 			return res;
 	}
-	if (request.verb != CONTROL_PROMOTE &&
-	    (request.force || request.hold || request.dry_run))
-		return wrong(why, "force, hold and dry_run", "are for promote");
+	if (request.verb != CONTROL_PROMOTE && (request.force || request.hold))
+		return wrong(why, "force and hold", "are for promote");
+	if (request.verb == CONTROL_STATUS && request.dry_run)
+		return wrong(why, "dry_run", "is for what changes something");
+	if ((request.verb == CONTROL_SET) != (request.key[0] != 0))
+		return wrong(why, "key", "is what set sets, and nothing else has");
 	*ret = request;
 	return 0;
 }
@@ -133,18 +145,26 @@ int control_request_parse(const char *line, size_t len, struct control_request *
 size_t control_request_encode(const struct control_request *request,
 			      char line[CONTROL_LINE_MAX])
 {
-	bool promote = request->verb == CONTROL_PROMOTE;
-	json_t *root = json_pack("{s:s}", "verb", promote ? "promote" : "status");
+	static const char *const names[] = {
+		[CONTROL_STATUS] = "status",
+		[CONTROL_PROMOTE] = "promote",
+		[CONTROL_SET] = "set",
+	};
+	json_t *root = json_pack("{s:s}", "verb", names[request->verb]);
 	size_t len;
 
 	rt_assert(root);
 	if (request->group[0])
 		(void)json_object_set_new(root, "group", json_string(request->group));
-	if (promote)
+	if (request->verb == CONTROL_PROMOTE)
 		(void)json_object_update_new(root, json_pack("{s:b, s:b, s:b}", "force",
 							     request->force, "hold",
 							     request->hold, "dry_run",
 							     request->dry_run));
+	if (request->verb == CONTROL_SET)
+		(void)json_object_update_new(
+			root, json_pack("{s:s, s:s, s:b}", "key", request->key, "value",
+					request->value, "dry_run", request->dry_run));
 	len = json_dumpb(root, line, CONTROL_LINE_MAX - 1, JSON_COMPACT);
 	rt_assert(len > 0 && len < CONTROL_LINE_MAX);
 	line[len] = '\n';

@@ -12,14 +12,17 @@
 #define CONTROL_LINE_MAX 4096 /* a request with its newline */
 #define CONTROL_WHY_MAX 256
 #define CONTROL_GROUP_MAX 63 /* bytes of a group's name */
+#define CONTROL_KEY_MAX 63   /* bytes of a key's name */
+#define CONTROL_VALUE_MAX 255
 
-enum control_verb { CONTROL_STATUS, CONTROL_PROMOTE };
+enum control_verb { CONTROL_STATUS, CONTROL_PROMOTE, CONTROL_SET };
 
 struct control_request {
 	enum control_verb verb;
 	char group[CONTROL_GROUP_MAX +
 		   1]; /* "": the daemon's only one, or all of them for status */
-	bool force, hold, dry_run; /* CONTROL_PROMOTE */
+	bool force, hold, dry_run; /* CONTROL_PROMOTE; dry_run also CONTROL_SET */
+	char key[CONTROL_KEY_MAX + 1], value[CONTROL_VALUE_MAX + 1]; /* CONTROL_SET */
 };
 
 /*

@@ -25,6 +25,9 @@ struct control_server {
 	struct rt_listener *listener;
 	struct rt_list clients;
 	unsigned nclients;
+	enum control_exit (*set)(void *owner, const struct control_request *request,
+				 char *text);
+	void *set_owner;
 	int64_t idle_ms;
 	bool stopping;
 	uint64_t refused;
@@ -200,6 +203,20 @@ static void client_promote(struct client *c, const struct control_request *reque
 	group_promote(c->srv->group, &c->promote);
 }
 
+static void client_set(struct client *c, const struct control_request *request)
+{
+	struct control_server *srv = c->srv;
+	char text[CONTROL_SET_TEXT] = "";
+	enum control_exit exit = CONTROL_FAILED;
+
+	if (!srv->group || !srv->set)
+		(void)snprintf(text, sizeof(text), "the group is not open yet");
+	else
+		exit = srv->set(srv->set_owner, request, text);
+	client_answer(c, exit == CONTROL_DONE ? answer_text(text)
+					      : answer_error(exit, text));
+}
+
 static void client_request(struct client *c, const char *line, size_t len)
 {
 	struct control_server *srv = c->srv;
@@ -223,6 +240,9 @@ static void client_request(struct client *c, const char *line, size_t len)
 		break;
 	case CONTROL_PROMOTE:
 		client_promote(c, &request);
+		break;
+	case CONTROL_SET:
+		client_set(c, &request);
 		break;
 	}
 }
@@ -303,6 +323,8 @@ int control_server_new(struct rt_loop *loop, const struct control_server_params 
 	srv->loop = loop;
 	(void)snprintf(srv->node, sizeof(srv->node), "%s", params->node);
 	(void)snprintf(srv->name, sizeof(srv->name), "%s", params->group);
+	srv->set = params->set;
+	srv->set_owner = params->owner;
 	srv->idle_ms = params->idle_ms > 0 ? params->idle_ms : CONTROL_IDLE_MS;
 	control_server_set_group(srv, NULL, "STARTING");
 	rt_list_init(&srv->clients);

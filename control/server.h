@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "control/version.h"
+
 /*
  * The control socket: takes requests of the command, one JSON object per line
  * (control/request.h), and answers each with one line
@@ -11,18 +13,27 @@
  * {"progress":...}. On the daemon's loop; whoever can open the socket (mode 0600) is
  * trusted to give orders, but not to send what is no order.
  */
+struct control_request;
 struct control_server;
 struct group;
 struct rt_loop;
 
 #define CONTROL_CLIENTS_MAX 16 /* beyond them connections wait to be accepted */
 #define CONTROL_IDLE_MS 30000
+#define CONTROL_SET_TEXT 1100
 
 struct control_server_params {
 	const char *node;
 	const char *group; /* name of the one group */
 	int64_t idle_ms;   /* a client that asks nothing, or reads no answer, goes; 0: the
 			    * default */
+	/*
+	 * `set`: do it, or with dry_run only say whether it could be done. A text for
+	 * people of CONTROL_SET_TEXT bytes, what was done or why not. The exit code.
+	 */
+	enum control_exit (*set)(void *owner, const struct control_request *request,
+				 char *text);
+	void *owner;
 };
 
 /* `params` and its strings are copied. 0 or -ENOMEM. */

@@ -71,9 +71,10 @@ static json_t *link_json(const struct group_status *s)
 	bool connected = peer && s->link.connected;
 	json_t *link;
 
-	link = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "connected",
-			 peer ? json_boolean(connected) : json_null(), "evidence",
-			 text(connected ? s->link.evidence : ""), "rtt_ms",
+	link = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "connected",
+			 peer ? json_boolean(connected) : json_null(), "transport",
+			 peer ? json_string(s->link.tcp ? "tcp" : "udp") : json_null(),
+			 "evidence", text(connected ? s->link.evidence : ""), "rtt_ms",
 			 real(connected, s ? s->link.rtt_ms : -1), "loss",
 			 real(connected, s ? s->link.loss : -1), "burst",
 			 real(connected, s ? s->link.burst : -1), "rate_bps",

@@ -139,6 +139,12 @@ static void print_link(const json_t *g, FILE *out)
 			there(g, "link.connected") ? "not connected" : "none");
 		return;
 	}
+	if (strcmp(string(g, "link.transport", a, sizeof(a)), "tcp") == 0) {
+		fprintf(out, "  link       connected by tcp, rtt %s, sent %s\n",
+			real(g, "link.rtt_ms", 1, "%.1f ms", a),
+			bytes(g, "link.sent_bytes", b));
+		return;
+	}
 	fprintf(out, "  link       connected, rtt %s, loss %s, rate %s, evidence %s\n",
 		real(g, "link.rtt_ms", 1, "%.1f ms", a),
 		real(g, "link.loss", 100, "%.2g %%", b), rate(g, "link.rate_bps", c),

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/carrier.h"
 #include "replicator/internal.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
-#include "replicator/tunnel/tunnel.h"
 #include "rt/bug.h"
 #include "rt/mem.h"
 
@@ -120,10 +120,10 @@ static void marks_turn(struct group *g)
 	marks.onwire = marks.received = marks.persisted;
 	if (s && s->ship) {
 		struct ship_marks ship;
-		uint64_t note = tunnel_peer_note(s->tunnel);
+		uint64_t note = carrier_peer_note(s->carrier);
 
 		if (note >= ship_next(s->ship)) {
-			session_close_tunnel(s); /* or each turn would find it again */
+			session_close_carrier(s); /* or each turn would find it again */
 			session_refuse(s,
 				       "the mirror claims to hold what was never sent");
 			if (!s->link)

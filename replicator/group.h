@@ -264,6 +264,7 @@ struct group_status {
 	struct {
 		bool connected;
 		char evidence[16]; /* "driver", ...; "" when not connected */
+		bool tcp;	   /* of the connection, or what the next one will be */
 		double rtt_ms, loss, burst;
 		uint64_t rate_bps, sent_bytes, repair_bytes, rebuilt, retransmitted;
 		uint64_t unauthentic, in_line;

@@ -13,6 +13,9 @@
 #define LINK_IN_BYTES (64u << 10)
 #define LINK_OUT_BYTES (256u << 10)
 #define LINK_QUEUED_MAX (4u << 20) /* link_room() is false beyond */
+#define LINK_QUEUE_FIRST (16u << 10)
+/* Sealed at once: of many small messages one record of TLS. */
+#define LINK_CHUNK (64u << 10)
 
 struct frame_head {
 	le32 len;
@@ -20,6 +23,12 @@ struct frame_head {
 	le16 zero;
 };
 _Static_assert(sizeof(struct frame_head) == 8, "wire size");
+
+/* Plaintext that waits to be sealed: bytes[head .. tail). */
+struct link_queue {
+	uint8_t *bytes; /* owned */
+	size_t head, tail, size;
+};
 
 struct link {
 	struct rt_loop *loop;  /* borrowed */
@@ -29,10 +38,13 @@ struct link {
 	uint8_t key[SECURE_KEY_LEN];
 	struct rt_op connect_op, recv_op, send_op;
 	struct rt_timer handshake;
-	bool client, connecting, receiving, sending, established, dead;
-	unsigned depth;	       /* inside our own callbacks: memory stays */
-	uint64_t queued, sent; /* plaintext bytes given; about what has gone out */
-	uint8_t *in, *out;     /* owned: LINK_IN_BYTES, LINK_OUT_BYTES */
+	bool connecting, receiving, sending, established, dead;
+	bool paused;
+	unsigned depth; /* inside our own callbacks: memory stays */
+	struct link_queue queue;
+	struct rt_op resume_op;
+	bool resuming;
+	uint8_t *in, *out; /* owned: LINK_IN_BYTES, LINK_OUT_BYTES */
 	size_t out_len, out_at;
 	struct iovec iov;
 	uint8_t *message; /* owned: head and body under assembly */
@@ -41,11 +53,13 @@ struct link {
 
 static void link_reap(struct link *l)
 {
-	if (!l->dead || l->depth > 0 || l->connecting || l->receiving || l->sending)
+	if (!l->dead || l->depth > 0 || l->connecting || l->receiving || l->sending ||
+	    l->resuming)
 		return;
 	secure_free(l->secure);
 	rt_free(l->in);
 	rt_free(l->out);
+	rt_free(l->queue.bytes);
 	rt_free(l->message);
 	explicit_bzero(l->key, sizeof(l->key));
 	rt_free(l);
@@ -82,18 +96,78 @@ void link_close(struct link *l)
 
 /* ---- sending ---------------------------------------------------------------------- */
 
+static size_t queue_len(const struct link_queue *q)
+{
+	return q->tail - q->head;
+}
+
+/* Room for `len` more bytes behind the tail. */
+static int queue_grow(struct link_queue *q, size_t len)
+{
+	size_t have = queue_len(q), size = q->size ? q->size : LINK_QUEUE_FIRST;
+	uint8_t *bytes = q->bytes;
+
+	if (q->tail + len <= q->size)
+		return 0;
+	while (have + len > size / 2)
+		size *= 2;
+	if (size > q->size) {
+		bytes = rt_alloc(size);
+		if (!bytes)
+			return -ENOMEM;
+		if (have > 0)
+			memcpy(bytes, q->bytes + q->head, have);
+		rt_free(q->bytes);
+		q->bytes = bytes;
+		q->size = size;
+	} else {
+		memmove(q->bytes, q->bytes + q->head, have);
+	}
+	q->head = 0;
+	q->tail = have;
+	return 0;
+}
+
+static void queue_put(struct link_queue *q, const void *bytes, size_t len)
+{
+	if (len > 0)
+		memcpy(q->bytes + q->tail, bytes, len);
+	q->tail += len;
+}
+
+/* Seal what waits, as far as the buffer for the wire has room. */
+static int link_seal(struct link *l)
+{
+	struct link_queue *q = &l->queue;
+
+	l->out_len = secure_output(l->secure, l->out, LINK_OUT_BYTES);
+	l->out_at = 0;
+	while (queue_len(q) > 0 && l->out_len < LINK_OUT_BYTES / 2) {
+		size_t len = queue_len(q) < LINK_CHUNK ? queue_len(q) : LINK_CHUNK;
+
+		if (secure_write(l->secure, q->bytes + q->head, len) < 0)
+			return -EIO;
+		q->head += len;
+		l->out_len += secure_output(l->secure, l->out + l->out_len,
+					    LINK_OUT_BYTES - l->out_len);
+	}
+	if (queue_len(q) == 0)
+		q->head = q->tail = 0;
+	return 0;
+}
+
+static void link_fail_later(struct link *l);
+
 static void link_pump(struct link *l)
 {
 	if (l->dead || l->sending || l->connecting)
 		return;
-	if (l->out_at == l->out_len) {
-		l->out_len = secure_output(l->secure, l->out, LINK_OUT_BYTES);
-		l->out_at = 0;
-	}
-	if (l->out_len == 0) {
-		l->queued = l->sent = 0;
+	if (l->out_at == l->out_len && link_seal(l) < 0) {
+		link_fail_later(l);
 		return;
 	}
+	if (l->out_len == l->out_at)
+		return;
 	l->iov = (struct iovec){ l->out + l->out_at, l->out_len - l->out_at };
 	l->sending = true;
 	rt_sendv(l->sock, &l->send_op, &l->iov, 1);
@@ -109,7 +183,6 @@ static void link_send_done(struct rt_op *op, int res)
 		link_fail(l, res, "the connection broke while sending");
 	} else if (!l->dead) {
 		l->out_at += (size_t)res;
-		l->sent += (uint64_t)res;
 		link_pump(l);
 		if (!l->dead && link_room(l) && l->params.events->drained)
 			l->params.events->drained(l->params.owner, l);
@@ -120,7 +193,12 @@ static void link_send_done(struct rt_op *op, int res)
 
 bool link_room(const struct link *l)
 {
-	return !l->dead && l->queued < l->sent + LINK_QUEUED_MAX;
+	return !l->dead && queue_len(&l->queue) < LINK_QUEUED_MAX;
+}
+
+size_t link_waiting(const struct link *l)
+{
+	return queue_len(&l->queue) + (l->out_len - l->out_at);
 }
 
 static void link_send_failed(struct rt_timer *timer)
@@ -131,25 +209,54 @@ static void link_send_failed(struct rt_timer *timer)
 	link_reap(l);
 }
 
-int link_send(struct link *l, unsigned type, const void *body, size_t len)
+static void link_fail_later(struct link *l)
 {
-	struct frame_head head = { .len = le32_make((uint32_t)len),
-				   .type = le16_make((uint16_t)type) };
-	int err;
+	l->handshake.fire = link_send_failed;
+	rt_timer_arm(l->loop, &l->handshake, rt_now(l->loop));
+}
+
+int link_sendv(struct link *l, unsigned type, const struct iovec *iov, unsigned n)
+{
+	struct frame_head head = { .type = le16_make((uint16_t)type) };
+	size_t len = 0;
 
 	if (l->dead || !l->established)
 		return -EPIPE;
-	err = secure_write(l->secure, &head, sizeof(head));
-	if (err == 0 && len > 0)
-		err = secure_write(l->secure, body, len);
-	if (err < 0) { /* half a message may be out; the event comes from the loop */
-		l->handshake.fire = link_send_failed;
-		rt_timer_arm(l->loop, &l->handshake, rt_now(l->loop));
-		return err;
+	for (unsigned i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	head.len = le32_make((uint32_t)len);
+	if (queue_grow(&l->queue, sizeof(head) + len) < 0) {
+		link_fail_later(l);
+		return -ENOMEM;
 	}
-	l->queued += sizeof(head) + len;
+	queue_put(&l->queue, &head, sizeof(head));
+	for (unsigned i = 0; i < n; i++)
+		queue_put(&l->queue, iov[i].iov_base, iov[i].iov_len);
 	link_pump(l);
 	return 0;
+}
+
+int link_send(struct link *l, unsigned type, const void *body, size_t len)
+{
+	struct iovec iov = { (void *)(uintptr_t)body, len };
+
+	return link_sendv(l, type, &iov, 1);
+}
+
+enum secure_purpose link_purpose(const struct link *l)
+{
+	return secure_purpose(l->secure);
+}
+
+void link_hand_over(struct link *l, const struct link_events *events, void *owner)
+{
+	l->params.events = events;
+	l->params.owner = owner;
+}
+
+int link_congestion(struct link *l, const char *name)
+{
+	return l->dead ? -EPIPE : rt_sock_congestion(l->sock, name);
 }
 
 int link_export(struct link *l, const char *label, uint8_t *out, size_t len)
@@ -200,7 +307,7 @@ static int message_deliver(struct link *l)
 /* Take what the peer sent out of the secured stream. 0, or a negative errno. */
 static int link_read_messages(struct link *l)
 {
-	while (!l->dead) {
+	while (!l->dead && !l->paused) {
 		size_t want = message_want(l);
 		long n;
 
@@ -228,7 +335,7 @@ static int link_read_messages(struct link *l)
 
 static void link_recv(struct link *l)
 {
-	if (l->dead)
+	if (l->dead || l->paused || l->receiving)
 		return;
 	l->receiving = true;
 	rt_recv(l->sock, &l->recv_op, l->in, LINK_IN_BYTES);
@@ -257,6 +364,18 @@ static const char *link_error_text(int err)
 	}
 }
 
+static void link_take_messages(struct link *l)
+{
+	int err = l->established ? link_read_messages(l) : 0;
+
+	if (err < 0) {
+		link_fail(l, err, link_error_text(err));
+		return;
+	}
+	link_pump(l);
+	link_recv(l);
+}
+
 static void link_take(struct link *l, size_t len)
 {
 	const char *why = "the peer speaks no TLS or has another key";
@@ -269,15 +388,32 @@ static void link_take(struct link *l, size_t len)
 		return;
 	}
 	link_established(l);
-	if (!l->dead && l->established) {
-		err = link_read_messages(l);
-		if (err < 0) {
-			link_fail(l, err, link_error_text(err));
-			return;
-		}
-	}
-	link_pump(l);
-	link_recv(l);
+	if (!l->dead)
+		link_take_messages(l);
+}
+
+static void link_resumed(struct rt_op *op, int res)
+{
+	struct link *l = rt_container_of(op, struct link, resume_op);
+
+	(void)res; /* rt_defer has no result of its own */
+	l->resuming = false;
+	l->depth++;
+	if (!l->dead && !l->paused)
+		link_take_messages(l);
+	l->depth--;
+	link_reap(l);
+}
+
+void link_pause(struct link *l, bool paused)
+{
+	if (l->paused == paused)
+		return;
+	l->paused = paused;
+	if (paused || l->dead || l->resuming)
+		return;
+	l->resuming = true; /* events come from the loop only */
+	rt_defer(l->loop, &l->resume_op);
 }
 
 static void link_recv_done(struct rt_op *op, int res)
@@ -326,7 +462,7 @@ static void link_handshake_late(struct rt_timer *timer)
 	link_reap(l);
 }
 
-static int link_new(struct rt_loop *loop, bool client, const struct link_params *params,
+static int link_new(struct rt_loop *loop, const struct link_params *params,
 		    struct link **ret)
 {
 	struct link *l = rt_zalloc(1, sizeof(*l));
@@ -335,22 +471,19 @@ static int link_new(struct rt_loop *loop, bool client, const struct link_params 
 	if (!l)
 		return -ENOMEM;
 	l->loop = loop;
-	l->client = client;
 	l->params = *params;
 	memcpy(l->key, params->key, sizeof(l->key));
 	l->params.key = l->key;
 	l->connect_op.done = link_connect_done;
 	l->recv_op.done = link_recv_done;
 	l->send_op.done = link_send_done;
+	l->resume_op.done = link_resumed;
 	l->handshake.fire = link_handshake_late;
 	l->message_size = sizeof(struct frame_head);
 	l->in = rt_alloc(LINK_IN_BYTES);
 	l->out = rt_alloc(LINK_OUT_BYTES);
 	l->message = rt_alloc(l->message_size);
 	if (!l->in || !l->out || !l->message)
-		goto fail;
-	err = secure_new(client, l->key, &l->secure);
-	if (err < 0)
 		goto fail;
 	rt_timer_arm(loop, &l->handshake,
 		     rt_time_add(rt_now(loop), params->handshake_ns));
@@ -363,14 +496,17 @@ fail:
 }
 
 int link_dial(struct rt_loop *loop, const struct rt_addr *addr,
-	      const struct link_params *params, struct link **ret)
+	      enum secure_purpose purpose, const struct link_params *params,
+	      struct link **ret)
 {
 	struct link *l;
-	int err = link_new(loop, true, params, &l);
+	int err = link_new(loop, params, &l);
 
 	if (err < 0)
 		return err;
-	err = rt_connect(loop, addr, &l->connect_op, &l->sock);
+	err = secure_dial(purpose, l->key, &l->secure);
+	if (err == 0)
+		err = rt_connect(loop, addr, &l->connect_op, &l->sock);
 	if (err < 0) {
 		link_close(l);
 		return err;
@@ -384,13 +520,18 @@ int link_serve(struct rt_loop *loop, struct rt_sock *sock,
 	       const struct link_params *params, struct link **ret)
 {
 	struct link *l;
-	int err = link_new(loop, false, params, &l);
+	int err = link_new(loop, params, &l);
 
 	if (err < 0) {
 		rt_sock_close(sock);
 		return err;
 	}
 	l->sock = sock;
+	err = secure_accept(l->key, &l->secure);
+	if (err < 0) {
+		link_close(l);
+		return err;
+	}
 	link_recv(l);
 	*ret = l;
 	return 0;

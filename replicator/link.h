@@ -6,12 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "replicator/tunnel/secure.h"
+
+struct iovec;
 struct rt_addr;
 struct rt_loop;
 struct rt_sock;
 
 /*
- * One control connection: whole messages, in order, over a secured byte stream. A frame
+ * One secured connection to the peer, for control or for data: whole messages, in order, over a secured byte stream. A frame
  * is le32 length of the body, le16 type, le16 zero, body (docs/tunnel.md).
  *
  * Events are called from the loop only. After link_close(), or after `closed`, none is
@@ -42,16 +45,39 @@ struct link_params {
 
 /* Dial `addr`. 0, -ENOMEM or -errno when not even the start works. */
 int link_dial(struct rt_loop *loop, const struct rt_addr *addr,
-	      const struct link_params *params, struct link **ret);
+	      enum secure_purpose purpose, const struct link_params *params,
+	      struct link **ret);
 /* Serve an accepted socket, which the link owns from now on, also on failure. */
 int link_serve(struct rt_loop *loop, struct rt_sock *sock,
 	       const struct link_params *params, struct link **ret);
 void link_close(struct link *link); /* NULL is fine */
 
-/* Queue one message (body copied). 0, or -ENOMEM, -EPIPE after which the link closes. */
+/* What it is for; of an accepted one, once established. */
+enum secure_purpose link_purpose(const struct link *link);
+/* Events go to somebody else from now on. */
+void link_hand_over(struct link *link, const struct link_events *events, void *owner);
+/*
+ * Choose "reno", "cubic", "bbr", ... for what we send. 0; or -errno, when the kernel does
+ * not have it, or not for this user.
+ */
+int link_congestion(struct link *link, const char *name);
+
+/*
+ * Queue one message (body copied, at most message_max). 0, or -ENOMEM, -EPIPE after which
+ * the link closes.
+ */
 int link_send(struct link *link, unsigned type, const void *body, size_t len);
+/* As above, gathered from pieces. */
+int link_sendv(struct link *link, unsigned type, const struct iovec *iov, unsigned n);
 /* Less than a bound of bytes waits for the wire: bulk senders stop at false. */
 bool link_room(const struct link *link);
+/* Bytes that wait for the wire. */
+size_t link_waiting(const struct link *link);
+/*
+ * No message is handed up from now on (one that is being handed up is the last), and
+ * nothing is read that the peer would send: it is held by its socket. Or go on.
+ */
+void link_pause(struct link *link, bool paused);
 /* Keying material of this connection (secure_export). */
 int link_export(struct link *link, const char *label, uint8_t *out, size_t len);
 

@@ -129,6 +129,7 @@ size_t message_encode_start(const struct message_start *m, uint8_t *buf, size_t 
 	writer_init(&w, buf, size);
 	put_u64(&w, m->tunnel_id);
 	put_u64(&w, m->from_lsn);
+	put_u8(&w, m->transport);
 	put_u8(&w, m->code);
 	put_u16(&w, m->symbol_size);
 	put_u16(&w, m->window);
@@ -143,11 +144,12 @@ int message_decode_start(const uint8_t *buf, size_t len, struct message_start *r
 	reader_init(&r, buf, len);
 	ret->tunnel_id = get_u64(&r);
 	ret->from_lsn = get_u64(&r);
+	ret->transport = get_u8(&r);
 	ret->code = get_u8(&r);
 	ret->symbol_size = get_u16(&r);
 	ret->window = get_u16(&r);
 	ret->nepochs = get_epochs(&r, ret->epochs);
-	if (!reader_done(&r) || ret->from_lsn == 0)
+	if (!reader_done(&r) || ret->from_lsn == 0 || ret->transport > MESSAGE_TCP)
 		return -EPROTO;
 	if (ret->code > FEC_WINDOW || !fec_code_available((enum fec_code)ret->code))
 		return -EPROTO;
@@ -179,6 +181,51 @@ int message_decode_ping(const uint8_t *buf, size_t len, struct message_ping *ret
 	ret->wall_ns = get_u64(&r);
 	ret->admitted = get_u64(&r);
 	ret->durable = get_u64(&r);
+	return reader_done(&r) ? 0 : -EPROTO;
+}
+
+size_t message_encode_join(const struct message_join *m, uint8_t *buf, size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_u64(&w, m->tunnel_id);
+	put_bytes(&w, m->proof, sizeof(m->proof));
+	return written(&w, size);
+}
+
+int message_decode_join(const uint8_t *buf, size_t len, struct message_join *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	ret->tunnel_id = get_u64(&r);
+	get_bytes(&r, ret->proof, sizeof(ret->proof));
+	return reader_done(&r) ? 0 : -EPROTO;
+}
+
+size_t message_encode_progress(const struct message_progress *m, uint8_t *buf,
+			       size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_u64(&w, m->frames);
+	put_u64(&w, m->bytes);
+	put_u64(&w, m->note);
+	put_u64(&w, m->echo);
+	return written(&w, size);
+}
+
+int message_decode_progress(const uint8_t *buf, size_t len, struct message_progress *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	ret->frames = get_u64(&r);
+	ret->bytes = get_u64(&r);
+	ret->note = get_u64(&r);
+	ret->echo = get_u64(&r);
 	return reader_done(&r) ? 0 : -EPROTO;
 }
 

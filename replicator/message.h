@@ -22,6 +22,11 @@ enum message_type {
 	MESSAGE_PING,	/* heartbeat, both ways */
 	MESSAGE_PONG,
 	MESSAGE_REFUSE, /* why this connection leads nowhere; then it is closed */
+	/* Over the data connection of transport tcp (replicator/pipe.c). */
+	MESSAGE_JOIN,	  /* both, first: which tunnel this is the data of */
+	MESSAGE_FRAME,	  /* primary: one wire record */
+	MESSAGE_PROGRESS, /* mirror: what was taken */
+	MESSAGE_PROBE,	  /* primary: a number that PROGRESS gives back */
 };
 
 #define MESSAGE_PROTOCOL 2
@@ -45,10 +50,13 @@ struct message_hello {
 	struct lfs_meta meta; /* group, group_name, max_request, volumes, epochs */
 };
 
+enum message_transport { MESSAGE_UDP, MESSAGE_TCP };
+
 struct message_start {
 	uint64_t tunnel_id;
 	uint64_t from_lsn;
-	uint8_t code; /* enum fec_code */
+	uint8_t transport; /* enum message_transport */
+	uint8_t code;	   /* enum fec_code */
 	uint16_t symbol_size;
 	uint16_t window;
 	unsigned nepochs;
@@ -61,13 +69,35 @@ struct message_ping {
 	uint64_t admitted, durable; /* LSNs of the sender */
 };
 
+#define MESSAGE_PROOF_LEN 16
+
+/* The proof is the control connection's: who has it is the other end of that one. */
+struct message_join {
+	uint64_t tunnel_id;
+	uint8_t proof[MESSAGE_PROOF_LEN];
+};
+
+struct message_progress {
+	uint64_t frames, bytes; /* taken, of FRAME */
+	uint64_t note;		/* persisted LSN */
+	uint64_t echo;		/* newest PROBE */
+};
+
 size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t size);
 int message_decode_hello(const uint8_t *buf, size_t len, struct message_hello *ret);
 size_t message_encode_start(const struct message_start *m, uint8_t *buf, size_t size);
 int message_decode_start(const uint8_t *buf, size_t len, struct message_start *ret);
 size_t message_encode_ping(const struct message_ping *m, uint8_t *buf, size_t size);
 int message_decode_ping(const uint8_t *buf, size_t len, struct message_ping *ret);
-/* READY (tunnel id), PULL (from LSN), PULLED (last LSN), PONG (serial): one number. */
+size_t message_encode_join(const struct message_join *m, uint8_t *buf, size_t size);
+int message_decode_join(const uint8_t *buf, size_t len, struct message_join *ret);
+size_t message_encode_progress(const struct message_progress *m, uint8_t *buf,
+			       size_t size);
+int message_decode_progress(const uint8_t *buf, size_t len, struct message_progress *ret);
+/*
+ * READY (tunnel id), PULL (from LSN), PULLED (last LSN), PONG (serial), PROBE (serial):
+ * one number.
+ */
 size_t message_encode_number(uint64_t n, uint8_t *buf, size_t size);
 int message_decode_number(const uint8_t *buf, size_t len, uint64_t *ret);
 size_t message_encode_text(const char *text, uint8_t *buf, size_t size);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/carrier.h"
 #include "replicator/internal.h"
 #include "replicator/session.h"
-#include "replicator/tunnel/tunnel.h"
 #include "rt/bug.h"
 
 static bool bounded(const struct group_config *config)
@@ -121,7 +121,7 @@ static enum group_state opening_state(const struct group *g)
 /* No control connection, and nothing that proves the line: not yet away, but not there. */
 static bool line_is_silent(const struct session *s)
 {
-	return !s->link && !tunnel_proven(s->tunnel, rt_now(s->group->loop));
+	return !s->link && !carrier_proven(s->carrier, rt_now(s->group->loop));
 }
 
 static enum group_state primary_state(const struct group *g)

@@ -5,16 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/carrier.h"
 #include "replicator/internal.h"
 #include "replicator/link.h"
+#include "replicator/pipe.h"
 #include "replicator/record.h"
 #include "replicator/ship.h"
 #include "replicator/tunnel/io.h"
-#include "replicator/tunnel/tunnel.h"
 #include "rt/mem.h"
 
 #define REDIAL_MAX_MS 2000
-#define HANDSHAKE_MS 10000
 #define REFUSED_STAYS_MS 500
 #define COMPLAIN_MS 60000
 
@@ -49,7 +49,7 @@ static void session_link_gone(struct session *s)
 	follower_free(s->pull);
 	s->pull = NULL;
 	opening_link_gone(s->group);
-	if (s->state == SESSION_DRAINING && s->tunnel && s->group->apply.err == 0)
+	if (s->state == SESSION_DRAINING && s->carrier && s->group->apply.err == 0)
 		s->state = SESSION_STREAMING; /* the old tunnel is still the one */
 	if (s->state == SESSION_STREAMING)
 		s->control_lost = rt_now(s->group->loop);
@@ -84,13 +84,31 @@ void session_refuse(struct session *s, const char *why)
 	group_wake(s->group);
 }
 
+static void session_not_pending(struct session *s, const struct link *link)
+{
+	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
+		if (s->pending[i] == link)
+			s->pending[i] = NULL;
+}
+
+/* The first message of an accepted data connection: the carrier's, or nobody's. */
+static void session_data_link(struct session *s, struct link *link, unsigned type,
+			      const uint8_t *body, size_t len)
+{
+	struct pipe *pipe = s->carrier ? carrier_pipe(s->carrier) : NULL;
+
+	session_not_pending(s, link);
+	if (type != MESSAGE_JOIN || !pipe || !pipe_join(pipe, link, body, len))
+		link_close(link);
+}
+
 static void session_established(void *owner, struct link *link)
 {
 	struct session *s = owner;
 
-	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
-		if (s->pending[i] == link)
-			s->pending[i] = NULL;
+	if (link_purpose(link) == SECURE_DATA)
+		return; /* it will say whose data */
+	session_not_pending(s, link);
 	if (s->link && s->link != link)
 		link_close(s->link);
 	s->link = link;
@@ -109,7 +127,7 @@ static void session_established(void *owner, struct link *link)
 	if (s->group->role == GROUP_MIRROR) {
 		mirror_established(s);
 	} else {
-		session_close_tunnel(s);
+		session_close_carrier(s);
 		session_say_hello(s);
 	}
 	group_wake(s->group);
@@ -160,8 +178,11 @@ static void session_message(void *owner, struct link *link, unsigned type,
 	struct session *s = owner;
 	char text[MESSAGE_TEXT_MAX + 1];
 
-	if (link != s->link)
+	if (link != s->link) {
+		if (link_purpose(link) == SECURE_DATA)
+			session_data_link(s, link, type, body, len);
 		return;
+	}
 	s->heard = rt_now(s->group->loop);
 	group_wake(s->group);
 	switch (type) {
@@ -212,9 +233,7 @@ static void session_closed(void *owner, struct link *link, int err, const char *
 {
 	struct session *s = owner;
 
-	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
-		if (s->pending[i] == link)
-			s->pending[i] = NULL;
+	session_not_pending(s, link);
 	if (link == s->link && s->refusal[0])
 		rt_log(RT_LOG_DEBUG, "disconnected group=%s why=\"%s\"",
 		       s->group->config.name, why);
@@ -250,7 +269,7 @@ static void session_link_params(struct session *s, struct link_params *ret)
 	*ret = (struct link_params){
 		.key = s->group->config.peer.key,
 		.message_max = entry > MESSAGE_MAX ? entry : MESSAGE_MAX,
-		.handshake_ns = HANDSHAKE_MS * RT_MS,
+		.handshake_ns = SESSION_HANDSHAKE_MS * RT_MS,
 		.events = &session_events,
 		.owner = s,
 	};
@@ -264,8 +283,8 @@ static void session_redial(struct rt_timer *timer)
 	if (s->link || s->pending[0])
 		return;
 	session_link_params(s, &params);
-	if (link_dial(s->group->loop, &s->group->config.peer.addr, &params,
-		      &s->pending[0]) < 0)
+	if (link_dial(s->group->loop, &s->group->config.peer.addr, SECURE_CONTROL,
+		      &params, &s->pending[0]) < 0)
 		session_dial_later(s);
 }
 
@@ -347,15 +366,6 @@ const char *session_judge_hello(const struct session *s)
 	return NULL;
 }
 
-static void session_changed(void *owner)
-{
-	struct session *s = owner;
-
-	group_wake(s->group);
-}
-
-static const struct tunnel_io_events session_io_events = { .changed = session_changed };
-
 /* ---- time ------------------------------------------------------------------------------------ */
 
 static void session_heartbeat(struct session *s)
@@ -396,7 +406,7 @@ void session_tick(struct session *s)
 		s->control_lost = RT_NEVER;
 		s->state = g->role == GROUP_MIRROR ? SESSION_DRAINING : SESSION_APART;
 		if (g->role == GROUP_PRIMARY)
-			session_close_tunnel(s);
+			session_close_carrier(s);
 	}
 }
 
@@ -416,11 +426,15 @@ void session_turn(struct session *s)
 		s->peer_refused = false;
 		session_drop(s);
 	}
-	if (!s->tunnel)
+	if (s->carrier && carrier_over(s->carrier))
+		session_carrier_over(s);
+	if (!s->carrier)
 		return;
-	tunnel_io_kick(s->io);
-	if (tunnel_proven(s->tunnel, rt_now(s->group->loop)))
-		s->proven_at = rt_now(s->group->loop);
+	carrier_kick(s->carrier);
+	if (!carrier_proven(s->carrier, rt_now(s->group->loop)))
+		return;
+	s->proven_at = rt_now(s->group->loop);
+	s->carrier_why[0] = 0;
 }
 
 /* ---- beginning and end -------------------------------------------------------------------------- */
@@ -479,7 +493,7 @@ void session_free(struct session *s)
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
 		link_close(s->pending[i]);
 	follower_free(s->pull);
-	session_close_tunnel(s);
+	session_close_carrier(s);
 	tunnel_io_free(s->io);
 	rt_free(s->peer);
 	rt_free(s->start);

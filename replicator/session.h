@@ -10,16 +10,16 @@
 #include "replicator/message.h"
 #include "rt/loop.h"
 
+struct carrier;
 struct group;
 struct group_peer_config;
 struct link;
 struct ship;
-struct tunnel;
 struct tunnel_io;
 
 /*
  * A group's side of replication with its one peer: the control connection that comes back
- * by itself, the hellos and what follows from them, the tunnel of the connection. All
+ * by itself, the hellos and what follows from them, the carrier of the connection. All
  * decisions are taken in session_turn(), from group_turn(); messages only leave their
  * content here.
  */
@@ -35,6 +35,7 @@ enum session_state {
 };
 
 #define SESSION_REDIAL_MIN_MS 100
+#define SESSION_HANDSHAKE_MS 10000
 #define SESSION_PENDING_MAX 4 /* accepted, key not shown yet */
 
 struct session {
@@ -62,10 +63,11 @@ struct session {
 	bool start_here, meta_due;
 	uint8_t *scratch; /* owned, MESSAGE_MAX, for encoding */
 
-	struct tunnel_io *io;  /* owned, for good */
-	struct tunnel *tunnel; /* owned, of one connection */
-	rt_time proven_at;     /* the line was last proven alive, or began to be tried */
-	struct ship *ship;     /* owned, primary */
+	struct tunnel_io *io;			/* owned, for good */
+	struct carrier *carrier;		/* owned, of one connection */
+	char carrier_why[MESSAGE_TEXT_MAX + 1]; /* the last one ended by itself; or "" */
+	rt_time proven_at; /* the line was last proven alive, or began to be tried */
+	struct ship *ship; /* owned, primary */
 
 	struct follower *pull; /* owned, mirror while it gives back */
 	bool pull_reading, pull_over;
@@ -91,6 +93,8 @@ void session_refuse(struct session *s, const char *why);
 void session_drop(struct session *s);
 /* The group's peer configuration has changed from `before`. */
 void session_change(struct session *s, const struct group_peer_config *before);
+/* Why the last connection, or its carrier, led nowhere; or "". */
+const char *session_why(const struct session *s);
 /* A connection is there and carries writes. */
 bool session_streaming(const struct session *s);
 /* The line is proven and what is sent is persisted. */
@@ -111,9 +115,14 @@ bool mirror_is_drained(struct session *s);
 
 void session_say_hello(struct session *s);
 void session_send_number(struct session *s, unsigned type, uint64_t n);
-/* A tunnel as `start` says, keys from this connection. 0 or -errno. */
-int session_open_tunnel(struct session *s, const struct message_start *start);
-void session_close_tunnel(struct session *s);
+/* A carrier as `start` says, keys from this connection. 0 or -errno. */
+int session_open_carrier(struct session *s, const struct message_start *start);
+void session_close_carrier(struct session *s);
+/* The mirror expects what it will carry. */
+void session_begin_carrier(struct session *s);
+/* carrier_over() says something: end the connection with it. */
+void session_carrier_over(struct session *s);
+extern const struct tunnel_io_events session_io_events;
 /* What START says of the code. */
 void session_choose_code(const struct group *g, struct message_start *start);
 /* What the model says of the line that is assumed: once, since it takes a while. */

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "fec/fec.h"
 #include "fec/risk.h"
+#include "replicator/carrier.h"
 #include "replicator/internal.h"
 #include "replicator/link.h"
+#include "replicator/pipe.h"
 #include "replicator/record.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
 #include "replicator/tunnel/io.h"
 #include "replicator/tunnel/tunnel.h"
 
-/* The line of one connection: the tunnel as START and configuration say, and its risk. */
+/* The line of one connection: its carrier as START and configuration say, and its risk. */
 
 #define SYMBOL_SIZE 1408
 #define SHARE_BEGIN 0.10
 #define TUNNEL_LABEL "wanmirror datagrams"
+#define PIPE_LABEL "wanmirror data"
+#define PROBES_WHILE_AWAY 10 /* unanswered ones until the mirror counts as away */
 
 static const struct rt_addr nowhere = { .kind = RT_ADDR_NONE };
 
@@ -52,6 +57,7 @@ void session_choose_code(const struct group *g, struct message_start *start)
 	unsigned window = fec_risk_window(g->repairs, share_of(g));
 
 	(void)fec_code_parse(g->config.peer.fec.code, &code); /* checked by control */
+	start->transport = g->config.peer.tcp ? MESSAGE_TCP : MESSAGE_UDP;
 	start->code = (uint8_t)code;
 	start->symbol_size = SYMBOL_SIZE;
 	start->window = (uint16_t)(window > FEC_WINDOW_MAX ? FEC_WINDOW_MAX : window);
@@ -87,7 +93,9 @@ static struct tunnel_fec tunnel_fec_of(const struct group *g,
 	return fec;
 }
 
-int session_open_tunnel(struct session *s, const struct message_start *start)
+/* ---- the carrier ---------------------------------------------------------------------- */
+
+static int open_tunnel(struct session *s, const struct message_start *start)
 {
 	const struct group_config *config = &s->group->config;
 	struct tunnel_params params = {
@@ -102,32 +110,117 @@ int session_open_tunnel(struct session *s, const struct message_start *start)
 		.evidence = tunnel_evidence_of(config->peer.evidence),
 		.away_ns = config->away_ms * RT_MS,
 	};
+	struct tunnel *tunnel = NULL;
 	int err;
 
 	params.fec = tunnel_fec_of(s->group, start);
-	session_close_tunnel(s);
 	err = link_export(s->link, TUNNEL_LABEL, params.secret, sizeof(params.secret));
 	if (err == 0)
-		err = tunnel_new(&params, rt_now(s->group->loop), &s->tunnel);
+		err = tunnel_new(&params, rt_now(s->group->loop), &tunnel);
 	explicit_bzero(params.secret, sizeof(params.secret));
+	if (err == 0)
+		err = carrier_of_tunnel(
+			tunnel, s->io, config->peer.dials ? &config->peer.addr : &nowhere,
+			&s->carrier);
 	if (err < 0)
-		return err;
-	tunnel_io_attach(s->io, s->tunnel,
-			 config->peer.dials ? &config->peer.addr : &nowhere);
-	return 0;
+		tunnel_free(tunnel);
+	return err;
 }
 
-void session_close_tunnel(struct session *s)
+static void session_changed(void *owner)
+{
+	struct session *s = owner;
+
+	group_wake(s->group);
+}
+
+const struct tunnel_io_events session_io_events = { .changed = session_changed };
+
+static int open_pipe(struct session *s, const struct message_start *start)
+{
+	static const struct pipe_events events = { .changed = session_changed };
+	const struct group_config *config = &s->group->config;
+	struct pipe_params params = {
+		.id = start->tunnel_id,
+		.sends = s->group->role == GROUP_PRIMARY,
+		.dials = config->peer.dials,
+		.addr = config->peer.addr,
+		.key = config->peer.key,
+		.congestion =
+			s->group->role == GROUP_PRIMARY ? config->peer.congestion : "",
+		.frame_max = (uint32_t)record_len_max(config->max_request),
+		.send_memory = config->send_memory,
+		.handshake_ns = SESSION_HANDSHAKE_MS * RT_MS,
+		.probe_ns = config->away_ms * RT_MS / PROBES_WHILE_AWAY,
+	};
+	struct pipe *pipe = NULL;
+	int err;
+
+	err = link_export(s->link, PIPE_LABEL, params.proofs[0], sizeof(params.proofs));
+	if (err == 0)
+		err = pipe_new(s->group->loop, &params, &events, s, &pipe);
+	explicit_bzero(params.proofs, sizeof(params.proofs));
+	if (err == 0)
+		err = carrier_of_pipe(pipe, &s->carrier);
+	if (err < 0)
+		pipe_free(pipe);
+	return err;
+}
+
+int session_open_carrier(struct session *s, const struct message_start *start)
+{
+	session_close_carrier(s);
+	return start->transport == MESSAGE_TCP ? open_pipe(s, start)
+					       : open_tunnel(s, start);
+}
+
+void session_close_carrier(struct session *s)
 {
 	ship_free(s->ship);
 	s->ship = NULL;
-	if (!s->tunnel)
+	if (!s->carrier)
 		return;
-	tunnel_io_attach(s->io, NULL, &nowhere);
-	tunnel_free(s->tunnel);
-	s->tunnel = NULL;
+	carrier_free(s->carrier);
+	s->carrier = NULL;
 	if (s->group->role == GROUP_PRIMARY)
 		s->group->synced = false;
+}
+
+void session_begin_carrier(struct session *s)
+{
+	if (carrier_pipe(s->carrier))
+		pipe_begin(carrier_pipe(s->carrier));
+}
+
+/*
+ * The carrier has ended by itself, which takes the connection with it: a new one goes on
+ * from what the mirror holds. What a mirror has taken from it is still drained.
+ */
+void session_carrier_over(struct session *s)
+{
+	struct group *g = s->group;
+	const char *why = carrier_over(s->carrier);
+
+	if (g->role == GROUP_MIRROR && (s->state != SESSION_STREAMING || !s->link))
+		return;
+	if (strcmp(s->carrier_why, why) != 0)
+		group_say(g, "data-connection-over why=\"%s\"", why);
+	(void)snprintf(s->carrier_why, sizeof(s->carrier_why), "%s", why);
+	if (g->role == GROUP_PRIMARY) {
+		session_close_carrier(s);
+		if (!s->link)
+			s->state = SESSION_APART;
+		else if (s->state == SESSION_STREAMING)
+			s->state = SESSION_STARTING; /* nothing carries writes */
+	}
+	session_drop(s);
+}
+
+/* ---- the line, and what is said of it --------------------------------------------------- */
+
+const char *session_why(const struct session *s)
+{
+	return s->refusal[0] ? s->refusal : s->carrier_why;
 }
 
 bool session_streaming(const struct session *s)
@@ -170,10 +263,11 @@ void session_change(struct session *s, const struct group_peer_config *before)
 	struct group *g = s->group;
 	const struct group_peer_config *peer = &g->config.peer;
 	rt_time now = rt_now(g->loop);
+	struct tunnel *tunnel;
 	struct tunnel_fec fec;
 
 	session_weigh_risk(g);
-	if (g->role != GROUP_PRIMARY || !s->tunnel)
+	if (g->role != GROUP_PRIMARY || !s->carrier)
 		return; /* the next START is of the new configuration */
 	if (peer->tcp != before->tcp || peer->evidence != before->evidence ||
 	    strcmp(peer->congestion, before->congestion) != 0) {
@@ -182,8 +276,11 @@ void session_change(struct session *s, const struct group_peer_config *before)
 	}
 	session_choose_code(g, s->start);
 	fec = tunnel_fec_of(g, s->start);
+	tunnel = carrier_tunnel(s->carrier);
+	if (!tunnel)
+		return;
 	if ((memcmp(&peer->fec, &before->fec, sizeof(peer->fec)) != 0 &&
-	     tunnel_set_fec(s->tunnel, &fec, now) < 0) ||
-	    tunnel_set_rate(s->tunnel, peer->rate_auto, peer->rate_bps, now) < 0)
+	     tunnel_set_fec(tunnel, &fec, now) < 0) ||
+	    tunnel_set_rate(tunnel, peer->rate_auto, peer->rate_bps, now) < 0)
 		session_start_again(s);
 }

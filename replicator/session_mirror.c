@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/carrier.h"
 #include "replicator/history.h"
 #include "replicator/internal.h"
 #include "replicator/link.h"
 #include "replicator/record.h"
 #include "replicator/session.h"
-#include "replicator/tunnel/tunnel.h"
 #include "rt/bug.h"
 #include "rt/mem.h"
 
@@ -30,7 +30,7 @@ static bool take_frames(struct session *s)
 	size_t len;
 
 	for (unsigned i = 0; i < FRAMES_PER_TURN && apply_room(a); i++) {
-		int got = tunnel_next_frame(s->tunnel, &frame, &len);
+		int got = carrier_next_frame(s->carrier, &frame, &len);
 
 		if (got == 0)
 			return true;
@@ -54,7 +54,7 @@ bool mirror_is_drained(struct session *s)
 	struct group *g = s->group;
 	struct lfs_lsn lsn;
 
-	if (s->tunnel)
+	if (s->carrier)
 		(void)take_frames(s); /* drained all the same */
 	if (g->apply.err < 0)
 		apply_discard(&g->apply);
@@ -63,7 +63,7 @@ bool mirror_is_drained(struct session *s)
 	lsn = lfs_lsn(g->lfs);
 	if (lsn.durable < lsn.admitted && !g->failed)
 		return false;
-	session_close_tunnel(s);
+	session_close_carrier(s);
 	apply_restart(&g->apply);
 	return true;
 }
@@ -230,17 +230,18 @@ static void mirror_ready(struct session *s)
 {
 	struct group *g = s->group;
 
-	if (session_open_tunnel(s, s->start) < 0) {
+	if (session_open_carrier(s, s->start) < 0) {
 		refuse_here(s, "the mirror cannot make a tunnel: out of memory");
 		return;
 	}
 	apply_restart(&g->apply);
-	tunnel_set_note(s->tunnel, lfs_lsn(g->lfs).durable, rt_now(g->loop));
+	carrier_set_note(s->carrier, lfs_lsn(g->lfs).durable, rt_now(g->loop));
 	s->state = SESSION_STREAMING;
 	s->refusal[0] = 0;
 	g->diverged = false;
 	group_set_why(g, "%s", "");
 	session_send_number(s, MESSAGE_READY, s->start->tunnel_id);
+	session_begin_carrier(s);
 	group_say(g, "following from-lsn=%llu primary=%s",
 		  (unsigned long long)s->start->from_lsn, s->peer->node);
 }
@@ -374,9 +375,9 @@ static void follow_turn(struct session *s)
 		return;
 	}
 	lsn = lfs_lsn(g->lfs);
-	tunnel_set_note(s->tunnel,
-			RT_BUG(RECEIVED_AS_PERSISTED) ? lsn.admitted : lsn.durable,
-			rt_now(g->loop));
+	carrier_set_note(s->carrier,
+			 RT_BUG(RECEIVED_AS_PERSISTED) ? lsn.admitted : lsn.durable,
+			 rt_now(g->loop));
 }
 
 /*
@@ -386,6 +387,8 @@ static void follow_turn(struct session *s)
  */
 static bool old_tunnel_brings_more(struct session *s)
 {
+	if (carrier_over(s->carrier))
+		return false; /* what it brought is taken by the last look */
 	if (!s->peer_said)
 		return true;
 	if (s->peer->role != LFS_PRIMARY || (s->peer->flags & HELLO_OPENING))
@@ -397,7 +400,7 @@ static void drain_turn(struct session *s)
 {
 	bool broken = s->group->apply.err < 0;
 
-	if (!broken && s->tunnel && s->link && old_tunnel_brings_more(s)) {
+	if (!broken && s->carrier && s->link && old_tunnel_brings_more(s)) {
 		follow_turn(s);
 		return;
 	}

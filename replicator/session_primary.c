@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/carrier.h"
 #include "replicator/history.h"
 #include "replicator/internal.h"
 #include "replicator/link.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
-#include "replicator/tunnel/tunnel.h"
 #include "rt/bug.h"
 
 static enum history_relation relation(const struct session *s)
@@ -106,7 +106,13 @@ static void send_start(struct session *s)
 	rt_random(g->loop, &start->tunnel_id, sizeof(start->tunnel_id));
 	memcpy(start->epochs, meta->epochs, meta->nepochs * sizeof(meta->epochs[0]));
 	session_choose_code(g, start);
-	err = session_open_tunnel(s, start);
+	if (start->transport == MESSAGE_TCP && g->config.peer.congestion[0] &&
+	    link_congestion(s->link, g->config.peer.congestion) < 0) {
+		session_refuse(s,
+			       "this kernel does not offer peer.congestion to this user");
+		return;
+	}
+	err = session_open_carrier(s, start);
 	if (err < 0) {
 		session_refuse(
 			s,
@@ -131,12 +137,13 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 		session_refuse(s, "a READY that fits no START");
 		return;
 	}
-	if (ship_new(g, s->tunnel, s->start->from_lsn, &s->ship) < 0) {
+	if (ship_new(g, s->carrier, s->start->from_lsn, &s->ship) < 0) {
 		session_refuse(s, "the primary is out of memory");
 		return;
 	}
 	marks.persisted = marks.received = marks.onwire = s->start->from_lsn - 1;
 	gate_set_marks(&g->gate, &marks);
+	session_begin_carrier(s);
 	s->state = SESSION_STREAMING;
 	s->proven_at = rt_now(g->loop);
 	s->caught_target = lfs_lsn(g->lfs).admitted;
@@ -294,7 +301,7 @@ void primary_turn(struct session *s)
 			return;
 		}
 		if (gate_wants_wire(&g->gate) || gate_wants_mirror(&g->gate))
-			tunnel_expedite(s->tunnel, rt_now(g->loop));
+			carrier_expedite(s->carrier, rt_now(g->loop));
 		return;
 	case SESSION_APART:
 	case SESSION_DRAINING:

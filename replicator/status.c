@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/carrier.h"
 #include "replicator/internal.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
@@ -26,55 +27,85 @@ static const char *evidence_name(enum group_evidence evidence)
 	return "";
 }
 
-static void status_link(const struct group *g, struct group_status *ret)
+static void status_datagrams(const struct session *s, struct group_status *ret)
 {
-	const struct session *s = g->session;
-	struct tunnel_stats stats;
 	struct tunnel_io_stats io;
 
-	ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
-	ret->fec.overhead = -1;
-	if (!s)
-		return;
-	ret->link.connected = session_streaming(s);
-	ret->link.rate_bps = g->config.peer.rate_bps;
-	ret->link.rtt_ms = s->control_rtt_ms;
-	(void)snprintf(ret->fec.code, sizeof(ret->fec.code), "%s",
-		       g->config.peer.fec.code);
-	if (!s->tunnel)
-		return;
-	tunnel_stats(s->tunnel, &stats);
+	tunnel_io_stats(s->io, &io);
+	ret->link.unauthentic += io.foreign;
+}
+
+static void status_carrier(const struct group *g, struct group_status *ret)
+{
+	const struct session *s = g->session;
+	enum tunnel_evidence evidence = carrier_evidence_level(s->carrier);
+	struct tunnel_stats stats;
+
+	carrier_stats(s->carrier, &stats);
 	(void)snprintf(ret->link.evidence, sizeof(ret->link.evidence), "%s",
-		       tunnel_evidence_level(s->tunnel) == TUNNEL_MIRROR
+		       evidence == TUNNEL_MIRROR
 			       ? "mirror"
 			       : evidence_name(g->config.peer.evidence));
+	ret->link.tcp = carrier_pipe(s->carrier) != NULL;
 	if (stats.rtt_ns >= 0)
 		ret->link.rtt_ms = (double)stats.rtt_ns / RT_MS;
 	ret->link.loss = stats.loss;
+	ret->link.burst = stats.burst;
+	ret->link.rate_bps = stats.rate_bps;
 	ret->link.sent_bytes = stats.sent_bytes;
 	ret->link.repair_bytes = stats.sent_repair_bytes;
 	ret->link.rebuilt = stats.rebuilt;
 	ret->link.retransmitted = stats.retransmitted;
-	tunnel_io_stats(s->io, &io);
-	ret->link.unauthentic = stats.unauthentic + io.foreign;
+	ret->link.unauthentic = stats.unauthentic;
 	ret->link.in_line = stats.in_line;
-	if (stats.sent_data > 0)
+	ret->fec.repairs_needed = stats.repairs;
+	if (stats.sent_data > 0 && !ret->link.tcp)
 		ret->fec.overhead = (double)stats.sent_repairs / (double)stats.sent_data;
+	/* What counts as on the line has been received: nothing is left to chance. */
+	ret->exposure.probability = evidence == TUNNEL_MIRROR ? 0
+				    : stats.residual >= 0     ? stats.residual
+							      : g->risk;
 }
 
+static void status_link(const struct group *g, struct group_status *ret)
+{
+	const struct session *s = g->session;
+
+	ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
+	ret->fec.overhead = -1;
+	ret->exposure.probability = -1;
+	if (!s)
+		return;
+	ret->link.connected = session_streaming(s);
+	ret->link.tcp = g->config.peer.tcp;
+	ret->link.rate_bps = g->config.peer.tcp ? 0 : g->config.peer.rate_bps;
+	ret->link.rtt_ms = s->control_rtt_ms;
+	if (s->carrier)
+		status_carrier(g, ret);
+	status_datagrams(s, ret);
+	(void)snprintf(ret->fec.code, sizeof(ret->fec.code), "%s",
+		       ret->link.tcp ? "none" : g->config.peer.fec.code);
+}
+
+/* Without a carrier the next one will leave what the model says of the line assumed. */
 static void status_risk(const struct group *g, struct group_status *ret)
 {
 	struct exposure_figures beyond;
 
-	ret->exposure.probability = -1;
-	if (!g->session || g->role != GROUP_PRIMARY)
+	if (!g->session || g->role != GROUP_PRIMARY) {
+		ret->exposure.probability = -1;
 		return;
+	}
 	exposure_beyond(&g->exposure, g->gate.marks.persisted, rt_now(g->loop), &beyond);
 	ret->exposure.writes = beyond.writes;
 	ret->exposure.bytes = beyond.bytes;
 	ret->exposure.seconds = (double)beyond.age_ns / RT_S;
-	ret->fec.repairs_needed = g->repairs;
-	ret->exposure.probability = g->risk < 0 ? -1 : beyond.writes ? g->risk : 0;
+	if (!g->session->carrier) {
+		ret->fec.repairs_needed = g->repairs;
+		ret->exposure.probability = g->risk;
+	}
+	if (ret->exposure.probability >= 0 && beyond.writes == 0)
+		ret->exposure.probability = 0;
 }
 
 static void status_store(const struct group *g, struct group_status *ret)
@@ -146,7 +177,7 @@ void group_status(const struct group *g, struct group_status *ret)
 	ret->catchup_eta_s = -1;
 	(void)snprintf(ret->why, sizeof(ret->why), "%s",
 		       g->why[0]    ? g->why
-		       : g->session ? g->session->refusal
+		       : g->session ? session_why(g->session)
 				    : "");
 	if (!g->lfs) {
 		ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;

@@ -13,7 +13,7 @@
 #define CC_UP_GAIN_MAX 2.0
 #define CC_DOWN_GAIN 0.75
 #define CC_YIELD_FLIGHT 0.5
-#define CC_FLIGHT 1.5 /* times rate and least round trip */
+#define CC_FLIGHT 2.0 /* times rate and least round trip */
 #define CC_SHARED_PACE 1.1
 #define CC_DOWN_ROUNDS 4 /* make way for so long before we believe in somebody else */
 #define CC_YIELD_ROUNDS 4
@@ -44,9 +44,17 @@ static double cc_loss(const struct cc *c)
 	return loss < CC_LOSS_MAX ? loss : CC_LOSS_MAX;
 }
 
+/* Longer than this is a queue: the host's own jitter, or a train of our own, is none. */
 static int64_t cc_queue_bound(const struct cc *c)
 {
-	return c->base_ns / 8 > CC_QUEUE_NS ? c->base_ns / 8 : CC_QUEUE_NS;
+	int64_t bound_ns = c->base_ns / 8 > CC_QUEUE_NS ? c->base_ns / 8 : CC_QUEUE_NS;
+	double train = CC_QUEUE_TRAIN * (double)RT_S;
+
+	if (train > c->rate * (double)bound_ns)
+		bound_ns = train > c->rate * (double)CC_QUEUE_MAX_NS
+				   ? CC_QUEUE_MAX_NS
+				   : (int64_t)(train / c->rate);
+	return bound_ns;
 }
 
 /* The queue that stood through the whole round. */
@@ -128,6 +136,40 @@ static void cc_own_loss(struct cc *c, double sent, double lost, double offered)
 		c->loss_sent /= 2;
 		c->loss_lost /= 2;
 	}
+}
+
+/* ---- in flight ------------------------------------------------------------------------- */
+
+static double cc_bound(const struct cc *c)
+{
+	double bound = c->rate * cc_seconds(CC_SLACK_NS), flight = cc_bdp(c);
+	double least = CC_FLIGHT_MIN;
+
+	switch (c->state) {
+	case CC_STARTUP:
+		bound += CC_STARTUP_FLIGHT * flight;
+		least = CC_FLIGHT_FIRST;
+		break;
+	case CC_SHARED:
+		return c->cubic.window;
+	case CC_YIELD:
+		bound += CC_YIELD_FLIGHT * flight;
+		least = CC_FLIGHT_DOWN;
+		break;
+	case CC_DRAIN:
+	case CC_DOWN:
+		bound += flight;
+		least = CC_FLIGHT_DOWN;
+		break;
+	case CC_FIXED:
+	case CC_CRUISE:
+	case CC_UP:
+	case CC_JUDGE:
+		/* Some acknowledgements in a row may be lost, too. */
+		bound += bound + CC_FLIGHT * flight;
+		break;
+	}
+	return bound > least ? bound : least;
 }
 
 /* ---- states ------------------------------------------------------------------------------ */
@@ -354,8 +396,10 @@ static void cc_round_sample(struct cc *c, const struct cc_ack *a)
 	double passed = came / (1 - cc_loss(c)), rate;
 	bool queued = cc_round_queue(c) > cc_queue_bound(c) / 2;
 	bool limited = c->round.limited || c->limited_before;
+	bool quiet = c->round.rtt_high - c->base_ns <= cc_queue_bound(c);
 
-	if (passed > sent)
+	/* Chance, and runs of losses, are no less rate. */
+	if (passed > sent || (quiet && !cc_excess(c, sent, sent - came)))
 		passed = sent;
 	rate = passed / cc_seconds(passed_ns > sent_ns ? passed_ns : sent_ns);
 	cc_own_loss(c, sent, sent - came, sent / cc_seconds(sent_ns > 0 ? sent_ns : 1));
@@ -376,6 +420,10 @@ static void cc_round_end(struct cc *c, const struct cc_ack *a)
 
 	cc_round_sample(c, a);
 	c->rounds++;
+	/* Making way begins when what was too much is no longer under way. */
+	if ((c->state == CC_DOWN || c->state == CC_DRAIN || c->state == CC_YIELD) &&
+	    (double)(a->sent_all - a->sent) > 1.5 * cc_bound(c))
+		c->rounds = 0;
 	switch (c->state) {
 	case CC_FIXED:
 		cc_guard_fixed(c, sent / cc_seconds(sent_ns > 0 ? sent_ns : 1), now);
@@ -432,6 +480,15 @@ static void cc_react(struct cc *c, const struct cc_ack *a)
 		cubic_lose(&c->cubic, a->arrived);
 }
 
+static bool cc_round_over(const struct cc *c, const struct cc_ack *a)
+{
+	int64_t took_ns = rt_time_since(a->arrived, c->round.began);
+
+	if (a->sent <= c->round.mark || took_ns < CC_ROUND_MIN_NS)
+		return false;
+	return a->sent - c->round.sent >= CC_ROUND_MIN || took_ns >= CC_ROUND_MAX_NS;
+}
+
 void cc_acked(struct cc *c, const struct cc_ack *a)
 {
 	struct cc_round *r = &c->round;
@@ -450,7 +507,7 @@ void cc_acked(struct cc *c, const struct cc_ack *a)
 	cc_react(c, a);
 	if (c->state == CC_STARTUP)
 		cc_startup_ack(c, a);
-	if (a->sent > r->mark && rt_time_since(a->arrived, r->began) >= CC_ROUND_MIN_NS)
+	if (cc_round_over(c, a))
 		cc_round_end(c, a);
 }
 
@@ -458,33 +515,7 @@ void cc_acked(struct cc *c, const struct cc_ack *a)
 
 bool cc_open(const struct cc *c, uint64_t in_flight)
 {
-	double bound = c->rate * cc_seconds(CC_SLACK_NS), flight = cc_bdp(c);
-
-	switch (c->state) {
-	case CC_FIXED:
-		return true;
-	case CC_STARTUP:
-		bound += CC_STARTUP_FLIGHT * flight;
-		if (bound < CC_FLIGHT_FIRST)
-			bound = CC_FLIGHT_FIRST;
-		break;
-	case CC_SHARED:
-		bound = c->cubic.window;
-		break;
-	case CC_YIELD:
-		bound += CC_YIELD_FLIGHT * flight;
-		break;
-	case CC_DRAIN:
-	case CC_DOWN:
-		bound += flight;
-		break;
-	case CC_CRUISE:
-	case CC_UP:
-	case CC_JUDGE:
-		bound += CC_FLIGHT * flight;
-		break;
-	}
-	return (double)in_flight < (bound > CC_FLIGHT_MIN ? bound : CC_FLIGHT_MIN);
+	return c->state == CC_FIXED || (double)in_flight < cc_bound(c);
 }
 
 uint64_t cc_rate_bps(const struct cc *c)

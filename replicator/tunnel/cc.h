@@ -28,10 +28,15 @@
 #define CC_RATE_FIRST UINT64_C(50000000) /* bits per second, where nothing is said */
 #define CC_RATE_MIN 100000.0		 /* bits per second, always */
 #define CC_RATE_MAX UINT64_C(400000000000)
-#define CC_ROUND_MIN_NS (5 * RT_MS) /* a shorter round would measure the host */
-#define CC_SLACK_NS (4 * RT_MS)	    /* acknowledgements are late by up to this */
-#define CC_QUEUE_NS (3 * RT_MS)	    /* a queue is none below this, or RTT/8 */
-#define CC_FLIGHT_MIN 8.0
+#define CC_ROUND_MIN_NS (5 * RT_MS)   /* a shorter round would measure the host */
+#define CC_ROUND_MIN 8		      /* and one of fewer datagrams, chance, */
+#define CC_ROUND_MAX_NS (200 * RT_MS) /* unless there are none */
+#define CC_SLACK_NS (4 * RT_MS)	      /* acknowledgements are late by up to this */
+#define CC_QUEUE_NS (3 * RT_MS)	      /* a queue is none below this, or RTT/8 */
+#define CC_QUEUE_TRAIN 4.0	      /* nor below the time of so many datagrams, */
+#define CC_QUEUE_MAX_NS (50 * RT_MS)  /* which may be this at most */
+#define CC_FLIGHT_MIN 16.0	      /* a run of losses must not close it */
+#define CC_FLIGHT_DOWN 4.0	      /* while we make way */
 #define CC_FLIGHT_FIRST 32.0
 #define CC_FILTER 10		 /* rounds that a maximum is remembered */
 #define CC_BASE_NS (60 * RT_S)	 /* that the least round trip is */

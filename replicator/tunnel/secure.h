@@ -18,8 +18,18 @@ struct secure;
 /* Most bytes that wait inside in one direction: the owner reads and outputs in between. */
 #define SECURE_QUEUE_MAX (1u << 20)
 
-/* `client`: the side that dialed. 0, -ENOMEM, or -EIO when the library refuses. */
-int secure_new(bool client, const uint8_t key[SECURE_KEY_LEN], struct secure **ret);
+/*
+ * What a connection is for, said by who dials as the identity of its key, so that the
+ * handshake itself covers it.
+ */
+enum secure_purpose { SECURE_CONTROL, SECURE_DATA };
+
+/* The side that dials, for `purpose`. 0, -ENOMEM, or -EIO when the library refuses. */
+int secure_dial(enum secure_purpose purpose, const uint8_t key[SECURE_KEY_LEN],
+		struct secure **ret);
+/* The side that accepts: secure_purpose() says for what, once established. */
+int secure_accept(const uint8_t key[SECURE_KEY_LEN], struct secure **ret);
+enum secure_purpose secure_purpose(const struct secure *s);
 void secure_free(struct secure *s); /* NULL is fine */
 
 /*

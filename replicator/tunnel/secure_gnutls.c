@@ -6,11 +6,15 @@
 #include <string.h>
 
 #include "replicator/tunnel/secure_queue.h"
+#include "rt/check.h"
 #include "rt/mem.h"
 
 #define SECURE_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+ECDHE-PSK"
-/* One key per peer, so the name chooses nothing; another name is another protocol. */
-#define SECURE_IDENTITY "wanmirror"
+/* One key per peer, so the name only says what for; another one is another protocol. */
+static const char *const secure_identities[] = {
+	[SECURE_CONTROL] = "wanmirror",
+	[SECURE_DATA] = "wanmirror data",
+};
 /* The longest handshake message taken: a PSK handshake needs a few hundred bytes. */
 #define SECURE_HANDSHAKE_MAX 16384
 
@@ -26,6 +30,7 @@ struct secure {
 	gnutls_psk_client_credentials_t client_key; /* owned; NULL at the server */
 	gnutls_psk_server_credentials_t server_key; /* owned; NULL at the client */
 	uint8_t key[SECURE_KEY_LEN];
+	enum secure_purpose purpose;
 	struct secure_queue in, out;
 	enum secure_state state;
 	bool refused;	 /* FAILED by what the peer sent, not by our memory */
@@ -72,10 +77,15 @@ static int server_key_find(gnutls_session_t session, const gnutls_datum_t *name,
 			   gnutls_datum_t *key)
 {
 	struct secure *s = gnutls_session_get_ptr(session);
+	unsigned i = 0;
 
-	if (name->size != strlen(SECURE_IDENTITY) ||
-	    memcmp(name->data, SECURE_IDENTITY, name->size) != 0)
+	while (i < RT_ARRAY_LEN(secure_identities) &&
+	       (name->size != strlen(secure_identities[i]) ||
+		memcmp(name->data, secure_identities[i], name->size) != 0))
+		i++;
+	if (i == RT_ARRAY_LEN(secure_identities))
 		return -1;
+	s->purpose = (enum secure_purpose)i;
 	key->data = gnutls_malloc(SECURE_KEY_LEN); /* GnuTLS frees it */
 	if (!key->data)
 		return -1;
@@ -86,8 +96,9 @@ static int server_key_find(gnutls_session_t session, const gnutls_datum_t *name,
 
 static int client_key_set(struct secure *s)
 {
-	gnutls_datum_t name = { (unsigned char *)SECURE_IDENTITY,
-				strlen(SECURE_IDENTITY) };
+	const char *identity = secure_identities[s->purpose];
+	gnutls_datum_t name = { (unsigned char *)(uintptr_t)identity,
+				(unsigned)strlen(identity) };
 	gnutls_datum_t key = { s->key, SECURE_KEY_LEN };
 	int ret = gnutls_psk_allocate_client_credentials(&s->client_key);
 
@@ -188,7 +199,8 @@ static void secure_shake(struct secure *s)
 		s->state = SECURE_ESTABLISHED;
 }
 
-int secure_new(bool client, const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
+static int secure_new(bool client, enum secure_purpose purpose,
+		      const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
 {
 	struct secure *s = rt_zalloc(1, sizeof(*s));
 	int err;
@@ -196,6 +208,7 @@ int secure_new(bool client, const uint8_t key[SECURE_KEY_LEN], struct secure **r
 	if (!s)
 		return -ENOMEM;
 	memcpy(s->key, key, SECURE_KEY_LEN);
+	s->purpose = purpose;
 	err = session_set_up(s, client);
 	if (err < 0)
 		goto fail;
@@ -210,6 +223,22 @@ int secure_new(bool client, const uint8_t key[SECURE_KEY_LEN], struct secure **r
 fail:
 	secure_free(s);
 	return err == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EIO;
+}
+
+int secure_dial(enum secure_purpose purpose, const uint8_t key[SECURE_KEY_LEN],
+		struct secure **ret)
+{
+	return secure_new(true, purpose, key, ret);
+}
+
+int secure_accept(const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
+{
+	return secure_new(false, SECURE_CONTROL, key, ret);
+}
+
+enum secure_purpose secure_purpose(const struct secure *s)
+{
+	return s->purpose;
 }
 
 void secure_free(struct secure *s)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "control/command.h"
+#include "control/config.h"
 #include "control/request.h"
 #include "control/status.h"
 #include "rt/check.h"
@@ -18,6 +19,28 @@
 #define WORDS_MAX 32
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Whatever key and value: a configuration that is right, or a reason and the old one. */
+static void key_set(const struct control_request *request)
+{
+	static const char text[] =
+		"node = \"n\"; groups: ( { name = \"g\"; store = \"/s\"; role = "
+		"\"primary\"; volumes = ( { name = \"v\"; size = \"4KiB\"; } ); peer: { "
+		"address = \"10.0.0.1:7700\"; key = \"/k\"; rate = \"1Mbit\"; }; } );";
+	static struct config config, before;
+	static struct config_errors errors;
+
+	rt_assert(config_parse("base", text, strlen(text), 0, &config, &errors) == 0);
+	before = config;
+	if (config_set(&config, request->key, request->value, &errors) < 0) {
+		rt_assert(errors.n > 0);
+		rt_assert(memcmp(&config, &before, sizeof(config)) == 0);
+		return;
+	}
+	rt_assert(config.group.peer.rate_bps > 0 && config.group.peer.fec.r >= 1);
+	rt_assert(config.group.peer.fec.min <= config.group.peer.fec.max);
+	rt_assert(config.group.heartbeat_ms < config.group.away_ms);
+}
 
 static void request_read(const char *line, size_t len)
 {
@@ -33,6 +56,10 @@ static void request_read(const char *line, size_t len)
 	rt_assert(len <= CONTROL_LINE_MAX && text[len - 1] == '\n');
 	rt_assert(control_request_parse(text, len - 1, &again, why) == 0);
 	rt_assert(request.verb == again.verb && strcmp(request.group, again.group) == 0);
+	rt_assert(strcmp(request.key, again.key) == 0 &&
+		  strcmp(request.value, again.value) == 0);
+	if (request.verb == CONTROL_SET)
+		key_set(&request);
 	rt_assert(request.force == again.force && request.hold == again.hold &&
 		  request.dry_run == again.dry_run);
 }

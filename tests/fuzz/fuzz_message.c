@@ -36,6 +36,28 @@ static void try_start(const uint8_t *data, size_t size)
 	rt_assert(memcmp(again, data, size) == 0);
 }
 
+static void try_join(const uint8_t *data, size_t size)
+{
+	struct message_join join;
+	uint8_t again[64];
+
+	if (message_decode_join(data, size, &join) < 0)
+		return;
+	rt_assert(message_encode_join(&join, again, sizeof(again)) == size);
+	rt_assert(memcmp(again, data, size) == 0);
+}
+
+static void try_progress(const uint8_t *data, size_t size)
+{
+	struct message_progress progress;
+	uint8_t again[64];
+
+	if (message_decode_progress(data, size, &progress) < 0)
+		return;
+	rt_assert(message_encode_progress(&progress, again, sizeof(again)) == size);
+	rt_assert(memcmp(again, data, size) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct message_ping ping;
@@ -44,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	switch (data[0] % 5) {
+	switch (data[0] % 7) {
 	case 0:
 		try_hello(data + 1, size - 1);
 		break;
@@ -56,6 +78,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 3:
 		(void)message_decode_number(data + 1, size - 1, &n);
+		break;
+	case 4:
+		try_join(data + 1, size - 1);
+		break;
+	case 5:
+		try_progress(data + 1, size - 1);
 		break;
 	default:
 		if (message_decode_text(data + 1, size - 1, text) == 0)

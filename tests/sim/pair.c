@@ -48,6 +48,7 @@ static void draw_config(struct pair *p, struct group_config *c)
 	if (sim_chance(p->rng, 0.4)) /* without remote the primary may open alone */
 		c->volumes[2].sync = GROUP_LOCAL;
 	c->peer = (struct group_peer_config){
+		.tcp = sim_chance(p->rng, 0.3),
 		.rate_bps = UINT64_C(200000000),
 		.evidence = sim_chance(p->rng, 0.8) ? GROUP_EV_DRIVER : GROUP_EV_MIRROR,
 		.fec = { .code = "window",
@@ -63,6 +64,49 @@ static void draw_config(struct pair *p, struct group_config *c)
 			 .on_demand = true },
 	};
 	memset(c->peer.key, 0x5a, sizeof(c->peer.key));
+}
+
+static void draw_peer(struct pair *p, struct group_peer_config *c)
+{
+	static const char *const codes[] = { "window", "window", "layered", "rs",
+					     "none" };
+	static const uint64_t rates[] = { 50000000, 100000000, 200000000 };
+	const char *code = codes[sim_below(p->rng, RT_ARRAY_LEN(codes))];
+
+	c->tcp = sim_chance(p->rng, 0.4);
+	(void)snprintf(c->congestion, sizeof(c->congestion), "%s",
+		       sim_chance(p->rng, 0.3) ? "reno" : "");
+	c->rate_auto = sim_chance(p->rng, 0.2);
+	c->rate_bps = rates[sim_below(p->rng, RT_ARRAY_LEN(rates))];
+	if (sim_chance(p->rng, 0.2))
+		c->evidence = sim_chance(p->rng, 0.5) ? GROUP_EV_DRIVER : GROUP_EV_MIRROR;
+	memset(c->fec.code, 0, sizeof(c->fec.code));
+	(void)snprintf(c->fec.code, sizeof(c->fec.code), "%s", code);
+	c->fec.share = sim_chance(p->rng, 0.5) ? 0.1 : 0;
+	c->fec.on_demand = sim_chance(p->rng, 0.8);
+}
+
+void pair_change(struct pair *p)
+{
+	draw_peer(p, &p->site[0].config.peer);
+	for (unsigned i = 0; i < 2; i++) {
+		struct pair_site *s = &p->site[i];
+		struct group_peer_config *to = &s->config.peer;
+		const struct group_peer_config *from = &p->site[0].config.peer;
+
+		to->tcp = from->tcp;
+		memcpy(to->congestion, from->congestion, sizeof(to->congestion));
+		to->rate_auto = from->rate_auto;
+		to->rate_bps = from->rate_bps;
+		to->evidence = from->evidence;
+		to->fec = from->fec;
+		if (!s->group || !sim_node_up(s->node))
+			continue;
+		sim_note(p->w, "change", i, to->tcp, 0);
+		sim_node_enter(s->node);
+		group_change(s->group, &s->config);
+		sim_node_leave(s->node);
+	}
 }
 
 static void draw_line(struct pair *p)

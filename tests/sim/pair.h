@@ -81,6 +81,8 @@ void pair_start(struct pair *p, unsigned i);
 void pair_crash(struct pair *p, unsigned i, enum sim_crash kind);
 /* Stop it in order. */
 void pair_stop(struct pair *p, unsigned i);
+/* Change the line of both sites while they run: code, rate, transport, evidence. */
+void pair_change(struct pair *p);
 /* Keep `depth` requests in flight at the primary (site 0) from now on, or no new ones. */
 void pair_load(struct pair *p, bool on);
 bool pair_idle(void *pair); /* no request is in flight */

@@ -13,8 +13,15 @@
 
 static void let_it_run(struct pair *p)
 {
+	unsigned changes =
+		sim_chance(p->rng, 0.3) ? (unsigned)sim_between(p->rng, 1, 3) : 0;
+
 	p->budget = sim_skewed(p->rng, 10, 1500);
 	pair_load(p, true);
+	while (changes-- > 0) {
+		(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 300) * RT_MS);
+		pair_change(p);
+	}
 	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 1000) * RT_MS);
 }
 
@@ -169,6 +176,16 @@ static void clean_restart(struct pair *p)
 	pair_check_reopened(p, SIM_KILL);
 }
 
+static bool mirror_has_all(void *arg)
+{
+	struct pair *p = arg;
+	struct group_status a, b;
+
+	pair_status(p, 0, &a);
+	pair_status(p, 1, &b);
+	return a.lsn.persisted == a.lsn.admitted && b.lsn.durable == a.lsn.admitted;
+}
+
 static void quiet_end(struct pair *p)
 {
 	struct group_status a, b;
@@ -177,7 +194,9 @@ static void quiet_end(struct pair *p)
 	sim_require(sim_run_until(p->w, pair_idle, p, 120 * RT_S),
 		    "requests do not complete after the faults have stopped");
 	pair_wait_in_sync(p);
-	(void)sim_run_for(p->w, 5 * RT_S);
+	/* What local volumes wrote may still be in the log: TCP that loses is slow. */
+	(void)sim_run_until(p->w, mirror_has_all, p,
+			    p->site[0].config.peer.tcp ? 120 * RT_S : 5 * RT_S);
 	pair_status(p, 0, &a);
 	pair_status(p, 1, &b);
 	sim_require(a.lsn.persisted == a.lsn.admitted && b.lsn.durable == a.lsn.admitted,
@@ -222,7 +241,7 @@ static void disaster(struct pair *p)
 	sim_net_cut_both(a, b, false);
 	(void)sim_run_for(p->w,
 			  2 * RT_S); /* what is in the line arrives, or was drawn lost */
-	pair_promote(p, p->line_loss <= 0.011);
+	pair_promote(p, p->site[0].config.peer.tcp || p->line_loss <= 0.011);
 	if (sim_chance(p->rng, 0.5))
 		old_primary_returns(p, kind);
 }

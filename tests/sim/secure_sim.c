@@ -6,7 +6,7 @@
  * Nobody could call it secure: it encrypts nothing.
  *
  *	client                           server
- *	HELLO(its 32 random bytes) --->
+ *	HELLO(32 random, purpose)  --->
  *	                           <---  ANSWER(its 32 random bytes)
  *	FINISH                     --->
  *	DATA ... BYE               <-->  DATA ... BYE
@@ -23,6 +23,7 @@
 #include "rt/mem.h"
 
 #define SIM_NONCE_LEN 32
+#define SIM_HELLO_LEN (SIM_NONCE_LEN + 1)
 #define SIM_PAYLOAD_MAX 16384
 
 enum sim_type { SIM_HELLO = 1, SIM_ANSWER, SIM_FINISH, SIM_DATA, SIM_BYE, SIM_ALERT };
@@ -42,6 +43,7 @@ enum sim_state { SIM_WAIT_HELLO, SIM_WAIT_ANSWER, SIM_WAIT_FINISH, SIM_OPEN, SIM
 
 struct secure {
 	bool client;
+	enum secure_purpose purpose;
 	bool said_bye, heard_bye;
 	enum sim_state state;
 	const char *why; /* FAILED: static text */
@@ -114,6 +116,11 @@ static void sim_take_handshake(struct secure *s, uint8_t type, const uint8_t *pa
 {
 	if (s->state == SIM_WAIT_HELLO && type == SIM_HELLO) {
 		memcpy(s->nonce[0], payload, SIM_NONCE_LEN);
+		if (payload[SIM_NONCE_LEN] > SECURE_DATA) {
+			sim_fail(s, "an unexpected message");
+			return;
+		}
+		s->purpose = (enum secure_purpose)payload[SIM_NONCE_LEN];
 		s->state = SIM_WAIT_FINISH;
 		if (sim_say(s, SIM_ANSWER, s->nonce[1], SIM_NONCE_LEN) < 0)
 			sim_fail(s, "out of memory");
@@ -168,6 +175,7 @@ static bool sim_head_ok(const struct sim_head *head)
 
 	switch (head->type) {
 	case SIM_HELLO:
+		return head->zero == 0 && len == SIM_HELLO_LEN;
 	case SIM_ANSWER:
 		return head->zero == 0 && len == SIM_NONCE_LEN;
 	case SIM_FINISH:
@@ -211,13 +219,16 @@ static bool sim_step(struct secure *s)
 
 /* ---- secure.h ------------------------------------------------------------------- */
 
-int secure_new(bool client, const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
+static int sim_new(bool client, enum secure_purpose purpose,
+		   const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
 {
 	struct secure *s = rt_zalloc(1, sizeof(*s));
+	uint8_t hello[SIM_HELLO_LEN];
 
 	if (!s)
 		return -ENOMEM;
 	s->client = client;
+	s->purpose = purpose;
 	s->state = client ? SIM_WAIT_ANSWER : SIM_WAIT_HELLO;
 	memcpy(s->key, key, SECURE_KEY_LEN);
 	for (unsigned i = 0; i < SIM_NONCE_LEN; i += 8) {
@@ -226,12 +237,30 @@ int secure_new(bool client, const uint8_t key[SECURE_KEY_LEN], struct secure **r
 
 		memcpy(s->nonce[!client] + i, &word, 8);
 	}
-	if (client && sim_say(s, SIM_HELLO, s->nonce[0], SIM_NONCE_LEN) < 0) {
+	memcpy(hello, s->nonce[0], SIM_NONCE_LEN);
+	hello[SIM_NONCE_LEN] = (uint8_t)purpose;
+	if (client && sim_say(s, SIM_HELLO, hello, sizeof(hello)) < 0) {
 		secure_free(s);
 		return -ENOMEM;
 	}
 	*ret = s;
 	return 0;
+}
+
+int secure_dial(enum secure_purpose purpose, const uint8_t key[SECURE_KEY_LEN],
+		struct secure **ret)
+{
+	return sim_new(true, purpose, key, ret);
+}
+
+int secure_accept(const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
+{
+	return sim_new(false, SECURE_CONTROL, key, ret);
+}
+
+enum secure_purpose secure_purpose(const struct secure *s)
+{
+	return s->purpose;
 }
 
 void secure_free(struct secure *s)

@@ -6,7 +6,7 @@
 
 /*
  * The handshakes that follow draw their randomness from this seed, one after the other:
- * the same seed and the same order of secure_new() give the same bytes on the wire.
+ * the same seed and the same order of connections give the same bytes on the wire.
  */
 void secure_sim_seed(uint64_t seed);
 

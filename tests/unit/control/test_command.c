@@ -75,6 +75,12 @@ static void options_stand_before_or_after_the_verb(void **state)
 	assert_string_equal(command.config, "f");
 	assert_null(command.argument);
 	assert_true(command.json);
+	assert_int_equal(parse("set db fec.code=rs"), CONTROL_DONE);
+	assert_string_equal(command.argument, "db");
+	assert_string_equal(command.setting, "fec.code=rs");
+	assert_int_equal(parse("set --dry-run congestion="), CONTROL_DONE);
+	assert_null(command.argument);
+	assert_string_equal(command.setting, "congestion=");
 	assert_int_equal(parse("create --dry-run"), CONTROL_DONE);
 	assert_true(command.dry_run);
 }
@@ -93,6 +99,12 @@ static void wrong_usage_is_refused(void **state)
 		{ "keygen", "wants a FILE" },
 		{ "keygen a b", "one argument" },
 		{ "promote a b", "one argument" },
+		{ "set", "wants KEY=VALUE" },
+		{ "set db", "db is no KEY=VALUE" },
+		{ "set db =x", "=x is no KEY=VALUE" },
+		{ "set sync=local db", "db is no KEY=VALUE" },
+		{ "set a b c=d", "wants KEY=VALUE" },
+		{ "set sync=local --force", "no --force" },
 		{ "status --dry-run", "no --dry-run" },
 		{ "status "
 		  "a234567890123456789012345678901234567890123456789012345678901234",

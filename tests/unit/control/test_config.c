@@ -302,7 +302,7 @@ static void what_is_not_in_this_version_is_said(void **state)
 		{ 4, "tls = \"allow\";", "4: nbd.tls: " },
 		{ 4, "tls = \"require\";", "4: nbd.tls: " },
 		{ 15, "retention = \"1h\";", "15: groups[0].retention: " },
-		{ 21, "transport = \"tcp\";", "21: groups[0].peer.transport: " },
+
 		{ 21, "evidence = \"nic\";", "21: groups[0].peer.evidence: " },
 		{ 21, "evidence = \"edge\";", "21: groups[0].peer.evidence: " },
 		{ 24, "assume: { burst = 3; };",

@@ -107,6 +107,8 @@ static void rate_and_transport_are_read(void **state)
 	good(20, "rate = \"10Mbit\";");
 	assert_false(config.group.peer.rate_auto);
 	assert_int_equal(config.group.peer.rate_bps, 10000000);
+	good(21, "transport = \"tcp\";");
+	assert_true(config.group.peer.tcp);
 	good(21, "congestion = \"cubic\";");
 	assert_string_equal(config.group.peer.congestion, "cubic");
 	bad(21, "congestion = \"bbr but longer than any\";",
@@ -172,6 +174,8 @@ static void one_key_is_set(void **state)
 	set("fec.delayed", "true");
 	assert_int_equal(g->peer.fec.r, 12);
 	assert_true(g->peer.fec.delayed);
+	set("transport", "tcp");
+	assert_true(g->peer.tcp);
 	set("congestion", "reno");
 	assert_string_equal(g->peer.congestion, "reno");
 	assert_true(g->peer.dials); /* as it was read */

@@ -19,6 +19,7 @@
 #include "control/client.h"
 #include "control/daemon.h"
 #include "control/request.h"
+#include "control/version.h"
 #include "rt/check.h"
 #include "rt/loop.h"
 #include "tests/unit/control/double.h"
@@ -491,6 +492,44 @@ static void hangup_reads_the_file_again(void **state)
 	assert_int_equal(daemon_end(), 0);
 }
 
+/* The answer's exit code to `set key value`; `text` is in what it says. */
+static void set_answers(const char *key, const char *value, bool dry_run, int exit,
+			const char *part)
+{
+	struct control_request request = { .verb = CONTROL_SET, .dry_run = dry_run };
+	char why[CONTROL_CLIENT_WHY];
+	const char *text;
+	json_t *answer;
+
+	(void)snprintf(request.key, sizeof(request.key), "%s", key);
+	(void)snprintf(request.value, sizeof(request.value), "%s", value);
+	if (control_client_ask(control, &request, NULL, &answer, why) < 0)
+		fail_msg("%s", why);
+	assert_int_equal(json_integer_value(json_object_get(answer, "exit")), exit);
+	text = json_string_value(
+		json_object_get(answer, exit == CONTROL_DONE ? "text" : "error"));
+	if (!text || !strstr(text, part))
+		fail_msg("%s\n  instead of ... %s", text ? text : "nothing", part);
+	json_decref(answer);
+}
+
+static void one_key_is_set_until_the_file_is_read_again(void **state)
+{
+	daemon_begin(-1, -1);
+	wait_notify("READY=1");
+	set_answers("hold", "flush", true, CONTROL_DONE, "may be set");
+	set_answers("hold", "flush", false, CONTROL_DONE, "hold is flush until");
+	wait_log("configuration_applied key=groups[].hold");
+	set_answers("sync", "network", false, CONTROL_USAGE, "needs a peer");
+	set_answers("store", "/x", false, CONTROL_USAGE, "needs a restart");
+	assert_int_equal(kill(child, SIGHUP), 0);
+	wait_log("configuration_read");
+	/* Back to the file's. */
+	assert_non_null(strstr(strstr(log_text, "groups[].hold") + 1, "groups[].hold"));
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(daemon_end(), 0);
+}
+
 static void single_connection_on_standard_input(void **state)
 {
 	int pair[2];
@@ -587,6 +626,8 @@ int main(void)
 		cmocka_unit_test_setup(store_that_cannot_be_opened_ends_it, fresh),
 		cmocka_unit_test_setup(second_signal_is_immediate, fresh),
 		cmocka_unit_test_setup(hangup_reads_the_file_again, fresh),
+		cmocka_unit_test_setup(one_key_is_set_until_the_file_is_read_again,
+				       fresh),
 		cmocka_unit_test_setup(single_connection_on_standard_input, fresh),
 		cmocka_unit_test_setup(sockets_of_systemd_replace_ours, fresh),
 		cmocka_unit_test_setup(passed_socket_beyond_loopback_is_refused, fresh),

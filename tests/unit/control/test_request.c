@@ -136,12 +136,49 @@ static void what_is_written_is_read_back(void **state)
 	}
 }
 
+static void a_setting_goes_there_and_back(void **state)
+{
+	struct control_request request = { .verb = CONTROL_SET, .dry_run = true }, again;
+	char line[CONTROL_LINE_MAX], why[CONTROL_WHY_MAX];
+	size_t len;
+
+	(void)snprintf(request.group, sizeof(request.group), "db");
+	(void)snprintf(request.key, sizeof(request.key), "fec.interleave");
+	(void)snprintf(request.value, sizeof(request.value), "1, \"20\", 40");
+	len = control_request_encode(&request, line);
+	assert_int_equal(control_request_parse(line, len - 1, &again, why), 0);
+	assert_memory_equal(&request, &again, sizeof(request));
+}
+
+static void a_setting_without_its_parts_is_refused(void **state)
+{
+	static const char *const wrong[] = {
+		"{\"verb\":\"set\"}",
+		"{\"verb\":\"set\",\"key\":\"\",\"value\":\"x\"}",
+		"{\"verb\":\"set\",\"key\":7,\"value\":\"x\"}",
+		"{\"verb\":\"set\",\"key\":\"sync\",\"value\":true}",
+		"{\"verb\":\"set\",\"key\":\"sync\",\"force\":true}",
+		"{\"verb\":\"status\",\"key\":\"sync\"}",
+		"{\"verb\":\"promote\",\"key\":\"sync\",\"value\":\"local\"}",
+		"{\"verb\":\"status\",\"dry_run\":true}",
+	};
+	struct control_request request;
+	char why[CONTROL_WHY_MAX];
+
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		assert_int_equal(control_request_parse(wrong[i], strlen(wrong[i]),
+						       &request, why),
+				 -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_requests_are_read),
 		cmocka_unit_test(anything_else_is_refused),
 		cmocka_unit_test(verbs_of_later_versions_are_named),
+		cmocka_unit_test(a_setting_goes_there_and_back),
+		cmocka_unit_test(a_setting_without_its_parts_is_refused),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(every_flipped_bit_is_survived),
 		cmocka_unit_test(what_is_written_is_read_back),

@@ -61,6 +61,7 @@ static const char *const names[] = {
 	/* beyond the promise, but documented as well */
 	"alone",
 	"why",
+	"link.transport",
 	"link.unauthentic",
 	"link.in_line",
 	"store.checksum_errors",

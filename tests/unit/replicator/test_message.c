@@ -201,6 +201,10 @@ static void start_ping_number_and_text(void **state)
 	assert_memory_equal(&in, &out, offsetof(struct message_start, epochs) + 24);
 	for (size_t cut = 0; cut < len; cut++)
 		assert_int_equal(message_decode_start(buf, cut, &out), -EPROTO);
+	in.transport = MESSAGE_TCP + 1;
+	len = message_encode_start(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_start(buf, len, &out), -EPROTO);
+	in.transport = MESSAGE_TCP;
 	in.code = FEC_WINDOW + 1; /* no code */
 	len = message_encode_start(&in, buf, sizeof(buf));
 	assert_int_equal(message_decode_start(buf, len, &out), -EPROTO);
@@ -224,6 +228,30 @@ static void start_ping_number_and_text(void **state)
 	assert_int_equal(message_decode_text(buf, MESSAGE_TEXT_MAX + 1, text), -EPROTO);
 }
 
+/* What binds a data connection to its control connection, and counts on it. */
+static void join_and_progress(void **state)
+{
+	struct message_join join = { .tunnel_id = 77, .proof = "fifteen letters" },
+			    joined;
+	struct message_progress progress = { 1, 2, 3, UINT64_MAX }, made;
+	uint8_t buf[64];
+	size_t len;
+
+	(void)state;
+	len = message_encode_join(&join, buf, sizeof(buf));
+	assert_int_equal(message_decode_join(buf, len, &joined), 0);
+	assert_memory_equal(&join, &joined, sizeof(join));
+	for (size_t cut = 0; cut < len; cut++)
+		assert_int_equal(message_decode_join(buf, cut, &joined), -EPROTO);
+	assert_int_equal(message_decode_join(buf, len + 1, &joined), -EPROTO);
+	len = message_encode_progress(&progress, buf, sizeof(buf));
+	assert_int_equal(message_decode_progress(buf, len, &made), 0);
+	assert_memory_equal(&progress, &made, sizeof(made));
+	for (size_t cut = 0; cut < len; cut++)
+		assert_int_equal(message_decode_progress(buf, cut, &made), -EPROTO);
+	assert_int_equal(message_decode_progress(buf, len + 1, &made), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +261,7 @@ int main(void)
 		cmocka_unit_test(what_is_out_of_range_is_refused),
 		cmocka_unit_test(another_version_is_told_from_a_bad_hello),
 		cmocka_unit_test(start_ping_number_and_text),
+		cmocka_unit_test(join_and_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,8 +32,8 @@ static void contract_open(struct contract *c, const uint8_t *key0, const uint8_t
 			  size_t chunk)
 {
 	*c = (struct contract){ .chunk = chunk, .flip_from = -1, .cut_at = SIZE_MAX };
-	assert_int_equal(secure_new(true, key0, &c->end[0]), 0);
-	assert_int_equal(secure_new(false, key1, &c->end[1]), 0);
+	assert_int_equal(secure_dial(SECURE_CONTROL, key0, &c->end[0]), 0);
+	assert_int_equal(secure_accept(key1, &c->end[1]), 0);
 }
 
 static void contract_close(struct contract *c)
@@ -193,7 +193,10 @@ static void contract_garbage_is_refused(void **state)
 			const char *why = NULL;
 			struct secure *s;
 
-			assert_int_equal(secure_new(client, contract_key, &s), 0);
+			assert_int_equal(client ? secure_dial(SECURE_DATA, contract_key,
+							      &s)
+						: secure_accept(contract_key, &s),
+					 0);
 			assert_int_equal(secure_input(s, (const uint8_t *)garbage[i],
 						      strlen(garbage[i]), &why),
 					 -EBADMSG);
@@ -231,6 +234,26 @@ static void contract_damage_is_noticed(void **state)
 			}
 			contract_close(&c);
 		}
+	}
+}
+
+/* Who accepts hears what for; the end that dials chose it. */
+static void contract_purpose_is_heard(void **state)
+{
+	static const enum secure_purpose purposes[] = { SECURE_DATA, SECURE_CONTROL };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct contract c = { .chunk = 4096,
+				      .flip_from = -1,
+				      .cut_at = SIZE_MAX };
+
+		assert_int_equal(secure_dial(purposes[i], contract_key, &c.end[0]), 0);
+		assert_int_equal(secure_accept(contract_key, &c.end[1]), 0);
+		contract_pump(&c);
+		assert_true(secure_established(c.end[1]));
+		assert_int_equal(secure_purpose(c.end[0]), purposes[i]);
+		assert_int_equal(secure_purpose(c.end[1]), purposes[i]);
+		contract_close(&c);
 	}
 }
 
@@ -292,6 +315,7 @@ static const struct CMUnitTest contract_tests[] = {
 	cmocka_unit_test(contract_wrong_key_is_refused),
 	cmocka_unit_test(contract_garbage_is_refused),
 	cmocka_unit_test(contract_damage_is_noticed),
+	cmocka_unit_test(contract_purpose_is_heard),
 	cmocka_unit_test(contract_truncation_waits),
 	cmocka_unit_test(contract_queues_are_bounded),
 };
