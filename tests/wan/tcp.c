@@ -176,8 +176,8 @@ static void stream_read(struct wanem *w, struct wanem_conn *conn, int dir)
 	static uint8_t data[CHUNK];
 	int err = 0;
 
-	while (!conn->dead && !w->cut && conn->connected && stream->readable &&
-	       !stream->read_end && err == 0) {
+	while (!conn->dead && wanem_line_is_open(w) && conn->connected &&
+	       stream->readable && !stream->read_end && err == 0) {
 		ssize_t n;
 
 		if (stream_must_wait(w, conn, dir))
@@ -373,7 +373,7 @@ fail:
 void wanem_tcp_accept(struct wanem *w)
 {
 	/* While the line is cut, whoever dials is left waiting, as on a real one. */
-	while (!w->cut && w->n_conns < WANEM_MAX_CONNS) {
+	while (wanem_line_is_open(w) && w->n_conns < WANEM_MAX_CONNS) {
 		int fd = accept4(w->tcp_listener, NULL, NULL,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 

@@ -101,12 +101,20 @@ holds "a stream has the rate" "$(word mbit) < 49 && $(word mbit) > 40"
 holds "a stream's answer takes the delay" "$(word answer_ms) > 24.9"
 stop
 
-start rtt=10ms
-ask cut >"$dir/stats"
-ask restore >"$dir/stats"
-probe tcp 1000
-holds "restored" "$(word received) == 1000"
-stop
+# As long as it is cut, or a site is dead, nobody comes through; whoever waited does then.
+for how in "" --destroy "--site a"; do
+	start rtt=10ms
+	# shellcheck disable=SC2086 # none or two words
+	ask cut $how >"$dir/stats"
+	"$bin/wanprobe" tcp $port $((port + 1)) 1000 >"$dir/probe" 2>&1 &
+	probe=$!
+	ask stats >"$dir/stats"
+	holds "cut $how: nobody" "$(sed 's/.*"connections": \([0-9]*\).*/\1/' "$dir/stats") == 0"
+	ask restore >"$dir/stats"
+	wait $probe
+	holds "cut $how: restored" "$(word received) == 1000"
+	stop
+done
 
 # cut --kill: the process dies with datagrams in the line, then the line is cut.
 start rtt=100ms

@@ -66,6 +66,11 @@ int wanem_watch(struct wanem *w, int fd, uint32_t events, void *tag)
 	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
+bool wanem_line_is_open(const struct wanem *w)
+{
+	return !w->cut && !w->way[WANEM_AB].from_dead && !w->way[WANEM_BA].from_dead;
+}
+
 uint64_t wanem_drops(const struct wanem *w)
 {
 	return w->is_tun ? wanem_tun_drops(w) : wanem_udp_rx_drops(w);

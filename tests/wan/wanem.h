@@ -14,7 +14,8 @@
  * wanem: a line between two daemons, in one of two forms.
  *
  * A relay, without privileges: the one that dials is side A and talks to `listen`; the one
- * that listens is side B at `to`. TCP and UDP of the same port number are relayed.
+ * that listens is side B at `to`. TCP and UDP of the same port number are relayed. Streams
+ * have the delay and share the rate; loss and the building's queue are of datagrams.
  *
  * Two TUN devices in two network namespaces: whatever the kernel on one side routes into
  * its device comes out of the other's, so every program's packets cross the line.
@@ -195,6 +196,8 @@ void wanem_command_close(struct wanem *w);
 int wanem_command_set(struct wanem *w, const char *assignment, const char **what);
 
 /* wanem.c: of whichever form it is */
+/* No cut, no dead site: streams go on. */
+bool wanem_line_is_open(const struct wanem *w);
 uint64_t wanem_drops(const struct wanem *w);
 void wanem_reset_drops(struct wanem *w);
 void wanem_receive(struct wanem *w, int dir, unsigned int limit);
