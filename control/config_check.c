@@ -130,6 +130,10 @@ static void check_edge(struct config_checking *c)
 	if (p->has_edge && !edge)
 		WRONG(c, "groups[0].peer.edge",
 		      "it says nothing without evidence = \"edge\"");
+	if (edge && !p->dials)
+		WRONG(c, "groups[0].peer.evidence",
+		      "\"edge\" needs address, not listen: the relay must know where the "
+		      "mirror is");
 	if (edge && p->tcp)
 		WRONG(c, either(c, "groups[0].peer.transport", "groups[0].peer.evidence"),
 		      "evidence = \"edge\" is of datagrams; allowed: transport = "

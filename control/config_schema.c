@@ -57,7 +57,7 @@ static const struct config_word disconnect_words[] = {
 };
 static const struct config_word evidence_words[] = {
 	{ "queued", GROUP_EV_QUEUED, false }, { "driver", GROUP_EV_DRIVER, false },
-	{ "nic", GROUP_EV_NIC, true },	      { "edge", GROUP_EV_EDGE, true },
+	{ "nic", GROUP_EV_NIC, false },	      { "edge", GROUP_EV_EDGE, false },
 	{ "mirror", GROUP_EV_MIRROR, false }, { 0 },
 };
 static const struct config_word log_words[] = {

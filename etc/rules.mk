@@ -14,13 +14,14 @@ sysusersdir ?= $(PREFIX)/lib/sysusers.d
 INSTALL ?= install
 
 etc_examples := etc/wanmirror-primary.conf etc/wanmirror-mirror.conf
-etc_man := wanmirror.1 wanmirror.conf.5 wanmirrord.8
+etc_man := wanmirror.1 wanmirror.conf.5 wanmirrord.8 wanmirror-edge.8
 # wanmirror.1 goes to man1, and so on.
 etc_man_path = man$(patsubst .%,%,$(suffix $1))/$1
 
 .PHONY: install uninstall
 install: $(programs:%=$(B)/%)
 	$(Q)$(INSTALL) -D -m 755 $(B)/wanmirrord '$(DESTDIR)$(sbindir)/wanmirrord'
+	$(Q)$(INSTALL) -D -m 755 $(B)/wanmirror-edge '$(DESTDIR)$(sbindir)/wanmirror-edge'
 	$(Q)$(INSTALL) -D -m 755 $(B)/wanmirror '$(DESTDIR)$(bindir)/wanmirror'
 	$(Q)set -e; for page in $(foreach m,$(etc_man),$(call etc_man_path,$m)); do \
 		$(INSTALL) -D -m 644 "docs/man/$${page#*/}" "$(DESTDIR)$(mandir)/$$page"; \
@@ -37,6 +38,7 @@ install: $(programs:%=$(B)/%)
 
 uninstall:
 	$(Q)rm -f '$(DESTDIR)$(sbindir)/wanmirrord' '$(DESTDIR)$(bindir)/wanmirror' \
+		'$(DESTDIR)$(sbindir)/wanmirror-edge' \
 		'$(DESTDIR)$(unitdir)/wanmirrord.service' \
 		'$(DESTDIR)$(sysusersdir)/wanmirror.conf' \
 		$(foreach m,$(etc_man),'$(DESTDIR)$(mandir)/$(call etc_man_path,$m)') \

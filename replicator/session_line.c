@@ -33,7 +33,9 @@ static enum tunnel_evidence tunnel_evidence_of(enum group_evidence evidence)
 	case GROUP_EV_DRIVER:
 		return TUNNEL_DRIVER;
 	case GROUP_EV_NIC:
+		return TUNNEL_NIC;
 	case GROUP_EV_EDGE:
+		return TUNNEL_EDGE;
 	case GROUP_EV_MIRROR:
 		break;
 	}
@@ -111,6 +113,8 @@ static int open_tunnel(struct session *s, const struct message_start *start)
 		.away_ns = config->away_ms * RT_MS,
 	};
 	struct tunnel *tunnel = NULL;
+	bool by_edge = config->peer.evidence == GROUP_EV_EDGE && config->peer.has_edge;
+	const struct rt_addr *edge = by_edge ? &config->peer.edge : NULL;
 	int err;
 
 	params.fec = tunnel_fec_of(s->group, start);
@@ -118,6 +122,8 @@ static int open_tunnel(struct session *s, const struct message_start *start)
 	if (err == 0)
 		err = tunnel_new(&params, rt_now(s->group->loop), &tunnel);
 	explicit_bzero(params.secret, sizeof(params.secret));
+	if (err == 0)
+		err = tunnel_io_set_edge(s->io, edge, config->peer.edge_key);
 	if (err == 0)
 		err = carrier_of_tunnel(
 			tunnel, s->io, config->peer.dials ? &config->peer.addr : &nowhere,

@@ -227,6 +227,13 @@ struct rt_train {
 };
 void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
 			 const struct rt_addr *to, const struct rt_train *train);
+/*
+ * From now on left() says what the card itself has sent, by its own time stamps, instead of
+ * what its driver has taken (TX_HARDWARE; the card must do it, and its administrator must
+ * have switched it on, as `hwstamp_ctl -t 1` does). Where that is not so, left() is not
+ * called any more. 0 or -errno.
+ */
+int rt_dgram_stamp_card(struct rt_dgram *dgram, bool card);
 void rt_dgram_close(struct rt_dgram *dgram); /* NULL is fine; as rt_sock_close() */
 
 #endif

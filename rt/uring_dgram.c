@@ -23,10 +23,20 @@ static void buffer_size(int fd, int force, int name, int size)
 		(void)uring_dgram_option(fd, SOL_SOCKET, name, size);
 }
 
+/* Only which stamps to report: each send asks for its own. */
+static int stamps_set(struct rt_dgram *dgram)
+{
+	int stamps = SOF_TIMESTAMPING_OPT_ID;
+
+	stamps |= dgram->card ? SOF_TIMESTAMPING_RAW_HARDWARE : SOF_TIMESTAMPING_SOFTWARE;
+	if (!dgram->pending)
+		stamps |= SOF_TIMESTAMPING_OPT_TSONLY;
+	return uring_dgram_option(dgram->fd, SOL_SOCKET, SO_TIMESTAMPING, stamps);
+}
+
 static int options_set(struct rt_dgram *dgram)
 {
 	int fd = dgram->fd, r;
-	int stamps = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_ID;
 
 	/* On an IPv6 socket these two rule what it sends to mapped addresses. */
 	r = uring_dgram_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
@@ -45,10 +55,13 @@ static int options_set(struct rt_dgram *dgram)
 	dgram->gro = uring_dgram_option(fd, IPPROTO_UDP, UDP_GRO, 1) == 0;
 	buffer_size(fd, SO_RCVBUFFORCE, SO_RCVBUF, DGRAM_RCVBUF);
 	buffer_size(fd, SO_SNDBUFFORCE, SO_SNDBUF, DGRAM_SNDBUF);
-	/* Only which stamps to report: each send asks for its own. */
-	if (!dgram->pending)
-		stamps |= SOF_TIMESTAMPING_OPT_TSONLY;
-	return uring_dgram_option(fd, SOL_SOCKET, SO_TIMESTAMPING, stamps);
+	return stamps_set(dgram);
+}
+
+int rt_dgram_stamp_card(struct rt_dgram *dgram, bool card)
+{
+	dgram->card = card;
+	return stamps_set(dgram);
 }
 
 static void dgram_free(struct rt_dgram *dgram)

@@ -71,6 +71,7 @@ struct rt_dgram {
 	int family;
 	bool closed; /* by its owner: freed with the last op in flight */
 	bool multishot;
+	bool card;	/* stamps are the card's, not the driver's */
 	bool gro;	/* several datagrams may come as one */
 	unsigned alone; /* trains that are still to be sent one datagram at a time */
 	uint64_t cut;	/* trains that the kernel refused, in total */

@@ -183,8 +183,13 @@ static void entry_error(struct entry *entry, const struct cmsghdr *c)
 	entry->id = err.ee_data;
 }
 
-static void entry_read(struct entry *entry, struct msghdr *hdr)
+/* The kernel puts the driver's stamp first, and the card's own last. */
+#define ENTRY_DRIVER 0
+#define ENTRY_CARD 2
+
+static void entry_read(struct entry *entry, struct msghdr *hdr, bool card)
 {
+	unsigned which = card ? ENTRY_CARD : ENTRY_DRIVER;
 	struct cmsghdr *c;
 	struct scm_timestamping ts;
 
@@ -196,7 +201,7 @@ static void entry_read(struct entry *entry, struct msghdr *hdr)
 			   c->cmsg_type == SCM_TIMESTAMPING &&
 			   c->cmsg_len >= CMSG_LEN(sizeof(ts))) {
 			memcpy(&ts, CMSG_DATA(c), sizeof(ts));
-			entry->stamped = ts.ts[0].tv_sec || ts.ts[0].tv_nsec;
+			entry->stamped = ts.ts[which].tv_sec || ts.ts[which].tv_nsec;
 		}
 	}
 }
@@ -205,7 +210,7 @@ static void error_take(struct rt_dgram *dgram, struct dgram_error *error, size_t
 {
 	struct entry entry = { 0 };
 
-	entry_read(&entry, &error->hdr);
+	entry_read(&entry, &error->hdr, dgram->card);
 	if (entry.icmp)
 		dgram->icmp_errors++;
 	if (!entry.stamped || !entry.transmit)

@@ -61,7 +61,9 @@ static void msg_segment(struct uring_msg *msg, size_t segment)
 static void msg_stamp(struct rt_dgram *dgram, struct uring_msg *msg, uint32_t stamp)
 {
 	msg->stamp = stamp;
-	control_put_u32(msg, SO_TIMESTAMPING, SOF_TIMESTAMPING_TX_SOFTWARE);
+	control_put_u32(msg, SO_TIMESTAMPING,
+			dgram->card ? SOF_TIMESTAMPING_TX_HARDWARE
+				    : SOF_TIMESTAMPING_TX_SOFTWARE);
 	if (dgram->pending)
 		uring_dgram_expect(dgram, msg);
 	else

@@ -47,6 +47,7 @@ struct tunnel_io {
 	struct rt_timer timer;
 	struct rt_op turn; /* calls `changed`, then sends; once per turn of the loop */
 	bool turning, starved;
+	bool card; /* stamps are the card's */
 	/*
 	 * Stamps are numbered per socket: one of an earlier tunnel that comes late must
 	 * not pass for this one's. Ours is stamp_base + the tunnel's.
@@ -395,10 +396,20 @@ void tunnel_io_local(const struct tunnel_io *io, struct rt_addr *ret)
 	rt_dgram_addr(io->dgram, ret);
 }
 
+/* A card that has none of its own leaves trains unproven, and the tunnel finds out. */
+static void io_choose_stamps(struct tunnel_io *io, bool card)
+{
+	if (card == io->card || rt_dgram_stamp_card(io->dgram, card) != 0)
+		return;
+	io->card = card;
+}
+
 void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_addr *peer)
 {
 	io->tunnel = t;
 	io->peer = *peer;
+	if (t != NULL)
+		io_choose_stamps(io, t->params.evidence == TUNNEL_NIC);
 	if (io->edge != NULL && t != NULL) {
 		io->peer = io->edge_addr;
 		edge_client_init(io->edge, io->edge_key, t->params.id, rt_now(io->loop));
@@ -415,6 +426,11 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 int tunnel_io_set_edge(struct tunnel_io *io, const struct rt_addr *edge,
 		       const uint8_t *key)
 {
+	if (edge == NULL) {
+		rt_free(io->edge);
+		io->edge = NULL;
+		return 0;
+	}
 	if (io->edge == NULL)
 		io->edge = rt_zalloc(1, sizeof(*io->edge));
 	if (io->edge == NULL)

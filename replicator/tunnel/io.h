@@ -39,7 +39,7 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 /*
  * From the next attach on, everything goes by the relay at the site's border: to `edge`
  * instead of the peer, under `key` (EDGE_KEY_LEN bytes, copied). For evidence
- * TUNNEL_EDGE. -ENOMEM, else 0.
+ * TUNNEL_EDGE. NULL: straight to the peer again. -ENOMEM, else 0.
  */
 int tunnel_io_set_edge(struct tunnel_io *io, const struct rt_addr *edge,
 		       const uint8_t *key);

@@ -87,6 +87,12 @@ int rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
 	return 0;
 }
 
+/* The simulated card stamps what its driver takes. */
+int rt_dgram_stamp_card(struct rt_dgram *dgram, bool card)
+{
+	return 0;
+}
+
 void rt_dgram_addr(struct rt_dgram *dgram, struct rt_addr *ret)
 {
 	*ret = dgram->local;

@@ -302,9 +302,6 @@ static void what_is_not_in_this_version_is_said(void **state)
 		{ 4, "tls = \"allow\";", "4: nbd.tls: " },
 		{ 4, "tls = \"require\";", "4: nbd.tls: " },
 		{ 15, "retention = \"1h\";", "15: groups[0].retention: " },
-
-		{ 21, "evidence = \"nic\";", "21: groups[0].peer.evidence: " },
-		{ 21, "evidence = \"edge\";", "21: groups[0].peer.evidence: " },
 		{ 24, "assume: { burst = 3; };",
 		  "24: groups[0].peer.fec.assume.burst: " },
 		{ 27, "}, { name = \"two\"; } );", "6: groups: " },

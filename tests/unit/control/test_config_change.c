@@ -208,7 +208,7 @@ static void what_cannot_be_set_is_said(void **state)
 	not_set("fec.interleave", "1,2,3,4,5,6,7,8,9", "too long");
 	not_set("fec.interleave", "", "too short");
 	not_set("fec.interleave", "0", "out of range");
-	not_set("evidence", "nic", "not in this version");
+	not_set("evidence", "edge", "needs edge: the address and the key");
 	not_set("fec.min", "0.6", "more than max");
 	not_set("fec.assume.loss", "0.5", "out of reach");
 	not_set("away", "500ms", "heartbeat (1000 ms) is not less than away");
