@@ -42,7 +42,7 @@ static enum tunnel_evidence tunnel_evidence_of(enum group_evidence evidence)
 	return TUNNEL_MIRROR;
 }
 
-/* Repairs per data symbol; an adaptive share stays where it begins, for now. */
+/* Repairs per data symbol; where an adaptive share begins, for status and START. */
 static double share_of(const struct group *g)
 {
 	const struct group_fec_config *fec = &g->config.peer.fec;
@@ -65,7 +65,7 @@ void session_choose_code(const struct group *g, struct message_start *start)
 	start->window = (uint16_t)(window > FEC_WINDOW_MAX ? FEC_WINDOW_MAX : window);
 }
 
-/* How this end protects what it sends; m as it was weighed, until it adapts. */
+/* How this end protects what it sends: the goal; the tunnel finds what it takes. */
 static struct tunnel_fec tunnel_fec_of(const struct group *g,
 				       const struct message_start *start)
 {
@@ -74,7 +74,6 @@ static struct tunnel_fec tunnel_fec_of(const struct group *g,
 	struct tunnel_fec none = { .code.code = FEC_NONE };
 	struct tunnel_fec fec = {
 		.code = { .code = (enum fec_code)start->code,
-			  .window = start->window,
 			  .r = (uint16_t)c->r,
 			  .c = (uint16_t)c->c,
 			  .delayed = c->delayed },
@@ -83,10 +82,8 @@ static struct tunnel_fec tunnel_fec_of(const struct group *g,
 			  .assume = { c->assume_loss, c->assume_burst },
 			  .min = c->min,
 			  .max = c->max,
-			  .share = share_of(g) },
+			  .share = c->share },
 		.on_demand = c->on_demand,
-		.repairs_fixed = true,
-		.repairs = g->repairs,
 	};
 
 	if (g->role == GROUP_MIRROR)

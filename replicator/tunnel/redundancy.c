@@ -94,6 +94,11 @@ static int redundancy_weigh(const struct tunnel_fec *fec, const struct fec_line 
 		redundancy_fixed(fec, ret);
 		return 0;
 	}
+	/* Less cannot be modelled; more is no harm. */
+	if (goal.min < FEC_SHARE_MIN)
+		goal.min = FEC_SHARE_MIN;
+	if (goal.share > 0 && goal.share < FEC_SHARE_MIN)
+		goal.share = FEC_SHARE_MIN;
 	if (goal.flight == 0)
 		goal.flight = flight;
 	return fec_redundancy(&goal, line, ret);
