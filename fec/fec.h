@@ -91,8 +91,7 @@ uint64_t fec_encoder_next(const struct fec_encoder *enc);
  * when there is none.
  *
  * FEC_WINDOW: a fresh one over the whole window, independent of all before it, whenever
- * the window is not empty. It may begin before the window, with symbols that are
- * confirmed; head says so.
+ * the window is not empty.
  * FEC_LAYERED, FEC_RS: the oldest of those that are due, see fec_encoder_due().
  */
 bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_t *out);

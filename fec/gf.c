@@ -63,21 +63,6 @@ void gf_dot_product(uint8_t *dest, const uint8_t *factors, const uint8_t *const 
 	ec_encode_data((int)len, (int)n, 1, tables[0], from, rows);
 }
 
-void gf_add_multiples(uint8_t *const dest[], const uint8_t *factors, unsigned n,
-		      const uint8_t *src, size_t len)
-{
-	uint8_t tables[GF_ROWS_MAX][GF_TABLE_LEN], *rows[GF_ROWS_MAX];
-
-	rt_assert(n <= GF_ROWS_MAX);
-	for (unsigned i = 0; i < n; i++) {
-		memcpy(tables[i], gf_tables[factors[i]], GF_TABLE_LEN);
-		rows[i] = dest[i];
-	}
-	if (n)
-		ec_encode_data_update((int)len, 1, (int)n, 0, tables[0], gf_readable(src),
-				      rows);
-}
-
 void gf_combine(uint8_t *const dest[], unsigned rows, const uint8_t *tables,
 		const uint8_t *const src[], unsigned n, size_t len)
 {

@@ -27,11 +27,6 @@ void gf_add_multiple(uint8_t *dest, uint8_t factor, const uint8_t *src, size_t l
 /* dest[i] = sum of factors[j] * src[j][i], n <= GF_SOURCES_MAX. */
 void gf_dot_product(uint8_t *dest, const uint8_t *factors, const uint8_t *const src[],
 		    unsigned n, size_t len);
-/* dest[j][i] ^= factors[j] * src[i] for each of n <= GF_ROWS_MAX rows. */
-#define GF_ROWS_MAX 64
-void gf_add_multiples(uint8_t *const dest[], const uint8_t *factors, unsigned n,
-		      const uint8_t *src, size_t len);
-
 /* dest[j][i] = sum of factor(j, s) * src[s][i] over n sources; tables: rows * n of them. */
 void gf_combine(uint8_t *const dest[], unsigned rows, const uint8_t *tables,
 		const uint8_t *const src[], unsigned n, size_t len);

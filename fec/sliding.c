@@ -10,18 +10,37 @@
 #include "rt/check.h"
 #include "rt/mem.h"
 
+_Static_assert(FEC_WINDOW_MAX / WINDOW_BLOCK + 2 * WINDOW_BLOCK <= GF_SOURCES_MAX,
+	       "a repair is added up in one call");
+_Static_assert(SLIDING_PLAIN_MAX <= WINDOW_CAUCHY_MAX, "Cauchy serves a short window");
+
+/* Room for the blocks of a window, and for those that begin before it or end after. */
+static int sliding_init_sums(struct sliding *sl)
+{
+	sl->blocks = sl->window / WINDOW_BLOCK + 2;
+	sl->sums = rt_alloc_blocks(sl->blocks * WINDOW_BLOCK * sl->symbol_size);
+	if (!sl->sums)
+		return -ENOMEM;
+	for (unsigned row = 0; row < WINDOW_BLOCK; row++)
+		for (unsigned i = 0; i < WINDOW_BLOCK; i++)
+			memcpy(sl->tables + (row * WINDOW_BLOCK + i) * GF_TABLE_LEN,
+			       gf_tables[window_row_factor(row, i)], GF_TABLE_LEN);
+	return 0;
+}
+
 int sliding_init(struct sliding *sl, size_t symbol_size, uint16_t window, uint64_t next)
 {
 	*sl = (struct sliding){
 		.symbol_size = symbol_size,
 		.window = window,
-		.slots = window + SLIDING_SLACK,
 		.first = next,
 		.next = next,
 		.covered = next,
 	};
-	sl->ring = rt_alloc_blocks(sl->slots * symbol_size);
-	if (!sl->ring || plan_init(&sl->plan, symbol_size) < 0) {
+	sl->ring = rt_alloc_blocks(window * symbol_size);
+	if (!sl->ring)
+		return -ENOMEM;
+	if (window > SLIDING_PLAIN_MAX && sliding_init_sums(sl) < 0) {
 		sliding_release_memory(sl);
 		return -ENOMEM;
 	}
@@ -30,32 +49,45 @@ int sliding_init(struct sliding *sl, size_t symbol_size, uint16_t window, uint64
 
 void sliding_release_memory(struct sliding *sl)
 {
-	plan_release_memory(&sl->plan);
 	rt_free(sl->ring);
+	rt_free(sl->sums);
 	sl->ring = NULL;
+	sl->sums = NULL;
 }
 
 static uint8_t *sliding_slot(const struct sliding *sl, uint64_t number)
 {
-	return sl->ring + number % sl->slots * sl->symbol_size;
+	return sl->ring + number % sl->window * sl->symbol_size;
 }
 
-static uint32_t sliding_key(struct sliding *sl)
+static uint8_t *sliding_sum(const struct sliding *sl, uint64_t block, unsigned row)
 {
-	uint32_t key = sl->key++ & ~WINDOW_KEY_RANDOM;
+	return sl->sums + (block % sl->blocks * WINDOW_BLOCK + row) * sl->symbol_size;
+}
 
-	if (sl->window > WINDOW_CAUCHY_MAX)
-		key |= WINDOW_KEY_RANDOM;
-	return key;
+/* All symbols of the block are in the ring. */
+static void sliding_sum_up(struct sliding *sl, uint64_t block)
+{
+	const uint8_t *from[WINDOW_BLOCK];
+	uint8_t *rows[WINDOW_BLOCK];
+
+	for (unsigned i = 0; i < WINDOW_BLOCK; i++) {
+		from[i] = sliding_slot(sl, block * WINDOW_BLOCK + i);
+		rows[i] = sliding_sum(sl, block, i);
+	}
+	gf_combine(rows, WINDOW_BLOCK, sl->tables, from, WINDOW_BLOCK, sl->symbol_size);
 }
 
 void sliding_add(struct sliding *sl, const uint8_t *sym)
 {
 	memcpy(sliding_slot(sl, sl->next), sym, sl->symbol_size);
-	plan_feed(&sl->plan, sl->next, sliding_slot(sl, sl->next));
 	sl->next++;
 	if (sl->next - sl->first > sl->window)
 		sl->first++;
+	/* one that began before the window is not asked for */
+	if (sl->sums && sl->next % WINDOW_BLOCK == 0 &&
+	    sl->next - sl->first >= WINDOW_BLOCK)
+		sliding_sum_up(sl, sl->next / WINDOW_BLOCK - 1);
 }
 
 void sliding_confirm(struct sliding *sl, uint64_t below)
@@ -66,71 +98,52 @@ void sliding_confirm(struct sliding *sl, uint64_t below)
 		sl->first = below;
 }
 
-/* Add the combination of count symbols from `first` on to `out`. */
-static void sliding_add_range(const struct sliding *sl, uint64_t first, unsigned count,
-			      uint32_t key, uint8_t *out)
-{
-	uint8_t factors[FEC_WINDOW_MAX], sum[FEC_SYMBOL_MAX];
-	const uint8_t *from[GF_SOURCES_MAX];
-	unsigned n;
-
-	window_coefficients(key, first, count, factors);
-	for (unsigned done = 0; done < count; done += n) {
-		n = count - done < GF_SOURCES_MAX ? count - done : GF_SOURCES_MAX;
-		for (unsigned i = 0; i < n; i++)
-			from[i] = sliding_slot(sl, first + done + i);
-		gf_dot_product(sum, factors + done, from, n, sl->symbol_size);
-		gf_add_multiple(out, 1, sum, sl->symbol_size);
-	}
-}
-
 /*
- * Finish the oldest draft, if that is less work than to begin anew. It must cover the
- * whole window; it may cover confirmed symbols as well, but no more than a window of them
- * all, since that is what the other side keeps.
+ * Gather what a repair adds up: single symbols, and with sums one for each whole block.
+ * Returns how many.
  */
-static bool sliding_take_draft(struct sliding *sl, struct fec_repair *head, uint8_t *out)
+static unsigned sliding_gather(const struct sliding *sl, uint32_t key, uint8_t *factors,
+			       const uint8_t **from)
 {
-	uint64_t most = sl->window, earliest, early, late;
-	struct plan_draft *draft;
+	uint64_t number = sl->first;
+	unsigned n = 0;
 
-	earliest = sl->next < most ? 0 : sl->next - most;
-	while ((draft = plan_oldest(&sl->plan)) &&
-	       draft->first + SLIDING_SLACK < earliest)
-		plan_drop(&sl->plan);
-	if (!draft || draft->first >= sl->next)
-		return false;
-	early = draft->first < earliest ? earliest - draft->first : 0;
-	late = draft->first > sl->first ? draft->first - sl->first : 0;
-	if (early + late > (sl->next - sl->first) / 2)
-		return false;
-	memcpy(out, draft->bytes, sl->symbol_size);
-	/* what was added leaves by being added again */
-	sliding_add_range(sl, draft->first, (unsigned)early, draft->key, out);
-	sliding_add_range(sl, sl->first, (unsigned)late, draft->key, out);
-	head->first = draft->first + early - late;
-	head->count = (uint16_t)(sl->next - head->first);
-	head->key = draft->key;
-	plan_drop(&sl->plan);
-	return true;
+	while (number < sl->next) {
+		uint64_t block = number / WINDOW_BLOCK;
+
+		if (sl->sums && number % WINDOW_BLOCK == 0 &&
+		    sl->next - number >= WINDOW_BLOCK) {
+			factors[n] = window_block_factor(key, block);
+			from[n++] = sliding_sum(sl, block, key % WINDOW_BLOCK);
+			number += WINDOW_BLOCK;
+		} else {
+			window_coefficients(key, number, 1, &factors[n]);
+			from[n++] = sliding_slot(sl, number);
+			number++;
+		}
+	}
+	return n;
 }
 
 void sliding_repair(struct sliding *sl, struct fec_repair *head, uint8_t *out)
 {
-	uint64_t first;
+	uint8_t factors[GF_SOURCES_MAX];
+	const uint8_t *from[GF_SOURCES_MAX];
+	unsigned n;
 
 	rt_assert(sl->first < sl->next);
-	*head = (struct fec_repair){ .stride = 1, .kind = FEC_COMBINATION };
-	if (!sliding_take_draft(sl, head, out)) {
-		head->first = sl->first;
-		head->count = (uint16_t)(sl->next - sl->first);
-		head->key = sliding_key(sl);
-		memset(out, 0, sl->symbol_size);
-		sliding_add_range(sl, head->first, head->count, head->key, out);
-	}
+	*head = (struct fec_repair){
+		.first = sl->first,
+		.count = (uint16_t)(sl->next - sl->first),
+		.key = sl->key++ & ~WINDOW_KEY_BLOCKED,
+		.stride = 1,
+		.kind = FEC_COMBINATION,
+	};
+	if (sl->sums)
+		head->key |= WINDOW_KEY_BLOCKED;
+	n = sliding_gather(sl, head->key, factors, from);
+	gf_dot_product(out, factors, from, n, sl->symbol_size);
 	sl->covered = sl->next;
-	if (plan_left(&sl->plan, sl->next, (unsigned)(sl->next - sl->first), &first))
-		plan_begin(&sl->plan, first, sliding_key(sl));
 }
 
 void sliding_inherit(struct sliding *sl, const struct sliding *from)
@@ -146,4 +159,7 @@ void sliding_inherit(struct sliding *sl, const struct sliding *from)
 	for (; first < sl->next; first++)
 		memcpy(sliding_slot(sl, first), sliding_slot(from, first),
 		       sl->symbol_size);
+	first = (sl->first + WINDOW_BLOCK - 1) / WINDOW_BLOCK;
+	for (; sl->sums && (first + 1) * WINDOW_BLOCK <= sl->next; first++)
+		sliding_sum_up(sl, first);
 }

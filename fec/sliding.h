@@ -2,11 +2,11 @@
 #ifndef FEC_SLIDING_H
 #define FEC_SLIDING_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fec/plan.h"
+#include "fec/gf.h"
+#include "fec/window.h"
 
 struct fec_repair;
 
@@ -16,22 +16,25 @@ struct fec_repair;
  *
  *	first <= next <= first + window
  *
- * The ring holds the last window + SLIDING_SLACK symbols, of the window's and of those
- * before it.
+ * To add up each symbol of a long window for each repair would cost most of all. So a
+ * window above SLIDING_PLAIN_MAX keeps, of each whole block of WINDOW_BLOCK symbols, the
+ * sums that a repair may ask for.
  */
 struct sliding {
 	size_t symbol_size;
 	uint16_t window;
-	unsigned slots;
 	uint64_t first, next;
 	uint64_t covered; /* one above the last symbol that a repair covered */
 	uint32_t key;	  /* of the next repair */
-	uint8_t *ring;	  /* owned: slots symbols */
-	struct plan plan;
+	uint8_t *ring;	  /* owned: `window` symbols */
+	/* Those of block b at b % blocks * WINDOW_BLOCK; its last symbol fills them in. */
+	unsigned blocks;
+	uint8_t *sums; /* owned: blocks * WINDOW_BLOCK symbols; NULL for a short window */
+	uint8_t tables[WINDOW_BLOCK * WINDOW_BLOCK * GF_TABLE_LEN];
 };
 
-/* Symbols kept behind the window, to be taken out of drafts that began too early. */
-#define SLIDING_SLACK 64
+/* Up to here it is cheaper to add up symbols than to keep sums. */
+#define SLIDING_PLAIN_MAX 32
 
 /* An empty window before symbol `next`. 0 or -ENOMEM. */
 int sliding_init(struct sliding *sl, size_t symbol_size, uint16_t window, uint64_t next);

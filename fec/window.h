@@ -13,12 +13,21 @@
  * successive symbols every square submatrix is regular: as good as any code can be. The
  * key's other bits move the symbols' y, so that later keys do not repeat earlier ones.
  *
- * Random: a mixer's bytes, none of them 0. For windows longer than 128, where y repeats.
+ * Blocked: for windows longer than 128, where y repeats. Symbols 8b .. 8b + 7 are a block;
+ * the coefficient is the product of a random one, never 0, for (key, b), and of one for
+ * (key mod 8, n mod 8) from a Cauchy matrix of 8 x 8. So the eight sums of a block that
+ * the key's last three bits can ask for may be kept, and a repair adds up one of them for
+ * each block instead of all symbols. Successive keys take successive rows of the small
+ * matrix, so that what is lost of one block is told apart.
  */
-#define WINDOW_KEY_RANDOM (UINT32_C(1) << 31)
+#define WINDOW_KEY_BLOCKED (UINT32_C(1) << 31)
 #define WINDOW_CAUCHY_MAX 128
+#define WINDOW_BLOCK 8
 
 /* The coefficients of symbols first .. first + count - 1; none is 0. */
 void window_coefficients(uint32_t key, uint64_t first, unsigned count, uint8_t *ret);
+/* The two parts of a blocked one: of block number b, and of symbol n with row key mod 8. */
+uint8_t window_block_factor(uint32_t key, uint64_t b);
+uint8_t window_row_factor(unsigned row, uint64_t n);
 
 #endif

@@ -104,7 +104,7 @@ static unsigned fuzz_head(struct fuzz *f, struct fec_repair *head)
 	head->first = fuzz_number(f);
 	how = fuzz_byte(f);
 	head->count = (uint16_t)(fuzz_byte(f) % (f->window + 2u));
-	head->key = fuzz_byte(f) | (how & 1 ? WINDOW_KEY_RANDOM : 0) | (how & 6) << 6;
+	head->key = fuzz_byte(f) | (how & 1 ? WINDOW_KEY_BLOCKED : 0) | (how & 6) << 6;
 	head->stride = 1;
 	head->kind = FEC_COMBINATION;
 	if (how & 16) {

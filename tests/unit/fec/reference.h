@@ -42,12 +42,13 @@ static inline uint8_t ref_coefficient(uint32_t key, uint64_t number)
 	if (!(key >> 31))
 		return ref_inv(
 			(uint8_t)(128 ^ (key & 127) ^ (number + (key >> 7) * 37) % 128));
-	x = key * UINT64_C(0x9e3779b97f4a7c15) + number / 8;
+	x = key * UINT64_C(0x9e3779b97f4a7c15) + number / 64;
 	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
 	x ^= x >> 31;
-	byte = (uint8_t)(x >> number % 8 * 8);
-	return (uint8_t)(1 + byte * 255 / 256);
+	byte = (uint8_t)(x >> number / 8 % 8 * 8);
+	return ref_mul((uint8_t)(1 + byte * 255 / 256),
+		       ref_inv((uint8_t)(8 ^ key % 8 ^ number % 8)));
 }
 
 /* ---- random numbers: xorshift64* ------------------------------------------------ */

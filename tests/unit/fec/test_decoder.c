@@ -423,14 +423,30 @@ struct outcome {
 	uint64_t differs;    /* packets after which the deficit was not the ideal one */
 };
 
-static struct outcome long_line(unsigned window, unsigned every, double loss,
-				unsigned symbols, uint64_t seed)
+/* Losses come in bursts of mean length `burst`. */
+struct long_line {
+	unsigned window, every;
+	double loss, burst;
+	unsigned most_left, most_differs;
+};
+
+static bool long_line_loses(const struct long_line *l, struct ref_random *r, bool *bad)
 {
+	*bad = *bad ? !ref_chance(r, 1 / l->burst)
+		    : ref_chance(r, l->loss / (1 - l->loss) / l->burst);
+	return *bad;
+}
+
+static struct outcome long_line(const struct long_line *l, unsigned symbols,
+				uint64_t seed)
+{
+	unsigned window = l->window, every = l->every;
 	struct fec_decoder *dec = decoder(FEC_WINDOW, (uint16_t)window, 4096);
 	struct fec_encoder *enc = encoder(FEC_WINDOW, (uint16_t)window);
 	struct ref_random r = { seed };
 	struct outcome o = { 0 };
 	uint32_t ideal = 0;
+	bool bad = false;
 
 	for (uint64_t i = 0; i < symbols; i++) {
 		uint8_t bytes[REF_SIZE] __attribute__((aligned(32)));
@@ -438,7 +454,7 @@ static struct outcome long_line(unsigned window, unsigned every, double loss,
 		struct fec_repair head;
 
 		fec_encoder_add(enc, stream[i % REF_SYMBOLS]);
-		if (ref_chance(&r, loss)) {
+		if (long_line_loses(l, &r, &bad)) {
 			o.lost++;
 			ideal++;
 		} else {
@@ -446,7 +462,7 @@ static struct outcome long_line(unsigned window, unsigned every, double loss,
 		}
 		if (i % every == every - 1) {
 			assert_true(fec_encoder_repair(enc, &head, bytes));
-			if (!ref_chance(&r, loss)) {
+			if (!long_line_loses(l, &r, &bad)) {
 				assert_int_equal(fec_decoder_repair(dec, &head, bytes),
 						 0);
 				ideal -= ideal > 0;
@@ -475,25 +491,22 @@ static struct outcome long_line(unsigned window, unsigned every, double loss,
  */
 static void long_lines_leave_nothing(void **state)
 {
-	static const struct {
-		unsigned window, every;
-		double loss;
-		unsigned most_left, most_differs; /* of 300,000 symbols */
-	} lines[] = {
-		{ 128, 10, 0.01, 0, 5 },   { 128, 5, 0.05, 0, 50 },
-		{ 140, 10, 0.01, 0, 100 }, { 320, 10, 0.02, 0, 900 },
-		{ 64, 3, 0.05, 0, 50 },
+	/* the last two columns: of 300,000 symbols */
+	static const struct long_line lines[] = {
+		{ 128, 10, 0.01, 1, 0, 5 }, { 128, 5, 0.05, 1, 0, 50 },
+		{ 140, 10, 0.01, 1, 0, 5 }, { 320, 10, 0.02, 1, 0, 50 },
+		{ 64, 3, 0.05, 1, 0, 50 },  { 320, 3, 0.01, 8, 0, 50 },
+		{ 320, 3, 0.05, 4, 0, 50 }, { 128, 3, 0.01, 4, 10, 1000 },
 	};
 
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		struct outcome o = long_line(lines[i].window, lines[i].every,
-					     lines[i].loss, 300000, 31 + i);
+		struct outcome o = long_line(&lines[i], 300000, 31 + i);
 
-		print_message("window %u, 1 repair in %u, loss %.2f: %lu lost, %lu left, "
-			      "deficit off after %lu repairs\n",
+		print_message("window %u, 1 repair in %u, loss %.2f, burst %.0f: %lu "
+			      "lost, %lu left, deficit off after %lu repairs\n",
 			      lines[i].window, lines[i].every, lines[i].loss,
-			      (unsigned long)o.lost, (unsigned long)o.left,
-			      (unsigned long)o.differs);
+			      lines[i].burst, (unsigned long)o.lost,
+			      (unsigned long)o.left, (unsigned long)o.differs);
 		assert_true(o.lost > 2000);
 		assert_true(o.left <= lines[i].most_left);
 		assert_true(o.differs <= lines[i].most_differs);

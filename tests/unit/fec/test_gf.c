@@ -25,6 +25,7 @@ static void any_length_and_offset(void **state)
 	static uint8_t src[3][400], dest[3][400], want[3][400];
 	uint8_t factors[3] = { 0x53, 1, 0xca }, *rows[3];
 	const uint8_t *from[3];
+	uint8_t tables[4][GF_TABLE_LEN];
 	struct ref_random r = { 9 };
 
 	for (size_t len = 1; len < 200; len += 1 + len / 9) {
@@ -38,11 +39,25 @@ static void any_length_and_offset(void **state)
 				from[j] = src[j] + at + j;
 				rows[j] = dest[j] + at + 2 * j;
 			}
-			for (size_t i = 0; i < len; i++)
-				for (unsigned j = 0; j < 3; j++)
-					want[j][at + 2 * j + i] ^=
-						ref_mul(factors[j], from[0][i]);
-			gf_add_multiples(rows, factors, 3, from[0], len);
+			for (size_t i = 0; i < len; i++) {
+				for (unsigned j = 0; j < 2; j++)
+					want[j][at + 2 * j + i] =
+						ref_mul(factors[j], from[0][i]) ^
+						ref_mul(factors[j + 1], from[1][i]);
+			}
+			for (unsigned j = 0; j < 2; j++) {
+				memcpy(tables[2 * j], gf_tables[factors[j]],
+				       GF_TABLE_LEN);
+				memcpy(tables[2 * j + 1], gf_tables[factors[j + 1]],
+				       GF_TABLE_LEN);
+			}
+			gf_combine(rows, 2, tables[0], from, 2, len);
+			assert_memory_equal(dest, want, sizeof(dest));
+
+			for (size_t i = 0; i < len / GF_XOR_STEP * GF_XOR_STEP; i++)
+				want[2][at + 4 + i] = from[0][i] ^ want[2][at + 4 + i];
+			gf_xor(rows[2], from[0], rows[2],
+			       len / GF_XOR_STEP * GF_XOR_STEP);
 			assert_memory_equal(dest, want, sizeof(dest));
 
 			for (size_t i = 0; i < len; i++)
@@ -94,6 +109,9 @@ static void coefficients_by_hand(void **state)
 	assert_int_equal(ref_mul(got[1], 0x81), 1);
 	window_coefficients(129, 3, 1, got); /* x = 1, y = 40: 0x80 ^ 1 ^ 40 = 0xa9 */
 	assert_int_equal(ref_mul(got[0], 0xa9), 1);
+	/* row 5: 8 ^ 5 = 13 and 9 ^ 5 = 12 lie under the same random factor */
+	window_coefficients(WINDOW_KEY_BLOCKED | 5, 16, 2, got);
+	assert_int_equal(ref_mul(got[0], 13), ref_mul(got[1], 12));
 }
 
 static unsigned rank(uint8_t m[12][12], unsigned n)
@@ -146,10 +164,45 @@ static void cauchy_submatrices_are_regular(void **state)
 		}
 		for (unsigned j = 0; j < n; j++)
 			for (unsigned k = 0; k < n; k++)
-				window_coefficients((keys + key[j]) & ~WINDOW_KEY_RANDOM,
+				window_coefficients((keys + key[j]) & ~WINDOW_KEY_BLOCKED,
 						    base + number[k], 1, &m[j][k]);
 		assert_int_equal(rank(m, n), n);
 	}
+}
+
+/* The rank of the small matrix's part of these rows and columns. */
+static unsigned block_rank(unsigned rows, unsigned cols)
+{
+	uint8_t m[12][12] = { 0 };
+	unsigned n = 0;
+
+	for (unsigned row = 0; row < WINDOW_BLOCK; row++) {
+		unsigned at = 0;
+
+		if (!(rows >> row & 1))
+			continue;
+		for (unsigned col = 0; col < WINDOW_BLOCK; col++)
+			if (cols >> col & 1)
+				m[n][at++] = window_row_factor(row, col);
+		n++;
+	}
+	return rank(m, n);
+}
+
+/*
+ * What is lost of one block must be told apart by any repairs with as many different rows:
+ * every square part of the small matrix is regular, and no coefficient is 0.
+ */
+static void rows_of_a_block_are_regular(void **state)
+{
+	for (unsigned rows = 1; rows < 256; rows++)
+		for (unsigned cols = 1; cols < 256; cols++)
+			if (__builtin_popcount(rows) == __builtin_popcount(cols))
+				assert_int_equal(block_rank(rows, cols),
+						 __builtin_popcount(rows));
+	for (uint32_t key = 0; key < 200; key++)
+		for (uint64_t b = 0; b < 500; b++)
+			assert_true(window_block_factor(key, b) != 0);
 }
 
 int main(void)
@@ -159,6 +212,7 @@ int main(void)
 		cmocka_unit_test(any_length_and_offset),
 		cmocka_unit_test(coefficients_as_documented),
 		cmocka_unit_test(coefficients_by_hand),
+		cmocka_unit_test(rows_of_a_block_are_regular),
 		cmocka_unit_test(cauchy_submatrices_are_regular),
 	};
 

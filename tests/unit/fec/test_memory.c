@@ -9,7 +9,7 @@
 #include "tests/unit/fec/line.h"
 
 static const struct fec_params codes[] = {
-	{ .code = FEC_WINDOW, .symbol_size = REF_SIZE, .window = 16, .capacity = 64 },
+	{ .code = FEC_WINDOW, .symbol_size = REF_SIZE, .window = 64, .capacity = 128 },
 	{ .code = FEC_NONE, .symbol_size = REF_SIZE, .capacity = 64 },
 	{ .code = FEC_LAYERED,
 	  .symbol_size = REF_SIZE,
