@@ -8,7 +8,8 @@ $(system_tools): $(B)/tests/system/%: $(B)/tests/system/%.o
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -lnbd -ljansson
 
 .PHONY: system
-system: all $(system_tools) $(B)/tests/wan/wanem
+system: all $(system_tools) $(B)/tests/wan/wanem $(B)/tests/disaster/stamper \
+		$(B)/tests/disaster/prefixer
 	$(Q)sh tests/system/run.sh $(B) $(ONLY)
 
 check-programs: $(system_tools)
