@@ -63,8 +63,9 @@ struct session {
 	bool start_here, meta_due;
 	uint8_t *scratch; /* owned, MESSAGE_MAX, for encoding */
 
-	struct tunnel_io *io;			/* owned, for good */
-	struct carrier *carrier;		/* owned, of one connection */
+	struct tunnel_io *io;	 /* owned, for good */
+	struct carrier *carrier; /* owned, of one connection */
+	uint16_t symbol_size; /* primary: what the path carries; 0: all as far as known */
 	char carrier_why[MESSAGE_TEXT_MAX + 1]; /* the last one ended by itself; or "" */
 	rt_time proven_at; /* the line was last proven alive, or began to be tried */
 	struct ship *ship; /* owned, primary */
@@ -123,6 +124,11 @@ void session_begin_carrier(struct session *s);
 /* carrier_over() says something: end the connection with it. */
 void session_carrier_over(struct session *s);
 extern const struct tunnel_io_events session_io_events;
+/*
+ * Primary: where the path carries less than is being sent, or more, end this connection;
+ * the next one begins with symbols that fit.
+ */
+void session_fit_path(struct session *s);
 /* What START says of the code. */
 void session_choose_code(const struct group *g, struct message_start *start);
 /* What the model says of the line that is assumed: once, since it takes a while. */

@@ -61,8 +61,30 @@ void session_choose_code(const struct group *g, struct message_start *start)
 	(void)fec_code_parse(g->config.peer.fec.code, &code); /* checked by control */
 	start->transport = g->config.peer.tcp ? MESSAGE_TCP : MESSAGE_UDP;
 	start->code = (uint8_t)code;
-	start->symbol_size = SYMBOL_SIZE;
+	start->symbol_size = g->session && g->session->symbol_size > 0
+				     ? g->session->symbol_size
+				     : SYMBOL_SIZE;
 	start->window = (uint16_t)(window > FEC_WINDOW_MAX ? FEC_WINDOW_MAX : window);
+}
+
+void session_fit_path(struct session *s)
+{
+	const struct tunnel *t = carrier_tunnel(s->carrier);
+	unsigned path = t ? tunnel_path_mtu(t) : 0;
+	uint16_t fit = tunnel_symbol_fit(path, SYMBOL_SIZE);
+	bool is_short = t && tunnel_mtu_short(t);
+
+	if (!t || !s->link ||
+	    (is_short ? fit == s->start->symbol_size : fit <= s->start->symbol_size))
+		return;
+	if (fit == 0) {
+		session_refuse(s, "the path to the mirror swallows even short datagrams");
+		return;
+	}
+	group_say(s->group, "path-mtu datagrams=%u symbols=%u before=%u", path,
+		  (unsigned)fit, (unsigned)s->start->symbol_size);
+	s->symbol_size = fit;
+	session_drop(s);
 }
 
 /* How this end protects what it sends: the goal; the tunnel finds what it takes. */

@@ -302,6 +302,7 @@ void primary_turn(struct session *s)
 		}
 		if (gate_wants_wire(&g->gate) || gate_wants_mirror(&g->gate))
 			carrier_expedite(s->carrier, rt_now(g->loop));
+		session_fit_path(s);
 		return;
 	case SESSION_APART:
 	case SESSION_DRAINING:

@@ -156,6 +156,23 @@ static void confirm_sample(struct tunnel *t, const struct packet_report *report,
 	tunnel_redundancy_follow(t, now);
 }
 
+static void confirm_mtu(struct tunnel *t, const struct confirm *c, rt_time now)
+{
+	const struct packet_report *r = c->report;
+	const struct sent_entry *before = sent_find(&t->sent, r->largest - 1);
+	struct mtu_news news = {
+		.largest = r->largest,
+		.full_largest = c->entry != NULL && before != NULL &&
+				c->entry->full > before->full,
+		.full = c->entry == NULL ? t->sent.last.full : c->entry->full,
+		.marks = r->seen + r->below + r->rebuilt,
+		.echo = r->probe,
+		.rtt_ns = t->line.rtt_ns,
+	};
+
+	mtu_acknowledged(&t->mtu, &news, now);
+}
+
 static bool confirm_honest(const struct tunnel *t, const struct packet_report *r)
 {
 	return r->largest <= t->sent.last.number && r->below <= t->tx.sent &&
@@ -189,6 +206,7 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 		}
 		confirm_sample(t, report, now);
 		evidence_arrived(&t->evidence, report->largest);
+		confirm_mtu(t, &c, now);
 		confirm_holes(t, &c);
 		confirm_deficit(t, &c);
 	}

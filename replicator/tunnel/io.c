@@ -250,6 +250,9 @@ static void io_send_done(struct rt_op *op, int res)
 		io->stats.enobufs++;
 	else if (res < 0 && res != -ECANCELED)
 		io->stats.errors++;
+	/* Of an earlier tunnel it may be: the path is the same. */
+	if (res == -EMSGSIZE && io->tunnel != NULL)
+		tunnel_too_long(io->tunnel, rt_now(io->loop));
 	if (io->dgram == NULL)
 		io_release_if_done(io);
 	else if (io->starved && io_may_resume(io))

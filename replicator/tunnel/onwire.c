@@ -89,7 +89,7 @@ void tunnel_onwire_update(struct tunnel *t, rt_time now)
 	o->held = onwire_holds(t);
 	if (o->held && o->wire > o->held_symbol)
 		o->wire = o->held_symbol;
-	if (line_proven(&t->line, now) || o->wire < o->opened || RT_BUG(GATE_ON_TIMEOUT))
+	if (tunnel_proven(t, now) || o->wire < o->opened || RT_BUG(GATE_ON_TIMEOUT))
 		o->opened = o->wire;
 	if (o->opened < t->tx.confirmed)
 		o->opened = t->tx.confirmed;

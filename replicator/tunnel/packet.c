@@ -35,7 +35,9 @@ static bool packet_length_possible(uint8_t type, size_t len, size_t symbol_size)
 		       (len - sizeof(struct packet_ack)) % sizeof(struct packet_hole) ==
 			       0;
 	case PACKET_PROBE:
-		return len == 0;
+		return len == 0 ||
+		       (len >= sizeof(struct packet_probe) &&
+			len <= sizeof(struct packet_data) + PACKET_SYMBOL_MAX);
 	default:
 		return false;
 	}
@@ -98,6 +100,28 @@ int packet_data_decode(enum packet_type type, const struct packet_data *data,
 	return 0;
 }
 
+void packet_probe_encode(uint16_t serial, uint8_t *payload, size_t len)
+{
+	struct packet_probe probe = { .serial = le16_make(serial) };
+
+	rt_assert(len >= sizeof(probe) && serial != 0);
+	memset(payload, 0, len);
+	memcpy(payload, &probe, sizeof(probe));
+}
+
+int packet_probe_decode(const uint8_t *payload, size_t len, uint16_t *serial)
+{
+	struct packet_probe probe = { .serial = le16_make(0) };
+
+	if (len >= sizeof(probe))
+		memcpy(&probe, payload, sizeof(probe));
+	for (size_t i = sizeof(probe.serial); i < len; i++)
+		if (payload[i] != 0)
+			return -EPROTO;
+	*serial = le16_get(probe.serial);
+	return (len > 0) == (*serial != 0) ? 0 : -EPROTO;
+}
+
 size_t packet_ack_encode(const struct packet_report *r, uint8_t out[PACKET_ACK_MAX])
 {
 	struct packet_ack ack = {
@@ -116,6 +140,7 @@ size_t packet_ack_encode(const struct packet_report *r, uint8_t out[PACKET_ACK_M
 		.deficit = le32_make(r->deficit),
 		.holes = le16_make((uint16_t)r->nholes),
 		.came = le32_make(r->came),
+		.probe = le16_make(r->probe),
 	};
 	size_t len = sizeof(ack);
 
@@ -169,8 +194,7 @@ int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *
 	if (ret->nholes > PACKET_HOLES_MAX ||
 	    len != sizeof(ack) + ret->nholes * sizeof(struct packet_hole))
 		return -EPROTO;
-	if (le16_get(ack.zero) != 0)
-		return -EPROTO;
+	ret->probe = le16_get(ack.probe);
 	ret->largest = le64_get(ack.largest);
 	ret->settled = le64_get(ack.settled);
 	ret->firsts = le64_get(ack.firsts);

@@ -20,7 +20,7 @@ enum packet_type {
 	PACKET_DATA = 1,   /* packet_data, then one symbol */
 	PACKET_REPAIR = 2, /* packet_data, then one combination of symbols */
 	PACKET_ACK = 3,	   /* packet_ack, then its holes */
-	PACKET_PROBE = 4,  /* nothing: to be acknowledged at once */
+	PACKET_PROBE = 4,  /* nothing, or packet_probe: to be acknowledged at once */
 };
 
 #define PACKET_TAG 16
@@ -46,6 +46,13 @@ static_assert(sizeof(struct packet_data) == 16, "wire size");
 #define PACKET_AGAIN 1 /* this symbol was sent before: not for the loss estimator */
 #define PACKET_SUM 2   /* the sum of symbols `stride` apart; else a combination */
 
+/* Of a probe that is padded with zeros to a length: does the path carry it? */
+struct packet_probe {
+	le16 serial; /* 1, 2, 3, ... per direction, modulo 2^16 and never 0 */
+	le16 zero;   /* 0, refused otherwise */
+};
+static_assert(sizeof(struct packet_probe) == 4, "wire size");
+
 struct packet_hole {
 	le32 first; /* relative to the acknowledgement's `below` */
 	le32 count;
@@ -67,7 +74,7 @@ struct packet_ack {
 	le32 delay_us;	 /* from the arrival of `largest` to this datagram */
 	le32 deficit;	 /* combinations still needed for all symbols below `seen` */
 	le16 holes;	 /* that follow */
-	le16 zero;	 /* 0, refused otherwise */
+	le16 probe;	 /* highest serial of a padded probe that came; 0: none */
 	le32 came;	 /* datagrams that came, acknowledgements aside: low 32 bits */
 };
 static_assert(sizeof(struct packet_ack) == 104, "wire size");
@@ -97,6 +104,7 @@ struct packet_report {
 	uint64_t largest, settled, firsts, missing, runs;
 	uint64_t overflowed, below, seen, rebuilt, credit, note;
 	uint32_t delay_us, deficit, came;
+	uint16_t probe;
 	unsigned nholes;
 	struct {
 		uint64_t first;
@@ -119,6 +127,11 @@ void packet_data_encode(const struct packet_symbol *s, struct packet_data *data)
  */
 int packet_data_decode(enum packet_type type, const struct packet_data *data,
 		       struct packet_symbol *ret);
+
+/* A probe of `len` bytes of payload, at least those of packet_probe. */
+void packet_probe_encode(uint16_t serial, uint8_t *payload, size_t len);
+/* *serial is 0 for an empty one. -EPROTO for padding that is not zero, serial 0. */
+int packet_probe_decode(const uint8_t *payload, size_t len, uint16_t *serial);
 
 /* Room for the longest; returns the payload's length. */
 #define PACKET_ACK_MAX                                                                   \

@@ -50,6 +50,18 @@ static int receive_ack(struct tunnel *t, const struct packet *p, size_t len, rt_
 	return res != 0 ? res : tunnel_confirm(t, p, &report, now);
 }
 
+/* A padded one has made it through the path: the sender wants to know the longest. */
+static int receive_probe(struct tunnel *t, size_t len)
+{
+	uint16_t serial;
+	int res = packet_probe_decode(tunnel_payload(t), len, &serial);
+
+	if (res == 0 && serial != 0 &&
+	    (t->probe == 0 || (int16_t)(serial - t->probe) > 0))
+		t->probe = serial;
+	return res;
+}
+
 /* What an authentic, new datagram says. */
 static int receive_packet(struct tunnel *t, const struct packet *p, size_t len,
 			  rt_time now, bool gap)
@@ -60,6 +72,9 @@ static int receive_packet(struct tunnel *t, const struct packet *p, size_t len,
 	case PACKET_ACK:
 		return receive_ack(t, p, len, now);
 	case PACKET_PROBE:
+		res = receive_probe(t, len);
+		if (res != 0)
+			return res;
 		ack_add(&t->ack, p->number, ACK_ASKED, now);
 		return 0;
 	case PACKET_DATA:

@@ -134,6 +134,7 @@ static size_t send_ack(struct tunnel *t, uint8_t *buf, rt_time now)
 		.came = t->ack.came,
 		.note = t->note,
 		.delay_us = delay_us < UINT32_MAX ? (uint32_t)delay_us : UINT32_MAX,
+		.probe = t->probe,
 	};
 	size_t len;
 
@@ -150,6 +151,22 @@ static size_t send_probe(struct tunnel *t, uint8_t *buf, rt_time now)
 	t->probe_now = false;
 	sent_add(&t->sent, SENT_PROBE, now);
 	return send_packet(t, buf, PACKET_PROBE, 0);
+}
+
+/* A probe of the path's MTU; 0 when none is due after all. */
+static size_t send_mtu_probe(struct tunnel *t, uint8_t *buf, rt_time now)
+{
+	uint16_t serial;
+	size_t len = mtu_next(&t->mtu, t->sent.last.number + 1, now, &serial);
+
+	if (len == 0)
+		return 0;
+	if (serial == 0)
+		return send_probe(t, buf, now);
+	len -= sizeof(struct packet_head) + PACKET_TAG;
+	packet_probe_encode(serial, tunnel_payload(t), len);
+	sent_add(&t->sent, SENT_PROBE, now);
+	return send_packet(t, buf, PACKET_PROBE, len);
 }
 
 static size_t send_symbol(struct tunnel *t, uint8_t *buf, uint64_t number, bool again)
@@ -320,6 +337,17 @@ static rt_time send_probe_at(const struct tunnel *t)
 	return rt_time_add(last, t->params.away_ns / 4);
 }
 
+/* When to ask for the path's MTU: as planned, or when what was sent is not answered. */
+static rt_time send_mtu_at(const struct tunnel *t)
+{
+	const struct sent_entry *e = sent_find(&t->sent, t->line.largest + 1);
+	rt_time at = mtu_deadline(&t->mtu);
+
+	if (e == NULL || !mtu_waits(&t->mtu, t->sent.last.full))
+		return at;
+	return rt_time_min(at, rt_time_add(e->at, mtu_silence_ns(&t->mtu)));
+}
+
 size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *stamp)
 {
 	size_t len;
@@ -330,6 +358,11 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 		return send_ack(t, buf, now);
 	if (!rt_time_before(now, send_probe_at(t)))
 		return send_probe(t, buf, now);
+	if (!rt_time_before(now, send_mtu_at(t))) {
+		len = send_mtu_probe(t, buf, now);
+		if (len > 0)
+			return len;
+	}
 	if (!tunnel_may_send(t, now))
 		return 0;
 	len = send_next(t, buf, now);
@@ -350,6 +383,7 @@ rt_time tunnel_deadline(const struct tunnel *t)
 	rt_time ready = t->pacer.ready_at;
 
 	at = rt_time_min(at, evidence_deadline(&t->evidence));
+	at = rt_time_min(at, send_mtu_at(t));
 	if (!tunnel_rate_open(t))
 		return at;
 	if (tunnel_next(t, (rt_time){ INT64_MIN }) != TUNNEL_NOTHING)

@@ -30,6 +30,7 @@ void sent_add(struct sent *s, enum sent_kind kind, rt_time now)
 	s->last.firsts += kind == SENT_FIRST;
 	s->last.repairs += kind == SENT_REPAIR;
 	s->last.eliciting += kind != SENT_ACK;
+	s->last.full += kind != SENT_ACK && kind != SENT_PROBE;
 	s->ring[s->last.number % s->size] = s->last;
 }
 

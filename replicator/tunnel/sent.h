@@ -20,6 +20,7 @@ struct sent_entry {
 	uint64_t firsts;    /* data datagrams, first transmissions */
 	uint64_t repairs;   /* repairs of the window; those of blocks are SENT_BLOCK */
 	uint64_t eliciting; /* all but acknowledgements */
+	uint64_t full;	    /* of these, all but probes: of full size */
 };
 
 struct sent {

@@ -7,6 +7,7 @@
 #include "replicator/tunnel/cover.h"
 #include "replicator/tunnel/evidence.h"
 #include "replicator/tunnel/line.h"
+#include "replicator/tunnel/mtu.h"
 #include "replicator/tunnel/onwire.h"
 #include "replicator/tunnel/pacer.h"
 #include "replicator/tunnel/packet.h"
@@ -55,6 +56,7 @@ struct tunnel {
 	struct cover cover;
 	struct onwire onwire;
 	struct line line;
+	struct mtu mtu;
 	struct tunnel_resend resend;
 	uint64_t credit; /* symbols below this may be sent */
 	uint64_t share,
@@ -77,6 +79,7 @@ struct tunnel {
 	struct ack ack;
 	uint64_t note;
 	uint64_t overflowed;
+	uint16_t probe; /* highest serial of a padded probe */
 
 	uint8_t *scratch; /* owned; a payload, its symbol aligned for the code */
 };

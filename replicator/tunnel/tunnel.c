@@ -39,6 +39,23 @@ static uint32_t tunnel_capacity(const struct tunnel_params *p, size_t memory,
 	return (uint32_t)(want < extra ? extra : want);
 }
 
+/* A data datagram, less its symbol. */
+#define TUNNEL_OVERHEAD                                                                  \
+	(sizeof(struct packet_head) + sizeof(struct packet_data) + PACKET_TAG)
+
+static void tunnel_mtu_init(struct tunnel *t, rt_time now)
+{
+	uint16_t most = PACKET_SYMBOL_MAX - PACKET_SYMBOL_MAX % FEC_SYMBOL_ALIGN;
+	struct mtu_params params = {
+		.overhead = TUNNEL_OVERHEAD,
+		.follower_len = sizeof(struct packet_head) + PACKET_TAG,
+		.symbol = t->params.symbol_size,
+		.symbol_max = most,
+	};
+
+	mtu_init(&t->mtu, &params, now);
+}
+
 static int tunnel_new_sending(struct tunnel *t, rt_time now)
 {
 	const struct tunnel_params *p = &t->params;
@@ -61,6 +78,7 @@ static int tunnel_new_sending(struct tunnel *t, rt_time now)
 	tunnel_gate_changed(t);
 	tunnel_rate_init(t, now);
 	line_init(&t->line);
+	tunnel_mtu_init(t, now);
 	t->suite = seal_suite_best();
 	t->credit = TUNNEL_CREDIT_FIRST;
 	t->eliciting_at = now;
@@ -218,7 +236,7 @@ enum tunnel_evidence tunnel_evidence_level(const struct tunnel *t)
 
 bool tunnel_proven(const struct tunnel *t, rt_time now)
 {
-	return line_proven(&t->line, now);
+	return line_proven(&t->line, now) && !mtu_doubtful(&t->mtu);
 }
 
 bool tunnel_away(const struct tunnel *t, rt_time now)
@@ -250,6 +268,26 @@ void tunnel_overflowed(struct tunnel *t, uint64_t total)
 	t->overflowed = total;
 }
 
+unsigned tunnel_path_mtu(const struct tunnel *t)
+{
+	return (unsigned)t->mtu.path;
+}
+
+bool tunnel_mtu_short(const struct tunnel *t)
+{
+	return t->mtu.is_short;
+}
+
+uint16_t tunnel_symbol_fit(unsigned path, uint16_t most)
+{
+	return (uint16_t)mtu_symbol(path, TUNNEL_OVERHEAD, most);
+}
+
+void tunnel_too_long(struct tunnel *t, rt_time now)
+{
+	mtu_refused(&t->mtu, now);
+}
+
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 {
 	const struct sent_entry *e = sent_find(&t->sent, t->line.largest);
@@ -275,7 +313,6 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 	ret->repairs = t->redundancy.now.repairs;
 	ret->window =
 		t->redundancy.code.code == FEC_WINDOW ? t->redundancy.code.window : 0;
-	ret->mtu = (unsigned)(sizeof(struct packet_head) + sizeof(struct packet_data) +
-			      t->params.symbol_size + PACKET_TAG);
+	ret->mtu = (unsigned)(TUNNEL_OVERHEAD + t->params.symbol_size);
 	ret->in_line = t->sent.last.eliciting - (e == NULL ? 0 : e->eliciting);
 }

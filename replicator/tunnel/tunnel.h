@@ -161,6 +161,20 @@ void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now);
 void tunnel_echoed(struct tunnel *t, uint64_t number, rt_time now);
 /* Our own socket has dropped datagrams, `total` so far: not the line's loss. */
 void tunnel_overflowed(struct tunnel *t, uint64_t total);
+/*
+ * The longest datagram that the path is known to carry; 0: nothing is known. Where those of
+ * this tunnel do not come through while short ones do, tunnel_mtu_short(): a tunnel with
+ * symbols of tunnel_symbol_fit() is needed. The same where larger ones would pass, too.
+ */
+unsigned tunnel_path_mtu(const struct tunnel *t);
+bool tunnel_mtu_short(const struct tunnel *t);
+/*
+ * The symbol_size, at most `most`, whose datagrams are no longer than `path`; 0: it does
+ * not carry even the shortest of ours.
+ */
+uint16_t tunnel_symbol_fit(unsigned path, uint16_t most);
+/* The kernel has refused a datagram as too long for the path (EMSGSIZE). */
+void tunnel_too_long(struct tunnel *t, rt_time now);
 /* The id that a datagram names, to find its tunnel; false if it is too short for one. */
 bool tunnel_datagram_id(const uint8_t *dgram, size_t len, uint64_t *id);
 

@@ -54,6 +54,20 @@ static void fuzz_data(enum packet_type type, const uint8_t *data, size_t size)
 	rt_assert(memcmp(&again, &raw, sizeof(raw)) == 0);
 }
 
+static void fuzz_probe(const uint8_t *data, size_t size)
+{
+	uint8_t again[PACKET_SYMBOL_MAX];
+	uint16_t serial;
+
+	if (size > sizeof(again) || packet_probe_decode(data, size, &serial) != 0)
+		return;
+	rt_assert((size == 0) == (serial == 0));
+	if (serial == 0)
+		return;
+	packet_probe_encode(serial, again, size);
+	rt_assert(memcmp(again, data, size) == 0);
+}
+
 /* Nobody without the key gets in, whatever he guesses. */
 static void fuzz_tunnel(const uint8_t *data, size_t size)
 {
@@ -76,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size == 0)
 		return 0;
-	switch (data[0] % 5) {
+	switch (data[0] % 6) {
 	case 0:
 		fuzz_head(data + 1, size - 1);
 		break;
@@ -91,6 +105,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 4:
 		fuzz_tunnel(data + 1, size - 1);
+		break;
+	case 5:
+		fuzz_probe(data + 1, size - 1);
 		break;
 	}
 	return 0;

@@ -50,6 +50,7 @@ struct pair_line {
 	double corrupt;	     /* share with a bit flipped */
 	double local;	     /* share dropped before the driver */
 	bool cut;	     /* everything is lost */
+	size_t mtu;	     /* longer datagrams vanish; 0: none do */
 	bool no_stamps;	     /* the device gives none */
 	bool losing;	     /* in a run of losses */
 	uint64_t sent, lost; /* datagrams */
@@ -263,7 +264,7 @@ static inline void pair_leaves(struct pair *p, const struct pair_event *e)
 	l->sent++;
 	if (e->stamp != 0 && !l->no_stamps)
 		tunnel_left(p->end[e->from], e->stamp, pair_now(p));
-	if (pair_lost(p, l)) {
+	if (pair_lost(p, l) || (l->mtu != 0 && e->len > l->mtu)) {
 		l->lost++;
 		return;
 	}

@@ -338,12 +338,13 @@ static void malformed_payloads_are_refused(void **state)
 	memcpy(bytes, &data, sizeof(data));
 	liar_seal(&l, PACKET_DATA, bytes, sizeof(data) + 1408);
 	assert_int_equal(hear(t, &l), -EPROTO);
-	/* Acknowledgements: reserved bits, holes that are not there. */
-	len = packet_ack_encode(&report, payload);
-	payload[offsetof(struct packet_ack, zero)] = 1;
-	liar_seal(&l, PACKET_ACK, payload, len);
+	/* A probe whose padding says something. */
+	packet_probe_encode(1, bytes, 1000);
+	bytes[999] = 1;
+	liar_seal(&l, PACKET_PROBE, bytes, 1000);
 	assert_int_equal(hear(t, &l), -EPROTO);
-	payload[offsetof(struct packet_ack, zero)] = 0;
+	/* Acknowledgements: holes that are not there. */
+	len = packet_ack_encode(&report, payload);
 	payload[offsetof(struct packet_ack, holes)] = 1;
 	liar_seal(&l, PACKET_ACK, payload, len);
 	assert_int_equal(hear(t, &l), -EPROTO);

@@ -52,7 +52,8 @@ static void only_possible_lengths_are_taken(void **state)
 			if (type == PACKET_DATA || type == PACKET_REPAIR)
 				good = payload == 16 + SYMBOL;
 			if (type == PACKET_PROBE)
-				good = payload == 0;
+				good = payload == 0 ||
+				       (payload >= 4 && payload <= 16 + 1420);
 			if (type == PACKET_ACK)
 				good = payload >= 104 && payload % 8 == 0 &&
 				       payload <= 104 + 8 * PACKET_HOLES_MAX;
@@ -215,11 +216,28 @@ static void ack_bounds_are_checked(void **state)
 	r.seen = r.holes[63].first + 2;
 	len = packet_ack_encode(&r, bytes);
 	assert_int_equal(packet_ack_decode(bytes, len, &got), 0);
-	for (size_t i = offsetof(struct packet_ack, zero);
-	     i < offsetof(struct packet_ack, came); i++) {
-		bytes[i] = 0x10;
-		assert_int_equal(packet_ack_decode(bytes, len, &got), -EPROTO);
-		bytes[i] = 0;
+}
+
+/* A probe says its serial and nothing else, whatever its length. */
+static void probe_round_trip(void **state)
+{
+	uint8_t bytes[PACKET_SYMBOL_MAX] = { 0 };
+	uint16_t serial;
+
+	assert_int_equal(packet_probe_decode(bytes, 0, &serial), 0);
+	assert_int_equal(serial, 0);
+	for (size_t len = 4; len <= sizeof(bytes); len += 61) {
+		packet_probe_encode(0x1234, bytes, len);
+		assert_int_equal(packet_probe_decode(bytes, len, &serial), 0);
+		assert_int_equal(serial, 0x1234);
+		for (size_t i = 2; i < len; i++) {
+			bytes[i] = 1;
+			assert_int_equal(packet_probe_decode(bytes, len, &serial),
+					 -EPROTO);
+			bytes[i] = 0;
+		}
+		bytes[0] = bytes[1] = 0; /* no serial */
+		assert_int_equal(packet_probe_decode(bytes, len, &serial), -EPROTO);
 	}
 }
 
@@ -230,6 +248,7 @@ int main(void)
 		cmocka_unit_test(only_possible_lengths_are_taken),
 		cmocka_unit_test(data_round_trip),
 		cmocka_unit_test(strides_out_of_range_are_refused),
+		cmocka_unit_test(probe_round_trip),
 		cmocka_unit_test(ack_round_trip),
 		cmocka_unit_test(ack_bounds_are_checked),
 	};
