@@ -54,6 +54,14 @@ static void look(struct ideal *i, const struct safety_ideal *c, struct safety_dr
 	i->run = 0;
 }
 
+/* One hole, rare as it is, may outweigh a hundred other losses. */
+static bool loud(const struct safety_drawn *d)
+{
+	double fatal = (double)d->fatal * SAFETY_NOISE_MOST;
+
+	return d->squares > fatal * fatal;
+}
+
 void safety_ideal_draw(const struct safety_ideal *c, uint64_t losses, uint64_t most,
 		       uint64_t seed, struct safety_drawn *ret)
 {
@@ -64,7 +72,7 @@ void safety_ideal_draw(const struct safety_ideal *c, uint64_t losses, uint64_t m
 
 	memset(&i, 0, sizeof(i));
 	safety_line_init(&line, &c->line, seed);
-	while (d.losses < losses && d.disasters < most) {
+	while ((d.losses < losses || loud(&d)) && d.disasters < most) {
 		if (safety_line_loses(&line))
 			lose_symbol(&i);
 		i.symbols++;

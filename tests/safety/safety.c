@@ -14,8 +14,8 @@
 #include "tests/safety/safety.h"
 
 #define SEED 20090224 /* of all that is drawn; --seed */
-#define MODEL_LOSSES 200
-#define MODEL_MOST 4000000000u
+#define MODEL_LOSSES 150
+#define MODEL_MOST 2000000000u
 #define FLIGHT 4096
 #define MIXED_MOST 20000000 /* datagrams */
 

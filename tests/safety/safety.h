@@ -54,7 +54,9 @@ struct safety_ideal {
 	unsigned flight;  /* symbols until a hole is mended */
 };
 
-/* Until `losses` were drawn, or `most` datagrams. */
+#define SAFETY_NOISE_MOST 0.15
+
+/* Until `losses` were drawn and the noise is no more than that; or `most` datagrams. */
 void safety_ideal_draw(const struct safety_ideal *c, uint64_t losses, uint64_t most,
 		       uint64_t seed, struct safety_drawn *ret);
 
