@@ -23,6 +23,7 @@ enum {
 #define WANTS_ARGUMENT 8u
 #define MAY_HAVE_ARGUMENT 16u
 #define WANTS_SETTING 32u /* after the group, which may be left out: KEY=VALUE */
+#define READS_ITS_LINE 64u
 
 struct command_verb {
 	const char *name;
@@ -36,6 +37,7 @@ static const struct command_verb verbs[] = {
 	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
 	{ "promote", TAKES_FORCE | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_promote },
 	{ "set", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_SETTING, command_set },
+	{ "plan", READS_ITS_LINE, command_plan },
 };
 
 static const struct option options[] = {
@@ -60,6 +62,7 @@ static const char usage[] =
 	"                                 make this mirror the primary\n"
 	"  set [GROUP] KEY=VALUE [--dry-run]\n"
 	"                                 change what may change while the daemon runs\n"
+	"  plan --rtt MS --rate RATE ...  what a line costs and leaves; see plan --help\n"
 	"FILE is " CONFIG_DEFAULT_PATH " if it is not said. See wanmirror(1).\n";
 
 static const struct command_verb *verb_find(const char *name)
@@ -172,6 +175,13 @@ enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE
 
 	if (guess && control_verb_is_later(guess))
 		return wrong(err, "%s is not in this version", guess);
+	c.verb = guess ? verb_find(guess) : NULL;
+	if (c.verb && c.verb->takes & READS_ITS_LINE) {
+		c.argc = argc;
+		c.argv = argv;
+		*ret = c;
+		return CONTROL_DONE;
+	}
 	opterr = 0;
 	optind = 0; /* all over again, for tests that parse twice */
 	while ((option = getopt_long(argc, argv, ":c:s:h", options, NULL)) != -1) {
@@ -193,7 +203,7 @@ enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE
 	if (!c.verb)
 		return wrong(err,
 			     "%s is no verb; allowed: create, keygen, status, promote, "
-			     "set",
+			     "set, plan",
 			     argv[optind]);
 	exit = verb_check(&c, argc - optind - 1, err);
 	if (exit != CONTROL_DONE)

@@ -18,6 +18,9 @@ struct command {
 	const struct command_verb *verb; /* NULL: --help or --version was served */
 	const char *argument;		 /* of the verb, or NULL */
 	const char *setting;		 /* KEY=VALUE of set, or NULL */
+	/* The whole line, lent, for a verb that has options of its own. */
+	int argc;
+	char **argv;
 };
 
 /*
@@ -37,6 +40,8 @@ enum control_exit command_keygen(const struct command *command, FILE *out, FILE 
 enum control_exit command_status(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_promote(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_set(const struct command *command, FILE *out, FILE *err);
+/* It asks no daemon and reads no file (command_plan.c). */
+enum control_exit command_plan(const struct command *command, FILE *out, FILE *err);
 
 struct config;
 /* Read command->config into *ret, or say on `err` what is wrong with it. 0 or -EINVAL. */

@@ -13,7 +13,7 @@
 
 static const char *const later[] = {
 	"watch", "snapshot", "mark",  "rewind", "branches", "switchover", "rejoin",
-	"drill", "verify",   "scrub", "check",	"plan",	    "volume",	  "attach",
+	"drill", "verify",   "scrub", "check",	"volume",   "attach",
 };
 
 bool control_verb_is_later(const char *verb)

@@ -124,7 +124,6 @@ static void verbs_of_later_versions_are_named(void **state)
 	static const char *const lines[] = {
 		"switchover db",
 		"snapshot db s1",
-		"plan --loss 0.01 --burst 3",
 		"-c /f verify db",
 		"-s /s drill db --run x",
 		"volume add db v 1GiB",
