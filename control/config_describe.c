@@ -35,10 +35,19 @@ static const char *evidence_text(enum group_evidence evidence)
 		       "takes\n"
 		       "              a round trip";
 	case GROUP_EV_NIC:
+		return "nic: the card has sent it (its own time stamp). Not proven: what "
+		       "the\n"
+		       "              building's switches still queue. Where a card "
+		       "gives no "
+		       "stamps,\n"
+		       "              `mirror` is used, and status and the log say so";
 	case GROUP_EV_EDGE:
-		break;
+		return "edge: the relay at this site's border has passed it on. Not "
+		       "proven:\n"
+		       "              what is beyond it";
 	}
-	return "not in this version";
+	rt_assert(!"an evidence");
+	return "";
 }
 
 static void describe_transport(const struct group_peer_config *p, FILE *out)

@@ -9,7 +9,6 @@
 #include "control/config_schema.h"
 #include "fec/fec.h"
 #include "fec/redundancy.h"
-#include "fec/risk.h"
 #include "rt/check.h"
 
 _Static_assert(CONFIG_FEC_R_MAX == FEC_BLOCK_MAX, "what the codes take");
@@ -29,26 +28,23 @@ static enum fec_code code_of(const struct group_fec_config *f)
 	return code;
 }
 
-/* Repairs per symbol that an adaptive share begins with, between min and max. */
-#define SHARE_BEGIN 0.10
-
-/* As fec_redundancy(), of a line that nobody has measured. */
+/*
+ * As fec_redundancy(), of a line that nobody has measured; of the other codes, what the
+ * model asks for at their share of repairs.
+ */
 static int model(const struct group_fec_config *f, struct fec_redundancy *ret)
 {
-	const struct fec_line line = { f->assume_loss, f->assume_burst };
-	double begin = f->min > SHARE_BEGIN   ? f->min
-		       : f->max < SHARE_BEGIN ? f->max
-					      : SHARE_BEGIN;
-	int res;
+	struct fec_goal goal = {
+		.safety = f->safety,
+		.assume = { f->assume_loss, f->assume_burst },
+		.min = f->min,
+		.max = f->max,
+		.share = f->share,
+	};
 
-	*ret = (struct fec_redundancy){ .share = f->share > 0 ? f->share : begin };
-	res = fec_risk_repairs(&line, f->safety, ret->share, &ret->repairs);
-	if (res == -ERANGE)
-		ret->repairs = FEC_RISK_REPAIRS_MAX;
-	ret->lone[1] = (uint8_t)ret->repairs;
-	ret->window = fec_risk_window(ret->repairs, ret->share);
-	(void)fec_risk_residual(&line, ret->repairs, ret->share, &ret->residual);
-	return res;
+	if (code_of(f) != FEC_WINDOW)
+		goal.share = f->c < f->r ? (double)f->c / f->r : 1;
+	return fec_redundancy(&goal, NULL, ret);
 }
 
 /* ---- checking ------------------------------------------------------------------------ */
@@ -107,10 +103,6 @@ static void check_risk(struct config_checking *c, const struct group_fec_config 
 {
 	struct fec_redundancy need;
 
-	if (f->assume_burst > 1)
-		CONFIG_WRONG(c, KEY("assume.burst"),
-			     "%g: bursts are not in this version; allowed: 1",
-			     f->assume_burst);
 	if (f->min > f->max) {
 		CONFIG_WRONG(c,
 			     config_is_set(c->file, KEY("min")) ? KEY("min") : KEY("max"),
@@ -119,11 +111,11 @@ static void check_risk(struct config_checking *c, const struct group_fec_config 
 	}
 	if (code_of(f) == FEC_WINDOW && !f->paper && model(f, &need) == -ERANGE)
 		CONFIG_WRONG(c, KEY("safety"),
-			     "%g is out of reach at a loss of %g in runs of %g, with %d "
-			     "repairs too: %.2g is what is left; allowed: more risk, or "
-			     "a larger share",
-			     f->safety, f->assume_loss, f->assume_burst,
-			     FEC_RISK_REPAIRS_MAX, need.residual);
+			     "%g is out of reach at a loss of %g in runs of %g, with %u "
+			     "repairs and a window of %u too: %.2g is what is left; "
+			     "allowed: more risk, or a larger share or max",
+			     f->safety, f->assume_loss, f->assume_burst, need.repairs,
+			     need.window, need.residual);
 }
 
 void config_fec_check(struct config_checking *c)
@@ -187,6 +179,11 @@ static void describe_risk(const struct group_fec_config *f, FILE *out)
 		"              write with probability %.2g\n",
 		f->assume_loss, f->assume_burst, need.repairs, need.lone[1], need.share,
 		need.window, need.residual);
+	if (res == -ERANGE)
+		fprintf(out,
+			"              which is more than the safety of %g that is "
+			"asked for\n",
+			f->safety);
 	if (code_of(f) != FEC_WINDOW)
 		fprintf(out,
 			"              (the model is that of `window`; where %s cannot "

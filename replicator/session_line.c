@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "fec/fec.h"
-#include "fec/risk.h"
+#include "fec/redundancy.h"
 #include "replicator/carrier.h"
 #include "replicator/internal.h"
 #include "replicator/link.h"
@@ -18,7 +18,6 @@
 /* The line of one connection: its carrier as START and configuration say, and its risk. */
 
 #define SYMBOL_SIZE 1408
-#define SHARE_BEGIN 0.10
 #define TUNNEL_LABEL "wanmirror datagrams"
 #define PIPE_LABEL "wanmirror data"
 #define PROBES_WHILE_AWAY 10 /* unanswered ones until the mirror counts as away */
@@ -42,21 +41,9 @@ static enum tunnel_evidence tunnel_evidence_of(enum group_evidence evidence)
 	return TUNNEL_MIRROR;
 }
 
-/* Repairs per data symbol; where an adaptive share begins, for status and START. */
-static double share_of(const struct group *g)
-{
-	const struct group_fec_config *fec = &g->config.peer.fec;
-
-	if (fec->share > 0)
-		return fec->share;
-	return fec->min > SHARE_BEGIN ? fec->min
-				      : (fec->max < SHARE_BEGIN ? fec->max : SHARE_BEGIN);
-}
-
 void session_choose_code(const struct group *g, struct message_start *start)
 {
 	enum fec_code code = FEC_WINDOW;
-	unsigned window = fec_risk_window(g->repairs, share_of(g));
 
 	(void)fec_code_parse(g->config.peer.fec.code, &code); /* checked by control */
 	start->transport = g->config.peer.tcp ? MESSAGE_TCP : MESSAGE_UDP;
@@ -64,7 +51,7 @@ void session_choose_code(const struct group *g, struct message_start *start)
 	start->symbol_size = g->session && g->session->symbol_size > 0
 				     ? g->session->symbol_size
 				     : SYMBOL_SIZE;
-	start->window = (uint16_t)(window > FEC_WINDOW_MAX ? FEC_WINDOW_MAX : window);
+	start->window = FEC_WINDOW_MAX; /* it adapts, and the mirror takes every one */
 }
 
 void session_fit_path(struct session *s)
@@ -267,12 +254,19 @@ bool session_line_serves(const struct session *s)
 void session_weigh_risk(struct group *g)
 {
 	const struct group_fec_config *fec = &g->config.peer.fec;
-	const struct fec_line line = { fec->assume_loss, fec->assume_burst };
+	const struct fec_goal goal = {
+		.safety = fec->safety,
+		.assume = { fec->assume_loss, fec->assume_burst },
+		.min = fec->min,
+		.max = fec->max,
+		.share = fec->share,
+	};
+	struct fec_redundancy need;
+	int err = fec_redundancy(&goal, NULL, &need);
+	bool known = err == 0 || err == -ERANGE;
 
-	if (fec_risk_repairs(&line, fec->safety, share_of(g), &g->repairs) < 0)
-		g->repairs = FEC_RISK_REPAIRS_MAX;
-	if (fec_risk_residual(&line, g->repairs, share_of(g), &g->risk) < 0)
-		g->risk = -1;
+	g->repairs = known ? need.repairs : 0;
+	g->risk = known ? need.residual : -1;
 }
 
 /* Another carrier, or what cannot change on the same one: all over, from a new hello. */

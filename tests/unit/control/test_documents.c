@@ -112,8 +112,6 @@ static void value_of(const struct config_key *key, char *value, size_t size)
 		(void)snprintf(value, size, "%u to %u of %llu to %llu", key->least,
 			       key->most, (unsigned long long)key->min,
 			       (unsigned long long)key->max);
-	else if (key->kind == CONFIG_NUMBER && strcmp(key->name, "burst") == 0)
-		(void)snprintf(value, size, "1"); /* more is not in this version */
 	else if (key->kind == CONFIG_NUMBER)
 		(void)snprintf(value, size, "%g to %g", key->low, key->high);
 	else if (key->kind == CONFIG_SECTIONS && key->most == 1)
