@@ -28,14 +28,13 @@ struct confirm {
  */
 static bool confirm_lost(const struct tunnel *t, const struct confirm *c, uint64_t number)
 {
-	int64_t grace_ns = t->line.rtt_ns > 4 * RT_MS ? t->line.rtt_ns / 4 : RT_MS;
 	const struct sent_entry *e;
 
 	if (number >= c->report->largest)
 		return false;
 	e = sent_find(&t->sent, number);
 	return e == NULL || c->entry == NULL ||
-	       rt_time_since(c->entry->at, e->at) >= grace_ns;
+	       rt_time_since(c->entry->at, e->at) >= line_grace_ns(&t->line);
 }
 
 static void confirm_resend(struct tunnel *t, uint64_t number)
@@ -173,6 +172,25 @@ static void confirm_mtu(struct tunnel *t, const struct confirm *c, rt_time now)
 	mtu_acknowledged(&t->mtu, &news, now);
 }
 
+/*
+ * What was sent again and is confirmed by a receiver that has not seen that yet was sent
+ * in vain (after Eifel, RFC 3522).
+ */
+static void confirm_again(struct tunnel *t, const struct packet_report *report)
+{
+	uint64_t n = t->tx.confirmed;
+
+	for (; n < report->below && n < t->again_upto; n++) {
+		const struct stream_symbol *sym = stream_tx_symbol(&t->tx, n);
+		bool in_vain = sym->number > report->largest;
+
+		if (!sym->again)
+			continue;
+		line_sent_again(&t->line, in_vain);
+		t->stats.in_vain += in_vain;
+	}
+}
+
 static bool confirm_honest(const struct tunnel *t, const struct packet_report *r)
 {
 	return r->largest <= t->sent.last.number && r->below <= t->tx.sent &&
@@ -188,6 +206,7 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 	if (!confirm_honest(t, report))
 		return -EPROTO;
 	if (report->below > t->tx.confirmed) {
+		confirm_again(t, report);
 		tunnel_onwire_confirm(t, report->below);
 		stream_tx_confirm(&t->tx, report->below);
 		fec_encoder_confirm(t->encoder, report->below);

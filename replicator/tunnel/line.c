@@ -101,6 +101,28 @@ void line_acknowledged(struct line *l, const struct packet_report *report,
 	line_rtt(l, rt_time_since(now, entry->at), report->delay_us * RT_US);
 }
 
+int64_t line_grace_ns(const struct line *l)
+{
+	int64_t grace_ns = LINE_GRACE_NS, most_ns = LINE_GRACE_MAX_NS;
+
+	if (most_ns < l->rtt_ns)
+		most_ns = l->rtt_ns;
+	if (grace_ns < l->rtt_ns / 4)
+		grace_ns = l->rtt_ns / 4;
+	if (grace_ns < 2 * l->rtt_var_ns)
+		grace_ns = 2 * l->rtt_var_ns;
+	grace_ns += l->grace_ns;
+	return grace_ns < most_ns ? grace_ns : most_ns;
+}
+
+void line_sent_again(struct line *l, bool in_vain)
+{
+	if (!in_vain)
+		l->grace_ns -= l->grace_ns / 8;
+	else if (line_grace_ns(l) < LINE_GRACE_MAX_NS || line_grace_ns(l) < l->rtt_ns)
+		l->grace_ns += line_grace_ns(l) / 4;
+}
+
 bool line_proven(const struct line *l, rt_time now)
 {
 	int64_t bound_ns = l->rtt_ns + LINE_PROOF_NS;

@@ -27,6 +27,7 @@ struct sent_entry;
 struct line {
 	int64_t rtt_ns, rtt_min_ns; /* -1 before the first sample */
 	int64_t rtt_var_ns;	    /* mean deviation, as RFC 6298 has it */
+	int64_t grace_ns;	    /* on top of what these ask for */
 	uint64_t largest;	    /* highest number acknowledged */
 	rt_time largest_sent;	    /* when that one was sent */
 	/* Totals where the current sample of the loss began. */
@@ -45,6 +46,17 @@ bool line_settled(struct line *l, const struct packet_report *report,
 void line_acknowledged(struct line *l, const struct packet_report *report,
 		       const struct sent_entry *entry, rt_time now);
 bool line_proven(const struct line *l, rt_time now);
+/*
+ * How much later than a datagram another must have been sent whose arrival shows that the
+ * first is lost: max(RTT/4, twice its deviation, LINE_GRACE_NS), and more for as long as
+ * that turns out to be too little, never above max(RTT, LINE_GRACE_MAX_NS). A host whose
+ * processor is busy puts datagrams in disorder by milliseconds on a line that needs none.
+ */
+#define LINE_GRACE_NS RT_MS
+#define LINE_GRACE_MAX_NS (20 * RT_MS)
+int64_t line_grace_ns(const struct line *l);
+/* Something was sent again: in vain, since the first one came, or not. */
+void line_sent_again(struct line *l, bool in_vain);
 /* Silence after which a probe goes out: max(RTT, LINE_PROBE_NS) / 2. */
 int64_t line_probe_ns(const struct line *l);
 

@@ -101,6 +101,8 @@ int tunnel_take(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time now,
 	int res;
 
 	*newest = false;
+	if (tunnel_broken(t))
+		return -EPROTO;
 	if (packet_head_decode(dgram, len, t->params.symbol_size, &p) != 0 ||
 	    p.id != t->params.id || p.epoch != (uint16_t)(p.number / SEAL_EPOCH_LEN) ||
 	    seal_open(t->seal_rx, p.suite, p.number, &text, tunnel_payload(t)) != 0) {

@@ -221,6 +221,8 @@ static size_t send_again(struct tunnel *t, uint8_t *buf, rt_time now)
 		stream_tx_symbol(&t->tx, number)->queued = false;
 		sent_add(&t->sent, SENT_AGAIN, now);
 		t->stats.retransmitted++;
+		if (number >= t->again_upto)
+			t->again_upto = number + 1;
 		return send_symbol(t, buf, number, true);
 	}
 	return 0;
@@ -353,6 +355,8 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 	size_t len;
 
 	*stamp = 0;
+	if (tunnel_broken(t))
+		return 0;
 	tunnel_onwire_update(t, now);
 	if (!rt_time_before(now, t->ack.due))
 		return send_ack(t, buf, now);
@@ -382,6 +386,8 @@ rt_time tunnel_deadline(const struct tunnel *t)
 	rt_time later = rt_time_min(send_fence_at(t), send_flush_at(t));
 	rt_time ready = t->pacer.ready_at;
 
+	if (tunnel_broken(t))
+		return RT_NEVER;
 	at = rt_time_min(at, evidence_deadline(&t->evidence));
 	at = rt_time_min(at, send_mtu_at(t));
 	if (!tunnel_rate_open(t))

@@ -190,8 +190,11 @@ void tunnel_expedite(struct tunnel *t, rt_time now)
 
 int tunnel_next_frame(struct tunnel *t, const uint8_t **frame, size_t *len)
 {
-	int res = stream_rx_next(&t->rx, frame, len);
+	int res;
 
+	if (tunnel_broken(t))
+		return -EPROTO;
+	res = stream_rx_next(&t->rx, frame, len);
 	/* A sender that has used up its credit waits for this. */
 	if (stream_rx_credit(&t->rx) - t->ack.credit >= t->rx.capacity / 4)
 		ack_at_once(&t->ack, (rt_time){ 0 });

@@ -185,6 +185,7 @@ struct tunnel_stats {
 	uint64_t received_bytes, received_data, received_repairs, duplicates;
 	uint64_t rebuilt, retransmitted, unauthentic, replayed, malformed, overflowed;
 	uint64_t deficits;  /* answers to deficits */
+	uint64_t in_vain;   /* retransmitted, though the first one did come */
 	int64_t rtt_ns;	    /* smoothed; -1 before the first sample */
 	int64_t rtt_min_ns; /* -1 before the first sample */
 	/* Of first transmissions, as the receiver saw them; < 0: unknown. */

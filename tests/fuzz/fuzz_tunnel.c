@@ -27,6 +27,7 @@ struct fuzz {
 	rt_time now;
 	uint64_t received;
 	uint32_t stamp;
+	uint8_t wild;
 };
 
 static uint64_t fuzz_take(struct fuzz *f, unsigned bytes)
@@ -48,6 +49,23 @@ static void fuzz_copy(struct fuzz *f, uint8_t *to, size_t len)
 	f->size -= n;
 }
 
+/* A number as the bytes say, or, when it has become wild, any that 64 bits can hold. */
+static uint64_t fuzz_number(struct fuzz *f, unsigned bytes)
+{
+	uint64_t v = fuzz_take(f, bytes);
+
+	switch ((v ^ f->wild) % 8 * (f->wild > 0)) {
+	case 1:
+		return UINT64_MAX - v;
+	case 2:
+		return UINT64_C(1) << v % 64;
+	case 3:
+		return (UINT64_C(1) << v % 64) - f->wild;
+	default:
+		return v;
+	}
+}
+
 /* Payloads of random bytes, and such as nearly make sense. */
 static void fuzz_raw(struct fuzz *f)
 {
@@ -61,14 +79,16 @@ static void fuzz_raw(struct fuzz *f)
 
 static void fuzz_symbol(struct fuzz *f, enum packet_type type)
 {
-	struct packet_symbol sym = { .symbol = fuzz_take(f, 1),
+	struct packet_symbol sym = { .symbol = fuzz_number(f, 1),
 				     .again =
 					     type == PACKET_DATA && fuzz_take(f, 1) & 1 };
 	uint8_t bytes[FUZZ_SYMBOL];
 
 	if (type == PACKET_REPAIR) {
-		sym.count = (uint16_t)fuzz_take(f, 1);
+		sym.count = (uint16_t)fuzz_number(f, 1);
 		sym.key = (uint32_t)fuzz_take(f, 4);
+		sym.kind = f->wild & 1 ? FEC_XOR : FEC_COMBINATION;
+		sym.stride = (uint16_t)(sym.key >> 3);
 	}
 	fuzz_copy(f, bytes, sizeof(bytes));
 	liar_symbol(&f->liar, type, &sym, bytes, sizeof(bytes));
@@ -76,19 +96,26 @@ static void fuzz_symbol(struct fuzz *f, enum packet_type type)
 
 static void fuzz_ack(struct fuzz *f)
 {
-	struct packet_report r = { .largest = fuzz_take(f, 2),
-				   .firsts = fuzz_take(f, 1),
-				   .below = fuzz_take(f, 1),
-				   .credit = fuzz_take(f, 2),
-				   .note = fuzz_take(f, 1),
-				   .delay_us = (uint32_t)fuzz_take(f, 3),
-				   .deficit = (uint32_t)fuzz_take(f, 1) };
+	struct packet_report r = { .largest = fuzz_number(f, 2),
+				   .firsts = fuzz_number(f, 1),
+				   .below = fuzz_number(f, 1),
+				   .credit = fuzz_number(f, 2),
+				   .note = fuzz_number(f, 1),
+				   .delay_us = (uint32_t)fuzz_number(f, 3),
+				   .deficit = (uint32_t)fuzz_number(f, 1) };
 
-	r.seen = r.below + fuzz_take(f, 1);
+	r.seen = r.below + fuzz_number(f, 1);
+	if (f->wild > 0) {
+		r.settled = fuzz_number(f, 1);
+		r.missing = fuzz_number(f, 1);
+		r.runs = fuzz_number(f, 1);
+		r.overflowed = fuzz_number(f, 1);
+		r.rebuilt = fuzz_number(f, 1);
+	}
 	r.nholes = (unsigned)fuzz_take(f, 1) % 8;
 	for (unsigned i = 0; i < r.nholes; i++) {
-		r.holes[i].first = r.below + fuzz_take(f, 1);
-		r.holes[i].count = (uint32_t)fuzz_take(f, 1);
+		r.holes[i].first = r.below + fuzz_number(f, 1);
+		r.holes[i].count = (uint32_t)fuzz_number(f, 1);
 	}
 	liar_ack(&f->liar, &r);
 }
@@ -109,6 +136,7 @@ static void fuzz_send(struct fuzz *f)
 		if (stamp != 0)
 			f->stamp = stamp;
 	}
+	rt_assert(!tunnel_broken(f->t) || n == 0);
 	rt_assert(rt_time_before(f->now, tunnel_deadline(f->t)));
 }
 
@@ -131,9 +159,31 @@ static void fuzz_read(struct fuzz *f)
 		rt_assert(len > 0 && len <= 256);
 }
 
+/* Another code, policy, goal: by our own owner, while the other side lies. */
+static void fuzz_change(struct fuzz *f)
+{
+	uint64_t how = fuzz_take(f, 2);
+	struct tunnel_fec fec = { .code = { .code = (enum fec_code)(how % 4),
+					    .window = (uint16_t)(how >> 2 & 31),
+					    .r = (uint16_t)(1 + (how >> 7 & 7)),
+					    .c = (uint16_t)(how >> 10 & 3),
+					    .interleave = { 1, 4, 7 } },
+				  .policy = how & 4096 ? TUNNEL_PAPER : TUNNEL_SAFETY,
+				  .goal = { .safety = 1e-3,
+					    .assume = { 0.01, 1 },
+					    .min = 0.05,
+					    .max = 0.5 },
+				  .on_demand = !(how & 8192),
+				  .repairs_fixed = !(how & 16384),
+				  .repairs = (unsigned)(how >> 3 & 7) };
+
+	fec.goal.share = how & 32768 ? 0 : 0.25;
+	rt_assert(tunnel_set_fec(f->t, &fec, f->now) == 0);
+}
+
 static void fuzz_step(struct fuzz *f)
 {
-	switch (fuzz_take(f, 1) % 10) {
+	switch (fuzz_take(f, 1) % 12) {
 	case 0:
 		fuzz_raw(f);
 		fuzz_hear(f);
@@ -166,7 +216,13 @@ static void fuzz_step(struct fuzz *f)
 		fuzz_read(f);
 		break;
 	case 9:
-		f->liar.number += fuzz_take(f, 2);
+		f->liar.number += fuzz_number(f, 2);
+		break;
+	case 10:
+		fuzz_change(f);
+		break;
+	case 11:
+		f->wild = (uint8_t)fuzz_take(f, 1);
 		break;
 	}
 }

@@ -227,6 +227,10 @@ static void impossible_acknowledgements_are_refused(void **state)
 		{ .below = 1000, .seen = 1000 },
 		{ .seen = 1000 },
 		{ .firsts = 1000 },
+		{ .settled = 1000 },
+		{ .settled = 1, .missing = 2, .runs = 1 },
+		{ .settled = 10, .missing = 2, .runs = 3 },
+		{ .settled = 10, .missing = 2 },
 	};
 	struct tunnel_stats stats;
 	struct tunnel *t;
@@ -282,6 +286,9 @@ static void random_acknowledgements_do_no_harm(void **state)
 			.overflowed = pair_draw(&rng) >> pair_below(&rng, 64),
 			.below = pair_below(&rng, 3) ? 0 : pair_below(&rng, 130),
 			.credit = pair_below(&rng, 300),
+			.settled = pair_below(&rng, 200),
+			.missing = pair_below(&rng, 100),
+			.runs = pair_below(&rng, 50),
 			.deficit = (uint32_t)pair_below(&rng, 100),
 			.delay_us = (uint32_t)pair_draw(&rng),
 		};
@@ -291,6 +298,10 @@ static void random_acknowledgements_do_no_harm(void **state)
 		for (unsigned k = 0; k < r.nholes; k++) {
 			r.holes[k].first = r.below + 6 * k + pair_below(&rng, 3);
 			r.holes[k].count = 1 + (uint32_t)pair_below(&rng, 3);
+		}
+		if (tunnel_broken(t)) { /* by lies too plain; on to the next one */
+			face_end(t, &l);
+			face(&t, &l, 200);
 		}
 		liar_ack(&l, &r);
 		(void)hear(t, &l);
@@ -378,13 +389,146 @@ static void illegal_framing_is_final(void **state)
 		liar_symbol(&l, PACKET_DATA, &sym, bytes, sizeof(bytes));
 		assert_int_equal(hear(t, &l), 0);
 		assert_int_equal(tunnel_next_frame(t, &frame, &len), -EPROTO);
+		assert_true(tunnel_broken(t));
 		sym.symbol = 1;
 		memset(bytes, 0, sizeof(bytes));
 		liar_symbol(&l, PACKET_DATA, &sym, bytes, sizeof(bytes));
-		assert_int_equal(hear(t, &l), 0);
+		assert_int_equal(hear(t, &l), -EPROTO);
 		assert_int_equal(tunnel_next_frame(t, &frame, &len), -EPROTO);
 		face_end(t, &l);
 	}
+}
+
+/* Repairs whose head cannot be: each is malformed, and nothing comes of it. */
+static void repairs_that_lie_are_refused(void **state)
+{
+	static const struct packet_symbol lies[] = {
+		{ .symbol = 0, .count = FEC_BLOCK_MAX + 1, .stride = 1, .kind = FEC_XOR },
+		{ .symbol = 0, .count = UINT16_MAX, .stride = 512, .kind = FEC_XOR },
+		{ .symbol = 0, .count = 128, .stride = 512, .kind = FEC_XOR },
+		{ .symbol = UINT64_MAX - 5, .count = 8, .stride = 1, .kind = FEC_XOR },
+		{ .symbol = UINT64_MAX - 512,
+		  .count = 2,
+		  .stride = 512,
+		  .kind = FEC_XOR },
+		{ .symbol = UINT64_MAX, .count = 1, .stride = 1, .kind = FEC_XOR },
+		{ .symbol = UINT64_MAX - 1, .count = 3, .stride = 1 },
+		{ .symbol = 0, .count = UINT16_MAX, .stride = 1 },
+	};
+	uint8_t bytes[1408] = { 1 };
+	struct tunnel_stats stats;
+	struct tunnel *t;
+	struct liar l;
+
+	face(&t, &l, 1);
+	for (unsigned i = 0; i < RT_ARRAY_LEN(lies); i++) {
+		liar_symbol(&l, PACKET_REPAIR, &lies[i], bytes, sizeof(bytes));
+		assert_int_equal(hear(t, &l), -EPROTO);
+		tunnel_stats(t, &stats);
+		assert_int_equal(stats.malformed, i + 1);
+	}
+	face_end(t, &l);
+}
+
+/* Repairs of symbols that were never sent, at every distance: no room is taken for good. */
+static void repairs_of_nothing_sent_do_no_harm(void **state)
+{
+	struct pair_rng rng = { 5 };
+	uint8_t bytes[1408];
+	const uint8_t *frame;
+	struct tunnel *t;
+	struct liar l;
+	size_t len;
+
+	face(&t, &l, 1);
+	for (unsigned i = 0; i < 20000 && !tunnel_broken(t); i++) {
+		struct packet_symbol sym = { .symbol = pair_below(&rng, 40000),
+					     .count = (uint16_t)(1 + pair_below(&rng, 8)),
+					     .stride = 1,
+					     .key = (uint32_t)i };
+
+		if (i % 2) {
+			sym.kind = FEC_XOR;
+			sym.key = 0;
+			sym.stride = (uint16_t)(1 + pair_below(&rng, 500));
+		}
+		memset(bytes, (int)i, sizeof(bytes));
+		liar_symbol(&l, PACKET_REPAIR, &sym, bytes, sizeof(bytes));
+		assert_int_equal(hear(t, &l), 0);
+		(void)sends(t, 2 * RT_S + i * 10 * RT_US);
+		assert_true(tunnel_next_frame(t, &frame, &len) != 1);
+	}
+	face_end(t, &l);
+}
+
+/*
+ * One lie may be a mistake. TUNNEL_MALFORMED_MAX are the end of the session: the owner is
+ * told, nothing more is taken in and nothing sent.
+ */
+static void a_liar_is_shut_out(void **state)
+{
+	const struct packet_report lie = { .largest = UINT64_MAX };
+	struct packet_report honest = { .largest = 1, .credit = 1000 };
+	uint8_t buf[TUNNEL_DATAGRAM_MAX], frame[100] = { 0 };
+	struct tunnel_stats before, after;
+	struct tunnel *t;
+	uint32_t stamp;
+	struct liar l;
+
+	face(&t, &l, 1);
+	for (unsigned i = 1; i <= TUNNEL_MALFORMED_MAX; i++) {
+		assert_false(tunnel_broken(t));
+		liar_ack(&l, &honest); /* the truth in between redeems nothing */
+		assert_int_equal(hear(t, &l), 0);
+		liar_ack(&l, &lie);
+		assert_int_equal(hear(t, &l), -EPROTO);
+	}
+	assert_true(tunnel_broken(t));
+	tunnel_stats(t, &before);
+	assert_int_equal(before.malformed, TUNNEL_MALFORMED_MAX);
+	liar_ack(&l, &honest);
+	assert_int_equal(hear(t, &l), -EPROTO);
+	(void)tunnel_submit(t, frame, sizeof(frame), (rt_time){ 3 * RT_S });
+	tunnel_expedite(t, (rt_time){ 3 * RT_S });
+	assert_int_equal(tunnel_transmit(t, buf, (rt_time){ 60 * RT_S }, &stamp), 0);
+	assert_true(rt_time_is_never(tunnel_deadline(t)));
+	tunnel_stats(t, &after);
+	assert_int_equal(after.malformed, before.malformed);
+	assert_int_equal(after.sent_bytes, before.sent_bytes);
+	face_end(t, &l);
+}
+
+/* A line in utter disorder, on which each datagram comes again and again. */
+static void disorder_and_duplicates_without_end(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(RT_MS, 0.01);
+	static struct samples s;
+	struct tunnel_stats stats;
+	struct pair p;
+
+	params.rate_bps = 1000000000;
+	line.jitter_ns = 60 * RT_MS; /* five thousand datagrams of the rate */
+	line.again = 1;
+	memset(&s, 0, sizeof(s));
+	pair_init(&p, &params, &line, 9);
+	p.watch = sample_watch;
+	p.watcher = &s;
+	for (unsigned i = 0; i < 200; i++) {
+		while (pair_submit(&p, 0, 60000))
+			;
+		pair_run(&p, RT_MS);
+		for (unsigned k = 0; k < 100 && s.len[0] > 0; k++)
+			(void)tunnel_receive(p.end[1], s.bytes[0], s.len[0],
+					     pair_now(&p));
+	}
+	assert_true(pair_run_taken(&p, 1, tunnel_submitted(p.end[0]), 60 * RT_S));
+	tunnel_stats(p.end[1], &stats);
+	assert_true(stats.replayed > 20000);
+	assert_int_equal(stats.malformed, 0);
+	tunnel_stats(p.end[0], &stats);
+	assert_int_equal(stats.malformed, 0);
+	pair_release(&p);
 }
 
 static void parameters_out_of_range_are_refused(void **state)
@@ -428,6 +572,10 @@ int main(void)
 		cmocka_unit_test(random_acknowledgements_do_no_harm),
 		cmocka_unit_test(malformed_payloads_are_refused),
 		cmocka_unit_test(illegal_framing_is_final),
+		cmocka_unit_test(repairs_that_lie_are_refused),
+		cmocka_unit_test(repairs_of_nothing_sent_do_no_harm),
+		cmocka_unit_test(a_liar_is_shut_out),
+		cmocka_unit_test(disorder_and_duplicates_without_end),
 		cmocka_unit_test(parameters_out_of_range_are_refused),
 	};
 
