@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-#define BUSY_CUT 1e-7	  /* of the resolution: what is not told apart */
+#define BUSY_CUT 1e-5	  /* of the resolution: what is not told apart */
 #define BUSY_WHOLE 1e-6	  /* nearer to a whole number it is one */
-#define BUSY_REMAINS 1e-2 /* what is not followed any further, of what was asked for */
+#define BUSY_REMAINS 0.03 /* what is not followed any further, of what was asked for */
 
 struct busy_line busy_line_of(const struct fec_line *line)
 {

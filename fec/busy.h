@@ -44,9 +44,9 @@ struct busy {
 struct busy_line busy_line_of(const struct fec_line *line);
 
 /*
- * Follow the periods until what is older weighs next to nothing: a hundredth of
- * `resolution`, or of all that are at least `age` repairs old. True; false when losses
- * come (nearly) as fast as repairs can answer them.
+ * Follow the periods until what is older weighs little, a thirtieth of `resolution` or
+ * of all that are at least `age` repairs old; the rest is continued as a geometric series.
+ * True; false when losses come (nearly) as fast as repairs can answer them.
  */
 bool busy_run(struct busy *b, const struct fec_line *line, double share, unsigned age,
 	      double resolution);

@@ -23,6 +23,7 @@ _Static_assert(LONE_MAX == FEC_LONE_MAX, "one table");
  * so many symbols of wait are worth as much as all of the line. docs/fec.md.
  */
 #define REDUNDANCY_WAIT 2000.0
+#define REDUNDANCY_WORSE 2 /* so many shares that cost more end the search */
 
 /* The shares that are tried, one in ... symbols; whole numbers keep the chain short. */
 static const uint8_t gaps[] = {
@@ -33,8 +34,9 @@ struct redundancy {
 	const struct fec_goal *goal;
 	struct fec_line line;
 	double flight;
-	double cost;  /* of *best */
-	bool reached; /* *best reaches the goal */
+	double cost;	/* of *best */
+	unsigned worse; /* shares in a row that were no better */
+	bool reached;	/* *best reaches the goal */
 	struct fec_redundancy *best;
 	struct busy busy;
 };
@@ -89,6 +91,11 @@ static unsigned window_symbols(unsigned repairs, unsigned age, double share)
 	return window < FEC_WINDOW_MAX ? window : FEC_WINDOW_MAX;
 }
 
+static double repairs_cost(double share, unsigned repairs)
+{
+	return share + repairs / share / REDUNDANCY_WAIT;
+}
+
 /* Weigh one share; it becomes the best if it reaches the goal at less cost. */
 static void redundancy_try(struct redundancy *r, double share)
 {
@@ -96,10 +103,14 @@ static void redundancy_try(struct redundancy *r, double share)
 	unsigned most = most_repairs(share), repairs, age;
 	double affordable = (r->cost - share) * share * REDUNDANCY_WAIT;
 
+	r->worse++; /* unless it is found better, below */
 	if (r->reached && affordable < most)
 		most = affordable < 0 ? 0 : (unsigned)affordable;
 	if (most < FEC_RISK_REPAIRS_MIN ||
 	    !busy_run_within(&r->busy, &r->line, share, most, safety / FEC_RISK_MARGIN))
+		return;
+	if (repairs_cost(share, busy_age_within(&r->busy, safety / FEC_RISK_MARGIN)) >=
+	    r->cost)
 		return;
 	age = window_repairs(r, share, REDUNDANCY_HOLES * safety,
 			     (unsigned)(FEC_WINDOW_MAX * share), &holes);
@@ -111,7 +122,8 @@ static void redundancy_try(struct redundancy *r, double share)
 	if (repairs < FEC_RISK_REPAIRS_MIN)
 		repairs = FEC_RISK_REPAIRS_MIN;
 	r->reached = true;
-	r->cost = share + repairs / share / REDUNDANCY_WAIT;
+	r->cost = repairs_cost(share, repairs);
+	r->worse = 0;
 	r->best->share = share;
 	r->best->repairs = repairs;
 	r->best->window = window_symbols(repairs, age, share);
@@ -164,6 +176,8 @@ static void redundancy_search(struct redundancy *r)
 	for (unsigned i = 0; i < RT_ARRAY_LEN(gaps); i++) {
 		double share = 1.0 / gaps[i];
 
+		if (r->worse >= REDUNDANCY_WORSE)
+			return; /* cost falls with the share, and then rises */
 		if (share < g->max && share > g->min)
 			redundancy_try(r, share);
 	}
@@ -174,7 +188,7 @@ static void redundancy_search(struct redundancy *r)
 int fec_redundancy(const struct fec_goal *goal, const struct fec_line *measured,
 		   struct fec_redundancy *ret)
 {
-	struct redundancy r = { .goal = goal };
+	struct redundancy r = { .goal = goal, .cost = INFINITY };
 	struct fec_redundancy best = { 0 };
 
 	if (!goal_valid(goal) || (measured && !fec_line_valid(measured)))
