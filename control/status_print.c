@@ -214,7 +214,10 @@ static void print_group(const json_t *g, FILE *out)
 	if (there(g, "why"))
 		fprintf(out, "  why        %s\n", string(g, "why", why, sizeof(why)));
 	fprintf(out, "  sync       %s", string(g, "sync", a, sizeof(a)));
-	if (strcmp(a, string(g, "sync_effective", b, sizeof(b))) != 0)
+	/* Of a site that takes no writes, the mode says nothing. */
+	if (strcmp(string(g, "state", c, sizeof(c)), "FENCED") != 0 &&
+	    strcmp(string(g, "role", c, sizeof(c)), "mirror") != 0 &&
+	    strcmp(a, string(g, "sync_effective", b, sizeof(b))) != 0)
 		fprintf(out, ", but now counts as %s", b);
 	fprintf(out, "\n");
 	print_lsn(g, out);

@@ -172,6 +172,8 @@ void request_part_done(struct group_request *r, int res, uint64_t lsn);
 void policy_turn(struct group *g);
 /* The level at which the group's own mode counts now. */
 enum group_mode policy_effective(const struct group *g);
+/* Why it holds requests; "" in another state. */
+const char *policy_why(const struct group *g);
 
 /* ---- promote.c ------------------------------------------------------------------------------ */
 

@@ -143,6 +143,25 @@ static enum group_state primary_state(const struct group *g)
 	return GROUP_HOLDING;
 }
 
+const char *policy_why(const struct group *g)
+{
+	if (g->state != GROUP_HOLDING)
+		return "";
+	if (!g->serving)
+		return "the mirror has not answered, and this group may not open without "
+		       "it";
+	if (g->gate.stuck)
+		return "the mirror does not persist what it receives";
+	if (!g->away)
+		return "the line to the mirror is silent, but not yet for as long as "
+		       "away";
+	if (g->config.sync == GROUP_REMOTE)
+		return "the mirror is away, and remote writes wait for it";
+	if (g->config.on_disconnect == GROUP_STOP)
+		return "the mirror is away, and on_disconnect is hold";
+	return "the mirror is away, and max_exposure is reached";
+}
+
 static enum group_state judge_state(const struct group *g)
 {
 	if (g->failed)

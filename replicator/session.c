@@ -118,6 +118,7 @@ static void session_established(void *owner, struct link *link)
 	s->fresh_mirror = false;
 	s->start_here = false;
 	s->meta_due = false;
+	s->pull_due = false;
 	s->peer_refused = false;
 	follower_free(s->pull);
 	s->pull = NULL;
@@ -383,6 +384,16 @@ static void session_heartbeat(struct session *s)
 			message_encode_ping(&ping, body, sizeof(body)));
 }
 
+/* TCP that waits longer and longer to try again, beside a control connection that lives. */
+static bool session_pipe_is_silent(const struct session *s, rt_time now)
+{
+	const struct group *g = s->group;
+
+	return s->link && g->role == GROUP_PRIMARY && s->state == SESSION_STREAMING &&
+	       carrier_pipe(s->carrier) &&
+	       rt_time_since(now, s->proven_at) > g->config.control_timeout_ms * RT_MS;
+}
+
 void session_tick(struct session *s)
 {
 	struct group *g = s->group;
@@ -392,6 +403,10 @@ void session_tick(struct session *s)
 	if (s->link && rt_time_since(now, s->heard) > limit) {
 		group_say(g, "control-silent seconds=%lld",
 			  (long long)(rt_time_since(now, s->heard) / RT_S));
+		session_drop(s);
+	}
+	if (session_pipe_is_silent(s, now)) {
+		group_say(g, "data-silent seconds=%lld", (long long)(limit / RT_S));
 		session_drop(s);
 	}
 	if (s->link && s->state == SESSION_STREAMING)

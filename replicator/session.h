@@ -72,6 +72,8 @@ struct session {
 
 	struct follower *pull; /* owned, mirror while it gives back */
 	bool pull_reading, pull_over;
+	bool pull_due;	    /* PULL came before its hello was decided on, */
+	uint64_t pull_from; /* for this LSN */
 	uint64_t pull_sent;
 
 	uint64_t ping_serial;

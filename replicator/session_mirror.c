@@ -170,6 +170,19 @@ static enum history_relation stands_to(const struct session *s,
 						       end.lsn, end.hash });
 }
 
+static void pull_begin(struct session *s, uint64_t from);
+
+/* For PULL or START, which may have come close behind the hello. */
+static void wait_for_primary(struct session *s)
+{
+	s->state = SESSION_WAITING;
+	if (s->start_here)
+		s->state = SESSION_STARTING;
+	else if (s->pull_due)
+		pull_begin(s, s->pull_from);
+	s->pull_due = false;
+}
+
 static void decide_with_primary(struct session *s)
 {
 	const struct message_hello *peer = s->peer;
@@ -185,10 +198,10 @@ static void decide_with_primary(struct session *s)
 				"this mirror holds more of the epoch than its primary");
 			return;
 		}
-		s->state = SESSION_WAITING;
+		wait_for_primary(s);
 		return;
 	case HISTORY_BEHIND:
-		s->state = SESSION_WAITING;
+		wait_for_primary(s);
 		return;
 	case HISTORY_SURPLUS:
 		refuse_here(s,
@@ -196,7 +209,7 @@ static void decide_with_primary(struct session *s)
 			    "which is not in this version");
 		return;
 	case HISTORY_SUPERSEDED:
-		s->state = SESSION_WAITING; /* it fences itself when it reads our hello */
+		wait_for_primary(s); /* it fences itself when it reads our hello */
 		return;
 	case HISTORY_SPLIT:
 		s->group->diverged = true;
@@ -342,13 +355,9 @@ static void pull_turn(struct session *s)
 	s->state = SESSION_WAITING;
 }
 
-static void pull_begin(struct session *s, const uint8_t *body, size_t len)
+static void pull_begin(struct session *s, uint64_t from)
 {
-	uint64_t from;
-
-	if (s->state != SESSION_WAITING || s->pull ||
-	    message_decode_number(body, len, &from) < 0 || from == 0 ||
-	    from > lfs_lsn(s->group->lfs).durable ||
+	if (s->pull || from == 0 || from > lfs_lsn(s->group->lfs).durable ||
 	    follower_new(s->group, from, pull_entry, s, &s->pull) < 0) {
 		session_refuse(s, "a PULL that this mirror cannot serve");
 		return;
@@ -440,20 +449,35 @@ void mirror_turn(struct session *s)
 	}
 }
 
+/* START and PULL answer our hello; ours to the primary's may still be undecided. */
+static bool may_begin(const struct session *s)
+{
+	return s->state == SESSION_WAITING ||
+	       (s->state == SESSION_HELLO && s->peer_said && !s->start_here &&
+		!s->pull_due);
+}
+
 void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_t len)
 {
+	bool waiting = s->state == SESSION_WAITING;
+
 	switch (type) {
 	case MESSAGE_START:
-		if (s->state != SESSION_WAITING ||
-		    message_decode_start(body, len, s->start) < 0) {
+		if (!may_begin(s) || message_decode_start(body, len, s->start) < 0) {
 			session_refuse(s, "a START that is not legal here");
 			return;
 		}
 		s->start_here = s->meta_due = true;
-		s->state = SESSION_STARTING;
+		if (waiting)
+			s->state = SESSION_STARTING;
 		return;
 	case MESSAGE_PULL:
-		pull_begin(s, body, len);
+		if (!may_begin(s) || message_decode_number(body, len, &s->pull_from) < 0)
+			session_refuse(s, "a PULL that is not legal here");
+		else if (waiting)
+			pull_begin(s, s->pull_from);
+		else
+			s->pull_due = true;
 		return;
 	default:
 		session_refuse(s, "a message that a primary does not send");

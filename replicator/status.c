@@ -165,6 +165,7 @@ static void status_volumes(const struct group *g, struct group_status *ret)
 void group_status(const struct group *g, struct group_status *ret)
 {
 	const struct lfs_epoch *epoch;
+	const char *why;
 
 	memset(ret, 0, sizeof(*ret));
 	(void)snprintf(ret->name, sizeof(ret->name), "%s", g->config.name);
@@ -175,10 +176,12 @@ void group_status(const struct group *g, struct group_status *ret)
 	ret->has_peer = g->config.has_peer;
 	ret->alone = g->alone;
 	ret->catchup_eta_s = -1;
-	(void)snprintf(ret->why, sizeof(ret->why), "%s",
-		       g->why[0]    ? g->why
-		       : g->session ? session_why(g->session)
-				    : "");
+	why = g->why;
+	if (!why[0] && g->session)
+		why = session_why(g->session);
+	if (!why[0])
+		why = policy_why(g);
+	(void)snprintf(ret->why, sizeof(ret->why), "%s", why);
 	if (!g->lfs) {
 		ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
 		return; /* closing */

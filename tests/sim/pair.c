@@ -502,6 +502,8 @@ void pair_status(struct pair *p, unsigned i, struct group_status *ret)
 	sim_node_enter(p->site[i].node);
 	group_status(p->site[i].group, ret);
 	sim_node_leave(p->site[i].node);
+	sim_require(ret->state != GROUP_HOLDING || ret->why[0],
+		    "requests are held, and nobody says why");
 }
 
 enum group_state pair_state(struct pair *p, unsigned i)
