@@ -24,6 +24,8 @@
 #define CC_WAIT_LOSS_NS (10 * RT_S)
 #define CC_YIELD_MIN_NS RT_S
 #define CC_YIELD_MAX_NS (8 * RT_S)
+#define CC_REACT_ROUNDS 20
+#define CC_REACT_LOSS 0.2
 #define CC_SHARED_MEMORY_NS (20 * RT_S)
 
 /* ---- the line ------------------------------------------------------------------------ */
@@ -113,7 +115,7 @@ static bool cc_excess(const struct cc *c, double sent, double lost)
 {
 	double own = sent * cc_loss(c);
 
-	return lost > own + 3 * sqrt(own) + sent / 100 + 3;
+	return lost > own + 3 * sqrt(own * c->loss_runs) + sent / 100 + 3;
 }
 
 /*
@@ -130,6 +132,13 @@ static void cc_own_loss(struct cc *c, double sent, double lost, double offered)
 	/* That is no loss but an interruption. */
 	if (!quiet || c->state == CC_STARTUP || lost > sent / 2)
 		return;
+	if (c->loss_sent > sent) {
+		double own = sent * cc_loss(c), off = lost - own;
+
+		off = off * off / (own > 1 ? own : 1);
+		c->loss_runs += (off - c->loss_runs) / 16;
+		c->loss_runs = fmin(fmax(c->loss_runs, 1), CC_LOSS_RUNS_MAX);
+	}
 	c->loss_sent += sent;
 	c->loss_lost += lost > 0 ? lost : 0;
 	if (c->loss_sent > CC_LOSS_MEMORY) {
@@ -197,6 +206,7 @@ static void cc_enter_shared(struct cc *c, rt_time now)
 		/* Somebody has come: leave room, which CUBIC takes long to find. */
 		flight *= CUBIC_BETA;
 		cubic_init(&c->cubic, flight, flight, now);
+		c->reacted_at = now;
 		c->yield_ns = CC_YIELD_MIN_NS;
 	}
 	cc_set_state(c, CC_SHARED, now);
@@ -476,8 +486,17 @@ static void cc_react(struct cc *c, const struct cc_ack *a)
 	if (c->congested_to < c->from_sent)
 		c->congested_from = c->from_sent;
 	c->congested_to = c->reacted = c->sent;
-	if (c->state == CC_SHARED)
-		cubic_lose(&c->cubic, a->arrived);
+	if (c->state != CC_SHARED)
+		return;
+	/*
+	 * Who overflows the queue again so soon after we have made way for him does not
+	 * make way himself: BBR, each time it probes. Only if much is lost we do again.
+	 */
+	if (rt_time_since(a->arrived, c->reacted_at) < CC_REACT_ROUNDS * a->rtt_ns &&
+	    lost < CC_REACT_LOSS * sent)
+		return;
+	c->reacted_at = a->arrived;
+	cubic_lose(&c->cubic, a->arrived);
 }
 
 static bool cc_round_over(const struct cc *c, const struct cc_ack *a)
@@ -568,6 +587,8 @@ void cc_set(struct cc *c, const struct cc_params *p, rt_time now)
 
 void cc_init(struct cc *c, const struct cc_params *p, rt_time now)
 {
-	*c = (struct cc){ .base_ns = -1, .base_next_ns = -1, .rtt_ns = RT_MS };
+	*c = (struct cc){
+		.base_ns = -1, .base_next_ns = -1, .rtt_ns = RT_MS, .loss_runs = 1
+	};
 	cc_set(c, p, now);
 }

@@ -38,9 +38,10 @@
 #define CC_FLIGHT_MIN 16.0	      /* a run of losses must not close it */
 #define CC_FLIGHT_DOWN 4.0	      /* while we make way */
 #define CC_FLIGHT_FIRST 32.0
-#define CC_FILTER 10		 /* rounds that a maximum is remembered */
-#define CC_BASE_NS (60 * RT_S)	 /* that the least round trip is */
-#define CC_LOSS_MAX 0.2		 /* of the line's own that is made good by sending more */
+#define CC_FILTER 10	       /* rounds that a maximum is remembered */
+#define CC_BASE_NS (60 * RT_S) /* that the least round trip is */
+#define CC_LOSS_MAX 0.2	       /* of the line's own that is made good by sending more */
+#define CC_LOSS_RUNS_MAX 32.0
 #define CC_LOSS_MEMORY 4000	 /* datagrams over which that is measured */
 #define CC_GUARD_NS (20 * RT_MS) /* a queue on a line of known rate: this, or RTT/4, */
 #define CC_GUARD_AFTER_NS (250 * RT_MS) /* for so long */
@@ -90,7 +91,8 @@ struct cc {
 	int64_t base_ns;      /* least round trip, < 0: unknown */
 	int64_t base_next_ns; /* since base_at + CC_BASE_NS / 2 */
 	rt_time base_at;
-	int64_t rtt_ns;		     /* newest */
+	int64_t rtt_ns;	  /* newest */
+	double loss_runs; /* variance over mean of that loss, about its mean run */
 	double loss_sent, loss_lost; /* of the line's own */
 	/* States. */
 	rt_time since;	 /* in this state */
@@ -103,6 +105,7 @@ struct cc {
 	rt_time shared_left; /* when that window was last in force; 0 never */
 	int64_t yield_ns;    /* SHARED: until the next YIELD */
 	uint64_t reacted;    /* one reaction until something sent after it arrives */
+	rt_time reacted_at;  /* of the window */
 	uint64_t from_sent;  /* totals where the losses that count began */
 	double from_came;
 	uint64_t congested_from, congested_to; /* losses among these may be our own */
