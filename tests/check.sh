@@ -78,6 +78,7 @@ if step build -j2 all check-programs; then
 	step wan wan
 	step system system
 	step disaster disaster RUNS=3
+	step experiments experiments QUICK=1
 	wait
 fi
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "replicator/tunnel/blocks.h"
 #include "replicator/tunnel/state.h"
 
 #define REDUNDANCY_FLIGHT_MIN 256 /* symbols; a lone write's round trip is no measure */
@@ -59,6 +60,13 @@ static unsigned redundancy_flight(const struct tunnel *t)
 	return flight;
 }
 
+/* A lone symbol needs as many as any other. */
+static void redundancy_alone(struct fec_redundancy *r)
+{
+	for (unsigned n = 1; n <= FEC_LONE_MAX; n++)
+		r->lone[n] = (uint16_t)r->repairs;
+}
+
 static void redundancy_fixed(const struct tunnel_fec *fec, struct fec_redundancy *ret)
 {
 	*ret = (struct fec_redundancy){
@@ -67,8 +75,29 @@ static void redundancy_fixed(const struct tunnel_fec *fec, struct fec_redundancy
 		.window = fec_risk_window(fec->repairs, fec->goal.share),
 		.residual = -1,
 	};
-	for (unsigned n = 1; n <= FEC_LONE_MAX; n++)
-		ret->lone[n] = (uint16_t)fec->repairs;
+	redundancy_alone(ret);
+}
+
+/* What blocks need: they have no share to choose, and no window. */
+static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_line *line,
+			     unsigned flight, struct fec_redundancy *ret)
+{
+	const struct fec_goal *goal = &fec->goal;
+	struct fec_line worst = goal->assume;
+
+	if (!(goal->safety > 0 && goal->safety <= 1) || !fec_line_valid(&worst))
+		return -EINVAL;
+	if (line != NULL && line->loss > worst.loss)
+		worst.loss = line->loss;
+	if (line != NULL && line->burst > worst.burst)
+		worst.burst = line->burst;
+	if (goal->flight > 0)
+		flight = goal->flight;
+	ret->repairs = blocks_repairs(&fec->code, &worst, goal->safety,
+				      flight > 0 ? flight : FEC_FLIGHT_DEFAULT);
+	redundancy_alone(ret);
+	ret->share = (double)fec->code.c / (fec->code.r > 0 ? fec->code.r : 1);
+	return 0;
 }
 
 /* 0, -ERANGE with the best there is, or -EINVAL. */
@@ -76,24 +105,17 @@ static int redundancy_weigh(const struct tunnel_fec *fec, const struct fec_line 
 			    unsigned flight, struct fec_redundancy *ret)
 {
 	struct fec_goal goal = fec->goal;
+	enum fec_code kind = redundancy_kind(&fec->code);
 
 	*ret = (struct fec_redundancy){ .residual = -1 };
-	switch (redundancy_kind(&fec->code)) {
-	case FEC_NONE:
+	if (kind == FEC_NONE)
 		return 0;
-	case FEC_LAYERED:
-	case FEC_RS:
-		/* What the model asks of the window is asked of them, at their share. */
-		goal.share = (double)fec->code.c / (fec->code.r > 0 ? fec->code.r : 1);
-		goal.share = goal.share < 1 ? goal.share : 1;
-		break;
-	case FEC_WINDOW:
-		break;
-	}
 	if (fec->repairs_fixed) {
 		redundancy_fixed(fec, ret);
 		return 0;
 	}
+	if (kind != FEC_WINDOW)
+		return redundancy_blocks(fec, line, flight, ret);
 	/* Less cannot be modelled; more is no harm. */
 	if (goal.min < FEC_SHARE_MIN)
 		goal.min = FEC_SHARE_MIN;

@@ -74,11 +74,11 @@ xp_disaster_look()
 	xp_values=$(for name in completed missing prefix; do
 		printf '%s,' "$(word $name <"$pair_dir/verdict")"
 	done)
-	xp_values="$xp_values$(line_number in_line_at_kill ab <"$pair_dir/cut"),"
-	xp_values="$xp_values$(line_number shut_out ab <"$pair_dir/line"),$promoted"
+	xp_values="$xp_values$in_line,$in_building,$promoted"
 }
 
-# The primary and its building die. The line's numbers at that moment: $pair_dir/cut.
+# The primary and its building die. How much the line held then: in_line; what the building
+# held: in_building.
 #
 #	cut        what has reached the line goes on
 #	partition  the line is destroyed too, with all that is in it
@@ -86,9 +86,26 @@ xp_disaster_look()
 xp_disaster_strike() # KIND
 {
 	case $1 in
-	mirror) kill -9 "$pair_mirror" ;;
+	partition)
+		xp_strike_line
+		;;
+	mirror)
+		kill -9 "$pair_mirror"
+		xp_strike_site || return
+		wait "$pair_mirror" 2>/dev/null
+		pair_mirror=
+		line_ask wait >/dev/null
+		xp_start mirror
+		;;
+	*)
+		xp_strike_site
+		;;
 	esac
-	# What is not in the line at that moment is in the building, and gone.
+}
+
+# What is not in the line at that moment is in the building, and gone.
+xp_strike_site()
+{
 	timeout 10 "$B/tests/wan/wanem" -c "$line_dir/control" cut --site a \
 		--kill "$pair_primary" "$(xp_least_in_line)" >"$pair_dir/cut" || {
 		say "  nothing is under way"
@@ -98,15 +115,25 @@ xp_disaster_strike() # KIND
 	line_ask stats >"$pair_dir/line"
 	wait "$pair_primary" 2>/dev/null
 	pair_primary=
-	case $1 in
-	partition) line_cut --destroy ;;
-	mirror)
-		wait "$pair_mirror" 2>/dev/null
-		pair_mirror=
-		line_ask wait >/dev/null
-		xp_start mirror
-		;;
-	esac
+	in_line=$(line_number in_line_at_kill ab <"$pair_dir/cut")
+	in_building=$(line_number shut_out ab <"$pair_dir/line")
+}
+
+# First the line, and with no command in between the primary.
+xp_strike_line()
+{
+	line_ask cut --destroy >"$pair_dir/cut"
+	kill -9 "$pair_primary"
+	xp_in_house line_cut --site a
+	line_ask stats >"$pair_dir/line"
+	wait "$pair_primary" 2>/dev/null
+	pair_primary=
+	in_line=$(line_number destroyed ab <"$pair_dir/cut")
+	in_building=$(line_number shut_out ab <"$pair_dir/line")
+	[ "$in_line" -ge "$(xp_least_in_line)" ] || {
+		say "  nothing was under way"
+		return 3
+	}
 }
 
 # One attempt at a disaster of kind $5 (see table1).

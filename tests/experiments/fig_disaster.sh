@@ -71,11 +71,13 @@ run_fig12()
 	done
 }
 
-# As figure 6 at 1 %, the losses in runs. `told`: the daemons know how long they are.
+# As figure 6 at 1 %, the losses in runs. `told`: the daemons know how long they are. In runs
+# of 64 a safety of 1e-6 is out of the model's reach, and refused.
 run_bursts()
 {
 	xp_csv bursts "$xp_disaster_columns"
 	for burst in $bursts; do
+		xp_told_safety=$([ "$burst" -lt 64 ] && echo 1e-6 || echo 1e-4)
 		for configuration in $burst_set; do
 			[ "${configuration#*/}" != told ] || xp_assume_burst=$burst
 			point xp_disaster "$configuration" 50 1 "$burst"
@@ -136,6 +138,8 @@ shape_table1()
 		lost=$(lost_of table1-$kind local/bbr,50)
 		shape "table 1, $kind: local loses something ($lost)" is "$lost" ">" 0
 	done
+	# In one disaster of a busy machine there may be nothing that was completed.
+	[ "$xp_runs" -gt 1 ] || return 0
 	for kind in partition mirror; do
 		lost=$(lost_of table1-$kind network/edge,50)
 		shape "table 1, $kind: network/edge loses what is in flight ($lost)" is "$lost" ">" 0

@@ -34,6 +34,7 @@ xp_backlog=4MiB
 xp_building=no	# of the primary: see site.sh
 xp_assume=0.01
 xp_assume_burst=1
+xp_told_safety=1e-6
 
 say()
 {
@@ -99,9 +100,7 @@ xp_configuration()
 		xp_congestion=${1#*/}
 		;;
 	network/edge) xp_evidence=edge ;;
-	network/told)
-		xp_fec='code = "window"; safety = 1e-6;'
-		;;
+	network/told) xp_fec="code = \"window\"; safety = $xp_told_safety;" ;;
 	*+fec/[0-4])
 		c=${1##*/}
 		vector=$(echo "1 20 40 60" | cut -d ' ' -f "1-$((c ? c : 1))" | sed 's/ /, /g')

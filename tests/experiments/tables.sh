@@ -19,7 +19,8 @@ titled()
 	echo
 }
 
-# lines FILE TITLE XLABEL YLABEL [gnuplot ...]: of blocks as pivot.awk makes them.
+# lines FILE TITLE XLABEL YLABEL [gnuplot ...]: of blocks as pivot.awk makes them. With
+# x=0 the places stand side by side, as losses do that differ by factors.
 lines()
 {
 	blocks=$(grep -c '^"' "$OUT/$1.dat")
@@ -33,8 +34,15 @@ lines()
 		printf 'plot '
 		for i in $(seq 0 $((blocks - 1))); do
 			[ "$i" -eq 0 ] || printf ', '
-			printf "'%s' index %d using 1:2:3 with yerrorlines title columnheader(1)" \
-				"$OUT/$1.dat" "$i"
+			if [ "${x:-1}" = 0 ]; then
+				columns='0:2:3:xticlabels(1)'
+			else
+				columns=1:2:3
+			fi
+			[ "${style:-}" != lines ] || columns=1:2
+			printf "'%s' index %d using %s with %s title columnheader(1)" \
+				"$OUT/$1.dat" "$i" "$columns" "${style:-yerrorlines}"
+			printf ' lt %d dt %d lw 1.5' $((i % 8 + 1)) $((i / 8 + 1))
 		done
 		echo
 	} >"$OUT/$1.gp"
@@ -45,6 +53,7 @@ throughput() # TITLE AT SELECT SUFFIX
 {
 	pivot table "$name" 1 "$2" 7 100 1 "$3" | titled "$1, % of the line"
 	pivot data "$name" 1 "$2" 7 100 1 "$3" >"$OUT/$name$4.dat"
+	x=$([ "$2" = 2 ] && echo 1 || echo 0)
 	lines "$name$4" "$1" "$([ "$2" = 2 ] && echo 'one-way delay, ms' || echo 'loss, %')" \
 		"% of the line"
 }
@@ -61,6 +70,7 @@ lost_and_sent() # AT XLABEL
 	pivot table "$name" 1 "$1" 6 1 0 | titled "Messages sent (completed), per disaster"
 	pivot table "$name" 1 "$1" 10 1 0 | titled "Packets that the building held"
 	pivot data "$name" 1 "$1" 7 >"$OUT/$name.dat"
+	x=0
 	lines "$name" "Completed messages lost in a disaster" "$2" "messages"
 }
 
@@ -79,6 +89,8 @@ distribution() # LOSS
 				} }' >>"$OUT/fig8-$1.dat"
 		printf '\n\n' >>"$OUT/fig8-$1.dat"
 	done
+	x=1
+	style=lines
 	lines "fig8-$1" "From primary to mirror, loss $1 %" "ms" "% of the messages" \
 		"set logscale x"
 }
@@ -131,6 +143,8 @@ staleness()
 		awk -F , 'FNR > 1 { print $1, ($2 < 0.1 ? 0.1 : $2), 0 }' "$file"
 		printf '\n\n'
 	done >"$OUT/staleness.dat"
+	x=1
+	style=lines
 	lines staleness "Age of the mirror" s ms "set logscale y; set yrange [1:*]"
 	echo "| configuration | median, ms | 99 % | most | after the end of the cut, s |"
 	echo "|---|---|---|---|---|"

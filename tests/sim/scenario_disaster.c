@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <stdio.h>
+#include <string.h>
+
+#include "replicator/group.h"
 #include "rt/check.h"
 #include "tests/sim/pair.h"
 
@@ -7,7 +11,8 @@
  * flight at full load, the primary dies at a random instant, the line takes nothing more,
  * and the mirror is promoted. Protects: at the loss that is assumed, no write that
  * completed in `network` mode is missing, and the image is a prefix. The host drops some
- * datagrams without a stamp, and loses some stamps.
+ * datagrams without a stamp, and loses some stamps. Every code, fixed redundancy and such
+ * that adapts, and in some runs another one of them under load.
  */
 
 static void set_line(struct pair *p)
@@ -26,6 +31,42 @@ static void set_line(struct pair *p)
 	sim_net_set_all(p->w, &net);
 }
 
+/* Codes that reach the goal, and one in eight that does not and must say so. */
+static void draw_fec(struct pair *p, struct group_fec_config *c)
+{
+	static const struct {
+		const char *code;
+		double share;
+		unsigned repairs;
+	} codes[] = {
+		{ "window", 0, 3 },	{ "window", 0, 3 },    { "window", 0.1, 3 },
+		{ "window", 0.375, 3 }, { "window", 0, 3 },    { "rs", 0.1, 7 },
+		{ "layered", 0.1, 7 },	{ "layered", 0.1, 3 },
+	};
+	unsigned i = (unsigned)sim_below(p->rng, RT_ARRAY_LEN(codes));
+
+	memset(c->code, 0, sizeof(c->code));
+	(void)snprintf(c->code, sizeof(c->code), "%s", codes[i].code);
+	c->share = codes[i].share;
+	c->r = 8;
+	c->c = codes[i].repairs;
+	for (unsigned k = 0; k < 7; k++)
+		c->interleave[k] = (uint16_t)(1 + 3 * k);
+}
+
+/* The primary goes on with another code, in the midst of its load. */
+static void change_code(struct pair *p)
+{
+	struct pair_site *s = &p->site[0];
+
+	draw_fec(p, &s->config.peer.fec);
+	if (!s->group || !sim_node_up(s->node))
+		return;
+	sim_node_enter(s->node);
+	group_change(s->group, &s->config);
+	sim_node_leave(s->node);
+}
+
 static void set_group(struct pair *p)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -34,6 +75,7 @@ static void set_group(struct pair *p)
 		c->hold = GROUP_HOLD_WRITE;
 		c->fua_remote = false;
 		c->on_disconnect = GROUP_CONTINUE;
+		c->peer.tcp = false;
 		c->peer.evidence = GROUP_EV_DRIVER;
 		c->peer.rate_bps = UINT64_C(40000000);
 		for (unsigned v = 0; v < PAIR_VOLUMES; v++)
@@ -52,6 +94,7 @@ static void disaster_run(struct sim_world *w)
 
 	set_line(p);
 	set_group(p);
+	draw_fec(p, &p->site[0].config.peer.fec);
 	p->flush = 0.01;
 	pair_create(p);
 	pair_start(p, 1);
@@ -61,6 +104,10 @@ static void disaster_run(struct sim_world *w)
 	p->budget = UINT64_MAX;
 	pair_load(p, true);
 	(void)sim_run_for(w, (int64_t)sim_between(p->rng, 20 * RT_MS, 200 * RT_MS));
+	if (sim_chance(p->rng, 0.3)) {
+		change_code(p);
+		(void)sim_run_for(w, (int64_t)sim_between(p->rng, 0, 60 * RT_MS));
+	}
 	if (sim_chance(p->rng, 0.3)) { /* the host's queue takes nothing any more */
 		sim_net_config(p->site[0].node, p->site[1].node)->local_drop = 1;
 		(void)sim_run_for(w, (int64_t)sim_between(p->rng, RT_MS, 60 * RT_MS));

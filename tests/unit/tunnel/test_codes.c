@@ -13,7 +13,7 @@ static struct tunnel_fec layered(unsigned r, unsigned c, unsigned repairs)
 	fec.code = (struct fec_params){ .code = FEC_LAYERED,
 					.r = (uint16_t)r,
 					.c = (uint16_t)c,
-					.interleave = { 1, 19, 41 } };
+					.interleave = { 1, 19, 41, 3, 7 } };
 	return fec;
 }
 
@@ -150,7 +150,12 @@ static void kills_with_blocks(void **state)
 /* m(n) and all: the goal is a risk per disaster, and that is what it is. */
 static void kills_lose_what_the_goal_allows(void **state)
 {
-	static const struct fec_line lines[] = { { 0.01, 1 }, { 0.05, 1 }, { 0.01, 4 } };
+	struct tunnel_fec codes[] = { adaptive(1e-3), adaptive(1e-3), adaptive(1e-3),
+				      rs(8, 5, 0), layered(8, 5, 0) };
+
+	static const struct fec_line lines[] = {
+		{ 0.01, 1 }, { 0.05, 1 }, { 0.01, 4 }, { 0.01, 1 }, { 0.01, 1 }
+	};
 
 	for (unsigned i = 0; i < RT_ARRAY_LEN(lines); i++) {
 		struct kills k = { .params = pair_params(),
@@ -158,7 +163,9 @@ static void kills_lose_what_the_goal_allows(void **state)
 				   .runs = 50 };
 		unsigned lost;
 
-		k.params.fec = adaptive(1e-3);
+		k.params.fec = codes[i];
+		k.params.fec.repairs_fixed = false;
+		k.params.fec.goal.safety = 1e-3;
 		k.params.fec.goal.assume = lines[i];
 		k.line.burst = lines[i].burst;
 		kill_some(k, &lost);
