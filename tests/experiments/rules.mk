@@ -6,6 +6,7 @@
 #                                  staleness
 # make experiments QUICK=1         few and short points, and the shapes they must show
 # make experiments-doc             the tables of the last full run into docs/experiments.md
+# make unit-experiments            what computes the figures, on samples
 # N=runs RATE=Mbit/s SECONDS_PER_POINT=s NEW=1 (forget earlier rows)
 
 xp_programs := $(B)/tests/experiments/marks $(B)/tests/experiments/writers
@@ -17,7 +18,12 @@ $(B)/tests/experiments/writers: $(B)/tests/experiments/writers.o
 
 check-programs: $(xp_programs)
 
-.PHONY: experiments experiments-doc
+.PHONY: experiments experiments-doc unit-experiments
+unit-experiments:
+	$(Q)sh tests/experiments/selftest.sh $(B)
+
+unit: unit-experiments
+
 experiments: deps
 	$(Q)sh tests/deps.sh tests/experiments/deps.txt
 	$(Q)$(MAKE) --no-print-directory all check-programs
