@@ -9,12 +9,12 @@
  * The watermark `onwire`, in symbols. With, for a symbol s that is not confirmed,
  *
  *	before(s)  = repairs made before s was first sent
- *	failed(s)  = unconfirmed symbols up to s whose own leaving was not proven
+ *	failed     = unconfirmed symbols whose own leaving was not proven
  *	left(q)    = repairs after the q-th that have provably left (evidence.h)
  *	base(s)    = max(wire when s was first sent, confirmed)
  *	n(s)       = symbols that are known to have left or not, from base(s) on
  *
- * s is covered when left(before(s)) >= m(n(s)) + failed(s): each of its repairs spans the
+ * s is covered when left(before(s)) >= m(n(s)) + failed: each of its repairs spans the
  * whole window, and each symbol that may still lie in this host eats one. m(n) is m in a
  * busy period, and less while n is small: what is below base(s) was safe by repairs that
  * left before s was sent, so those counted for s have only n symbols to make good, and
