@@ -6,8 +6,8 @@
 #   experiments.sh BUILD
 #
 #   FIG="carry table1 6 7 8 9 10 11 12 bursts gate staleness"   some of them (all)
-#   N=5   runs per point      SECONDS_PER_POINT=3   what a throughput is measured over
-#   RATE=100   of the line, Mbit/s
+#   N=5   runs per point      SECONDS_PER_POINT=2   what a throughput is measured over
+#   RATE=200   of the line, Mbit/s     DISASTER_RATE=50   of that of the disasters
 #   QUICK=1    few points, short, and the shapes they must show: what `make check` runs
 #   NEW=1      forgets the rows of these figures that are there already
 B=$1
@@ -20,10 +20,13 @@ figures=${FIG:-carry table1 6 7 8 9 10 11 12 bursts gate staleness}
 for file in $here/fig_*.sh; do
 	. "$file"
 done
-# QUICK's rows are no part of a full run.
-[ "${QUICK:-0}" != 1 ] || xp_out=$xp_out/quick
+# QUICK's rows are no part of a full run, and no check passes by those of an earlier one.
+if [ "${QUICK:-0}" = 1 ]; then
+	xp_out=$xp_out/quick
+	NEW=${NEW:-1}
+fi
 
-trap 'xp_down' EXIT
+trap xp_down EXIT
 trap 'exit 130' INT TERM
 
 failed=
@@ -53,6 +56,19 @@ point()
 	return 1
 }
 
+# Rows that were measured in another way are not gone on with.
+xp_same_conditions()
+{
+	with="RATE=$xp_rate DISASTER_RATE=$xp_disaster_rate SECONDS_PER_POINT=$xp_seconds"
+	if [ ! -s "$xp_out/$name.with" ]; then
+		echo "$with" >"$xp_out/$name.with"
+	elif [ "$(cat "$xp_out/$name.with")" != "$with" ]; then
+		echo "experiments: the rows of $name are of $(cat "$xp_out/$name.with");" \
+			"NEW=1 forgets them"
+		return 1
+	fi
+}
+
 xp_needs || exit 1
 mkdir -p "$xp_out"
 xp_began=$(date +%s)
@@ -62,7 +78,8 @@ for figure in $figures; do
 		echo "experiments: there is no figure $figure"
 		exit 2
 	}
-	[ "${NEW:-0}" != 1 ] || rm -f "$xp_out/$name"*.csv
+	[ "${NEW:-0}" != 1 ] || rm -f "$xp_out/$name"*.csv "$xp_out/$name.with"
+	xp_same_conditions || exit 1
 	xp_started=$(date +%s)
 	echo "== $name"
 	xp_conditions >>"$xp_out/conditions"

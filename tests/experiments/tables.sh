@@ -46,7 +46,11 @@ lines()
 		done
 		echo
 	} >"$OUT/$1.gp"
-	gnuplot "$OUT/$1.gp" || echo "  gnuplot failed: $OUT/$1.gp"
+	# Of a single point it warns that there is no range.
+	gnuplot "$OUT/$1.gp" 2>"$OUT/$1.why" || {
+		echo "  gnuplot failed: $OUT/$1.gp" >&2
+		cat "$OUT/$1.why" >&2
+	}
 }
 
 throughput() # TITLE AT SELECT SUFFIX
