@@ -10,7 +10,10 @@ B=$1
 . tests/bench/lib.sh
 trap 'pair_free; rm -f "$rows".[a-z]*' EXIT
 trap 'exit 130' INT TERM
-why=$(line_can) || give_up "line: cannot be run here: $why"
+if ! why=$(line_can); then
+	echo "  skipped: $why"
+	exit 0
+fi
 pair_via=tun
 pair_store_size=8GiB
 pair_rate=auto
