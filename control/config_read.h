@@ -37,7 +37,7 @@ struct config_checking {
  * read, and what depends on which of them were left out stays as it is.
  */
 /* Where rate = "auto" begins, bit/s. */
-#define CONFIG_RATE_BEGIN UINT64_C(10000000)
+#define CONFIG_RATE_BEGIN UINT64_C(50000000)
 void config_check(const struct config_t *file, struct config *config,
 		  struct config_errors *errors);
 

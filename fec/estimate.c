@@ -129,7 +129,7 @@ static bool counts_suffice(const struct fec_counts *c)
 	return c->sent >= ESTIMATE_SENT_MIN || c->runs >= ESTIMATE_RUNS_MIN;
 }
 
-static void estimate_bound(struct fec_estimate *e, double elapsed_ns)
+static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 {
 	struct fec_line above;
 
@@ -145,6 +145,14 @@ static void estimate_bound(struct fec_estimate *e, double elapsed_ns)
 		e->known = true;
 		e->settled = e->slow.sent >= ESTIMATE_SENT_SETTLED;
 		return;
+	}
+	/*
+	 * As losses of long ago fade from the counts the bounds of so few grow wider; that
+	 * is no news of the line, and only losses are.
+	 */
+	if (!news) {
+		above.loss = fmin(above.loss, e->upper.loss);
+		above.burst = fmin(above.burst, e->upper.burst);
 	}
 	elapsed_ns /= (double)ESTIMATE_FALL_NS;
 	e->upper.loss = fall(e->upper.loss, above.loss, elapsed_ns);
@@ -174,7 +182,7 @@ void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
 	counts_add(&e->slow, &more,
 		   fmin(elapsed / (double)ESTIMATE_SLOW_NS,
 			more.sent / ESTIMATE_SLOW_SENT));
-	estimate_bound(e, elapsed);
+	estimate_bound(e, more.lost > 0, elapsed);
 }
 
 bool fec_estimate_line(const struct fec_estimate *e, struct fec_line *upper,

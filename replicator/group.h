@@ -268,6 +268,7 @@ struct group_status {
 		double rtt_ms, loss, burst;
 		uint64_t rate_bps, sent_bytes, repair_bytes, rebuilt, retransmitted;
 		uint64_t unauthentic, in_line;
+		uint64_t guarded; /* times that the line was narrower than `rate` */
 	} link;
 	struct {
 		char code[16];

@@ -394,6 +394,21 @@ static bool session_pipe_is_silent(const struct session *s, rt_time now)
 	       rt_time_since(now, s->proven_at) > g->config.control_timeout_ms * RT_MS;
 }
 
+/* The line is narrower than its `rate`: somebody should know. */
+static void session_say_guarded(struct session *s)
+{
+	struct tunnel_stats stats;
+
+	if (!s->carrier || !carrier_tunnel(s->carrier))
+		return;
+	carrier_stats(s->carrier, &stats);
+	if (stats.guarded > s->guarded)
+		group_say(s->group, "line-narrower-than-rate rate=%llu found=%llu",
+			  (unsigned long long)s->group->config.peer.rate_bps,
+			  (unsigned long long)stats.rate_bps);
+	s->guarded = stats.guarded; /* a new carrier begins at 0 */
+}
+
 void session_tick(struct session *s)
 {
 	struct group *g = s->group;
@@ -409,6 +424,7 @@ void session_tick(struct session *s)
 		group_say(g, "data-silent seconds=%lld", (long long)(limit / RT_S));
 		session_drop(s);
 	}
+	session_say_guarded(s);
 	if (s->link && s->state == SESSION_STREAMING)
 		s->redial_ms = SESSION_REDIAL_MIN_MS;
 	if (s->link && s->state == SESSION_REFUSED && !rt_time_before(now, s->close_at))

@@ -65,6 +65,7 @@ struct session {
 
 	struct tunnel_io *io;	 /* owned, for good */
 	struct carrier *carrier; /* owned, of one connection */
+	uint64_t guarded;	 /* of this carrier's line, as last said */
 	uint16_t symbol_size; /* primary: what the path carries; 0: all as far as known */
 	char carrier_why[MESSAGE_TEXT_MAX + 1]; /* the last one ended by itself; or "" */
 	rt_time proven_at; /* the line was last proven alive, or began to be tried */

@@ -18,6 +18,7 @@
 /* The line of one connection: its carrier as START and configuration say, and its risk. */
 
 #define SYMBOL_SIZE 1408
+#define SYMBOL_SIZE_IPV6 1376 /* its headers are 20 bytes longer */
 #define TUNNEL_LABEL "wanmirror datagrams"
 #define PIPE_LABEL "wanmirror data"
 #define PROBES_WHILE_AWAY 10 /* unanswered ones until the mirror counts as away */
@@ -48,9 +49,10 @@ void session_choose_code(const struct group *g, struct message_start *start)
 	(void)fec_code_parse(g->config.peer.fec.code, &code); /* checked by control */
 	start->transport = g->config.peer.tcp ? MESSAGE_TCP : MESSAGE_UDP;
 	start->code = (uint8_t)code;
-	start->symbol_size = g->session && g->session->symbol_size > 0
-				     ? g->session->symbol_size
-				     : SYMBOL_SIZE;
+	start->symbol_size = g->config.peer.addr.kind == RT_ADDR_INET6 ? SYMBOL_SIZE_IPV6
+								       : SYMBOL_SIZE;
+	if (g->session && g->session->symbol_size > 0)
+		start->symbol_size = g->session->symbol_size;
 	start->window = FEC_WINDOW_MAX; /* it adapts, and the mirror takes every one */
 }
 

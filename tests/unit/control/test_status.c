@@ -64,6 +64,7 @@ static const char *const names[] = {
 	"link.transport",
 	"link.unauthentic",
 	"link.in_line",
+	"link.guarded",
 	"store.checksum_errors",
 };
 

@@ -164,6 +164,26 @@ static void falls_slowly(void **state)
 	assert_true(upper.burst < 1.5);
 }
 
+/* When losses stop the bounds fall, and do not rise because so few are remembered. */
+static void fades_without_rising(void **state)
+{
+	struct line l = { .r = { 9 }, .is = { 0.02, 4 } };
+	struct fec_estimate e;
+	struct fec_line before, after;
+
+	fec_estimate_init(&e);
+	feed(&e, &l, 100000, 100);
+	l.is = (struct fec_line){ 0, 1 };
+	l.bad = false;
+	for (unsigned i = 0; i < 900; i++) { /* a second each */
+		before = upper_of(&e);
+		feed(&e, &l, 10000, 100);
+		after = upper_of(&e);
+		assert_true(after.loss <= before.loss && after.burst <= before.burst);
+	}
+	assert_true(after.burst < 1.2);
+}
+
 /* Idle time is no evidence of anything. */
 static void silence_changes_nothing(void **state)
 {
@@ -264,6 +284,7 @@ int main(void)
 		cmocka_unit_test(bounds_hold_as_stated),
 		cmocka_unit_test(rises_at_once),
 		cmocka_unit_test(falls_slowly),
+		cmocka_unit_test(fades_without_rising),
 		cmocka_unit_test(silence_changes_nothing),
 		cmocka_unit_test(does_not_feed_itself),
 		cmocka_unit_test(congestion_is_kept_apart),
