@@ -6,8 +6,8 @@
 
 /* Private to uring_dgram*.c: one UDP socket. */
 
-/* Reads of the error queue in flight: one waits, the others fetch what is behind. */
-#define DGRAM_ERRORS 128
+/* Entries of the error queue fetched at once. */
+#define DGRAM_ERRORS 64
 /* Receives in flight where the kernel has no multishot receive. */
 #define DGRAM_RECVS 16
 /* Room for a sockaddr_in6, and the control messages behind it are aligned. */
@@ -28,15 +28,14 @@
 
 struct rt_dgram;
 
-/* One read of the error queue. */
+/* The operation that waits for the error queue, and room for what it finds there. */
 struct dgram_error {
 	struct rt_op op;
-	struct rt_dgram *dgram;
 	bool flying;
-	struct msghdr hdr;
-	struct iovec iov;
-	_Alignas(struct cmsghdr) uint8_t control[DGRAM_ERROR_CONTROL];
-	uint8_t *data; /* owned; NULL where identifiers do */
+	struct mmsghdr msgs[DGRAM_ERRORS];
+	struct iovec iov[DGRAM_ERRORS];
+	_Alignas(struct cmsghdr) uint8_t control[DGRAM_ERRORS][DGRAM_ERROR_CONTROL];
+	uint8_t *data; /* owned: DGRAM_ERROR_DATA for each; NULL where identifiers do */
 };
 
 /* One receive; with multishot only the first is used, and it has no buffer. */
@@ -87,9 +86,7 @@ struct rt_dgram {
 	struct rt_addr addr;
 	struct rt_timer retry; /* to receive again after a failure */
 	struct dgram_recv recvs[DGRAM_RECVS];
-	struct dgram_error errors[DGRAM_ERRORS];
-	unsigned errors_ahead;		     /* reads sent ahead of the one that waits */
-	unsigned errors_found;		     /* of those, how many had something */
+	struct dgram_error error;
 	struct dgram_pending *pending;	     /* owned; NULL where not needed */
 	uint32_t pending_first, pending_end; /* modulo DGRAM_PENDING */
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 /* It needs struct timespec, and does not say so. */
@@ -9,71 +10,63 @@
 #include "rt/uring_dgram.h"
 
 /*
- * The error queue of a socket: transmit time stamps, and ICMP errors. The first read
- * waits in the ring; when it has something, others look for what is behind without
- * waiting, and it goes last. How many others follows from how many found something the
- * last time: a lone stamp must not cost many reads, and many stamps not be left behind,
- * or the queue overflows and evidence is lost.
+ * The error queue of a socket: transmit time stamps, and ICMP errors. One operation waits
+ * in the ring until there is something; then all that is there is fetched at once, by one
+ * call that does not wait. So the two stamps of a train that left at once come in one turn,
+ * and what comes late does not pile up: a queue that overflows is evidence lost.
  */
+
+/* The kernel has written into what it was lent before: all of it anew. */
+static void error_lend(struct dgram_error *error, unsigned i)
+{
+	uint8_t *data = error->data ? error->data + (size_t)i * DGRAM_ERROR_DATA : NULL;
+
+	error->iov[i] = (struct iovec){ data, data ? DGRAM_ERROR_DATA : 0 };
+	error->msgs[i].msg_hdr =
+		(struct msghdr){ .msg_control = error->control[i],
+				 .msg_controllen = sizeof(error->control[i]),
+				 .msg_iov = &error->iov[i],
+				 .msg_iovlen = 1 };
+}
 
 int uring_dgram_error_init(struct rt_dgram *dgram)
 {
-	if (uring_dgram_ts_id(dgram->loop))
-		return 0;
-	dgram->pending = rt_zalloc(DGRAM_PENDING, sizeof(*dgram->pending));
-	if (!dgram->pending)
-		return -ENOMEM;
-	for (unsigned i = 0; i < DGRAM_ERRORS; i++) {
-		dgram->errors[i].data = rt_alloc(DGRAM_ERROR_DATA);
-		if (!dgram->errors[i].data)
+	if (!uring_dgram_ts_id(dgram->loop)) {
+		dgram->pending = rt_zalloc(DGRAM_PENDING, sizeof(*dgram->pending));
+		dgram->error.data = rt_alloc((size_t)DGRAM_ERRORS * DGRAM_ERROR_DATA);
+		if (!dgram->pending || !dgram->error.data)
 			return -ENOMEM;
 	}
+	for (unsigned i = 0; i < DGRAM_ERRORS; i++)
+		error_lend(&dgram->error, i);
 	return 0;
 }
 
 void uring_dgram_error_release(struct rt_dgram *dgram)
 {
 	rt_free(dgram->pending);
-	for (unsigned i = 0; i < DGRAM_ERRORS; i++)
-		rt_free(dgram->errors[i].data);
-}
-
-static void error_go(struct rt_dgram *dgram, struct dgram_error *error)
-{
-	if (dgram->closed || error->flying)
-		return;
-	error->dgram = dgram;
-	error->iov = (struct iovec){ error->data, error->data ? DGRAM_ERROR_DATA : 0 };
-	error->hdr = (struct msghdr){ .msg_control = error->control,
-				      .msg_controllen = sizeof(error->control),
-				      .msg_iov = &error->iov,
-				      .msg_iovlen = 1 };
-	error->flying = true;
-	error->op.impl[3] = error;
-	dgram->flying++;
-	uring_start(dgram->loop, &error->op, URING_DGRAM_ERROR, dgram);
+	rt_free(dgram->error.data);
 }
 
 void uring_dgram_error_start(struct rt_dgram *dgram)
 {
-	error_go(dgram, &dgram->errors[0]);
+	dgram->error.flying = true;
+	dgram->flying++;
+	uring_start(dgram->loop, &dgram->error.op, URING_DGRAM_ERROR, dgram);
 }
 
 void uring_dgram_error_cancel(struct rt_dgram *dgram)
 {
-	for (unsigned i = 0; i < DGRAM_ERRORS; i++) {
-		if (dgram->errors[i].flying)
-			rt_cancel(dgram->loop, &dgram->errors[i].op);
-	}
+	if (dgram->error.flying)
+		rt_cancel(dgram->loop, &dgram->error.op);
 }
 
 static void error_prep(struct rt_op *op, struct io_uring_sqe *sqe)
 {
 	struct rt_dgram *dgram = op->impl[2];
-	struct dgram_error *error = op->impl[3];
-	int wait = error == &dgram->errors[0] ? 0 : MSG_DONTWAIT;
 
-	io_uring_prep_recvmsg(sqe, dgram->fd, &error->hdr, MSG_ERRQUEUE | wait);
+	/* Over at once if there is something already: nothing can be missed in between. */
+	io_uring_prep_poll_add(sqe, dgram->fd, POLLERR);
 }
 
 /* ---- which datagram a stamp belongs to, without identifiers --------------------- */
@@ -206,53 +199,51 @@ static void entry_read(struct entry *entry, struct msghdr *hdr, bool card)
 	}
 }
 
-static void error_take(struct rt_dgram *dgram, struct dgram_error *error, size_t len)
+static void error_take(struct rt_dgram *dgram, struct msghdr *hdr, size_t len)
 {
 	struct entry entry = { 0 };
 
-	entry_read(&entry, &error->hdr, dgram->card);
+	entry_read(&entry, hdr, dgram->card);
 	if (entry.icmp)
 		dgram->icmp_errors++;
 	if (!entry.stamped || !entry.transmit)
 		return;
 	if (dgram->pending)
-		entry.id = pending_take(dgram, error->data, len,
-					error->hdr.msg_flags & MSG_TRUNC);
+		entry.id = pending_take(dgram, hdr->msg_iov->iov_base, len,
+					hdr->msg_flags & MSG_TRUNC);
 	if (entry.id)
 		dgram->events->left(dgram->owner, entry.id);
 }
 
-/* The one that waits is back, and with it those that went ahead. */
-static void errors_go(struct rt_dgram *dgram, bool more)
+/* ---- fetching ---------------------------------------------------------------------- */
+
+/* What is behind DGRAM_ERRORS entries waits for the next turn. */
+static void errors_fetch(struct rt_dgram *dgram)
 {
-	if (dgram->errors_found == dgram->errors_ahead)
-		dgram->errors_ahead = 2 * dgram->errors_ahead + 1;
-	else
-		dgram->errors_ahead = dgram->errors_found;
-	if (dgram->errors_ahead > DGRAM_ERRORS - 1)
-		dgram->errors_ahead = DGRAM_ERRORS - 1;
-	if (!more)
-		dgram->errors_ahead = 0;
-	dgram->errors_found = 0;
-	for (unsigned i = 1; i <= dgram->errors_ahead; i++)
-		error_go(dgram, &dgram->errors[i]);
-	error_go(dgram, &dgram->errors[0]);
+	struct dgram_error *error = &dgram->error;
+	int n = recvmmsg(dgram->fd, error->msgs, DGRAM_ERRORS,
+			 MSG_ERRQUEUE | MSG_DONTWAIT, NULL);
+
+	for (int i = 0; i < n; i++) {
+		/* A callback may close the socket. */
+		if (!dgram->closed)
+			error_take(dgram, &error->msgs[i].msg_hdr,
+				   error->msgs[i].msg_len);
+		error_lend(error, (unsigned)i);
+	}
 }
 
 static void error_complete(struct rt_loop *loop, struct rt_op *op, int res,
 			   unsigned flags)
 {
 	struct rt_dgram *dgram = op->impl[2];
-	struct dgram_error *error = op->impl[3];
 
+	dgram->error.flying = false;
 	if (res >= 0 && !dgram->closed)
-		error_take(dgram, error, (size_t)res);
-	error->flying = false;
+		errors_fetch(dgram);
 	uring_finish(loop, op, res);
-	if (error != &dgram->errors[0])
-		dgram->errors_found += res >= 0;
-	else
-		errors_go(dgram, res >= 0);
+	if (!dgram->closed)
+		uring_dgram_error_start(dgram);
 	uring_dgram_unref(dgram);
 }
 

@@ -236,6 +236,24 @@ static void until_left(struct world *w, struct end *end, unsigned n)
 		world_run(w);
 }
 
+/*
+ * A lone write waits for two stamps, of its train's first datagram and its last: over
+ * loopback they are there together, and must not take a turn each.
+ */
+static void stamps_come_together(void **state)
+{
+	struct world *w = world_new(0, "127.0.0.1:0", "127.0.0.1:0");
+
+	for (unsigned i = 1; i <= 20; i++) {
+		world_send(w, &w->a, &w->b.addr, "data", 4, 2 * i - 1);
+		world_send(w, &w->a, &w->b.addr, "fence", 5, 2 * i);
+		while (w->a.left == 2 * (i - 1))
+			run_turns(w->loop, 1);
+		assert_int_equal(w->a.left, 2 * i);
+	}
+	world_free(w);
+}
+
 /* A mirror that listens on `*` talks to peers of either family by their own name. */
 static void both_families_on_one_socket(void **state)
 {
@@ -314,6 +332,8 @@ static void lengths_at_the_limits(void **state)
 		world_send(w, &w->a, &w->b.addr, big, 1, 14);
 		until_received(w, &w->b, 4);
 		until_left(w, &w->a, 3);
+		while (!w->sends[1].done) /* it is tried twice */
+			run_turns(w->loop, 1);
 		assert_int_equal(w->b.bytes, 65508);
 		assert_int_equal(w->sends[0].res, 0);
 		assert_int_equal(w->sends[1].res, -EMSGSIZE);
@@ -414,6 +434,7 @@ int main(void)
 		cmocka_unit_test(the_same_over_ipv6),
 		cmocka_unit_test(the_same_without_multishot),
 		cmocka_unit_test(the_same_without_stamp_identifiers),
+		cmocka_unit_test(stamps_come_together),
 		cmocka_unit_test(the_same_without_anything_new),
 		cmocka_unit_test(both_families_on_one_socket),
 		cmocka_unit_test(refused_datagrams),
