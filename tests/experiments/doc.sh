@@ -6,7 +6,7 @@ B=$1
 out=$B/experiments
 doc=docs/experiments.md
 mkdir -p docs/experiments || exit 1
-for name in $(sed -n 's/^<!-- \(.*\) -->$/\1/p' $doc | grep -v '^end$'); do
+for name in $(sed -n 's/^<!-- \([a-z0-9]*\) -->$/\1/p' $doc | grep -v '^end$'); do
 	[ -s "$out/$name.md" ] || {
 		echo "experiments-doc: $name has not been run"
 		continue

@@ -246,10 +246,15 @@ xp_now()
 	cut -d ' ' -f 1 /proc/uptime
 }
 
-# What the figures need of this machine; else why not, on standard output.
+# Whether the figures can be run on this machine. What `make check` runs of them is skipped
+# elsewhere, but not by root on a build machine.
 xp_needs()
 {
 	why=$(line_can) && return 0
+	if [ "${QUICK:-0}" = 1 ] && { [ "${CI:-}" != true ] || [ "$(id -u)" -ne 0 ]; }; then
+		echo "experiments: skipped: $why"
+		exit 0
+	fi
 	echo "experiments: cannot be run here: $why"
 	return 1
 }

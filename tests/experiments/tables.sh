@@ -46,6 +46,8 @@ lines()
 		done
 		echo
 	} >"$OUT/$1.gp"
+	# QUICK does without, where it is not there and may not be installed.
+	command -v gnuplot >"$OUT/$1.why" || return 0
 	# Of a single point it warns that there is no range.
 	gnuplot "$OUT/$1.gp" 2>"$OUT/$1.why" || {
 		echo "  gnuplot failed: $OUT/$1.gp" >&2
