@@ -13,6 +13,7 @@ int evidence_init(struct evidence *e, enum tunnel_evidence level)
 		.level = level,
 		.next_stamp = 1,
 		.bound_ns = EVIDENCE_BOUND_NS,
+		.lent = UINT64_MAX,
 	};
 	e->left_upto = rt_zalloc(EVIDENCE_REPAIRS, sizeof(*e->left_upto));
 	return e->left_upto == NULL ? -ENOMEM : 0;
@@ -95,6 +96,25 @@ void evidence_stamp(struct evidence *e, uint32_t stamp, rt_time now)
 	}
 }
 
+void evidence_lent(struct evidence *e, uint64_t oldest)
+{
+	e->lent = oldest;
+}
+
+void evidence_unsent(struct evidence *e, uint64_t first, uint64_t last)
+{
+	uint64_t before =
+		e->resolved; /* number of the newest datagram of the train before */
+
+	for (uint64_t i = e->head; i < e->tail; i++) {
+		struct train *t = evidence_train(e, i);
+
+		if (first <= t->number && last > before && !RT_BUG(SENDS_UNHEARD))
+			t->unsent = true;
+		before = t->number;
+	}
+}
+
 /* All of a train has been echoed, and it will not grow any more. */
 static bool evidence_is_echoed(const struct train *t)
 {
@@ -127,6 +147,12 @@ static bool evidence_is_proof(const struct evidence *e)
 {
 	return e->level == TUNNEL_DRIVER || e->level == TUNNEL_NIC ||
 	       e->level == TUNNEL_EDGE;
+}
+
+/* Nothing of the train is still on its way into the kernel. */
+static bool evidence_is_sent(const struct evidence *e, const struct train *t)
+{
+	return t->number < e->lent || RT_BUG(SENDS_UNHEARD);
 }
 
 void evidence_arrived(struct evidence *e, uint64_t number)
@@ -178,12 +204,16 @@ bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *
 	}
 	if (!t->closed)
 		return false;
-	if (t->first_left && t->fence_left) {
+	if (t->unsent) {
+		evidence_done(e, t, false, ret);
+		return true;
+	}
+	if (t->first_left && t->fence_left && evidence_is_sent(e, t)) {
 		evidence_done(e, t, true, ret);
 		return true;
 	}
 	if (rt_time_since(now, t->sent) < e->bound_ns &&
-	    e->complete <= e->head + EVIDENCE_OVERTAKEN)
+	    (e->complete <= e->head + EVIDENCE_OVERTAKEN || !evidence_is_sent(e, t)))
 		return false;
 	if (!e->stamped && t->number <= e->arrived && ++e->blind >= EVIDENCE_BLIND) {
 		e->blinded = true;

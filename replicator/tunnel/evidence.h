@@ -15,8 +15,11 @@
  * the fence, another (a train of one datagram has one stamp for both). The driver reports
  * the stamps of what it took. A queue that drops from its tail cannot stamp the fence of a
  * train it has cut, one that drops from its head cannot stamp the first; so a train has
- * left when both stamps are in. A train whose stamps are not in after a bound has failed:
- * its repairs never count, and each of its symbols eats one repair more.
+ * left when both stamps are in. But what is between the two may be refused on its own, by
+ * a queue that is full for a moment or a socket without room, or be sent late, when the
+ * kernel did not cut it: so the kernel's word on every send of the train must be in, too.
+ * A train with a send that failed has failed, and so has one whose stamps are not in after
+ * a bound: its repairs never count, and each of its symbols eats one repair more.
  *
  * Trains are resolved in the order in which they were sent. With the repairs of the window
  * code numbered 1, 2, ... as they are made:
@@ -42,6 +45,7 @@ struct train {
 	uint32_t datagrams, echoed;
 	uint32_t first_stamp, fence_stamp;
 	bool first_left, fence_left, closed;
+	bool unsent; /* the kernel did not take all of it */
 };
 
 struct evidence {
@@ -58,6 +62,7 @@ struct evidence {
 		resolved; /* number of the newest datagram of the newest train resolved */
 	uint64_t complete; /* one above the newest train with both stamps */
 	uint64_t arrived;  /* highest packet number that the other side has */
+	uint64_t lent;	   /* the kernel's word is in on all below this packet number */
 	unsigned blind;	   /* failed trains that arrived */
 	bool blinded;	   /* there are no stamps to be had */
 	bool stamped;	   /* there has been a stamp */
@@ -77,6 +82,9 @@ void evidence_release(struct evidence *e);
 /* A data or repair datagram, or a probe as fence, goes out; returns the stamp it needs, or 0. */
 uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent);
 void evidence_stamp(struct evidence *e, uint32_t stamp, rt_time now);
+/* What the kernel says to sends: as tunnel_lent() and tunnel_unsent(). */
+void evidence_lent(struct evidence *e, uint64_t oldest);
+void evidence_unsent(struct evidence *e, uint64_t first, uint64_t last);
 /*
  * TUNNEL_EDGE, instead of stamps: the relay at the border has passed on the datagram with
  * this packet number. Each is called for once; a train has left when all of its have.

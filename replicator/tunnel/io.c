@@ -24,7 +24,9 @@ struct io_send {
 	struct rt_op op;
 	struct tunnel_io *io;
 	struct rt_addr to;
-	size_t begin, len; /* in io->memory */
+	size_t begin, len;    /* in io->memory */
+	uint64_t first, last; /* numbers of its datagrams, */
+	unsigned attached;    /* of this tunnel */
 	bool over;
 };
 
@@ -33,6 +35,7 @@ struct io_train {
 	size_t begin, len; /* len 0: there is none */
 	size_t segment;
 	unsigned datagrams;
+	uint64_t first, last; /* numbers of its datagrams */
 	uint32_t stamp;
 	bool full; /* its last datagram was a shorter one */
 };
@@ -43,6 +46,7 @@ struct tunnel_io {
 	const struct tunnel_io_events *events;
 	void *owner;
 	struct tunnel *tunnel; /* borrowed until replaced */
+	unsigned attached;     /* so many tunnels so far */
 	struct rt_addr peer;
 	struct rt_timer timer;
 	struct rt_op turn; /* calls `changed`, then sends; once per turn of the loop */
@@ -95,6 +99,29 @@ static struct io_send *io_send_at(struct tunnel_io *io, unsigned i)
 	return &io->sends[i % TUNNEL_IO_SENDS];
 }
 
+/* Tell the owner and send, when all that has arrived in this turn has been taken in. */
+static void io_turn(struct tunnel_io *io)
+{
+	if (io->turning)
+		return;
+	io->turning = true;
+	rt_defer(io->loop, &io->turn);
+}
+
+/* Tell the tunnel which of its datagrams the kernel has not yet said a word about. */
+static void io_lent(struct tunnel_io *io)
+{
+	const struct io_send *send = io_send_at(io, io->first);
+	uint64_t oldest = UINT64_MAX;
+
+	if (io->tunnel == NULL)
+		return;
+	if (io->first != io->next)
+		oldest = send->attached == io->attached ? send->first : 0;
+	if (tunnel_lent(io->tunnel, oldest, rt_now(io->loop)))
+		io_turn(io);
+}
+
 /* The train that was gathered goes out. */
 static void io_flush(struct tunnel_io *io)
 {
@@ -111,6 +138,9 @@ static void io_flush(struct tunnel_io *io)
 	send->over = false;
 	send->begin = t->begin;
 	send->len = t->len;
+	send->first = t->first;
+	send->last = t->last;
+	send->attached = io->attached;
 	send->to = io->peer;
 	io->stats.datagrams += t->datagrams;
 	io->stats.sends++;
@@ -118,6 +148,8 @@ static void io_flush(struct tunnel_io *io)
 		io->stats.longest = t->len;
 	rt_dgram_send_train(io->dgram, &send->op, &send->to, &train);
 	io->train.len = 0;
+	if (io->next - io->first == 1)
+		io_lent(io);
 }
 
 /* Bytes in one piece behind io->write. */
@@ -164,6 +196,7 @@ static size_t io_quantum(const struct tunnel_io *io)
 static void io_gather(struct tunnel_io *io, size_t len, uint32_t stamp)
 {
 	struct io_train *t = &io->train;
+	uint64_t number = io->tunnel->sent.last.number;
 
 	if (stamp != 0 || t->full || len > t->segment ||
 	    t->datagrams == RT_TRAIN_DATAGRAMS || t->len + len > io_quantum(io))
@@ -171,7 +204,9 @@ static void io_gather(struct tunnel_io *io, size_t len, uint32_t stamp)
 	if (t->len == 0)
 		*t = (struct io_train){ .begin = io->write,
 					.segment = len,
+					.first = number,
 					.stamp = stamp };
+	t->last = number;
 	t->full = len < t->segment;
 	t->len += len;
 	t->datagrams++;
@@ -250,6 +285,9 @@ static void io_send_done(struct rt_op *op, int res)
 		io->stats.enobufs++;
 	else if (res < 0 && res != -ECANCELED)
 		io->stats.errors++;
+	if (res < 0 && io->tunnel != NULL && send->attached == io->attached)
+		tunnel_unsent(io->tunnel, send->first, send->last);
+	io_lent(io);
 	/* Of an earlier tunnel it may be: the path is the same. */
 	if (res == -EMSGSIZE && io->tunnel != NULL)
 		tunnel_too_long(io->tunnel, rt_now(io->loop));
@@ -273,15 +311,6 @@ static void io_turn_done(struct rt_op *op, int res)
 		io_release_if_done(io);
 	else
 		io_send(io);
-}
-
-/* Tell the owner and send, when all that has arrived in this turn has been taken in. */
-static void io_turn(struct tunnel_io *io)
-{
-	if (io->turning)
-		return;
-	io->turning = true;
-	rt_defer(io->loop, &io->turn);
 }
 
 static void io_timer_fire(struct rt_timer *timer)
@@ -410,6 +439,7 @@ static void io_choose_stamps(struct tunnel_io *io, bool card)
 void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_addr *peer)
 {
 	io->tunnel = t;
+	io->attached++;
 	io->peer = *peer;
 	if (t != NULL)
 		io_choose_stamps(io, t->params.evidence == TUNNEL_NIC);
@@ -422,6 +452,7 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 	rt_timer_disarm(io->loop, &io->timer);
 	if (t != NULL) {
 		tunnel_overflowed(t, io->stats.overflow);
+		io_lent(io);
 		io_turn(io);
 	}
 }

@@ -260,6 +260,20 @@ void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now)
 	tunnel_onwire_update(t, now);
 }
 
+bool tunnel_lent(struct tunnel *t, uint64_t oldest, rt_time now)
+{
+	uint64_t decided = t->evidence.head;
+
+	evidence_lent(&t->evidence, oldest);
+	tunnel_onwire_update(t, now);
+	return t->evidence.head != decided;
+}
+
+void tunnel_unsent(struct tunnel *t, uint64_t first, uint64_t last)
+{
+	evidence_unsent(&t->evidence, first, last);
+}
+
 void tunnel_echoed(struct tunnel *t, uint64_t number, rt_time now)
 {
 	evidence_echo(&t->evidence, number, now);

@@ -155,6 +155,16 @@ int tunnel_receive(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time n
 size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *stamp);
 /* When to call tunnel_transmit() next if nothing arrives before; RT_NEVER if idle. */
 rt_time tunnel_deadline(const struct tunnel *t);
+/*
+ * What was transmitted and handed to the kernel has not left before the kernel has taken
+ * it. Datagrams are numbered 1, 2, ... in the order of tunnel_transmit(). All before
+ * `oldest` have been taken or refused; UINT64_MAX: all there are, as at the start. An
+ * owner that says when sends are on their way says it after each, too. True when by that
+ * something was decided.
+ */
+bool tunnel_lent(struct tunnel *t, uint64_t oldest, rt_time now);
+/* One of first .. last at least was refused; said before tunnel_lent() passes them. */
+void tunnel_unsent(struct tunnel *t, uint64_t first, uint64_t last);
 /* The driver has taken the datagram that was given `stamp`. */
 void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now);
 /* TUNNEL_EDGE: the relay at the border has passed on the datagram with this number. */

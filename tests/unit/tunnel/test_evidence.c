@@ -112,6 +112,45 @@ static void a_cut_train_fails_after_its_bound(void **state)
 	}
 }
 
+/*
+ * The stamps of both ends say nothing of a send between them: its train waits for the
+ * kernel's word, also when others overtake it, and has failed when that is a refusal.
+ */
+static void every_send_of_a_train_is_heard(void **state)
+{
+	uint32_t first[4], fence[4];
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	for (unsigned i = 0; i < 4; i++)
+		train(&r, 4, 2, &first[i], &fence[i]);
+	evidence_lent(&r.e, 3); /* of 1 .. 6 */
+	for (unsigned i = 0; i < 4; i++) {
+		evidence_stamp(&r.e, first[i], r.sent.now);
+		evidence_stamp(&r.e, fence[i], r.sent.now);
+	}
+	assert_false(resolved(&r, 0, &left));
+	evidence_lent(&r.e, 6);
+	assert_false(resolved(&r, 0, &left));
+	evidence_lent(&r.e, 7);
+	assert_true(resolved(&r, 0, &left) && left);
+	assert_false(resolved(&r, 0, &left));
+	evidence_unsent(&r.e, 12,
+			13); /* the last of the second, the first of the third */
+	evidence_lent(&r.e, UINT64_MAX);
+	assert_true(resolved(&r, 0, &left) && !left);
+	assert_true(resolved(&r, 0, &left) && !left);
+	assert_true(resolved(&r, 0, &left) && left);
+	assert_int_equal(evidence_left(&r.e, 0), 4);
+	train(&r, 4, 2, &first[0], &fence[0]);
+	evidence_stamp(&r.e, first[0], r.sent.now);
+	evidence_stamp(&r.e, fence[0], r.sent.now);
+	evidence_lent(&r.e, 30);
+	assert_true(resolved(&r, EVIDENCE_BOUND_MAX_NS, &left) && !left);
+	evidence_release(&r.e);
+}
+
 /* Trains are resolved in order; one that two others have overtaken has failed. */
 static void an_overtaken_train_fails_at_once(void **state)
 {
@@ -222,6 +261,7 @@ int main(void)
 		cmocka_unit_test(both_stamps_are_needed),
 		cmocka_unit_test(one_datagram_is_its_own_fence),
 		cmocka_unit_test(a_cut_train_fails_after_its_bound),
+		cmocka_unit_test(every_send_of_a_train_is_heard),
 		cmocka_unit_test(an_overtaken_train_fails_at_once),
 		cmocka_unit_test(trains_without_stamps_are_bounded),
 		cmocka_unit_test(forgotten_repairs_do_not_count),
