@@ -7,26 +7,32 @@
  * build RT_BUG(name) is the constant 0 and leaves nothing behind. In the variant built
  * with -DRT_BUGS one of them can be switched on by name (rt_bug_select).
  */
-#define RT_BUG_LIST(X)                                                                   \
-	X(FLUSH_DOES_NOTHING)                                                            \
-	X(DURABLE_AT_RETURN)  /* durable = what is written when the flush returns */     \
-	X(SKIP_CHAIN_CHECK)   /* a stale record behind a rewritten one lives again */    \
-	X(LSN_TWICE)	      /* an unclean open goes on in the old epoch */             \
-	X(ACK_BEFORE_WRITTEN) /* local completion at admission */                        \
-	X(RECEIVED_AS_PERSISTED)                                                         \
-	X(APPLY_OUT_OF_ORDER)                                                            \
-	X(GATE_IGNORES_REPAIRS) /* onwire moves with the data alone */                   \
-	X(GATE_ON_TIMEOUT)	/* onwire moves without evidence after a while */        \
-	X(MAP_IN_COMPLETION_ORDER)                                                       \
-	X(CHECKPOINT_BEFORE_FLUSH) /* slot made current before its leaves are durable */ \
-	X(TRUNCATE_CORRUPT)	   /* corruption taken for a torn tail */                \
-	X(NO_INCARNATION)	   /* open does not raise the incarnation */             \
-	X(SKIP_PULL_BACK)    /* primary opens without what the mirror has beyond */      \
-	X(EPOCH_NOT_FLUSHED) /* first write of an epoch before its history is durable */ \
-	X(FLUSH_FAILURE_IGNORED)                                                         \
-	X(UNALIGNED_NO_LOCK) /* read-modify-write without holding its edges */           \
-	X(ECHO_ONE_FOR_ALL)  /* a train has left when one of it has passed the border */ \
-	X(SENDS_UNHEARD)     /* a train has left whatever the kernel said to its sends */
+#define RT_BUG_LIST(X)                                                                           \
+	X(FLUSH_DOES_NOTHING)                                                                    \
+	X(DURABLE_AT_RETURN)  /* durable = what is written when the flush returns */             \
+	X(SKIP_CHAIN_CHECK)   /* a stale record behind a rewritten one lives again */            \
+	X(LSN_TWICE)	      /* an unclean open goes on in the old epoch */                     \
+	X(ACK_BEFORE_WRITTEN) /* local completion at admission */                                \
+	X(RECEIVED_AS_PERSISTED)                                                                 \
+	X(APPLY_OUT_OF_ORDER)                                                                    \
+	X(GATE_IGNORES_REPAIRS) /* onwire moves with the data alone */                           \
+	X(GATE_ON_TIMEOUT)	/* onwire moves without evidence after a while */                \
+	X(MAP_IN_COMPLETION_ORDER)                                                               \
+	X(CHECKPOINT_BEFORE_FLUSH) /* slot made current before its leaves are durable */         \
+	X(TRUNCATE_CORRUPT)	   /* corruption taken for a torn tail */                        \
+	X(NO_INCARNATION)	   /* open does not raise the incarnation */                     \
+	X(SKIP_PULL_BACK)    /* primary opens without what the mirror has beyond */              \
+	X(EPOCH_NOT_FLUSHED) /* first write of an epoch before its history is durable */         \
+	X(FLUSH_FAILURE_IGNORED)                                                                 \
+	X(UNALIGNED_NO_LOCK) /* read-modify-write without holding its edges */                   \
+	X(ECHO_ONE_FOR_ALL)  /* a train has left when one of it has passed the border */         \
+	X(SENDS_UNHEARD) /* a train has left whatever the kernel said to its sends */            \
+	X(COVER_IGNORES_FAILED) /* what is of failed trains eats no repairs */                   \
+	X(BLOCK_IGNORES_FAILED) /* a block repair counts though a symbol of it may not be out */ \
+	X(COVER_OUTSIDE_WINDOW) /* repairs count for symbols that have left the window */        \
+	X(CHANGE_WITHOUT_FLOOR) /* what was sent without evidence counts when there is some */   \
+	X(HOLD_BY_NEW_GOAL) /* a deficit counts when the new m repairs have passed */            \
+	X(HOLD_NOTHING)	    /* a deficit does not take promises back */
 
 #ifdef RT_BUGS
 enum rt_bug {

@@ -46,7 +46,8 @@ static void cover_left(struct tunnel *t, const struct cover_head *h)
 	uint64_t n = h->first;
 
 	for (unsigned i = 0; i < h->count; i++, n += h->stride)
-		if (n >= t->tx.confirmed && stream_tx_symbol(&t->tx, n)->unproven)
+		if (n >= t->tx.confirmed && !RT_BUG(BLOCK_IGNORES_FAILED) &&
+		    stream_tx_symbol(&t->tx, n)->unproven)
 			return;
 	n = h->first;
 	for (unsigned i = 0; i < h->count; i++, n += h->stride)
@@ -122,7 +123,7 @@ void tunnel_gate_changed(struct tunnel *t)
 
 	e->level =
 		e->blinded || !tunnel_gate_able(t) ? TUNNEL_MIRROR : t->params.evidence;
-	if (old == TUNNEL_MIRROR && e->level != old)
+	if (old == TUNNEL_MIRROR && e->level != old && !RT_BUG(CHANGE_WITHOUT_FLOOR))
 		t->cover.floor = t->tx.sent;
 }
 
@@ -151,6 +152,8 @@ static uint64_t cover_failed(const struct tunnel *t)
 				       ? t->evidence.symbols - t->tx.confirmed
 				       : 0;
 
+	if (RT_BUG(COVER_IGNORES_FAILED))
+		return 0;
 	return failed < unconfirmed ? failed : unconfirmed;
 }
 
@@ -160,7 +163,7 @@ static uint64_t cover_window_left(const struct tunnel *t, const struct stream_sy
 {
 	uint64_t left = evidence_left(&t->evidence, sym->repairs);
 
-	if (!tunnel_in_window(t, number))
+	if (!tunnel_in_window(t, number) && !RT_BUG(COVER_OUTSIDE_WINDOW))
 		left -= evidence_left(&t->evidence, sym->left_at);
 	return left;
 }
@@ -195,7 +198,16 @@ bool tunnel_cover_passed(const struct tunnel *t, uint64_t number, uint64_t large
 			 uint64_t repairs)
 {
 	const struct stream_symbol *sym = stream_tx_symbol(&t->tx, number);
+	const struct onwire *o = &t->onwire;
 
+	/*
+	 * It has been let go. What did that is behind us, be it that more is asked for by
+	 * now: a line that turns bad raises m, and is just what takes promises back.
+	 */
+	if (o->held && o->held_symbol == number)
+		return true;
+	if (number < o->wire && largest >= sym->opened && !RT_BUG(HOLD_BY_NEW_GOAL))
+		return true;
 	/* In no window, and never in one that a repair was made for. */
 	if (!tunnel_in_window(t, number) && sym->left_at == sym->repairs)
 		return sym->covers_made > 0 &&

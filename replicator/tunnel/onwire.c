@@ -19,7 +19,7 @@ static bool onwire_holds(const struct tunnel *t)
 	const struct onwire *o = &t->onwire;
 	uint64_t end, left, m = t->redundancy.now.repairs;
 
-	if (!o->held || o->held_symbol < t->tx.confirmed)
+	if (!o->held || o->held_symbol < t->tx.confirmed || RT_BUG(HOLD_NOTHING))
 		return false;
 	end = onwire_held_end(t);
 	if (end <= o->held_repairs)
@@ -62,6 +62,13 @@ void tunnel_onwire_confirm(struct tunnel *t, uint64_t below)
 				      : o->failed;
 }
 
+/* Symbols below `below` count as left, by what is decided now. */
+static void onwire_open(struct tunnel *t, uint64_t below)
+{
+	for (; t->onwire.wire < below; t->onwire.wire++)
+		stream_tx_symbol(&t->tx, t->onwire.wire)->opened = t->evidence.resolved;
+}
+
 /* As far as evidence goes. What was promised stays, whatever the rule is now. */
 static void onwire_advance(struct tunnel *t)
 {
@@ -72,9 +79,9 @@ static void onwire_advance(struct tunnel *t)
 	/* The prototype's rule: up to the newest symbol that any repair includes. */
 	if (t->params.fec.policy == TUNNEL_PAPER && t->cover.newest > o->wire &&
 	    t->tx.confirmed >= t->cover.floor)
-		o->wire = t->cover.newest;
+		onwire_open(t, t->cover.newest);
 	while (o->wire < t->tx.sent && tunnel_symbol_covered(t, o->wire))
-		o->wire++;
+		onwire_open(t, o->wire + 1);
 }
 
 void tunnel_onwire_update(struct tunnel *t, rt_time now)
