@@ -13,6 +13,7 @@ enum {
 	OPTION_FORCE = 256,
 	OPTION_HOLD,
 	OPTION_DRY_RUN,
+	OPTION_FILL,
 	OPTION_JSON,
 	OPTION_VERSION,
 };
@@ -24,6 +25,7 @@ enum {
 #define MAY_HAVE_ARGUMENT 16u
 #define WANTS_SETTING 32u /* after the group, which may be left out: KEY=VALUE */
 #define READS_ITS_LINE 64u
+#define TAKES_FILL 128u
 
 struct command_verb {
 	const char *name;
@@ -32,7 +34,7 @@ struct command_verb {
 };
 
 static const struct command_verb verbs[] = {
-	{ "create", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_create },
+	{ "create", TAKES_DRY_RUN | TAKES_FILL | MAY_HAVE_ARGUMENT, command_create },
 	{ "keygen", TAKES_DRY_RUN | WANTS_ARGUMENT, command_keygen },
 	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
 	{ "promote", TAKES_FORCE | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_promote },
@@ -47,6 +49,7 @@ static const struct option options[] = {
 	{ "force", no_argument, NULL, OPTION_FORCE },
 	{ "hold", no_argument, NULL, OPTION_HOLD },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
+	{ "fill", no_argument, NULL, OPTION_FILL },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ 0 },
@@ -54,7 +57,8 @@ static const struct option options[] = {
 
 static const char usage[] =
 	"usage: wanmirror [-c FILE | -s SOCKET] VERB ...\n"
-	"  create [GROUP] [--dry-run]     make the store that the file names; never over "
+	"  create [GROUP] [--fill] [--dry-run]\n"
+	"                                 make the store that the file names; never over "
 	"another\n"
 	"  keygen FILE                    make a new key, readable by its owner only\n"
 	"  status [GROUP] [--json]        what the daemon does now\n"
@@ -126,6 +130,9 @@ static bool option_take(int option, struct command *c, FILE *out)
 	case OPTION_DRY_RUN:
 		c->dry_run = true;
 		break;
+	case OPTION_FILL:
+		c->fill = true;
+		break;
 	case 'h':
 		fprintf(out, "%s", usage);
 		return false;
@@ -147,6 +154,8 @@ static enum control_exit verb_check(const struct command *c, int nargs, FILE *er
 		return wrong(err, "%s takes no --force and no --hold", name);
 	if (c->dry_run && !(takes & TAKES_DRY_RUN))
 		return wrong(err, "%s takes no --dry-run: it changes nothing", name);
+	if (c->fill && !(takes & TAKES_FILL))
+		return wrong(err, "%s takes no --fill", name);
 	if (nargs == 0 && takes & WANTS_ARGUMENT)
 		return wrong(err, "%s wants a FILE", name);
 	if (takes & WANTS_SETTING && (nargs == 0 || nargs > 2))

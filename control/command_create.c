@@ -13,8 +13,24 @@
 struct create {
 	struct rt_loop *loop;
 	struct group_create op;
+	FILE *progress; /* NULL: nobody looks on */
+	unsigned percent;
 	int res;
 };
+
+/* What can take hours shows that it goes on. */
+static void create_filled(struct group_create *op, uint64_t bytes, uint64_t size)
+{
+	struct create *create = rt_container_of(op, struct create, op);
+	unsigned percent = (unsigned)((double)bytes * 100 / (double)size);
+
+	if (!create->progress || (percent == create->percent && bytes < size))
+		return;
+	create->percent = percent;
+	fprintf(create->progress, "\rfilling the store: %u %%%s", percent,
+		bytes < size ? "" : "\n");
+	(void)fflush(create->progress); /* it is only to be looked at */
+}
 
 static void create_done(struct group_create *op, int res)
 {
@@ -51,9 +67,14 @@ static enum control_exit create_finished(const struct group_config *g, int res,
 	return CONTROL_REFUSED;
 }
 
-static enum control_exit create_group(const struct group_config *g, FILE *out, FILE *err)
+static enum control_exit create_group(const struct group_config *g, bool fill, FILE *out,
+				      FILE *err)
 {
-	struct create create = { .op = { .done = create_done }, .res = -ECANCELED };
+	struct create create = {
+		.op = { .done = create_done, .filled = create_filled, .fill = fill },
+		.progress = isatty(fileno(err)) ? err : NULL,
+		.res = -ECANCELED,
+	};
 	int res = rt_loop_new(&create.loop);
 
 	if (res < 0) {
@@ -80,7 +101,7 @@ enum control_exit command_create(const struct command *command, FILE *out, FILE 
 		return CONTROL_USAGE;
 	}
 	if (!command->dry_run)
-		return create_group(&config.group, out, err);
+		return create_group(&config.group, command->fill, out, err);
 	fprintf(out, "would create group %s as %s in %s\n", config.group.name,
 		role_name(&config.group), config.group.store);
 	return CONTROL_DONE;

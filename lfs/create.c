@@ -14,6 +14,9 @@
  */
 
 #define PROBE (2 * LFS_SUPER_REGION)
+/* Of a fill, in one write: large enough for any disk, small enough to be told often. */
+#define FILL_PIECE (UINT64_C(4) << 20)
+static_assert(FILL_PIECE >= PROBE, "what is read before fits, too");
 
 struct creating {
 	struct lfs_create *c; /* borrowed */
@@ -22,9 +25,11 @@ struct creating {
 	struct rt_op op;
 	char *path; /* owned */
 	bool made;  /* the file is ours: unlink it if this fails */
+	bool fill;
+	uint64_t size, filled; /* of the store, and so much of it is written */
 	struct lfs_super super;
 	struct lfs_meta *meta; /* owned */
-	uint8_t *buf;	       /* owned: the larger of slot and superblock */
+	uint8_t *buf;	       /* owned: for slot, superblocks, a piece of the fill */
 	uint64_t len, done, off;
 	void (*next)(struct creating *cr);
 	int res;
@@ -163,6 +168,35 @@ static void step_slot(struct creating *cr)
 		  step_slot_flush);
 }
 
+/*
+ * Zeros over all of it. A file system gives a place to a hole when it is written: that
+ * write waits for it, in a thread of the kernel's, and the next flush for its journal.
+ */
+static void step_fill(struct creating *cr)
+{
+	uint64_t off = cr->filled, left = cr->size - off;
+	uint64_t len = left < FILL_PIECE ? left : FILL_PIECE;
+
+	if (off && cr->c->filled)
+		cr->c->filled(cr->c, off, cr->size);
+	if (!len) {
+		step_slot(cr);
+		return;
+	}
+	if (!off)
+		memset(cr->buf, 0, FILL_PIECE);
+	cr->filled += len;
+	write_all(cr, off, len, step_fill);
+}
+
+static void step_first(struct creating *cr)
+{
+	if (cr->fill)
+		step_fill(cr);
+	else
+		step_slot(cr);
+}
+
 /* ---- what there is ------------------------------------------------------------------------------ */
 
 static void probe_done(struct rt_op *op, int res);
@@ -199,7 +233,7 @@ static void probe_done(struct rt_op *op, int res)
 		create_end(cr, -EEXIST);
 		return;
 	}
-	step_slot(cr);
+	step_first(cr);
 }
 
 static void refused(struct rt_op *op, int res)
@@ -297,7 +331,7 @@ static void draw_ids(struct creating *cr)
 static int create_check(struct creating *cr, const struct lfs_create_params *params,
 			uint64_t size)
 {
-	uint64_t slot;
+	uint64_t slot, room = cr->fill ? FILL_PIECE : 2 * LFS_SUPER_REGION;
 	int res = lfs_geometry_make(size, params->segment_size, params->checkpoint_every,
 				    &cr->super.geo, cr->c->why);
 
@@ -309,8 +343,8 @@ static int create_check(struct creating *cr, const struct lfs_create_params *par
 	slot = LFS_BLOCK +
 	       (uint64_t)cr->super.geo.segments * sizeof(struct lfs_slot_segment) +
 	       LFS_BLOCK;
-	cr->buf = rt_alloc_blocks(slot > 2 * LFS_SUPER_REGION ? slot
-							      : 2 * LFS_SUPER_REGION);
+	cr->size = size;
+	cr->buf = rt_alloc_blocks(slot > room ? slot : room);
 	return cr->buf ? 0 : -ENOMEM;
 }
 
@@ -320,6 +354,7 @@ static int create_begin(struct creating *cr, const struct lfs_create_params *par
 	int res;
 
 	*cr->meta = *params->meta;
+	cr->fill = params->fill;
 	draw_ids(cr);
 	memcpy(cr->path, params->path, strlen(params->path) + 1);
 	res = open_device(cr, &size);
@@ -371,7 +406,7 @@ void lfs_create(struct rt_loop *loop, const struct lfs_create_params *params,
 		cr->op.done = refused;
 		rt_defer(loop, &cr->op);
 	} else if (cr->made) {
-		step_slot(cr);
+		step_first(cr);
 	} else {
 		probe(cr);
 	}

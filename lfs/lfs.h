@@ -75,6 +75,7 @@ struct lfs_create_params {
 	const struct lfs_meta
 		*meta; /* role, group_name, volumes, max_request; ids that are
 					zero are drawn; a mirror is made LFS_UNPAIRED */
+	bool fill;     /* write zeros over all of it first, so that it has no holes */
 };
 
 /* 1.25 x the volumes plus reserves: the default and the least size of a store, in bytes. */
@@ -82,6 +83,8 @@ uint64_t lfs_store_size_min(const struct lfs_create_params *params);
 
 struct lfs_create {
 	void (*done)(struct lfs_create *c, int res);
+	/* How far a fill has come; NULL: nobody asks. */
+	void (*filled)(struct lfs_create *c, uint64_t bytes, uint64_t size);
 	char why[LFS_WHY_MAX]; /* set when res < 0 */
 	void *impl[12];
 };

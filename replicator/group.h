@@ -121,6 +121,9 @@ struct group_config {
 
 struct group_create {
 	void (*done)(struct group_create *c, int res);
+	/* Write zeros over all of the store first; `filled`, unless NULL, hears how far. */
+	bool fill;
+	void (*filled)(struct group_create *c, uint64_t bytes, uint64_t size);
 	char why[GROUP_WHY_MAX]; /* set when res < 0 */
 	void *impl;
 };

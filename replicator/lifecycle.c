@@ -58,6 +58,14 @@ static void group_created(struct lfs_create *create, int res)
 	outer->done(outer, res);
 }
 
+static void group_filled(struct lfs_create *create, uint64_t bytes, uint64_t size)
+{
+	struct creating *c = rt_container_of(create, struct creating, create);
+
+	if (c->outer->filled)
+		c->outer->filled(c->outer, bytes, size);
+}
+
 void group_create(struct rt_loop *loop, const struct group_config *config,
 		  struct group_create *outer)
 {
@@ -68,8 +76,10 @@ void group_create(struct rt_loop *loop, const struct group_config *config,
 	rt_assert(c && meta); /* a command at its start: nothing to save */
 	c->outer = outer;
 	c->create.done = group_created;
+	c->create.filled = group_filled;
 	meta_from_config(config, meta);
 	create_params(config, meta, &params);
+	params.fill = outer->fill;
 	lfs_create(loop, &params, &c->create);
 	rt_free(meta);
 }

@@ -82,7 +82,9 @@ static void options_stand_before_or_after_the_verb(void **state)
 	assert_null(command.argument);
 	assert_string_equal(command.setting, "congestion=");
 	assert_int_equal(parse("create --dry-run"), CONTROL_DONE);
-	assert_true(command.dry_run);
+	assert_true(command.dry_run && !command.fill);
+	assert_int_equal(parse("--fill create db"), CONTROL_DONE);
+	assert_true(command.fill);
 }
 
 static void wrong_usage_is_refused(void **state)
@@ -96,6 +98,7 @@ static void wrong_usage_is_refused(void **state)
 		{ "status --force", "no --force" },
 		{ "create --json", "no --json" },
 		{ "create --force", "no --force" },
+		{ "status --fill", "no --fill" },
 		{ "keygen", "wants a FILE" },
 		{ "keygen a b", "one argument" },
 		{ "promote a b", "one argument" },

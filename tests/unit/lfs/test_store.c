@@ -152,6 +152,33 @@ static void a_store_too_small_is_refused(void **state)
 	must_refuse(w, -EFBIG);
 }
 
+/* And only then: who has not asked for it has a file that grows with what is written. */
+static void a_filled_store_has_no_holes(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+	int fd;
+
+	for (unsigned fill = 0; fill < 2; fill++) {
+		w->fill = fill;
+		assert_int_equal(create(w, 0), 0);
+		assert_int_equal(stat(w->path, &st), 0);
+		fd = open(w->path, O_RDONLY);
+		assert_true(fd >= 0);
+		assert_true((lseek(fd, 0, SEEK_HOLE) == st.st_size) == w->fill);
+		(void)close(fd);
+		assert_int_equal(w->filled, fill ? st.st_size : 0);
+		assert_int_equal(open_store(w), 0);
+		must_hold(w, 0, 4, 0);
+		assert_int_equal(write_blocks(w, 10, 16, 0x11), 0);
+		assert_int_equal(close_store(w), 0);
+		assert_int_equal(open_store(w), 0);
+		must_hold(w, 10, 16, 0x11);
+		assert_int_equal(close_store(w), 0);
+		assert_int_equal(unlink(w->path), 0);
+	}
+}
+
 static void damaged_superblocks_are_told_apart(void **state)
 {
 	struct world *w = *state;
@@ -318,6 +345,7 @@ int main(void)
 		TEST(what_is_missing_or_foreign_is_refused),
 		TEST(a_store_in_use_is_refused),
 		TEST(a_store_too_small_is_refused),
+		TEST(a_filled_store_has_no_holes),
 		TEST(damaged_superblocks_are_told_apart),
 		TEST(what_another_store_left_is_not_taken),
 		TEST(a_newer_version_is_refused),

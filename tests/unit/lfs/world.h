@@ -35,6 +35,9 @@ struct world {
 	int res;
 	uint64_t map_memory;
 	bool held; /* waits for events.advanced */
+	/* of create() */
+	bool fill;
+	uint64_t filled;
 };
 
 static inline void silent(void *owner, enum rt_log_level level, const char *line)
@@ -99,15 +102,22 @@ static inline void create_done(struct lfs_create *c, int res)
 	ended(res);
 }
 
+static inline void create_filled(struct lfs_create *c, uint64_t bytes, uint64_t size)
+{
+	assert_true(bytes > running->filled && bytes <= size);
+	running->filled = bytes;
+}
+
 static inline int create(struct world *w, uint64_t size)
 {
-	struct lfs_create c = { .done = create_done };
+	struct lfs_create c = { .done = create_done, .filled = create_filled };
 	struct lfs_create_params params = {
 		.path = w->path,
 		.size = size,
 		.segment_size = LFS_SEGMENT_MIN,
 		.checkpoint_every = MIB,
 		.meta = &w->meta,
+		.fill = w->fill,
 	};
 	int res;
 
