@@ -138,16 +138,16 @@ static void what_is_written_is_read_back(void **state)
 
 static void a_setting_goes_there_and_back(void **state)
 {
-	struct control_request request = { .verb = CONTROL_SET, .dry_run = true }, again;
-	char line[CONTROL_LINE_MAX], why[CONTROL_WHY_MAX];
+	struct control_request change = { .verb = CONTROL_SET, .dry_run = true }, again;
+	char line[CONTROL_LINE_MAX];
 	size_t len;
 
-	(void)snprintf(request.group, sizeof(request.group), "db");
-	(void)snprintf(request.key, sizeof(request.key), "fec.interleave");
-	(void)snprintf(request.value, sizeof(request.value), "1, \"20\", 40");
-	len = control_request_encode(&request, line);
+	(void)snprintf(change.group, sizeof(change.group), "db");
+	(void)snprintf(change.key, sizeof(change.key), "fec.interleave");
+	(void)snprintf(change.value, sizeof(change.value), "1, \"20\", 40");
+	len = control_request_encode(&change, line);
 	assert_int_equal(control_request_parse(line, len - 1, &again, why), 0);
-	assert_memory_equal(&request, &again, sizeof(request));
+	assert_memory_equal(&change, &again, sizeof(request));
 }
 
 static void a_setting_without_its_parts_is_refused(void **state)
@@ -162,8 +162,6 @@ static void a_setting_without_its_parts_is_refused(void **state)
 		"{\"verb\":\"promote\",\"key\":\"sync\",\"value\":\"local\"}",
 		"{\"verb\":\"status\",\"dry_run\":true}",
 	};
-	struct control_request request;
-	char why[CONTROL_WHY_MAX];
 
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
 		assert_int_equal(control_request_parse(wrong[i], strlen(wrong[i]),

@@ -195,7 +195,9 @@ static void answer_is(const struct talk *t, unsigned i, int exit, const char *er
 
 static int start_with(int64_t idle_ms)
 {
-	struct control_server_params params = { "nyc", "db", idle_ms };
+	struct control_server_params params = { .node = "nyc",
+						.group = "db",
+						.idle_ms = idle_ms };
 
 	memset(&group, 0, sizeof(group));
 	if (rt_loop_new(&loop) < 0 || control_server_new(loop, &params, &srv) < 0)
