@@ -10,9 +10,10 @@
 #include "rt/loop.h"
 #include "rt/mem.h"
 
-#define RELAY_TUNNELS 256  /* registered at once; the one not heard of for longest goes */
-#define RELAY_SLOTS 1024   /* datagrams on their way out */
-#define RELAY_PENDING 4096 /* datagrams whose stamp is awaited; a power of two */
+#define RELAY_TUNNELS 256 /* registered at once; the one not heard of for longest goes */
+#define RELAY_SLOTS 4096  /* datagrams on their way out */
+#define RELAY_ECHO_SLOTS 256 /* of these, kept for echoes: without them all is in vain */
+#define RELAY_PENDING 4096   /* datagrams whose stamp is awaited; a power of two */
 #define RELAY_SILENT_NS (60 * RT_S) /* a tunnel not registered again is forgotten */
 
 struct relay_tunnel {
@@ -138,11 +139,12 @@ static void relay_sent(struct rt_op *op, int res)
 	relay_release_if_done(r);
 }
 
-static struct relay_slot *relay_slot_take(struct edge_relay *r, const struct rt_addr *to)
+static struct relay_slot *relay_slot_take(struct edge_relay *r, const struct rt_addr *to,
+					  unsigned keep)
 {
 	struct relay_slot *slot;
 
-	if (rt_list_empty(&r->spare)) {
+	if (r->nspare <= keep) {
 		r->stats.dropped++;
 		return NULL;
 	}
@@ -158,7 +160,7 @@ static void relay_echo(struct edge_relay *r, struct relay_tunnel *t)
 	struct edge_message m = { .type = EDGE_ECHO,
 				  .id = relay_id(r, t),
 				  .count = t->count };
-	struct relay_slot *slot = relay_slot_take(r, &t->primary);
+	struct relay_slot *slot = relay_slot_take(r, &t->primary, 0);
 	size_t len;
 
 	t->count = 0;
@@ -222,7 +224,7 @@ static void relay_inner_received(void *owner, const uint8_t *dgram, size_t len,
 		r->stats.refused++;
 		return;
 	}
-	slot = relay_slot_take(r, &r->params.mirror);
+	slot = relay_slot_take(r, &r->params.mirror, RELAY_ECHO_SLOTS);
 	if (slot == NULL)
 		return;
 	memcpy(slot->buf, dgram, len);
@@ -263,7 +265,7 @@ static void relay_outer_received(void *owner, const uint8_t *dgram, size_t len,
 		r->stats.refused++;
 		return;
 	}
-	slot = relay_slot_take(r, &t->primary);
+	slot = relay_slot_take(r, &t->primary, RELAY_ECHO_SLOTS);
 	if (slot == NULL)
 		return;
 	memcpy(slot->buf, dgram, len);

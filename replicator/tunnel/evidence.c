@@ -191,6 +191,20 @@ static void evidence_done(struct evidence *e, const struct train *t, bool left,
 		e->bound_ns = EVIDENCE_BOUND_MAX_NS;
 }
 
+/*
+ * One more train has arrived without proof. A relay at the border that is behind may pass
+ * many on before its first echo gets here: then time counts, too.
+ */
+static bool evidence_is_blind(struct evidence *e, rt_time now)
+{
+	int64_t least_ns = e->level == TUNNEL_EDGE ? EVIDENCE_BLIND_NS : 0;
+
+	if (e->blind++ == 0)
+		e->blind_since = now;
+	return e->blind >= EVIDENCE_BLIND &&
+	       rt_time_since(now, e->blind_since) >= least_ns;
+}
+
 bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *ret)
 {
 	const struct train *t;
@@ -215,7 +229,7 @@ bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *
 	if (rt_time_since(now, t->sent) < e->bound_ns &&
 	    (e->complete <= e->head + EVIDENCE_OVERTAKEN || !evidence_is_sent(e, t)))
 		return false;
-	if (!e->stamped && t->number <= e->arrived && ++e->blind >= EVIDENCE_BLIND) {
+	if (!e->stamped && t->number <= e->arrived && evidence_is_blind(e, now)) {
 		e->blinded = true;
 		e->level = TUNNEL_MIRROR;
 	}

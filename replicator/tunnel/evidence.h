@@ -33,8 +33,9 @@
 #define EVIDENCE_BOUND_NS (10 * RT_MS)
 #define EVIDENCE_BOUND_MAX_NS RT_S
 #define EVIDENCE_LINGER_NS (200 * RT_US) /* an open train with nothing behind it */
-#define EVIDENCE_OVERTAKEN 2 /* trains behind one that are through: it has failed */
-#define EVIDENCE_BLIND 8     /* trains that arrived without any stamp: there are none */
+#define EVIDENCE_OVERTAKEN 2   /* trains behind one that are through: it has failed */
+#define EVIDENCE_BLIND 8       /* trains that arrived without any stamp: there are none */
+#define EVIDENCE_BLIND_NS RT_S /* and that for so long, of a relay at the border */
 
 struct train {
 	rt_time sent; /* of its newest datagram */
@@ -64,8 +65,9 @@ struct evidence {
 	uint64_t arrived;  /* highest packet number that the other side has */
 	uint64_t lent;	   /* the kernel's word is in on all below this packet number */
 	unsigned blind;	   /* failed trains that arrived */
-	bool blinded;	   /* there are no stamps to be had */
-	bool stamped;	   /* there has been a stamp */
+	rt_time blind_since;
+	bool blinded; /* there are no stamps to be had */
+	bool stamped; /* there has been a stamp */
 };
 
 /* What was just sent, in totals. */
