@@ -271,7 +271,8 @@ struct group_status {
 		double rtt_ms, loss, burst;
 		uint64_t rate_bps, sent_bytes, repair_bytes, rebuilt, retransmitted;
 		uint64_t unauthentic, in_line;
-		uint64_t guarded; /* times that the line was narrower than `rate` */
+		uint64_t guarded;    /* times that the line was narrower than `rate` */
+		uint64_t overflowed; /* datagrams dropped by either site's own socket */
 	} link;
 	struct {
 		char code[16];

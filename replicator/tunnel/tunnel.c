@@ -313,6 +313,7 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 	*ret = t->stats;
 	ret->rebuilt = fec_decoder_rebuilt(t->rx.decoder);
 	ret->overflowed = t->overflowed;
+	ret->peer_overflowed = t->line.overflowed;
 	ret->rtt_ns = t->line.rtt_ns;
 	ret->rtt_min_ns = t->line.rtt_min_ns;
 	ret->loss = ret->burst = ret->loss_upper = ret->burst_upper = -1;

@@ -194,10 +194,11 @@ struct tunnel_stats {
 	uint64_t sent_bytes, sent_data, sent_repairs, sent_repair_bytes, sent_acks;
 	uint64_t received_bytes, received_data, received_repairs, duplicates;
 	uint64_t rebuilt, retransmitted, unauthentic, replayed, malformed, overflowed;
-	uint64_t deficits;  /* answers to deficits */
-	uint64_t in_vain;   /* retransmitted, though the first one did come */
-	int64_t rtt_ns;	    /* smoothed; -1 before the first sample */
-	int64_t rtt_min_ns; /* -1 before the first sample */
+	uint64_t peer_overflowed; /* as it last said */
+	uint64_t deficits;	  /* answers to deficits */
+	uint64_t in_vain;	  /* retransmitted, though the first one did come */
+	int64_t rtt_ns;		  /* smoothed; -1 before the first sample */
+	int64_t rtt_min_ns;	  /* -1 before the first sample */
 	/* Of first transmissions, as the receiver saw them; < 0: unknown. */
 	double loss, burst;		/* mean */
 	double loss_upper, burst_upper; /* what redundancy goes by */
