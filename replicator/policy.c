@@ -63,6 +63,9 @@ static void watch_line(struct group *g)
 
 	watch_persisted(g);
 	serves = session_line_serves(s);
+	/* What was completed while it was away has to be there, too, on the same carrier. */
+	if (serves && !g->synced && !rt_time_is_never(g->apart_since))
+		s->caught_target = lfs_lsn(g->lfs).admitted;
 	if (serves)
 		g->apart_since = RT_NEVER;
 	else if (rt_time_is_never(g->apart_since))
