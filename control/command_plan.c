@@ -52,7 +52,7 @@ static const char usage[] =
 	"  --safety P     share of disasters that may lose a completed write (1e-6)\n"
 	"  --share S      repairs per data symbol, fixed; otherwise the least that does\n"
 	"  --code CODE    window, layered, rs or none; --r 8 --c 3, --interleave "
-	"1,20,40\n"
+	"1,19,41\n"
 	"It asks no daemon. See wanmirror(1).\n";
 
 struct plan_line {
@@ -196,7 +196,7 @@ static bool take_option(int option, struct plan_line *l, FILE *err)
 /* What one option alone does not show. */
 static bool check_code(struct plan_line *l, FILE *err)
 {
-	static const uint16_t usual[] = { 1, 20, 40 }; /* the paper's */
+	static const uint16_t usual[] = { 1, 19, 41 }; /* as in the file */
 	struct fec_params *code = &l->question.code;
 
 	if (code->code != FEC_LAYERED && code->code != FEC_RS) {

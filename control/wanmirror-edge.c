@@ -170,7 +170,7 @@ int main(int argc, char **argv)
 		return CONTROL_USAGE;
 	}
 	if (config_key_read(key, params.key, why) < 0) {
-		fprintf(stderr, "wanmirror-edge: %s\n", why);
+		fprintf(stderr, "wanmirror-edge: -k %s: %s\n", key, why);
 		return CONTROL_FAILED;
 	}
 	return edge_run(&params);

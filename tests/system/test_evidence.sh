@@ -117,6 +117,9 @@ test_writes_complete_on_the_word_of_the_border()
 	need nbdcopy nbdinfo
 	rate=100Mbit # three processes share this machine with whatever else it does
 	edge_port=$("$tools/ports" 1)
+	! "$build/wanmirror-edge" -l "127.0.0.1:$edge_port" -m "127.0.0.1:1" \
+		-k "$T/edge.key" 2>edge.err || fail "an edge without a key"
+	grep -q "edge.key: cannot be read" edge.err || fail "which key: $(cat edge.err)"
 	"$build/wanmirror" keygen "$T/edge.key"
 	pair
 	sed -i "s,key = \"$T/key\";,& evidence = \"edge\"; edge: { address = \"127.0.0.1:$edge_port\"; key = \"$T/edge.key\"; };," \

@@ -111,6 +111,10 @@ static void codes_that_cannot_say_so(void **state)
 {
 	assert_int_equal(run("plan --code layered --rtt 50 --rate 1Gbit"), CONTROL_DONE);
 	assert_non_null(strstr(said, "this code gives 3"));
+	assert_null(strstr(said, "share the factor")); /* the file's default */
+	assert_int_equal(run("plan --code layered --interleave 1,20,40 --rtt 50 "
+			     "--rate 1Gbit"),
+			 CONTROL_DONE);
 	assert_non_null(strstr(said, "20 and 40 share the factor 20"));
 	assert_int_equal(
 		run("plan --code layered --interleave 1,19,41 --burst 20 --rtt 50 "
