@@ -11,13 +11,14 @@ if [ "${QUICK:-0}" = 1 ]; then
 	bursts=8
 	kills=5000
 else
-	table_set="local/bbr local+fec local+window network+fec network network/edge
+	table_set="local/bbr local+fec local+window network+fec network+fec/edge network
+		network/edge
 		remote/bbr remote+window"
-	fig6_set="local/reno local/bbr local+fec network+fec network network/edge"
+	fig6_set="local/reno local/bbr local+fec network+fec network+fec/edge network network/edge"
 	fig6_losses="0.1 0.5 1 5"
 	fig7_set="network+fec/0 network+fec/1 network+fec/2 network+fec/3 network/0.03
 		network/0.05 network/0.10 network/0.20 network/0.40"
-	fig12_set="local/bbr local+fec network+fec network network/edge"
+	fig12_set="local/bbr local+fec network+fec network+fec/edge network network/edge"
 	fig12_losses="0 0.1 0.5 1"
 	burst_set="local+window network+fec network network/told"
 	bursts="1 2 4 8 16 32 64"

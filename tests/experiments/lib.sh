@@ -83,11 +83,12 @@ xp_row() # KEY VALUES
 #	local/reno    local-sync over TCP, and so cubic, bbr; remote/reno, ...
 #	local+fec     local-sync over the paper's code; remote+fec
 #	network+fec   network-sync over the paper's code, by the paper's rule
-#	network+fec/C the same with C repairs for 8, and none on demand
+#	network+fec/edge  the same, with evidence from a relay at the site's border
+#	network+fec/C so, with C repairs for 8, and none on demand
 #	local+window  over our own code; remote+window
 #	network       ours: window, by `safety`
-#	network/SHARE the same with a fixed share of repairs
-#	network/edge  the same, with evidence from a relay at the site's border
+#	network/edge  ours with evidence from the border
+#	network/SHARE so, with a fixed share of repairs
 xp_configuration()
 {
 	xp_mode=${1%%[/+]*}
@@ -102,12 +103,14 @@ xp_configuration()
 	network/edge) xp_evidence=edge ;;
 	network/told) xp_fec="code = \"window\"; safety = $xp_told_safety;" ;;
 	*+fec/[0-4])
+		xp_evidence=edge # only what the line loses is to count
 		c=${1##*/}
 		vector=$(echo "1 20 40 60" | cut -d ' ' -f "1-$((c ? c : 1))" | sed 's/ /, /g')
 		xp_fec="code = \"layered\"; policy = \"paper\"; r = 8; c = $c;
 			interleave = [ $vector ]; on_demand = false;"
 		;;
-	network+fec)
+	network+fec | network+fec/edge)
+		[ "$1" = network+fec ] || xp_evidence=edge
 		xp_fec='code = "layered"; policy = "paper"; r = 8; c = 3;
 			interleave = [ 1, 20, 40 ];'
 		;;
@@ -115,6 +118,7 @@ xp_configuration()
 		xp_fec='code = "layered"; r = 8; c = 3; interleave = [ 1, 20, 40 ];'
 		;;
 	network/0.*)
+		xp_evidence=edge
 		xp_fec="code = \"window\"; safety = 1e-6; share = ${1#*/};"
 		;;
 	network | *+window) ;;

@@ -152,17 +152,13 @@ staleness()
 	x=1
 	style=lines
 	lines staleness "Age of the mirror" s ms "set logscale y; set yrange [1:*]"
-	echo "| configuration | median, ms | 99 % | most | after the end of the cut, s |"
-	echo "|---|---|---|---|---|"
+	echo "| configuration | median, ms | 99 %, ms | most, ms |"
+	echo "|---|---|---|---|"
 	for file in "$OUT"/staleness-*.csv; do
 		awk -F , 'FNR > 1 { print $2 }' "$file" | sort -n |
 			awk -v name="$(basename "$file" .csv | sed 's/staleness-//; s/_/\//')" '
-			{ v[NR] = $1 } END { printf "| %s | %.0f | %.0f | %.0f |", name,
+			{ v[NR] = $1 } END { printf "| %s | %.0f | %.0f | %.0f |\n", name,
 				v[int(NR / 2) + 1], v[int(NR * 0.99) + 1], v[NR] }'
-		# The worst is when the cut ends; then until it is below 200 ms.
-		awk -F , 'FNR > 1 { t[NR] = $1; a[NR] = $2; if ($2 > most) { most = $2; at = NR } }
-			END { for (i = at; i <= NR && a[i] > 200; i++) ;
-				printf " %s |\n", (i > NR ? "not" : sprintf("%.1f", t[i] - t[at])) }' "$file"
 	done
 	echo
 }
