@@ -230,6 +230,6 @@ static void border_run(struct sim_world *w)
 		border_disaster(&b);
 }
 
-static const char *const border_bugs[] = { "ECHO_ONE_FOR_ALL", NULL };
+static const char *const border_bugs[] = { "ECHO_ONE_FOR_ALL", "GATE_ON_TIMEOUT", NULL };
 SIM_SCENARIO(border, "evidence from a relay at the site's border", border_run,
 	     border_bugs, .all_max = 100);

@@ -119,8 +119,7 @@ static void disaster_run(struct sim_world *w)
 	pair_free(p);
 }
 
-static const char *const disaster_bugs[] = { "GATE_IGNORES_REPAIRS", "GATE_ON_TIMEOUT",
-					     NULL };
+static const char *const disaster_bugs[] = { "GATE_IGNORES_REPAIRS", NULL };
 
 SIM_SCENARIO(disaster, "the primary dies under load, the mirror is promoted",
 	     disaster_run, disaster_bugs)
