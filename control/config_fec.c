@@ -122,8 +122,6 @@ void config_fec_check(struct config_checking *c)
 {
 	const struct group_fec_config *f = &c->config->group.peer.fec;
 
-	if (!fec_code_available(code_of(f)))
-		CONFIG_WRONG(c, KEY("code"), "\"%s\": not in this version", f->code);
 	if (code_of(f) == FEC_LAYERED)
 		check_layered(c, f);
 	if (code_of(f) == FEC_RS)

@@ -151,7 +151,7 @@ int message_decode_start(const uint8_t *buf, size_t len, struct message_start *r
 	ret->nepochs = get_epochs(&r, ret->epochs);
 	if (!reader_done(&r) || ret->from_lsn == 0 || ret->transport > MESSAGE_TCP)
 		return -EPROTO;
-	if (ret->code > FEC_WINDOW || !fec_code_available((enum fec_code)ret->code))
+	if (!fec_code_available((enum fec_code)ret->code))
 		return -EPROTO;
 	if (ret->symbol_size == 0 || ret->symbol_size % FEC_SYMBOL_ALIGN != 0 ||
 	    ret->symbol_size > FEC_SYMBOL_MAX || ret->window < 1 ||

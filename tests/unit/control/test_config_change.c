@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fec/fec.h"
 #include "tests/unit/control/config_base.h"
 
 /*
@@ -61,8 +60,6 @@ static void list_of_integers_is_held(void **state)
 /* What a code cannot be made of is refused before the line depends on it. */
 static void keys_of_a_code_go_together(void **state)
 {
-	if (!fec_code_available(FEC_LAYERED) || !fec_code_available(FEC_RS))
-		skip();
 	line_22 = "      fec: { code = \"layered\";";
 	good(25, "interleave = [ 1, 20, 40 ]; };");
 	good(25, "c = 0; };");
