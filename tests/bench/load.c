@@ -13,19 +13,18 @@
  * held: writes that came too late because `depth` were in flight.
  */
 #include "rt/hash.h"
+#include "tests/bench/measure.h"
+#include "tests/bench/turn.h"
 
 #include <errno.h>
 #include <libnbd.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
-#define NS_PER_S UINT64_C(1000000000)
 #define MAX_DEPTH 256
 #define MAX_BYTES (1u << 20)
 #define MAX_TIMES (1u << 22) /* writes beyond this are counted, not timed */
@@ -45,32 +44,22 @@ struct load {
 	uint64_t span; /* places on the export */
 	uint64_t issued, completed, held, failed;
 	uint64_t began_ns, ended_ns;
-	uint32_t *times_ns;
+	struct measure_times times;
 	struct slot slots[MAX_DEPTH];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 static int write_done(void *data, int *error)
 {
 	struct slot *slot = data;
 	struct load *load = slot->load;
-	uint64_t took = now_ns() - slot->began_ns;
+	uint64_t took = measure_now_ns() - slot->began_ns;
 
 	slot->busy = false;
 	if (*error != 0) {
 		load->failed++;
 		return 1;
 	}
-	if (load->completed < MAX_TIMES)
-		load->times_ns[load->completed] =
-			took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
+	measure_times_add(&load->times, took);
 	load->completed++;
 	return 1;
 }
@@ -107,36 +96,15 @@ static uint64_t next_due(const struct load *load)
 	return load->began_ns + load->issued * NS_PER_S / load->per_second;
 }
 
-/* Until something happens on the connection, or `until` has come. */
-static int wait_for(struct load *load, uint64_t until)
-{
-	unsigned int dir = nbd_aio_get_direction(load->nbd);
-	struct pollfd fd = { .fd = nbd_aio_get_fd(load->nbd) };
-	uint64_t now = now_ns(), left = until > now ? until - now : 0;
-	struct timespec t = { (time_t)(left / NS_PER_S), (long)(left % NS_PER_S) };
-
-	if (dir & LIBNBD_AIO_DIRECTION_READ)
-		fd.events |= POLLIN;
-	if (dir & LIBNBD_AIO_DIRECTION_WRITE)
-		fd.events |= POLLOUT;
-	if (ppoll(&fd, 1, &t, NULL) < 0 && errno != EINTR)
-		return -errno;
-	if (dir & LIBNBD_AIO_DIRECTION_READ && fd.revents & (POLLIN | POLLHUP))
-		return nbd_aio_notify_read(load->nbd) < 0 ? -EIO : 0;
-	if (dir & LIBNBD_AIO_DIRECTION_WRITE && fd.revents & POLLOUT)
-		return nbd_aio_notify_write(load->nbd) < 0 ? -EIO : 0;
-	return fd.revents & (POLLERR | POLLNVAL) ? -EIO : 0;
-}
-
 /* Issue what is due; *until is when the next will be. */
 static int issue_due(struct load *load, uint64_t end, uint64_t *until)
 {
 	struct slot *slot;
 	uint64_t due;
 
-	*until = now_ns() + NS_PER_S;
+	*until = measure_now_ns() + NS_PER_S;
 	while ((due = next_due(load)) < end) {
-		uint64_t now = now_ns();
+		uint64_t now = measure_now_ns();
 
 		if (now >= end)
 			return 0;
@@ -159,69 +127,50 @@ static int run(struct load *load)
 {
 	uint64_t end, until;
 
-	load->began_ns = now_ns();
+	load->began_ns = measure_now_ns();
 	end = load->began_ns + load->seconds * NS_PER_S;
-	while (now_ns() < end || load->completed < load->issued) {
+	while (measure_now_ns() < end || load->completed < load->issued) {
 		if (issue_due(load, end, &until) != 0 || load->failed != 0)
 			return -EIO;
-		if (until > end && now_ns() < end)
+		if (until > end && measure_now_ns() < end)
 			until = end;
-		if (wait_for(load, until) != 0)
+		if (turn(&load->nbd, 1, until) != 0)
 			return -EIO;
 	}
-	load->ended_ns = now_ns();
+	load->ended_ns = measure_now_ns();
 	return load->failed != 0 ? -EIO : 0;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a;
-	uint32_t y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
 }
 
 static void report(struct load *load)
 {
-	uint64_t n = load->completed < MAX_TIMES ? load->completed : MAX_TIMES;
 	double span = (double)(load->ended_ns - load->began_ns) / 1e9;
-	double rate = (double)load->completed / span, sum = 0;
+	double rate = (double)load->completed / span;
+	struct measure_times *t = &load->times;
 
-	qsort(load->times_ns, n, sizeof(*load->times_ns), by_value);
-	for (uint64_t i = 0; i < n; i++)
-		sum += load->times_ns[i];
+	measure_times_sum(t);
 	(void)printf("writes=%llu median_us=%.1f mean_us=%.1f p99_us=%.1f p999_us=%.1f "
 		     "rate=%.1f mbit=%.1f held=%llu\n",
-		     (unsigned long long)load->completed,
-		     n ? load->times_ns[n / 2] / 1e3 : 0, n ? sum / (double)n / 1e3 : 0,
-		     n ? load->times_ns[n * 99 / 100] / 1e3 : 0,
-		     n ? load->times_ns[n * 999 / 1000] / 1e3 : 0, rate,
-		     rate * (double)load->bytes * 8 / 1e6,
+		     (unsigned long long)load->completed, t->median_us, t->mean_us,
+		     t->p99_us, t->p999_us, rate, rate * (double)load->bytes * 8 / 1e6,
 		     (unsigned long long)load->held);
 }
 
 static int option(struct load *load, const char *arg)
 {
-	static const char *const names[] = { "seconds=", "depth=", "bytes=",
-					     "per_second=" };
-	uint64_t *values[] = { &load->seconds, &load->depth, &load->bytes,
-			       &load->per_second };
+	const struct measure_option options[] = {
+		{ "seconds=", &load->seconds, 1 },
+		{ "depth=", &load->depth, 1 },
+		{ "bytes=", &load->bytes, 1 },
+		{ "per_second=", &load->per_second, 1 },
+	};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		size_t len = strlen(names[i]);
-		char *end;
-
-		if (strncmp(arg, names[i], len) != 0)
-			continue;
-		*values[i] = strtoull(arg + len, &end, 10);
-		return *end == '\0' && *values[i] != 0 ? 0 : -EINVAL;
-	}
-	return -EINVAL;
+	return measure_option(arg, options, sizeof(options) / sizeof(options[0]));
 }
 
 static int open_volume(struct load *load, const char *uri)
 {
-	load->times_ns = calloc(MAX_TIMES, sizeof(*load->times_ns));
+	if (measure_times_init(&load->times, MAX_TIMES) != 0)
+		return -ENOMEM;
 	for (uint64_t i = 0; i < load->depth; i++) {
 		load->slots[i].load = load;
 		load->slots[i].block = calloc(1, load->bytes);
@@ -229,8 +178,7 @@ static int open_volume(struct load *load, const char *uri)
 			return -ENOMEM;
 	}
 	load->nbd = nbd_create();
-	if (load->times_ns == NULL || load->nbd == NULL ||
-	    nbd_connect_uri(load->nbd, uri) < 0)
+	if (load->nbd == NULL || nbd_connect_uri(load->nbd, uri) < 0)
 		return -EIO;
 	load->span = (uint64_t)nbd_get_size(load->nbd) / load->bytes;
 	return load->span ? 0 : -EINVAL;
@@ -262,6 +210,6 @@ int main(int argc, char **argv)
 	nbd_close(load.nbd);
 	for (uint64_t i = 0; i < load.depth; i++)
 		free(load.slots[i].block);
-	free(load.times_ns);
+	measure_times_release(&load.times);
 	return err != 0;
 }

@@ -15,7 +15,7 @@ bench_links = $(or $(shell sed -n '1,3s,.*bench-links: *\([^*]*\)\*/.*,\1,p' \
 	tests/bench/bench_$1.c),$(filter $1,$(folders)))
 bench_tools := $(B)/tests/bench/load $(B)/tests/bench/fill
 
-$(B)/tests/bench/load: $(B)/tests/bench/load.o
+$(B)/tests/bench/load: $(addprefix $(B)/tests/bench/,load.o measure.o turn.o)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lnbd
 
 $(B)/tests/bench/fill: $(B)/tests/bench/fill.o

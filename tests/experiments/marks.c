@@ -29,7 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S UINT64_C(1000000000)
+#include "tests/bench/measure.h"
+
 #define ANSWER_MAX (1u << 20)
 
 static const char *const lsn_names[] = { "admitted", "written",	 "durable",
@@ -58,14 +59,6 @@ static volatile sig_atomic_t ending;
 static void end(int sig)
 {
 	ending = 1;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
 static int dial(struct marks *m)
@@ -125,7 +118,7 @@ static int look(struct marks *m, struct look *ret)
 
 	if (err != 0)
 		return err;
-	ret->at_ns = now_ns();
+	ret->at_ns = measure_now_ns();
 	root = json_loadb(m->answer, len, 0, NULL);
 	group = first_group(root);
 	lsn = json_object_get(group, "lsn");
@@ -160,10 +153,10 @@ static void keep(struct marks *m, const struct look *l)
 
 static int run(struct marks *m)
 {
-	uint64_t began = now_ns(), next = began;
+	uint64_t began = measure_now_ns(), next = began;
 
 	while (!ending) {
-		uint64_t now = now_ns(), took = now - began;
+		uint64_t now = measure_now_ns(), took = now - began;
 		struct timespec at;
 		struct look l;
 		int err;
@@ -205,25 +198,17 @@ static void report(const struct marks *m)
 
 static int option(struct marks *m, const char *arg)
 {
-	static const char *const names[] = { "every_us=", "seconds=", "least=", "most=",
-					     "bytes=" };
-	uint64_t *values[] = { &m->every_us, &m->seconds, &m->least, &m->most,
-			       &m->bytes };
+	const struct measure_option options[] = {
+		{ "every_us=", &m->every_us, 0 }, { "seconds=", &m->seconds, 0 },
+		{ "least=", &m->least, 0 },	  { "most=", &m->most, 0 },
+		{ "bytes=", &m->bytes, 0 },
+	};
 
 	if (strncmp(arg, "log=", 4) == 0) {
 		m->log = fopen(arg + 4, "we");
 		return m->log ? 0 : -errno;
 	}
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		size_t len = strlen(names[i]);
-		char *stop;
-
-		if (strncmp(arg, names[i], len) != 0)
-			continue;
-		*values[i] = strtoull(arg + len, &stop, 10);
-		return *stop == '\0' && arg[len] != '\0' ? 0 : -EINVAL;
-	}
-	return -EINVAL;
+	return measure_option(arg, options, sizeof(options) / sizeof(options[0]));
 }
 
 int main(int argc, char **argv)

@@ -10,10 +10,11 @@
 # N=runs RATE=Mbit/s SECONDS_PER_POINT=s NEW=1 (forget earlier rows)
 
 xp_programs := $(B)/tests/experiments/marks $(B)/tests/experiments/writers
-$(B)/tests/experiments/marks: $(B)/tests/experiments/marks.o
+$(B)/tests/experiments/marks: $(addprefix $(B)/tests/,experiments/marks.o bench/measure.o)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -ljansson
 
-$(B)/tests/experiments/writers: $(B)/tests/experiments/writers.o
+$(B)/tests/experiments/writers: $(addprefix $(B)/tests/,experiments/writers.o \
+		bench/measure.o bench/turn.o)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lnbd
 
 check-programs: $(xp_programs)

@@ -20,7 +20,6 @@
  */
 #include <errno.h>
 #include <libnbd.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,10 +27,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
-#define NS_PER_S UINT64_C(1000000000)
-#define MAX_CONNECTIONS 16
+#include "tests/bench/measure.h"
+#include "tests/bench/turn.h"
+
+#define MAX_CONNECTIONS TURN_MAX
 #define MAX_SLOTS 4096	     /* appends in flight */
 #define MAX_TIMES (1u << 20) /* appends beyond this are counted, not timed */
 
@@ -52,7 +52,7 @@ struct run {
 	uint64_t done[MAX_SLOTS]; /* appends issued by each writer */
 	uint64_t issued, completed, failed, issued_groups, late;
 	uint64_t began_ns, end_ns;
-	uint32_t *times_ns;
+	struct measure_times times;
 	uint8_t *data; /* what is written: the same for all, never all zero */
 };
 
@@ -63,28 +63,18 @@ static void end(int sig)
 	ending = 1;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
 static int write_done(void *data, int *error)
 {
 	struct slot *slot = data;
 	struct run *run = slot->run;
-	uint64_t now = now_ns(), took = now - slot->began_ns;
+	uint64_t now = measure_now_ns(), took = now - slot->began_ns;
 
 	slot->busy = false;
 	if (*error != 0) {
 		run->failed++;
 		return 1;
 	}
-	if (run->completed < MAX_TIMES)
-		run->times_ns[run->completed] =
-			took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
+	measure_times_add(&run->times, took);
 	run->completed++;
 	if (run->log != NULL)
 		(void)fprintf(run->log, "%llu %llu %llu\n",
@@ -103,7 +93,7 @@ static void issue(struct run *run, struct slot *slot, uint64_t writer)
 
 	slot->busy = true;
 	slot->number = ++run->issued;
-	slot->began_ns = now_ns();
+	slot->began_ns = measure_now_ns();
 	if (nbd_aio_pwrite(slot->nbd, run->data, run->bytes, at, done, 0) < 0) {
 		slot->busy = false;
 		run->failed++;
@@ -112,7 +102,7 @@ static void issue(struct run *run, struct slot *slot, uint64_t writer)
 
 static bool over(const struct run *run)
 {
-	return ending || run->failed != 0 || now_ns() >= run->end_ns;
+	return ending || run->failed != 0 || measure_now_ns() >= run->end_ns;
 }
 
 /* ---- closed loop ------------------------------------------------------------------------ */
@@ -148,7 +138,7 @@ static void issue_groups(struct run *run)
 {
 	struct slot *slots[MAX_CONNECTIONS];
 
-	while (now_ns() >= next_group_ns(run)) {
+	while (measure_now_ns() >= next_group_ns(run)) {
 		run->issued_groups++;
 		if (!find_slots(run, slots)) {
 			run->late++;
@@ -161,42 +151,11 @@ static void issue_groups(struct run *run)
 
 /* ---- both ------------------------------------------------------------------------------- */
 
-/* False when a connection has ended. */
-static bool turn(struct run *run, uint64_t until_ns)
-{
-	struct pollfd fds[MAX_CONNECTIONS];
-	uint64_t now = now_ns(), left = until_ns > now ? until_ns - now : 0;
-	struct timespec t = { (time_t)(left / NS_PER_S), (long)(left % NS_PER_S) };
-
-	for (uint64_t i = 0; i < run->connections; i++) {
-		unsigned int dir = nbd_aio_get_direction(run->nbd[i]);
-
-		fds[i] = (struct pollfd){ .fd = nbd_aio_get_fd(run->nbd[i]) };
-		if (dir & LIBNBD_AIO_DIRECTION_READ)
-			fds[i].events |= POLLIN;
-		if (dir & LIBNBD_AIO_DIRECTION_WRITE)
-			fds[i].events |= POLLOUT;
-	}
-	if (ppoll(fds, run->connections, &t, NULL) < 0)
-		return errno == EINTR;
-	for (uint64_t i = 0; i < run->connections; i++) {
-		int res = 0;
-
-		if (fds[i].events & POLLIN && fds[i].revents & (POLLIN | POLLHUP))
-			res = nbd_aio_notify_read(run->nbd[i]);
-		else if (fds[i].revents & POLLOUT)
-			res = nbd_aio_notify_write(run->nbd[i]);
-		if (res < 0 || fds[i].revents & (POLLERR | POLLNVAL))
-			return false;
-	}
-	return true;
-}
-
 static void go(struct run *run)
 {
 	bool alive = true;
 
-	run->began_ns = now_ns();
+	run->began_ns = measure_now_ns();
 	run->end_ns = run->began_ns + run->seconds * NS_PER_S;
 	while (alive && !over(run)) {
 		uint64_t until = run->end_ns;
@@ -208,64 +167,48 @@ static void go(struct run *run)
 		} else {
 			issue_closed(run);
 		}
-		alive = turn(run, until);
+		alive = turn(run->nbd, run->connections, until) == 0;
 	}
-	run->end_ns = now_ns();
+	run->end_ns = measure_now_ns();
 	/* In an open loop what was issued counts: those that took long most of all. */
 	while (run->groups != 0 && alive && !ending && run->failed == 0 &&
-	       run->completed < run->issued && now_ns() < run->end_ns + 5 * NS_PER_S)
-		alive = turn(run, now_ns() + NS_PER_S / 10);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a;
-	uint32_t y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
+	       run->completed < run->issued &&
+	       measure_now_ns() < run->end_ns + 5 * NS_PER_S)
+		alive = turn(run->nbd, run->connections,
+			     measure_now_ns() + NS_PER_S / 10) == 0;
 }
 
 static void report(struct run *run)
 {
-	uint64_t n = run->completed < MAX_TIMES ? run->completed : MAX_TIMES;
-	double span = (double)(run->end_ns - run->began_ns) / 1e9, sum = 0;
+	double span = (double)(run->end_ns - run->began_ns) / 1e9;
+	struct measure_times *t = &run->times;
 
-	qsort(run->times_ns, n, sizeof(*run->times_ns), by_value);
-	for (uint64_t i = 0; i < n; i++)
-		sum += run->times_ns[i];
+	measure_times_sum(t);
 	(void)printf("writes=%llu mbit=%.2f mean_us=%.1f median_us=%.1f p99_us=%.1f "
 		     "p999_us=%.1f late=%llu\n",
 		     (unsigned long long)run->completed,
 		     (double)run->completed * (double)run->bytes * 8 / 1e6 / span,
-		     n ? sum / (double)n / 1e3 : 0, n ? run->times_ns[n / 2] / 1e3 : 0,
-		     n ? run->times_ns[n * 99 / 100] / 1e3 : 0,
-		     n ? run->times_ns[n * 999 / 1000] / 1e3 : 0,
+		     t->mean_us, t->median_us, t->p99_us, t->p999_us,
 		     (unsigned long long)run->late);
 }
 
 static int option(struct run *run, const char *arg)
 {
-	static const char *const names[] = { "connections=", "writers=", "bytes=",
-					     "segment=",     "seconds=", "groups=",
-					     "group=" };
-	uint64_t *values[] = { &run->connections, &run->writers, &run->bytes,
-			       &run->segment,	  &run->seconds, &run->groups,
-			       &run->group };
+	const struct measure_option options[] = {
+		{ "connections=", &run->connections, 1 },
+		{ "writers=", &run->writers, 1 },
+		{ "bytes=", &run->bytes, 1 },
+		{ "segment=", &run->segment, 1 },
+		{ "seconds=", &run->seconds, 1 },
+		{ "groups=", &run->groups, 1 },
+		{ "group=", &run->group, 1 },
+	};
 
 	if (strncmp(arg, "log=", 4) == 0) {
 		run->log = fopen(arg + 4, "we");
 		return run->log ? 0 : -errno;
 	}
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		size_t len = strlen(names[i]);
-		char *stop;
-
-		if (strncmp(arg, names[i], len) != 0)
-			continue;
-		*values[i] = strtoull(arg + len, &stop, 10);
-		return *stop == '\0' && *values[i] != 0 ? 0 : -EINVAL;
-	}
-	return -EINVAL;
+	return measure_option(arg, options, sizeof(options) / sizeof(options[0]));
 }
 
 static bool possible(struct run *run)
@@ -280,9 +223,8 @@ static bool possible(struct run *run)
 
 static int open_all(struct run *run, const char *uri)
 {
-	run->times_ns = calloc(MAX_TIMES, sizeof(*run->times_ns));
 	run->data = malloc(run->bytes);
-	if (run->times_ns == NULL || run->data == NULL)
+	if (run->data == NULL || measure_times_init(&run->times, MAX_TIMES) != 0)
 		return -ENOMEM;
 	for (uint64_t i = 0; i < run->bytes; i++)
 		run->data[i] = (uint8_t)(i * 197 + i / 4096 + 1);
@@ -339,7 +281,7 @@ int main(int argc, char **argv)
 	run.log = NULL;
 	for (uint64_t i = 0; i < run.connections; i++)
 		nbd_close(run.nbd[i]);
-	free(run.times_ns);
+	measure_times_release(&run.times);
 	free(run.data);
 	return err != 0;
 }
