@@ -129,9 +129,33 @@ static bool counts_suffice(const struct fec_counts *c)
 	return c->sent >= ESTIMATE_SENT_MIN || c->runs >= ESTIMATE_RUNS_MIN;
 }
 
+static struct fec_line counts_mean(const struct fec_counts *c)
+{
+	return (struct fec_line){ c->lost / c->sent, counts_burst(c) };
+}
+
+/* What the line was seen to be: worse at once, better slowly. */
+static void estimate_level(struct fec_estimate *e, double elapsed)
+{
+	struct fec_line mean = counts_mean(&e->slow);
+
+	mean.loss = fmin(mean.loss, ESTIMATE_LOSS_MAX);
+	mean.burst = e->upper.burst > 1 ? fmin(mean.burst, FEC_BURST_MAX) : 1;
+	if (!e->settled) {
+		e->level = mean;
+		return;
+	}
+	e->level.loss = fall(e->level.loss, mean.loss, elapsed);
+	e->level.burst = fall(e->level.burst, mean.burst, elapsed);
+}
+
+/*
+ * The bound is above what the line was seen to be by as much as is not known, and that
+ * may become less at once: after a change it is large, of the few datagrams since.
+ */
 static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 {
-	struct fec_line above;
+	struct fec_line above, before = e->upper;
 
 	if (!counts_suffice(&e->slow))
 		return;
@@ -140,23 +164,20 @@ static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 		e->settled = true;
 	}
 	above = counts_above(&e->slow);
-	if (!e->settled) {
-		e->upper = above;
-		e->known = true;
-		e->settled = e->slow.sent >= ESTIMATE_SENT_SETTLED;
-		return;
-	}
+	e->upper = above;
+	estimate_level(e, elapsed_ns / (double)ESTIMATE_FALL_NS);
+	e->upper.loss = fmax(above.loss, e->level.loss);
+	e->upper.burst = fmax(above.burst, e->level.burst);
 	/*
 	 * As losses of long ago fade from the counts the bounds of so few grow wider; that
 	 * is no news of the line, and only losses are.
 	 */
-	if (!news) {
-		above.loss = fmin(above.loss, e->upper.loss);
-		above.burst = fmin(above.burst, e->upper.burst);
+	if (e->settled && !news) {
+		e->upper.loss = fmin(e->upper.loss, before.loss);
+		e->upper.burst = fmin(e->upper.burst, before.burst);
 	}
-	elapsed_ns /= (double)ESTIMATE_FALL_NS;
-	e->upper.loss = fall(e->upper.loss, above.loss, elapsed_ns);
-	e->upper.burst = fall(e->upper.burst, above.burst, elapsed_ns);
+	e->known = true;
+	e->settled = e->settled || e->slow.sent >= ESTIMATE_SENT_SETTLED;
 }
 
 void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
@@ -191,10 +212,8 @@ bool fec_estimate_line(const struct fec_estimate *e, struct fec_line *upper,
 	if (!e->known)
 		return false;
 	*upper = e->upper;
-	if (mean) {
-		mean->loss = e->slow.lost / e->slow.sent;
-		mean->burst = counts_burst(&e->slow);
-	}
+	if (mean)
+		*mean = counts_mean(&e->slow);
 	return true;
 }
 

@@ -28,6 +28,7 @@ struct fec_estimate {
 		slow; /* decayed: of the last thousand, of the last minute */
 	rt_time at;
 	bool known, settled;
+	struct fec_line level; /* the plain estimate; falls slowly */
 	struct fec_line upper;
 	uint64_t congested; /* losses that were not counted */
 };
