@@ -554,7 +554,7 @@ uint64_t cc_rate_bps(const struct cc *c)
 		return CC_RATE_MAX;
 	if (c->state != CC_FIXED && bps < CC_RATE_MIN)
 		bps = CC_RATE_MIN;
-	return (uint64_t)bps;
+	return (uint64_t)(bps + 0.5); /* a configured rate is given back as it was */
 }
 
 bool cc_congested(const struct cc *c, uint64_t from, uint64_t to)

@@ -316,8 +316,9 @@ static void run_guarded(struct rate *r)
 	flow_start(r, 0, configured);
 	sim_run_for(r->w, 5 * RT_S);
 	tunnel_stats(r->flow[0].end[0].t, &s);
-	sim_require(s.guarded == 0 && s.rate_bps == configured, "%llu times",
-		    (unsigned long long)s.guarded);
+	sim_require(s.guarded == 0 && s.rate_bps == configured,
+		    "%llu times, rate %llu of %llu", (unsigned long long)s.guarded,
+		    (unsigned long long)s.rate_bps, (unsigned long long)configured);
 	r->line.rate_bps = configured / 3;
 	set_line(r);
 	sim_run_for(r->w, 10 * RT_S + 40 * round_trip(r));

@@ -354,6 +354,19 @@ static void a_configured_rate_is_kept(void **state)
 }
 
 /* A line that is narrower shows it by its queue; when it has grown again, so do we. */
+/* Status shows the rate in force: it must not differ from the configured one by rounding. */
+static void a_configured_rate_is_told_as_it_is(void **state)
+{
+	for (unsigned datagram = 100; datagram < 1500; datagram++) {
+		struct cc_params fixed = { .rate_bps = 33000000 + datagram,
+					   .datagram = datagram };
+		struct cc cc;
+
+		cc_init(&cc, &fixed, (rt_time){ 0 });
+		assert_true(cc_rate_bps(&cc) == fixed.rate_bps);
+	}
+}
+
 static void the_guard_backs_off_and_comes_back(void **state)
 {
 	struct cc_params params = { .rate_bps = 100000000, .datagram = BN_DATAGRAM };
@@ -462,6 +475,7 @@ int main(void)
 		cmocka_unit_test(the_lines_own_loss_is_not_called_congestion),
 		cmocka_unit_test(drops_of_a_full_queue_are),
 		cmocka_unit_test(a_configured_rate_is_kept),
+		cmocka_unit_test(a_configured_rate_is_told_as_it_is),
 		cmocka_unit_test(the_guard_backs_off_and_comes_back),
 		cmocka_unit_test(the_guard_is_not_starved),
 		cmocka_unit_test(the_setting_may_change),
