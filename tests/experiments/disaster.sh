@@ -95,7 +95,7 @@ xp_disaster_strike() # KIND
 		wait "$pair_mirror" 2>/dev/null
 		pair_mirror=
 		line_ask wait >/dev/null
-		xp_start mirror
+		pair_start mirror
 		;;
 	*)
 		xp_strike_site

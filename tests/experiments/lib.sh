@@ -10,6 +10,7 @@
 . tests/wan/pair.sh
 . tests/wan/line.sh
 . tests/experiments/site.sh
+pair_via=tun
 
 xp_out=$B/experiments
 xp_rate=${RATE:-200}		# of the line, Mbit/s
@@ -129,34 +130,22 @@ xp_configuration()
 	esac
 }
 
-xp_site_config() # SITE ROLE PEER-LINE
+# The two sites' configurations, and their stores.
+xp_configure()
 {
-	cat <<END
-node = "$1";
-control = "$pair_sock/$1.control";
-nbd: { listen = [ "unix:$pair_sock/$1.nbd" ]; };
-groups: (
-  { name = "$pair_group";
-    store = "$pair_dir/$1.store";
-    store_size = "$xp_store";
-    role = "$2";
-    sync = "$xp_mode";
-    max_exposure = "$xp_backlog";
-    volumes = ( { name = "v"; size = "$xp_volume"; } );
-    peer: {
-      $3
-      key = "$pair_dir/key";
-      transport = "$xp_transport";
-$([ $xp_transport = udp ] || echo "      congestion = \"$xp_congestion\";")
-      rate = "$(calc "int($xp_rate * 1000 * 0.98)")kbit";
-      evidence = "$([ "$2" = primary ] && echo $xp_evidence || echo driver)";
-$([ "$2,$xp_evidence" != primary,edge ] || echo "      edge: { address = \"$xp_border_address:7701\";
-        key = \"$pair_dir/edge.key\"; };")
-      fec: { $xp_fec
-        assume: { loss = $xp_assume; burst = $xp_assume_burst.0; }; };
-    };
-  } );
-END
+	pair_store_size=$xp_store
+	pair_sync=$xp_mode
+	pair_rate=$(calc "int($xp_rate * 1000 * 0.98)")kbit
+	pair_group_more="max_exposure = \"$xp_backlog\";"
+	pair_peer="transport = \"$xp_transport\";"
+	[ $xp_transport = udp ] || pair_peer="$pair_peer congestion = \"$xp_congestion\";"
+	pair_peer_primary="evidence = \"$xp_evidence\";"
+	[ $xp_evidence != edge ] || pair_peer_primary="$pair_peer_primary
+		edge: { address = \"$xp_border_address:7701\"; key = \"$pair_dir/edge.key\"; };"
+	pair_fec=$xp_fec
+	pair_assume=$xp_assume
+	pair_assume_burst=$xp_assume_burst.0
+	pair_config "v:$xp_volume:$xp_mode" && pair_create
 }
 
 # xp_up CONFIGURATION DELAY-MS [LINE ...]: both sites run, the mirror is in sync. The delay
@@ -164,7 +153,6 @@ END
 xp_up()
 {
 	xp_configuration "$1" && pair_init || return 1
-	pair_port=7700
 	xp_delay=$2
 	shift 2
 	if [ $xp_building = yes ]; then
@@ -174,33 +162,8 @@ xp_up()
 	fi
 	xp_configure || return 1
 	line_set delay="${xp_delay}ms" rate="${xp_rate}Mbit" queue="$xp_queue" &&
-		{ [ $# -eq 0 ] || line_set "$@"; } && xp_start mirror && xp_border_up &&
-		xp_start primary && pair_wait primary IN_SYNC 30
-}
-
-xp_configure()
-{
-	xp_site_config primary primary "address = \"$line_b_address:$pair_port\";" \
-		>"$pair_dir/primary.conf" &&
-		xp_site_config mirror mirror "listen = \"$line_b_address:$pair_port\";" \
-			>"$pair_dir/mirror.conf" &&
-		"$B/wanmirror" keygen "$pair_dir/key" >"$pair_dir/keygen.log" 2>&1 &&
-		pair_create
-}
-
-xp_start() # SITE
-{
-	case $1 in
-	primary) side=$line_a ;;
-	mirror) side=$line_b ;;
-	esac
-	# shellcheck disable=SC2086 # a command
-	$side "$B/wanmirrord" -c "$pair_dir/$1.conf" >>"$pair_dir/$1.log" 2>&1 &
-	eval "pair_$1=$!"
-	pair_until 10 pair_answers "$1" || {
-		say "the $1 does not start: $(tail -n 5 "$pair_dir/$1.log")"
-		return 1
-	}
+		{ [ $# -eq 0 ] || line_set "$@"; } && pair_start mirror && xp_border_up &&
+		pair_start primary && pair_wait primary IN_SYNC 30
 }
 
 xp_down()
@@ -210,7 +173,6 @@ xp_down()
 	pair_kill primary
 	pair_kill mirror
 	xp_site_down
-	line_down
 	pair_free
 }
 

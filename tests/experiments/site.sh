@@ -84,7 +84,7 @@ xp_border_up()
 	[ $xp_evidence = edge ] || return 0
 	"$B/wanmirror" keygen "$pair_dir/edge.key" >/dev/null || return 1
 	nsenter --net="/run/netns/$xp_wan_base-a" "$B/wanmirror-edge" \
-		-l $xp_border_address:7701 -m $xp_mirror_address:$pair_port \
+		-l $xp_border_address:7701 -m $xp_mirror_address:$pair_tun_port \
 		-k "$pair_dir/edge.key" >"$pair_dir/edge.log" 2>&1 &
 	xp_edge_relay=$!
 	pair_until 5 grep -qs relaying "$pair_dir/edge.log" || {

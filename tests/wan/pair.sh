@@ -15,7 +15,10 @@
 # With pair_via=tun, before pair_config, the sites are in two network namespaces with the
 # line between them (line.sh) instead of a relay: the kernel's TCP crosses it, too. Then
 # pair_line comes before pair_start, and pair_prefix SITE is what runs a command at a site.
-# pair_peer is further settings of the peer, for both sites.
+#
+# Set before pair_config, what is in the configurations: pair_store_size, pair_sync (of the
+# group), pair_rate, pair_fec, pair_assume, pair_assume_burst; and further settings of the
+# group, pair_group_more, of the peer, pair_peer, of the primary's alone, pair_peer_primary.
 #
 # Every function returns 1 with a sentence on standard error if it cannot.
 . tests/wan/line.sh
@@ -53,8 +56,9 @@ pair_complain()
 	return 1
 }
 
-# The store is larger than what a run writes: nothing is cleaned yet.
-pair_site_config() # SITE ROLE PEER-LINE VOLUMES
+# The store is larger than what a run writes: nothing is cleaned yet. A site is called after
+# its role.
+pair_site_config() # SITE PEER-LINE VOLUMES
 {
 	cat <<END
 node = "$1";
@@ -64,28 +68,36 @@ groups: (
   { name = "$pair_group";
     store = "$pair_dir/$1.store";
     store_size = "${pair_store_size:-4GiB}";
-    role = "$2";
-    sync = "network";
-    volumes = ( $4 );
+    role = "$1";
+    sync = "${pair_sync:-network}";
+    ${pair_group_more:-}
+    volumes = ( $3 );
     peer: {
-      $3
+      $2
       key = "$pair_dir/key";
       rate = "${pair_rate:-180Mbit}";
       ${pair_peer:-}
-      fec: { safety = 1e-6; assume: { loss = ${pair_assume:-0.01}; burst = 1.0; }; };
+      $([ "$1" = mirror ] || echo "${pair_peer_primary:-}")
+      fec: { ${pair_fec:-safety = 1e-6;}
+        assume: { loss = ${pair_assume:-0.01}; burst = ${pair_assume_burst:-1.0}; }; };
     };
   } );
 END
 }
 
+pair_volume_config() # NAME:SIZE:MODE
+{
+	IFS=: read -r name size mode <<END
+$1
+END
+	echo "{ name = \"$name\"; size = \"$size\"; sync = \"$mode\"; }"
+}
+
 pair_config()
 {
-	volumes=
-	for volume in $1; do
-		IFS=: read -r name size mode <<END
-$volume
-END
-		volumes="$volumes${volumes:+, }{ name = \"$name\"; size = \"$size\"; sync = \"$mode\"; }"
+	pair_volumes=
+	for pair_volume in $1; do
+		pair_volumes="$pair_volumes${pair_volumes:+, }$(pair_volume_config "$pair_volume")"
 	done
 	pair_dials=127.0.0.1:$pair_port
 	pair_listens=127.0.0.1:$((pair_port + 1))
@@ -93,10 +105,10 @@ END
 		pair_dials=$line_b_address:$pair_tun_port
 		pair_listens=$pair_dials
 	fi
-	pair_site_config primary primary "address = \"$pair_dials\";" "$volumes" \
+	pair_site_config primary "address = \"$pair_dials\";" "$pair_volumes" \
 		>"$pair_dir/primary.conf" || return 1
-	pair_site_config mirror mirror "listen = \"$pair_listens\";" \
-		"$volumes" >"$pair_dir/mirror.conf" || return 1
+	pair_site_config mirror "listen = \"$pair_listens\";" "$pair_volumes" \
+		>"$pair_dir/mirror.conf" || return 1
 	[ -e "$pair_dir/key" ] || "$B/wanmirror" keygen "$pair_dir/key" >"$pair_dir/keygen.log" 2>&1 ||
 		pair_complain "keygen failed: $(cat "$pair_dir/keygen.log")"
 }
