@@ -149,18 +149,5 @@ xp_disaster_try() # CONFIGURATION DELAY-MS LOSS-PERCENT BURST KIND
 # xp_disaster CONFIGURATION DELAY-MS LOSS-PERCENT BURST [KIND]: one run (xp_run).
 xp_disaster()
 {
-	key=$1,$2,$3,$4,$xp_run
-	! xp_has "$key" || return 0
-	xp_try=0
-	while :; do
-		xp_try=$((xp_try + 1))
-		xp_disaster_try "$1" "$2" "$3" "$4" "${5:-cut}"
-		result=$?
-		[ $result -ne 0 ] || xp_row "$key" "$xp_values"
-		[ $result -eq 0 ] || [ $result -eq 3 ] || xp_keep
-		xp_down
-		[ $result -eq 3 ] || return $result
-		say "  void; again"
-		[ $xp_try -lt $xp_max_void ] || return 1
-	done
+	xp_point "$1,$2,$3,$4,$xp_run" xp_disaster_try "$1" "$2" "$3" "$4" "${5:-cut}"
 }

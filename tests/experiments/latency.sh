@@ -97,7 +97,10 @@ xp_latency_try() # CONFIGURATION DELAY-MS LOSS-PERCENT
 	sleep "$xp_settle"
 	line_ask reset >/dev/null
 	xp_watch "$xp_watch_seconds" || return 1
-	! line_is_void || return 3
+	if line_is_void; then
+		say "  the emulator dropped packets itself"
+		return 3
+	fi
 	xp_join >"$pair_dir/times"
 	mkdir -p "$xp_out/times"
 	cp "$pair_dir/times" "$xp_out/times/$(echo "$1,$2,$3,$xp_run" | tr '/' '_')"
@@ -111,18 +114,5 @@ xp_latency_try() # CONFIGURATION DELAY-MS LOSS-PERCENT
 
 xp_latency() # CONFIGURATION DELAY-MS LOSS-PERCENT
 {
-	key=$1,$2,$3,$xp_run
-	! xp_has "$key" || return 0
-	xp_try=0
-	while :; do
-		xp_try=$((xp_try + 1))
-		xp_latency_try "$1" "$2" "$3"
-		result=$?
-		[ $result -ne 0 ] || xp_row "$key" "$xp_values"
-		[ $result -eq 0 ] || [ $result -eq 3 ] || xp_keep
-		xp_down
-		[ $result -eq 3 ] || return $result
-		say "  void: the emulator dropped packets itself; again"
-		[ $xp_try -lt $xp_max_void ] || return 1
-	done
+	xp_point "$1,$2,$3,$xp_run" xp_latency_try "$1" "$2" "$3"
 }

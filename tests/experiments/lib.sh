@@ -77,6 +77,27 @@ xp_row() # KEY VALUES
 	say "  $(basename "$xp_file" .csv): $1,$2"
 }
 
+# xp_point KEY TRY ...: a run of a point, if its row is not there. TRY sets xp_values, leaves
+# what it has started to xp_down, and returns 3 if it shows nothing: again, a few times.
+xp_point()
+{
+	key=$1
+	shift
+	! xp_has "$key" || return 0
+	xp_try=0
+	while :; do
+		xp_try=$((xp_try + 1))
+		"$@"
+		result=$?
+		[ $result -ne 0 ] || xp_row "$key" "$xp_values"
+		[ $result -eq 0 ] || [ $result -eq 3 ] || xp_keep
+		xp_down
+		[ $result -eq 3 ] || return $result
+		say "  void; again"
+		[ $xp_try -lt $xp_max_void ] || return 1
+	done
+}
+
 # ---- configurations -------------------------------------------------------------------
 
 # What the names of configurations mean: a mode of the volume, and a transport.
