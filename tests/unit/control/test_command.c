@@ -7,52 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/command.h"
+#include "tests/unit/control/run.h"
 
 /*
  * The command line is where an operator's word becomes an order: options count wherever
  * they stand, what is not understood is refused with exit code 2 and does nothing, and
  * nothing that exists is overwritten.
  */
-
-static struct command command;
-static char said[8192], complained[8192];
-
-/* `line` is cut at its blanks. The exit code. */
-static enum control_exit parse(const char *line)
-{
-	static char copy[1024];
-	char *argv[32] = { (char[]){ "wanmirror" } };
-	FILE *out = fmemopen(said, sizeof(said), "w");
-	FILE *err = fmemopen(complained, sizeof(complained), "w");
-	enum control_exit exit;
-	int argc = 1;
-	char *save, *word;
-
-	said[0] = complained[0] = 0;
-	(void)snprintf(copy, sizeof(copy), "%s", line);
-	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
-		argv[argc++] = word;
-	exit = command_parse(argc, argv, &command, out, err);
-	(void)fclose(out);
-	(void)fclose(err);
-	return exit;
-}
-
-static enum control_exit run(const char *line)
-{
-	enum control_exit exit = parse(line);
-	FILE *out, *err;
-
-	if (exit != CONTROL_DONE)
-		return exit;
-	out = fmemopen(said, sizeof(said), "w");
-	err = fmemopen(complained, sizeof(complained), "w");
-	exit = command_run(&command, out, err);
-	(void)fclose(out);
-	(void)fclose(err);
-	return exit;
-}
 
 static void options_stand_before_or_after_the_verb(void **state)
 {

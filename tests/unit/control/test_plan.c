@@ -10,33 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/command.h"
 #include "fec/redundancy.h"
-
-static char said[8192], complained[8192];
-
-static enum control_exit run(const char *line)
-{
-	static char copy[1024];
-	char *argv[32] = { (char[]){ "wanmirror" } };
-	FILE *out = fmemopen(said, sizeof(said), "w");
-	FILE *err = fmemopen(complained, sizeof(complained), "w");
-	struct command command;
-	enum control_exit exit;
-	int argc = 1;
-	char *save, *word;
-
-	said[0] = complained[0] = 0;
-	(void)snprintf(copy, sizeof(copy), "%s", line);
-	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
-		argv[argc++] = word;
-	exit = command_parse(argc, argv, &command, out, err);
-	if (exit == CONTROL_DONE)
-		exit = command_run(&command, out, err);
-	(void)fclose(out);
-	(void)fclose(err);
-	return exit;
-}
+#include "tests/unit/control/run.h"
 
 static json_t *answer(const char *line)
 {
