@@ -191,6 +191,11 @@ struct rt_dgram_events {
 	 * kernel puts several together and counts them as one.
 	 */
 	void (*overflowed)(void *owner, uint64_t total);
+	/*
+	 * An ICMP message says that a datagram was too long for the path. Anybody can send
+	 * one, so nothing else follows from it. NULL: never mind.
+	 */
+	void (*too_long)(void *owner);
 };
 
 /*
@@ -204,7 +209,7 @@ void rt_dgram_addr(struct rt_dgram *dgram, struct rt_addr *ret);
 /*
  * Send one datagram. `stamp` != 0 asks for left(stamp) when a transmit time stamp
  * (TX_SOFTWARE) proves that the driver took it; nothing is called when it was dropped.
- * res: 0, or -errno: -ENOBUFS dropped in this host, -EMSGSIZE too long for the path,
+ * res: 0, or -errno: -ENOBUFS dropped in this host, -EMSGSIZE too long for our device,
  * -EAGAIN the socket's buffer is full. An earlier ICMP error makes a send fail unsent
  * with -ECONNREFUSED: the loop sends it again itself, once.
  */

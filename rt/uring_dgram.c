@@ -38,13 +38,17 @@ static int options_set(struct rt_dgram *dgram)
 {
 	int fd = dgram->fd, r;
 
-	/* On an IPv6 socket these two rule what it sends to mapped addresses. */
-	r = uring_dgram_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+	/*
+	 * On an IPv6 socket these two rule what it sends to mapped addresses. PROBE, for with
+	 * DO the kernel believes every ICMP message about the path, and refuses for minutes
+	 * what is longer than that says; anybody can send one.
+	 */
+	r = uring_dgram_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
 	if (r == 0)
 		r = uring_dgram_option(fd, IPPROTO_IP, IP_RECVERR, 1);
 	if (r == 0 && dgram->family == AF_INET6)
 		r = uring_dgram_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
-				       IPV6_PMTUDISC_DO);
+				       IPV6_PMTUDISC_PROBE);
 	if (r == 0 && dgram->family == AF_INET6)
 		r = uring_dgram_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
 	if (r == 0)

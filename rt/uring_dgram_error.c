@@ -156,7 +156,8 @@ static uint32_t pending_take(struct rt_dgram *dgram, const uint8_t *data, size_t
 struct entry {
 	bool stamped;  /* there is a software time stamp */
 	bool transmit; /* that says that the driver has it */
-	bool icmp;     /* or it is an error of the network */
+	bool icmp;     /* or it is an error of the network, */
+	bool too_long; /* and this one */
 	uint32_t id;
 };
 
@@ -170,6 +171,7 @@ static void entry_error(struct entry *entry, const struct cmsghdr *c)
 	if (err.ee_origin != SO_EE_ORIGIN_TIMESTAMPING) {
 		entry->icmp = err.ee_origin == SO_EE_ORIGIN_ICMP ||
 			      err.ee_origin == SO_EE_ORIGIN_ICMP6;
+		entry->too_long = entry->icmp && err.ee_errno == EMSGSIZE;
 		return;
 	}
 	entry->transmit = err.ee_errno == ENOMSG && err.ee_info == SCM_TSTAMP_SND;
@@ -206,6 +208,8 @@ static void error_take(struct rt_dgram *dgram, struct msghdr *hdr, size_t len)
 	entry_read(&entry, hdr, dgram->card);
 	if (entry.icmp)
 		dgram->icmp_errors++;
+	if (entry.too_long && dgram->events->too_long)
+		dgram->events->too_long(dgram->owner);
 	if (!entry.stamped || !entry.transmit)
 		return;
 	if (dgram->pending)

@@ -294,10 +294,10 @@ static void relay_outer_overflowed(void *owner, uint64_t total)
 
 static const struct rt_dgram_events relay_inner_events = { relay_inner_received,
 							   relay_no_stamp,
-							   relay_inner_overflowed };
+							   relay_inner_overflowed, NULL };
 static const struct rt_dgram_events relay_outer_events = { relay_outer_received,
 							   relay_left,
-							   relay_outer_overflowed };
+							   relay_outer_overflowed, NULL };
 
 /* ---- beginning and end -------------------------------------------------------------------- */
 

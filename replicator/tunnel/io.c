@@ -379,7 +379,19 @@ static void io_overflowed(void *owner, uint64_t total)
 		tunnel_overflowed(io->tunnel, total);
 }
 
-static const struct rt_dgram_events io_events = { io_received, io_left, io_overflowed };
+/* True or forged: ask the path itself. */
+static void io_too_long(void *owner)
+{
+	struct tunnel_io *io = owner;
+
+	if (io->tunnel == NULL)
+		return;
+	tunnel_too_long(io->tunnel, rt_now(io->loop));
+	io_turn(io);
+}
+
+static const struct rt_dgram_events io_events = { io_received, io_left, io_overflowed,
+						  io_too_long };
 
 int tunnel_io_new(struct rt_loop *loop, const struct rt_addr *local,
 		  const struct tunnel_io_events *events, void *owner,

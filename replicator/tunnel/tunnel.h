@@ -183,7 +183,7 @@ bool tunnel_mtu_short(const struct tunnel *t);
  * not carry even the shortest of ours.
  */
 uint16_t tunnel_symbol_fit(unsigned path, uint16_t most);
-/* The kernel has refused a datagram as too long for the path (EMSGSIZE). */
+/* The kernel has refused a datagram as too long, or an ICMP message says that a router has. */
 void tunnel_too_long(struct tunnel *t, rt_time now);
 /* The id that a datagram names, to find its tunnel; false if it is too short for one. */
 bool tunnel_datagram_id(const uint8_t *dgram, size_t len, uint64_t *id);

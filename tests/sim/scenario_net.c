@@ -375,8 +375,8 @@ static void udp_overflowed(void *owner, uint64_t total)
 	u->overflowed = total;
 }
 
-static const struct rt_dgram_events udp_events = { udp_received, udp_left,
-						   udp_overflowed };
+static const struct rt_dgram_events udp_events = { udp_received, udp_left, udp_overflowed,
+						   NULL };
 
 static void udp_sent(struct rt_op *op, int res)
 {

@@ -152,7 +152,7 @@ static void storm_overflowed(void *owner, uint64_t total)
 }
 
 static const struct rt_dgram_events storm_events = { storm_received, storm_left,
-						     storm_overflowed };
+						     storm_overflowed, NULL };
 
 static void dgram_step(struct storm *s)
 {

@@ -101,9 +101,9 @@ static void far_overflowed(void *owner, uint64_t total)
 }
 
 static const struct rt_dgram_events near_events = { near_received, near_left,
-						    near_overflowed };
-static const struct rt_dgram_events far_events = { far_received, far_left,
-						   far_overflowed };
+						    near_overflowed, NULL };
+static const struct rt_dgram_events far_events = { far_received, far_left, far_overflowed,
+						   NULL };
 
 static struct world *world_new(unsigned without, const char *addr)
 {
