@@ -10,24 +10,49 @@
 #
 #   RUNS (3)  LOSS (0.01)  SEED (chosen)  RATE of the line (200Mbit)  RTT (50ms)  BURST (1)
 #   ASSUME (LOSS)  what the daemons are told of the line's losses
-#   MODE (network) of the volume: with local, writes are missing, or this shows nothing
+#   LOSSY  the line turns lossy only so long before the kill, in seconds: a rolling disaster
+#   POLICY what the writes are completed by:
+#      network    (the one that counts) data and the repairs `safety` asks for have left
+#      paper      data and one repair of the paper's code have left
+#      local+fec, local  the primary's disk has them; with our code, or without any
+#   POLICY=all     each of them, one after the other, and a table; only `network` may not lose
 RUNS=${RUNS:-3}
 LOSS=${LOSS:-0.01}
 SEED=${SEED:-$(date +%s)}
 RATE=${RATE:-200Mbit}
 RTT=${RTT:-50ms}
 BURST=${BURST:-1}
-MODE=${MODE:-network}
+POLICY=${POLICY:-network}
 pair_assume=${ASSUME:-$LOSS}
 case $pair_assume in
 *.*) ;;
 *) pair_assume=$pair_assume.0 ;;
+esac
+pair_sync=${POLICY%+fec}
+pair_fec='code = "window"; safety = 1e-6;'
+case $POLICY in
+network | local+fec) ;;
+paper)
+	pair_sync=network
+	pair_fec='code = "layered"; policy = "paper"; r = 8; c = 3; interleave = [ 1, 20, 40 ];'
+	;;
+local) pair_fec='code = "none";' ;;
+all)
+	. tests/disaster/policies.sh
+	exit
+	;;
+*)
+	echo "disaster: POLICY is network, paper, local+fec, local or all, not $POLICY" >&2
+	exit 2
+	;;
 esac
 least_in_line=50
 most_void=$((RUNS * 2 + 5))
 . tests/wan/pair.sh
 
 kept=$B/disaster
+first_loss=$LOSS
+[ -z "${LOSSY:-}" ] || first_loss=0
 writer=
 # shellcheck disable=SC2154 # pair_sock and the like come from pair.sh
 trap 'end_writer; pair_free' EXIT
@@ -66,8 +91,8 @@ word()
 attempt()
 {
 	pair_init || return 1
-	pair_config "network:64MiB:$MODE" && pair_create &&
-		pair_line rtt="$RTT" rate="$RATE" loss="$LOSS" burst="$BURST" \
+	pair_config "network:64MiB:$pair_sync" && pair_create &&
+		pair_line rtt="$RTT" rate="$RATE" loss="$first_loss" burst="$BURST" \
 			seed="$((SEED + attempt))" &&
 		pair_start mirror && pair_start primary &&
 		pair_wait primary IN_SYNC 15 || return 1
@@ -81,6 +106,10 @@ attempt()
 	}
 	instant=$(drawn 100 800)
 	sleep "$(awk -v ms="$instant" 'BEGIN { print ms / 1000 }')"
+	if [ -n "${LOSSY:-}" ]; then
+		pair_ask_line set ab.loss="$LOSS" >"$pair_dir/stats" || return 1
+		sleep "$LOSSY"
+	fi
 
 	pair_disaster >"$pair_dir/cut" || return 1
 	in_line=$(pair_line_number in_line_at_kill ab <"$pair_dir/cut")
@@ -121,8 +150,8 @@ keep()
 	echo "      kept: $kept/run-$attempt"
 }
 
-echo "disaster: $RUNS runs, line $RATE, $RTT, loss $LOSS, burst $BURST, seed $SEED;" \
-	"mode $MODE, assume { loss = $pair_assume; burst = 1; }"
+echo "disaster: $RUNS runs, line $RATE, $RTT, loss $LOSS${LOSSY:+ for $LOSSY s}, burst" \
+	"$BURST, seed $SEED; policy $POLICY, assume { loss = $pair_assume; burst = 1; }"
 printf '%5s %8s %10s %10s %8s %8s %8s %7s %8s\n' run kill_ms in_line completed last missing \
 	prefix exact promote
 run=0
@@ -149,7 +178,7 @@ while [ $run -lt "$RUNS" ]; do
 		printf '%5d %s\n' $run "$row"
 		if [ $result -ne 0 ] || [ "$(word prefix)" != yes ] || [ "$(word missing)" != 0 ]; then
 			failed=$((failed + 1))
-			keep
+			[ "$POLICY" != network ] || keep
 		fi
 		[ $result -ne 0 ] || {
 			missing=$((missing + $(word missing)))
