@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "replicator/tunnel/tunnel.h"
+#include "tests/unit/tunnel/params.h"
 
 #define BENCH_FRAME 65536
 #define BENCH_BYTES (UINT64_C(256) << 20)
@@ -101,27 +102,10 @@ static void bench_run(double share, unsigned repairs, unsigned lose_one_in)
 {
 	static struct bench b;
 	static uint8_t frame[BENCH_FRAME];
-	struct tunnel_params p = {
-		.id = 1,
-		.fec = { .code = { .code = FEC_WINDOW, .window = 128 },
-			 .goal = { .safety = 1e-6,
-				   .assume = { 0.01, 1 },
-				   .min = 0.03,
-				   .max = 0.5,
-				   .share = share },
-			 .on_demand = true,
-			 .repairs_fixed = true,
-			 .repairs = repairs },
-		.symbol_size = 1408,
-		.rate_bps = 0,
-		.send_memory = 16 << 20,
-		.receive_memory = 16 << 20,
-		.frame_max = 1 << 20,
-		.evidence = TUNNEL_DRIVER,
-		.away_ns = 5 * RT_S,
-	};
+	struct tunnel_params p = params_tunnel(1, 16 << 20, 1 << 20);
 	struct tunnel_stats s;
 
+	p.fec = params_fec(repairs, share);
 	memset(&b, 0, sizeof(b));
 	b.now.ns = RT_S;
 	b.lose_one_in = lose_one_in;

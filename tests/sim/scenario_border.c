@@ -8,6 +8,7 @@
 #include "rt/check.h"
 #include "rt/loop.h"
 #include "tests/sim/sim.h"
+#include "tests/unit/tunnel/params.h"
 
 /*
  * Evidence from the border: a primary, a building whose network loses, the relay, a line
@@ -92,28 +93,16 @@ static void border_start_end(struct border *b, struct border_end *end, bool dial
 	static const struct tunnel_io_events events[2] = { { border_mirror_changed },
 							   { border_primary_changed } };
 	struct rt_loop *loop = sim_node_start(end->node);
-	struct tunnel_params p = {
-		.id = 4711,
-		.secret = { 9 },
-		.dialed = dials,
-		.fec = { .code = { .code = FEC_WINDOW, .window = 128 },
-			 .goal = { .safety = 1e-6,
-				   .assume = { 0.01, 1 },
-				   .min = 0.03,
-				   .max = 0.5,
-				   .share = 0.1 },
-			 .on_demand = true },
-		.symbol_size = 1408,
-		.rate_bps = 50000000,
-		.send_memory = 1 << 20,
-		.receive_memory = 1 << 20,
-		.frame_max = FRAME_MAX,
-		.evidence = dials ? TUNNEL_EDGE : TUNNEL_DRIVER,
-		.away_ns = 5 * RT_S,
-	};
+	struct tunnel_params p = params_tunnel(4711, 1 << 20, FRAME_MAX);
 	struct rt_addr local, relay;
 	struct rt_addr nobody = { .kind = RT_ADDR_NONE };
 
+	p.secret[0] = 9;
+	p.dialed = dials;
+	p.rate_bps = 50000000;
+	p.fec = params_fec(0, 0.1);
+	p.fec.repairs_fixed = false;
+	p.evidence = dials ? TUNNEL_EDGE : TUNNEL_DRIVER;
 	sim_node_enter(end->node);
 	sim_node_addr(end->node, dials ? 0 : 7700, &local);
 	sim_node_addr(b->edge, 7701, &relay);

@@ -7,6 +7,7 @@
 #include "rt/check.h"
 #include "rt/loop.h"
 #include "tests/sim/sim.h"
+#include "tests/unit/tunnel/params.h"
 
 /*
  * What the gate counts as left, exactly. The line loses nothing and the goal is no spare
@@ -128,18 +129,10 @@ static void leave_start_end(struct leave *l, struct leave_end *end, bool dials)
 	struct rt_loop *loop = sim_node_start(end->node);
 	struct rt_addr local;
 
-	end->params = (struct tunnel_params){
-		.id = 4711,
-		.secret = { 9 },
-		.dialed = dials,
-		.symbol_size = 1408,
-		.rate_bps = sim_chance(l->rng, 0.5) ? 50000000 : 1000000000,
-		.send_memory = 1 << 20,
-		.receive_memory = 1 << 20,
-		.frame_max = FRAME_MAX,
-		.evidence = TUNNEL_DRIVER,
-		.away_ns = 5 * RT_S,
-	};
+	end->params = params_tunnel(4711, 1 << 20, FRAME_MAX);
+	end->params.secret[0] = 9;
+	end->params.dialed = dials;
+	end->params.rate_bps = sim_chance(l->rng, 0.5) ? 50000000 : 1000000000;
 	leave_draw_fec(l, &end->params.fec);
 	sim_node_enter(end->node);
 	sim_node_addr(end->node, dials ? 0 : 7700, &local);

@@ -6,6 +6,7 @@
 #include "replicator/tunnel/tunnel.h"
 #include "rt/loop.h"
 #include "tests/sim/sim.h"
+#include "tests/unit/tunnel/params.h"
 
 /*
  * `rate = "auto"` with whole tunnels over the simulated line: a line whose rate nobody has
@@ -83,28 +84,14 @@ static const struct tunnel_io_events receiver_events = { flow_changed };
 
 static struct tunnel_params flow_params(unsigned id, int end, uint64_t rate_bps)
 {
-	return (struct tunnel_params){
-		.id = id + 1,
-		.secret = { (uint8_t)id, 7 },
-		.dialed = end == 0,
-		.fec = { .code = { .code = FEC_WINDOW, .window = 128 },
-			 .goal = { .safety = 1e-6,
-				   .assume = { 0.01, 1 },
-				   .min = 0.03,
-				   .max = 0.5,
-				   .share = 0.125 },
-			 .on_demand = true,
-			 .repairs_fixed = true,
-			 .repairs = 3 },
-		.symbol_size = 1408,
-		.rate_auto = rate_bps == 0,
-		.rate_bps = rate_bps,
-		.send_memory = 16 << 20,
-		.receive_memory = 16 << 20,
-		.frame_max = FRAME,
-		.evidence = TUNNEL_DRIVER,
-		.away_ns = 5 * RT_S,
-	};
+	struct tunnel_params p = params_tunnel(id + 1, 16 << 20, FRAME);
+
+	p.secret[0] = (uint8_t)id;
+	p.secret[1] = 7;
+	p.dialed = end == 0;
+	p.rate_auto = rate_bps == 0;
+	p.rate_bps = rate_bps;
+	return p;
 }
 
 /* rate_bps 0: auto. */

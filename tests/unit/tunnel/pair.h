@@ -10,6 +10,7 @@
 #include "replicator/tunnel/tunnel.h"
 #include "rt/check.h"
 #include "rt/hash.h"
+#include "tests/unit/tunnel/params.h"
 #include "tests/unit/unit.h"
 
 /*
@@ -370,36 +371,12 @@ PAIR_UNUSED static bool pair_run_taken(struct pair *p, int end, uint64_t frames,
 
 /* ---- making one ---------------------------------------------------------------------- */
 
-/* The window code with fixed redundancy. */
-PAIR_UNUSED static struct tunnel_fec pair_fec(unsigned repairs, double share)
-{
-	return (struct tunnel_fec){
-		.code = { .code = FEC_WINDOW, .window = 128 },
-		.goal = { .safety = 1e-6,
-			  .assume = { 0.01, 1 },
-			  .min = 0.03,
-			  .max = 0.5,
-			  .share = share },
-		.on_demand = true,
-		.repairs_fixed = true,
-		.repairs = repairs,
-	};
-}
-
 PAIR_UNUSED static struct tunnel_params pair_params(void)
 {
-	struct tunnel_params p = {
-		.id = UINT64_C(0x1122334455667788),
-		.symbol_size = 1408,
-		.rate_bps = 200000000,
-		.send_memory = 8 << 20,
-		.receive_memory = 8 << 20,
-		.frame_max = 1 << 20,
-		.evidence = TUNNEL_DRIVER,
-		.away_ns = 5 * RT_S,
-	};
+	struct tunnel_params p =
+		params_tunnel(UINT64_C(0x1122334455667788), 8 << 20, 1 << 20);
 
-	p.fec = pair_fec(3, 0.125);
+	p.rate_bps = 200000000;
 	for (unsigned i = 0; i < sizeof(p.secret); i++)
 		p.secret[i] = (uint8_t)(i * 13 + 1);
 	return p;

@@ -8,7 +8,7 @@
 
 static struct tunnel_fec layered(unsigned r, unsigned c, unsigned repairs)
 {
-	struct tunnel_fec fec = pair_fec(repairs, 0.125);
+	struct tunnel_fec fec = params_fec(repairs, 0.125);
 
 	fec.code = (struct fec_params){ .code = FEC_LAYERED,
 					.r = (uint16_t)r,
@@ -35,7 +35,7 @@ static struct tunnel_fec paper(struct tunnel_fec fec)
 /* A goal, and nothing fixed. */
 static struct tunnel_fec adaptive(double safety)
 {
-	struct tunnel_fec fec = pair_fec(0, 0);
+	struct tunnel_fec fec = params_fec(0, 0);
 
 	fec.repairs_fixed = false;
 	fec.code.window = 0;

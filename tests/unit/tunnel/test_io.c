@@ -13,6 +13,7 @@
 #include "replicator/tunnel/tunnel.h"
 #include "rt/check.h"
 #include "rt/loop.h"
+#include "tests/unit/tunnel/params.h"
 #include "tests/unit/unit.h"
 
 #define FRAME 65536
@@ -43,28 +44,12 @@ static enum tunnel_evidence evidence = TUNNEL_DRIVER;
 
 static struct tunnel_params io_params(int end)
 {
-	struct tunnel_params p = {
-		.id = next_id,
-		.secret = { 5 },
-		.dialed = end == 0,
-		.fec = { .code = { .code = FEC_WINDOW, .window = 128 },
-			 .goal = { .safety = 1e-6,
-				   .assume = { 0.01, 1 },
-				   .min = 0.03,
-				   .max = 0.5,
-				   .share = 0.125 },
-			 .on_demand = true,
-			 .repairs_fixed = true,
-			 .repairs = 3 },
-		.symbol_size = 1408,
-		.rate_bps = rate_bps,
-		.send_memory = 4 << 20,
-		.receive_memory = 4 << 20,
-		.frame_max = FRAME,
-		.evidence = evidence,
-		.away_ns = 5 * RT_S,
-	};
+	struct tunnel_params p = params_tunnel(next_id, 4 << 20, FRAME);
 
+	p.secret[0] = 5;
+	p.dialed = end == 0;
+	p.rate_bps = rate_bps;
+	p.evidence = evidence;
 	return p;
 }
 

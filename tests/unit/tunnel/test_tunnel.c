@@ -171,7 +171,7 @@ static struct tunnel_fec swarm_fec(struct pair_rng *rng)
 	static const double shares[] = { 0, 0.03, 0.125, 0.5 };
 	static const double safeties[] = { 1e-9, 1e-6, 1e-2, 1 };
 	struct tunnel_fec f =
-		pair_fec((unsigned)pair_below(rng, 9), shares[pair_below(rng, 4)]);
+		params_fec((unsigned)pair_below(rng, 9), shares[pair_below(rng, 4)]);
 
 	f.code.window = (uint16_t)(1 + pair_below(rng, pair_chance(rng, 0.5) ? 16 : 300));
 	if (pair_chance(rng, 0.4)) {
