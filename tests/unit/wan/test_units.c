@@ -4,48 +4,59 @@
 #include "tests/wan/units.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 static void values_with_their_units(void **state)
 {
 	struct wanem_line_params p = { 0 };
+	const struct {
+		const char *name, *text;
+		const uint64_t *is;
+		uint64_t value;
+	} values[] = {
+		{ "delay", "25ms", &p.delay_ns, 25000000 },
+		{ "delay", "0", &p.delay_ns, 0 },
+		{ "jitter", "0.5us", &p.jitter_ns, 500 },
+		{ "rate", "1.5Gbit", &p.rate_bps, 1500000000 },
+		{ "rate", "none", &p.rate_bps, 0 },
+		{ "queue", "256KiB", &p.queue_bytes, 262144 },
+		{ "queue", "20ms", &p.queue_ns, 20000000 },
+		{ "extent", "3ms", &p.extent_ns, 3000000 },
+		{ "mtu", "1400", &p.mtu, 1400 },
+		{ "mtu", "none", &p.mtu, 0 },
+		{ "site.rate", "10Mbit", &p.site_rate_bps, 10000000 },
+		{ "site.queue", "64KiB", &p.site_queue_bytes, 65536 },
+		{ "site.queue", "5ms", &p.site_queue_ns, 5000000 },
+	};
 
-	assert_int_equal(wanem_units_set(&p, "delay", "25ms"), 0);
-	assert_int_equal(p.delay_ns, 25000000);
-	assert_int_equal(wanem_units_set(&p, "delay", "0"), 0);
-	assert_int_equal(p.delay_ns, 0);
-	assert_int_equal(wanem_units_set(&p, "jitter", "0.5us"), 0);
-	assert_int_equal(p.jitter_ns, 500);
-	assert_int_equal(wanem_units_set(&p, "rate", "1.5Gbit"), 0);
-	assert_int_equal(p.rate_bps, 1500000000);
-	assert_int_equal(wanem_units_set(&p, "rate", "none"), 0);
-	assert_int_equal(p.rate_bps, 0);
-	assert_int_equal(wanem_units_set(&p, "queue", "256KiB"), 0);
-	assert_int_equal(p.queue_bytes, 262144);
-	assert_int_equal(wanem_units_set(&p, "queue", "20ms"), 0);
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		assert_int_equal(wanem_units_set(&p, values[i].name, values[i].text), 0);
+		assert_int_equal(*values[i].is, values[i].value);
+	}
+	/* A queue in time takes the place of one in bytes. */
 	assert_int_equal(p.queue_bytes, 0);
-	assert_int_equal(p.queue_ns, 20000000);
-	assert_int_equal(wanem_units_set(&p, "loss", "1%"), 0);
-	assert_true(p.loss > 0.0099 && p.loss < 0.0101);
-	assert_int_equal(wanem_units_set(&p, "reorder", "2%"), 0);
-	assert_true(p.reorder > 0.0199 && p.reorder < 0.0201);
-	assert_int_equal(wanem_units_set(&p, "corrupt", "0.5"), 0);
-	assert_true(p.corrupt > 0.49 && p.corrupt < 0.51);
-	assert_int_equal(wanem_units_set(&p, "extent", "3ms"), 0);
-	assert_int_equal(p.extent_ns, 3000000);
-	assert_int_equal(wanem_units_set(&p, "mtu", "1400"), 0);
-	assert_int_equal(p.mtu, 1400);
-	assert_int_equal(wanem_units_set(&p, "mtu", "none"), 0);
-	assert_int_equal(p.mtu, 0);
-	assert_int_equal(wanem_units_set(&p, "site.rate", "10Mbit"), 0);
-	assert_int_equal(p.site_rate_bps, 10000000);
-	assert_int_equal(wanem_units_set(&p, "site.queue", "64KiB"), 0);
-	assert_int_equal(p.site_queue_bytes, 65536);
-	assert_int_equal(wanem_units_set(&p, "site.queue", "5ms"), 0);
 	assert_int_equal(p.site_queue_bytes, 0);
-	assert_int_equal(p.site_queue_ns, 5000000);
-	assert_int_equal(wanem_units_set(&p, "burst", "8"), 0);
-	assert_true(p.burst > 7.9 && p.burst < 8.1);
+}
+
+static void shares_and_lengths(void **state)
+{
+	struct wanem_line_params p = { 0 };
+	const struct {
+		const char *name, *text;
+		const double *is;
+		double value;
+	} values[] = {
+		{ "loss", "1%", &p.loss, 0.01 },
+		{ "reorder", "2%", &p.reorder, 0.02 },
+		{ "corrupt", "0.5", &p.corrupt, 0.5 },
+		{ "burst", "8", &p.burst, 8 },
+	};
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		assert_int_equal(wanem_units_set(&p, values[i].name, values[i].text), 0);
+		assert_true(fabs(*values[i].is / values[i].value - 1) < 1e-9);
+	}
 }
 
 static void what_is_no_value_is_refused_and_changes_nothing(void **state)
@@ -75,6 +86,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_with_their_units),
+		cmocka_unit_test(shares_and_lengths),
 		cmocka_unit_test(what_is_no_value_is_refused_and_changes_nothing),
 	};
 
