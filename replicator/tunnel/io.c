@@ -51,7 +51,8 @@ struct tunnel_io {
 	struct rt_timer timer;
 	struct rt_op turn; /* calls `changed`, then sends; once per turn of the loop */
 	bool turning, starved;
-	bool card; /* stamps are the card's */
+	bool follows; /* the peer is where its datagrams come from */
+	bool card;    /* stamps are the card's */
 	/*
 	 * Stamps are numbered per socket: one of an earlier tunnel that comes late must
 	 * not pass for this one's. Ours is stamp_base + the tunnel's.
@@ -354,7 +355,7 @@ static void io_received(void *owner, const uint8_t *dgram, size_t len,
 		return;
 	}
 	/* Only the newest datagram says where the other end is: an old one may be replayed. */
-	if (newest && io->edge == NULL && !rt_addr_equal(from, &io->peer))
+	if (newest && io->follows && !rt_addr_equal(from, &io->peer))
 		io->peer = *from;
 	io_turn(io);
 }
@@ -453,10 +454,12 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 	io->tunnel = t;
 	io->attached++;
 	io->peer = *peer;
+	io->follows = peer->kind == RT_ADDR_NONE;
 	if (t != NULL)
 		io_choose_stamps(io, t->params.evidence == TUNNEL_NIC);
 	if (io->edge != NULL && t != NULL) {
 		io->peer = io->edge_addr;
+		io->follows = false;
 		edge_client_init(io->edge, io->edge_key, t->params.id, rt_now(io->loop));
 	}
 	io->stamp_base += io->stamp_last;

@@ -33,7 +33,8 @@ void tunnel_io_local(const struct tunnel_io *io, struct rt_addr *ret);
 /*
  * Run this tunnel (borrowed until replaced; NULL: none) towards `peer`. With peer->kind
  * RT_ADDR_NONE nothing is sent until the first authentic datagram shows where from; later
- * ones from elsewhere move it.
+ * ones from elsewhere move it. An address that is given stays: if both ends followed the
+ * other, somebody on the way could lead both astray, and neither would find back.
  */
 void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_addr *peer);
 /*

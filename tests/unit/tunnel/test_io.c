@@ -2,7 +2,8 @@
 /*
  * Tunnels over real datagrams on loopback: frames get through, time stamps of the kernel
  * move `onwire`, the listening end finds the dialing one by its first authentic datagram
- * and follows it, and what is foreign or forged moves nothing.
+ * and follows it, the dialing one follows nobody, and what is foreign or forged moves
+ * nothing.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -295,6 +296,85 @@ static void strangers_move_nothing(void **state)
 	both_release(&b);
 }
 
+/*
+ * Somebody on the way carries what the end that listens says, and does so from an address
+ * of his own. The one that dials goes on sending where it was told to: he takes nothing.
+ */
+struct detour {
+	struct rt_dgram
+		*door[2]; /* the address that was dialed; where answers come from */
+	struct both *b;
+	struct rt_addr dialer;
+	unsigned swallowed;
+};
+
+static void detour_free(struct rt_op *op, int res)
+{
+	free(op);
+}
+
+static void detour_carry(struct detour *d, int door, const struct rt_addr *to,
+			 const uint8_t *dgram, size_t len)
+{
+	struct rt_op *op = calloc(1, sizeof(*op) + len);
+
+	assert_non_null(op);
+	op->done = detour_free;
+	memcpy(op + 1, dgram, len);
+	rt_dgram_send(d->door[door], op, to, op + 1, len, 0);
+}
+
+static void detour_front(void *owner, const uint8_t *dgram, size_t len,
+			 const struct rt_addr *from)
+{
+	struct detour *d = owner;
+
+	if (rt_addr_equal(from, &d->b->side[1].addr)) {
+		detour_carry(d, 1, &d->dialer, dgram, len);
+		return;
+	}
+	d->dialer = *from;
+	detour_carry(d, 0, &d->b->side[1].addr, dgram, len);
+}
+
+static void detour_back(void *owner, const uint8_t *dgram, size_t len,
+			const struct rt_addr *from)
+{
+	((struct detour *)owner)->swallowed++;
+}
+
+static void detour_left(void *owner, uint32_t id)
+{
+}
+
+static void detour_overflowed(void *owner, uint64_t total)
+{
+}
+
+static void the_end_that_dials_is_not_led_astray(void **state)
+{
+	static const struct rt_dgram_events front = { detour_front, detour_left,
+						      detour_overflowed, NULL };
+	static const struct rt_dgram_events back = { detour_back, detour_left,
+						     detour_overflowed, NULL };
+	struct rt_addr any, dialed;
+	struct detour d = { 0 };
+	struct both b;
+
+	both_init(&b, 20, all_received);
+	d.b = &b;
+	assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
+	assert_int_equal(rt_dgram_open(b.loop, &any, &front, &d, &d.door[0]), 0);
+	assert_int_equal(rt_dgram_open(b.loop, &any, &back, &d, &d.door[1]), 0);
+	rt_dgram_addr(d.door[0], &dialed);
+	tunnel_io_attach(b.side[0].io, b.side[0].t, &dialed);
+	both_run(&b);
+	assert_int_equal(d.swallowed, 0);
+	rt_dgram_close(d.door[0]);
+	rt_dgram_close(d.door[1]);
+	both_release(&b);
+}
+
 /* New keys in the middle of a stream: the socket stays, and nothing old counts. */
 static bool some_taken(struct both *b)
 {
@@ -360,6 +440,7 @@ int main(void)
 		cmocka_unit_test(stamps_move_onwire),
 		cmocka_unit_test(without_a_card_the_mirror_is_the_evidence),
 		cmocka_unit_test(strangers_move_nothing),
+		cmocka_unit_test(the_end_that_dials_is_not_led_astray),
 		cmocka_unit_test(tunnels_are_replaced),
 		cmocka_unit_test(owner_frees_in_the_event),
 	};
