@@ -19,7 +19,7 @@
 #define DGRAM_ERROR_DATA 2048
 /* Stamps waited for at a time, without identifiers in the kernel (see below). */
 #define DGRAM_PENDING 1024u
-#define DGRAM_HEAD 32u
+#define DGRAM_HEAD 1500u /* bytes by which one is recognised: all that a tunnel sends */
 #define DGRAM_TOGETHER_ONE 256u /* of rt_dgram.together */
 /* Trains that we cut ourselves before we ask the kernel once more. */
 #define DGRAM_ALONE 4096u
@@ -53,7 +53,8 @@ struct dgram_recv {
  * Before 6.13 a stamp cannot carry our identifier, and the kernel's own count goes
  * wrong when a send fails half-way. There the kernel gives the datagram back with its
  * stamp, and we look which one it was. Equal datagrams are not told apart, but then the
- * evidence is about the same bytes.
+ * evidence is about the same bytes: so all of them are compared, since who forges one for
+ * a relay has its head right.
  */
 struct dgram_pending {
 	uint32_t stamp; /* 0: nothing is waited for */
