@@ -42,6 +42,19 @@ static uint32_t evidence_new_stamp(struct evidence *e)
 	return e->next_stamp++;
 }
 
+/* All of train i may have been echoed, and it will not grow any more. */
+static void evidence_echoed(struct evidence *e, uint64_t i, rt_time now)
+{
+	struct train *t = evidence_train(e, i);
+
+	if (!t->closed || t->echoed < (RT_BUG(ECHO_ONE_FOR_ALL) ? 1 : t->echoes))
+		return;
+	t->first_left = t->fence_left = true;
+	e->delay_ns += (rt_time_since(now, t->sent) - e->delay_ns) / 8;
+	if (i >= e->complete)
+		e->complete = i + 1;
+}
+
 uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 {
 	const struct train *newest = evidence_newest(e);
@@ -65,6 +78,7 @@ uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 	if (sent->newest > t->newest)
 		t->newest = sent->newest;
 	t->datagrams++;
+	t->echoes += !sent->probe;
 	/* The last place of the ring stays open: its train grows instead. */
 	full = e->tail - e->head == EVIDENCE_TRAINS;
 	if ((sent->last || t->datagrams >= EVIDENCE_TRAIN_MAX) && !full) {
@@ -72,6 +86,8 @@ uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 			stamp = evidence_new_stamp(e);
 		t->fence_stamp = stamp;
 		t->closed = true;
+		if (e->level == TUNNEL_EDGE)
+			evidence_echoed(e, e->tail - 1, sent->now);
 	}
 	return stamp;
 }
@@ -115,12 +131,6 @@ void evidence_unsent(struct evidence *e, uint64_t first, uint64_t last)
 	}
 }
 
-/* All of a train has been echoed, and it will not grow any more. */
-static bool evidence_is_echoed(const struct train *t)
-{
-	return t->closed && t->echoed >= (RT_BUG(ECHO_ONE_FOR_ALL) ? 1 : t->datagrams);
-}
-
 void evidence_echo(struct evidence *e, uint64_t number, rt_time now)
 {
 	e->stamped = true;
@@ -132,12 +142,7 @@ void evidence_echo(struct evidence *e, uint64_t number, rt_time now)
 		if (number > t->number)
 			continue;
 		t->echoed++;
-		if (evidence_is_echoed(t)) {
-			t->first_left = t->fence_left = true;
-			e->delay_ns += (rt_time_since(now, t->sent) - e->delay_ns) / 8;
-			if (i >= e->complete)
-				e->complete = i + 1;
-		}
+		evidence_echoed(e, i, now);
 		return;
 	}
 }

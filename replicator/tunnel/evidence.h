@@ -43,7 +43,7 @@ struct train {
 	uint64_t symbols, repairs, blocks;
 	uint64_t newest; /* one above the newest symbol in any of its repairs */
 	uint64_t number; /* of its newest datagram */
-	uint32_t datagrams, echoed;
+	uint32_t datagrams, echoes, echoed; /* echoes: that are to come */
 	uint32_t first_stamp, fence_stamp;
 	bool first_left, fence_left, closed;
 	bool unsent; /* the kernel did not take all of it */
@@ -75,6 +75,7 @@ struct evidence_sent {
 	uint64_t number, symbols, repairs, blocks;
 	uint64_t newest; /* a repair: one above the newest symbol in it; else 0 */
 	bool last;	 /* nothing follows at once */
+	bool probe;	 /* a fence that no relay echoes */
 	rt_time now;
 };
 
@@ -89,7 +90,8 @@ void evidence_lent(struct evidence *e, uint64_t oldest);
 void evidence_unsent(struct evidence *e, uint64_t first, uint64_t last);
 /*
  * TUNNEL_EDGE, instead of stamps: the relay at the border has passed on the datagram with
- * this packet number. Each is called for once; a train has left when all of its have.
+ * this packet number. Each is called for once; a train has left when all of its have, but
+ * for a probe.
  */
 void evidence_echo(struct evidence *e, uint64_t number, rt_time now);
 /*

@@ -290,7 +290,7 @@ static size_t send_next(struct tunnel *t, uint8_t *buf, rt_time now)
 }
 
 /* Put the datagram just made into a train; the stamp it needs, or 0. */
-static uint32_t send_evidence(struct tunnel *t, rt_time now)
+static uint32_t send_evidence(struct tunnel *t, bool probe, rt_time now)
 {
 	struct evidence_sent sent = {
 		.number = t->sent.last.number,
@@ -301,6 +301,7 @@ static uint32_t send_evidence(struct tunnel *t, rt_time now)
 		/* What goes out behind a train that has waited long closes it. */
 		.last = evidence_wants_fence(&t->evidence, now) ||
 			!tunnel_may_send(t, now) || tunnel_next(t, now) == TUNNEL_NOTHING,
+		.probe = probe,
 		.now = now,
 	};
 	uint32_t stamp = evidence_add(&t->evidence, &sent);
@@ -375,7 +376,7 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 		cc_limited(&t->cc);
 		return 0;
 	}
-	*stamp = send_evidence(t, now);
+	*stamp = send_evidence(t, buf[0] == PACKET_PROBE, now);
 	tunnel_onwire_update(t, now);
 	return len;
 }

@@ -198,6 +198,33 @@ static void a_train_has_left_when_all_of_it_has(void **state)
 	evidence_release(&e);
 }
 
+/* A probe closes a train where no repair can; no relay echoes it, before or after. */
+static void a_fence_that_is_a_probe_is_not_waited_for(void **state)
+{
+	for (unsigned echoes_first = 0; echoes_first < 2; echoes_first++) {
+		struct evidence e;
+		struct evidence_outcome out;
+		rt_time now = { RT_S };
+		struct evidence_sent sent = { .number = 1, .symbols = 1, .now = now };
+		struct evidence_sent fence = {
+			.number = 2, .symbols = 1, .last = true, .probe = true, .now = now
+		};
+
+		assert_int_equal(evidence_init(&e, TUNNEL_EDGE), 0);
+		(void)evidence_add(&e, &sent);
+		if (echoes_first)
+			evidence_echo(&e, 1, now);
+		(void)evidence_add(&e, &fence);
+		if (!echoes_first) {
+			assert_false(evidence_resolve(&e, now, &out));
+			evidence_echo(&e, 1, now);
+		}
+		assert_true(evidence_resolve(&e, now, &out));
+		assert_true(out.left);
+		evidence_release(&e);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +235,7 @@ int main(void)
 		cmocka_unit_test(nobody_waits_for_acknowledgements),
 		cmocka_unit_test(registrations_come_again),
 		cmocka_unit_test(a_train_has_left_when_all_of_it_has),
+		cmocka_unit_test(a_fence_that_is_a_probe_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
