@@ -190,12 +190,8 @@ void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
 	more.runs = fmin((double)sample->runs, more.lost);
 	if (more.lost > 0 && more.runs + e->slow.runs <= 0)
 		more.runs = 1;
-	if (sample->sent == 0)
+	if (sample->sent == 0 || sample->congested)
 		return;
-	if (sample->congested) {
-		e->congested += (uint64_t)more.lost;
-		return;
-	}
 	if (elapsed < 0)
 		elapsed = 0;
 	e->at = now;
@@ -215,9 +211,4 @@ bool fec_estimate_line(const struct fec_estimate *e, struct fec_line *upper,
 	if (mean)
 		*mean = counts_mean(&e->slow);
 	return true;
-}
-
-uint64_t fec_estimate_congested(const struct fec_estimate *e)
-{
-	return e->congested;
 }

@@ -11,7 +11,7 @@
 /*
  * What a line loses, from what acknowledgements say of datagrams that were sent for the
  * first time: upper bounds of loss and burst length that rise at once and fall slowly.
- * Losses that are not the line's are kept apart: what the receiver's socket dropped, and
+ * Losses that are not the line's do not count: what the receiver's socket dropped, and
  * what was lost while our own sending filled a queue.
  *
  * The bound of the loss holds with 99 %, that of the burst length with 95 % once there
@@ -30,7 +30,6 @@ struct fec_estimate {
 	bool known, settled;
 	struct fec_line level; /* the plain estimate; falls slowly */
 	struct fec_line upper;
-	uint64_t congested; /* losses that were not counted */
 };
 
 /* What became of the datagrams between two acknowledgements. */
@@ -45,7 +44,7 @@ struct fec_sample {
 void fec_estimate_init(struct fec_estimate *e);
 /*
  * Take one in; what cannot be (more lost than sent, more runs than lost) is clipped. A
- * congested sample says nothing of the line: it changes nothing but a count.
+ * congested sample says nothing of the line: it changes nothing.
  */
 void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
 		      rt_time now);
@@ -53,7 +52,5 @@ void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
  * (and nothing written) before there is enough to say anything. */
 bool fec_estimate_line(const struct fec_estimate *e, struct fec_line *upper,
 		       struct fec_line *mean);
-/* Datagrams lost to congestion of our own making, since the beginning. */
-uint64_t fec_estimate_congested(const struct fec_estimate *e);
 
 #endif
