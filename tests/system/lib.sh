@@ -257,6 +257,20 @@ start()
 	exports "$1" "${2:-data}" || fail "$1 did not come up"
 }
 
+# Both sites of a pair that was written run, and the mirror has everything.
+both_in_sync()
+{
+	start far
+	start near
+	wait_for 30 in_state near IN_SYNC
+}
+
+pair_in_sync()
+{
+	pair
+	both_in_sync
+}
+
 # stop NAME: the orderly way; the daemon must end with 0.
 stop()
 {

@@ -52,10 +52,7 @@ test_group_of_the_same_name()
 {
 	need nbdcopy nbdinfo
 	sync=network
-	pair
-	start far
-	start near
-	wait_for 30 in_state near IN_SYNC
+	pair_in_sync
 	random_file data 4
 	nbdcopy --flush data "$(uri near)"
 	wait_for 30 persisted_all
@@ -114,9 +111,7 @@ test_udp_is_swallowed()
 		control="$T/line" rtt=10ms rate=200Mbit >line.log 2>&1 &
 	later "end $!"
 	wait_for 10 grep -q ready line.log
-	start far
-	start near
-	wait_for 30 in_state near IN_SYNC
+	both_in_sync
 	random_file data 4
 	nbdcopy --flush data "$(uri near)"
 	wait_for 30 persisted_all

@@ -5,14 +5,6 @@
 # whatever carries it and whatever protects it.
 . "$(dirname "$0")/lib.sh"
 
-pair_in_sync()
-{
-	pair
-	start far
-	start near
-	wait_for 30 in_state near IN_SYNC
-}
-
 set_near()
 {
 	"$build/wanmirror" -c "$T/near.conf" set "$@" >>"$T/set.log" || fail "set $*"

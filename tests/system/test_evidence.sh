@@ -125,9 +125,7 @@ test_writes_complete_on_the_word_of_the_border()
 	sed -i "s,key = \"$T/key\";,& evidence = \"edge\"; edge: { address = \"127.0.0.1:$edge_port\"; key = \"$T/edge.key\"; };," \
 		near.conf
 	launch_edge
-	start far
-	start near
-	wait_for 30 in_state near IN_SYNC
+	both_in_sync
 	random_file data 8
 	nbdcopy --flush data "$(uri near)"
 	evidence_is edge || fail "evidence is $(field near groups.0.link.evidence)"
@@ -153,10 +151,7 @@ test_no_card_no_evidence_of_it()
 {
 	need nbdcopy nbdinfo
 	peer_more='evidence = "nic";'
-	pair
-	start far
-	start near
-	wait_for 30 in_state near IN_SYNC
+	pair_in_sync
 	random_file data 8
 	nbdcopy --flush data "$(uri near)"
 	wait_for 30 evidence_is mirror

@@ -46,6 +46,33 @@ fill()
 	(cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$T/sums"
 }
 
+# The primary dies while files are copied beside those of fill(), which are synced.
+killed_under_writes()
+{
+	attach near fuse
+	mke2fs -q -t ext4 "$loop"
+	mounted
+	fill "$T/mnt"
+	sync -f "$T/mnt"
+	(while cp -r "$T/mnt/include" "$T/mnt/more" && rm -r "$T/mnt/more"; do :; done) \
+		>/dev/null 2>&1 &
+	writer=$!
+	wait_for 10 test -d "$T/mnt/more"
+	crash near
+	wait $writer || true
+	umount "$T/mnt" 2>/dev/null || umount -l "$T/mnt"
+	detach fuse
+}
+
+# The file system that is attached at "again" has those of fill(); then it is detached.
+has_its_files()
+{
+	mounted
+	(cd "$T/mnt" && sha256sum --quiet -c "$T/sums")
+	umount "$T/mnt"
+	detach again
+}
+
 # Made, filled, unmounted, checked, attached again: the same files.
 test_ext4_is_what_was_written()
 {
@@ -61,10 +88,7 @@ test_ext4_is_what_was_written()
 	start near
 	attach near again
 	e2fsck -fn "$loop"
-	mounted
-	(cd "$T/mnt" && sha256sum --quiet -c "$T/sums")
-	umount "$T/mnt"
-	detach again
+	has_its_files
 	stop near
 }
 
@@ -72,27 +96,12 @@ test_ext4_is_what_was_written()
 test_ext4_survives_kill()
 {
 	one_site
-	attach near fuse
-	mke2fs -q -t ext4 "$loop"
-	mounted
-	fill "$T/mnt"
-	sync -f "$T/mnt"
-	(while cp -r "$T/mnt/include" "$T/mnt/more" && rm -r "$T/mnt/more"; do :; done) \
-		>/dev/null 2>&1 &
-	writer=$!
-	wait_for 10 test -d "$T/mnt/more"
-	crash near
-	wait $writer || true
-	umount "$T/mnt" 2>/dev/null || umount -l "$T/mnt"
-	detach fuse
+	killed_under_writes
 	start near
 	attach near again
 	e2fsck -fy "$loop" || [ $? -le 1 ]
 	e2fsck -fn "$loop"
-	mounted
-	(cd "$T/mnt" && sha256sum --quiet -c "$T/sums")
-	umount "$T/mnt"
-	detach again
+	has_its_files
 	stop near
 }
 
@@ -102,33 +111,15 @@ test_ext4_survives_failover()
 {
 	need nbdcopy
 	sync=remote
-	pair
-	start far
-	start near
-	wait_for 30 in_state near IN_SYNC
-	attach near fuse
-	mke2fs -q -t ext4 "$loop"
-	mounted
-	fill "$T/mnt"
-	sync -f "$T/mnt"
-	(while cp -r "$T/mnt/include" "$T/mnt/more" && rm -r "$T/mnt/more"; do :; done) \
-		>/dev/null 2>&1 &
-	writer=$!
-	wait_for 10 test -d "$T/mnt/more"
-	crash near
-	wait $writer || true
-	umount "$T/mnt" 2>/dev/null || umount -l "$T/mnt"
-	detach fuse
+	pair_in_sync
+	killed_under_writes
 	promote far
 	nbdcopy "$(uri far)" copy
 	e2fsck -fy copy || [ $? -le 1 ]
 	e2fsck -fn copy
 	attach far again
 	e2fsck -fy "$loop" || [ $? -le 1 ]
-	mounted
-	(cd "$T/mnt" && sha256sum --quiet -c "$T/sums")
-	umount "$T/mnt"
-	detach again
+	has_its_files
 	stop far
 }
 

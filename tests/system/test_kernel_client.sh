@@ -89,9 +89,7 @@ test_kernel_and_nbd_client()
 	pair
 	nbd_listen= # the primary alone has that port
 	site far mirror "peer: { listen = \"127.0.0.1:$port\"; $options };"
-	start far
-	start near
-	wait_for 30 in_state near IN_SYNC
+	both_in_sync
 	guest_script "$tcp" >script
 	guest_run script nbd-client mkfs.ext4 split
 	sed -n 's/^sum: //p' console.log >sums

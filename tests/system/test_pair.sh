@@ -5,14 +5,6 @@
 # when it is told to.
 . "$(dirname "$0")/lib.sh"
 
-pair_in_sync()
-{
-	pair
-	start far
-	start near
-	wait_for 30 in_state near IN_SYNC
-}
-
 # The mirror's image is the primary's, once all of it is persisted, and cannot be written.
 test_mirror_has_the_same_image()
 {

@@ -20,6 +20,14 @@ refuses()
 	grep -q -i -E "$2" "$T/$1.log" || fail "does not say: $2"
 }
 
+# untouched COMMAND...: the store is the same after it.
+untouched()
+{
+	sum=$(sha256sum <near.store)
+	"$@"
+	[ "$sum" = "$(sha256sum <near.store)" ] || fail "the store was touched"
+}
+
 # A full log is ENOSPC to writers, and nothing else: reads go on, what was flushed stays,
 # and after a restart it is the same.
 test_full_log_is_enospc_only()
@@ -103,9 +111,7 @@ test_store_of_another_group()
 	site near primary
 	create near
 	sed -i 's/name = "g"/name = "h"/' near.conf
-	sum=$(sha256sum <near.store)
-	refuses near 'group'
-	[ "$sum" = "$(sha256sum <near.store)" ] || fail "the store was touched"
+	untouched refuses near 'group'
 }
 
 test_store_that_was_cut_short()
@@ -113,9 +119,12 @@ test_store_that_was_cut_short()
 	site near primary
 	create near
 	truncate -s 100M near.store
-	sum=$(sha256sum <near.store)
-	refuses near 'needs [0-9]+'
-	[ "$sum" = "$(sha256sum <near.store)" ] || fail "the store was touched"
+	untouched refuses near 'needs [0-9]+'
+}
+
+cannot_create()
+{
+	! create near || fail "created twice"
 }
 
 # create never overwrites.
@@ -123,9 +132,7 @@ test_create_does_not_overwrite()
 {
 	site near primary
 	create near
-	sum=$(sha256sum <near.store)
-	create near && fail "created twice"
-	[ "$sum" = "$(sha256sum <near.store)" ] || fail "the store was touched"
+	untouched cannot_create
 }
 
 # A store whose first blocks are gone is refused, not made anew.
@@ -137,9 +144,7 @@ test_both_superblocks_damaged()
 	nbdcopy --flush data "$(uri near)"
 	stop near
 	dd if=/dev/zero of=near.store bs=4096 count=256 conv=notrunc status=none
-	sum=$(sha256sum <near.store)
-	refuses near 'superblock|damaged|not a'
-	[ "$sum" = "$(sha256sum <near.store)" ] || fail "the store was touched"
+	untouched refuses near 'superblock|damaged|not a'
 }
 
 run test_full_log_is_enospc_only
