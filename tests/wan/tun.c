@@ -145,8 +145,7 @@ void wanem_tun_reset_drops(struct wanem *w)
 
 /* ---- packets --------------------------------------------------------------------------- */
 
-/* One batch; the number of packets it had, 0 if there are none. */
-static unsigned int receive_batch(struct wanem *w, int dir)
+unsigned int wanem_tun_receive(struct wanem *w, int dir)
 {
 	static uint8_t data[MAX_PACKET];
 	unsigned int n;
@@ -163,19 +162,8 @@ static unsigned int receive_batch(struct wanem *w, int dir)
 		else
 			wanem_packet_take(w, event, wanem_now());
 	}
+	w->more |= n == BATCH;
 	return n;
-}
-
-void wanem_tun_receive(struct wanem *w, int dir, unsigned int limit)
-{
-	unsigned int had = 0;
-	unsigned int n;
-
-	do {
-		n = receive_batch(w, dir);
-		w->more |= n == BATCH;
-		had += n;
-	} while (n != 0 && had < limit);
 }
 
 void wanem_tun_deliver(struct wanem *w, int dir, const struct wanem_event *chain)

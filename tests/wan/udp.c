@@ -67,8 +67,7 @@ static void take(struct wanem *w, int dir, const void *data, size_t len, uint64_
 		wanem_packet_take(w, event, now);
 }
 
-/* One batch; the number of datagrams it had, 0 if the socket was empty. */
-static unsigned int receive_batch(struct wanem *w, int dir)
+unsigned int wanem_udp_receive(struct wanem *w, int dir)
 {
 	static uint8_t data[BATCH][MAX_DATAGRAM];
 	struct sockaddr_in from[BATCH];
@@ -99,19 +98,8 @@ static unsigned int receive_batch(struct wanem *w, int dir)
 	}
 	if (dir == WANEM_AB)
 		w->peer = from[n - 1];
+	w->more |= n == BATCH;
 	return (unsigned int)n;
-}
-
-void wanem_udp_receive(struct wanem *w, int dir, unsigned int limit)
-{
-	unsigned int had = 0;
-	unsigned int n;
-
-	do {
-		n = receive_batch(w, dir);
-		w->more |= n == BATCH;
-		had += n;
-	} while (n != 0 && had < limit);
 }
 
 /*

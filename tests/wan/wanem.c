@@ -88,10 +88,13 @@ void wanem_reset_drops(struct wanem *w)
 
 void wanem_receive(struct wanem *w, int dir, unsigned int limit)
 {
-	if (w->is_tun)
-		wanem_tun_receive(w, dir, limit);
-	else
-		wanem_udp_receive(w, dir, limit);
+	unsigned int had = 0;
+	unsigned int n;
+
+	do {
+		n = w->is_tun ? wanem_tun_receive(w, dir) : wanem_udp_receive(w, dir);
+		had += n;
+	} while (n != 0 && had < limit);
 }
 
 /* ---- the loop ------------------------------------------------------------------------ */
@@ -151,10 +154,10 @@ static void ready(struct wanem *w, void *tag, uint32_t events)
 	if (tag == &w->timer) {
 		if (read(w->timer, &count, sizeof(count)) > 0)
 			w->timer_set = 0;
-	} else if (tag == &w->tun[WANEM_AB] || tag == &w->tun[WANEM_BA]) {
-		wanem_tun_receive(w, tag == &w->tun[WANEM_BA] ? WANEM_BA : WANEM_AB, 0);
-	} else if (tag == &w->udp[WANEM_AB] || tag == &w->udp[WANEM_BA]) {
-		wanem_udp_receive(w, tag == &w->udp[WANEM_BA] ? WANEM_BA : WANEM_AB, 0);
+	} else if (tag == &w->tun[WANEM_AB] || tag == &w->udp[WANEM_AB]) {
+		wanem_receive(w, WANEM_AB, 0);
+	} else if (tag == &w->tun[WANEM_BA] || tag == &w->udp[WANEM_BA]) {
+		wanem_receive(w, WANEM_BA, 0);
 	} else if (tag == &w->tcp_listener) {
 		wanem_tcp_accept(w);
 	} else if (tag == &w->control_listener) {

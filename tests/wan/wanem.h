@@ -149,7 +149,8 @@ void wanem_packets_site_dies(struct wanem *w, int dir);
 
 /* tun.c */
 int wanem_tun_open(struct wanem *w);
-void wanem_tun_receive(struct wanem *w, int dir, unsigned int limit);
+/* Takes in one batch of packets; how many there were, and sets `more` if it was full. */
+unsigned int wanem_tun_receive(struct wanem *w, int dir);
 void wanem_tun_deliver(struct wanem *w, int dir, const struct wanem_event *chain);
 /* Tells the sender of `event` that the line takes no more than `mtu`. */
 void wanem_tun_too_big(struct wanem *w, const struct wanem_event *event, uint64_t mtu,
@@ -161,8 +162,8 @@ void wanem_tun_close(struct wanem *w);
 
 /* udp.c */
 int wanem_udp_open(struct wanem *w);
-/* Takes in what lies at the socket; with `limit` 0 one batch, else up to that many. */
-void wanem_udp_receive(struct wanem *w, int dir, unsigned int limit);
+/* As wanem_tun_receive(). */
+unsigned int wanem_udp_receive(struct wanem *w, int dir);
 void wanem_udp_deliver(struct wanem *w, int dir, struct wanem_event *chain);
 /* What our own receive buffers did not hold since `reset`: then the run is void. */
 uint32_t wanem_udp_rx_drops(const struct wanem *w);
@@ -200,6 +201,7 @@ int wanem_command_set(struct wanem *w, const char *assignment, const char **what
 bool wanem_line_is_open(const struct wanem *w);
 uint64_t wanem_drops(const struct wanem *w);
 void wanem_reset_drops(struct wanem *w);
+/* Takes in what lies there; with `limit` 0 one batch, else up to that many. */
 void wanem_receive(struct wanem *w, int dir, unsigned int limit);
 /* every datagram that is due, and the counting of lateness */
 void wanem_deliver_due(struct wanem *w, uint64_t now);
