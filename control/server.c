@@ -122,19 +122,25 @@ static void client_send(struct client *c)
 	rt_sendv(c->sock, &c->send_op, &c->iov, 1);
 }
 
+/* A send or a receive has come back with `res`: was it the last? */
+static bool client_ends(struct client *c, int res)
+{
+	if (!c->sock)
+		client_put(c);
+	else if (res <= 0)
+		client_close(c);
+	else
+		return false;
+	return true;
+}
+
 static void client_send_done(struct rt_op *op, int res)
 {
 	struct client *c = rt_container_of(op, struct client, send_op);
 
 	c->sending = false;
-	if (!c->sock) {
-		client_put(c);
+	if (client_ends(c, res))
 		return;
-	}
-	if (res <= 0) {
-		client_close(c);
-		return;
-	}
 	c->sent += (size_t)res;
 	if (c->sent < c->answer_len) {
 		client_send(c);
@@ -254,14 +260,8 @@ static void client_recv_done(struct rt_op *op, int res)
 	struct client *c = rt_container_of(op, struct client, recv_op);
 
 	c->receiving = false;
-	if (!c->sock) {
-		client_put(c);
+	if (client_ends(c, res))
 		return;
-	}
-	if (res <= 0) {
-		client_close(c);
-		return;
-	}
 	c->have += (size_t)res;
 	client_next(c);
 }

@@ -116,19 +116,25 @@ static void client_free_answers(struct nbds_client *c)
 
 static void client_negotiate(struct nbds_client *c);
 
+/* A send or a receive has come back with `res`: was it the last? */
+static bool client_ends(struct nbds_client *c, int res)
+{
+	if (c->state == NBDS_CL_CLOSED)
+		nbds_client_kick(c);
+	else if (res <= 0)
+		nbds_client_close(c);
+	else
+		return false;
+	return true;
+}
+
 static void client_flush_done(struct rt_op *op, int res)
 {
 	struct nbds_client *c = rt_container_of(op, struct nbds_client, send_op);
 
 	c->sending = false;
-	if (c->state == NBDS_CL_CLOSED) {
-		nbds_client_kick(c);
+	if (client_ends(c, res))
 		return;
-	}
-	if (res <= 0) {
-		nbds_client_close(c);
-		return;
-	}
 	c->out_sent += (size_t)res;
 	client_negotiate(c);
 }
@@ -146,14 +152,8 @@ static void client_more_done(struct rt_op *op, int res)
 	struct nbds_client *c = rt_container_of(op, struct nbds_client, recv_op);
 
 	c->receiving = false;
-	if (c->state == NBDS_CL_CLOSED) {
-		nbds_client_kick(c);
+	if (client_ends(c, res))
 		return;
-	}
-	if (res <= 0) {
-		nbds_client_close(c);
-		return;
-	}
 	c->in_end += (size_t)res;
 	client_negotiate(c);
 }
