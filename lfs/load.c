@@ -22,6 +22,21 @@ void lfs_recover_end(struct lfs_recover *rc, int res)
 	rc->done(rc, res);
 }
 
+static void no_memory(struct rt_op *op, int res)
+{
+	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
+
+	(void)res;
+	lfs_say(rc->why, "no memory for recovery");
+	lfs_recover_end(rc, -ENOMEM);
+}
+
+void lfs_recover_starve(struct lfs_recover *rc)
+{
+	rc->op.done = no_memory;
+	rt_defer(rc->lfs->loop, &rc->op);
+}
+
 void lfs_recover_release(struct lfs_recover *rc)
 {
 	rt_free(rc->head);
@@ -261,15 +276,6 @@ static void head_read(struct lfs_recover *rc)
 		lfs_slot_off(&rc->lfs->geo, rc->slot_at));
 }
 
-static void no_memory(struct rt_op *op, int res)
-{
-	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
-
-	(void)res;
-	lfs_say(rc->why, "no memory for recovery");
-	lfs_recover_end(rc, -ENOMEM);
-}
-
 void lfs_recover_start(struct lfs_recover *rc)
 {
 	struct lfs *lfs = rc->lfs;
@@ -284,6 +290,5 @@ void lfs_recover_start(struct lfs_recover *rc)
 		head_read(rc);
 		return;
 	}
-	rc->op.done = no_memory;
-	rt_defer(lfs->loop, &rc->op);
+	lfs_recover_starve(rc);
 }

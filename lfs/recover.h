@@ -67,5 +67,7 @@ void lfs_recover_release(struct lfs_recover *rc);
 
 void lfs_replay_start(struct lfs_recover *rc);
 void lfs_recover_end(struct lfs_recover *rc, int res);
+/* Ends with -ENOMEM, in the next turn: nobody is called back from inside his own call. */
+void lfs_recover_starve(struct lfs_recover *rc);
 
 #endif

@@ -474,15 +474,6 @@ static void walk(struct lfs_recover *rc)
 	decide(rc);
 }
 
-static void no_memory(struct rt_op *op, int res)
-{
-	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
-
-	(void)res;
-	lfs_say(rc->why, "no memory for recovery");
-	lfs_recover_end(rc, -ENOMEM);
-}
-
 void lfs_replay_start(struct lfs_recover *rc)
 {
 	struct lfs *lfs = rc->lfs;
@@ -492,8 +483,7 @@ void lfs_replay_start(struct lfs_recover *rc)
 	rc->header_read = false;
 	rc->reported = rt_now(lfs->loop);
 	if (!rc->scan.buf && lfs_scan_init(&rc->scan, lfs->file, &lfs->segs)) {
-		rc->op.done = no_memory;
-		rt_defer(lfs->loop, &rc->op);
+		lfs_recover_starve(rc);
 		return;
 	}
 	walk(rc);
