@@ -353,7 +353,6 @@ static void a_configured_rate_is_kept(void **state)
 	bn_release(&b);
 }
 
-/* A line that is narrower shows it by its queue; when it has grown again, so do we. */
 /* Status shows the rate in force: it must not differ from the configured one by rounding. */
 static void a_configured_rate_is_told_as_it_is(void **state)
 {
@@ -367,6 +366,7 @@ static void a_configured_rate_is_told_as_it_is(void **state)
 	}
 }
 
+/* A line that is narrower shows it by its queue; when it has grown again, so do we. */
 static void the_guard_backs_off_and_comes_back(void **state)
 {
 	struct cc_params params = { .rate_bps = 100000000, .datagram = BN_DATAGRAM };
