@@ -134,6 +134,11 @@ static void check_edge(struct config_checking *c)
 		WRONG(c, "groups[0].peer.evidence",
 		      "\"edge\" needs address, not listen: the relay must know where the "
 		      "mirror is");
+	if (edge && p->edge.kind == RT_ADDR_INET6 && p->addr.kind == RT_ADDR_INET)
+		WRONG(c,
+		      either(c, "groups[0].peer.edge.address", "groups[0].peer.evidence"),
+		      "the relay's address is of IPv6 and the peer's of IPv4, and one "
+		      "socket is for both: give the relay's IPv4 address");
 	if (edge && p->tcp)
 		WRONG(c, either(c, "groups[0].peer.transport", "groups[0].peer.evidence"),
 		      "evidence = \"edge\" is of datagrams; allowed: transport = "

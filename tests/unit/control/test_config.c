@@ -162,6 +162,17 @@ static void wrong_unit_is_refused(void **state)
 	bad(14, "max_exposure = \"100\";", "14: groups[0].max_exposure: ", "100 writes");
 }
 
+/* One socket serves the peer and the relay at the border: IPv4 does not reach IPv6. */
+static void a_relay_that_the_socket_cannot_reach_is_refused(void **state)
+{
+	good(21, "evidence = \"edge\"; "
+		 "edge: { address = \"10.0.0.1:7701\"; key = \"/etc/wm/edge.key\"; };");
+	bad(21,
+	    "evidence = \"edge\"; "
+	    "edge: { address = \"[::1]:7701\"; key = \"/etc/wm/edge.key\"; };",
+	    "21: groups[0].peer.edge.address: ", "of IPv6 and the peer's of IPv4");
+}
+
 struct limit {
 	unsigned line;
 	const char *before, *low, *under, *high, *over, *after;
@@ -549,6 +560,7 @@ int main(void)
 		cmocka_unit_test(key_set_twice_is_refused),
 		cmocka_unit_test(wrong_type_is_refused),
 		cmocka_unit_test(wrong_unit_is_refused),
+		cmocka_unit_test(a_relay_that_the_socket_cannot_reach_is_refused),
 		cmocka_unit_test(limits_are_where_they_are_said_to_be),
 		cmocka_unit_test(safety_must_be_in_reach),
 		cmocka_unit_test(shapes_of_sizes_are_held),
