@@ -42,12 +42,15 @@ static uint8_t frame[FRAME];
 static uint64_t next_id = 77;
 static uint64_t rate_bps = 4000000000;
 static enum tunnel_evidence evidence = TUNNEL_DRIVER;
+static uint16_t symbol_size = 1408;
+static const char *local[2] = { "udp:127.0.0.1:0", "udp:127.0.0.1:0" };
 
 static struct tunnel_params io_params(int end)
 {
 	struct tunnel_params p = params_tunnel(next_id, 4 << 20, FRAME);
 
 	p.secret[0] = 5;
+	p.symbol_size = symbol_size;
 	p.dialed = end == 0;
 	p.rate_bps = rate_bps;
 	p.evidence = evidence;
@@ -113,7 +116,7 @@ static void both_init(struct both *b, uint64_t frames, bool (*done)(struct both 
 	for (int i = 0; i < 2; i++) {
 		struct rt_addr any;
 
-		assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
+		assert_int_equal(rt_addr_parse(local[i], &any), 0);
 		assert_int_equal(tunnel_io_new(b->loop, &any, &events, b, &b->side[i].io),
 				 0);
 		tunnel_io_local(b->side[i].io, &b->side[i].addr);
@@ -179,6 +182,31 @@ static void frames_get_through(void **state)
 	assert_true(io.sends * 3 < io.datagrams);
 	assert_in_range(io.longest, 10000, 65507);
 	both_release(&b);
+}
+
+/* The same over IPv6, and from IPv4 to an end that serves both. */
+static void frames_get_through_over_ipv6(void **state)
+{
+	static const char *const froms[] = { "udp:[::1]:0", "udp:127.0.0.1:0" };
+	static const char *const tos[] = { "udp:[::1]:0", "udp:[::]:0" };
+	const char *old = local[0];
+	struct rt_addr dialed;
+	struct both b;
+
+	symbol_size = 1376;
+	for (unsigned i = 0; i < RT_ARRAY_LEN(froms); i++) {
+		local[0] = froms[i];
+		local[1] = tos[i];
+		both_init(&b, 50, all_received);
+		assert_int_equal(rt_addr_parse(froms[i], &dialed), 0);
+		dialed.port = b.side[1].addr.port;
+		tunnel_io_attach(b.side[0].io, b.side[0].t, &dialed);
+		both_run(&b);
+		assert_int_equal(tunnel_evidence_level(b.side[0].t), TUNNEL_DRIVER);
+		both_release(&b);
+	}
+	symbol_size = 1408;
+	local[0] = local[1] = old;
 }
 
 /* No train is longer than a millisecond of the rate, or the pacer paces nothing. */
@@ -436,6 +464,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_get_through),
+		cmocka_unit_test(frames_get_through_over_ipv6),
 		cmocka_unit_test(trains_are_no_bursts),
 		cmocka_unit_test(stamps_move_onwire),
 		cmocka_unit_test(without_a_card_the_mirror_is_the_evidence),
