@@ -12,7 +12,7 @@
  * and the mirror is promoted. Protects: at the loss that is assumed, no write that
  * completed in `network` mode is missing, and the image is a prefix. The host drops some
  * datagrams without a stamp, and loses some stamps. Every code, fixed redundancy and such
- * that adapts, and in some runs another one of them under load.
+ * that adapts, and in some runs another one of them under load, another rate, or another carrier.
  */
 
 static void set_line(struct pair *p)
@@ -54,12 +54,30 @@ static void draw_fec(struct pair *p, struct group_fec_config *c)
 		c->interleave[k] = (uint16_t)(1 + 3 * k);
 }
 
-/* The primary goes on with another code, in the midst of its load. */
-static void change_code(struct pair *p)
+/*
+ * The primary goes on with another code or rate, in the midst of its load; or with other
+ * evidence or over TCP, for which the sites must begin anew.
+ */
+static void change_line(struct pair *p)
 {
 	struct pair_site *s = &p->site[0];
+	struct group_peer_config *c = &s->config.peer;
 
-	draw_fec(p, &s->config.peer.fec);
+	switch (sim_below(p->rng, 4)) {
+	case 0:
+		c->tcp = !c->tcp;
+		break;
+	case 1:
+		c->evidence = c->evidence == GROUP_EV_DRIVER ? GROUP_EV_MIRROR
+							     : GROUP_EV_DRIVER;
+		break;
+	case 2:
+		c->rate_auto = !c->rate_auto;
+		break;
+	default:
+		draw_fec(p, &c->fec);
+		break;
+	}
 	if (!s->group || !sim_node_up(s->node))
 		return;
 	sim_node_enter(s->node);
@@ -104,9 +122,9 @@ static void disaster_run(struct sim_world *w)
 	p->budget = UINT64_MAX;
 	pair_load(p, true);
 	(void)sim_run_for(w, (int64_t)sim_between(p->rng, 20 * RT_MS, 200 * RT_MS));
-	if (sim_chance(p->rng, 0.3)) {
-		change_code(p);
-		(void)sim_run_for(w, (int64_t)sim_between(p->rng, 0, 60 * RT_MS));
+	while (sim_chance(p->rng, 0.4)) {
+		change_line(p);
+		(void)sim_run_for(w, (int64_t)sim_skewed(p->rng, 1, 400) * RT_MS);
 	}
 	if (sim_chance(p->rng, 0.3)) { /* the host's queue takes nothing any more */
 		sim_net_config(p->site[0].node, p->site[1].node)->local_drop = 1;
