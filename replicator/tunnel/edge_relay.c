@@ -10,8 +10,8 @@
 #include "rt/loop.h"
 #include "rt/mem.h"
 
-#define RELAY_TUNNELS 256 /* registered at once; the one not heard of for longest goes */
-#define RELAY_SLOTS 4096  /* datagrams on their way out */
+#define RELAY_TUNNELS 256    /* registered at once */
+#define RELAY_SLOTS 4096     /* datagrams on their way out */
 #define RELAY_ECHO_SLOTS 256 /* of these, kept for echoes: without them all is in vain */
 #define RELAY_PENDING 4096   /* datagrams whose stamp is awaited; a power of two */
 #define RELAY_SILENT_NS (60 * RT_S) /* a tunnel not registered again is forgotten */
@@ -20,7 +20,8 @@ struct relay_tunnel {
 	uint64_t serial, echo_serial;
 	struct rt_addr primary;
 	rt_time heard;
-	unsigned count; /* to be echoed at the end of this turn */
+	rt_time answered; /* by the mirror; 0: never */
+	unsigned count;	  /* to be echoed at the end of this turn */
 	struct edge_seen seen[EDGE_ECHO_ENTRIES];
 };
 
@@ -79,14 +80,33 @@ static uint64_t relay_id(const struct edge_relay *r, const struct relay_tunnel *
 	return r->ids[t - r->tunnels];
 }
 
-/* A free place, or that of the one that was not heard of for longest. */
+/*
+ * The mirror knows this one. Registrations that were seen long ago and are sent again, by
+ * whoever saw them, are of tunnels that no mirror answers.
+ */
+static bool relay_is_answered(const struct edge_relay *r, const struct relay_tunnel *t)
+{
+	return t->answered.ns != 0 &&
+	       rt_time_since(rt_now(r->loop), t->answered) < RELAY_SILENT_NS;
+}
+
+/* Which of two gives up its place first. */
+static bool relay_goes_before(const struct edge_relay *r, const struct relay_tunnel *a,
+			      const struct relay_tunnel *b)
+{
+	if (relay_is_answered(r, a) != relay_is_answered(r, b))
+		return relay_is_answered(r, b);
+	return rt_time_before(a->heard, b->heard);
+}
+
+/* A free place, or that of one which nobody answers, or has not been heard of for longest. */
 static struct relay_tunnel *relay_place(struct edge_relay *r, uint64_t id)
 {
 	unsigned best = 0;
 
 	for (unsigned i = 0; i < RELAY_TUNNELS && r->ids[best] != 0; i++)
 		if (r->ids[i] == 0 ||
-		    rt_time_before(r->tunnels[i].heard, r->tunnels[best].heard))
+		    relay_goes_before(r, &r->tunnels[i], &r->tunnels[best]))
 			best = i;
 	r->ids[best] = id;
 	r->tunnels[best] = (struct relay_tunnel){ 0 };
@@ -265,6 +285,7 @@ static void relay_outer_received(void *owner, const uint8_t *dgram, size_t len,
 		r->stats.refused++;
 		return;
 	}
+	t->answered = rt_now(r->loop);
 	slot = relay_slot_take(r, &t->primary, RELAY_ECHO_SLOTS);
 	if (slot == NULL)
 		return;
