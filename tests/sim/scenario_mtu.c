@@ -33,6 +33,7 @@ static void set_group(struct pair *p)
 		c->hold = GROUP_HOLD_WRITE;
 		c->fua_remote = false;
 		c->on_disconnect = GROUP_CONTINUE;
+		c->peer.tcp = false; /* has no datagrams that are too long */
 		c->peer.evidence = GROUP_EV_DRIVER;
 		c->peer.rate_bps = UINT64_C(40000000);
 		for (unsigned v = 0; v < PAIR_VOLUMES; v++)
