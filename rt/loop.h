@@ -65,6 +65,8 @@ int rt_boot_id(struct rt_loop *loop, uint8_t id[16]);
 
 /* Call op->done(op, 0) in the next turn. */
 void rt_defer(struct rt_loop *loop, struct rt_op *op);
+/* The same in the first turn that has nothing else to do: the loop would sleep. */
+void rt_defer_idle(struct rt_loop *loop, struct rt_op *op);
 /*
  * Ask for an end of `op`. It still ends with `done`: with -ECANCELED, or with its result
  * if that came first. Not for file writes and flushes, which run to their end.

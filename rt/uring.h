@@ -110,6 +110,7 @@ struct rt_loop {
 	struct rt_list queue;  /* of ops: to be submitted, or cancelled */
 	struct rt_list dgrams; /* of datagrams: to be sent, after those */
 	struct rt_list ready;  /* of ops: to be dispatched in the next turn */
+	struct rt_list idle;   /* of ops: as ready, once there is nothing else */
 	uint32_t lent;	       /* ops of others between start and done */
 	uint32_t own;	       /* ops of our own between start and last completion */
 	uint32_t handles;      /* listeners, datagram sockets, signals: keep us running */

@@ -86,6 +86,7 @@ int uring_loop_new(unsigned without, struct rt_loop **ret)
 	rt_list_init(&loop->queue);
 	rt_list_init(&loop->dgrams);
 	rt_list_init(&loop->ready);
+	rt_list_init(&loop->idle);
 	r = uring_timer_init(loop);
 	if (r == 0)
 		r = ring_init(loop);
@@ -184,6 +185,14 @@ void rt_defer(struct rt_loop *loop, struct rt_op *op)
 	ready_push(loop, op, 0);
 }
 
+void rt_defer_idle(struct rt_loop *loop, struct rt_op *op)
+{
+	op_begin(loop, op, URING_DEFER, NULL);
+	uring_set_state(op, URING_READY);
+	op->res = 0;
+	rt_list_push_back(&loop->idle, uring_link(op));
+}
+
 void rt_cancel(struct rt_loop *loop, struct rt_op *op)
 {
 	enum uring_kind kind = uring_kind(op);
@@ -252,7 +261,8 @@ static int ring_enter(struct rt_loop *loop)
 	int64_t wait_ns = 0;
 	int r;
 
-	if (rt_list_empty(&loop->ready) && queue_empty(loop)) {
+	if (rt_list_empty(&loop->ready) && rt_list_empty(&loop->idle) &&
+	    queue_empty(loop)) {
 		clock_read(loop);
 		wait_ns = rt_time_is_never(next) ? INT64_MAX
 						 : rt_time_since(next, loop->now);
@@ -353,6 +363,17 @@ static void ready_run(struct rt_loop *loop)
 	}
 }
 
+/* The kernel had nothing for us: if nobody else has, what waited for that is ready. */
+static void idle_end(struct rt_loop *loop)
+{
+	struct rt_list *link;
+
+	if (!rt_list_empty(&loop->ready) || !queue_empty(loop))
+		return;
+	while ((link = rt_list_pop(&loop->idle)))
+		rt_list_push_back(&loop->ready, link);
+}
+
 static int loop_turn(struct rt_loop *loop)
 {
 	unsigned n, rounds = 0;
@@ -367,6 +388,8 @@ static int loop_turn(struct rt_loop *loop)
 	uring_timer_run(loop);
 	for (unsigned i = 0; i < n; i++)
 		cqe_dispatch(loop, &loop->batch[i]);
+	if (n == 0)
+		idle_end(loop);
 	/*
 	 * What is ready does not need the kernel: an entry into it between two rounds would
 	 * cost more than most callbacks. All that they start goes out together after that.

@@ -49,8 +49,9 @@ struct tunnel_io {
 	unsigned attached;     /* so many tunnels so far */
 	struct rt_addr peer;
 	struct rt_timer timer;
-	struct rt_op turn; /* calls `changed`, then sends; once per turn of the loop */
-	bool turning, starved;
+	struct rt_op turn;  /* calls `changed`, then sends; once per turn of the loop */
+	struct rt_op spare; /* sends what waits patiently, if the loop has time */
+	bool turning, starved, sparing;
 	bool follows; /* the peer is where its datagrams come from */
 	bool card;    /* stamps are the card's */
 	/*
@@ -77,7 +78,7 @@ struct tunnel_io {
 
 static void io_release_if_done(struct tunnel_io *io)
 {
-	if (io->dgram != NULL || io->turning || io->first != io->next)
+	if (io->dgram != NULL || io->turning || io->sparing || io->first != io->next)
 		return;
 	rt_free(io->memory);
 	rt_free(io->edge);
@@ -233,6 +234,15 @@ static rt_time io_deadline(const struct tunnel_io *io)
 	return io->edge == NULL ? at : rt_time_min(at, io->edge->register_at);
 }
 
+/* What waits patiently goes out when this thread has time. */
+static void io_spare(struct tunnel_io *io, rt_time now)
+{
+	if (io->sparing || !tunnel_waits_patiently(io->tunnel, now))
+		return;
+	io->sparing = true;
+	rt_defer_idle(io->loop, &io->spare);
+}
+
 static void io_send(struct tunnel_io *io)
 {
 	rt_time now = rt_now(io->loop);
@@ -249,6 +259,7 @@ static void io_send(struct tunnel_io *io)
 		if (len == 0) {
 			io_flush(io);
 			rt_timer_arm(io->loop, &io->timer, io_deadline(io));
+			io_spare(io, now);
 			return;
 		}
 		if (io->edge != NULL)
@@ -312,6 +323,22 @@ static void io_turn_done(struct rt_op *op, int res)
 		io_release_if_done(io);
 	else
 		io_send(io);
+}
+
+static void io_spare_done(struct rt_op *op, int res)
+{
+	struct tunnel_io *io = rt_container_of(op, struct tunnel_io, spare);
+
+	io->sparing = false;
+	if (io->dgram == NULL) {
+		io_release_if_done(io);
+		return;
+	}
+	if (io->tunnel == NULL)
+		return;
+	tunnel_set_patient(io->tunnel, false);
+	io_send(io);
+	tunnel_set_patient(io->tunnel, true);
 }
 
 static void io_timer_fire(struct rt_timer *timer)
@@ -408,6 +435,7 @@ int tunnel_io_new(struct rt_loop *loop, const struct rt_addr *local,
 	io->owner = owner;
 	io->timer.fire = io_timer_fire;
 	io->turn.done = io_turn_done;
+	io->spare.done = io_spare_done;
 	for (unsigned i = 0; i < TUNNEL_IO_SENDS; i++) {
 		io->sends[i].io = io;
 		io->sends[i].op.done = io_send_done;
@@ -466,6 +494,7 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 	io->stamp_last = 0;
 	rt_timer_disarm(io->loop, &io->timer);
 	if (t != NULL) {
+		tunnel_set_patient(t, true);
 		tunnel_overflowed(t, io->stats.overflow);
 		io_lent(io);
 		io_turn(io);

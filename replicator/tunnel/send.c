@@ -38,14 +38,38 @@ static bool send_window_full(const struct tunnel *t)
 	return !tunnel_symbol_covered(t, first);
 }
 
-static bool send_wants_repair(const struct tunnel *t, rt_time now)
+/* Repairs that who waits at the gate lacks. */
+static bool send_is_demanded(const struct tunnel *t)
 {
 	uint64_t urgent = t->urgent < t->tx.sent ? t->urgent : t->tx.sent;
 
+	return send_can_repair(t) && t->params.fec.on_demand &&
+	       tunnel_repairs_lacking(t, urgent) > 0;
+}
+
+/*
+ * Until when they wait: what follows brings paced ones, if somebody is just making it. A
+ * time that is past where there is no patience.
+ */
+static rt_time send_patience(const struct tunnel *t)
+{
+	if (!t->patient || t->tx.sent - t->onwire.wire < TUNNEL_PATIENT_SYMBOLS)
+		return (rt_time){ INT64_MIN };
+	return rt_time_add(t->data_at, TUNNEL_PATIENCE_NS);
+}
+
+bool tunnel_waits_patiently(const struct tunnel *t, rt_time now)
+{
+	return rt_time_before(now, send_patience(t)) && send_is_demanded(t);
+}
+
+static bool send_wants_repair(const struct tunnel *t, rt_time now)
+{
 	if (!send_can_repair(t) || !t->params.fec.on_demand)
 		return false;
-	if (tunnel_repairs_lacking(t, urgent) > 0 ||
-	    evidence_wants_fence(&t->evidence, now))
+	if (evidence_wants_fence(&t->evidence, now))
+		return true;
+	if (send_is_demanded(t) && !rt_time_before(now, send_patience(t)))
 		return true;
 	return send_window_full(t) &&
 	       tunnel_repairs_lacking(t, fec_encoder_first(t->encoder) + 1) > 0;
@@ -300,7 +324,9 @@ static uint32_t send_evidence(struct tunnel *t, bool probe, rt_time now)
 		.newest = t->newest,
 		/* What goes out behind a train that has waited long closes it. */
 		.last = evidence_wants_fence(&t->evidence, now) ||
-			!tunnel_may_send(t, now) || tunnel_next(t, now) == TUNNEL_NOTHING,
+			!tunnel_may_send(t, now) ||
+			(tunnel_next(t, now) == TUNNEL_NOTHING &&
+			 !tunnel_waits_patiently(t, now)),
 		.probe = probe,
 		.now = now,
 	};
@@ -385,6 +411,7 @@ rt_time tunnel_deadline(const struct tunnel *t)
 {
 	rt_time at = rt_time_min(t->ack.due, send_probe_at(t));
 	rt_time later = rt_time_min(send_fence_at(t), send_flush_at(t));
+	rt_time patience = send_patience(t);
 	rt_time ready = t->pacer.ready_at;
 
 	if (tunnel_broken(t))
@@ -393,6 +420,8 @@ rt_time tunnel_deadline(const struct tunnel *t)
 	at = rt_time_min(at, send_mtu_at(t));
 	if (!tunnel_rate_open(t))
 		return at;
+	if (patience.ns != INT64_MIN && send_is_demanded(t))
+		later = rt_time_min(later, patience);
 	if (tunnel_next(t, (rt_time){ INT64_MIN }) != TUNNEL_NOTHING)
 		at = rt_time_min(at, ready);
 	else if (!rt_time_is_never(later))

@@ -31,6 +31,13 @@
 #define TUNNEL_AUTO_MEMORY_BPS UINT64_C(2000000000)
 #define TUNNEL_SHARE_ONE (UINT64_C(1) << 32)
 
+/*
+ * Patience with repairs on demand: for so many symbols that are not safe and no fewer (a
+ * lone write leaves with its repairs, in one train), so long after the last one was sent.
+ */
+#define TUNNEL_PATIENT_SYMBOLS 16
+#define TUNNEL_PATIENCE_NS (500 * RT_US)
+
 /* Symbols to be sent again, oldest first; each is marked `queued`. */
 struct tunnel_resend {
 	uint64_t ring[TUNNEL_RESEND_MAX];
@@ -71,6 +78,7 @@ struct tunnel {
 	rt_time data_at;      /* when a symbol was first sent */
 	rt_time prove_until;  /* the line is kept proven until then */
 	bool probe_now;
+	bool patient; /* repairs on demand may wait for paced ones */
 
 	/* Receiving. */
 	struct seal *seal_rx; /* owned */

@@ -188,6 +188,11 @@ void tunnel_expedite(struct tunnel *t, rt_time now)
 	t->prove_until = rt_time_add(now, TUNNEL_PROVE_NS);
 }
 
+void tunnel_set_patient(struct tunnel *t, bool patient)
+{
+	t->patient = patient;
+}
+
 int tunnel_next_frame(struct tunnel *t, const uint8_t **frame, size_t *len)
 {
 	int res;

@@ -101,6 +101,15 @@ bool tunnel_room(const struct tunnel *t, size_t len);
 void tunnel_expedite(struct tunnel *t, rt_time now);
 
 /*
+ * Whether the repairs on demand of a flow of data wait a little for the paced ones, which
+ * come with the data that follows (false at first; docs/tunnel.md). The owner then asks
+ * after a transmit that gave nothing whether some wait, and if it has nothing else to do
+ * goes on without patience.
+ */
+void tunnel_set_patient(struct tunnel *t, bool patient);
+bool tunnel_waits_patiently(const struct tunnel *t, rt_time now);
+
+/*
  * The next whole frame that arrived, in order: 1 with *frame and *len (lent until the next
  * tunnel_ call), 0 when there is none; -EPROTO when what arrived is no legal framing: the
  * tunnel is of no use any more.

@@ -6,7 +6,8 @@
 
 /* rt/loop.h: the loop itself, operations in general, and timers. */
 
-#define LATE_MAX_NS 20000 /* a timer fires up to so much after its time */
+#define LATE_MAX_NS 20000  /* a timer fires up to so much after its time */
+#define BUSY_MAX_NS 400000 /* a loop is idle again */
 
 int rt_loop_new(struct rt_loop **ret)
 {
@@ -113,6 +114,14 @@ void sim_op_end_in(struct rt_loop *loop, struct rt_op *op, int res, int64_t ns,
 void rt_defer(struct rt_loop *loop, struct rt_op *op)
 {
 	sim_op_end_in(loop, op, 0, 0, true);
+}
+
+/* How long the loop has other things to do is the world's choice. */
+void rt_defer_idle(struct rt_loop *loop, struct rt_op *op)
+{
+	int64_t busy_ns = (int64_t)sim_below(&sim_world_now->rng_time, BUSY_MAX_NS);
+
+	sim_op_end_in(loop, op, 0, busy_ns, true);
 }
 
 void rt_cancel(struct rt_loop *loop, struct rt_op *op)

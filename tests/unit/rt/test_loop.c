@@ -234,6 +234,71 @@ static void a_deferred_call_can_be_cancelled(void **state)
 	assert_int_equal(call_wait(&call), -ECANCELED);
 }
 
+struct busy {
+	struct rt_op op, idle;
+	struct rt_timer timer;
+	struct rt_loop *loop;
+	unsigned count, idle_at, idles;
+};
+
+static void busy_done(struct rt_op *op, int res)
+{
+	struct busy *busy = rt_container_of(op, struct busy, op);
+
+	assert_int_equal(res, 0);
+	if (++busy->count < 1000)
+		rt_defer(busy->loop, op);
+}
+
+static void busy_idle(struct rt_op *op, int res)
+{
+	struct busy *busy = rt_container_of(op, struct busy, idle);
+
+	assert_int_equal(res, 0);
+	busy->idle_at = busy->count;
+	/* From inside it waits once more for a turn of its own. */
+	if (++busy->idles < 3)
+		rt_defer_idle(busy->loop, op);
+}
+
+static void busy_fire(struct rt_timer *timer)
+{
+	struct busy *busy = rt_container_of(timer, struct busy, timer);
+
+	assert_int_equal(busy->idles, 3);
+}
+
+/* An idle call gives way to all that is ready, and does not wait for a timer. */
+static void an_idle_call_comes_when_nothing_else_is_to_be_done(void **state)
+{
+	struct rt_loop *loop = *state;
+	struct busy busy = { { .done = busy_done },
+			     { .done = busy_idle },
+			     { .fire = busy_fire },
+			     loop,
+			     0,
+			     0,
+			     0 };
+
+	rt_timer_arm(loop, &busy.timer, rt_time_add(rt_now(loop), 50 * RT_MS));
+	rt_defer_idle(loop, &busy.idle);
+	rt_defer(loop, &busy.op);
+	assert_int_equal(busy.idles, 0);
+	assert_int_equal(rt_loop_run(loop), 0);
+	assert_int_equal(busy.idle_at, 1000);
+	assert_int_equal(busy.idles, 3);
+}
+
+static void an_idle_call_can_be_cancelled(void **state)
+{
+	struct rt_loop *loop = *state;
+	struct call call;
+
+	rt_defer_idle(loop, call_op(loop, &call));
+	rt_cancel(loop, &call.op);
+	assert_int_equal(call_wait(&call), -ECANCELED);
+}
+
 struct signals {
 	struct rt_loop *loop;
 	unsigned counts[2];
@@ -367,6 +432,8 @@ int main(void)
 		T(deferred_calls_come_in_a_later_turn),
 		T(a_deferred_call_that_comes_back_does_not_hold_the_loop),
 		T(a_deferred_call_can_be_cancelled),
+		T(an_idle_call_comes_when_nothing_else_is_to_be_done),
+		T(an_idle_call_can_be_cancelled),
 		T(signals_are_delivered),
 		T(time_chance_and_boot),
 		cmocka_unit_test(a_loop_without_deferred_work),

@@ -258,6 +258,81 @@ static void watermarks_keep_their_order(void **state)
 	pair_release(&p);
 }
 
+static uint64_t repairs_made(const struct pair *p)
+{
+	struct tunnel_stats s;
+
+	tunnel_stats(p->end[0], &s);
+	return s.sent_repairs;
+}
+
+static void expedited(struct pair *p, size_t len)
+{
+	assert_true(pair_submit(p, 0, len));
+	tunnel_expedite(p->end[0], pair_now(p));
+}
+
+/*
+ * Repairs on demand are dear where data flows, which brings paced ones: a patient tunnel
+ * says that some wait, makes them when it is told that there is time, or by itself soon.
+ * A lone write has its repairs at once.
+ */
+static void patience_is_short_and_not_for_lone_writes(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(100 * RT_MS, 0);
+	uint64_t made;
+	struct pair p;
+
+	params.rate_bps = UINT64_C(10000000000);
+	warm(&p, &params, &line, 1);
+	tunnel_set_patient(p.end[0], true);
+	expedited(&p, 4000);
+	pair_run(&p, 50 * RT_US);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
+	assert_false(tunnel_waits_patiently(p.end[0], pair_now(&p)));
+
+	made = repairs_made(&p);
+	expedited(&p, 40000);
+	pair_run(&p, 50 * RT_US);
+	assert_in_range(repairs_made(&p) - made, 3, 4); /* of 29 symbols, paced */
+	assert_true(tunnel_waits_patiently(p.end[0], pair_now(&p)));
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
+	tunnel_set_patient(p.end[0], false);
+	assert_false(tunnel_waits_patiently(p.end[0], pair_now(&p)));
+	pair_run(&p, 50 * RT_US);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 3);
+
+	/* Nobody has time, and nothing follows. */
+	tunnel_set_patient(p.end[0], true);
+	expedited(&p, 40000);
+	pair_run(&p, 5 * RT_MS);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 4);
+	pair_release(&p);
+}
+
+/* In a flow nobody waits longer than for some frames to follow, and few repairs do. */
+static void paced_repairs_do_for_a_patient_flow(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(100 * RT_MS, 0);
+	uint64_t made, submitted = 1;
+	struct pair p;
+
+	params.rate_bps = UINT64_C(10000000000);
+	warm(&p, &params, &line, 1);
+	tunnel_set_patient(p.end[0], true);
+	made = repairs_made(&p);
+	for (; submitted <= 100; submitted++) {
+		expedited(&p, 40000);
+		pair_run(&p, 100 * RT_US);
+		assert_true(tunnel_onwire(p.end[0], pair_now(&p)) + 4 > submitted);
+	}
+	/* 29 symbols each, one repair for eight. */
+	assert_in_range(repairs_made(&p) - made, 350, 380);
+	pair_release(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +348,8 @@ int main(void)
 		cmocka_unit_test(device_without_stamps_is_found_out),
 		cmocka_unit_test(without_code_onwire_is_received),
 		cmocka_unit_test(watermarks_keep_their_order),
+		cmocka_unit_test(patience_is_short_and_not_for_lone_writes),
+		cmocka_unit_test(paced_repairs_do_for_a_patient_flow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
