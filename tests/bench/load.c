@@ -6,7 +6,9 @@
  * loop: `depth` in flight (1), the next one issued when one completes. With `per_second`
  * open loop: each write has its time, and is issued then whether or not those before it
  * are done, as long as `depth` allows (256 then); the time counts from when it was due to
- * be issued, so that a stall is seen by all the writes that it holds up. Prints
+ * be issued, so that a stall is seen by all the writes that it holds up. Each is due
+ * anywhere in its own period: evenly spaced ones would meet, at round trips that hold a
+ * whole number of periods, always or never with what is done about earlier ones. Prints
  *
  *	writes=N median_us=X mean_us=X p99_us=X p999_us=X rate=X mbit=X held=N
  *
@@ -88,12 +90,16 @@ static struct slot *free_slot(struct load *load)
 	return NULL;
 }
 
-/* When the next write is due. */
+/* When the next write is due: each in its own period, somewhere. */
 static uint64_t next_due(const struct load *load)
 {
+	uint64_t period_ns, within_ns;
+
 	if (load->per_second == 0)
 		return 0;
-	return load->began_ns + load->issued * NS_PER_S / load->per_second;
+	period_ns = NS_PER_S / load->per_second;
+	within_ns = rt_mix64(~load->issued) % (period_ns + 1);
+	return load->began_ns + load->issued * NS_PER_S / load->per_second + within_ns;
 }
 
 /* Issue what is due; *until is when the next will be. */
