@@ -4,6 +4,7 @@
 
 #include "replicator/tunnel/io.h"
 #include "replicator/tunnel/tunnel.h"
+#include "rt/check.h"
 #include "rt/loop.h"
 #include "tests/sim/sim.h"
 #include "tests/unit/tunnel/params.h"
@@ -11,9 +12,10 @@
 /*
  * `rate = "auto"` with whole tunnels over the simulated line: a line whose rate nobody has
  * told is filled within a few seconds whatever it loses, its queue stays short, a change of
- * its rate is followed, and two tunnels of one host share it. Protects: everything between
- * the controller (which has its own tests) and the datagrams: what is counted, who wakes up
- * when the window opens, that nothing stalls when acknowledgements are lost.
+ * its rate is followed, be it to next to nothing or in fits, and two tunnels of one host
+ * share it. Protects: everything between the controller (which has its own tests) and the
+ * datagrams: what is counted, who wakes up when the window opens, that nothing stalls when
+ * acknowledgements are lost.
  */
 #define TUNNELS 2
 #define FRAME 20000
@@ -330,10 +332,42 @@ static void run_cut(struct rate *r)
 	flow_stop(r, 0);
 }
 
+/* A line that stops for moments, again and again: what that taught is soon forgotten. */
+static void run_stutter(struct rate *r)
+{
+	flow_start(r, 0, 0);
+	sim_run_for(r->w, 3 * RT_S);
+	for (unsigned i = 0; i < 12; i++) {
+		sim_net_cut_both(r->node[0], r->node[1], true);
+		sim_run_for(r->w, (int64_t)sim_between(sim_rng(r->w), 10, 600) * RT_MS);
+		sim_net_mend(r->node[0], r->node[1]);
+		sim_run_for(r->w, (int64_t)sim_between(sim_rng(r->w), 10, 600) * RT_MS);
+	}
+	is_full(r, 4 * RT_S + 60 * round_trip(r), "after stutters");
+	flow_stop(r, 0);
+}
+
+/* Next to nothing for a while, and then all of it again. */
+static void run_narrow(struct rate *r)
+{
+	uint64_t rate = r->line.rate_bps;
+
+	flow_start(r, 0, 0);
+	sim_run_for(r->w, 3 * RT_S);
+	r->line.rate_bps = rate / 30;
+	set_line(r);
+	sim_run_for(r->w, (int64_t)sim_between(sim_rng(r->w), 1, 30) * RT_S);
+	r->line.rate_bps = rate;
+	set_line(r);
+	is_full(r, 10 * RT_S + 150 * round_trip(r), "after a narrow time");
+	flow_stop(r, 0);
+}
+
 static void run_rate(struct sim_world *w)
 {
-	static void (*const runs[])(struct rate *) = { run_alone, run_two, run_guarded,
-						       run_cut };
+	static void (*const runs[])(struct rate *) = { run_alone,   run_two,
+						       run_guarded, run_cut,
+						       run_stutter, run_narrow };
 	static struct rate rate;
 	struct rate *r = &rate;
 
@@ -347,7 +381,7 @@ static void run_rate(struct sim_world *w)
 		sim_node_start(r->node[i]);
 	}
 	draw_line(r);
-	runs[sim_below(sim_rng(w), 4)](r);
+	runs[sim_below(sim_rng(w), RT_ARRAY_LEN(runs))](r);
 	sim_run_for(w, RT_S);
 	for (unsigned i = 0; i < 2; i++)
 		sim_node_stop(r->node[i]);

@@ -336,20 +336,20 @@ struct detour {
 	unsigned swallowed;
 };
 
-static void detour_free(struct rt_op *op, int res)
+static void carry_done(struct rt_op *op, int res)
 {
 	free(op);
 }
 
-static void detour_carry(struct detour *d, int door, const struct rt_addr *to,
-			 const uint8_t *dgram, size_t len)
+static void carry(struct rt_dgram *from, const struct rt_addr *to, const uint8_t *dgram,
+		  size_t len)
 {
 	struct rt_op *op = calloc(1, sizeof(*op) + len);
 
 	assert_non_null(op);
-	op->done = detour_free;
+	op->done = carry_done;
 	memcpy(op + 1, dgram, len);
-	rt_dgram_send(d->door[door], op, to, op + 1, len, 0);
+	rt_dgram_send(from, op, to, op + 1, len, 0);
 }
 
 static void detour_front(void *owner, const uint8_t *dgram, size_t len,
@@ -358,11 +358,11 @@ static void detour_front(void *owner, const uint8_t *dgram, size_t len,
 	struct detour *d = owner;
 
 	if (rt_addr_equal(from, &d->b->side[1].addr)) {
-		detour_carry(d, 1, &d->dialer, dgram, len);
+		carry(d->door[1], &d->dialer, dgram, len);
 		return;
 	}
 	d->dialer = *from;
-	detour_carry(d, 0, &d->b->side[1].addr, dgram, len);
+	carry(d->door[0], &d->b->side[1].addr, dgram, len);
 }
 
 static void detour_back(void *owner, const uint8_t *dgram, size_t len,
@@ -400,6 +400,78 @@ static void the_end_that_dials_is_not_led_astray(void **state)
 	assert_int_equal(d.swallowed, 0);
 	rt_dgram_close(d.door[0]);
 	rt_dgram_close(d.door[1]);
+	both_release(&b);
+}
+
+/*
+ * A box that translates addresses stands before the end that dials, and forgets again and
+ * again which it has given: what comes back to an old one is gone. The end that listens
+ * follows to the new one, and everything arrives.
+ */
+#define BOX_DOORS 8
+#define BOX_FORGETS 300 /* datagrams from inside */
+
+struct box {
+	struct rt_dgram *inside, *door[BOX_DOORS];
+	struct both *b;
+	struct rt_addr dialer;
+	unsigned carried, now, swallowed;
+};
+
+static void box_out(void *owner, const uint8_t *dgram, size_t len,
+		    const struct rt_addr *from)
+{
+	struct box *x = owner;
+
+	x->dialer = *from;
+	if (++x->carried % BOX_FORGETS == 0 && x->now + 1 < BOX_DOORS)
+		x->now++;
+	carry(x->door[x->now], &x->b->side[1].addr, dgram, len);
+}
+
+struct box_door {
+	struct box *box;
+	unsigned index;
+};
+
+static void box_in(void *owner, const uint8_t *dgram, size_t len,
+		   const struct rt_addr *from)
+{
+	const struct box_door *d = owner;
+
+	if (d->index == d->box->now)
+		carry(d->box->inside, &d->box->dialer, dgram, len);
+	else
+		d->box->swallowed++;
+}
+
+static void the_end_that_listens_follows(void **state)
+{
+	static const struct rt_dgram_events out = { box_out, detour_left,
+						    detour_overflowed, NULL };
+	static const struct rt_dgram_events in = { box_in, detour_left, detour_overflowed,
+						   NULL };
+	struct box_door doors[BOX_DOORS];
+	struct rt_addr any, dialed;
+	struct box x = { 0 };
+	struct both b;
+
+	both_init(&b, 100, all_received);
+	x.b = &b;
+	assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
+	assert_int_equal(rt_dgram_open(b.loop, &any, &out, &x, &x.inside), 0);
+	for (unsigned i = 0; i < BOX_DOORS; i++) {
+		doors[i] = (struct box_door){ &x, i };
+		assert_int_equal(rt_dgram_open(b.loop, &any, &in, &doors[i], &x.door[i]),
+				 0);
+	}
+	rt_dgram_addr(x.inside, &dialed);
+	tunnel_io_attach(b.side[0].io, b.side[0].t, &dialed);
+	both_run(&b);
+	assert_int_equal(x.now, BOX_DOORS - 1);
+	rt_dgram_close(x.inside);
+	for (unsigned i = 0; i < BOX_DOORS; i++)
+		rt_dgram_close(x.door[i]);
 	both_release(&b);
 }
 
@@ -470,6 +542,7 @@ int main(void)
 		cmocka_unit_test(without_a_card_the_mirror_is_the_evidence),
 		cmocka_unit_test(strangers_move_nothing),
 		cmocka_unit_test(the_end_that_dials_is_not_led_astray),
+		cmocka_unit_test(the_end_that_listens_follows),
 		cmocka_unit_test(tunnels_are_replaced),
 		cmocka_unit_test(owner_frees_in_the_event),
 	};
