@@ -32,6 +32,7 @@ struct edge {
 	struct rt_loop *loop;
 	struct edge_relay *relay;
 	struct rt_timer report;
+	struct rt_op over;
 	struct edge_relay_stats said;
 };
 
@@ -65,17 +66,23 @@ static void edge_report(struct rt_timer *timer)
 	rt_timer_arm(e->loop, timer, rt_time_add(rt_now(e->loop), EDGE_REPORT_NS));
 }
 
+static void edge_over(struct rt_op *op, int res)
+{
+	rt_loop_stop(rt_container_of(op, struct edge, over)->loop);
+}
+
 static void edge_signal(void *owner, int signo)
 {
 	struct edge *e = owner;
 
+	if (e->relay == NULL)
+		return; /* it is stopping: one signal is enough */
 	edge_say(e);
 	rt_log(RT_LOG_INFO, "stopping signal=%d", signo);
 	(void)sd_notify(0, "STOPPING=1"); /* not run by systemd: nobody to tell */
 	rt_timer_disarm(e->loop, &e->report);
-	edge_relay_free(e->relay);
+	edge_relay_free(e->relay, &e->over);
 	e->relay = NULL;
-	rt_loop_stop(e->loop);
 }
 
 static int complain(const char *what, const char *subject, int err)
@@ -86,7 +93,7 @@ static int complain(const char *what, const char *subject, int err)
 
 static int edge_run(const struct edge_relay_params *params)
 {
-	struct edge e = { .report.fire = edge_report };
+	struct edge e = { .report.fire = edge_report, .over.done = edge_over };
 	char text[RT_ADDR_TEXT_MAX], mirror[RT_ADDR_TEXT_MAX];
 	struct rt_addr at;
 	int err = rt_loop_new(&e.loop);

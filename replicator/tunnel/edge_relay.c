@@ -47,7 +47,8 @@ struct edge_relay {
 	struct edge_relay_stats stats;
 	uint64_t inner_overflow, outer_overflow;
 	uint32_t stamp;
-	struct rt_op turn; /* sends the echoes of a turn together */
+	struct rt_op *over; /* borrowed: who freed us waits for it */
+	struct rt_op turn;  /* sends the echoes of a turn together */
 	bool turning;
 	unsigned nspare;
 	struct rt_list spare;
@@ -61,8 +62,14 @@ static_assert(EDGE_MESSAGE_MAX <= TUNNEL_DATAGRAM_MAX, "a message fits a slot");
 
 static void relay_release_if_done(struct edge_relay *r)
 {
-	if (r->inner == NULL && !r->turning && r->nspare == RELAY_SLOTS)
-		rt_free(r);
+	struct rt_loop *loop = r->loop;
+	struct rt_op *over = r->over;
+
+	if (r->inner != NULL || r->turning || r->nspare != RELAY_SLOTS)
+		return;
+	rt_free(r);
+	if (over != NULL)
+		rt_defer(loop, over);
 }
 
 /* ---- tunnels ------------------------------------------------------------------------ */
@@ -354,10 +361,11 @@ fail:
 	return err;
 }
 
-void edge_relay_free(struct edge_relay *r)
+void edge_relay_free(struct edge_relay *r, struct rt_op *over)
 {
 	if (r == NULL)
 		return;
+	r->over = over;
 	rt_dgram_close(r->inner);
 	rt_dgram_close(r->outer);
 	r->inner = r->outer = NULL;

@@ -9,6 +9,7 @@
 
 struct edge_relay;
 struct rt_loop;
+struct rt_op;
 
 /*
  * The relay at a site's border, for evidence = "edge": what a registered primary sends
@@ -26,8 +27,11 @@ struct edge_relay_params {
 /* 0, or -errno: an address that cannot be used, no memory. */
 int edge_relay_new(struct rt_loop *loop, const struct edge_relay_params *params,
 		   struct edge_relay **ret);
-/* Two phases: the memory goes when the last send has ended. NULL is fine. */
-void edge_relay_free(struct edge_relay *r);
+/*
+ * Two phases: the memory goes when the last send has ended; then `over` (NULL: nobody asks)
+ * is done, from the loop. A NULL relay is fine, and is never over.
+ */
+void edge_relay_free(struct edge_relay *r, struct rt_op *over);
 /* Where primaries reach it: the port that was chosen for port 0. */
 void edge_relay_addr(const struct edge_relay *r, struct rt_addr *ret);
 

@@ -124,7 +124,7 @@ static struct world *world_new(void)
 
 static void world_free(struct world *w)
 {
-	edge_relay_free(w->relay);
+	edge_relay_free(w->relay, NULL);
 	for (unsigned i = 0; i < PARTIES; i++)
 		rt_dgram_close(w->party[i].dgram);
 	assert_int_equal(rt_loop_run(w->loop), 0);
@@ -274,12 +274,71 @@ static void old_registrations_displace_nobody(void **state)
 	world_free(w);
 }
 
+/*
+ * Freed under load it says when it is over, and then the loop holds nothing of it: who
+ * stops the loop any earlier frees it with sends in flight, which it does not survive.
+ */
+#define ROUNDS 30
+#define BURST 40
+
+struct ending {
+	struct rt_op over, sends[BURST];
+	struct world *world;
+	uint8_t bytes[BURST][DATAGRAM];
+	unsigned done;
+};
+
+static void ending_sent(struct rt_op *op, int res)
+{
+}
+
+static void ending_over(struct rt_op *op, int res)
+{
+	struct ending *e = rt_container_of(op, struct ending, over);
+
+	e->done = 1;
+	rt_loop_stop(e->world->loop);
+}
+
+static void the_end_under_load_is_told(void **state)
+{
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct world *w = world_new();
+		struct party *p = &w->party[PRIMARY], *m = &w->party[MIRROR];
+		struct ending *e = calloc(1, sizeof(*e));
+
+		assert_non_null(e);
+		e->world = w;
+		e->over.done = ending_over;
+		party_register(p, 7, 1);
+		for (unsigned i = 0; i < BURST; i++) {
+			e->sends[i].done = ending_sent;
+			datagram(7, i + 1, 0, e->bytes[i]);
+			rt_dgram_send(p->dgram, &e->sends[i], &w->at, e->bytes[i],
+				      DATAGRAM, 0);
+		}
+		w->counter = &m->came;
+		w->want = 1 + round;
+		assert_int_equal(rt_loop_run(w->loop), 0);
+		w->counter = NULL;
+		edge_relay_free(w->relay, &e->over);
+		while (!e->done)
+			assert_int_equal(rt_loop_run(w->loop), 0);
+		for (unsigned i = 0; i < PARTIES; i++)
+			rt_dgram_close(w->party[i].dgram);
+		rt_loop_free(w->loop); /* asserts that nothing is lent */
+		free(w);
+		free(e);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_has_registered_is_served_and_told),
 		cmocka_unit_test(a_registration_that_was_overheard_moves_nobody),
 		cmocka_unit_test(old_registrations_displace_nobody),
+		cmocka_unit_test(the_end_under_load_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
