@@ -12,6 +12,7 @@ int evidence_init(struct evidence *e, enum tunnel_evidence level)
 	*e = (struct evidence){
 		.level = level,
 		.next_stamp = 1,
+		.train_max = EVIDENCE_TRAIN_MAX,
 		.bound_ns = EVIDENCE_BOUND_NS,
 		.lent = UINT64_MAX,
 	};
@@ -23,6 +24,21 @@ void evidence_release(struct evidence *e)
 {
 	rt_free(e->left_upto);
 	e->left_upto = NULL;
+}
+
+/*
+ * A stamp costs two calls and a message of its own, and long trains have fewer: that of a
+ * fast line takes no longer for it.
+ */
+void evidence_set_rate(struct evidence *e, uint64_t rate_bps)
+{
+	uint64_t most = rate_bps / 8 * EVIDENCE_TRAIN_NS / RT_S / TUNNEL_DATAGRAM_MAX;
+
+	if (most < EVIDENCE_TRAIN_MAX)
+		most = EVIDENCE_TRAIN_MAX;
+	if (rate_bps == 0 || most > EVIDENCE_TRAIN_LONG)
+		most = EVIDENCE_TRAIN_LONG;
+	e->train_max = (uint32_t)most;
 }
 
 static struct train *evidence_train(struct evidence *e, uint64_t i)
@@ -81,7 +97,7 @@ uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 	t->echoes += !sent->probe;
 	/* The last place of the ring stays open: its train grows instead. */
 	full = e->tail - e->head == EVIDENCE_TRAINS;
-	if ((sent->last || t->datagrams >= EVIDENCE_TRAIN_MAX) && !full) {
+	if ((sent->last || t->datagrams >= e->train_max) && !full) {
 		if (stamp == 0)
 			stamp = evidence_new_stamp(e);
 		t->fence_stamp = stamp;

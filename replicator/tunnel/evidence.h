@@ -28,7 +28,10 @@
  *	promised(q) = the same, and those above q whose train is not resolved
  */
 #define EVIDENCE_TRAINS 256
-#define EVIDENCE_TRAIN_MAX 45  /* datagrams: 64 KiB in one train, then the fence */
+#define EVIDENCE_TRAIN_MAX 45 /* datagrams: 64 KiB in one message, then the fence */
+/* Where 500 us of the rate are more than that: four messages, then the fence. */
+#define EVIDENCE_TRAIN_LONG 177
+#define EVIDENCE_TRAIN_NS (500 * RT_US)
 #define EVIDENCE_REPAIRS 4096u /* whose leaving is remembered one by one */
 #define EVIDENCE_BOUND_NS (10 * RT_MS)
 #define EVIDENCE_BOUND_MAX_NS RT_S
@@ -56,6 +59,7 @@ struct evidence {
 	uint32_t next_stamp;
 	uint64_t symbols, repairs, blocks; /* resolved */
 	uint64_t left;			   /* repairs that have left, of those resolved */
+	uint32_t train_max;		   /* datagrams of a train */
 	uint64_t *left_upto; /* owned; ring: of repairs 1 .. q, how many left */
 	int64_t bound_ns, delay_ns;
 	unsigned failures; /* trains in a row */
@@ -81,6 +85,9 @@ struct evidence_sent {
 
 int evidence_init(struct evidence *e, enum tunnel_evidence level);
 void evidence_release(struct evidence *e);
+
+/* What is sent from now on is paced at this rate (0: not at all). */
+void evidence_set_rate(struct evidence *e, uint64_t rate_bps);
 
 /* A data or repair datagram, or a probe as fence, goes out; returns the stamp it needs, or 0. */
 uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent);

@@ -29,12 +29,19 @@ uint64_t tunnel_rate_memory(const struct tunnel_params *p)
 	return p->rate_bps;
 }
 
+static void rate_changed(struct tunnel *t, uint64_t rate_bps, rt_time now)
+{
+	pacer_set_rate(&t->pacer, rate_bps, now);
+	evidence_set_rate(&t->evidence, rate_bps);
+}
+
 void tunnel_rate_init(struct tunnel *t, rt_time now)
 {
 	struct cc_params params = rate_params(&t->params);
 
 	cc_init(&t->cc, &params, now);
 	pacer_init(&t->pacer, cc_rate_bps(&t->cc), TUNNEL_DATAGRAM_MAX, now);
+	evidence_set_rate(&t->evidence, t->pacer.rate_bps);
 }
 
 int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now)
@@ -47,7 +54,7 @@ int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now)
 	t->params.rate_bps = bps;
 	params = rate_params(&t->params);
 	cc_set(&t->cc, &params, now);
-	pacer_set_rate(&t->pacer, cc_rate_bps(&t->cc), now);
+	rate_changed(t, cc_rate_bps(&t->cc), now);
 	return 0;
 }
 
@@ -99,5 +106,5 @@ void tunnel_rate_acked(struct tunnel *t, const struct packet_report *report,
 	cc_acked(&t->cc, &ack);
 	rate = cc_rate_bps(&t->cc);
 	if (rate > old + old / RATE_STEP || rate < old - old / RATE_STEP)
-		pacer_set_rate(&t->pacer, rate, now);
+		rate_changed(t, rate, now);
 }

@@ -70,7 +70,9 @@ static void draw_peer(struct pair *p, struct group_peer_config *c)
 {
 	static const char *const codes[] = { "window", "window", "layered", "rs",
 					     "none" };
-	static const uint64_t rates[] = { 50000000, 100000000, 200000000 };
+	/* on the last one trains are long */
+	static const uint64_t rates[] = { 50000000, 100000000, 200000000,
+					  UINT64_C(4000000000) };
 	const char *code = codes[sim_below(p->rng, RT_ARRAY_LEN(codes))];
 
 	c->tcp = sim_chance(p->rng, 0.4);

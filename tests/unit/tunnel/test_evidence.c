@@ -4,6 +4,7 @@
  * never otherwise: not by half of them, not by another train's, not by waiting.
  */
 #include "replicator/tunnel/evidence.h"
+#include "rt/check.h"
 #include "tests/unit/unit.h"
 
 struct run {
@@ -180,6 +181,44 @@ static void an_overtaken_train_fails_at_once(void **state)
 	evidence_release(&r.e);
 }
 
+/* Datagrams from one fence to the next when nothing ends a train early. */
+static unsigned train_length(struct run *r)
+{
+	unsigned length = 0;
+
+	r->sent.last = false;
+	do {
+		r->sent.number++;
+		r->sent.symbols++;
+		length++;
+	} while (evidence_add(&r->e, &r->sent) == 0 || length == 1);
+	return length;
+}
+
+/* Stamps cost calls: fast lines have long trains, and others wait for none of these. */
+static void trains_are_as_long_as_the_rate_allows(void **state)
+{
+	static const struct {
+		uint64_t rate_bps;
+		unsigned length;
+	} lines[] = {
+		{ 1000000, EVIDENCE_TRAIN_MAX },
+		{ 1000000000, EVIDENCE_TRAIN_MAX },
+		{ 2000000000, 84 },
+		{ UINT64_C(10000000000), EVIDENCE_TRAIN_LONG },
+		{ 0, EVIDENCE_TRAIN_LONG },
+	};
+	struct run r;
+
+	run_init(&r, TUNNEL_DRIVER);
+	assert_int_equal(train_length(&r), EVIDENCE_TRAIN_MAX);
+	for (unsigned i = 0; i < RT_ARRAY_LEN(lines); i++) {
+		evidence_set_rate(&r.e, lines[i].rate_bps);
+		assert_int_equal(train_length(&r), lines[i].length);
+	}
+	evidence_release(&r.e);
+}
+
 /* However many trains wait: no more than the ring holds, and none is forgotten. */
 static void trains_without_stamps_are_bounded(void **state)
 {
@@ -263,6 +302,7 @@ int main(void)
 		cmocka_unit_test(a_cut_train_fails_after_its_bound),
 		cmocka_unit_test(every_send_of_a_train_is_heard),
 		cmocka_unit_test(an_overtaken_train_fails_at_once),
+		cmocka_unit_test(trains_are_as_long_as_the_rate_allows),
 		cmocka_unit_test(trains_without_stamps_are_bounded),
 		cmocka_unit_test(forgotten_repairs_do_not_count),
 		cmocka_unit_test(a_device_without_stamps_is_found_out),

@@ -311,7 +311,10 @@ static void patience_is_short_and_not_for_lone_writes(void **state)
 	pair_release(&p);
 }
 
-/* In a flow nobody waits longer than for some frames to follow, and few repairs do. */
+/*
+ * In a flow nobody waits longer than for a train to end and m repairs to follow, and few
+ * repairs do.
+ */
 static void paced_repairs_do_for_a_patient_flow(void **state)
 {
 	struct tunnel_params params = pair_params();
@@ -326,7 +329,7 @@ static void paced_repairs_do_for_a_patient_flow(void **state)
 	for (; submitted <= 100; submitted++) {
 		expedited(&p, 40000);
 		pair_run(&p, 100 * RT_US);
-		assert_true(tunnel_onwire(p.end[0], pair_now(&p)) + 4 > submitted);
+		assert_true(tunnel_onwire(p.end[0], pair_now(&p)) + 8 > submitted);
 	}
 	/* 29 symbols each, one repair for eight. */
 	assert_in_range(repairs_made(&p) - made, 350, 380);
