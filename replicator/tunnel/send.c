@@ -136,9 +136,11 @@ static size_t send_packet(struct tunnel *t, uint8_t *buf, enum packet_type type,
 	packet_head_encode(&p, &head);
 	memcpy(buf, &head, sizeof(head));
 	pacer_charge(&t->pacer, len, t->sent.last.at);
-	/* No memory for a new key: the datagram counts as sent and lost. */
-	if (seal_close(t->seal_tx, t->suite, number, &text, buf + sizeof(head)) != 0)
+	/* No memory for a cipher: the datagram counts as sent and lost. */
+	if (seal_close(t->seal_tx, t->suite, number, &text, buf + sizeof(head)) != 0) {
 		memset(buf + sizeof(head), 0, len - sizeof(head));
+		t->unsealed = number;
+	}
 	t->stats.sent_bytes += len;
 	if (type != PACKET_ACK)
 		t->eliciting_at = t->sent.last.at;
@@ -403,6 +405,9 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 		return 0;
 	}
 	*stamp = send_evidence(t, buf[0] == PACKET_PROBE, now);
+	/* The driver will stamp it all the same. */
+	if (t->unsealed == t->sent.last.number)
+		evidence_unsent(&t->evidence, t->unsealed, t->unsealed);
 	tunnel_onwire_update(t, now);
 	return len;
 }

@@ -72,7 +72,8 @@ struct tunnel {
 	uint64_t newest;   /* one above the newest symbol in the repair just made, or 0 */
 	uint64_t again_upto; /* one above the newest symbol that was sent again */
 	uint64_t urgent;     /* symbols below this hold frames that wait at the gate */
-	uint64_t ack_seen;   /* packet number of the newest acknowledgement */
+	uint64_t unsealed; /* packet number of the newest that left without its content */
+	uint64_t ack_seen; /* packet number of the newest acknowledgement */
 	uint64_t peer_note;
 	rt_time eliciting_at; /* when something that is acknowledged was sent */
 	rt_time data_at;      /* when a symbol was first sent */
