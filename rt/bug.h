@@ -32,7 +32,8 @@
 	X(COVER_OUTSIDE_WINDOW) /* repairs count for symbols that have left the window */        \
 	X(CHANGE_WITHOUT_FLOOR) /* what was sent without evidence counts when there is some */   \
 	X(HOLD_BY_NEW_GOAL) /* a deficit counts when the new m repairs have passed */            \
-	X(HOLD_NOTHING)	    /* a deficit does not take promises back */
+	X(HOLD_NOTHING)	    /* a deficit does not take promises back */                          \
+	X(PROBES_UNPADDED)  /* an idle line is proven by what is small */
 
 #ifdef RT_BUGS
 enum rt_bug {

@@ -9,6 +9,7 @@
 /* Until a follower counts as lost: at least this, three round trips, and at most that. */
 #define MTU_LOST_NS (200 * RT_MS)
 #define MTU_LOST_MAX_NS (5 * RT_S)
+#define MTU_PADS_MAX 1024 /* that an echo is taken for */
 
 /*
  * Symbols to try: for links of 1500 bytes over IPv4, those with headers of other tunnels
@@ -31,7 +32,7 @@ size_t mtu_symbol(size_t path, size_t overhead, size_t symbol_max)
 
 static void mtu_round(struct mtu *m, rt_time now)
 {
-	m->probes = m->sent = 0;
+	m->probes = m->sent = m->pads = 0;
 	m->follower = 0;
 	m->answered = false;
 	if (m->rounds > 0) {
@@ -66,14 +67,33 @@ void mtu_init(struct mtu *m, const struct mtu_params *params, rt_time now)
 	mtu_search(m, m->size, now);
 }
 
-/* The largest of this round that came; 0: none. */
+/* The largest of this round, or since then, that came; 0: none. */
 static size_t mtu_round_best(const struct mtu *m)
 {
 	uint16_t behind = (uint16_t)(m->serial - m->echo);
 
+	if (m->echo != 0 && behind < m->pads)
+		return m->size;
 	if (m->echo == 0 || behind >= m->sent)
 		return 0;
 	return m->sizes[m->sent - 1 - behind];
+}
+
+/* 0 is no serial; it would be the first of a round, or end one early. */
+static void mtu_next_serial(struct mtu *m)
+{
+	if (++m->serial != 0)
+		return;
+	m->serial = 1;
+	m->sent = m->pads = 0;
+}
+
+uint16_t mtu_pad(struct mtu *m)
+{
+	mtu_next_serial(m);
+	m->sent = 0;
+	m->pads += m->pads < MTU_PADS_MAX;
+	return m->serial;
 }
 
 /* ---- a search ----------------------------------------------------------------------- */
@@ -99,6 +119,7 @@ static void mtu_passes(struct mtu *m, size_t size, rt_time now)
 		m->path = size;
 	if (size < m->size)
 		return;
+	m->doubted = false;
 	if (m->is_short || over) {
 		m->is_short = false;
 		mtu_rest(m, now);
@@ -154,11 +175,7 @@ size_t mtu_next(struct mtu *m, uint64_t number, rt_time now, uint16_t *serial)
 	if (!m->searching)
 		return 0;
 	if (m->sent < m->probes) {
-		/* 0 is no serial; it would be the first of a round, or end one early. */
-		if (++m->serial == 0) {
-			m->serial = 1;
-			m->sent = 0;
-		}
+		mtu_next_serial(m);
 		*serial = m->serial;
 		return m->sizes[m->sent++];
 	}
@@ -169,32 +186,34 @@ size_t mtu_next(struct mtu *m, uint64_t number, rt_time now, uint16_t *serial)
 
 /* ---- what comes back ------------------------------------------------------------------ */
 
-/* Data and repairs: do they come? */
-static void mtu_full(struct mtu *m, const struct mtu_news *news, rt_time now)
+/* What has full size: does it come? `probed`: the newest probe of that size has. */
+static void mtu_full(struct mtu *m, const struct mtu_news *news, bool probed, rt_time now)
 {
-	if (news->full_largest || news->marks > m->marks) {
+	if (news->full_largest || news->marks > m->marks || probed) {
 		m->marks = news->marks;
 		m->full_came = news->full;
 		mtu_passes(m, m->size, now);
 		return;
 	}
-	if (news->full < m->full_came + MTU_SUSPECT || m->is_short)
+	if (news->full < m->full_came + MTU_DOUBT)
 		return;
-	if (m->searching && m->want == m->size)
+	m->doubted = true;
+	if (news->full < m->full_came + MTU_SUSPECT || m->is_short ||
+	    (m->searching && m->want == m->size))
 		return;
-	m->full_came = news->full; /* the next suspicion needs as many again */
 	mtu_search(m, m->size, now);
 }
 
 void mtu_acknowledged(struct mtu *m, const struct mtu_news *news, rt_time now)
 {
 	int64_t grace_ns = news->rtt_ns / 4;
+	bool echoed = news->echo != m->echo;
 
 	m->rtt_ns = news->rtt_ns;
 	m->echo = news->echo;
 	if (m->searching && m->sent > 0 && mtu_round_best(m) >= m->want)
 		mtu_passes(m, m->want, now);
-	mtu_full(m, news, now);
+	mtu_full(m, news, echoed && mtu_round_best(m) >= m->size, now);
 	if (!m->searching || m->follower == 0 || m->answered ||
 	    news->largest < m->follower)
 		return;

@@ -25,8 +25,14 @@
  * come while something sent after them has, or nothing is answered any more for
  * mtu_silence_ns(); when the kernel refuses one as too long; and,
  * where the tunnel sends less than it might, every MTU_RAISE_NS for `max`.
+ *
+ * MTU_DOUBT of them are enough for the line not to be proven until one comes again. So that
+ * this holds for an idle tunnel, too, half of the probes that keep its line proven are
+ * padded to `size`. The others, and some small ones under load, are what tells on the full
+ * ones before them.
  */
 #define MTU_ROUNDS 3
+#define MTU_DOUBT 2
 #define MTU_SUSPECT 6
 #define MTU_RAISE_NS (600 * RT_S)
 #define MTU_AGAIN_NS (5 * RT_S) /* between searches on a path that is too short */
@@ -39,6 +45,7 @@ struct mtu {
 	size_t size, max;
 	size_t path;   /* the largest known to come through; 0: nothing known */
 	bool is_short; /* `size` does not come through */
+	bool doubted;  /* MTU_DOUBT of them have not, and none has since */
 	bool searching;
 	size_t want;	 /* of this search */
 	unsigned rounds; /* of this search that `want` has failed */
@@ -47,6 +54,7 @@ struct mtu {
 	uint16_t serial;	    /* of the newest probe; 0: there was none */
 	uint16_t sizes[MTU_LADDER]; /* of the round's probes; the last has `serial` */
 	unsigned probes, sent;	    /* in sizes, and of these sent */
+	unsigned pads;		    /* the newest serials that are pads; sent is 0 then */
 	uint64_t follower;	    /* its packet number; 0: not sent yet */
 	bool answered;		    /* it is acknowledged */
 	unsigned unanswered;	    /* rounds in a row whose follower was lost */
@@ -84,6 +92,14 @@ int64_t mtu_silence_ns(const struct mtu *m);
  */
 size_t mtu_next(struct mtu *m, uint64_t number, rt_time now, uint16_t *serial);
 
+/* No search is on, and none is needed: probes may be padded. */
+static inline bool mtu_may_pad(const struct mtu *m)
+{
+	return !m->searching && !m->is_short;
+}
+/* A probe padded to `size` is sent now: its serial. */
+uint16_t mtu_pad(struct mtu *m);
+
 /* What an acknowledgement says. */
 struct mtu_news {
 	uint64_t largest;  /* packet number */
@@ -97,10 +113,11 @@ void mtu_acknowledged(struct mtu *m, const struct mtu_news *news, rt_time now);
 /* The kernel has refused a datagram as too long. */
 void mtu_refused(struct mtu *m, rt_time now);
 
-/* A search for `size` is on, and a round of it has failed: data may be going nowhere. */
+/* Nothing shows that the path carries `size`, or something that it does not any more. */
 static inline bool mtu_doubtful(const struct mtu *m)
 {
-	return m->is_short || (m->searching && m->want == m->size && m->rounds > 0);
+	return m->path < m->size || m->is_short || m->doubted ||
+	       (m->searching && m->want == m->size && m->rounds > 0);
 }
 /* Symbols in datagrams of at most `path` bytes; 0: none of ours is so short. */
 size_t mtu_symbol(size_t path, size_t overhead, size_t symbol_max);

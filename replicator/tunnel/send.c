@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "replicator/tunnel/state.h"
+#include "rt/bug.h"
 #include "rt/check.h"
 
 /*
@@ -175,8 +176,41 @@ static size_t send_ack(struct tunnel *t, uint8_t *buf, rt_time now)
 static size_t send_probe(struct tunnel *t, uint8_t *buf, rt_time now)
 {
 	t->probe_now = false;
+	t->probed_at = now;
+	t->probed_full = t->sent.last.full;
 	sent_add(&t->sent, SENT_PROBE, now);
 	return send_packet(t, buf, PACKET_PROBE, 0);
+}
+
+/* One of `len` bytes, its head and tag among them. */
+static size_t send_padded(struct tunnel *t, uint8_t *buf, uint16_t serial, size_t len,
+			  rt_time now)
+{
+	enum sent_kind kind = len == t->mtu.size ? SENT_PAD : SENT_PROBE;
+
+	len -= sizeof(struct packet_head) + PACKET_TAG;
+	packet_probe_encode(serial, tunnel_payload(t), len);
+	sent_add(&t->sent, kind, now);
+	return send_packet(t, buf, PACKET_PROBE, len);
+}
+
+/* Somebody relies on the line and on evidence: it is kept proven. */
+static bool send_proving(const struct tunnel *t, rt_time now)
+{
+	return t->evidence.level != TUNNEL_MIRROR && rt_time_before(now, t->prove_until);
+}
+
+/*
+ * A line that is to be proven must show that it carries what is as long as data is. A
+ * small probe tells whether that came; where the last one has told all there is to tell
+ * the next is padded. So an idle line sees the two in turn.
+ */
+static size_t send_alive(struct tunnel *t, uint8_t *buf, rt_time now)
+{
+	if (!t->probe_now && send_proving(t, now) && mtu_may_pad(&t->mtu) &&
+	    t->probed_full == t->sent.last.full && !RT_BUG(PROBES_UNPADDED))
+		return send_padded(t, buf, mtu_pad(&t->mtu), t->mtu.size, now);
+	return send_probe(t, buf, now);
 }
 
 /* A probe of the path's MTU; 0 when none is due after all. */
@@ -189,10 +223,7 @@ static size_t send_mtu_probe(struct tunnel *t, uint8_t *buf, rt_time now)
 		return 0;
 	if (serial == 0)
 		return send_probe(t, buf, now);
-	len -= sizeof(struct packet_head) + PACKET_TAG;
-	packet_probe_encode(serial, tunnel_payload(t), len);
-	sent_add(&t->sent, SENT_PROBE, now);
-	return send_packet(t, buf, PACKET_PROBE, len);
+	return send_padded(t, buf, serial, len, now);
 }
 
 static size_t send_symbol(struct tunnel *t, uint8_t *buf, uint64_t number, bool again)
@@ -346,10 +377,21 @@ static bool send_outstanding(const struct tunnel *t)
 	       (stream_tx_unsent(&t->tx) && t->tx.sent >= t->credit);
 }
 
+/* Under load nothing small follows what is full by itself: to tell on it something must. */
+static rt_time send_tell_at(const struct tunnel *t)
+{
+	rt_time at = rt_time_add(t->probed_at, line_probe_ns(&t->line));
+
+	if (t->sent.last.full < t->probed_full + TUNNEL_PROBE_FULL || t->line.rtt_ns < 0)
+		return RT_NEVER;
+	return send_proving(t, at) ? at : RT_NEVER;
+}
+
 static rt_time send_probe_at(const struct tunnel *t)
 {
 	int64_t fast_ns = line_probe_ns(&t->line);
-	rt_time fast_at = rt_time_add(t->eliciting_at, fast_ns);
+	rt_time fast_at =
+		rt_time_min(rt_time_add(t->eliciting_at, fast_ns), send_tell_at(t));
 	rt_time last = t->eliciting_at;
 
 	if (t->probe_now)
@@ -390,7 +432,7 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 	if (!rt_time_before(now, t->ack.due))
 		return send_ack(t, buf, now);
 	if (!rt_time_before(now, send_probe_at(t)))
-		return send_probe(t, buf, now);
+		return send_alive(t, buf, now);
 	if (!rt_time_before(now, send_mtu_at(t))) {
 		len = send_mtu_probe(t, buf, now);
 		if (len > 0)

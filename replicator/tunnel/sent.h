@@ -20,7 +20,7 @@ struct sent_entry {
 	uint64_t firsts;    /* data datagrams, first transmissions */
 	uint64_t repairs;   /* repairs of the window; those of blocks are SENT_BLOCK */
 	uint64_t eliciting; /* all but acknowledgements */
-	uint64_t full;	    /* of these, all but probes: of full size */
+	uint64_t full;	    /* of these, all but small probes: as long as data is */
 };
 
 struct sent {
@@ -33,7 +33,15 @@ struct sent {
 int sent_init(struct sent *s, uint64_t want);
 void sent_release(struct sent *s);
 
-enum sent_kind { SENT_FIRST, SENT_AGAIN, SENT_REPAIR, SENT_BLOCK, SENT_PROBE, SENT_ACK };
+enum sent_kind {
+	SENT_FIRST,
+	SENT_AGAIN,
+	SENT_REPAIR,
+	SENT_BLOCK,
+	SENT_PROBE,
+	SENT_PAD,
+	SENT_ACK
+};
 /* The next datagram leaves now; its number is s->last.number. */
 void sent_add(struct sent *s, enum sent_kind kind, rt_time now);
 /* NULL when it is not remembered any more. */

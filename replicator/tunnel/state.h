@@ -27,6 +27,7 @@
 #define TUNNEL_RESEND_SCAN 4096	     /* missing symbols looked at per acknowledgement */
 #define TUNNEL_PROVE_NS (60 * RT_S)  /* how long after the last gate the line is proven */
 #define TUNNEL_SLOW_NS (500 * RT_MS) /* between probes when nobody answers */
+#define TUNNEL_PROBE_FULL 8 /* full datagrams under load between small probes, at least */
 /* rate = "auto": the rings that remember datagrams are made for at least this rate. */
 #define TUNNEL_AUTO_MEMORY_BPS UINT64_C(2000000000)
 #define TUNNEL_SHARE_ONE (UINT64_C(1) << 32)
@@ -79,7 +80,9 @@ struct tunnel {
 	rt_time data_at;      /* when a symbol was first sent */
 	rt_time prove_until;  /* the line is kept proven until then */
 	bool probe_now;
-	bool patient; /* repairs on demand may wait for paced ones */
+	bool patient;	      /* repairs on demand may wait for paced ones */
+	rt_time probed_at;    /* when the last small probe was sent, behind so many */
+	uint64_t probed_full; /* datagrams of full size */
 
 	/* Receiving. */
 	struct seal *seal_rx; /* owned */

@@ -171,6 +171,141 @@ static void a_path_that_shrinks(void **state)
 	}
 }
 
+static struct pair_line line_of(int64_t rtt_ns, double loss)
+{
+	return pair_line(rtt_ns / 2, loss);
+}
+
+/* A write has completed, and the client is there: the line is kept proven. */
+static void idle_init(struct pair *p, int64_t rtt_ns, double loss, uint64_t seed)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = line_of(rtt_ns, loss);
+
+	pair_init(p, &params, &line, seed);
+	pair_run(p, RT_S);
+	assert_true(pair_submit(p, 0, 4000));
+	tunnel_expedite(p->end[0], pair_now(p));
+	pair_run(p, 2 * RT_S + (int64_t)pair_below(&p->rng, (uint64_t)RT_S));
+	assert_int_equal(tunnel_onwire(p->end[0], pair_now(p)), 1);
+}
+
+/* Half the time between two probes of a line that is kept proven, as documented. */
+static int64_t probe_ns(int64_t rtt_ns)
+{
+	return (rtt_ns > 25 * RT_MS ? rtt_ns : 25 * RT_MS) / 2;
+}
+
+static const int64_t rtts_ns[] = { RT_MS, 20 * RT_MS, 25 * RT_MS, 60 * RT_MS,
+				   200 * RT_MS };
+
+/*
+ * While nothing is written: found out by itself, so that the next write does not rely on a
+ * path that swallows it; and on no account does it count as on the wire.
+ */
+static void an_idle_path_that_shrinks(void **state)
+{
+	for (uint64_t seed = 0; seed < 100; seed++) {
+		int64_t rtt_ns = rtts_ns[seed % RT_ARRAY_LEN(rtts_ns)];
+		struct pair p;
+
+		idle_init(&p, rtt_ns, 0, seed);
+		assert_true(tunnel_proven(p.end[0], pair_now(&p)));
+		p.line[0].mtu = 1400;
+		pair_run(&p, 5 * probe_ns(rtt_ns) + rtt_ns + 2 * RT_MS);
+		assert_false(tunnel_proven(p.end[0], pair_now(&p)));
+		assert_true(pair_submit(&p, 0, 4000));
+		tunnel_expedite(p.end[0], pair_now(&p));
+		pair_run(&p, 10 * RT_S);
+		assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 1);
+		assert_true(tunnel_mtu_short(p.end[0]));
+		assert_int_equal(tunnel_path_mtu(p.end[0]), 1396);
+		pair_release(&p);
+	}
+}
+
+/* Nor under load, where it takes one small probe in time. */
+static void a_loaded_path_that_shrinks(void **state)
+{
+	for (uint64_t seed = 0; seed < 20; seed++) {
+		int64_t rtt_ns = rtts_ns[seed % RT_ARRAY_LEN(rtts_ns)], until_ns;
+		struct pair p;
+
+		idle_init(&p, rtt_ns, 0, seed);
+		until_ns = p.now_ns + 3 * rtt_ns + 100 * RT_MS;
+		while (p.now_ns < until_ns) {
+			(void)pair_submit(&p, 0, 20000);
+			tunnel_expedite(p.end[0], pair_now(&p));
+			pair_run(&p, RT_MS);
+			assert_true(tunnel_proven(p.end[0], pair_now(&p)));
+		}
+		p.line[0].mtu = 1400;
+		until_ns = p.now_ns + probe_ns(rtt_ns) + rtt_ns + 12 * RT_MS;
+		while (p.now_ns < until_ns) {
+			(void)pair_submit(&p, 0, 20000);
+			tunnel_expedite(p.end[0], pair_now(&p));
+			pair_run(&p, RT_MS);
+		}
+		assert_false(tunnel_proven(p.end[0], pair_now(&p)));
+		pair_release(&p);
+	}
+}
+
+/* What that costs where nothing is written: not much, and after a minute nothing. */
+static void an_idle_path_costs_little(void **state)
+{
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rtts_ns); i++) {
+		struct tunnel_stats before, after;
+		struct pair p;
+		double bits;
+		uint16_t serial;
+
+		idle_init(&p, rtts_ns[i], 0, i);
+		tunnel_stats(p.end[0], &before);
+		pair_run(&p, 10 * RT_S);
+		tunnel_stats(p.end[0], &after);
+		bits = 8.0 * (double)(after.sent_bytes - before.sent_bytes) / 10;
+		print_message("%3lld ms: %.3f Mbit/s\n", (long long)(rtts_ns[i] / RT_MS),
+			      bits / 1e6);
+		/* A full one and a small one, without headers of UDP. */
+		assert_true(bits < 1.02 * 8 * (FULL + 36) /
+					   (2e-9 * (double)probe_ns(rtts_ns[i])));
+		pair_run(&p, 60 * RT_S);
+		serial = p.end[0]->mtu.serial;
+		pair_run(&p, 3600 * RT_S);
+		assert_int_equal(p.end[0]->mtu.serial, serial);
+		pair_release(&p);
+	}
+}
+
+/* Loss is no doubt, or a lone write would wait a round trip for nothing. */
+static void an_idle_path_stays_proven(void **state)
+{
+	static const double losses[] = { 0, 0.01, 0.05 };
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(losses); i++) {
+		unsigned doubted = 0, n = 0;
+
+		for (uint64_t seed = 0; seed < 20; seed++) {
+			struct pair p;
+
+			idle_init(&p, rtts_ns[seed % RT_ARRAY_LEN(rtts_ns)], losses[i],
+				  seed);
+			for (unsigned k = 0; k < 1000; k++, n++) {
+				tunnel_expedite(p.end[0], pair_now(&p));
+				pair_run(&p, 20 * RT_MS);
+				doubted += mtu_doubtful(&p.end[0]->mtu);
+				assert_false(tunnel_mtu_short(p.end[0]));
+			}
+			pair_release(&p);
+		}
+		print_message("loss %.2f: in doubt %u times in %u\n", losses[i], doubted,
+			      n);
+		/* Two in a row, and the way of the answer. */
+		assert_true(doubted <= 4 * losses[i] * losses[i] * n + 5 * losses[i]);
+	}
+}
+
 /* A tunnel that had to begin small looks for more, not often, and finds it. */
 static void larger_ones_are_tried_again(void **state)
 {
@@ -226,6 +361,16 @@ static void serials_wrap(void **state)
 		assert_true(tunnel_mtu_short(p.end[0]));
 		assert_int_equal(tunnel_path_mtu(p.end[0]), 1172);
 		pair_release(&p);
+		idle_init(&p, RTT_NS, 0, first);
+		p.end[0]->mtu.serial = (uint16_t)first;
+		p.end[0]->mtu.pads = 0;
+		p.end[1]->probe = (uint16_t)first;
+		for (unsigned i = 0; i < 40; i++) {
+			pair_run(&p, 25 * RT_MS);
+			assert_true(tunnel_proven(p.end[0], pair_now(&p)));
+			assert_int_not_equal(p.end[0]->mtu.serial, 0);
+		}
+		pair_release(&p);
 	}
 }
 
@@ -262,6 +407,10 @@ int main(void)
 		cmocka_unit_test(loss_is_no_short_path),
 		cmocka_unit_test(a_dead_line_is_not_short),
 		cmocka_unit_test(a_path_that_shrinks),
+		cmocka_unit_test(an_idle_path_that_shrinks),
+		cmocka_unit_test(a_loaded_path_that_shrinks),
+		cmocka_unit_test(an_idle_path_costs_little),
+		cmocka_unit_test(an_idle_path_stays_proven),
 		cmocka_unit_test(larger_ones_are_tried_again),
 		cmocka_unit_test(the_kernel_gives_a_hint),
 		cmocka_unit_test(serials_wrap),
