@@ -14,6 +14,7 @@ int evidence_init(struct evidence *e, enum tunnel_evidence level)
 		.next_stamp = 1,
 		.train_max = EVIDENCE_TRAIN_MAX,
 		.bound_ns = EVIDENCE_BOUND_NS,
+		.longest = EVIDENCE_TRAIN_LONG,
 		.lent = UINT64_MAX,
 	};
 	e->left_upto = rt_zalloc(EVIDENCE_REPAIRS, sizeof(*e->left_upto));
@@ -71,6 +72,12 @@ static void evidence_echoed(struct evidence *e, uint64_t i, rt_time now)
 		e->complete = i + 1;
 }
 
+/* By the rate, and by what the kernel has refused of late. */
+static uint32_t evidence_longest(const struct evidence *e)
+{
+	return e->longest < e->train_max ? e->longest : e->train_max;
+}
+
 uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 {
 	const struct train *newest = evidence_newest(e);
@@ -97,7 +104,7 @@ uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 	t->echoes += !sent->probe;
 	/* The last place of the ring stays open: its train grows instead. */
 	full = e->tail - e->head == EVIDENCE_TRAINS;
-	if ((sent->last || t->datagrams >= e->train_max) && !full) {
+	if ((sent->last || t->datagrams >= evidence_longest(e)) && !full) {
 		if (stamp == 0)
 			stamp = evidence_new_stamp(e);
 		t->fence_stamp = stamp;
@@ -138,6 +145,7 @@ void evidence_unsent(struct evidence *e, uint64_t first, uint64_t last)
 	uint64_t before =
 		e->resolved; /* number of the newest datagram of the train before */
 
+	e->longest = EVIDENCE_TRAIN_MIN;
 	for (uint64_t i = e->head; i < e->tail; i++) {
 		struct train *t = evidence_train(e, i);
 
@@ -203,6 +211,7 @@ static void evidence_done(struct evidence *e, const struct train *t, bool left,
 	e->resolved = t->number;
 	e->head++;
 	e->failures = left ? 0 : e->failures + 1;
+	e->longest += left && e->longest < EVIDENCE_TRAIN_LONG;
 	e->bound_ns = EVIDENCE_BOUND_NS;
 	if (e->bound_ns < 4 * e->delay_ns)
 		e->bound_ns = 4 * e->delay_ns;

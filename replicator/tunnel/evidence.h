@@ -21,6 +21,10 @@
  * A train with a send that failed has failed, and so has one whose stamps are not in after
  * a bound: its repairs never count, and each of its symbols eats one repair more.
  *
+ * The kernel refuses a message of many datagrams as one and names none of them, and with
+ * the message fails all of its train. So behind a refusal trains are short for a while:
+ * what fails with it is little more than what was refused.
+ *
  * Trains are resolved in the order in which they were sent. With the repairs of the window
  * code numbered 1, 2, ... as they are made:
  *
@@ -32,6 +36,7 @@
 /* Where 500 us of the rate are more than that: four messages, then the fence. */
 #define EVIDENCE_TRAIN_LONG 177
 #define EVIDENCE_TRAIN_NS (500 * RT_US)
+#define EVIDENCE_TRAIN_MIN 8   /* behind a refusal; each that leaves adds one again */
 #define EVIDENCE_REPAIRS 4096u /* whose leaving is remembered one by one */
 #define EVIDENCE_BOUND_NS (10 * RT_MS)
 #define EVIDENCE_BOUND_MAX_NS RT_S
@@ -63,6 +68,7 @@ struct evidence {
 	uint64_t *left_upto; /* owned; ring: of repairs 1 .. q, how many left */
 	int64_t bound_ns, delay_ns;
 	unsigned failures; /* trains in a row */
+	uint32_t longest;  /* datagrams in a train, behind refusals */
 	uint64_t
 		resolved; /* number of the newest datagram of the newest train resolved */
 	uint64_t complete; /* one above the newest train with both stamps */

@@ -5,7 +5,7 @@
  */
 #include "replicator/tunnel/evidence.h"
 #include "rt/check.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/tunnel/pair.h"
 
 struct run {
 	struct evidence e;
@@ -149,6 +149,77 @@ static void every_send_of_a_train_is_heard(void **state)
 	evidence_stamp(&r.e, fence[0], r.sent.now);
 	evidence_lent(&r.e, 30);
 	assert_true(resolved(&r, EVIDENCE_BOUND_MAX_NS, &left) && !left);
+	evidence_release(&r.e);
+}
+
+/*
+ * A socket or queue without room refuses one message in ten, of up to 17 datagrams each:
+ * the share of symbols whose leaving is not proven. `longest` 0: as the code has it.
+ */
+static double unproven(unsigned longest, uint64_t seed)
+{
+	uint64_t first = 1, failed = 0, total = 200000;
+	struct pair_rng rng = { seed };
+	struct run r;
+
+	run_init(&r, TUNNEL_DRIVER);
+	for (uint64_t n = 1, stamp = 0; n <= total; n++) {
+		struct evidence_outcome out;
+		uint32_t next;
+
+		if (longest != 0)
+			r.e.longest = longest;
+		r.sent.number++;
+		r.sent.symbols++;
+		next = evidence_add(&r.e, &r.sent);
+		if (next == 0 && n - first < 17)
+			continue;
+		/* The message before this datagram goes out. */
+		if (n > 1 && pair_chance(&rng, 0.1))
+			evidence_unsent(&r.e, first, n - 1);
+		else if (stamp != 0)
+			evidence_stamp(&r.e, (uint32_t)stamp, r.sent.now);
+		first = n;
+		stamp = next;
+		evidence_lent(&r.e, n);
+		while (evidence_resolve(&r.e, r.sent.now, &out))
+			failed += out.left ? 0 : out.symbols_to - out.symbols_from;
+	}
+	evidence_release(&r.e);
+	return (double)failed / (double)total;
+}
+
+static void a_refusal_takes_little_with_it(void **state)
+{
+	double always = unproven(EVIDENCE_TRAIN_MAX, 1), now = unproven(0, 1);
+
+	print_message("refused 0.1 of the messages, not proven: %.3f of the symbols; in "
+		      "trains of %u %.3f\n",
+		      now, EVIDENCE_TRAIN_MAX, always);
+	assert_true(always > 0.3);
+	assert_true(now < 0.7 * always && now > 0.1);
+}
+
+/* And trains are long again when there are no refusals. */
+static void trains_grow_again(void **state)
+{
+	uint32_t first, fence;
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	train(&r, 4, 2, &first, &fence);
+	evidence_unsent(&r.e, 2, 3);
+	assert_true(resolved(&r, 0, &left) && !left);
+	for (unsigned n = EVIDENCE_TRAIN_MIN; n <= EVIDENCE_TRAIN_MAX; n++) {
+		assert_int_equal(r.e.longest, n);
+		train(&r, n, 0, &first, &fence);
+		assert_int_equal(r.e.tail - r.e.head, 1);
+		evidence_stamp(&r.e, first, r.sent.now);
+		evidence_stamp(&r.e, fence, r.sent.now);
+		assert_true(resolved(&r, 0, &left) && left);
+	}
+	assert_true(r.e.longest > r.e.train_max);
 	evidence_release(&r.e);
 }
 
@@ -301,6 +372,8 @@ int main(void)
 		cmocka_unit_test(one_datagram_is_its_own_fence),
 		cmocka_unit_test(a_cut_train_fails_after_its_bound),
 		cmocka_unit_test(every_send_of_a_train_is_heard),
+		cmocka_unit_test(a_refusal_takes_little_with_it),
+		cmocka_unit_test(trains_grow_again),
 		cmocka_unit_test(an_overtaken_train_fails_at_once),
 		cmocka_unit_test(trains_are_as_long_as_the_rate_allows),
 		cmocka_unit_test(trains_without_stamps_are_bounded),
