@@ -29,7 +29,7 @@ enum message_type {
 	MESSAGE_PROBE,	  /* primary: a number that PROGRESS gives back */
 };
 
-#define MESSAGE_PROTOCOL 2
+#define MESSAGE_PROTOCOL 3
 #define MESSAGE_TEXT_MAX 200
 /* The longest message but for ENTRY: a HELLO with full history and all volumes. */
 #define MESSAGE_MAX (64u << 10)

@@ -139,16 +139,50 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 	o->held_deficit = deficit > c->old ? deficit : c->old;
 }
 
+/*
+ * Whether the run of missing numbers that is reported is an outage: of all that was sent for
+ * longer than a line stays proven nothing came. No redundancy is meant for that; what
+ * guards against it is that the gate was closed meanwhile. What is shorter is a burst.
+ */
+static bool confirm_outage(const struct tunnel *t, const struct packet_report *report,
+			   struct line_outage *ret)
+{
+	const struct sent *s = &t->sent;
+	uint64_t from = report->gap_first, settled = t->line.settled;
+	const struct sent_entry *before, *first,
+		*last = sent_find(s, report->gap_end - 1);
+
+	if (report->gap_end <= settled + 1 || t->line.rtt_ns < 0 || last == NULL)
+		return false; /* it was in an earlier sample; or nothing is known of it */
+	if (from <= settled)
+		from = settled + 1;
+	before = sent_find(s, from - 1);
+	first = sent_find(s, from);
+	if (first == NULL) /* forgotten: of the rest of it */
+		first = sent_find(s, s->last.number - s->size + 1);
+	if (first == NULL || rt_time_since(last->at, first->at) < line_proof_ns(&t->line))
+		return false;
+	ret->numbers = report->gap_end - from;
+	/* What came before it in this sample goes with it if it is forgotten, too. */
+	ret->firsts =
+		last->firsts - (before == NULL ? t->line.firsts_sent : before->firsts);
+	return true;
+}
+
 /* What the line has lost since the last sample. */
 static void confirm_sample(struct tunnel *t, const struct packet_report *report,
 			   rt_time now)
 {
 	const struct sent_entry *e = sent_find(&t->sent, report->settled);
 	const struct sent_entry *before = sent_find(&t->sent, t->line.settled);
+	struct line_outage gap;
 	struct fec_sample sample;
+	bool outage = confirm_outage(t, report, &gap);
 
-	if (e == NULL || !line_settled(&t->line, report, e, &sample))
+	if (e == NULL ||
+	    !line_settled(&t->line, report, e, outage ? &gap : NULL, &sample))
 		return;
+	t->stats.outages += outage;
 	sample.congested = cc_congested(&t->cc, before == NULL ? 0 : before->eliciting,
 					e->eliciting);
 	fec_estimate_add(&t->redundancy.estimate, &sample, now);

@@ -64,8 +64,14 @@ static uint64_t line_ours(struct line *l, const struct packet_report *report,
 	return used;
 }
 
+static void line_without(uint64_t *total, uint64_t part)
+{
+	*total -= part < *total ? part : *total;
+}
+
 bool line_settled(struct line *l, const struct packet_report *report,
-		  const struct sent_entry *entry, struct fec_sample *ret)
+		  const struct sent_entry *entry, const struct line_outage *outage,
+		  struct fec_sample *ret)
 {
 	uint64_t sent = entry->firsts - l->firsts_sent;
 	uint64_t came = report->firsts - l->firsts_came;
@@ -79,6 +85,12 @@ bool line_settled(struct line *l, const struct packet_report *report,
 	lost -= line_ours(l, report, lost);
 	if (report->missing < l->missing || report->runs < l->runs)
 		missing = runs = lost;
+	if (outage != NULL) {
+		line_without(&lost, outage->firsts);
+		line_without(&sent, outage->firsts);
+		line_without(&missing, outage->numbers);
+		line_without(&runs, 1);
+	}
 	*ret = (struct fec_sample){ .sent = sent,
 				    .lost = lost,
 				    .runs = line_runs(lost, missing, runs) };
@@ -123,15 +135,16 @@ void line_sent_again(struct line *l, bool in_vain)
 		l->grace_ns += line_grace_ns(l) / 4;
 }
 
-bool line_proven(const struct line *l, rt_time now)
+int64_t line_proof_ns(const struct line *l)
 {
 	int64_t bound_ns = l->rtt_ns + LINE_PROOF_NS;
 
-	if (l->rtt_ns < 0)
-		return false;
-	if (bound_ns < 3 * l->rtt_ns)
-		bound_ns = 3 * l->rtt_ns;
-	return rt_time_since(now, l->largest_sent) < bound_ns;
+	return bound_ns < 3 * l->rtt_ns ? 3 * l->rtt_ns : bound_ns;
+}
+
+bool line_proven(const struct line *l, rt_time now)
+{
+	return l->rtt_ns >= 0 && rt_time_since(now, l->largest_sent) < line_proof_ns(l);
 }
 
 int64_t line_probe_ns(const struct line *l)

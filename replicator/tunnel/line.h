@@ -36,16 +36,24 @@ struct line {
 };
 
 void line_init(struct line *l);
+/* Successive numbers that say nothing of the line's losses: it was cut. */
+struct line_outage {
+	uint64_t numbers, firsts;
+};
 /*
  * What the receiver's tally says of all that was sent up to report->settled, which is
- * `entry`. True with *ret (lost, by the line, of sent; in so many runs) if it is news.
+ * `entry`, without an outage that ended among it (or NULL). True with *ret (lost, by the
+ * line, of sent; in so many runs) if it is news.
  */
 bool line_settled(struct line *l, const struct packet_report *report,
-		  const struct sent_entry *entry, struct fec_sample *ret);
+		  const struct sent_entry *entry, const struct line_outage *outage,
+		  struct fec_sample *ret);
 /* An acknowledgement whose `largest` is new; `entry` (or NULL) is what was sent so. */
 void line_acknowledged(struct line *l, const struct packet_report *report,
 		       const struct sent_entry *entry, rt_time now);
 bool line_proven(const struct line *l, rt_time now);
+/* So long after it was sent the newest datagram that is known to have come proves nothing. */
+int64_t line_proof_ns(const struct line *l);
 /*
  * How much later than a datagram another must have been sent whose arrival shows that the
  * first is lost: max(RTT/4, twice its deviation, LINE_GRACE_NS), and more for as long as

@@ -141,6 +141,8 @@ size_t packet_ack_encode(const struct packet_report *r, uint8_t out[PACKET_ACK_M
 		.holes = le16_make((uint16_t)r->nholes),
 		.came = le32_make(r->came),
 		.probe = le16_make(r->probe),
+		.gap_first = le64_make(r->gap_first),
+		.gap_end = le64_make(r->gap_end),
 	};
 	size_t len = sizeof(ack);
 
@@ -183,6 +185,18 @@ static int packet_holes_decode(const uint8_t *bytes, struct packet_report *ret)
 	return 0;
 }
 
+/* Missing numbers and their runs: up to `settled`, and not more than one another. */
+static bool packet_missing_possible(const struct packet_report *r)
+{
+	if (r->missing > r->settled || r->runs > r->missing ||
+	    (r->runs == 0 && r->missing > 0))
+		return false;
+	if (r->gap_end == 0)
+		return r->gap_first == 0;
+	return r->gap_first > 0 && r->gap_first < r->gap_end &&
+	       r->gap_end <= r->settled && r->gap_end - r->gap_first <= r->missing;
+}
+
 int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *ret)
 {
 	struct packet_ack ack;
@@ -209,10 +223,11 @@ int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *
 	ret->delay_us = le32_get(ack.delay_us);
 	ret->deficit = le32_get(ack.deficit);
 	ret->came = le32_get(ack.came);
+	ret->gap_first = le64_get(ack.gap_first);
+	ret->gap_end = le64_get(ack.gap_end);
 	if (ret->below > ret->seen || ret->seen > UINT64_MAX / 2)
 		return -EPROTO;
-	if (ret->missing > ret->settled || ret->runs > ret->missing ||
-	    (ret->runs == 0 && ret->missing > 0))
+	if (!packet_missing_possible(ret))
 		return -EPROTO;
 	return packet_holes_decode(payload + sizeof(ack), ret);
 }

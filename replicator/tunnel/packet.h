@@ -76,8 +76,10 @@ struct packet_ack {
 	le16 holes;	 /* that follow */
 	le16 probe;	 /* highest serial of a padded probe that came; 0: none */
 	le32 came;	 /* datagrams that came, acknowledgements aside: low 32 bits */
+	le64 gap_first;	 /* of the newest long run of missing numbers: its first, */
+	le64 gap_end;	 /* and the number behind its last; 0, 0: there was none */
 };
-static_assert(sizeof(struct packet_ack) == 104, "wire size");
+static_assert(sizeof(struct packet_ack) == 120, "wire size");
 
 #define PACKET_HOLES_MAX 64
 #define PACKET_SYMBOL_MAX (1472 - 20 - 16 - PACKET_TAG)
@@ -103,6 +105,7 @@ struct packet_symbol {
 struct packet_report {
 	uint64_t largest, settled, firsts, missing, runs;
 	uint64_t overflowed, below, seen, rebuilt, credit, note;
+	uint64_t gap_first, gap_end;
 	uint32_t delay_us, deficit, came;
 	uint16_t probe;
 	unsigned nholes;
@@ -137,7 +140,7 @@ int packet_probe_decode(const uint8_t *payload, size_t len, uint16_t *serial);
 #define PACKET_ACK_MAX                                                                   \
 	(sizeof(struct packet_ack) + PACKET_HOLES_MAX * sizeof(struct packet_hole))
 size_t packet_ack_encode(const struct packet_report *r, uint8_t out[PACKET_ACK_MAX]);
-/* -EPROTO for a wrong length, reserved bits, holes out of order or out of bounds. */
+/* -EPROTO for a wrong length, totals that cannot be, holes out of order or bounds. */
 int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *ret);
 
 #endif

@@ -109,11 +109,12 @@ int tunnel_take(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time now,
 		t->stats.unauthentic++;
 		return -EPROTO;
 	}
+	/* First: behind a leap what came before it may be forgotten. */
+	tally_turn(&t->tally, &t->replay, now);
 	if (!replay_take(&t->replay, p.number)) {
 		t->stats.replayed++;
 		return 0;
 	}
-	tally_turn(&t->tally, &t->replay, now);
 	t->heard = now;
 	t->stats.received_bytes += len;
 	res = receive_packet(t, &p, text.in_len - SEAL_TAG, now, p.number > highest + 1);

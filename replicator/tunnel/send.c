@@ -157,6 +157,8 @@ static size_t send_ack(struct tunnel *t, uint8_t *buf, rt_time now)
 		.firsts = t->tally.firsts,
 		.missing = t->tally.missing,
 		.runs = t->tally.runs,
+		.gap_first = t->tally.gap_first,
+		.gap_end = t->tally.gap_end,
 		.overflowed = t->overflowed,
 		.came = t->ack.came,
 		.note = t->note,

@@ -211,6 +211,7 @@ struct tunnel_stats {
 	/* Of first transmissions, as the receiver saw them; < 0: unknown. */
 	double loss, burst;		/* mean */
 	double loss_upper, burst_upper; /* what redundancy goes by */
+	uint64_t outages;		/* silences of the line that count as no loss */
 	uint64_t in_line;  /* datagrams sent and not yet known to have arrived */
 	uint64_t rate_bps; /* in force */
 	uint64_t guarded;  /* times that the line was narrower than the configured rate */

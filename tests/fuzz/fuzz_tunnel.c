@@ -112,6 +112,10 @@ static void fuzz_ack(struct fuzz *f)
 		r.overflowed = fuzz_number(f, 1);
 		r.rebuilt = fuzz_number(f, 1);
 	}
+	if (f->wild > 1) {
+		r.gap_first = fuzz_number(f, 1);
+		r.gap_end = fuzz_number(f, 1);
+	}
 	r.nholes = (unsigned)fuzz_take(f, 1) % 8;
 	for (unsigned i = 0; i < r.nholes; i++) {
 		r.holes[i].first = r.below + fuzz_number(f, 1);

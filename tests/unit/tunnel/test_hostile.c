@@ -231,6 +231,8 @@ static void impossible_acknowledgements_are_refused(void **state)
 		{ .settled = 1, .missing = 2, .runs = 1 },
 		{ .settled = 10, .missing = 2, .runs = 3 },
 		{ .settled = 10, .missing = 2 },
+		{ .settled = 10, .missing = 2, .runs = 1, .gap_first = 7, .gap_end = 10 },
+		{ .settled = 10, .missing = 2, .runs = 1, .gap_first = 9, .gap_end = 11 },
 	};
 	struct tunnel_stats stats;
 	struct tunnel *t;
@@ -293,6 +295,10 @@ static void random_acknowledgements_do_no_harm(void **state)
 			.delay_us = (uint32_t)pair_draw(&rng),
 		};
 
+		if (pair_below(&rng, 2)) {
+			r.gap_first = pair_below(&rng, 200);
+			r.gap_end = pair_below(&rng, 200);
+		}
 		r.seen = r.below + pair_below(&rng, 30);
 		r.nholes = (unsigned)pair_below(&rng, 4);
 		for (unsigned k = 0; k < r.nholes; k++) {

@@ -55,8 +55,8 @@ static void only_possible_lengths_are_taken(void **state)
 				good = payload == 0 ||
 				       (payload >= 4 && payload <= 16 + 1420);
 			if (type == PACKET_ACK)
-				good = payload >= 104 && payload % 8 == 0 &&
-				       payload <= 104 + 8 * PACKET_HOLES_MAX;
+				good = payload >= 120 && payload % 8 == 0 &&
+				       payload <= 120 + 8 * PACKET_HOLES_MAX;
 			dgram[0] = (uint8_t)type;
 			assert_int_equal(packet_head_decode(dgram, len, SYMBOL, &got),
 					 good && len >= AROUND ? 0 : -EPROTO);
@@ -142,6 +142,8 @@ static struct packet_report report_full(void)
 				   .delay_us = 1999,
 				   .deficit = 90,
 				   .came = 0xfedcba98,
+				   .gap_first = 975,
+				   .gap_end = 990,
 				   .nholes = PACKET_HOLES_MAX };
 
 	for (unsigned i = 0; i < r.nholes; i++) {
@@ -161,7 +163,7 @@ static void ack_round_trip(void **state)
 		r.nholes = n;
 		memset(&got, 0xff, sizeof(got));
 		len = packet_ack_encode(&r, bytes);
-		assert_int_equal(len, 104 + 8 * n);
+		assert_int_equal(len, 120 + 8 * n);
 		assert_int_equal(packet_ack_decode(bytes, len, &got), 0);
 		assert_int_equal(got.largest, r.largest);
 		assert_int_equal(got.settled, r.settled);
@@ -177,6 +179,8 @@ static void ack_round_trip(void **state)
 		assert_int_equal(got.delay_us, r.delay_us);
 		assert_int_equal(got.deficit, r.deficit);
 		assert_int_equal(got.came, r.came);
+		assert_int_equal(got.gap_first, r.gap_first);
+		assert_int_equal(got.gap_end, r.gap_end);
 		assert_int_equal(got.nholes, n);
 		for (unsigned i = 0; i < n; i++) {
 			assert_int_equal(got.holes[i].first, r.holes[i].first);
@@ -201,14 +205,20 @@ static void ack_bounds_are_checked(void **state)
 		len = packet_ack_encode(&r, bytes);                                      \
 		assert_int_equal(packet_ack_decode(bytes, len, &got), -EPROTO);          \
 	} while (0)
-	REFUSED(r.seen = r.below - 1);		      /* seen before what is here */
-	REFUSED(r.seen = UINT64_MAX);		      /* beyond any stream */
-	REFUSED(r.missing = r.settled + 1);	      /* more than there were */
-	REFUSED(r.runs = r.missing + 1);	      /* of nothing */
-	REFUSED(r.runs = 0);			      /* in no run */
-	REFUSED(r.holes[3].count = 0);		      /* no hole */
-	REFUSED(r.holes[3].count = 3);		      /* touches the next */
-	REFUSED(r.holes[3].count = UINT32_MAX);	      /* over the end */
+	REFUSED(r.seen = r.below - 1);		/* seen before what is here */
+	REFUSED(r.seen = UINT64_MAX);		/* beyond any stream */
+	REFUSED(r.missing = r.settled + 1);	/* more than there were */
+	REFUSED(r.runs = r.missing + 1);	/* of nothing */
+	REFUSED(r.runs = 0);			/* in no run */
+	REFUSED(r.gap_end = 991);		/* not settled yet */
+	REFUSED(r.gap_first = 991);		/* ends before it begins */
+	REFUSED(r.gap_first = 990);		/* is none, and has a place */
+	REFUSED(r.gap_end = 0);			/* ends nowhere */
+	REFUSED(r.gap_first = 0);		/* begins before the first */
+	REFUSED(r.gap_first = 969);		/* longer than all that is missing */
+	REFUSED(r.holes[3].count = 0);		/* no hole */
+	REFUSED(r.holes[3].count = 3);		/* touches the next */
+	REFUSED(r.holes[3].count = UINT32_MAX); /* over the end */
 	REFUSED(r.holes[3].first = r.holes[2].first); /* out of order */
 	REFUSED(r.seen = r.holes[63].first + 1); /* the last one is beyond what is seen */
 #undef REFUSED

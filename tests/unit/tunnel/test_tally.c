@@ -125,6 +125,36 @@ static void what_comes_late_was_missing(void **state)
 	replay_release(&r.replay);
 }
 
+/* The longest of the runs that a turn ends, and that one until there is another. */
+static void a_gap_is_told_as_it_was(void **state)
+{
+	struct run r;
+
+	run_init(&r);
+	for (uint64_t n = 1; n <= 2000; n++) {
+		bool lost = (n > 100 && n < 108) || (n > 500 && n < 509) ||
+			    (n > 520 && n < 560) || (n > 700 && n < 720);
+
+		if (!lost)
+			come(&r, n, true);
+	}
+	assert_int_equal(r.tally.gap_end, 0);
+	settle(&r, 2000);
+	assert_int_equal(r.tally.gap_first, 521);
+	assert_int_equal(r.tally.gap_end, 560);
+	assert_int_equal(r.tally.runs, 4);
+	for (uint64_t n = 2010; n <= 2100; n++)
+		if (n != 2050)
+			come(&r, n, true);
+	settle(&r, 2100);
+	assert_int_equal(r.tally.gap_first, 521); /* too short, both of them */
+	come(&r, 2112, true);
+	settle(&r, 2112);
+	assert_int_equal(r.tally.gap_first, 2104);
+	assert_int_equal(r.tally.gap_end, 2112);
+	replay_release(&r.replay);
+}
+
 /* A number far away is one run, at the price of one window. */
 static void a_leap_is_bounded(void **state)
 {
@@ -147,7 +177,7 @@ static uint64_t lost_by_line(struct line *l, const struct packet_report *report,
 	struct sent_entry entry = { .firsts = firsts_sent };
 	struct fec_sample sample;
 
-	assert_true(line_settled(l, report, &entry, &sample));
+	assert_true(line_settled(l, report, &entry, NULL, &sample));
 	return sample.lost;
 }
 
@@ -180,6 +210,7 @@ int main(void)
 		cmocka_unit_test(losses_and_their_runs_are_counted),
 		cmocka_unit_test(disorder_is_not_loss),
 		cmocka_unit_test(what_comes_late_was_missing),
+		cmocka_unit_test(a_gap_is_told_as_it_was),
 		cmocka_unit_test(a_leap_is_bounded),
 		cmocka_unit_test(what_a_buffer_drops_is_no_loss),
 	};
