@@ -113,9 +113,9 @@ enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now)
 	return TUNNEL_NOTHING;
 }
 
-/* Seal what lies in t->scratch and count it. */
+/* Seal a payload and count it. */
 static size_t send_packet(struct tunnel *t, uint8_t *buf, enum packet_type type,
-			  size_t payload_len)
+			  const uint8_t *payload, size_t payload_len)
 {
 	uint64_t number = t->sent.last.number;
 	struct packet p = {
@@ -128,7 +128,7 @@ static size_t send_packet(struct tunnel *t, uint8_t *buf, enum packet_type type,
 	struct seal_text text = {
 		.head = buf,
 		.head_len = sizeof(struct packet_head),
-		.in = tunnel_payload(t),
+		.in = payload,
 		.in_len = payload_len,
 	};
 	struct packet_head head;
@@ -172,7 +172,7 @@ static size_t send_ack(struct tunnel *t, uint8_t *buf, rt_time now)
 	ack_done(&t->ack, report.credit);
 	sent_add(&t->sent, SENT_ACK, now);
 	t->stats.sent_acks++;
-	return send_packet(t, buf, PACKET_ACK, len);
+	return send_packet(t, buf, PACKET_ACK, tunnel_payload(t), len);
 }
 
 static size_t send_probe(struct tunnel *t, uint8_t *buf, rt_time now)
@@ -181,7 +181,7 @@ static size_t send_probe(struct tunnel *t, uint8_t *buf, rt_time now)
 	t->probed_at = now;
 	t->probed_full = t->sent.last.full;
 	sent_add(&t->sent, SENT_PROBE, now);
-	return send_packet(t, buf, PACKET_PROBE, 0);
+	return send_packet(t, buf, PACKET_PROBE, tunnel_payload(t), 0);
 }
 
 /* One of `len` bytes, its head and tag among them. */
@@ -193,7 +193,7 @@ static size_t send_padded(struct tunnel *t, uint8_t *buf, uint16_t serial, size_
 	len -= sizeof(struct packet_head) + PACKET_TAG;
 	packet_probe_encode(serial, tunnel_payload(t), len);
 	sent_add(&t->sent, kind, now);
-	return send_packet(t, buf, PACKET_PROBE, len);
+	return send_packet(t, buf, PACKET_PROBE, tunnel_payload(t), len);
 }
 
 /* Somebody relies on the line and on evidence: it is kept proven. */
@@ -228,20 +228,22 @@ static size_t send_mtu_probe(struct tunnel *t, uint8_t *buf, rt_time now)
 	return send_padded(t, buf, serial, len, now);
 }
 
+static_assert(sizeof(struct packet_data) <= STREAM_ROOM,
+	      "a symbol's head lies before it");
+
 static size_t send_symbol(struct tunnel *t, uint8_t *buf, uint64_t number, bool again)
 {
 	struct stream_symbol *sym = stream_tx_symbol(&t->tx, number);
 	struct packet_symbol head = { .symbol = number, .again = again };
 	struct packet_data data;
-	uint8_t *payload = tunnel_payload(t);
+	uint8_t *payload = stream_tx_bytes(&t->tx, number) - sizeof(data);
 
 	sym->number = t->sent.last.number;
 	sym->again = again;
 	packet_data_encode(&head, &data);
 	memcpy(payload, &data, sizeof(data));
-	memcpy(payload + sizeof(data), stream_tx_bytes(&t->tx, number), t->tx.size);
 	t->stats.sent_data++;
-	return send_packet(t, buf, PACKET_DATA, sizeof(data) + t->tx.size);
+	return send_packet(t, buf, PACKET_DATA, payload, sizeof(data) + t->tx.size);
 }
 
 /* A symbol's first transmission; it enters the code's window. */
@@ -318,7 +320,7 @@ static size_t send_repair(struct tunnel *t, uint8_t *buf, rt_time now)
 	else
 		send_repair_paid(t);
 	t->newest = repair.first + (uint64_t)repair.stride * (repair.count - 1u) + 1;
-	len = send_packet(t, buf, PACKET_REPAIR, sizeof(data) + t->tx.size);
+	len = send_packet(t, buf, PACKET_REPAIR, payload, sizeof(data) + t->tx.size);
 	t->stats.sent_repairs++;
 	t->stats.sent_repair_bytes += len;
 	return len;

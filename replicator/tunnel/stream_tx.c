@@ -14,7 +14,7 @@ int stream_tx_init(struct stream_tx *s, size_t size, uint32_t capacity)
 	*s = (struct stream_tx){ .size = size, .capacity = capacity };
 	s->symbols = rt_zalloc(capacity, sizeof(*s->symbols));
 	s->spare = rt_zalloc(capacity, sizeof(*s->spare));
-	s->bytes = rt_alloc_blocks((size_t)capacity * size);
+	s->bytes = rt_alloc_blocks((size_t)capacity * (STREAM_ROOM + size));
 	if (s->symbols == NULL || s->spare == NULL || s->bytes == NULL) {
 		stream_tx_release(s);
 		return -ENOMEM;
@@ -46,9 +46,15 @@ struct stream_symbol *stream_tx_symbol(const struct stream_tx *s, uint64_t numbe
 	return stream_tx_slot(s, number);
 }
 
-const uint8_t *stream_tx_bytes(const struct stream_tx *s, uint64_t number)
+static uint8_t *stream_tx_buffer(const struct stream_tx *s,
+				 const struct stream_symbol *sym)
 {
-	return s->bytes + (size_t)stream_tx_symbol(s, number)->buffer * s->size;
+	return s->bytes + (size_t)sym->buffer * (STREAM_ROOM + s->size) + STREAM_ROOM;
+}
+
+uint8_t *stream_tx_bytes(const struct stream_tx *s, uint64_t number)
+{
+	return stream_tx_buffer(s, stream_tx_symbol(s, number));
 }
 
 bool stream_tx_room(const struct stream_tx *s, size_t len)
@@ -86,9 +92,8 @@ static void stream_tx_copy(struct stream_tx *s, const uint8_t *bytes, size_t len
 		n = s->size - s->fill;
 		if (n > len)
 			n = len;
-		memcpy(s->bytes + (size_t)stream_tx_slot(s, s->closed)->buffer * s->size +
-			       s->fill,
-		       bytes, n);
+		memcpy(stream_tx_buffer(s, stream_tx_slot(s, s->closed)) + s->fill, bytes,
+		       n);
 		s->fill += n;
 		bytes += n;
 		len -= n;
@@ -119,7 +124,7 @@ void stream_tx_flush(struct stream_tx *s)
 
 	if (s->fill == 0)
 		return;
-	at = s->bytes + (size_t)stream_tx_slot(s, s->closed)->buffer * s->size;
+	at = stream_tx_buffer(s, stream_tx_slot(s, s->closed));
 	memset(at + s->fill, STREAM_PAD, s->size - s->fill);
 	stream_tx_close(s);
 }

@@ -17,6 +17,7 @@ struct iovec;
 #define STREAM_HEAD 5  /* STREAM_FRAME, le32 length */
 #define STREAM_FRAME 1 /* a frame begins */
 #define STREAM_PAD 0   /* nothing more in this symbol */
+#define STREAM_ROOM 32 /* bytes before each symbol, for the head that it leaves with */
 
 struct stream_symbol {
 	uint64_t frames;   /* frames that end in this symbol or before it */
@@ -41,7 +42,7 @@ struct stream_tx {
 	uint32_t nspare;
 	struct stream_symbol *symbols; /* owned; ring by number % capacity */
 	uint32_t *spare;	       /* owned; buffers not in use, the warmest on top */
-	uint8_t *bytes;		       /* owned; capacity * size */
+	uint8_t *bytes;		       /* owned; capacity * (STREAM_ROOM + size) */
 	uint64_t confirmed;	       /* the other side has all symbols below */
 	uint64_t sent;		       /* next symbol to be sent for the first time */
 	uint64_t closed;	       /* the symbol being filled, if fill > 0 */
@@ -71,7 +72,8 @@ static inline bool stream_tx_unsent(const struct stream_tx *s)
 
 /* A closed symbol that is not confirmed. */
 struct stream_symbol *stream_tx_symbol(const struct stream_tx *s, uint64_t number);
-const uint8_t *stream_tx_bytes(const struct stream_tx *s, uint64_t number);
+/* Its bytes, to be read only; the STREAM_ROOM before them may be written to. */
+uint8_t *stream_tx_bytes(const struct stream_tx *s, uint64_t number);
 /* The other side has all below `below`, which is at most `sent`. */
 void stream_tx_confirm(struct stream_tx *s, uint64_t below);
 /* Frames that end below symbol `below`, confirmed <= below <= closed or less. */
