@@ -206,7 +206,7 @@ bool tunnel_cover_passed(const struct tunnel *t, uint64_t number, uint64_t large
 	 */
 	if (o->held && o->held_symbol == number)
 		return true;
-	if (number < o->wire && largest >= sym->opened && !RT_BUG(HOLD_BY_NEW_GOAL))
+	if (sym->opened > 0 && largest >= sym->opened && !RT_BUG(HOLD_BY_NEW_GOAL))
 		return true;
 	/* In no window, and never in one that a repair was made for. */
 	if (!tunnel_in_window(t, number) && sym->left_at == sym->repairs)

@@ -62,11 +62,18 @@ void tunnel_onwire_confirm(struct tunnel *t, uint64_t below)
 				      : o->failed;
 }
 
-/* Symbols below `below` count as left, by what is decided now. */
+/*
+ * Symbols below `below` count as left, by what is decided now. What counted before, and was
+ * held behind a hole that is mended now, may be the next hole: it stays known since when.
+ */
 static void onwire_open(struct tunnel *t, uint64_t below)
 {
-	for (; t->onwire.wire < below; t->onwire.wire++)
-		stream_tx_symbol(&t->tx, t->onwire.wire)->opened = t->evidence.resolved;
+	for (; t->onwire.wire < below; t->onwire.wire++) {
+		struct stream_symbol *sym = stream_tx_symbol(&t->tx, t->onwire.wire);
+
+		if (sym->opened == 0)
+			sym->opened = t->evidence.resolved;
+	}
 }
 
 /* As far as evidence goes. What was promised stays, whatever the rule is now. */

@@ -25,7 +25,7 @@ struct stream_symbol {
 	uint64_t repairs;  /* of a window, made before it was first sent */
 	uint64_t left_at;  /* the same when it left the window; `repairs`: never in one */
 	uint64_t base;	   /* symbols below this were safe when it was first sent */
-	uint64_t opened;   /* packet number up to which all was decided when it opened */
+	uint64_t opened;   /* up to this packet all was decided when it first opened; or 0 */
 	uint64_t covering; /* packet number of the newest block repair that covers it */
 	uint16_t covers_made, covers_left; /* block repairs that cover it */
 	uint32_t buffer;

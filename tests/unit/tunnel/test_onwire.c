@@ -8,6 +8,8 @@
 #include "rt/bug.h"
 #include "tests/unit/tunnel/kills.h"
 
+#define HOLES_SEEDS 1000
+
 static void kills_lose_no_more_than_stated(void **state)
 {
 	static const int64_t every[] = { 0, 300 * RT_US, 3 * RT_MS };
@@ -258,6 +260,51 @@ static void watermarks_keep_their_order(void **state)
 	pair_release(&p);
 }
 
+/*
+ * Symbols in no window are sent again, one round trip each, and one hole is found behind the
+ * other. What was promised and taken back for the first must not be promised again while the
+ * next one is known: without any repair to spare, all that counts a while after the line has
+ * healed has arrived, though nothing leaves this host any more.
+ */
+static void one_hole_behind_the_other_holds(void **state)
+{
+	for (uint64_t seed = 1; seed <= HOLES_SEEDS; seed++) {
+		struct tunnel_params params = pair_params();
+		struct pair_line line = pair_line(10 * RT_MS, 0);
+		uint64_t promised;
+		struct pair p;
+
+		params.fec.repairs = 0;
+		params.fec.code.window = (uint16_t)(2 + seed % 9);
+		params.fec.on_demand = seed % 3 != 0;
+		line.delay_ns = (int64_t)(1 + seed % 30) * RT_MS;
+		params.rate_bps = seed % 5 ? 50000000 : 1000000000;
+		params.fec.goal.share = seed % 4 ? 0.2 : 0.02;
+		pair_init(&p, &params, &line, seed);
+		p.line[0].local = seed % 7 < 3 ? 0.2 : 0;
+		p.line[0].loss = 0.05 + 0.3 * (double)pair_below(&p.rng, 100) / 100;
+		p.line[1].loss = seed % 2 == 0 ? 0.3 : 0;
+		for (uint64_t n = 5 + pair_below(&p.rng, 120); n > 0; n--) {
+			(void)pair_submit(&p, 0, 1 + pair_below(&p.rng, 8000));
+			tunnel_expedite(p.end[0], pair_now(&p));
+			pair_run(&p, (int64_t)pair_below(&p.rng, 4 * RT_MS));
+		}
+		p.line[0].loss = p.line[1].loss = 0;
+		p.line[0].local = 0;
+		pair_run(&p, line.delay_ns + 30 * RT_MS); /* what is missing is known */
+		p.line[0].local = 1;
+		pair_run(&p, 2 * line.delay_ns + 60 * RT_MS);
+		promised = tunnel_onwire(p.end[0], pair_now(&p));
+		p.dead[0] = true;
+		pair_run(&p, RT_S);
+		if (p.taken[1] < promised)
+			fail_msg("seed %llu: %llu promised, %llu have come",
+				 (unsigned long long)seed, (unsigned long long)promised,
+				 (unsigned long long)p.taken[1]);
+		pair_release(&p);
+	}
+}
+
 static uint64_t repairs_made(const struct pair *p)
 {
 	struct tunnel_stats s;
@@ -351,6 +398,7 @@ int main(void)
 		cmocka_unit_test(device_without_stamps_is_found_out),
 		cmocka_unit_test(without_code_onwire_is_received),
 		cmocka_unit_test(watermarks_keep_their_order),
+		cmocka_unit_test(one_hole_behind_the_other_holds),
 		cmocka_unit_test(patience_is_short_and_not_for_lone_writes),
 		cmocka_unit_test(paced_repairs_do_for_a_patient_flow),
 	};
