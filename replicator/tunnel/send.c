@@ -202,14 +202,23 @@ static bool send_proving(const struct tunnel *t, rt_time now)
 	return t->evidence.level != TUNNEL_MIRROR && rt_time_before(now, t->prove_until);
 }
 
+/* Whether anything of full size has come since that was last in doubt. */
+static bool send_full_unknown(const struct tunnel *t)
+{
+	return t->mtu.doubted || t->mtu.full_came <= t->unproven_full;
+}
+
 /*
- * A line that is to be proven must show that it carries what is as long as data is. A
- * small probe tells whether that came; where the last one has told all there is to tell
- * the next is padded. So an idle line sees the two in turn.
+ * A line that is to be proven must show that it carries what is as long as data is; and
+ * one that is in doubt, or it would stay so when nothing more is sent. A small probe tells
+ * whether that came; where the last one has told all there is to tell the next is padded.
+ * So an idle line sees the two in turn.
  */
 static size_t send_alive(struct tunnel *t, uint8_t *buf, rt_time now)
 {
-	if (!t->probe_now && send_proving(t, now) && mtu_may_pad(&t->mtu) &&
+	bool asks = send_proving(t, now) || send_full_unknown(t);
+
+	if (!t->probe_now && asks && mtu_may_pad(&t->mtu) &&
 	    t->probed_full == t->sent.last.full && !RT_BUG(PROBES_UNPADDED))
 		return send_padded(t, buf, mtu_pad(&t->mtu), t->mtu.size, now);
 	return send_probe(t, buf, now);

@@ -185,6 +185,9 @@ int tunnel_submit(struct tunnel *t, const uint8_t *frame, size_t len, rt_time no
 void tunnel_expedite(struct tunnel *t, rt_time now)
 {
 	t->urgent = stream_tx_end(&t->tx);
+	/* While nobody asked, only small datagrams told that the line is there. */
+	if (!rt_time_before(now, t->prove_until))
+		t->unproven_full = t->sent.last.full;
 	t->prove_until = rt_time_add(now, TUNNEL_PROVE_NS);
 }
 
@@ -244,7 +247,8 @@ enum tunnel_evidence tunnel_evidence_level(const struct tunnel *t)
 
 bool tunnel_proven(const struct tunnel *t, rt_time now)
 {
-	return line_proven(&t->line, now) && !mtu_doubtful(&t->mtu);
+	return line_proven(&t->line, now) && !mtu_doubtful(&t->mtu) &&
+	       t->mtu.full_came > t->unproven_full;
 }
 
 bool tunnel_away(const struct tunnel *t, rt_time now)

@@ -305,6 +305,59 @@ static void one_hole_behind_the_other_holds(void **state)
 	}
 }
 
+/*
+ * Nobody asked for a while, the path has become shorter meanwhile, and small datagrams are
+ * still answered: that is no proof for the next write.
+ */
+static void small_answers_do_not_prove_the_path(void **state)
+{
+	for (int64_t phase = 0; phase < 2600; phase += 50) {
+		struct tunnel_params params = pair_params();
+		struct pair_line line = pair_line(40 * RT_MS, 0);
+		struct pair p;
+
+		warm(&p, &params, &line, 1);
+		pair_run(&p, 70 * RT_S);
+		p.line[0].mtu = 600;
+		pair_run(&p, RT_S + phase * RT_MS);
+		assert_true(pair_submit(&p, 0, 4000));
+		tunnel_expedite(p.end[0], pair_now(&p));
+		for (int i = 0; i < 300; i++) {
+			pair_run(&p, RT_MS);
+			assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 1);
+		}
+		p.line[0].mtu = 0;
+		pair_run(&p, 10 * RT_S);
+		assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
+		pair_release(&p);
+	}
+}
+
+/* The last full datagrams were lost, and nothing follows: the doubt ends all the same. */
+static void a_doubt_ends_on_an_idle_line(void **state)
+{
+	for (int64_t before = 20; before < 120; before += 5) {
+		struct tunnel_params params = pair_params();
+		struct pair_line line = pair_line(10 * RT_MS, 0);
+		bool proven = false;
+		struct pair p;
+
+		warm(&p, &params, &line, 1);
+		/* It was asked for a second ago; the line is kept proven for a minute. */
+		pair_run(&p, 59 * RT_S - before * RT_MS);
+		p.line[0].mtu = 600;
+		pair_run(&p, before * RT_MS);
+		p.line[0].mtu = 0;
+		pair_run(&p, 20 * RT_S);
+		for (int i = 0; i < 1000; i++) {
+			pair_run(&p, RT_MS);
+			proven |= tunnel_proven(p.end[0], pair_now(&p));
+		}
+		assert_true(proven);
+		pair_release(&p);
+	}
+}
+
 static uint64_t repairs_made(const struct pair *p)
 {
 	struct tunnel_stats s;
@@ -399,6 +452,8 @@ int main(void)
 		cmocka_unit_test(without_code_onwire_is_received),
 		cmocka_unit_test(watermarks_keep_their_order),
 		cmocka_unit_test(one_hole_behind_the_other_holds),
+		cmocka_unit_test(small_answers_do_not_prove_the_path),
+		cmocka_unit_test(a_doubt_ends_on_an_idle_line),
 		cmocka_unit_test(patience_is_short_and_not_for_lone_writes),
 		cmocka_unit_test(paced_repairs_do_for_a_patient_flow),
 	};
