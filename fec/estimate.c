@@ -155,7 +155,7 @@ static void estimate_level(struct fec_estimate *e, double elapsed)
  */
 static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 {
-	struct fec_line above, before = e->upper;
+	struct fec_line before = e->upper;
 
 	if (!counts_suffice(&e->slow))
 		return;
@@ -163,11 +163,10 @@ static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 		e->slow = e->quick; /* the line has changed: what was no longer counts */
 		e->settled = true;
 	}
-	above = counts_above(&e->slow);
-	e->upper = above;
+	e->upper = counts_above(&e->slow);
 	estimate_level(e, elapsed_ns / (double)ESTIMATE_FALL_NS);
-	e->upper.loss = fmax(above.loss, e->level.loss);
-	e->upper.burst = fmax(above.burst, e->level.burst);
+	e->upper.loss = fmax(e->upper.loss, e->level.loss);
+	e->upper.burst = fmax(e->upper.burst, e->level.burst);
 	/*
 	 * As losses of long ago fade from the counts the bounds of so few grow wider; that
 	 * is no news of the line, and only losses are.

@@ -64,7 +64,10 @@ struct mtu {
 	/* What data and repairs tell. */
 	uint64_t
 		full_came; /* of those sent, up to the newest that is known to have come */
-	uint64_t marks;	   /* what only grows in acknowledgements when they come */
+	uint64_t
+		asked; /* one behind so many of full size must have come: the path may have
+			 * shrunk while nobody asked */
+	uint64_t marks; /* what only grows in acknowledgements when they come */
 };
 
 struct mtu_params {
@@ -113,10 +116,16 @@ void mtu_acknowledged(struct mtu *m, const struct mtu_news *news, rt_time now);
 /* The kernel has refused a datagram as too long. */
 void mtu_refused(struct mtu *m, rt_time now);
 
+/* Nothing of full size has come since that was in doubt, or since somebody asked. */
+static inline bool mtu_unknown(const struct mtu *m)
+{
+	return m->doubted || m->full_came <= m->asked;
+}
+
 /* Nothing shows that the path carries `size`, or something that it does not any more. */
 static inline bool mtu_doubtful(const struct mtu *m)
 {
-	return m->path < m->size || m->is_short || m->doubted ||
+	return m->path < m->size || m->is_short || mtu_unknown(m) ||
 	       (m->searching && m->want == m->size && m->rounds > 0);
 }
 /* Symbols in datagrams of at most `path` bytes; 0: none of ours is so short. */

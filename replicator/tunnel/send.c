@@ -202,12 +202,6 @@ static bool send_proving(const struct tunnel *t, rt_time now)
 	return t->evidence.level != TUNNEL_MIRROR && rt_time_before(now, t->prove_until);
 }
 
-/* Whether anything of full size has come since that was last in doubt. */
-static bool send_full_unknown(const struct tunnel *t)
-{
-	return t->mtu.doubted || t->mtu.full_came <= t->unproven_full;
-}
-
 /*
  * A line that is to be proven must show that it carries what is as long as data is; and
  * one that is in doubt, or it would stay so when nothing more is sent. A small probe tells
@@ -216,7 +210,7 @@ static bool send_full_unknown(const struct tunnel *t)
  */
 static size_t send_alive(struct tunnel *t, uint8_t *buf, rt_time now)
 {
-	bool asks = send_proving(t, now) || send_full_unknown(t);
+	bool asks = send_proving(t, now) || mtu_unknown(&t->mtu);
 
 	if (!t->probe_now && asks && mtu_may_pad(&t->mtu) &&
 	    t->probed_full == t->sent.last.full && !RT_BUG(PROBES_UNPADDED))

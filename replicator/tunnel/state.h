@@ -83,8 +83,6 @@ struct tunnel {
 	bool patient;	      /* repairs on demand may wait for paced ones */
 	rt_time probed_at;    /* when the last small probe was sent, behind so many */
 	uint64_t probed_full; /* datagrams of full size */
-	/* One behind these must have come: the path may have shrunk while nobody asked. */
-	uint64_t unproven_full;
 
 	/* Receiving. */
 	struct seal *seal_rx; /* owned */

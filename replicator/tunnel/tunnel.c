@@ -187,7 +187,7 @@ void tunnel_expedite(struct tunnel *t, rt_time now)
 	t->urgent = stream_tx_end(&t->tx);
 	/* While nobody asked, only small datagrams told that the line is there. */
 	if (!rt_time_before(now, t->prove_until))
-		t->unproven_full = t->sent.last.full;
+		t->mtu.asked = t->sent.last.full;
 	t->prove_until = rt_time_add(now, TUNNEL_PROVE_NS);
 }
 
@@ -247,8 +247,7 @@ enum tunnel_evidence tunnel_evidence_level(const struct tunnel *t)
 
 bool tunnel_proven(const struct tunnel *t, rt_time now)
 {
-	return line_proven(&t->line, now) && !mtu_doubtful(&t->mtu) &&
-	       t->mtu.full_came > t->unproven_full;
+	return line_proven(&t->line, now) && !mtu_doubtful(&t->mtu);
 }
 
 bool tunnel_away(const struct tunnel *t, rt_time now)
