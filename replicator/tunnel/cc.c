@@ -585,6 +585,16 @@ void cc_set(struct cc *c, const struct cc_params *p, rt_time now)
 	cc_set_state(c, p->automatic ? CC_STARTUP : CC_FIXED, now);
 }
 
+void cc_set_datagram(struct cc *c, unsigned bytes)
+{
+	double fewer = c->datagram_bits / (8.0 * bytes);
+
+	rt_assert(bytes > 0);
+	c->datagram_bits = 8.0 * bytes;
+	c->first *= fewer;
+	c->cap *= fewer; /* none stays none */
+}
+
 void cc_init(struct cc *c, const struct cc_params *p, rt_time now)
 {
 	*c = (struct cc){

@@ -117,6 +117,9 @@ void cc_init(struct cc *c, const struct cc_params *params, rt_time now);
 /* As if initialised, but what is known of the line stays known. */
 void cc_set(struct cc *c, const struct cc_params *params, rt_time now);
 
+/* A datagram takes `bytes` on the line from now on: its headers have changed. */
+void cc_set_datagram(struct cc *c, unsigned bytes);
+
 /* What a new acknowledgement says, by the newest datagram that came. */
 struct cc_ack {
 	rt_time arrived; /* it may have been acknowledged later */

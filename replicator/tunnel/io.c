@@ -361,6 +361,14 @@ static void io_echo(struct tunnel_io *io, const uint8_t *dgram, size_t len)
 	io_turn(io);
 }
 
+/* Where datagrams go from now on. */
+static void io_towards(struct tunnel_io *io, const struct rt_addr *addr)
+{
+	io->peer = *addr;
+	if (io->tunnel != NULL)
+		tunnel_set_ipv6(io->tunnel, addr->kind == RT_ADDR_INET6);
+}
+
 static void io_received(void *owner, const uint8_t *dgram, size_t len,
 			const struct rt_addr *from)
 {
@@ -383,7 +391,7 @@ static void io_received(void *owner, const uint8_t *dgram, size_t len,
 	}
 	/* Only the newest datagram says where the other end is: an old one may be replayed. */
 	if (newest && io->follows && !rt_addr_equal(from, &io->peer))
-		io->peer = *from;
+		io_towards(io, from);
 	io_turn(io);
 }
 
@@ -481,12 +489,12 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 {
 	io->tunnel = t;
 	io->attached++;
-	io->peer = *peer;
+	io_towards(io, peer);
 	io->follows = peer->kind == RT_ADDR_NONE;
 	if (t != NULL)
 		io_choose_stamps(io, t->params.evidence == TUNNEL_NIC);
 	if (io->edge != NULL && t != NULL) {
-		io->peer = io->edge_addr;
+		io_towards(io, &io->edge_addr);
 		io->follows = false;
 		edge_client_init(io->edge, io->edge_key, t->params.id, rt_now(io->loop));
 	}

@@ -4,7 +4,7 @@
 /* What `len` bytes take on the line, the remainder of the division carried over. */
 static int64_t pacer_cost(struct pacer *p, size_t len)
 {
-	uint64_t bits = (uint64_t)(len + PACER_OVERHEAD) * 8;
+	uint64_t bits = (uint64_t)(len + p->headers) * 8;
 	uint64_t scaled = bits * (uint64_t)RT_S + p->rest;
 
 	p->rest = scaled % p->rate_bps;
@@ -42,10 +42,17 @@ void pacer_init(struct pacer *p, uint64_t rate_bps, size_t datagram_max, rt_time
 {
 	*p = (struct pacer){ .rate_bps = rate_bps,
 			     .datagram_max = datagram_max,
+			     .headers = PACER_IPV4,
 			     .empty_at = now,
 			     .peak_at = now,
 			     .ready_at = now,
 			     .idle = true };
+	pacer_burst(p);
+}
+
+void pacer_set_headers(struct pacer *p, unsigned headers)
+{
+	p->headers = headers;
 	pacer_burst(p);
 }
 
@@ -69,7 +76,10 @@ void pacer_set_rate(struct pacer *p, uint64_t rate_bps, rt_time now)
 	if (rate_bps == p->rate_bps)
 		return;
 	if (rate_bps == 0 || p->rate_bps == 0) {
+		unsigned headers = p->headers;
+
 		pacer_init(p, rate_bps, p->datagram_max, now);
+		pacer_set_headers(p, headers);
 		return;
 	}
 	ratio = (double)p->rate_bps / (double)rate_bps;

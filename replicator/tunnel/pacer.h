@@ -28,12 +28,14 @@
 #define PACER_LATE_NS (4 * RT_MS)
 #define PACER_PEAK_NUM 5 /* while catching up: this much of the rate */
 #define PACER_PEAK_DEN 4
-#define PACER_REST 4	  /* a quarter of the burst */
-#define PACER_OVERHEAD 28 /* IPv4 and UDP headers, per datagram */
+#define PACER_REST 4  /* a quarter of the burst */
+#define PACER_IPV4 28 /* headers of IP and UDP that each datagram has on the line */
+#define PACER_IPV6 48
 
 struct pacer {
 	uint64_t rate_bps; /* 0: not paced */
 	size_t datagram_max;
+	unsigned headers; /* PACER_IPV4 at first, PACER_IPV6 */
 	int64_t burst_ns;
 	rt_time empty_at, peak_at; /* of the rate, and of the peak */
 	rt_time ready_at;	   /* not before: it rests */
@@ -44,6 +46,8 @@ struct pacer {
 void pacer_init(struct pacer *p, uint64_t rate_bps, size_t datagram_max, rt_time now);
 /* Go on at another rate: what has been charged in advance stays charged. */
 void pacer_set_rate(struct pacer *p, uint64_t rate_bps, rt_time now);
+/* What is charged for each datagram besides its length, from now on. */
+void pacer_set_headers(struct pacer *p, unsigned headers);
 /* Not before p->ready_at may another datagram leave. */
 static inline bool pacer_ready(const struct pacer *p, rt_time now)
 {

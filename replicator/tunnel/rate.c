@@ -11,15 +11,19 @@
 /* The pacer is set anew only when the rate has changed by this part of it. */
 #define RATE_STEP 32
 
-static struct cc_params rate_params(const struct tunnel_params *p)
+/* A datagram of data on the line, in bytes. */
+static unsigned rate_datagram(const struct tunnel *t)
 {
-	return (struct cc_params){
-		.automatic = p->rate_auto,
-		.rate_bps = p->rate_bps,
-		.datagram = (unsigned)(sizeof(struct packet_head) +
-				       sizeof(struct packet_data) + p->symbol_size +
-				       PACKET_TAG + PACER_OVERHEAD),
-	};
+	return (unsigned)(sizeof(struct packet_head) + sizeof(struct packet_data) +
+			  t->params.symbol_size + PACKET_TAG) +
+	       t->pacer.headers;
+}
+
+static struct cc_params rate_params(const struct tunnel *t)
+{
+	return (struct cc_params){ .automatic = t->params.rate_auto,
+				   .rate_bps = t->params.rate_bps,
+				   .datagram = rate_datagram(t) };
 }
 
 uint64_t tunnel_rate_memory(const struct tunnel_params *p)
@@ -37,10 +41,12 @@ static void rate_changed(struct tunnel *t, uint64_t rate_bps, rt_time now)
 
 void tunnel_rate_init(struct tunnel *t, rt_time now)
 {
-	struct cc_params params = rate_params(&t->params);
+	struct cc_params params;
 
+	pacer_init(&t->pacer, 0, TUNNEL_DATAGRAM_MAX, now);
+	params = rate_params(t);
 	cc_init(&t->cc, &params, now);
-	pacer_init(&t->pacer, cc_rate_bps(&t->cc), TUNNEL_DATAGRAM_MAX, now);
+	pacer_set_rate(&t->pacer, cc_rate_bps(&t->cc), now);
 	evidence_set_rate(&t->evidence, t->pacer.rate_bps);
 }
 
@@ -52,10 +58,20 @@ int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now)
 		return -EINVAL;
 	t->params.rate_auto = automatic;
 	t->params.rate_bps = bps;
-	params = rate_params(&t->params);
+	params = rate_params(t);
 	cc_set(&t->cc, &params, now);
 	rate_changed(t, cc_rate_bps(&t->cc), now);
 	return 0;
+}
+
+void tunnel_set_ipv6(struct tunnel *t, bool ipv6)
+{
+	unsigned headers = ipv6 ? PACER_IPV6 : PACER_IPV4;
+
+	if (headers == t->pacer.headers)
+		return;
+	pacer_set_headers(&t->pacer, headers);
+	cc_set_datagram(&t->cc, rate_datagram(t));
 }
 
 static uint64_t rate_in_flight(const struct tunnel *t)

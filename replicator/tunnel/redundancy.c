@@ -49,7 +49,7 @@ static struct fec_params redundancy_code(const struct tunnel *t,
 /* Symbols in a round trip, as a power of two: it need not be known well. */
 static unsigned redundancy_flight(const struct tunnel *t)
 {
-	double bits = 8.0 * (t->params.symbol_size + PACER_OVERHEAD), want;
+	double bits = 8.0 * (t->params.symbol_size + t->pacer.headers), want;
 	unsigned flight = REDUNDANCY_FLIGHT_MIN;
 
 	if (t->line.rtt_ns < 0 || t->pacer.rate_bps == 0)

@@ -79,6 +79,8 @@ void tunnel_free(struct tunnel *t); /* NULL is fine */
 int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now);
 /* As rate_auto and rate_bps of the parameters; the same errors. */
 int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now);
+/* What the peer is reached over; IPv4 at first. Headers count for the rate. */
+void tunnel_set_ipv6(struct tunnel *t, bool ipv6);
 
 /* ---- frames --------------------------------------------------------------------------- */
 

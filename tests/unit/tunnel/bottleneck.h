@@ -222,7 +222,7 @@ static inline void bn_ours_send(struct bn *b, int flow)
 			return;
 		}
 		f->allowed -= f->offered > 0;
-		pacer_charge(&f->pacer, BN_DATAGRAM - PACER_OVERHEAD, now);
+		pacer_charge(&f->pacer, BN_DATAGRAM - PACER_IPV4, now);
 		(void)bn_send(b, flow);
 	}
 	/* Nobody answers: ask, as a tunnel would. */
@@ -436,7 +436,7 @@ static inline void bn_start(struct bn *b, int flow, enum bn_kind kind,
 	assert_non_null(f->ring);
 	if (kind == BN_OURS) {
 		cc_init(&f->cc, params, now);
-		pacer_init(&f->pacer, cc_rate_bps(&f->cc), BN_DATAGRAM - PACER_OVERHEAD,
+		pacer_init(&f->pacer, cc_rate_bps(&f->cc), BN_DATAGRAM - PACER_IPV4,
 			   now);
 		bn_ours_send(b, flow);
 		return;

@@ -424,6 +424,10 @@ static void the_setting_may_change(void **state)
 	bn_run(&b, RT_S);
 	bn_measure(&b, 5 * RT_S, share);
 	assert_true(share[0] > 0.29 && share[0] < 0.31);
+	/* The same rate is fewer datagrams where each has longer headers. */
+	cc_set_datagram(&b.flow[0].cc, BN_DATAGRAM + 20);
+	assert_int_equal(cc_rate_bps(&b.flow[0].cc), 30000000);
+	assert_true(b.flow[0].cc.cap < 30000000.0 / (8 * BN_DATAGRAM));
 	cc_set(&b.flow[0].cc, &automatic, (rt_time){ b.now_ns });
 	bn_run(&b, 2 * RT_S);
 	bn_measure(&b, 5 * RT_S, share);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "replicator/tunnel/io.h"
+#include "replicator/tunnel/state.h"
 #include "replicator/tunnel/tunnel.h"
 #include "rt/check.h"
 #include "rt/loop.h"
@@ -184,11 +185,15 @@ static void frames_get_through(void **state)
 	both_release(&b);
 }
 
-/* The same over IPv6, and from IPv4 to an end that serves both. */
+/*
+ * The same over IPv6, and from IPv4 to an end that serves both. The longer headers count
+ * for the rate, at the end that follows, too.
+ */
 static void frames_get_through_over_ipv6(void **state)
 {
 	static const char *const froms[] = { "udp:[::1]:0", "udp:127.0.0.1:0" };
 	static const char *const tos[] = { "udp:[::1]:0", "udp:[::]:0" };
+	static const unsigned headers[] = { PACER_IPV6, PACER_IPV4 };
 	const char *old = local[0];
 	struct rt_addr dialed;
 	struct both b;
@@ -203,6 +208,8 @@ static void frames_get_through_over_ipv6(void **state)
 		tunnel_io_attach(b.side[0].io, b.side[0].t, &dialed);
 		both_run(&b);
 		assert_int_equal(tunnel_evidence_level(b.side[0].t), TUNNEL_DRIVER);
+		for (int end = 0; end < 2; end++)
+			assert_int_equal(b.side[end].t->pacer.headers, headers[i]);
 		both_release(&b);
 	}
 	symbol_size = 1408;

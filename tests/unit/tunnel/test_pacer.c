@@ -30,7 +30,7 @@ static void rate_is_kept_to_the_bit(void **state)
 			if (now.ns >= end_ns)
 				break;
 			pacer_charge(&p, 1460, now);
-			bits += (1460 + PACER_OVERHEAD) * 8;
+			bits += (1460 + PACER_IPV4) * 8;
 		}
 		{
 			double want = (double)rates[i] * (double)(end_ns - 12345) / 1e9;
@@ -40,6 +40,26 @@ static void rate_is_kept_to_the_bit(void **state)
 			assert_true((double)bits >= want - burst / 4 - 12000);
 		}
 	}
+}
+
+/* Longer headers leave less room for data, at any rate that is set afterwards. */
+static void headers_count(void **state)
+{
+	rt_time now = { RT_S };
+	uint64_t bits = 0;
+	struct pacer p;
+
+	pacer_init(&p, 0, TUNNEL_DATAGRAM_MAX, now);
+	pacer_set_headers(&p, PACER_IPV6);
+	pacer_set_rate(&p, 50000000, now);
+	pacer_set_rate(&p, 100000000, now);
+	while (now.ns < 2 * RT_S) {
+		pacer_charge(&p, 452, now);
+		bits += (452 + PACER_IPV6) * 8;
+		if (!pacer_ready(&p, now))
+			now = p.ready_at;
+	}
+	assert_in_range(bits, 99900000, 100200000);
 }
 
 /* Whoever comes late gets the burst, and no more. */
@@ -164,7 +184,7 @@ static unsigned random_wakes(struct draws *d, struct pacer *p, struct charge *lo
 
 			pacer_charge(p, len, now);
 			log[n++] = (struct charge){ now.ns,
-						    (int64_t)(len + PACER_OVERHEAD) * 8 };
+						    (int64_t)(len + PACER_IPV4) * 8 };
 		}
 		if (pacer_ready(p, now))
 			pacer_idle(p);
@@ -221,7 +241,7 @@ static void on_time_there_is_nothing_to_catch_up(void **state)
 	while (n < 50000) {
 		for (; pacer_ready(&p, now); n++) {
 			pacer_charge(&p, 1460, now);
-			log[n] = (struct charge){ now.ns, (1460 + PACER_OVERHEAD) * 8 };
+			log[n] = (struct charge){ now.ns, (1460 + PACER_IPV4) * 8 };
 		}
 		now = p.ready_at;
 	}
@@ -243,7 +263,7 @@ static void coarse_timers_cost_what_they_must(void **state)
 
 		pacer_init(&p, 200000000, TUNNEL_DATAGRAM_MAX, now);
 		while (now.ns < 5 * RT_S) {
-			for (; pacer_ready(&p, now); bits += (1460 + PACER_OVERHEAD) * 8)
+			for (; pacer_ready(&p, now); bits += (1460 + PACER_IPV4) * 8)
 				pacer_charge(&p, 1460, now);
 			now = rt_time_add(p.ready_at,
 					  (int64_t)draw(&d, (uint64_t)late_us[i] * 1000));
@@ -276,7 +296,7 @@ static void the_rate_may_change(void **state)
 			continue;
 		}
 		for (;;) {
-			for (; pacer_ready(&p, now); bits += (1460 + PACER_OVERHEAD) * 8)
+			for (; pacer_ready(&p, now); bits += (1460 + PACER_IPV4) * 8)
 				pacer_charge(&p, 1460, now);
 			if (p.ready_at.ns >= end_ns)
 				break;
@@ -297,7 +317,7 @@ static void the_rate_may_change(void **state)
 			pacer_set_rate(&p, i % 2 ? 20000000 : 100000000, now);
 			for (;;) {
 				for (; pacer_ready(&p, now);
-				     bits += (1460 + PACER_OVERHEAD) * 8)
+				     bits += (1460 + PACER_IPV4) * 8)
 					pacer_charge(&p, 1460, now);
 				if (p.ready_at.ns >= end_ns)
 					break;
@@ -344,6 +364,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rate_is_kept_to_the_bit),
+		cmocka_unit_test(headers_count),
 		cmocka_unit_test(idle_time_is_not_saved_up),
 		cmocka_unit_test(a_slow_line_still_takes_datagrams),
 		cmocka_unit_test(late_time_is_caught_up_but_not_at_once),
