@@ -83,14 +83,15 @@ static json_t *link_json(const struct group_status *s)
 		return NULL;
 	(void)json_object_update_new(
 		link,
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sent_bytes",
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sent_bytes",
 			  number(peer, s ? s->link.sent_bytes : 0), "repair_bytes",
 			  number(peer, s ? s->link.repair_bytes : 0), "rebuilt",
 			  number(peer, s ? s->link.rebuilt : 0), "retransmitted",
 			  number(peer, s ? s->link.retransmitted : 0), "unauthentic",
 			  number(peer, s ? s->link.unauthentic : 0), "in_line",
 			  number(connected, s ? s->link.in_line : 0), "guarded",
-			  number(connected, s ? s->link.guarded : 0), "overflowed",
+			  number(connected, s ? s->link.guarded : 0), "outages",
+			  number(connected, s ? s->link.outages : 0), "overflowed",
 			  number(connected, s ? s->link.overflowed : 0)));
 	return link;
 }

@@ -59,6 +59,7 @@ static void status_carrier(const struct group *g, struct group_status *ret)
 	ret->link.unauthentic = stats.unauthentic;
 	ret->link.in_line = stats.in_line;
 	ret->link.guarded = stats.guarded;
+	ret->link.outages = stats.outages;
 	ret->link.overflowed = stats.overflowed + stats.peer_overflowed;
 	ret->fec.repairs_needed = stats.repairs;
 	if (stats.sent_data > 0 && !ret->link.tcp)

@@ -65,6 +65,7 @@ static const char *const names[] = {
 	"link.unauthentic",
 	"link.in_line",
 	"link.guarded",
+	"link.outages",
 	"link.overflowed",
 	"store.checksum_errors",
 };
