@@ -17,7 +17,7 @@ why=$(line_can) || {
 }
 pair_via=tun
 pair_store_size=8GiB
-pair_rate=${RATE_KEY:-196Mbit}
+pair_rate=${RATE_KEY:-198Mbit}
 line_rate=200Mbit
 line_rtt=50ms
 back_ms=25 # what the answer to a write takes
