@@ -271,6 +271,7 @@ void sim_net_reset(struct sim_node *a, struct sim_node *b);
 struct sim_net_stats {
 	uint64_t entered;   /* datagrams offered to an open line */
 	uint64_t lost;	    /* of those, drawn lost, or dropped by the queue */
+	uint64_t dropped;   /* of those, by the queue */
 	uint64_t destroyed; /* of those, in the line at a cut --destroy */
 	uint64_t refused;   /* offered to a cut line, or swallowed */
 	uint64_t arrived;   /* handed to a socket; duplicates count */

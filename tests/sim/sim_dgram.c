@@ -241,6 +241,7 @@ static void driver_effect(struct sim_event *e)
 	l->stats.entered++;
 	l->stats.bytes += p->len;
 	entered = sim_link_enter(l, p->len, true);
+	l->stats.dropped += entered == INT64_MAX;
 	if (sim_link_draw_loss(l) || entered == INT64_MAX || too_long(l, p->len)) {
 		l->stats.lost++;
 		tap(l, p, false);
