@@ -283,6 +283,18 @@ static void without_a_card_the_mirror_is_the_evidence(void **state)
 	evidence = TUNNEL_DRIVER;
 }
 
+/* Where somebody else listens, and sends from. */
+static struct rt_dgram *open_door(struct both *b, const struct rt_dgram_events *events,
+				  void *owner)
+{
+	struct rt_dgram *door;
+	struct rt_addr any;
+
+	assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
+	assert_int_equal(rt_dgram_open(b->loop, &any, events, owner, &door), 0);
+	return door;
+}
+
 /* Forged and foreign datagrams from elsewhere, before and after. */
 struct stranger {
 	struct rt_dgram *dgram;
@@ -315,13 +327,11 @@ static void strangers_move_nothing(void **state)
 	static const struct rt_dgram_events none;
 	struct stranger s = { .op.done = stranger_sent, .left = 100 };
 	struct tunnel_io_stats io;
-	struct rt_addr any;
 	struct both b;
 
 	both_init(&b, 100, all_received);
 	s.b = &b;
-	assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
-	assert_int_equal(rt_dgram_open(b.loop, &any, &none, NULL, &s.dgram), 0);
+	s.dgram = open_door(&b, &none, NULL);
 	rt_defer(b.loop, &s.op);
 	both_run(&b);
 	tunnel_io_stats(b.side[1].io, &io);
@@ -329,6 +339,15 @@ static void strangers_move_nothing(void **state)
 	s.left = 0; /* it may be sending still */
 	rt_dgram_close(s.dgram);
 	both_release(&b);
+}
+
+/* The end that dials was told this address as that of the other one. */
+static void dial_door(struct both *b, struct rt_dgram *door)
+{
+	struct rt_addr dialed;
+
+	rt_dgram_addr(door, &dialed);
+	tunnel_io_attach(b->side[0].io, b->side[0].t, &dialed);
 }
 
 /*
@@ -392,17 +411,14 @@ static void the_end_that_dials_is_not_led_astray(void **state)
 						      detour_overflowed, NULL };
 	static const struct rt_dgram_events back = { detour_back, detour_left,
 						     detour_overflowed, NULL };
-	struct rt_addr any, dialed;
 	struct detour d = { 0 };
 	struct both b;
 
 	both_init(&b, 20, all_received);
 	d.b = &b;
-	assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
-	assert_int_equal(rt_dgram_open(b.loop, &any, &front, &d, &d.door[0]), 0);
-	assert_int_equal(rt_dgram_open(b.loop, &any, &back, &d, &d.door[1]), 0);
-	rt_dgram_addr(d.door[0], &dialed);
-	tunnel_io_attach(b.side[0].io, b.side[0].t, &dialed);
+	d.door[0] = open_door(&b, &front, &d);
+	d.door[1] = open_door(&b, &back, &d);
+	dial_door(&b, d.door[0]);
 	both_run(&b);
 	assert_int_equal(d.swallowed, 0);
 	rt_dgram_close(d.door[0]);
@@ -459,21 +475,17 @@ static void the_end_that_listens_follows(void **state)
 	static const struct rt_dgram_events in = { box_in, detour_left, detour_overflowed,
 						   NULL };
 	struct box_door doors[BOX_DOORS];
-	struct rt_addr any, dialed;
 	struct box x = { 0 };
 	struct both b;
 
 	both_init(&b, 100, all_received);
 	x.b = &b;
-	assert_int_equal(rt_addr_parse("udp:127.0.0.1:0", &any), 0);
-	assert_int_equal(rt_dgram_open(b.loop, &any, &out, &x, &x.inside), 0);
+	x.inside = open_door(&b, &out, &x);
 	for (unsigned i = 0; i < BOX_DOORS; i++) {
 		doors[i] = (struct box_door){ &x, i };
-		assert_int_equal(rt_dgram_open(b.loop, &any, &in, &doors[i], &x.door[i]),
-				 0);
+		x.door[i] = open_door(&b, &in, &doors[i]);
 	}
-	rt_dgram_addr(x.inside, &dialed);
-	tunnel_io_attach(b.side[0].io, b.side[0].t, &dialed);
+	dial_door(&b, x.inside);
 	both_run(&b);
 	assert_int_equal(x.now, BOX_DOORS - 1);
 	rt_dgram_close(x.inside);
