@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_UNIT_REPLICATOR_SITE_H
+#define TESTS_UNIT_REPLICATOR_SITE_H
+
+/*
+ * A site on the real ring, its store in a file of its own, and the other end of its
+ * control connection played by the test: with the right key, and whatever it likes to say.
+ * Included once per test program.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fec/fec.h"
+#include "lfs/lfs.h"
+#include "replicator/internal.h"
+#include "replicator/link.h"
+#include "replicator/session.h"
+#include "rt/crc.h"
+#include "rt/log.h"
+#include "rt/mem.h"
+#include "tests/unit/unit.h"
+
+#define SITE_BOUND_NS (20 * RT_S)
+#define SITE_LSNS 5
+#define SITE_TYPES 16
+
+struct site {
+	struct rt_loop *loop;
+	char dir[64];
+	struct group_config config;
+	struct group *group;
+	struct lfs *lfs; /* while the store is prepared */
+	unsigned waiting;
+	int res;
+	struct rt_timer bound;
+	bool late;
+
+	/* the peer */
+	struct link *link;
+	bool established, closed;
+	unsigned came[SITE_TYPES]; /* messages of a type, of this connection */
+	char refused[MESSAGE_TEXT_MAX + 1];
+	struct message_hello hello;
+	struct message_start start;
+	uint64_t number; /* of READY, PULLED */
+};
+
+/* Run until `what` is true; a test that waits for ever fails. */
+#define SITE_UNTIL(s, what)                                                              \
+	do {                                                                             \
+		rt_timer_arm((s)->loop, &(s)->bound,                                     \
+			     rt_time_add(rt_now((s)->loop), SITE_BOUND_NS));             \
+		while (!(what) && !(s)->late)                                            \
+			assert_int_equal(rt_loop_run((s)->loop), 0);                     \
+		rt_timer_disarm((s)->loop, &(s)->bound);                                 \
+		if ((s)->late)                                                           \
+			fail_msg("never: %s", #what);                                    \
+	} while (0)
+
+static struct site *site;
+
+static inline void site_ended(int res)
+{
+	site->res = res;
+	site->waiting--;
+	rt_loop_stop(site->loop);
+}
+
+static inline int site_wait(void)
+{
+	SITE_UNTIL(site, site->waiting == 0);
+	return site->res;
+}
+
+static inline void site_late(struct rt_timer *timer)
+{
+	struct site *s = rt_container_of(timer, struct site, bound);
+
+	s->late = true;
+	rt_loop_stop(s->loop);
+}
+
+/* ---- the store ---------------------------------------------------------------------------- */
+
+static inline void site_created(struct group_create *c, int res)
+{
+	site_ended(res);
+}
+
+static inline void site_log_moved(void *owner)
+{
+}
+
+static inline void site_log_failed(void *owner, int err, const char *why)
+{
+	fail_msg("the log has failed: %s", why);
+}
+
+static inline void site_log_opened(struct lfs_open *o, int res)
+{
+	site->lfs = o->lfs;
+	site_ended(res);
+}
+
+static inline void site_meta_set(struct lfs_set_meta *set, int res)
+{
+	site_ended(res);
+}
+
+static inline void site_appended(struct lfs_append *a, int res)
+{
+	site_ended(res);
+}
+
+static inline void site_log_closed(struct lfs_close *c, int res)
+{
+	site_ended(res);
+}
+
+/* A store of a pair that has worked: it holds SITE_LSNS writes. */
+static inline void site_fill(void)
+{
+	static const struct lfs_events events = { site_log_moved, site_log_failed };
+	struct lfs_open open = { .done = site_log_opened };
+	struct lfs_set_meta set = { .done = site_meta_set };
+	struct lfs_append append = { .done = site_appended };
+	struct lfs_close close = { .done = site_log_closed };
+	struct lfs_meta *meta = calloc(1, sizeof(*meta));
+	uint8_t *block = rt_alloc_blocks(LFS_BLOCK);
+	uint32_t crc;
+
+	assert_true(meta && block);
+	site->waiting = 1;
+	lfs_open(site->loop,
+		 &(struct lfs_open_params){ .path = site->config.store,
+					    .group_name = site->config.name,
+					    .map_memory = site->config.map_memory,
+					    .events = &events },
+		 &open);
+	assert_int_equal(site_wait(), 0);
+	*meta = *lfs_meta(site->lfs);
+	meta->flags &= ~LFS_UNPAIRED;
+	memset(meta->group, 0x77, sizeof(meta->group));
+	site->waiting = 1;
+	lfs_set_meta(site->lfs, &set, meta);
+	assert_int_equal(site_wait(), 0);
+	for (uint64_t lsn = 1; lsn <= SITE_LSNS; lsn++) {
+		memset(block, (int)lsn, LFS_BLOCK);
+		crc = rt_crc32c(block, LFS_BLOCK);
+		append.lsn = lsn;
+		append.ops = &(struct lfs_op){ .kind = LFS_WRITE,
+					       .lba = lsn,
+					       .blocks = 1,
+					       .data = block,
+					       .crcs = &crc };
+		append.nops = 1;
+		site->waiting = 1;
+		assert_int_equal(lfs_append(site->lfs, &append), 0);
+		assert_int_equal(site_wait(), 0);
+	}
+	site->waiting = 1;
+	lfs_close(site->lfs, &close);
+	assert_int_equal(site_wait(), 0);
+	rt_free(block);
+	free(meta);
+}
+
+/* ---- the site ----------------------------------------------------------------------------- */
+
+static inline void site_silent(void *owner, enum rt_log_level level, const char *line)
+{
+}
+
+static inline void site_opened(struct group_open *o, int res)
+{
+	site->group = o->group;
+	site_ended(res);
+}
+
+static inline void site_stopped(struct group_stop *stop, int res)
+{
+	site->group = NULL;
+	site_ended(res);
+}
+
+static inline struct group_config site_config(enum group_role role)
+{
+	struct group_config c = {
+		.name = "db",
+		.node = "here",
+		.role = role,
+		.nvolumes = 2,
+		.volumes = { { .name = "a", .size = 1u << 20 },
+			     { .name = "b", .size = 1u << 20 } },
+		.has_peer = true,
+		.segment_size = 1u << 20,
+		.max_request = 128u << 10,
+		.checkpoint_bytes = 1u << 20,
+		.map_memory = 64u << 20,
+		.send_memory = 4u << 20,
+		.control_timeout_ms = 10000,
+		.heartbeat_ms = 20,
+		.away_ms = 5000,
+		.peer = { .rate_bps = 100000000,
+			  .evidence = GROUP_EV_MIRROR,
+			  .fec = { .code = "window",
+				   .safety = 1e-6,
+				   .assume_loss = 0.01,
+				   .assume_burst = 1,
+				   .min = 0.03,
+				   .max = 0.5 } },
+	};
+
+	assert_int_equal(rt_addr_parse("127.0.0.1:0", &c.peer.addr), 0);
+	memset(c.peer.key, 0x5a, sizeof(c.peer.key));
+	return c;
+}
+
+static inline void site_serves(void *owner, struct group *group, bool on)
+{
+	rt_loop_stop(site->loop);
+}
+
+/* `filled`: it is one of a pair; else a primary of nothing, or a fresh mirror. */
+static inline void site_set_up(void **state, enum group_role role, bool filled)
+{
+	struct group_create create = { .done = site_created };
+	struct group_open open = { .done = site_opened };
+	struct group_events events = { .serving = site_serves };
+
+	site = calloc(1, sizeof(*site));
+	assert_non_null(site);
+	*state = site;
+	rt_log_set_sink(site_silent, NULL);
+	site->bound.fire = site_late;
+	assert_int_equal(rt_loop_new(&site->loop), 0);
+	/* Not in /tmp, which may be a file system without O_DIRECT. */
+	(void)snprintf(site->dir, sizeof(site->dir), "/var/tmp/wanmirror-site-XXXXXX");
+	assert_non_null(mkdtemp(site->dir));
+	site->config = site_config(role);
+	(void)snprintf(site->config.store, sizeof(site->config.store), "%s/store",
+		       site->dir);
+	site->waiting = 1;
+	group_create(site->loop, &site->config, &create);
+	assert_int_equal(site_wait(), 0);
+	if (filled)
+		site_fill();
+	site->waiting = 1;
+	group_open(site->loop, &site->config, &events, NULL, &open);
+	assert_int_equal(site_wait(), 0);
+}
+
+static inline int site_tear_down(void **state)
+{
+	struct group_stop stop = { .done = site_stopped };
+
+	link_close(site->link);
+	site->waiting = 1;
+	group_stop(site->group, 1000, &stop);
+	assert_int_equal(site_wait(), 0);
+	assert_int_equal(rt_loop_run(site->loop), 0); /* to the last one in flight */
+	rt_loop_free(site->loop);
+	assert_int_equal(unlink(site->config.store), 0);
+	assert_int_equal(rmdir(site->dir), 0);
+	free(site);
+	return 0;
+}
+
+/* ---- the peer ------------------------------------------------------------------------------ */
+
+static inline void peer_established(void *owner, struct link *link)
+{
+	site->established = true;
+	rt_loop_stop(site->loop);
+}
+
+static inline void peer_message(void *owner, struct link *link, unsigned type,
+				const uint8_t *body, size_t len)
+{
+	assert_true(type < SITE_TYPES);
+	site->came[type]++;
+	if (type == MESSAGE_HELLO)
+		assert_int_equal(message_decode_hello(body, len, &site->hello), 0);
+	if (type == MESSAGE_START)
+		assert_int_equal(message_decode_start(body, len, &site->start), 0);
+	if (type == MESSAGE_READY || type == MESSAGE_PULLED)
+		assert_int_equal(message_decode_number(body, len, &site->number), 0);
+	if (type == MESSAGE_REFUSE)
+		assert_int_equal(message_decode_text(body, len, site->refused), 0);
+	rt_loop_stop(site->loop);
+}
+
+static inline void peer_closed(void *owner, struct link *link, int err, const char *why)
+{
+	site->link = NULL;
+	site->closed = true;
+	rt_loop_stop(site->loop);
+}
+
+/* Dial the site, and be its peer; an earlier connection is ended. */
+static inline void peer_dial(void)
+{
+	static const struct link_events events = { .established = peer_established,
+						   .message = peer_message,
+						   .closed = peer_closed };
+	const struct link_params params = { .key = site->config.peer.key,
+					    .message_max = 1u << 20,
+					    .handshake_ns = 5 * RT_S,
+					    .events = &events };
+	struct rt_addr addr;
+
+	link_close(site->link);
+	site->link = NULL;
+	site->established = site->closed = false;
+	memset(site->came, 0, sizeof(site->came));
+	site->refused[0] = 0;
+	rt_listener_addr(site->group->session->listener, &addr);
+	assert_int_equal(
+		link_dial(site->loop, &addr, SECURE_CONTROL, &params, &site->link), 0);
+}
+
+#endif

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/site.h"
+
+#include "rt/check.h"
+
+/*
+ * What a peer with the right key may say at the wrong time. HELLO is answered by START or
+ * PULL, once, from a primary, to a mirror that can take it: whatever else comes ends the
+ * connection with a reason, changes nothing in the log, and the next connection goes on
+ * from where this site was.
+ */
+
+/* ---- what the peer says ------------------------------------------------------------------- */
+
+/*
+ * A letter is a message; those after a blank wait for an answer to what is before it.
+ * H, A, M, O: the HELLO of a primary, of one that opens and has lost its last writes, of a
+ * mirror, of another protocol. S: a START that fits; W, V, F, T: from too far ahead, from
+ * below what is held, of another history, cut off. P, Z, B: PULL of the last three, of
+ * nothing, of what is not there. Y, R: a READY that fits, and one that does not.
+ * E, D: ENTRY, PULLED. X: no message at all.
+ */
+static size_t put_hello(char letter, uint8_t *body)
+{
+	const struct lfs_meta *meta = lfs_meta(site->group->lfs);
+	struct message_hello *m = calloc(1, sizeof(*m));
+	struct lfs_position end;
+	size_t len;
+
+	assert_non_null(m);
+	lfs_position(site->group->lfs, &end);
+	m->protocol = letter == 'O' ? MESSAGE_PROTOCOL + 1 : MESSAGE_PROTOCOL;
+	m->role = letter == 'M' ? LFS_MIRROR : LFS_PRIMARY;
+	m->flags = letter == 'A' ? HELLO_OPENING : 0;
+	m->lsn = letter == 'A' ? SITE_LSNS - 3 : end.lsn;
+	m->hash = end.hash;
+	m->meta = *meta;
+	memset(m->meta.group, 0x77, sizeof(m->meta.group));
+	(void)snprintf(m->node, sizeof(m->node), "there");
+	len = message_encode_hello(m, body, MESSAGE_MAX);
+	free(m);
+	return len;
+}
+
+static size_t put_start(char letter, uint8_t *body)
+{
+	const struct lfs_meta *meta = lfs_meta(site->group->lfs);
+	struct message_start *m = calloc(1, sizeof(*m));
+	size_t len;
+
+	assert_non_null(m);
+	*m = (struct message_start){
+		.tunnel_id = 4711,
+		.from_lsn = lfs_lsn(site->group->lfs).admitted + 1,
+		.code = FEC_WINDOW,
+		.symbol_size = 1408,
+		.window = FEC_WINDOW_MAX,
+		.nepochs = meta->nepochs,
+	};
+	memcpy(m->epochs, meta->epochs, meta->nepochs * sizeof(meta->epochs[0]));
+	if (letter == 'W')
+		m->from_lsn++;
+	if (letter == 'V')
+		m->from_lsn--;
+	if (letter == 'F')
+		m->epochs[m->nepochs - 1].id++;
+	len = message_encode_start(m, body, MESSAGE_MAX);
+	free(m);
+	return letter == 'T' ? len - 1 : len;
+}
+
+static size_t put_number(char letter, uint8_t *body)
+{
+	uint64_t n = 0;
+
+	if (letter == 'P')
+		n = SITE_LSNS - 2;
+	else if (letter == 'B')
+		n = SITE_LSNS + 1;
+	else if (letter == 'Y')
+		n = site->start.tunnel_id;
+	else if (letter == 'R')
+		n = site->start.tunnel_id + 1;
+	return message_encode_number(n, body, MESSAGE_MAX);
+}
+
+static unsigned type_of(char letter)
+{
+	if (strchr("HAMO", letter))
+		return MESSAGE_HELLO;
+	if (strchr("SWVFT", letter))
+		return MESSAGE_START;
+	if (strchr("PZB", letter))
+		return MESSAGE_PULL;
+	if (strchr("YR", letter))
+		return MESSAGE_READY;
+	return letter == 'E' ? MESSAGE_ENTRY : letter == 'D' ? MESSAGE_PULLED : 99;
+}
+
+static void say(char letter)
+{
+	unsigned type = type_of(letter);
+	uint8_t *body = malloc(MESSAGE_MAX);
+	size_t len;
+
+	assert_non_null(body);
+	if (type == MESSAGE_HELLO)
+		len = put_hello(letter, body);
+	else if (type == MESSAGE_START)
+		len = put_start(letter, body);
+	else
+		len = put_number(letter, body);
+	if (site->link)
+		(void)link_send(site->link, type, body, len); /* it may end */
+	free(body);
+}
+
+/* The first message is on its way alone; what is said behind it travels together. */
+static void say_first(void)
+{
+	const struct message_ping ping = { .serial = 1 };
+	uint8_t body[64];
+
+	assert_int_equal(link_send(site->link, MESSAGE_PING, body,
+				   message_encode_ping(&ping, body, sizeof(body))),
+			 0);
+}
+
+static void say_together(const char *letters, size_t n)
+{
+	say_first();
+	for (size_t i = 0; i < n; i++)
+		say(letters[i]);
+}
+
+static unsigned answers(void)
+{
+	return site->came[MESSAGE_READY] + site->came[MESSAGE_PULLED] +
+	       site->came[MESSAGE_START] + site->came[MESSAGE_REFUSE] + site->closed;
+}
+
+/*
+ * A new connection, on which the site has said its HELLO. A mirror that still has an old
+ * tunnel first hears from the primary how far that one went.
+ */
+static void meet(void)
+{
+	const struct group *g = site->group;
+
+	peer_dial();
+	if (g->role == GROUP_MIRROR && g->session->carrier) {
+		SITE_UNTIL(site, site->established);
+		say('H');
+		SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1);
+		peer_dial();
+	}
+	SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1);
+}
+
+static void converse(const char *letters)
+{
+	unsigned before;
+	size_t n;
+
+	meet();
+	for (;; letters += n + 1) {
+		n = strcspn(letters, " ");
+		before = answers();
+		say_together(letters, n);
+		SITE_UNTIL(site, answers() > before);
+		if (!letters[n])
+			return;
+	}
+}
+
+static void where(struct lfs_position *ret)
+{
+	lfs_position(site->group->lfs, ret);
+	assert_int_equal(lfs_lsn(site->group->lfs).durable, ret->lsn);
+	assert_true(apply_idle(&site->group->apply));
+}
+
+static void is_where(const struct lfs_position *before)
+{
+	struct lfs_position now;
+
+	where(&now);
+	assert_int_equal(now.lsn, before->lsn);
+	assert_true(now.hash == before->hash);
+	assert_true(now.epoch_id == before->epoch_id);
+}
+
+/* ---- a mirror ------------------------------------------------------------------------------ */
+
+struct refusal {
+	const char *said, *why;
+};
+
+static void all_refused(const struct refusal *cases, size_t n, const char *good,
+			enum message_type answer)
+{
+	struct lfs_position before;
+
+	where(&before);
+	for (size_t i = 0; i < n; i++) {
+		converse(cases[i].said);
+		if (strcmp(site->refused, cases[i].why) != 0)
+			fail_msg("\"%s\": \"%s\" where \"%s\" was due", cases[i].said,
+				 site->refused, cases[i].why);
+		assert_int_equal(site->came[MESSAGE_REFUSE], 1);
+		is_where(&before);
+		/* Nothing of it is left behind. */
+		converse(good);
+		assert_int_equal(site->refused[0], 0);
+		assert_int_equal(site->came[answer], 1);
+		is_where(&before);
+	}
+}
+
+#define START_NOT_LEGAL "a START that is not legal here"
+#define START_NO_FIT "a START that does not go on from this mirror's position"
+#define PULL_NOT_LEGAL "a PULL that is not legal here"
+#define PULL_NOT_SERVED "a PULL that this mirror cannot serve"
+#define NO_PRIMARY "a message that a primary does not send"
+
+static int mirror_up(void **state)
+{
+	site_set_up(state, GROUP_MIRROR, true);
+	return 0;
+}
+
+static void what_a_mirror_cannot_follow_is_refused(void **state)
+{
+	static const struct refusal cases[] = {
+		{ "S", START_NOT_LEGAL },
+		{ "P", PULL_NOT_LEGAL },
+		{ "SH", START_NOT_LEGAL }, /* the HELLO behind it mends nothing */
+		{ "PHS", PULL_NOT_LEGAL },
+		{ "HSS", START_NOT_LEGAL },
+		{ "HSP", PULL_NOT_LEGAL },
+		{ "HPS", START_NOT_LEGAL },
+		{ "APP", PULL_NOT_LEGAL },
+		{ "HT", START_NOT_LEGAL },
+		{ "HW", START_NO_FIT },
+		{ "HV", START_NO_FIT },
+		{ "HF", START_NO_FIT },
+		{ "AV", START_NO_FIT },
+		{ "HZ", PULL_NOT_SERVED },
+		{ "HB", PULL_NOT_SERVED },
+		{ "HR", NO_PRIMARY },
+		{ "HSR", NO_PRIMARY },
+		{ "HE", NO_PRIMARY },
+		{ "HD", NO_PRIMARY },
+		{ "HX", NO_PRIMARY },
+		{ "MS", "both sites are mirrors: promote one of them" },
+		{ "OS", "the two daemons speak different versions of the protocol" },
+		{ "HS S", START_NOT_LEGAL },
+		{ "HS P", PULL_NOT_LEGAL },
+		{ "AP W", START_NO_FIT },
+		{ "AP B", PULL_NOT_SERVED },
+	};
+
+	all_refused(cases, RT_ARRAY_LEN(cases), "HS", MESSAGE_READY);
+}
+
+/* As close behind the HELLO as can be, and in the order of an opening primary. */
+static void start_and_pull_may_come_with_the_hello(void **state)
+{
+	struct lfs_position before;
+
+	where(&before);
+	converse("HS");
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+	assert_int_equal(site->number, 4711);
+	converse("HHS"); /* said twice is not asked twice */
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+	converse("AP");
+	assert_int_equal(site->came[MESSAGE_ENTRY], 3);
+	assert_int_equal(site->came[MESSAGE_PULLED], 1);
+	assert_int_equal(site->number, SITE_LSNS);
+	converse("AP P S");
+	assert_int_equal(site->came[MESSAGE_ENTRY], 6);
+	assert_int_equal(site->came[MESSAGE_PULLED], 2);
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+	assert_int_equal(site->came[MESSAGE_REFUSE], 0);
+	is_where(&before);
+}
+
+/* Before the mirror has even said who it is. */
+static void a_start_in_the_first_breath_is_refused(void **state)
+{
+	struct lfs_position before;
+
+	where(&before);
+	for (const char *letter = "SP"; *letter; letter++) {
+		peer_dial();
+		SITE_UNTIL(site, site->established);
+		say(*letter);
+		say('H');
+		SITE_UNTIL(site, answers() > 0);
+		assert_string_equal(site->refused,
+				    *letter == 'S' ? START_NOT_LEGAL : PULL_NOT_LEGAL);
+		is_where(&before);
+	}
+	/* It waits for the HELLO that says what the old tunnel still brings. */
+	for (const char *said = "S\0P\0HS\0HP\0"; *said; said += strlen(said) + 1) {
+		converse("HS");
+		assert_int_equal(site->came[MESSAGE_READY], 1);
+		peer_dial();
+		SITE_UNTIL(site, site->came[MESSAGE_PING] > 0);
+		assert_int_equal(site->group->session->state, SESSION_DRAINING);
+		say_together(said, strlen(said));
+		SITE_UNTIL(site, answers() > 0);
+		assert_string_equal(site->refused,
+				    strchr(said, 'S') ? START_NOT_LEGAL : PULL_NOT_LEGAL);
+		is_where(&before);
+	}
+	converse("HS");
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+}
+
+/* ---- a primary ------------------------------------------------------------------------------- */
+
+static int primary_up(void **state)
+{
+	site_set_up(state, GROUP_PRIMARY, true);
+	SITE_UNTIL(site, site->group->serving);
+	return 0;
+}
+
+static void a_primary_takes_no_orders(void **state)
+{
+	static const char no_mirror[] = "a message that a mirror does not send";
+	static const char no_ready[] = "a READY that fits no START";
+	static const struct refusal cases[] = {
+		{ "S", no_mirror },   { "P", no_mirror },    { "MS", no_mirror },
+		{ "MP", no_mirror },  { "SM", no_mirror },   { "R", no_ready },
+		{ "MR", no_ready },   { "M R", no_ready },   { "M YY", no_ready },
+		{ "M S", no_mirror }, { "M YS", no_mirror }, { "M YP", no_mirror },
+		{ "EDMR", no_ready }, { "M YX", no_mirror }, { "OS", no_mirror },
+	};
+
+	all_refused(cases, RT_ARRAY_LEN(cases), "EDM", MESSAGE_START);
+}
+
+int main(void)
+{
+#define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, site_tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(what_a_mirror_cannot_follow_is_refused, mirror_up),
+		TEST(start_and_pull_may_come_with_the_hello, mirror_up),
+		TEST(a_start_in_the_first_breath_is_refused, mirror_up),
+		TEST(a_primary_takes_no_orders, primary_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
