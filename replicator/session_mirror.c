@@ -449,12 +449,15 @@ void mirror_turn(struct session *s)
 	}
 }
 
-/* START and PULL answer our hello; ours to the primary's may still be undecided. */
+/*
+ * START and PULL answer our hello; ours to the primary's may still be undecided. Nothing
+ * answers a hello that says unpaired but to wait for the next one.
+ */
 static bool may_begin(const struct session *s)
 {
 	return s->state == SESSION_WAITING ||
-	       (s->state == SESSION_HELLO && s->peer_said && !s->start_here &&
-		!s->pull_due);
+	       (s->state == SESSION_HELLO && s->peer_said && !s->said_unpaired &&
+		!s->start_here && !s->pull_due);
 }
 
 void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_t len)

@@ -319,6 +319,39 @@ static void a_start_in_the_first_breath_is_refused(void **state)
 	assert_int_equal(site->came[MESSAGE_READY], 1);
 }
 
+/* ---- a fresh mirror -------------------------------------------------------------------------- */
+
+static int fresh_mirror_up(void **state)
+{
+	site_set_up(state, GROUP_MIRROR, false);
+	return 0;
+}
+
+static bool unpaired(void)
+{
+	return lfs_meta(site->group->lfs)->flags & LFS_UNPAIRED;
+}
+
+/* It has no history that a START could go on from; it must be adopted first. */
+static void a_fresh_mirror_is_not_started(void **state)
+{
+	converse("HS");
+	assert_string_equal(site->refused, START_NOT_LEGAL);
+	assert_true(unpaired());
+	converse("HP");
+	assert_string_equal(site->refused, PULL_NOT_LEGAL);
+	assert_true(unpaired());
+	meet();
+	assert_true(site->hello.flags & HELLO_UNPAIRED);
+	say('H');
+	SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 2);
+	assert_false(site->hello.flags & HELLO_UNPAIRED);
+	assert_false(unpaired());
+	say('S');
+	SITE_UNTIL(site, answers() > 0);
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+}
+
 /* ---- a primary ------------------------------------------------------------------------------- */
 
 static int primary_up(void **state)
@@ -350,6 +383,7 @@ int main(void)
 		TEST(what_a_mirror_cannot_follow_is_refused, mirror_up),
 		TEST(start_and_pull_may_come_with_the_hello, mirror_up),
 		TEST(a_start_in_the_first_breath_is_refused, mirror_up),
+		TEST(a_fresh_mirror_is_not_started, fresh_mirror_up),
 		TEST(a_primary_takes_no_orders, primary_up),
 	};
 
