@@ -104,15 +104,16 @@ static const char *judge_adoption(const struct session *s)
 		return "the two sites do not have the same number of volumes";
 	if (mine->max_request != theirs->max_request)
 		return "max_request differs between the two sites";
-	for (unsigned i = 0; i < theirs->nvolumes; i++) {
+	/* Ours have a name each; theirs, as many, then have these and no other. */
+	for (unsigned i = 0; i < mine->nvolumes; i++) {
 		const struct lfs_volume *found = NULL;
 
-		for (unsigned j = 0; j < mine->nvolumes; j++)
-			if (strcmp(mine->volumes[j].name, theirs->volumes[i].name) == 0)
-				found = &mine->volumes[j];
+		for (unsigned j = 0; j < theirs->nvolumes; j++)
+			if (strcmp(theirs->volumes[j].name, mine->volumes[i].name) == 0)
+				found = &theirs->volumes[j];
 		if (!found)
 			return "the names of the volumes differ between the two sites";
-		if (found->size != theirs->volumes[i].size)
+		if (found->size != mine->volumes[i].size)
 			return "the size of a volume differs between the two sites";
 	}
 	return NULL;

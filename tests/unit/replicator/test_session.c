@@ -352,6 +352,41 @@ static void a_fresh_mirror_is_not_started(void **state)
 	assert_int_equal(site->came[MESSAGE_READY], 1);
 }
 
+/* The same name twice is as many volumes as there are here, and each has one here. */
+static void say_a_volume_twice(void)
+{
+	struct message_hello *m = calloc(1, sizeof(*m));
+	uint8_t *body = malloc(MESSAGE_MAX);
+	size_t len = put_hello('H', body);
+
+	assert_true(m && body);
+	assert_int_equal(message_decode_hello(body, len, m), 0);
+	m->meta.volumes[1] = m->meta.volumes[0];
+	len = message_encode_hello(m, body, MESSAGE_MAX);
+	assert_int_equal(link_send(site->link, MESSAGE_HELLO, body, len), 0);
+	free(body);
+	free(m);
+}
+
+static void a_fresh_mirror_adopts_no_volume_twice(void **state)
+{
+	static const char why[] = "the names of the volumes differ between the two sites";
+
+	meet();
+	say_first();
+	say_a_volume_twice();
+	say('S');
+	SITE_UNTIL(site, answers() > 0);
+	assert_int_equal(site->came[MESSAGE_READY], 0);
+	assert_string_equal(site->refused, START_NOT_LEGAL);
+	assert_true(unpaired());
+	meet();
+	say_a_volume_twice();
+	SITE_UNTIL(site, answers() > 0);
+	assert_string_equal(site->refused, why);
+	assert_true(unpaired());
+}
+
 /* ---- a primary ------------------------------------------------------------------------------- */
 
 static int primary_up(void **state)
@@ -384,6 +419,7 @@ int main(void)
 		TEST(start_and_pull_may_come_with_the_hello, mirror_up),
 		TEST(a_start_in_the_first_breath_is_refused, mirror_up),
 		TEST(a_fresh_mirror_is_not_started, fresh_mirror_up),
+		TEST(a_fresh_mirror_adopts_no_volume_twice, fresh_mirror_up),
 		TEST(a_primary_takes_no_orders, primary_up),
 	};
 
