@@ -71,6 +71,9 @@ void session_refuse(struct session *s, const char *why)
 {
 	size_t len = message_encode_text(why, s->scratch, MESSAGE_MAX);
 
+	/* The first reason is the one; who goes on talking does not put off the end. */
+	if (s->link && s->state == SESSION_REFUSED)
+		return;
 	s->group->refused = true;
 	if (strcmp(s->refusal, why) != 0)
 		group_say(s->group, "refused peer=%s why=\"%s\"",

@@ -319,6 +319,38 @@ static void a_start_in_the_first_breath_is_refused(void **state)
 	assert_int_equal(site->came[MESSAGE_READY], 1);
 }
 
+/*
+ * A peer that goes on talking does not keep open what leads nowhere, and hears the one
+ * reason once.
+ */
+static void talk(struct rt_timer *timer)
+{
+	if (!site->link)
+		return;
+	say('S');
+	say('P');
+	rt_timer_arm(site->loop, timer, rt_time_add(rt_now(site->loop), 50 * RT_MS));
+}
+
+static void a_refused_connection_ends_in_any_case(void **state)
+{
+	struct rt_timer timer = { .fire = talk };
+	struct lfs_position before;
+
+	where(&before);
+	converse("MS");
+	rt_timer_arm(site->loop, &timer, rt_now(site->loop));
+	SITE_UNTIL(site, site->closed || site->came[MESSAGE_REFUSE] > 1);
+	rt_timer_disarm(site->loop, &timer);
+	assert_true(site->closed);
+	assert_int_equal(site->came[MESSAGE_REFUSE], 1);
+	assert_string_equal(site->group->session->refusal,
+			    "both sites are mirrors: promote one of them");
+	is_where(&before);
+	converse("HS");
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+}
+
 /* ---- a fresh mirror -------------------------------------------------------------------------- */
 
 static int fresh_mirror_up(void **state)
@@ -418,6 +450,7 @@ int main(void)
 		TEST(what_a_mirror_cannot_follow_is_refused, mirror_up),
 		TEST(start_and_pull_may_come_with_the_hello, mirror_up),
 		TEST(a_start_in_the_first_breath_is_refused, mirror_up),
+		TEST(a_refused_connection_ends_in_any_case, mirror_up),
 		TEST(a_fresh_mirror_is_not_started, fresh_mirror_up),
 		TEST(a_fresh_mirror_adopts_no_volume_twice, fresh_mirror_up),
 		TEST(a_primary_takes_no_orders, primary_up),
