@@ -14,8 +14,9 @@ struct rt_loop;
 struct rt_sock;
 
 /*
- * One secured connection to the peer, for control or for data: whole messages, in order, over a secured byte stream. A frame
- * is le32 length of the body, le16 type, le16 zero, body (docs/tunnel.md).
+ * One secured connection to the peer, for control or for data: whole messages, in order,
+ * over a secured byte stream. A frame is le32 length of the body, le16 type, le16 zero,
+ * body (docs/tunnel.md).
  *
  * Events are called from the loop only. After link_close(), or after `closed`, none is
  * called any more and the handle is dead; the memory goes when the last operation in

@@ -148,7 +148,9 @@ static void session_ping(struct session *s, const uint8_t *body, size_t len)
 	s->peer_admitted = ping.admitted;
 	if (s->peer_said && s->peer->role == LFS_PRIMARY)
 		s->primary_heard = rt_now(s->group->loop);
-	session_send_number(s, MESSAGE_PONG, ping.serial);
+	/* Who asks and does not read gets no more answers than fit. */
+	if (link_room(s->link))
+		session_send_number(s, MESSAGE_PONG, ping.serial);
 }
 
 static void session_pong(struct session *s, const uint8_t *body, size_t len)
@@ -163,6 +165,7 @@ static void session_pong(struct session *s, const uint8_t *body, size_t len)
 
 static void session_hello_came(struct session *s, const uint8_t *body, size_t len)
 {
+	s->peer_said = false; /* what it said before is overwritten */
 	if (message_decode_hello(body, len, s->peer) < 0) {
 		session_refuse(s, "a HELLO that is not legal");
 		return;

@@ -243,9 +243,13 @@ static void decide(struct session *s)
 static void mirror_ready(struct session *s)
 {
 	struct group *g = s->group;
+	int err = session_open_carrier(s, s->start);
 
-	if (session_open_carrier(s, s->start) < 0) {
-		refuse_here(s, "the mirror cannot make a tunnel: out of memory");
+	if (err < 0) {
+		refuse_here(s,
+			    err == -EINVAL
+				    ? "a START whose symbols no tunnel can have"
+				    : "the mirror cannot make a tunnel: out of memory");
 		return;
 	}
 	apply_restart(&g->apply);

@@ -64,6 +64,8 @@ static size_t put_start(char letter, uint8_t *body)
 		m->from_lsn--;
 	if (letter == 'F')
 		m->epochs[m->nepochs - 1].id++;
+	if (letter == 'L')
+		m->symbol_size = FEC_SYMBOL_ALIGN;
 	len = message_encode_start(m, body, MESSAGE_MAX);
 	free(m);
 	return letter == 'T' ? len - 1 : len;
@@ -88,7 +90,7 @@ static unsigned type_of(char letter)
 {
 	if (strchr("HAMO", letter))
 		return MESSAGE_HELLO;
-	if (strchr("SWVFT", letter))
+	if (strchr("SWVFTL", letter))
 		return MESSAGE_START;
 	if (strchr("PZB", letter))
 		return MESSAGE_PULL;
@@ -244,6 +246,7 @@ static void what_a_mirror_cannot_follow_is_refused(void **state)
 		{ "HW", START_NO_FIT },
 		{ "HV", START_NO_FIT },
 		{ "HF", START_NO_FIT },
+		{ "HL", "a START whose symbols no tunnel can have" },
 		{ "AV", START_NO_FIT },
 		{ "HZ", PULL_NOT_SERVED },
 		{ "HB", PULL_NOT_SERVED },
