@@ -68,10 +68,11 @@ static double counts_loss(const struct fec_counts *c, double z)
 	return burst * clump * poisson_bound(c->runs / clump, z) / c->sent;
 }
 
-/* More losses that follow a loss than chance explains? */
-static bool counts_bursty(const struct fec_counts *c, double loss)
+/* More losses that follow a loss than chance explains, if each were lost for itself? */
+static bool counts_bursty(const struct fec_counts *c)
 {
 	double following = c->lost - c->runs;
+	double loss = fmin(poisson_bound(c->lost, ESTIMATE_LOSS_Z) / c->sent, 1);
 
 	return poisson_bound(following, -ESTIMATE_LOSS_Z) > c->lost * loss;
 }
@@ -89,7 +90,7 @@ static struct fec_line counts_above(const struct fec_counts *c)
 	struct fec_line line = { 0, 1 };
 
 	line.loss = fmin(counts_loss(c, ESTIMATE_LOSS_Z), ESTIMATE_LOSS_MAX);
-	if (counts_bursty(c, line.loss))
+	if (counts_bursty(c))
 		line.burst = counts_burst_above(c);
 	return line;
 }
@@ -103,7 +104,7 @@ static bool counts_exceed(const struct fec_counts *c, const struct fec_line *upp
 		return false;
 	if (counts_loss(c, -ESTIMATE_CHANGE_Z) > upper->loss)
 		return true;
-	if (!counts_bursty(c, fmin(counts_loss(c, ESTIMATE_LOSS_Z), ESTIMATE_LOSS_MAX)))
+	if (!counts_bursty(c))
 		return false;
 	ends = wilson_bound(c->runs, c->lost, ESTIMATE_CHANGE_Z);
 	return 1 / ends > upper->burst;

@@ -132,8 +132,11 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 	t->answers = fresh > coming ? fresh - coming : 0;
 	t->stats.deficits += t->answers > 0;
 	o->held = t->params.fec.policy == TUNNEL_SAFETY && (deficit > 0 || c->old > 0) &&
-		  first < t->tx.sent &&
-		  tunnel_cover_passed(t, first, c->report->largest, passed);
+		  first < t->tx.sent;
+	o->held_passed =
+		o->held && tunnel_cover_passed(t, first, c->report->largest, passed);
+	/* Told before its repairs were behind us: as many as are missing must leave at least. */
+	o->held = o->held_passed || (o->held && tunnel_in_window(t, first));
 	o->held_symbol = first;
 	o->held_repairs = passed;
 	o->held_deficit = deficit > c->old ? deficit : c->old;

@@ -204,7 +204,7 @@ bool tunnel_cover_passed(const struct tunnel *t, uint64_t number, uint64_t large
 	 * It has been let go. What did that is behind us, be it that more is asked for by
 	 * now: a line that turns bad raises m, and is just what takes promises back.
 	 */
-	if (o->held && o->held_symbol == number)
+	if (o->held_passed && o->held_symbol == number)
 		return true;
 	if (sym->opened > 0 && largest >= sym->opened && !RT_BUG(HOLD_BY_NEW_GOAL))
 		return true;
@@ -244,7 +244,9 @@ uint64_t tunnel_repairs_lacking(const struct tunnel *t, uint64_t below)
 		lacking = lacking > other ? lacking : other;
 	}
 	if (o->held && o->held_symbol < below && tunnel_in_window(t, o->held_symbol)) {
-		want = o->held_deficit + t->redundancy.now.repairs;
+		want = o->held_deficit;
+		if (o->held_passed)
+			want += t->redundancy.now.repairs;
 		have = evidence_promised(&t->evidence, o->held_repairs,
 					 t->sent.last.repairs);
 		if (have < want && want - have > lacking)

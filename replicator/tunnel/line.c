@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/tunnel/line.h"
 
+#include <math.h>
+
 #include "replicator/tunnel/packet.h"
 #include "replicator/tunnel/sent.h"
 
@@ -32,15 +34,24 @@ static void line_rtt(struct line *l, int64_t sample_ns, int64_t delay_ns)
 
 /*
  * Runs are counted over datagrams of all kinds, loss over first transmissions: the runs of
- * these are taken to be as long as those of all.
+ * these are taken to be as long as those of all, so of a run that took three of them and
+ * five others three eighths are told. A part counts as a whole one at first, so that no loss
+ * is without a run, and is owed by what follows.
  */
-static uint64_t line_runs(uint64_t lost, uint64_t missing, uint64_t runs)
+static uint64_t line_runs(struct line *l, uint64_t lost, uint64_t missing, uint64_t runs)
 {
 	double n = missing > 0 ? (double)lost * (double)runs / (double)missing : 0;
+	uint64_t whole;
 
-	if (n > (double)lost)
-		return lost;
-	return lost > 0 && n < 1 ? 1 : (uint64_t)(n + 0.5);
+	/* Longer ones are not told apart. */
+	if (runs > 0 && n < (double)lost / FEC_BURST_MAX)
+		n = (double)lost / FEC_BURST_MAX;
+	l->runs_owed += n < (double)lost ? n : (double)lost;
+	whole = l->runs_owed > 0 ? (uint64_t)ceil(l->runs_owed) : 0;
+	if (whole > lost)
+		whole = lost;
+	l->runs_owed -= (double)whole;
+	return whole;
 }
 
 /*
@@ -93,7 +104,7 @@ bool line_settled(struct line *l, const struct packet_report *report,
 	}
 	*ret = (struct fec_sample){ .sent = sent,
 				    .lost = lost,
-				    .runs = line_runs(lost, missing, runs) };
+				    .runs = line_runs(l, lost, missing, runs) };
 	l->settled = report->settled;
 	l->firsts_sent = entry->firsts;
 	l->firsts_came = report->firsts;

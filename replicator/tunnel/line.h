@@ -32,6 +32,7 @@ struct line {
 	rt_time largest_sent;	    /* when that one was sent */
 	/* Totals where the current sample of the loss began. */
 	uint64_t settled, firsts_sent, firsts_came, missing, runs, overflowed;
+	double runs_owed;	   /* of runs, less those told: -1 .. 0 */
 	uint64_t ours, ours_fresh; /* dropped by the receiver, not yet found missing */
 };
 

@@ -17,7 +17,7 @@ static uint64_t onwire_held_end(const struct tunnel *t)
 static bool onwire_holds(const struct tunnel *t)
 {
 	const struct onwire *o = &t->onwire;
-	uint64_t end, left, m = t->redundancy.now.repairs;
+	uint64_t end, left, m = o->held_passed ? t->redundancy.now.repairs : 0;
 
 	if (!o->held || o->held_symbol < t->tx.confirmed || RT_BUG(HOLD_NOTHING))
 		return false;
@@ -101,6 +101,7 @@ void tunnel_onwire_update(struct tunnel *t, rt_time now)
 	onwire_advance(t);
 	/* What has been made good once holds nothing any more, should m rise. */
 	o->held = onwire_holds(t);
+	o->held_passed = o->held && o->held_passed;
 	if (o->held && o->wire > o->held_symbol)
 		o->wire = o->held_symbol;
 	if (tunnel_proven(t, now) || o->wire < o->opened || RT_BUG(GATE_ON_TIMEOUT))

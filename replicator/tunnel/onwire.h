@@ -35,6 +35,7 @@
 struct onwire {
 	uint64_t wire, opened;
 	bool held;
+	bool held_passed; /* also what had opened for it is behind what was acknowledged */
 	uint64_t held_symbol;	   /* b */
 	uint64_t held_repairs;	   /* made up to the datagram that was acknowledged */
 	uint64_t held_deficit;	   /* d */
