@@ -26,8 +26,8 @@ struct cover {
 	struct cover_head *heads; /* owned; ring by the repair's ordinal */
 	uint64_t made;		  /* block repairs sent: the newest one's ordinal */
 	uint64_t newest;	  /* one above the newest symbol in a repair that left */
-	/* Symbols below were sent when nothing proved their leaving: they wait to be
-	 * confirmed. */
+	/* Symbols below were sent when nothing proved their leaving, or under another rule:
+	 * what is not on the wire of them waits to be confirmed. */
 	uint64_t floor;
 };
 

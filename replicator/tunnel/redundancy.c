@@ -5,6 +5,7 @@
 
 #include "replicator/tunnel/blocks.h"
 #include "replicator/tunnel/state.h"
+#include "rt/bug.h"
 
 #define REDUNDANCY_FLIGHT_MIN 256 /* symbols; a lone write's round trip is no measure */
 #define REDUNDANCY_FLIGHT_MAX (1u << 20)
@@ -207,13 +208,17 @@ int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now)
 	tunnel_onwire_update(t, now); /* by the old rule */
 	t->params.fec = *fec;
 	res = redundancy_change(t, &code, &r, weighed != 0);
-	if (res != 0)
+	if (res != 0) {
 		t->params.fec = old;
-	else if (fec->policy == TUNNEL_PAPER)
+		return res;
+	}
+	/* What is sent and not on the wire has its repairs by another rule. */
+	if (!RT_BUG(CHANGE_WITHOUT_FLOOR))
+		t->cover.floor = t->tx.sent;
+	if (fec->policy == TUNNEL_PAPER)
 		t->onwire.held = false;
-	if (res == 0)
-		tunnel_onwire_update(t, now);
-	return res;
+	tunnel_onwire_update(t, now);
+	return 0;
 }
 
 /* ---- following the line ------------------------------------------------------------- */

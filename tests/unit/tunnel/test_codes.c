@@ -4,6 +4,7 @@
  * and have left, or it says `mirror` and waits for the receipt; the paper's rule is its
  * own and loses what the paper's rule loses. Redundancy follows the line, and not itself.
  */
+#include "replicator/tunnel/state.h"
 #include "tests/unit/tunnel/kills.h"
 
 static struct tunnel_fec layered(unsigned r, unsigned c, unsigned repairs)
@@ -110,6 +111,37 @@ static void evidence_begins_with_the_code(void **state)
 	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 1);
 	pair_run(&p, 35 * RT_MS); /* the second is confirmed, the third is not */
 	assert_int_equal(tunnel_received(p.end[0]), 2);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 3);
+	pair_release(&p);
+}
+
+/* What a laxer rule has let go is no ground that a stricter one may stand on. */
+static void promises_of_another_rule_are_not_safe(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(25 * RT_MS, 0);
+	struct tunnel_fec strict = params.fec;
+	const struct tunnel *t;
+	struct pair p;
+
+	params.fec.policy = TUNNEL_PAPER;
+	pair_init(&p, &params, &line, 1);
+	t = p.end[0];
+	assert_true(pair_submit(&p, 0, 3000));
+	tunnel_expedite(p.end[0], pair_now(&p));
+	pair_run(&p, RT_S);
+	assert_true(pair_submit(&p, 0, 3000));
+	tunnel_expedite(p.end[0], pair_now(&p));
+	pair_run(&p, 10 * RT_MS);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
+	assert_int_equal(tunnel_set_fec(p.end[0], &strict, pair_now(&p)), 0);
+	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2); /* it stays so */
+	assert_true(pair_submit(&p, 0, 3000));
+	pair_run(&p, RT_MS);
+	assert_true(t->onwire.wire > t->tx.confirmed);
+	assert_int_equal(stream_tx_symbol(&t->tx, t->tx.sent - 1)->base, t->tx.confirmed);
+	tunnel_expedite(p.end[0], pair_now(&p));
+	pair_run(&p, 9 * RT_MS);
 	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 3);
 	pair_release(&p);
 }
@@ -306,6 +338,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(codes_that_cannot_give_m_say_mirror),
 		cmocka_unit_test(evidence_begins_with_the_code),
+		cmocka_unit_test(promises_of_another_rule_are_not_safe),
 		cmocka_unit_test(kills_with_blocks),
 		cmocka_unit_test(kills_lose_what_the_goal_allows),
 		cmocka_unit_test(kills_by_the_papers_rule_are_found_out),
