@@ -86,8 +86,9 @@ struct group {
 
 	/* The mirror, as the gate's policy sees it (primary). */
 	rt_time apart_since; /* RT_NEVER while the line serves */
-	bool away;	     /* apart for config.away_ms, until IN_SYNC again */
-	bool synced;	     /* caught up since the connection began */
+	bool away;	     /* apart for config.away_ms, until caught up again */
+	bool caught_up;	     /* with session.caught_target: the modes count */
+	bool synced;	     /* and with session.sync_target: IN_SYNC */
 	rt_time open_deadline;
 	rt_time held_since; /* persisted stands still since, with data received */
 	uint64_t held_at;

@@ -11,7 +11,7 @@ static bool bounded(const struct group_config *config)
 
 static bool counts_as_local(const struct group *g)
 {
-	return g->alone && !g->hold_alone;
+	return g->alone && !g->hold_alone && !g->caught_up;
 }
 
 /* How far local completions may run ahead of the mirror (max_exposure). */
@@ -55,6 +55,28 @@ static void watch_persisted(struct group *g)
 	g->gate.stuck = rt_time_since(now, g->held_since) >= g->config.away_ms * RT_MS;
 }
 
+/*
+ * The way back to IN_SYNC, while the line serves. First the mirror receives what was there
+ * when the line came back; until then the modes stay lowered. From then on they count, but
+ * what was completed meanwhile did not wait for the wire: IN_SYNC, once it is there, too.
+ */
+static void catch_up(struct group *g)
+{
+	struct session *s = g->session;
+	const struct gate_marks *marks = &g->gate.marks;
+
+	if (!g->caught_up && marks->received >= s->caught_target) {
+		g->caught_up = true;
+		g->away = false;
+		s->sync_target = lfs_lsn(g->lfs).admitted;
+	}
+	if (!g->caught_up ||
+	    (marks->onwire < s->sync_target && !RT_BUG(IN_SYNC_OFF_WIRE)))
+		return;
+	g->synced = true;
+	group_say(g, "in-sync lsn=%llu", (unsigned long long)marks->received);
+}
+
 static void watch_line(struct group *g)
 {
 	struct session *s = g->session;
@@ -64,8 +86,10 @@ static void watch_line(struct group *g)
 	watch_persisted(g);
 	serves = session_line_serves(s);
 	/* What was completed while it was away has to be there, too, on the same carrier. */
-	if (serves && !g->synced && !rt_time_is_never(g->apart_since))
+	if (serves && !g->synced && !rt_time_is_never(g->apart_since)) {
 		s->caught_target = lfs_lsn(g->lfs).admitted;
+		g->caught_up = false;
+	}
 	if (serves)
 		g->apart_since = RT_NEVER;
 	else if (rt_time_is_never(g->apart_since))
@@ -76,14 +100,10 @@ static void watch_line(struct group *g)
 				  g->config.on_disconnect == GROUP_CONTINUE ? "continue"
 									    : "hold");
 		g->away = true;
-		g->synced = false;
+		g->caught_up = g->synced = false;
 	}
-	if (serves && !g->synced && g->gate.marks.received >= s->caught_target) {
-		g->synced = true;
-		g->away = false;
-		group_say(g, "in-sync lsn=%llu",
-			  (unsigned long long)g->gate.marks.received);
-	}
+	if (serves && !g->synced)
+		catch_up(g);
 	if (g->synced && g->alone && group_can_set(g)) {
 		group_edit_meta(g)->flags &= ~(LFS_ALONE | LFS_HOLD);
 		group_set_meta(g, alone_no_more);

@@ -82,7 +82,8 @@ struct session {
 	double control_rtt_ms;	/* < 0: unknown */
 	uint64_t peer_admitted; /* from its last ping */
 	rt_time primary_heard;	/* mirror: last sign of life of the primary */
-	uint64_t caught_target; /* IN_SYNC once the mirror has received this LSN */
+	uint64_t caught_target; /* caught up once the mirror has received this LSN, */
+	uint64_t sync_target;	/* and IN_SYNC once this one is on the wire */
 };
 
 /* 0, or -errno with `why` (GROUP_WHY_MAX): an address in use, out of memory. */

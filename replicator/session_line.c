@@ -197,7 +197,7 @@ void session_close_carrier(struct session *s)
 	carrier_free(s->carrier);
 	s->carrier = NULL;
 	if (s->group->role == GROUP_PRIMARY)
-		s->group->synced = false;
+		s->group->caught_up = s->group->synced = false;
 }
 
 void session_begin_carrier(struct session *s)

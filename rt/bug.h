@@ -33,7 +33,8 @@
 	X(CHANGE_WITHOUT_FLOOR) /* what was sent without evidence counts when there is some */   \
 	X(HOLD_BY_NEW_GOAL) /* a deficit counts when the new m repairs have passed */            \
 	X(HOLD_NOTHING)	    /* a deficit does not take promises back */                          \
-	X(PROBES_UNPADDED)  /* an idle line is proven by what is small */
+	X(PROBES_UNPADDED)  /* an idle line is proven by what is small */                        \
+	X(IN_SYNC_OFF_WIRE) /* what completed while the mirror was away need not have left */
 
 #ifdef RT_BUGS
 enum rt_bug {

@@ -200,14 +200,30 @@ void pair_free(struct pair *p)
 
 /* ---- starting and stopping ----------------------------------------------------------------- */
 
+/* IN_SYNC: from now on what completed without the mirror is promised as the rest is. */
+static void in_sync_said(struct pair *p, const struct group *group)
+{
+	struct pair_promises *promises = &p->promises;
+	struct group_status status;
+
+	group_status(group, &status);
+	sim_require(status.lsn.onwire >= promises->lowered,
+		    "IN_SYNC with %llu completed at local level, %llu on the wire",
+		    (unsigned long long)promises->lowered,
+		    (unsigned long long)status.lsn.onwire);
+	if (promises->lowered > promises->network)
+		promises->network = promises->lowered;
+}
+
 static void said(void *owner, struct group *group, const char *line)
 {
 	struct pair_site *s = owner;
 
-	(void)group;
 	if (sim_verbose)
 		printf("%12.6f %s %s\n", (double)sim_now(s->pair->w).ns / 1e9,
 		       sim_node_name(s->node), line);
+	if (s == &s->pair->site[0] && strncmp(line, "in-sync ", 8) == 0)
+		in_sync_said(s->pair, group);
 }
 
 static void client_turn(struct pair *p);
@@ -381,6 +397,9 @@ static void note_completion(struct pair *p, struct pair_request *r)
 	if (mode == GROUP_NETWORK && status.sync_effective == GROUP_NETWORK &&
 	    lsn > promises->network)
 		promises->network = lsn;
+	if (mode == GROUP_NETWORK && status.sync_effective == GROUP_LOCAL &&
+	    lsn > promises->lowered)
+		promises->lowered = lsn;
 	if (mode == GROUP_REMOTE && !status.alone && lsn > promises->remote)
 		promises->remote = lsn;
 }
@@ -604,6 +623,8 @@ void pair_check_reopened(struct pair *p, enum sim_crash kind)
 		p->promises.completed = status.lsn.admitted;
 	if (p->promises.network > status.lsn.admitted)
 		p->promises.network = status.lsn.admitted;
+	if (p->promises.lowered > status.lsn.admitted)
+		p->promises.lowered = status.lsn.admitted;
 	/* A FLUSH covers what was replied to before it, and before the restart, too. */
 	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
 		if (p->promises.replied[v] > status.lsn.admitted)

@@ -50,6 +50,7 @@ struct pair_promises {
 	uint64_t completed;		/* the highest of these */
 	uint64_t flushed;		/* by FLUSH or FUA */
 	uint64_t network;		/* while network counted as network */
+	uint64_t lowered;		/* while it did not; in network once IN_SYNC */
 	uint64_t remote;
 };
 
