@@ -17,6 +17,7 @@ struct confirm {
 		*entry;	 /* of the highest number that came; NULL: forgotten */
 	uint64_t old;	 /* missing symbols that have left the window */
 	uint64_t lost;	 /* those in the window whose datagram must be lost */
+	uint64_t gone;	 /* all whose datagram must be lost, or the one before */
 	uint64_t tail;	 /* lost symbols that the other side has not heard of */
 	unsigned looked; /* symbols looked at so far */
 };
@@ -54,9 +55,13 @@ static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number
 {
 	const struct stream_symbol *sym;
 
+	bool lost;
+
 	sym = stream_tx_symbol(&t->tx, number);
+	lost = confirm_lost(t, c, sym->number);
+	c->gone += lost || sym->again; /* of that one nothing is known yet */
 	if (tunnel_in_window(t, number)) {
-		c->lost += confirm_lost(t, c, sym->number);
+		c->lost += lost;
 		return;
 	}
 	c->old++;
@@ -65,7 +70,7 @@ static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number
 		return;
 	if (sym->covering > 0 && !confirm_lost(t, c, sym->covering))
 		return;
-	if (confirm_lost(t, c, sym->number))
+	if (lost)
 		confirm_resend(t, number);
 }
 
@@ -135,8 +140,8 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 		  first < t->tx.sent;
 	o->held_passed =
 		o->held && tunnel_cover_passed(t, first, c->report->largest, passed);
-	/* Told before its repairs were behind us: as many as are missing must leave at least. */
-	o->held = o->held_passed || (o->held && tunnel_in_window(t, first));
+	/* What lets it go may still come, but what is lost needs an answer of its own. */
+	o->held = o->held_passed || (o->held && c->gone > 0);
 	o->held_symbol = first;
 	o->held_repairs = passed;
 	o->held_deficit = deficit > c->old ? deficit : c->old;
