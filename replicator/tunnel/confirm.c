@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "replicator/tunnel/state.h"
+#include "rt/bug.h"
 
 /*
  * What an acknowledgement does at the sender: symbols are confirmed and forgotten,
@@ -141,7 +142,7 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 	o->held_passed =
 		o->held && tunnel_cover_passed(t, first, c->report->largest, passed);
 	/* What lets it go may still come, but what is lost needs an answer of its own. */
-	o->held = o->held_passed || (o->held && c->gone > 0);
+	o->held = o->held_passed || (o->held && c->gone > 0 && !RT_BUG(HOLD_BY_NEW_GOAL));
 	o->held_symbol = first;
 	o->held_repairs = passed;
 	o->held_deficit = deficit > c->old ? deficit : c->old;
