@@ -8,6 +8,8 @@
  * decides goes to the pacer and to the window over what is in flight.
  */
 
+/* The ring that remembers datagrams has room for what is sent in this time. */
+#define RATE_MEMORY_MS 1000
 /* The pacer is set anew only when the rate has changed by this part of it. */
 #define RATE_STEP 32
 
@@ -24,6 +26,11 @@ static struct cc_params rate_params(const struct tunnel *t)
 	return (struct cc_params){ .automatic = t->params.rate_auto,
 				   .rate_bps = t->params.rate_bps,
 				   .datagram = rate_datagram(t) };
+}
+
+uint64_t tunnel_rate_datagrams(uint64_t bps)
+{
+	return bps / 8 / TUNNEL_DATAGRAM_MAX * RATE_MEMORY_MS / 1000;
 }
 
 uint64_t tunnel_rate_memory(const struct tunnel_params *p)
@@ -56,6 +63,10 @@ int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now)
 
 	if (bps > CC_RATE_MAX)
 		return -EINVAL;
+	if (automatic == t->params.rate_auto && bps == t->params.rate_bps)
+		return 0; /* what was found out stays */
+	if (!automatic && tunnel_rate_datagrams(bps) > t->sent.size)
+		return -ENOSPC;
 	t->params.rate_auto = automatic;
 	t->params.rate_bps = bps;
 	params = rate_params(t);
@@ -90,8 +101,11 @@ bool tunnel_rate_open(const struct tunnel *t)
 {
 	uint64_t in_flight = rate_in_flight(t);
 
-	/* Nobody knows how fast it may become: what is remembered is a bound, too. */
-	if (t->params.rate_auto && in_flight >= t->sent.size / 2)
+	/*
+	 * What is remembered is a bound, too: of what is forgotten an acknowledgement says
+	 * nothing. And nobody knows how fast `auto` may become.
+	 */
+	if (in_flight >= (t->params.rate_auto ? t->sent.size / 2 : t->sent.size / 4 * 3))
 		return false;
 	return cc_open(&t->cc, in_flight);
 }

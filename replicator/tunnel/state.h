@@ -119,8 +119,9 @@ static inline bool tunnel_in_window(const struct tunnel *t, uint64_t number)
 
 /* rate.c: how fast. */
 void tunnel_rate_init(struct tunnel *t, rt_time now);
-/* The rate for which memory is to be set aside. */
+/* The rate for which memory is to be set aside; and for so many datagrams. */
 uint64_t tunnel_rate_memory(const struct tunnel_params *p);
+uint64_t tunnel_rate_datagrams(uint64_t bps);
 /* Rate and window allow a datagram; the window alone. Only acknowledgements open it. */
 bool tunnel_may_send(const struct tunnel *t, rt_time now);
 bool tunnel_rate_open(const struct tunnel *t);

@@ -10,8 +10,6 @@
 
 #define TUNNEL_FRAME_MAX (UINT32_C(1) << 30)
 #define TUNNEL_MEMORY_MAX (UINT64_C(1) << 36)
-/* In flight at most, for the rings that remember datagrams: this much of the rate. */
-#define TUNNEL_RING_MS 500
 
 static bool tunnel_params_possible(const struct tunnel_params *p)
 {
@@ -59,8 +57,7 @@ static void tunnel_mtu_init(struct tunnel *t, rt_time now)
 static int tunnel_new_sending(struct tunnel *t, rt_time now)
 {
 	const struct tunnel_params *p = &t->params;
-	uint64_t in_flight =
-		tunnel_rate_memory(p) / 8 / TUNNEL_DATAGRAM_MAX * TUNNEL_RING_MS / 1000;
+	uint64_t in_flight = tunnel_rate_datagrams(tunnel_rate_memory(p));
 	int res = tunnel_redundancy_init(t, now);
 
 	if (res != 0)

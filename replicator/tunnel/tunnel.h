@@ -77,7 +77,10 @@ void tunnel_free(struct tunnel *t); /* NULL is fine */
  * tunnel_new(), and then nothing changed.
  */
 int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now);
-/* As rate_auto and rate_bps of the parameters; the same errors. */
+/*
+ * As rate_auto and rate_bps of the parameters; the same errors, and -ENOSPC for a rate that
+ * the tunnel was not made for: nothing changed, and a new tunnel would take it.
+ */
 int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now);
 /* What the peer is reached over; IPv4 at first. Headers count for the rate. */
 void tunnel_set_ipv6(struct tunnel *t, bool ipv6);
