@@ -147,6 +147,8 @@ void opening_mirror_fits(struct group *g);
 void opening_pulling(struct group *g);
 /* The connection broke: what was pulled stays, the rest is asked for again. */
 void opening_link_gone(struct group *g);
+/* The mirror has open_timeout again, from now on. */
+void opening_has_time(struct group *g);
 /* Open without the mirror if that is due and allowed. */
 void opening_turn(struct group *g);
 bool opening_waits_for_mirror(const struct group *g);

@@ -40,7 +40,8 @@ struct link {
 	struct rt_timer handshake;
 	bool connecting, receiving, sending, established, dead;
 	bool paused;
-	unsigned depth; /* inside our own callbacks: memory stays */
+	rt_time heard, moved; /* when bytes came, and left for the kernel, last */
+	unsigned depth;	      /* inside our own callbacks: memory stays */
 	struct link_queue queue;
 	struct rt_op resume_op;
 	bool resuming;
@@ -183,6 +184,7 @@ static void link_send_done(struct rt_op *op, int res)
 		link_fail(l, res, "the connection broke while sending");
 	} else if (!l->dead) {
 		l->out_at += (size_t)res;
+		l->moved = rt_now(l->loop);
 		link_pump(l);
 		if (!l->dead && link_room(l) && l->params.events->drained)
 			l->params.events->drained(l->params.owner, l);
@@ -194,6 +196,16 @@ static void link_send_done(struct rt_op *op, int res)
 bool link_room(const struct link *l)
 {
 	return !l->dead && queue_len(&l->queue) < LINK_QUEUED_MAX;
+}
+
+rt_time link_heard(const struct link *l)
+{
+	return l->heard;
+}
+
+rt_time link_moved(const struct link *l)
+{
+	return l->moved;
 }
 
 size_t link_waiting(const struct link *l)
@@ -416,6 +428,12 @@ void link_pause(struct link *l, bool paused)
 	rt_defer(l->loop, &l->resume_op);
 }
 
+static void link_heard_some(struct link *l, size_t len)
+{
+	l->heard = rt_now(l->loop);
+	link_take(l, len);
+}
+
 static void link_recv_done(struct rt_op *op, int res)
 {
 	struct link *l = rt_container_of(op, struct link, recv_op);
@@ -429,7 +447,7 @@ static void link_recv_done(struct rt_op *op, int res)
 	else if (res < 0)
 		link_fail(l, res, "the connection broke");
 	else
-		link_take(l, (size_t)res);
+		link_heard_some(l, (size_t)res);
 	l->depth--;
 	link_reap(l);
 }

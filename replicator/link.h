@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "replicator/tunnel/secure.h"
+#include "rt/time.h"
 
 struct iovec;
 struct rt_addr;
@@ -74,6 +75,12 @@ int link_sendv(struct link *link, unsigned type, const struct iovec *iov, unsign
 bool link_room(const struct link *link);
 /* Bytes that wait for the wire. */
 size_t link_waiting(const struct link *link);
+/*
+ * When bytes of the other end came last, and when the kernel last took some of ours, be it
+ * a part of a message only: on a narrow line a long one takes its time.
+ */
+rt_time link_heard(const struct link *link);
+rt_time link_moved(const struct link *link);
 /*
  * No message is handed up from now on (one that is being handed up is the last), and
  * nothing is read that the peer would send: it is held by its socket. Or go on.

@@ -69,6 +69,12 @@ void opening_mirror_fits(struct group *g)
 	opening_epoch(g);
 }
 
+void opening_has_time(struct group *g)
+{
+	g->open_deadline =
+		rt_time_add(rt_now(g->loop), g->config.open_timeout_ms * RT_MS);
+}
+
 void opening_pulling(struct group *g)
 {
 	rt_assert(g->phase == PHASE_ASKING);
@@ -81,9 +87,7 @@ void opening_link_gone(struct group *g)
 		return;
 	g->phase = PHASE_ASKING;
 	apply_discard(&g->apply);
-	/* We know of writes that only the mirror has: give it its time once more. */
-	g->open_deadline =
-		rt_time_add(rt_now(g->loop), g->config.open_timeout_ms * RT_MS);
+	opening_has_time(g); /* we know of writes that only the mirror has */
 }
 
 void opening_turn(struct group *g)

@@ -44,8 +44,8 @@ struct pipe {
 	int64_t rtt_ns; /* < 0: unknown */
 	struct rt_timer probe;
 
-	struct rt_list frames_here; /* struct pipe_frame */
-	size_t bytes_here;
+	struct rt_list frames_here;   /* struct pipe_frame */
+	size_t bytes_here;	      /* with what keeping a frame costs */
 	struct pipe_frame *lent;      /* to the owner, until its next call */
 	struct message_progress said; /* last */
 };
@@ -188,7 +188,7 @@ static void pipe_frame_came(struct pipe *p, const uint8_t *body, size_t len)
 	f->len = len;
 	memcpy(f->bytes, body, len);
 	rt_list_push_back(&p->frames_here, &f->link);
-	p->bytes_here += len;
+	p->bytes_here += sizeof(*f) + len;
 	if (p->bytes_here >= PIPE_TAKE_BYTES)
 		link_pause(p->link, true);
 	pipe_changed(p);
@@ -204,7 +204,7 @@ int pipe_next_frame(struct pipe *p, const uint8_t **frame, size_t *len)
 		return 0;
 	f = rt_container_of(rt_list_pop(&p->frames_here), struct pipe_frame, link);
 	p->lent = f;
-	p->bytes_here -= f->len;
+	p->bytes_here -= sizeof(*f) + f->len;
 	p->taken_frames++;
 	p->taken_bytes += f->len;
 	if (p->link && p->bytes_here < PIPE_TAKE_BYTES / 2)
@@ -389,6 +389,11 @@ bool pipe_proven(const struct pipe *p, rt_time now)
 
 	return p->joined &&
 	       rt_time_since(now, p->proof_at) < 2 * p->params.probe_ns + 3 * rtt;
+}
+
+rt_time pipe_moved(const struct pipe *p)
+{
+	return p->link ? link_moved(p->link) : p->proof_at;
 }
 
 void pipe_stats(const struct pipe *p, struct tunnel_stats *ret)

@@ -74,6 +74,8 @@ uint64_t pipe_submitted(const struct pipe *p);
 uint64_t pipe_received(const struct pipe *p);
 /* The other end has lately answered, or taken something. */
 bool pipe_proven(const struct pipe *p, rt_time now);
+/* When the kernel last took a part of a frame: behind one that is long, no proof comes. */
+rt_time pipe_moved(const struct pipe *p);
 void pipe_stats(const struct pipe *p, struct tunnel_stats *ret);
 
 #endif

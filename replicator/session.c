@@ -394,10 +394,11 @@ static void session_heartbeat(struct session *s)
 static bool session_pipe_is_silent(const struct session *s, rt_time now)
 {
 	const struct group *g = s->group;
+	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
 	return s->link && g->role == GROUP_PRIMARY && s->state == SESSION_STREAMING &&
-	       carrier_pipe(s->carrier) &&
-	       rt_time_since(now, s->proven_at) > g->config.control_timeout_ms * RT_MS;
+	       carrier_pipe(s->carrier) && rt_time_since(now, s->proven_at) > limit &&
+	       rt_time_since(now, pipe_moved(carrier_pipe(s->carrier))) > limit;
 }
 
 /* The line is narrower than its `rate`: somebody should know. */
@@ -421,7 +422,9 @@ void session_tick(struct session *s)
 	rt_time now = rt_now(g->loop);
 	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
-	if (s->link && rt_time_since(now, s->heard) > limit) {
+	/* A long message on a narrow line is no silence. */
+	if (s->link && rt_time_since(now, s->heard) > limit &&
+	    rt_time_since(now, link_heard(s->link)) > limit) {
 		group_say(g, "control-silent seconds=%lld",
 			  (long long)(rt_time_since(now, s->heard) / RT_S));
 		session_drop(s);

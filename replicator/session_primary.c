@@ -195,6 +195,7 @@ static void pull_turn(struct session *s)
 	}
 	group_say(g, "pulled-back to-lsn=%llu", (unsigned long long)lsn.admitted);
 	g->phase = PHASE_ASKING;
+	opening_has_time(g);
 	s->state = SESSION_HELLO;
 	group_wake(g);
 }
