@@ -115,7 +115,6 @@ static void session_established(void *owner, struct link *link)
 	if (s->link && s->link != link)
 		link_close(s->link);
 	s->link = link;
-	s->heard = rt_now(s->group->loop);
 	s->control_lost = RT_NEVER;
 	s->peer_said = false;
 	s->fresh_mirror = false;
@@ -190,7 +189,6 @@ static void session_message(void *owner, struct link *link, unsigned type,
 			session_data_link(s, link, type, body, len);
 		return;
 	}
-	s->heard = rt_now(s->group->loop);
 	group_wake(s->group);
 	switch (type) {
 	case MESSAGE_PING:
@@ -423,10 +421,9 @@ void session_tick(struct session *s)
 	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
 	/* A long message on a narrow line is no silence. */
-	if (s->link && rt_time_since(now, s->heard) > limit &&
-	    rt_time_since(now, link_heard(s->link)) > limit) {
+	if (s->link && rt_time_since(now, link_heard(s->link)) > limit) {
 		group_say(g, "control-silent seconds=%lld",
-			  (long long)(rt_time_since(now, s->heard) / RT_S));
+			  (long long)(rt_time_since(now, link_heard(s->link)) / RT_S));
 		session_drop(s);
 	}
 	if (session_pipe_is_silent(s, now)) {

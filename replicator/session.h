@@ -46,7 +46,6 @@ struct session {
 	struct link *pending[SESSION_PENDING_MAX];
 	struct rt_timer redial;
 	int64_t redial_ms;
-	rt_time heard;	       /* anything on the control connection */
 	rt_time control_lost;  /* RT_NEVER while it is there */
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */
 	rt_time close_at;      /* a refused connection is closed then */

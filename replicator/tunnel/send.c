@@ -263,7 +263,7 @@ static size_t send_data(struct tunnel *t, uint8_t *buf, rt_time now)
 	fec_encoder_add(t->encoder, stream_tx_bytes(&t->tx, number));
 	sym = stream_tx_symbol(&t->tx, number);
 	sym->repairs = sym->left_at = t->sent.last.repairs;
-	/* What was promised by another rule, or another line, is not safe by today's. */
+	/* What was promised by another rule is not safe by today's. */
 	sym->base = t->tx.confirmed < t->cover.floor ? t->tx.confirmed : t->onwire.wire;
 	t->tx.sent++;
 	t->data_at = now;
