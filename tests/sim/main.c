@@ -30,19 +30,20 @@ void sim_scenario_add(struct sim_scenario *s)
 struct options {
 	const char *scenario, *bug;
 	uint64_t seed, runs;
-	bool twice;
+	bool twice, traces;
 };
 
 static int usage(FILE *out)
 {
 	fprintf(out, "usage: sim SCENARIO|all [--seed N] [--runs M] [--bug NAME] "
-		     "[--twice] [-v]\n"
+		     "[--twice] [--traces] [-v]\n"
 		     "       sim --list | --bugs\n"
 		     "\n"
 		     "  --seed N    of the first run; run i has the seed N + i (1)\n"
 		     "  --runs M    how many (1)\n"
 		     "  --bug NAME  switch on a deliberate bug (builds with BUGS=1)\n"
 		     "  --twice     run each seed twice and compare the traces\n"
+		     "  --traces    print \"SCENARIO SEED HASH\" for each run\n"
 		     "  -v          the engines' log lines on standard output\n"
 		     "  --list      scenarios; --bugs: \"BUG SCENARIO\" for each bug\n");
 	return out == stdout ? 0 : 2;
@@ -96,6 +97,8 @@ static bool option(struct options *o, char **argv, int *i)
 		sim_verbose = true;
 	} else if (strcmp(arg, "--twice") == 0) {
 		o->twice = true;
+	} else if (strcmp(arg, "--traces") == 0) {
+		o->traces = true;
 	} else if (strcmp(arg, "--seed") == 0) {
 		return number(argv[++*i], &o->seed);
 	} else if (strcmp(arg, "--runs") == 0) {
@@ -156,8 +159,8 @@ static void run_scenario(const struct sim_scenario *s, const struct options *o,
 		if (o->twice && run_once(s, o->seed + i, o->bug) != hash)
 			sim_violation("the same seed has given another trace");
 		sim_trace_passed(++*passed);
-		if (sim_verbose)
-			printf("seed %llu trace %016llx\n",
+		if (o->traces || sim_verbose)
+			printf("%s %llu %016llx\n", s->name,
 			       (unsigned long long)(o->seed + i),
 			       (unsigned long long)hash);
 	}

@@ -2,6 +2,7 @@
 #
 # make sim           every scenario, RUNS=100 runs each from SEED=1 on
 # make sim SCENARIO=pair SEED=7 RUNS=1 TWICE=1 [BUG=NAME with BUGS=1]
+# make sim-traces BASE=REVISION   the same seeds must give the same traces there and here
 # make sim-bugs      each deliberate bug must be caught within SIM_BUG_SEEDS runs
 # SIM_ONLY=lfs       link scenario_lfs.c alone: the other rooms need not be complete
 
@@ -41,11 +42,14 @@ $(B)/gen/tests/sim/revision.h: sim-always
 		> $@.new
 	@if cmp -s $@.new $@; then rm -f $@.new; else mv $@.new $@; fi
 
-.PHONY: sim sim-bugs check-sim sim-always
+.PHONY: sim sim-traces sim-bugs check-sim sim-always
 sim: $(sim)
 	$(Q)$(sim) $(or $(SCENARIO),all) --seed $(or $(SEED),1) \
 		--runs $(or $(RUNS),100) $(if $(BUG),--bug $(BUG)) \
 		$(if $(TWICE),--twice)
+
+sim-traces: $(sim)
+	$(Q)MAKE='$(MAKE)' sh tests/sim/traces.sh $(B) '$(BASE)' $(or $(RUNS),40) $(or $(SEED),1)
 
 sim-bugs:
 	$(Q)$(MAKE) --no-print-directory BUGS=1 SIM_ONLY=$(SIM_ONLY) sim-bugs-run
