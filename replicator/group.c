@@ -126,7 +126,7 @@ static void marks_turn(struct group *g)
 			session_close_carrier(s); /* or each turn would find it again */
 			session_refuse(s,
 				       "the mirror claims to hold what was never sent");
-			if (!s->link)
+			if (!s->control.link)
 				s->state = SESSION_APART;
 			return;
 		}
@@ -214,7 +214,8 @@ void group_begin_serving(struct group *g)
 	if (g->role == GROUP_PRIMARY && !g->fenced)
 		cover_replied(g, lsn.admitted);
 	exposure_init(&g->exposure, lsn.admitted);
-	if (g->session && g->session->peer_said && g->session->peer->lsn < lsn.admitted)
+	if (g->session && g->session->control.hello_received &&
+	    g->session->peer->lsn < lsn.admitted)
 		g->away =
 			true; /* a backlog: not in the configured mode before it is gone */
 	g->serving = true;

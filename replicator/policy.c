@@ -144,7 +144,7 @@ static enum group_state opening_state(const struct group *g)
 /* No control connection, and nothing that proves the line: not yet away, but not there. */
 static bool line_is_silent(const struct session *s)
 {
-	return !s->link && !carrier_proven(s->carrier, rt_now(s->group->loop));
+	return !s->control.link && !carrier_proven(s->carrier, rt_now(s->group->loop));
 }
 
 static enum group_state primary_state(const struct group *g)

@@ -177,7 +177,8 @@ static void promote_epoch(struct group *g)
 	uint64_t id, seen = 0;
 
 	/* A hello of another version has said no more than that. */
-	if (g->session && g->session->peer_said && g->session->peer->meta.nepochs > 0)
+	if (g->session && g->session->control.hello_received &&
+	    g->session->peer->meta.nepochs > 0)
 		seen = g->session->peer->meta.epochs[g->session->peer->meta.nepochs - 1]
 			       .number;
 	rt_random(g->loop, &id, sizeof(id));

@@ -41,13 +41,16 @@ static void session_dial_later(struct session *s)
 		s->redial_ms * 2 > REDIAL_MAX_MS ? REDIAL_MAX_MS : s->redial_ms * 2;
 }
 
+static void session_control_reset(struct session *s, struct link *link)
+{
+	follower_free(s->control.pull.reader);
+	s->control = (struct session_control){ .link = link };
+}
+
 /* The control connection is gone; the data path goes on for control_timeout. */
 static void session_link_gone(struct session *s)
 {
-	s->link = NULL;
-	s->peer_said = false;
-	follower_free(s->pull);
-	s->pull = NULL;
+	session_control_reset(s, NULL);
 	opening_link_gone(s->group);
 	if (s->state == SESSION_DRAINING && s->carrier && s->group->apply.err == 0)
 		s->state = SESSION_STREAMING; /* the old tunnel is still the one */
@@ -61,9 +64,9 @@ static void session_link_gone(struct session *s)
 
 void session_drop(struct session *s)
 {
-	if (!s->link)
+	if (!s->control.link)
 		return;
-	link_close(s->link);
+	link_close(s->control.link);
 	session_link_gone(s);
 }
 
@@ -72,16 +75,17 @@ void session_refuse(struct session *s, const char *why)
 	size_t len = message_encode_text(why, s->scratch, MESSAGE_MAX);
 
 	/* The first reason is the one; who goes on talking does not put off the end. */
-	if (s->link && s->state == SESSION_REFUSED)
+	if (s->control.link && s->state == SESSION_REFUSED)
 		return;
 	s->group->refused = true;
 	if (strcmp(s->refusal, why) != 0)
 		group_say(s->group, "refused peer=%s why=\"%s\"",
-			  s->peer_said ? s->peer->node : "?", why);
+			  s->control.hello_received ? s->peer->node : "?", why);
 	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
-	if (!s->link)
+	if (!s->control.link)
 		return;
-	(void)link_send(s->link, MESSAGE_REFUSE, s->scratch, len); /* it closes anyway */
+	(void)link_send(s->control.link, MESSAGE_REFUSE, s->scratch,
+			len); /* it closes anyway */
 	s->state = SESSION_REFUSED;
 	s->close_at = rt_time_add(rt_now(s->group->loop), REFUSED_STAYS_MS * RT_MS);
 	group_wake(s->group);
@@ -112,18 +116,10 @@ static void session_established(void *owner, struct link *link)
 	if (link_purpose(link) == SECURE_DATA)
 		return; /* it will say whose data */
 	session_not_pending(s, link);
-	if (s->link && s->link != link)
-		link_close(s->link);
-	s->link = link;
+	if (s->control.link && s->control.link != link)
+		link_close(s->control.link);
+	session_control_reset(s, link);
 	s->control_lost = RT_NEVER;
-	s->peer_said = false;
-	s->fresh_mirror = false;
-	s->start_here = false;
-	s->meta_due = false;
-	s->pull_due = false;
-	s->peer_refused = false;
-	follower_free(s->pull);
-	s->pull = NULL;
 	opening_link_gone(s->group); /* the older connection's, if it still pulled */
 	if (!s->refusal[0])	     /* else it is one of many that lead nowhere */
 		group_say(s->group, "connected peer-key=verified");
@@ -145,10 +141,10 @@ static void session_ping(struct session *s, const uint8_t *body, size_t len)
 		return;
 	}
 	s->peer_admitted = ping.admitted;
-	if (s->peer_said && s->peer->role == LFS_PRIMARY)
+	if (s->control.hello_received && s->peer->role == LFS_PRIMARY)
 		s->primary_heard = rt_now(s->group->loop);
 	/* Who asks and does not read gets no more answers than fit. */
-	if (link_room(s->link))
+	if (link_room(s->control.link))
 		session_send_number(s, MESSAGE_PONG, ping.serial);
 }
 
@@ -164,16 +160,16 @@ static void session_pong(struct session *s, const uint8_t *body, size_t len)
 
 static void session_hello_came(struct session *s, const uint8_t *body, size_t len)
 {
-	s->peer_said = false; /* what it said before is overwritten */
+	s->control.hello_received = false; /* what it said before is overwritten */
 	if (message_decode_hello(body, len, s->peer) < 0) {
 		session_refuse(s, "a HELLO that is not legal");
 		return;
 	}
-	s->peer_said = true;
+	s->control.hello_received = true;
 	if (s->peer->role == LFS_PRIMARY)
 		s->primary_heard = rt_now(s->group->loop);
 	if (s->peer->flags & HELLO_UNPAIRED)
-		s->fresh_mirror = true;
+		s->control.mirror_was_unpaired = true;
 	if (s->group->role == GROUP_MIRROR)
 		mirror_hello_came(s);
 }
@@ -184,7 +180,7 @@ static void session_message(void *owner, struct link *link, unsigned type,
 	struct session *s = owner;
 	char text[MESSAGE_TEXT_MAX + 1];
 
-	if (link != s->link) {
+	if (link != s->control.link) {
 		if (link_purpose(link) == SECURE_DATA)
 			session_data_link(s, link, type, body, len);
 		return;
@@ -204,7 +200,7 @@ static void session_message(void *owner, struct link *link, unsigned type,
 			group_say(s->group, "peer-refused why=\"%s\"", text);
 		(void)snprintf(s->refusal, sizeof(s->refusal), "%s", text);
 		s->group->refused = true;
-		s->peer_refused = true;
+		s->control.refused_by_peer = true;
 		return;
 	case MESSAGE_HELLO:
 		session_hello_came(s, body, len);
@@ -239,14 +235,14 @@ static void session_closed(void *owner, struct link *link, int err, const char *
 	struct session *s = owner;
 
 	session_not_pending(s, link);
-	if (link == s->link && s->refusal[0])
+	if (link == s->control.link && s->refusal[0])
 		rt_log(RT_LOG_DEBUG, "disconnected group=%s why=\"%s\"",
 		       s->group->config.name, why);
-	else if (link == s->link)
+	else if (link == s->control.link)
 		group_say(s->group, "disconnected why=\"%s\" error=%d", why, -err);
 	else
 		session_complain(s, err, why);
-	if (link == s->link)
+	if (link == s->control.link)
 		session_link_gone(s);
 	else
 		session_dial_later(s);
@@ -256,7 +252,7 @@ static void session_link_drained(void *owner, struct link *link)
 {
 	struct session *s = owner;
 
-	if (link == s->link)
+	if (link == s->control.link)
 		group_wake(s->group);
 }
 
@@ -285,7 +281,7 @@ static void session_redial(struct rt_timer *timer)
 	struct session *s = rt_container_of(timer, struct session, redial);
 	struct link_params params;
 
-	if (s->link || s->pending[0])
+	if (s->control.link || s->pending[0])
 		return;
 	session_link_params(s, &params);
 	if (link_dial(s->group->loop, &s->group->config.peer.addr, SECURE_CONTROL,
@@ -334,12 +330,12 @@ void session_say_hello(struct session *s)
 		hello->flags |= HELLO_FENCED;
 	if (g->alone)
 		hello->flags |= HELLO_ALONE;
-	s->said_unpaired = hello->meta.flags & LFS_UNPAIRED;
-	if (s->said_unpaired)
+	s->control.said_unpaired = hello->meta.flags & LFS_UNPAIRED;
+	if (s->control.said_unpaired)
 		hello->flags |= HELLO_UNPAIRED;
 	if (g->role == GROUP_PRIMARY && g->phase != PHASE_RUNNING)
 		hello->flags |= HELLO_OPENING;
-	(void)link_send(s->link, MESSAGE_HELLO, s->scratch,
+	(void)link_send(s->control.link, MESSAGE_HELLO, s->scratch,
 			message_encode_hello(hello, s->scratch, MESSAGE_MAX));
 	rt_free(hello);
 }
@@ -348,8 +344,9 @@ void session_send_number(struct session *s, unsigned type, uint64_t n)
 {
 	uint8_t body[8];
 
-	if (s->link) /* a failed send closes the link, which is told by its event */
-		(void)link_send(s->link, type, body,
+	if (s->control
+		    .link) /* a failed send closes the link, which is told by its event */
+		(void)link_send(s->control.link, type, body,
 				message_encode_number(n, body, sizeof(body)));
 }
 
@@ -384,7 +381,7 @@ static void session_heartbeat(struct session *s)
 	uint8_t body[64];
 
 	s->ping_at = rt_now(g->loop);
-	(void)link_send(s->link, MESSAGE_PING, body,
+	(void)link_send(s->control.link, MESSAGE_PING, body,
 			message_encode_ping(&ping, body, sizeof(body)));
 }
 
@@ -394,8 +391,9 @@ static bool session_pipe_is_silent(const struct session *s, rt_time now)
 	const struct group *g = s->group;
 	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
-	return s->link && g->role == GROUP_PRIMARY && s->state == SESSION_STREAMING &&
-	       carrier_pipe(s->carrier) && rt_time_since(now, s->proven_at) > limit &&
+	return s->control.link && g->role == GROUP_PRIMARY &&
+	       s->state == SESSION_STREAMING && carrier_pipe(s->carrier) &&
+	       rt_time_since(now, s->proven_at) > limit &&
 	       rt_time_since(now, pipe_moved(carrier_pipe(s->carrier))) > limit;
 }
 
@@ -421,9 +419,10 @@ void session_tick(struct session *s)
 	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
 	/* A long message on a narrow line is no silence. */
-	if (s->link && rt_time_since(now, link_heard(s->link)) > limit) {
+	if (s->control.link && rt_time_since(now, link_heard(s->control.link)) > limit) {
 		group_say(g, "control-silent seconds=%lld",
-			  (long long)(rt_time_since(now, link_heard(s->link)) / RT_S));
+			  (long long)(rt_time_since(now, link_heard(s->control.link)) /
+				      RT_S));
 		session_drop(s);
 	}
 	if (session_pipe_is_silent(s, now)) {
@@ -431,11 +430,12 @@ void session_tick(struct session *s)
 		session_drop(s);
 	}
 	session_say_guarded(s);
-	if (s->link && s->state == SESSION_STREAMING)
+	if (s->control.link && s->state == SESSION_STREAMING)
 		s->redial_ms = SESSION_REDIAL_MIN_MS;
-	if (s->link && s->state == SESSION_REFUSED && !rt_time_before(now, s->close_at))
+	if (s->control.link && s->state == SESSION_REFUSED &&
+	    !rt_time_before(now, s->close_at))
 		session_drop(s);
-	else if (s->link)
+	else if (s->control.link)
 		session_heartbeat(s);
 	if (!rt_time_is_never(s->control_lost) &&
 	    rt_time_since(now, s->control_lost) > limit &&
@@ -449,7 +449,8 @@ void session_tick(struct session *s)
 
 static bool session_undecided(const struct session *s)
 {
-	return s->link && s->state == SESSION_HELLO && s->peer_said && s->group->setting;
+	return s->control.link && s->state == SESSION_HELLO &&
+	       s->control.hello_received && s->group->setting;
 }
 
 void session_turn(struct session *s)
@@ -459,8 +460,8 @@ void session_turn(struct session *s)
 	else
 		mirror_turn(s);
 	/* Only now: the hello that came with the refusal may be what fences us. */
-	if (s->peer_refused && !session_undecided(s)) {
-		s->peer_refused = false;
+	if (s->control.refused_by_peer && !session_undecided(s)) {
+		s->control.refused_by_peer = false;
 		session_drop(s);
 	}
 	if (s->carrier && carrier_over(s->carrier))
@@ -526,10 +527,10 @@ void session_free(struct session *s)
 	rt_timer_disarm(s->group->loop, &s->redial);
 	rt_timer_disarm(s->group->loop, &s->drain);
 	rt_listener_close(s->listener);
-	link_close(s->link);
+	link_close(s->control.link);
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
 		link_close(s->pending[i]);
-	follower_free(s->pull);
+	follower_free(s->control.pull.reader);
 	session_close_carrier(s);
 	tunnel_io_free(s->io);
 	rt_free(s->peer);

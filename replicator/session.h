@@ -38,11 +38,31 @@ enum session_state {
 #define SESSION_HANDSHAKE_MS 10000
 #define SESSION_PENDING_MAX 4 /* accepted, key not shown yet */
 
+/* What a mirror gives back, and whether a primary has received all of it. */
+struct session_pull {
+	struct follower *reader; /* owned, mirror */
+	bool reading, over;
+	bool due;      /* PULL came before its hello was decided on, */
+	uint64_t from; /* for this LSN */
+	uint64_t sent; /* bytes */
+};
+
+/* What belongs to one control connection. A new one resets it as a whole. */
+struct session_control {
+	struct link *link;	  /* owned; NULL: there is none */
+	bool hello_received;	  /* session.peer is what this peer has said */
+	bool refused_by_peer;	  /* it leads nowhere: dropped by the next turn */
+	bool said_unpaired;	  /* in our own hello */
+	bool mirror_was_unpaired; /* the peer is a mirror that has just been paired */
+	bool start_here, meta_due;
+	struct session_pull pull;
+};
+
 struct session {
 	struct group *group; /* back */
 	enum session_state state;
 	struct rt_listener *listener; /* owned; NULL when we dial */
-	struct link *link;	      /* owned; the one in use */
+	struct session_control control;
 	struct link *pending[SESSION_PENDING_MAX];
 	struct rt_timer redial;
 	int64_t redial_ms;
@@ -54,13 +74,8 @@ struct session {
 		     1]; /* why the last connection led nowhere; or "" */
 
 	struct message_hello *peer;  /* owned */
-	bool peer_said;		     /* `peer` holds this connection's hello */
-	bool peer_refused;	     /* it leads nowhere: dropped by the next turn */
-	bool said_unpaired;	     /* our own hello of this connection */
-	bool fresh_mirror;	     /* it was unpaired in this connection */
 	struct message_start *start; /* owned; sent or received */
-	bool start_here, meta_due;
-	uint8_t *scratch; /* owned, MESSAGE_MAX, for encoding */
+	uint8_t *scratch;	     /* owned, MESSAGE_MAX, for encoding */
 
 	struct tunnel_io *io;	 /* owned, for good */
 	struct carrier *carrier; /* owned, of one connection */
@@ -69,12 +84,6 @@ struct session {
 	char carrier_why[MESSAGE_TEXT_MAX + 1]; /* the last one ended by itself; or "" */
 	rt_time proven_at; /* the line was last proven alive, or began to be tried */
 	struct ship *ship; /* owned, primary */
-
-	struct follower *pull; /* owned, mirror while it gives back */
-	bool pull_reading, pull_over;
-	bool pull_due;	    /* PULL came before its hello was decided on, */
-	uint64_t pull_from; /* for this LSN */
-	uint64_t pull_sent;
 
 	uint64_t ping_serial;
 	rt_time ping_at;

@@ -63,7 +63,7 @@ void session_fit_path(struct session *s)
 	uint16_t fit = tunnel_symbol_fit(path, SYMBOL_SIZE);
 	bool is_short = t && tunnel_mtu_short(t);
 
-	if (!t || !s->link ||
+	if (!t || !s->control.link ||
 	    (is_short ? fit == s->start->symbol_size : fit <= s->start->symbol_size))
 		return;
 	if (fit == 0) {
@@ -126,7 +126,8 @@ static int open_tunnel(struct session *s, const struct message_start *start)
 	int err;
 
 	params.fec = tunnel_fec_of(s->group, start);
-	err = link_export(s->link, TUNNEL_LABEL, params.secret, sizeof(params.secret));
+	err = link_export(s->control.link, TUNNEL_LABEL, params.secret,
+			  sizeof(params.secret));
 	if (err == 0)
 		err = tunnel_new(&params, rt_now(s->group->loop), &tunnel);
 	explicit_bzero(params.secret, sizeof(params.secret));
@@ -170,7 +171,8 @@ static int open_pipe(struct session *s, const struct message_start *start)
 	struct pipe *pipe = NULL;
 	int err;
 
-	err = link_export(s->link, PIPE_LABEL, params.proofs[0], sizeof(params.proofs));
+	err = link_export(s->control.link, PIPE_LABEL, params.proofs[0],
+			  sizeof(params.proofs));
 	if (err == 0)
 		err = pipe_new(s->group->loop, &params, &events, s, &pipe);
 	explicit_bzero(params.proofs, sizeof(params.proofs));
@@ -215,14 +217,15 @@ void session_carrier_over(struct session *s)
 	struct group *g = s->group;
 	const char *why = carrier_over(s->carrier);
 
-	if (g->role == GROUP_MIRROR && (s->state != SESSION_STREAMING || !s->link))
+	if (g->role == GROUP_MIRROR &&
+	    (s->state != SESSION_STREAMING || !s->control.link))
 		return;
 	if (strcmp(s->carrier_why, why) != 0)
 		group_say(g, "data-connection-over why=\"%s\"", why);
 	(void)snprintf(s->carrier_why, sizeof(s->carrier_why), "%s", why);
 	if (g->role == GROUP_PRIMARY) {
 		session_close_carrier(s);
-		if (!s->link)
+		if (!s->control.link)
 			s->state = SESSION_APART;
 		else if (s->state == SESSION_STREAMING)
 			s->state = SESSION_STARTING; /* nothing carries writes */

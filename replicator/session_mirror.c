@@ -127,7 +127,7 @@ static void adopted(struct group *g, int res)
 		return;
 	group_number_volumes(g);
 	group_say(g, "adopted primary=%s volumes=%u", s->peer->node, g->nvolumes);
-	if (s->link && s->state == SESSION_STARTING)
+	if (s->control.link && s->state == SESSION_STARTING)
 		session_say_hello(s);
 	group_wake(g);
 }
@@ -155,7 +155,7 @@ static void adopt(struct session *s)
 	memcpy(meta->epochs, s->peer->meta.epochs,
 	       meta->nepochs * sizeof(meta->epochs[0]));
 	s->state = SESSION_STARTING;
-	s->start_here = false;
+	s->control.start_here = false;
 	group_set_meta(g, adopted);
 }
 
@@ -177,11 +177,11 @@ static void pull_begin(struct session *s, uint64_t from);
 static void wait_for_primary(struct session *s)
 {
 	s->state = SESSION_WAITING;
-	if (s->start_here)
+	if (s->control.start_here)
 		s->state = SESSION_STARTING;
-	else if (s->pull_due)
-		pull_begin(s, s->pull_from);
-	s->pull_due = false;
+	else if (s->control.pull.due)
+		pull_begin(s, s->control.pull.from);
+	s->control.pull.due = false;
 }
 
 static void decide_with_primary(struct session *s)
@@ -223,7 +223,7 @@ static void decide(struct session *s)
 {
 	const char *why;
 
-	if (!s->peer_said || !group_can_set(s->group))
+	if (!s->control.hello_received || !group_can_set(s->group))
 		return;
 	why = session_judge_hello(s);
 	if (!why && s->peer->role != LFS_PRIMARY)
@@ -232,7 +232,9 @@ static void decide(struct session *s)
 		refuse_here(s, why);
 	else if (lfs_meta(s->group->lfs)->flags & LFS_UNPAIRED)
 		adopt(s);
-	else if (s->said_unpaired) /* adopted meanwhile: the primary waits to hear it */
+	else if (
+		s->control
+			.said_unpaired) /* adopted meanwhile: the primary waits to hear it */
 		session_say_hello(s);
 	else
 		decide_with_primary(s);
@@ -268,7 +270,8 @@ static void history_durable(struct group *g, int res)
 {
 	struct session *s = g->session;
 
-	if (res < 0 || !s || !s->link || s->state != SESSION_STARTING || !s->start_here)
+	if (res < 0 || !s || !s->control.link || s->state != SESSION_STARTING ||
+	    !s->control.start_here)
 		return;
 	if (!RT_BUG(EPOCH_NOT_FLUSHED))
 		mirror_ready(s);
@@ -296,7 +299,7 @@ static void accept_start(struct session *s)
 		refuse_here(s, "a START that does not go on from this mirror's position");
 		return;
 	}
-	s->meta_due = false;
+	s->control.meta_due = false;
 	if (same_history(start, lfs_meta(g->lfs))) {
 		mirror_ready(s);
 		return;
@@ -319,10 +322,10 @@ static void pull_entry(void *owner, int res, const struct lfs_entry *entry)
 	struct record rec;
 	uint8_t *buf, *at;
 
-	s->pull_reading = false;
+	s->control.pull.reading = false;
 	group_wake(g);
 	if (res == -ENODATA || (res == 0 && entry->lsn > lfs_lsn(g->lfs).durable)) {
-		s->pull_over = true;
+		s->control.pull.over = true;
 		return;
 	}
 	buf = res == 0 ? rt_alloc(size) : NULL;
@@ -339,37 +342,39 @@ static void pull_entry(void *owner, int res, const struct lfs_entry *entry)
 		memcpy(at, rec.ops[i].data, (size_t)rec.ops[i].blocks * LFS_BLOCK);
 		at += (size_t)rec.ops[i].blocks * LFS_BLOCK;
 	}
-	if (s->link) /* a failed send ends the link by its event */
-		(void)link_send(s->link, MESSAGE_ENTRY, buf, (size_t)(at - buf));
-	s->pull_sent += (uint64_t)(at - buf);
+	if (s->control.link) /* a failed send ends the link by its event */
+		(void)link_send(s->control.link, MESSAGE_ENTRY, buf, (size_t)(at - buf));
+	s->control.pull.sent += (uint64_t)(at - buf);
 	rt_free(buf);
 }
 
 static void pull_turn(struct session *s)
 {
-	if (!s->pull || s->pull_reading || !s->link || !link_room(s->link))
+	if (!s->control.pull.reader || s->control.pull.reading || !s->control.link ||
+	    !link_room(s->control.link))
 		return;
-	if (!s->pull_over && s->pull_sent < PULL_BYTES) {
-		s->pull_reading = true;
-		follower_next(s->pull);
+	if (!s->control.pull.over && s->control.pull.sent < PULL_BYTES) {
+		s->control.pull.reading = true;
+		follower_next(s->control.pull.reader);
 		return;
 	}
-	follower_free(s->pull);
-	s->pull = NULL;
+	follower_free(s->control.pull.reader);
+	s->control.pull.reader = NULL;
 	session_send_number(s, MESSAGE_PULLED, lfs_lsn(s->group->lfs).durable);
 	s->state = SESSION_WAITING;
 }
 
 static void pull_begin(struct session *s, uint64_t from)
 {
-	if (s->pull || from == 0 || from > lfs_lsn(s->group->lfs).durable ||
-	    follower_new(s->group, from, pull_entry, s, &s->pull) < 0) {
+	if (s->control.pull.reader || from == 0 ||
+	    from > lfs_lsn(s->group->lfs).durable ||
+	    follower_new(s->group, from, pull_entry, s, &s->control.pull.reader) < 0) {
 		session_refuse(s, "a PULL that this mirror cannot serve");
 		return;
 	}
-	s->pull_over = false;
-	s->pull_reading = false;
-	s->pull_sent = 0;
+	s->control.pull.over = false;
+	s->control.pull.reading = false;
+	s->control.pull.sent = 0;
 	s->state = SESSION_PULLING;
 }
 
@@ -403,7 +408,7 @@ static bool old_tunnel_brings_more(struct session *s)
 {
 	if (carrier_over(s->carrier))
 		return false; /* what it brought is taken by the last look */
-	if (!s->peer_said)
+	if (!s->control.hello_received)
 		return true;
 	if (s->peer->role != LFS_PRIMARY || (s->peer->flags & HELLO_OPENING))
 		return false;
@@ -414,18 +419,19 @@ static void drain_turn(struct session *s)
 {
 	bool broken = s->group->apply.err < 0;
 
-	if (!broken && s->carrier && s->link && old_tunnel_brings_more(s)) {
+	if (!broken && s->carrier && s->control.link && old_tunnel_brings_more(s)) {
 		follow_turn(s);
 		return;
 	}
 	if (!mirror_is_drained(s))
 		return;
-	if (s->link && s->group->failed) /* what it holds is not durable, nor will be */
+	if (s->control.link &&
+	    s->group->failed) /* what it holds is not durable, nor will be */
 		session_refuse(s, "the log of this site has failed");
-	else if (s->link && !broken)
+	else if (s->control.link && !broken)
 		session_say_hello(s);
 	else
-		s->state = s->link ? SESSION_REFUSED : SESSION_APART;
+		s->state = s->control.link ? SESSION_REFUSED : SESSION_APART;
 }
 
 void mirror_turn(struct session *s)
@@ -441,7 +447,7 @@ void mirror_turn(struct session *s)
 		pull_turn(s);
 		return;
 	case SESSION_STARTING:
-		if (s->meta_due && group_can_set(s->group))
+		if (s->control.meta_due && group_can_set(s->group))
 			accept_start(s);
 		return;
 	case SESSION_STREAMING:
@@ -461,8 +467,9 @@ void mirror_turn(struct session *s)
 static bool may_begin(const struct session *s)
 {
 	return s->state == SESSION_WAITING ||
-	       (s->state == SESSION_HELLO && s->peer_said && !s->said_unpaired &&
-		!s->start_here && !s->pull_due);
+	       (s->state == SESSION_HELLO && s->control.hello_received &&
+		!s->control.said_unpaired && !s->control.start_here &&
+		!s->control.pull.due);
 }
 
 void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_t len)
@@ -475,17 +482,18 @@ void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_
 			session_refuse(s, "a START that is not legal here");
 			return;
 		}
-		s->start_here = s->meta_due = true;
+		s->control.start_here = s->control.meta_due = true;
 		if (waiting)
 			s->state = SESSION_STARTING;
 		return;
 	case MESSAGE_PULL:
-		if (!may_begin(s) || message_decode_number(body, len, &s->pull_from) < 0)
+		if (!may_begin(s) ||
+		    message_decode_number(body, len, &s->control.pull.from) < 0)
 			session_refuse(s, "a PULL that is not legal here");
 		else if (waiting)
-			pull_begin(s, s->pull_from);
+			pull_begin(s, s->control.pull.from);
 		else
-			s->pull_due = true;
+			s->control.pull.due = true;
 		return;
 	default:
 		session_refuse(s, "a message that a primary does not send");

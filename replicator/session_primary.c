@@ -93,8 +93,8 @@ static void send_start(struct session *s)
 	struct message_start *start = s->start;
 	int err;
 
-	if (s->peer->lsn < g->gate.marks.persisted || s->fresh_mirror) {
-		if (!s->fresh_mirror)
+	if (s->peer->lsn < g->gate.marks.persisted || s->control.mirror_was_unpaired) {
+		if (!s->control.mirror_was_unpaired)
 			group_say(g, "mirror-lost-data had=%llu has=%llu",
 				  (unsigned long long)g->gate.marks.persisted,
 				  (unsigned long long)s->peer->lsn);
@@ -107,7 +107,7 @@ static void send_start(struct session *s)
 	memcpy(start->epochs, meta->epochs, meta->nepochs * sizeof(meta->epochs[0]));
 	session_choose_code(g, start);
 	if (start->transport == MESSAGE_TCP && g->config.peer.congestion[0] &&
-	    link_congestion(s->link, g->config.peer.congestion) < 0) {
+	    link_congestion(s->control.link, g->config.peer.congestion) < 0) {
 		session_refuse(s,
 			       "this kernel does not offer peer.congestion to this user");
 		return;
@@ -122,7 +122,7 @@ static void send_start(struct session *s)
 		return;
 	}
 	s->state = SESSION_STARTING;
-	(void)link_send(s->link, MESSAGE_START, s->scratch,
+	(void)link_send(s->control.link, MESSAGE_START, s->scratch,
 			message_encode_start(start, s->scratch, MESSAGE_MAX));
 }
 
@@ -159,7 +159,7 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 static void pull_more(struct session *s)
 {
 	s->state = SESSION_PULLING;
-	s->pull_over = false;
+	s->control.pull.over = false;
 	session_send_number(s, MESSAGE_PULL, lfs_lsn(s->group->lfs).admitted + 1);
 }
 
@@ -187,7 +187,7 @@ static void pull_turn(struct session *s)
 		pull_failed(s);
 		return;
 	}
-	if (!s->pull_over || !apply_idle(&g->apply) || lsn.durable < lsn.admitted)
+	if (!s->control.pull.over || !apply_idle(&g->apply) || lsn.durable < lsn.admitted)
 		return;
 	if (lsn.admitted < s->peer->lsn) {
 		pull_more(s);
@@ -255,7 +255,7 @@ static void decide(struct session *s)
 	struct group *g = s->group;
 	const char *why;
 
-	if (!s->peer_said || !group_can_set(g))
+	if (!s->control.hello_received || !group_can_set(g))
 		return;
 	why = session_judge_hello(s);
 	if (why) {
@@ -269,7 +269,7 @@ static void decide(struct session *s)
 	if (s->peer->role == LFS_PRIMARY)
 		two_primaries(s);
 	else if (s->peer->flags & HELLO_UNPAIRED)
-		s->peer_said = false; /* it adopts us and says hello again */
+		s->control.hello_received = false; /* it adopts us and says hello again */
 	else
 		decide_with_mirror(s);
 }
@@ -331,7 +331,7 @@ void primary_message(struct session *s, unsigned type, const uint8_t *body, size
 	case MESSAGE_PULLED:
 		if (s->state == SESSION_PULLING &&
 		    message_decode_number(body, len, &n) == 0)
-			s->pull_over = true;
+			s->control.pull.over = true;
 		return;
 	default:
 		session_refuse(s, "a message that a mirror does not send");
