@@ -93,7 +93,7 @@ struct group {
 	rt_time held_since; /* persisted stands still since, with data received */
 	uint64_t held_at;
 	uint64_t received_most; /* over all connections since the mirror lost any */
-	bool refused;		/* a connection has been, since persisted last moved */
+	bool refused; /* or ended by the mirror: a connection, since persisted last moved */
 
 	struct group_stop *stop;
 	rt_time stop_deadline;

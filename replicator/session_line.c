@@ -224,6 +224,7 @@ void session_carrier_over(struct session *s)
 		group_say(g, "data-connection-over why=\"%s\"", why);
 	(void)snprintf(s->carrier_why, sizeof(s->carrier_why), "%s", why);
 	if (g->role == GROUP_PRIMARY) {
+		g->refused = true; /* a mirror that refuses ends this connection first */
 		session_close_carrier(s);
 		if (!s->control.link)
 			s->state = SESSION_APART;
