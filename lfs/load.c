@@ -257,6 +257,11 @@ static void head_done(struct rt_op *op, int res)
 		slot_refuse(rc, "it is not the one that the superblock means");
 		return;
 	}
+	/* What it says of the log stays true, whatever happened to the rest of it. */
+	if (rc->slot.written_seq > rc->written_seq) {
+		rc->written_seq = rc->slot.written_seq;
+		rc->written_by = rc->slot.seq;
+	}
 	rt_free(rc->body);
 	rc->body = rt_alloc_blocks(rc->slot.body_length);
 	if (!rc->body) {

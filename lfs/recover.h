@@ -45,6 +45,8 @@ struct lfs_recover {
 	unsigned volume;
 	uint32_t index;
 	int load_res;
+	/* the highest record that a checkpoint names as durable, and which checkpoint */
+	uint64_t written_seq, written_by;
 
 	/* replay.c */
 	struct lfs_scan scan;

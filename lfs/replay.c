@@ -246,6 +246,15 @@ static void corrupt(struct lfs_recover *rc, const char *witness, uint64_t where)
 	lfs_recover_end(rc, -EUCLEAN);
 }
 
+/* Nothing names the missing record, but perhaps the checkpoint that was refused. */
+static void end_of_log(struct lfs_recover *rc)
+{
+	if (rc->written_seq > rc->tail.seq)
+		corrupt(rc, "checkpoint", rc->written_by);
+	else
+		finish(rc);
+}
+
 /* ---- torn or corrupt ------------------------------------------------------------------------ */
 
 static void look_load(struct lfs_recover *rc);
@@ -268,7 +277,7 @@ static void cross_loaded(struct lfs_scan *s, int res)
 	if (lfs_segment_decode(lfs_scan_block(s, 0), &info) ||
 	    info.incarnation <= rc->incarnation ||
 	    info.incarnation > rc->lfs->sb.super.incarnation) {
-		finish(rc);
+		end_of_log(rc);
 		return;
 	}
 	rc->tail.segment = rc->look_segment;
@@ -284,7 +293,7 @@ static void torn(struct lfs_recover *rc)
 	uint32_t next = rc->tail.block ? rc->next : rc->tail.segment;
 
 	if (!rc->cross || next == LFS_SEGMENT_NONE) {
-		finish(rc);
+		end_of_log(rc);
 		return;
 	}
 	rc->look_segment = next;
@@ -408,7 +417,7 @@ static void decide(struct lfs_recover *rc)
 	}
 	/* After a close in order nothing was written any more. */
 	if (t->segment == LFS_SEGMENT_NONE || (rc->clean && !rc->cross)) {
-		finish(rc);
+		end_of_log(rc);
 		return;
 	}
 	rc->look_segment = t->segment;

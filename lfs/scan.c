@@ -107,6 +107,9 @@ int lfs_scan_record(const struct lfs_scan *s, uint32_t block, uint32_t end,
 	ret->area = area;
 	ret->data = area + (size_t)head * LFS_BLOCK;
 	ret->next = block + head + ret->rec.nblocks;
+	/* Nobody reads other blocks by way of the log: a bad one does not end it. */
+	if (ret->rec.kind != LFS_RECORD_CLIENT)
+		return 0;
 	for (uint32_t i = 0; i < ret->rec.nblocks; i++) {
 		lfs_record_get_crcs(area, ret->rec.ndescs, i, &crc, 1);
 		if (rt_crc32c(ret->data + (size_t)i * LFS_BLOCK, LFS_BLOCK) != crc)

@@ -46,7 +46,9 @@ struct lfs_scanned {
 };
 
 /*
- * The record at `block`, its data checked too. 0; -EBADMSG no valid record;
+ * The record at `block`; of a client record the data is checked, too. Images of leaves
+ * and a footer are not: whoever reads those has their checksums from elsewhere. 0;
+ * -EBADMSG no valid record;
  * -ENODATA the window ends within it: load from `block` on and ask again (a window that
  * begins there and cannot be longer gives -EBADMSG).
  */

@@ -3,7 +3,7 @@
  * A mirror that comes back is fed from the log: a cursor gives each LSN once, in order and
  * verified, waits at the end, and never passes over damage.
  */
-#include "tests/unit/lfs/world.h"
+#include "tests/unit/lfs/world_file.h"
 
 static void follow_done(struct lfs_follow_next *n, int res)
 {

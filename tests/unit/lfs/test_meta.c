@@ -3,7 +3,7 @@
  * The durable facts of a group are replaced as a whole or not at all, survive a reopen,
  * and decide what the store takes.
  */
-#include "tests/unit/lfs/world.h"
+#include "tests/unit/lfs/world_file.h"
 
 static void meta_done(struct lfs_set_meta *m, int res)
 {

@@ -4,7 +4,7 @@
  * alone, keeps what was written over close and reopen, and whatever is wrong with it is
  * refused with a reason and left as it was.
  */
-#include "tests/unit/lfs/world.h"
+#include "tests/unit/lfs/world_file.h"
 
 static void a_store_keeps_what_was_written(void **state)
 {

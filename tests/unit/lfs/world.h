@@ -2,14 +2,13 @@
 #ifndef TESTS_UNIT_LFS_WORLD_H
 #define TESTS_UNIT_LFS_WORLD_H
 
-/* A store in a file of its own, on the real ring; each call is waited for. */
+/*
+ * A store, and calls that are waited for. Where it lies is the business of world_file.h
+ * (a file, the real ring) and world_memory.h (memory, completions that a test chooses).
+ */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "lfs/super.h"
 #include "rt/check.h"
@@ -23,8 +22,18 @@
 #define VOLUME_BLOCKS 2048u
 #define BLOCKS_MAX 16u
 
+struct world;
+
+/* Behind the store's back. */
+struct world_medium {
+	void (*poke)(struct world *w, uint64_t off, const void *bytes, size_t len);
+	void (*peek)(struct world *w, uint64_t off, void *bytes, size_t len);
+	uint64_t (*size)(struct world *w);
+};
+
 struct world {
 	struct rt_loop *loop;
+	const struct world_medium *medium;
 	char dir[64];
 	char path[96];
 	struct lfs *lfs;
@@ -34,7 +43,8 @@ struct world {
 	unsigned waiting; /* for so many completions */
 	int res;
 	uint64_t map_memory;
-	bool held; /* waits for events.advanced */
+	uint64_t checkpoint_every; /* of open; 0: as created */
+	bool held;		   /* waits for events.advanced */
 	/* of create() */
 	bool fill;
 	uint64_t filled;
@@ -45,36 +55,6 @@ static inline void silent(void *owner, enum rt_log_level level, const char *line
 	(void)owner;
 	(void)level;
 	(void)line;
-}
-
-static inline int world_setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-
-	assert_non_null(w);
-	rt_log_set_sink(silent, NULL);
-	assert_int_equal(rt_loop_new(&w->loop), 0);
-	/* Not in /tmp, which may be a file system without O_DIRECT. */
-	(void)snprintf(w->dir, sizeof(w->dir), "/var/tmp/wanmirror-lfs-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
-	(void)snprintf(w->path, sizeof(w->path), "%s/store", w->dir);
-	w->buf = rt_alloc_blocks(BLOCKS_MAX * LFS_BLOCK);
-	assert_non_null(w->buf);
-	w->map_memory = 64 * MIB;
-	*state = w;
-	return 0;
-}
-
-static inline int world_teardown(void **state)
-{
-	struct world *w = *state;
-
-	rt_loop_free(w->loop);
-	(void)unlink(w->path);
-	assert_int_equal(rmdir(w->dir), 0);
-	rt_free(w->buf);
-	free(w);
-	return 0;
 }
 
 /* ---- calls, waited for ------------------------------------------------------------------ */
@@ -167,6 +147,7 @@ static inline int open_as(struct world *w, const char *group)
 		.path = w->path,
 		.group_name = group,
 		.map_memory = w->map_memory,
+		.checkpoint_every = w->checkpoint_every,
 		.events = &events,
 		.owner = w,
 	};
@@ -291,21 +272,12 @@ static inline void must_hold(struct world *w, uint64_t lba, uint32_t blocks, uin
 
 static inline void poke(struct world *w, uint64_t off, const void *bytes, size_t len)
 {
-	int fd = open(w->path, O_WRONLY | O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, bytes, len, (off_t)off), (ssize_t)len);
-	assert_int_equal(fsync(fd), 0);
-	(void)close(fd);
+	w->medium->poke(w, off, bytes, len);
 }
 
 static inline void peek(struct world *w, uint64_t off, void *bytes, size_t len)
 {
-	int fd = open(w->path, O_RDONLY | O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, bytes, len, (off_t)off), (ssize_t)len);
-	(void)close(fd);
+	w->medium->peek(w, off, bytes, len);
 }
 
 static inline void flip(struct world *w, uint64_t off)
@@ -319,15 +291,13 @@ static inline void flip(struct world *w, uint64_t off)
 
 static inline uint32_t sum_of(struct world *w)
 {
-	uint8_t *all;
-	struct stat st;
+	size_t size = (size_t)w->medium->size(w);
+	uint8_t *all = malloc(size);
 	uint32_t crc;
 
-	assert_int_equal(stat(w->path, &st), 0);
-	all = malloc((size_t)st.st_size);
 	assert_non_null(all);
-	peek(w, 0, all, (size_t)st.st_size);
-	crc = rt_crc32c(all, (size_t)st.st_size);
+	peek(w, 0, all, size);
+	crc = rt_crc32c(all, size);
 	free(all);
 	return crc;
 }
