@@ -123,11 +123,7 @@ static void marks_turn(struct group *g)
 		uint64_t note = carrier_peer_note(s->carrier);
 
 		if (note >= ship_next(s->ship)) {
-			session_close_carrier(s); /* or each turn would find it again */
-			session_refuse(s,
-				       "the mirror claims to hold what was never sent");
-			if (!s->control.link)
-				s->state = SESSION_APART;
+			primary_false_claim(s);
 			return;
 		}
 		ship_marks(s->ship, &ship);

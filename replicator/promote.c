@@ -131,7 +131,7 @@ void group_promote(struct group *g, struct group_promote *p)
 	g->promote = p;
 	if (g->session) {
 		session_drop(g->session);
-		g->session->state = SESSION_DRAINING;
+		session_event(g->session, SESSION_EV_PROMOTE);
 	}
 	group_wake(g);
 }
@@ -155,7 +155,7 @@ static void promoted(struct group *g, int res)
 	g->held_since = rt_now(g->loop);
 	if (g->session) {
 		session_drop(g->session);
-		g->session->state = SESSION_APART;
+		session_event(g->session, SESSION_EV_PROMOTED);
 	}
 	group_set_why(g, "%s", "");
 	p->text[0] = 0;

@@ -52,12 +52,9 @@ static void session_link_gone(struct session *s)
 {
 	session_control_reset(s, NULL);
 	opening_link_gone(s->group);
-	if (s->state == SESSION_DRAINING && s->carrier && s->group->apply.err == 0)
-		s->state = SESSION_STREAMING; /* the old tunnel is still the one */
-	if (s->state == SESSION_STREAMING)
-		s->control_lost = rt_now(s->group->loop);
-	else if (s->state != SESSION_DRAINING || s->group->role != GROUP_MIRROR)
-		s->state = SESSION_APART;
+	session_event(s, s->carrier && s->group->apply.err == 0
+				 ? SESSION_EV_CONN_LOST_DATA_GOOD
+				 : SESSION_EV_CONN_LOST);
 	session_dial_later(s);
 	group_wake(s->group);
 }
@@ -86,8 +83,7 @@ void session_refuse(struct session *s, const char *why)
 		return;
 	(void)link_send(s->control.link, MESSAGE_REFUSE, s->scratch,
 			len); /* it closes anyway */
-	s->state = SESSION_REFUSED;
-	s->close_at = rt_time_add(rt_now(s->group->loop), REFUSED_STAYS_MS * RT_MS);
+	session_event(s, SESSION_EV_REFUSE);
 	group_wake(s->group);
 }
 
@@ -119,16 +115,10 @@ static void session_established(void *owner, struct link *link)
 	if (s->control.link && s->control.link != link)
 		link_close(s->control.link);
 	session_control_reset(s, link);
-	s->control_lost = RT_NEVER;
 	opening_link_gone(s->group); /* the older connection's, if it still pulled */
 	if (!s->refusal[0])	     /* else it is one of many that lead nowhere */
 		group_say(s->group, "connected peer-key=verified");
-	if (s->group->role == GROUP_MIRROR) {
-		mirror_established(s);
-	} else {
-		session_close_carrier(s);
-		session_say_hello(s);
-	}
+	session_event(s, SESSION_EV_CONNECTED);
 	group_wake(s->group);
 }
 
@@ -170,6 +160,7 @@ static void session_hello_came(struct session *s, const uint8_t *body, size_t le
 		s->primary_heard = rt_now(s->group->loop);
 	if (s->peer->flags & HELLO_UNPAIRED)
 		s->control.mirror_was_unpaired = true;
+	session_event(s, SESSION_EV_PEER_HELLO);
 	if (s->group->role == GROUP_MIRROR)
 		mirror_hello_came(s);
 }
@@ -307,13 +298,12 @@ static void session_accepted(void *owner, struct rt_sock *sock,
 
 /* ---- what both ends say ------------------------------------------------------------------ */
 
-void session_say_hello(struct session *s)
+static void session_say_hello(struct session *s)
 {
 	struct group *g = s->group;
 	struct message_hello *hello = new_hello();
 	struct lfs_position end;
 
-	s->state = SESSION_HELLO;
 	if (!hello) {
 		session_drop(s); /* without memory for a hello: later */
 		return;
@@ -330,14 +320,15 @@ void session_say_hello(struct session *s)
 		hello->flags |= HELLO_FENCED;
 	if (g->alone)
 		hello->flags |= HELLO_ALONE;
-	s->control.said_unpaired = hello->meta.flags & LFS_UNPAIRED;
-	if (s->control.said_unpaired)
+	if (hello->meta.flags & LFS_UNPAIRED)
 		hello->flags |= HELLO_UNPAIRED;
 	if (g->role == GROUP_PRIMARY && g->phase != PHASE_RUNNING)
 		hello->flags |= HELLO_OPENING;
 	(void)link_send(s->control.link, MESSAGE_HELLO, s->scratch,
 			message_encode_hello(hello, s->scratch, MESSAGE_MAX));
 	rt_free(hello);
+	if (s->control.hello_received) /* it came before ours */
+		session_event(s, SESSION_EV_PEER_HELLO);
 }
 
 void session_send_number(struct session *s, unsigned type, uint64_t n)
@@ -368,6 +359,45 @@ const char *session_judge_hello(const struct session *s)
 	return NULL;
 }
 
+/* ---- the state ------------------------------------------------------------------------------- */
+
+void session_event(struct session *s, enum session_event event)
+{
+	rt_time now = rt_now(s->group->loop);
+	struct session_step step;
+
+	if (!session_machine_next(s->group->role, s->state, event, &step) ||
+	    (step.actions & SESSION_OUT_OF_TURN)) {
+		rt_log(RT_LOG_ERROR, "session-bug state=%s event=%s",
+		       session_state_name(s->state), session_event_name(event));
+		rt_assert(!"an event of this state");
+	}
+	s->state = step.state;
+	rt_assert(session_state_connected(s->state) == (s->control.link != NULL));
+	if (step.actions & SESSION_CLOSE_TRANSPORT)
+		session_close_carrier(s);
+	if (step.actions & SESSION_SAY_HELLO)
+		session_say_hello(s);
+	if (step.actions & SESSION_AWAIT_REST)
+		mirror_await_rest(s);
+	if (step.actions & SESSION_TIME_LOSS)
+		s->control_lost = now;
+	if (step.actions & SESSION_CLOSE_SOON)
+		s->close_at = rt_time_add(now, REFUSED_STAYS_MS * RT_MS);
+	if (step.actions & SESSION_DROP)
+		session_drop(s);
+	if (step.actions & SESSION_SERVE_PULL)
+		mirror_serve_pull(s);
+}
+
+bool session_takes(const struct session *s, enum session_event event)
+{
+	struct session_step step;
+
+	return session_machine_next(s->group->role, s->state, event, &step) &&
+	       !(step.actions & SESSION_OUT_OF_TURN);
+}
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 static void session_heartbeat(struct session *s)
@@ -391,9 +421,8 @@ static bool session_pipe_is_silent(const struct session *s, rt_time now)
 	const struct group *g = s->group;
 	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
-	return s->control.link && g->role == GROUP_PRIMARY &&
-	       s->state == SESSION_STREAMING && carrier_pipe(s->carrier) &&
-	       rt_time_since(now, s->proven_at) > limit &&
+	return g->role == GROUP_PRIMARY && s->state == SESSION_STREAMING &&
+	       carrier_pipe(s->carrier) && rt_time_since(now, s->proven_at) > limit &&
 	       rt_time_since(now, pipe_moved(carrier_pipe(s->carrier))) > limit;
 }
 
@@ -430,27 +459,20 @@ void session_tick(struct session *s)
 		session_drop(s);
 	}
 	session_say_guarded(s);
-	if (s->control.link && s->state == SESSION_STREAMING)
+	if (s->state == SESSION_STREAMING)
 		s->redial_ms = SESSION_REDIAL_MIN_MS;
-	if (s->control.link && s->state == SESSION_REFUSED &&
-	    !rt_time_before(now, s->close_at))
+	if (s->state == SESSION_REFUSED && !rt_time_before(now, s->close_at))
 		session_drop(s);
 	else if (s->control.link)
 		session_heartbeat(s);
-	if (!rt_time_is_never(s->control_lost) &&
-	    rt_time_since(now, s->control_lost) > limit &&
-	    s->state == SESSION_STREAMING) {
-		s->control_lost = RT_NEVER;
-		s->state = g->role == GROUP_MIRROR ? SESSION_DRAINING : SESSION_APART;
-		if (g->role == GROUP_PRIMARY)
-			session_close_carrier(s);
-	}
+	if (s->state == SESSION_DATA_ONLY && rt_time_since(now, s->control_lost) > limit)
+		session_event(s, SESSION_EV_CONTROL_TIMEOUT);
 }
 
-static bool session_undecided(const struct session *s)
+static bool session_is_deciding(const struct session *s)
 {
-	return s->control.link && s->state == SESSION_HELLO &&
-	       s->control.hello_received && s->group->setting;
+	return s->state == SESSION_DECIDING || s->state == SESSION_DECIDING_START ||
+	       s->state == SESSION_DECIDING_PULL || s->state == SESSION_UNPAIRED_DECIDING;
 }
 
 void session_turn(struct session *s)
@@ -460,10 +482,8 @@ void session_turn(struct session *s)
 	else
 		mirror_turn(s);
 	/* Only now: the hello that came with the refusal may be what fences us. */
-	if (s->control.refused_by_peer && !session_undecided(s)) {
-		s->control.refused_by_peer = false;
+	if (s->control.refused_by_peer && !(session_is_deciding(s) && s->group->setting))
 		session_drop(s);
-	}
 	if (s->carrier && carrier_over(s->carrier))
 		session_carrier_over(s);
 	if (!s->carrier)
@@ -491,7 +511,6 @@ int session_new(struct group *g, char *why, struct session **ret)
 	s->group = g;
 	s->redial.fire = session_redial;
 	s->redial_ms = SESSION_REDIAL_MIN_MS;
-	s->control_lost = RT_NEVER;
 	s->control_rtt_ms = -1;
 	s->primary_heard = (rt_time){ INT64_MIN / 2 };
 	session_weigh_risk(g);

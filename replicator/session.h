@@ -8,6 +8,7 @@
 
 #include "replicator/follower.h"
 #include "replicator/message.h"
+#include "replicator/session_machine.h"
 #include "rt/loop.h"
 
 struct carrier;
@@ -21,29 +22,18 @@ struct tunnel_io;
  * A group's side of replication with its one peer: the control connection that comes back
  * by itself, the hellos and what follows from them, the carrier of the connection. All
  * decisions are taken in session_turn(), from group_turn(); messages only leave their
- * content here.
+ * content here. Its states are session_machine.h's.
  */
-enum session_state {
-	SESSION_APART,	  /* no connection that has shown the key */
-	SESSION_DRAINING, /* mirror: makes durable what has arrived before it says hello */
-	SESSION_HELLO,	  /* has said hello; waits for the other's, or to decide */
-	SESSION_PULLING,  /* primary takes records back, mirror gives them */
-	SESSION_WAITING,  /* mirror: waits for PULL or START */
-	SESSION_STARTING, /* primary: START is sent; mirror: START has come */
-	SESSION_STREAMING,
-	SESSION_REFUSED, /* this connection leads nowhere; see why */
-};
 
 #define SESSION_REDIAL_MIN_MS 100
 #define SESSION_HANDSHAKE_MS 10000
 #define SESSION_PENDING_MAX 4 /* accepted, key not shown yet */
 
-/* What a mirror gives back, and whether a primary has received all of it. */
+/* A mirror gives back what it holds, from an LSN on. */
 struct session_pull {
-	struct follower *reader; /* owned, mirror */
-	bool reading, over;
-	bool due;      /* PULL came before its hello was decided on, */
-	uint64_t from; /* for this LSN */
+	uint64_t from;
+	struct follower *reader; /* owned; NULL until the PULL is served */
+	bool reading, at_end;
 	uint64_t sent; /* bytes */
 };
 
@@ -52,15 +42,13 @@ struct session_control {
 	struct link *link;	  /* owned; NULL: there is none */
 	bool hello_received;	  /* session.peer is what this peer has said */
 	bool refused_by_peer;	  /* it leads nowhere: dropped by the next turn */
-	bool said_unpaired;	  /* in our own hello */
 	bool mirror_was_unpaired; /* the peer is a mirror that has just been paired */
-	bool start_here, meta_due;
 	struct session_pull pull;
 };
 
 struct session {
-	struct group *group; /* back */
-	enum session_state state;
+	struct group *group;	      /* back */
+	enum session_state state;     /* changed by session_event() only */
 	struct rt_listener *listener; /* owned; NULL when we dial */
 	struct session_control control;
 	struct link *pending[SESSION_PENDING_MAX];
@@ -98,6 +86,11 @@ struct session {
 int session_new(struct group *g, char *why, struct session **ret);
 void session_free(struct session *s); /* NULL is fine */
 
+/* The one function that changes the state: asserts that the event may happen, and acts. */
+void session_event(struct session *s, enum session_event event);
+/* Whether a message may be said now: else it is refused, and is no event. */
+bool session_takes(const struct session *s, enum session_event event);
+
 void session_turn(struct session *s);
 void session_tick(struct session *s);
 /* Tell the peer why, and end this connection a little later. */
@@ -117,7 +110,12 @@ bool session_line_serves(const struct session *s);
 
 void primary_turn(struct session *s);
 void primary_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
-void mirror_established(struct session *s);
+/* The mirror promises to hold what was never sent: its connection and its transport end. */
+void primary_false_claim(struct session *s);
+/* What the old transport still brings is waited for, until the peer's HELLO. */
+void mirror_await_rest(struct session *s);
+/* The PULL of control.pull.from begins to be answered. */
+void mirror_serve_pull(struct session *s);
 void mirror_hello_came(struct session *s);
 void mirror_turn(struct session *s);
 void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
@@ -126,7 +124,6 @@ bool mirror_is_drained(struct session *s);
 
 /* ---- shared by the two ends --------------------------------------------------------------- */
 
-void session_say_hello(struct session *s);
 void session_send_number(struct session *s, unsigned type, uint64_t n);
 /* A carrier as `start` says, keys from this connection. 0 or -errno. */
 int session_open_carrier(struct session *s, const struct message_start *start);

@@ -217,8 +217,7 @@ void session_carrier_over(struct session *s)
 	struct group *g = s->group;
 	const char *why = carrier_over(s->carrier);
 
-	if (g->role == GROUP_MIRROR &&
-	    (s->state != SESSION_STREAMING || !s->control.link))
+	if (g->role == GROUP_MIRROR && s->state != SESSION_STREAMING)
 		return;
 	if (strcmp(s->carrier_why, why) != 0)
 		group_say(g, "data-connection-over why=\"%s\"", why);
@@ -226,12 +225,10 @@ void session_carrier_over(struct session *s)
 	if (g->role == GROUP_PRIMARY) {
 		g->refused = true; /* a mirror that refuses ends this connection first */
 		session_close_carrier(s);
-		if (!s->control.link)
-			s->state = SESSION_APART;
-		else if (s->state == SESSION_STREAMING)
-			s->state = SESSION_STARTING; /* nothing carries writes */
+		session_event(s, SESSION_EV_TRANSPORT_ENDED);
+	} else {
+		session_drop(s);
 	}
-	session_drop(s);
 }
 
 /* ---- the line, and what is said of it --------------------------------------------------- */
@@ -243,7 +240,7 @@ const char *session_why(const struct session *s)
 
 bool session_streaming(const struct session *s)
 {
-	return s->state == SESSION_STREAMING;
+	return s->state == SESSION_STREAMING || s->state == SESSION_DATA_ONLY;
 }
 
 bool session_line_serves(const struct session *s)
@@ -251,7 +248,7 @@ bool session_line_serves(const struct session *s)
 	const struct group *g = s->group;
 	rt_time now = rt_now(g->loop);
 
-	if (s->state != SESSION_STREAMING ||
+	if (!session_streaming(s) ||
 	    rt_time_since(now, s->proven_at) >= g->config.away_ms * RT_MS)
 		return false;
 	return rt_time_since(now, g->held_since) < g->config.away_ms * RT_MS;

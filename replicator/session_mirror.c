@@ -37,7 +37,7 @@ static bool take_frames(struct session *s)
 		if (got < 0) {
 			session_refuse(s,
 				       "what arrived in the tunnel is no legal framing");
-			s->state = SESSION_DRAINING;
+			session_event(s, SESSION_EV_FRAMES_BAD);
 			return false;
 		}
 		s->primary_heard = rt_now(s->group->loop);
@@ -73,9 +73,8 @@ static void drain_over(struct rt_timer *timer)
 	group_wake(rt_container_of(timer, struct session, drain)->group);
 }
 
-void mirror_established(struct session *s)
+void mirror_await_rest(struct session *s)
 {
-	s->state = SESSION_DRAINING;
 	s->drain.fire = drain_over;
 	rt_timer_arm(s->group->loop, &s->drain, RT_NEVER);
 }
@@ -127,8 +126,8 @@ static void adopted(struct group *g, int res)
 		return;
 	group_number_volumes(g);
 	group_say(g, "adopted primary=%s volumes=%u", s->peer->node, g->nvolumes);
-	if (s->control.link && s->state == SESSION_STARTING)
-		session_say_hello(s);
+	if (s->state == SESSION_PAIRING)
+		session_event(s, SESSION_EV_PAIRED);
 	group_wake(g);
 }
 
@@ -154,8 +153,7 @@ static void adopt(struct session *s)
 	meta->nepochs = s->peer->meta.nepochs;
 	memcpy(meta->epochs, s->peer->meta.epochs,
 	       meta->nepochs * sizeof(meta->epochs[0]));
-	s->state = SESSION_STARTING;
-	s->control.start_here = false;
+	session_event(s, SESSION_EV_PAIR);
 	group_set_meta(g, adopted);
 }
 
@@ -169,19 +167,6 @@ static enum history_relation stands_to(const struct session *s,
 	return history_compare(primary,
 			       &(struct history_side){ meta->epochs, meta->nepochs,
 						       end.lsn, end.hash });
-}
-
-static void pull_begin(struct session *s, uint64_t from);
-
-/* For PULL or START, which may have come close behind the hello. */
-static void wait_for_primary(struct session *s)
-{
-	s->state = SESSION_WAITING;
-	if (s->control.start_here)
-		s->state = SESSION_STARTING;
-	else if (s->control.pull.due)
-		pull_begin(s, s->control.pull.from);
-	s->control.pull.due = false;
 }
 
 static void decide_with_primary(struct session *s)
@@ -199,10 +184,10 @@ static void decide_with_primary(struct session *s)
 				"this mirror holds more of the epoch than its primary");
 			return;
 		}
-		wait_for_primary(s);
+		session_event(s, SESSION_EV_AGREED);
 		return;
 	case HISTORY_BEHIND:
-		wait_for_primary(s);
+		session_event(s, SESSION_EV_AGREED);
 		return;
 	case HISTORY_SURPLUS:
 		refuse_here(s,
@@ -210,7 +195,7 @@ static void decide_with_primary(struct session *s)
 			    "which is not in this version");
 		return;
 	case HISTORY_SUPERSEDED:
-		wait_for_primary(s); /* it fences itself when it reads our hello */
+		session_event(s, SESSION_EV_AGREED); /* it fences itself, by our hello */
 		return;
 	case HISTORY_SPLIT:
 		s->group->diverged = true;
@@ -223,7 +208,7 @@ static void decide(struct session *s)
 {
 	const char *why;
 
-	if (!s->control.hello_received || !group_can_set(s->group))
+	if (!group_can_set(s->group))
 		return;
 	why = session_judge_hello(s);
 	if (!why && s->peer->role != LFS_PRIMARY)
@@ -232,10 +217,8 @@ static void decide(struct session *s)
 		refuse_here(s, why);
 	else if (lfs_meta(s->group->lfs)->flags & LFS_UNPAIRED)
 		adopt(s);
-	else if (
-		s->control
-			.said_unpaired) /* adopted meanwhile: the primary waits to hear it */
-		session_say_hello(s);
+	else if (s->state == SESSION_UNPAIRED_DECIDING) /* paired meanwhile */
+		session_event(s, SESSION_EV_PAIRED);
 	else
 		decide_with_primary(s);
 }
@@ -256,7 +239,7 @@ static void mirror_ready(struct session *s)
 	}
 	apply_restart(&g->apply);
 	carrier_set_note(s->carrier, lfs_lsn(g->lfs).durable, rt_now(g->loop));
-	s->state = SESSION_STREAMING;
+	session_event(s, SESSION_EV_FOLLOW);
 	s->refusal[0] = 0;
 	g->diverged = false;
 	group_set_why(g, "%s", "");
@@ -270,8 +253,7 @@ static void history_durable(struct group *g, int res)
 {
 	struct session *s = g->session;
 
-	if (res < 0 || !s || !s->control.link || s->state != SESSION_STARTING ||
-	    !s->control.start_here)
+	if (res < 0 || !s || s->state != SESSION_WRITING_HISTORY)
 		return;
 	if (!RT_BUG(EPOCH_NOT_FLUSHED))
 		mirror_ready(s);
@@ -299,7 +281,6 @@ static void accept_start(struct session *s)
 		refuse_here(s, "a START that does not go on from this mirror's position");
 		return;
 	}
-	s->control.meta_due = false;
 	if (same_history(start, lfs_meta(g->lfs))) {
 		mirror_ready(s);
 		return;
@@ -307,6 +288,7 @@ static void accept_start(struct session *s)
 	meta = group_edit_meta(g);
 	meta->nepochs = start->nepochs;
 	memcpy(meta->epochs, start->epochs, start->nepochs * sizeof(meta->epochs[0]));
+	session_event(s, SESSION_EV_WRITE_HISTORY);
 	group_set_meta(g, history_durable);
 	if (RT_BUG(EPOCH_NOT_FLUSHED))
 		mirror_ready(s);
@@ -325,7 +307,7 @@ static void pull_entry(void *owner, int res, const struct lfs_entry *entry)
 	s->control.pull.reading = false;
 	group_wake(g);
 	if (res == -ENODATA || (res == 0 && entry->lsn > lfs_lsn(g->lfs).durable)) {
-		s->control.pull.over = true;
+		s->control.pull.at_end = true;
 		return;
 	}
 	buf = res == 0 ? rt_alloc(size) : NULL;
@@ -353,7 +335,7 @@ static void pull_turn(struct session *s)
 	if (!s->control.pull.reader || s->control.pull.reading || !s->control.link ||
 	    !link_room(s->control.link))
 		return;
-	if (!s->control.pull.over && s->control.pull.sent < PULL_BYTES) {
+	if (!s->control.pull.at_end && s->control.pull.sent < PULL_BYTES) {
 		s->control.pull.reading = true;
 		follower_next(s->control.pull.reader);
 		return;
@@ -361,21 +343,21 @@ static void pull_turn(struct session *s)
 	follower_free(s->control.pull.reader);
 	s->control.pull.reader = NULL;
 	session_send_number(s, MESSAGE_PULLED, lfs_lsn(s->group->lfs).durable);
-	s->state = SESSION_WAITING;
+	session_event(s, SESSION_EV_PULL_SERVED);
 }
 
-static void pull_begin(struct session *s, uint64_t from)
+void mirror_serve_pull(struct session *s)
 {
-	if (s->control.pull.reader || from == 0 ||
-	    from > lfs_lsn(s->group->lfs).durable ||
-	    follower_new(s->group, from, pull_entry, s, &s->control.pull.reader) < 0) {
+	struct session_pull *pull = &s->control.pull;
+
+	if (pull->from == 0 || pull->from > lfs_lsn(s->group->lfs).durable ||
+	    follower_new(s->group, pull->from, pull_entry, s, &pull->reader) < 0) {
 		session_refuse(s, "a PULL that this mirror cannot serve");
 		return;
 	}
-	s->control.pull.over = false;
-	s->control.pull.reading = false;
-	s->control.pull.sent = 0;
-	s->state = SESSION_PULLING;
+	pull->at_end = false;
+	pull->reading = false;
+	pull->sent = 0;
 }
 
 /* ---- turn ---------------------------------------------------------------------------------------- */
@@ -389,8 +371,7 @@ static void follow_turn(struct session *s)
 		return;
 	if (g->apply.err < 0) {
 		refuse_here(s, g->apply.why);
-		s->state =
-			SESSION_DRAINING; /* without a word to the tunnel: it goes silent */
+		session_event(s, SESSION_EV_FRAMES_BAD);
 		return;
 	}
 	lsn = lfs_lsn(g->lfs);
@@ -415,6 +396,14 @@ static bool old_tunnel_brings_more(struct session *s)
 	return s->group->apply.next_lsn <= s->peer->lsn && rt_timer_armed(&s->drain);
 }
 
+static enum session_event drain_result(const struct session *s, bool broken)
+{
+	if (broken)
+		return SESSION_EV_DRAINED_BROKEN;
+	return lfs_meta(s->group->lfs)->flags & LFS_UNPAIRED ? SESSION_EV_DRAINED_UNPAIRED
+							     : SESSION_EV_DRAINED;
+}
+
 static void drain_turn(struct session *s)
 {
 	bool broken = s->group->apply.err < 0;
@@ -425,75 +414,68 @@ static void drain_turn(struct session *s)
 	}
 	if (!mirror_is_drained(s))
 		return;
-	if (s->control.link &&
-	    s->group->failed) /* what it holds is not durable, nor will be */
+	if (s->control.link && s->group->failed) /* it is not durable, nor will be */
 		session_refuse(s, "the log of this site has failed");
-	else if (s->control.link && !broken)
-		session_say_hello(s);
 	else
-		s->state = s->control.link ? SESSION_REFUSED : SESSION_APART;
+		session_event(s, drain_result(s, broken));
 }
 
 void mirror_turn(struct session *s)
 {
 	switch (s->state) {
 	case SESSION_DRAINING:
+	case SESSION_DRAINING_DISCONNECTED:
 		drain_turn(s);
 		return;
-	case SESSION_HELLO:
+	case SESSION_DECIDING:
+	case SESSION_DECIDING_START:
+	case SESSION_DECIDING_PULL:
+	case SESSION_UNPAIRED_DECIDING:
 		decide(s);
 		return;
-	case SESSION_PULLING:
+	case SESSION_SERVING_PULL:
 		pull_turn(s);
 		return;
-	case SESSION_STARTING:
-		if (s->control.meta_due && group_can_set(s->group))
+	case SESSION_START_RECEIVED:
+		if (group_can_set(s->group))
 			accept_start(s);
 		return;
 	case SESSION_STREAMING:
+	case SESSION_DATA_ONLY:
 		follow_turn(s);
 		return;
-	case SESSION_APART:
+	case SESSION_DISCONNECTED:
+	case SESSION_HELLO:
+	case SESSION_UNPAIRED:
+	case SESSION_PAIRING:
 	case SESSION_WAITING:
+	case SESSION_WRITING_HISTORY:
 	case SESSION_REFUSED:
 		return;
+	case SESSION_PULLING:
+	case SESSION_PULLED:
+	case SESSION_STARTING:
+	case SESSION_STATES:
+		rt_assert(!"a state of a mirror");
 	}
-}
-
-/*
- * START and PULL answer our hello; ours to the primary's may still be undecided. Nothing
- * answers a hello that says unpaired but to wait for the next one.
- */
-static bool may_begin(const struct session *s)
-{
-	return s->state == SESSION_WAITING ||
-	       (s->state == SESSION_HELLO && s->control.hello_received &&
-		!s->control.said_unpaired && !s->control.start_here &&
-		!s->control.pull.due);
 }
 
 void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_t len)
 {
-	bool waiting = s->state == SESSION_WAITING;
-
 	switch (type) {
 	case MESSAGE_START:
-		if (!may_begin(s) || message_decode_start(body, len, s->start) < 0) {
+		if (!session_takes(s, SESSION_EV_START) ||
+		    message_decode_start(body, len, s->start) < 0)
 			session_refuse(s, "a START that is not legal here");
-			return;
-		}
-		s->control.start_here = s->control.meta_due = true;
-		if (waiting)
-			s->state = SESSION_STARTING;
+		else
+			session_event(s, SESSION_EV_START);
 		return;
 	case MESSAGE_PULL:
-		if (!may_begin(s) ||
+		if (!session_takes(s, SESSION_EV_PULL) ||
 		    message_decode_number(body, len, &s->control.pull.from) < 0)
 			session_refuse(s, "a PULL that is not legal here");
-		else if (waiting)
-			pull_begin(s, s->control.pull.from);
 		else
-			s->control.pull.due = true;
+			session_event(s, SESSION_EV_PULL);
 		return;
 	default:
 		session_refuse(s, "a message that a primary does not send");

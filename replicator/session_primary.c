@@ -121,7 +121,7 @@ static void send_start(struct session *s)
 					  : "the primary cannot make a tunnel like this");
 		return;
 	}
-	s->state = SESSION_STARTING;
+	session_event(s, SESSION_EV_START_SENT);
 	(void)link_send(s->control.link, MESSAGE_START, s->scratch,
 			message_encode_start(start, s->scratch, MESSAGE_MAX));
 }
@@ -132,8 +132,8 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 	struct gate_marks marks = g->gate.marks;
 	uint64_t id;
 
-	if (s->state != SESSION_STARTING || message_decode_number(body, len, &id) < 0 ||
-	    id != s->start->tunnel_id) {
+	if (!session_takes(s, SESSION_EV_READY) ||
+	    message_decode_number(body, len, &id) < 0 || id != s->start->tunnel_id) {
 		session_refuse(s, "a READY that fits no START");
 		return;
 	}
@@ -144,7 +144,7 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 	marks.persisted = marks.received = marks.onwire = s->start->from_lsn - 1;
 	gate_set_marks(&g->gate, &marks);
 	session_begin_carrier(s);
-	s->state = SESSION_STREAMING;
+	session_event(s, SESSION_EV_READY);
 	s->proven_at = rt_now(g->loop);
 	s->caught_target = lfs_lsn(g->lfs).admitted;
 	s->refusal[0] = 0;
@@ -158,8 +158,7 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 
 static void pull_more(struct session *s)
 {
-	s->state = SESSION_PULLING;
-	s->control.pull.over = false;
+	session_event(s, SESSION_EV_PULL_SENT);
 	session_send_number(s, MESSAGE_PULL, lfs_lsn(s->group->lfs).admitted + 1);
 }
 
@@ -187,7 +186,8 @@ static void pull_turn(struct session *s)
 		pull_failed(s);
 		return;
 	}
-	if (!s->control.pull.over || !apply_idle(&g->apply) || lsn.durable < lsn.admitted)
+	if (s->state != SESSION_PULLED || !apply_idle(&g->apply) ||
+	    lsn.durable < lsn.admitted)
 		return;
 	if (lsn.admitted < s->peer->lsn) {
 		pull_more(s);
@@ -196,7 +196,7 @@ static void pull_turn(struct session *s)
 	group_say(g, "pulled-back to-lsn=%llu", (unsigned long long)lsn.admitted);
 	g->phase = PHASE_ASKING;
 	opening_has_time(g);
-	s->state = SESSION_HELLO;
+	session_event(s, SESSION_EV_PULL_DONE);
 	group_wake(g);
 }
 
@@ -255,7 +255,7 @@ static void decide(struct session *s)
 	struct group *g = s->group;
 	const char *why;
 
-	if (!s->control.hello_received || !group_can_set(g))
+	if (!group_can_set(g))
 		return;
 	why = session_judge_hello(s);
 	if (why) {
@@ -266,12 +266,14 @@ static void decide(struct session *s)
 		session_refuse(s, "this site is fenced: it has been superseded");
 		return;
 	}
-	if (s->peer->role == LFS_PRIMARY)
+	if (s->peer->role == LFS_PRIMARY) {
 		two_primaries(s);
-	else if (s->peer->flags & HELLO_UNPAIRED)
-		s->control.hello_received = false; /* it adopts us and says hello again */
-	else
+	} else if (s->peer->flags & HELLO_UNPAIRED) {
+		s->control.hello_received = false;
+		session_event(s, SESSION_EV_PEER_UNPAIRED);
+	} else {
 		decide_with_mirror(s);
+	}
 }
 
 static void cannot_ship(struct session *s)
@@ -283,18 +285,28 @@ static void cannot_ship(struct session *s)
 	session_refuse(s, why);
 }
 
+void primary_false_claim(struct session *s)
+{
+	session_close_carrier(s); /* or each turn would find it again */
+	session_refuse(s, "the mirror claims to hold what was never sent");
+	if (s->state == SESSION_DATA_ONLY)
+		session_event(s, SESSION_EV_TRANSPORT_ENDED);
+}
+
 void primary_turn(struct session *s)
 {
 	struct group *g = s->group;
 
 	switch (s->state) {
-	case SESSION_HELLO:
+	case SESSION_DECIDING:
 		decide(s);
 		return;
 	case SESSION_PULLING:
+	case SESSION_PULLED:
 		pull_turn(s);
 		return;
 	case SESSION_STREAMING:
+	case SESSION_DATA_ONLY:
 		if (g->fenced)
 			return;
 		if (ship_pump(s->ship) < 0) {
@@ -305,12 +317,24 @@ void primary_turn(struct session *s)
 			carrier_expedite(s->carrier, rt_now(g->loop));
 		session_fit_path(s);
 		return;
-	case SESSION_APART:
-	case SESSION_DRAINING:
-	case SESSION_WAITING:
+	case SESSION_DISCONNECTED:
+	case SESSION_HELLO:
 	case SESSION_STARTING:
 	case SESSION_REFUSED:
+	case SESSION_DRAINING_DISCONNECTED: /* while it is promoted by force */
 		return;
+	case SESSION_DRAINING:
+	case SESSION_DECIDING_START:
+	case SESSION_DECIDING_PULL:
+	case SESSION_UNPAIRED:
+	case SESSION_UNPAIRED_DECIDING:
+	case SESSION_PAIRING:
+	case SESSION_WAITING:
+	case SESSION_SERVING_PULL:
+	case SESSION_START_RECEIVED:
+	case SESSION_WRITING_HISTORY:
+	case SESSION_STATES:
+		rt_assert(!"a state of a primary");
 	}
 }
 
@@ -325,13 +349,12 @@ void primary_message(struct session *s, unsigned type, const uint8_t *body, size
 	case MESSAGE_ENTRY:
 		if (s->group->apply.bytes > APPLY_BYTES_MAX)
 			session_refuse(s, "more records than were asked for");
-		else if (s->state == SESSION_PULLING)
+		else if (s->state == SESSION_PULLING || s->state == SESSION_PULLED)
 			(void)apply_record(&s->group->apply, body, len); /* kept in err */
 		return;
 	case MESSAGE_PULLED:
-		if (s->state == SESSION_PULLING &&
-		    message_decode_number(body, len, &n) == 0)
-			s->control.pull.over = true;
+		if (message_decode_number(body, len, &n) == 0)
+			session_event(s, SESSION_EV_PULLED);
 		return;
 	default:
 		session_refuse(s, "a message that a mirror does not send");
