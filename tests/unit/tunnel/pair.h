@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replicator/tunnel/packet.h"
 #include "replicator/tunnel/tunnel.h"
 #include "rt/check.h"
 #include "rt/hash.h"
@@ -53,6 +54,7 @@ struct pair_line {
 	bool cut;	     /* everything is lost */
 	size_t mtu;	     /* longer datagrams vanish; 0: none do */
 	bool no_stamps;	     /* the device gives none */
+	bool refuses;	     /* the kernel says what it drops before the driver */
 	bool losing;	     /* in a run of losses */
 	uint64_t sent, lost; /* datagrams */
 };
@@ -86,7 +88,10 @@ struct pair {
 	bool not_read[2]; /* does not take its frames */
 	uint64_t seed;
 	uint64_t refused; /* datagrams */
+	/* A datagram was made; the driver took it; anything happened. Each may be NULL. */
 	void (*watch)(struct pair *p, int end, const uint8_t *dgram, size_t len);
+	void (*left)(struct pair *p, int end, const uint8_t *dgram, size_t len);
+	void (*look)(struct pair *p);
 	void *watcher;
 };
 
@@ -263,6 +268,8 @@ static inline void pair_leaves(struct pair *p, const struct pair_event *e)
 	if (p->dead[e->from])
 		return;
 	l->sent++;
+	if (p->left != NULL)
+		p->left(p, e->from, e->bytes, e->len);
 	if (e->stamp != 0 && !l->no_stamps)
 		tunnel_left(p->end[e->from], e->stamp, pair_now(p));
 	if (pair_lost(p, l) || (l->mtu != 0 && e->len > l->mtu)) {
@@ -272,6 +279,18 @@ static inline void pair_leaves(struct pair *p, const struct pair_event *e)
 	pair_arrive_later(p, e);
 	if (pair_chance(&p->rng, l->again))
 		pair_arrive_later(p, e);
+}
+
+/* A full queue or socket of the sender's host: nobody else will ever see this one. */
+static inline void pair_refuse(struct pair *p, struct pair_event *e)
+{
+	struct packet_head head;
+
+	memcpy(&head, e->bytes, sizeof(head));
+	if (p->line[e->from].refuses)
+		tunnel_unsent(p->end[e->from], le64_get(head.number),
+			      le64_get(head.number));
+	pair_event_free(p, e);
 }
 
 static inline void pair_transmit(struct pair *p, int end)
@@ -291,10 +310,12 @@ static inline void pair_transmit(struct pair *p, int end)
 		e->kind = PAIR_LEAVES;
 		e->from = end;
 		e->at_ns = p->now_ns + l->queue_ns;
+		if (p->look != NULL)
+			p->look(p);
 		if (p->watch != NULL)
 			p->watch(p, end, e->bytes, e->len);
 		if (pair_chance(&p->rng, l->local))
-			pair_event_free(p, e);
+			pair_refuse(p, e);
 		else
 			pair_push(p, e);
 	}
@@ -344,8 +365,11 @@ static inline bool pair_step(struct pair *p, int64_t until_ns)
 	}
 	if (next > p->now_ns)
 		p->now_ns = next;
-	while (p->nheap > 0 && p->heap[0]->at_ns <= p->now_ns)
+	while (p->nheap > 0 && p->heap[0]->at_ns <= p->now_ns) {
 		pair_event(p, pair_pop(p));
+		if (p->look != NULL)
+			p->look(p);
+	}
 	return true;
 }
 
