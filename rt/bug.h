@@ -16,6 +16,8 @@
 	X(RECEIVED_AS_PERSISTED)                                                                 \
 	X(APPLY_OUT_OF_ORDER)                                                                    \
 	X(GATE_IGNORES_REPAIRS) /* onwire moves with the data alone */                           \
+	X(GATE_ONE_LESS)	/* m - 1 repairs do */                                           \
+	X(GATE_HALF_OF_M)	/* half of m does */                                             \
 	X(GATE_ON_TIMEOUT)	/* onwire moves without evidence after a while */                \
 	X(MAP_IN_COMPLETION_ORDER)                                                               \
 	X(CHECKPOINT_BEFORE_FLUSH) /* slot made current before its leaves are durable */         \

@@ -127,6 +127,14 @@ void tunnel_gate_changed(struct tunnel *t)
 		t->cover.floor = t->tx.sent;
 }
 
+/* Of m repairs, those without which nothing counts. */
+static uint64_t cover_asked(uint64_t m)
+{
+	if (RT_BUG(GATE_ONE_LESS) && m > 0)
+		return m - 1;
+	return RT_BUG(GATE_HALF_OF_M) ? m / 2 : m;
+}
+
 /* m(n): with all symbols below `base` safe, and `upto` the end of what the repairs cover. */
 static uint64_t cover_needed(const struct tunnel *t, const struct stream_symbol *sym,
 			     uint64_t upto)
@@ -138,7 +146,8 @@ static uint64_t cover_needed(const struct tunnel *t, const struct stream_symbol 
 		return 0;
 	if (t->params.fec.policy == TUNNEL_PAPER)
 		return 1;
-	return n <= FEC_LONE_MAX ? t->redundancy.now.lone[n] : t->redundancy.now.repairs;
+	return cover_asked(n <= FEC_LONE_MAX ? t->redundancy.now.lone[n]
+					     : t->redundancy.now.repairs);
 }
 
 /*
@@ -188,7 +197,8 @@ bool tunnel_symbol_covered(const struct tunnel *t, uint64_t number)
 	sym = stream_tx_symbol(&t->tx, number);
 	if (t->params.fec.policy == TUNNEL_PAPER)
 		return cover_paper(t, sym, number);
-	if (sym->covers_left > 0 && sym->covers_left >= t->redundancy.now.repairs)
+	if (sym->covers_left > 0 &&
+	    sym->covers_left >= cover_asked(t->redundancy.now.repairs))
 		return true;
 	return cover_window_left(t, sym, number) >=
 	       cover_needed(t, sym, t->evidence.symbols) + cover_failed(t);

@@ -7,6 +7,7 @@
 #include "rt/check.h"
 #include "rt/loop.h"
 #include "tests/sim/sim.h"
+#include "tests/unit/tunnel/audit.h"
 #include "tests/unit/tunnel/params.h"
 
 /*
@@ -20,6 +21,9 @@
  * Or the line has lost some, and loses nothing any more: then what counts as left after a
  * few round trips must arrive. Protects: that what was found missing holds the gate until
  * it is made good.
+ *
+ * Or the gate asks for m repairs, and an auditor counts from the datagrams that leave whether
+ * each symbol had them when it counted. Protects: the amount, without any luck of a line.
  */
 #define FRAME_MAX 20000
 #define FRAMES 3000
@@ -40,18 +44,44 @@ struct leave {
 	double lone;	 /* share of frames that are submitted by themselves */
 	uint64_t frames; /* to be submitted in all */
 	bool lossy;	 /* the line loses for a while, and takes promises back */
+	bool audited;	 /* frames fill one symbol each, */
+	unsigned m;	 /* and need this many repairs */
+	struct audit audit;
 	int64_t delay_ns;
 };
 
-static size_t leave_frame(uint64_t number, uint8_t *buf)
+static size_t leave_frame(const struct leave *l, uint64_t number, uint8_t *buf)
 {
 	size_t len = 16 + (size_t)(number * 7919 % (FRAME_MAX - 16));
 
-	if (number % 3 == 0)
+	if (l->audited)
+		len = AUDIT_FRAME;
+	else if (number % 3 == 0)
 		len = 16 + len % 1000;
 	memset(buf, (int)(number & 0xff), len);
 	memcpy(buf, &number, sizeof(number));
 	return len;
+}
+
+/* A datagram of the primary's has left its host, whatever the line does with it. */
+static void leave_tap(void *arg, const uint8_t *dgram, size_t len, bool arrives)
+{
+	struct leave *l = arg;
+
+	audit_left(&l->audit, dgram, len);
+}
+
+static void leave_audit(struct leave *l, rt_time now)
+{
+	const struct tunnel *t = l->primary.t;
+	uint64_t symbol;
+
+	if (!l->audited)
+		return;
+	sim_require(audit_watermark(&l->audit, tunnel_onwire(t, now), tunnel_received(t),
+				    &symbol),
+		    "symbol %llu counts as on the wire without its %u repairs",
+		    (unsigned long long)symbol, l->m);
 }
 
 static void leave_primary_changed(void *owner)
@@ -61,10 +91,11 @@ static void leave_primary_changed(void *owner)
 	struct leave_end *p = &l->primary;
 	rt_time now = rt_now(sim_node_loop(p->node));
 
+	leave_audit(l, now);
 	if (l->lossy || tunnel_onwire(p->t, now) > l->onwire)
 		l->onwire = tunnel_onwire(p->t, now);
 	while (p->submitted < l->frames) {
-		size_t len = leave_frame(p->submitted + 1, frame);
+		size_t len = leave_frame(l, p->submitted + 1, frame);
 
 		if (sim_chance(l->rng, l->lone))
 			break;
@@ -88,7 +119,7 @@ static void leave_mirror_changed(void *owner)
 
 	while ((res = tunnel_next_frame(m->t, &frame, &len)) == 1) {
 		m->taken++;
-		sim_require(len == leave_frame(m->taken, want) &&
+		sim_require(len == leave_frame(l, m->taken, want) &&
 				    memcmp(frame, want, len) == 0,
 			    "frame %llu is another", (unsigned long long)m->taken);
 	}
@@ -120,6 +151,8 @@ static void leave_draw_fec(struct leave *l, struct tunnel_fec *fec)
 		.repairs_fixed = true,
 		.repairs = sim_chance(rng, 0.7) ? 0 : (unsigned)sim_between(rng, 1, 3),
 	};
+	if (l->audited)
+		fec->repairs = l->m;
 }
 
 static void leave_start_end(struct leave *l, struct leave_end *end, bool dials)
@@ -163,6 +196,11 @@ static void leave_rekey(struct leave *l)
 	leave_key(l, &l->mirror, false);
 	leave_key(l, &l->primary, true);
 	l->onwire = 0;
+	if (l->audited) {
+		audit_release(&l->audit);
+		audit_init(&l->audit, &l->primary.params);
+		l->audit.repairs = l->m;
+	}
 }
 
 static void leave_network(struct leave *l)
@@ -268,9 +306,13 @@ static void leave_run(struct sim_world *w)
 
 	l.frames = FRAMES;
 	l.lossy = sim_chance(l.rng, 0.4);
+	l.audited = !l.lossy && sim_chance(l.rng, 0.5);
+	l.m = (unsigned)sim_skewed(l.rng, 1, 12);
 	l.lone = sim_chance(l.rng, 0.5) ? 0.9 * sim_unit(l.rng) : 0.01;
 	l.primary.node = sim_node_new(w, "primary");
 	l.mirror.node = sim_node_new(w, "mirror");
+	if (l.audited)
+		sim_net_tap(l.primary.node, l.mirror.node, leave_tap, &l);
 	leave_network(&l);
 	leave_start_end(&l, &l.mirror, false);
 	leave_start_end(&l, &l.primary, true);
@@ -285,15 +327,16 @@ static void leave_run(struct sim_world *w)
 			leave_change(&l);
 	}
 	(void)sim_run_for(w, (int64_t)sim_skewed(l.rng, 1, 300) * RT_MS);
-	if (sim_chance(l.rng, 0.9)) {
+	if (sim_chance(l.rng, 0.9))
 		leave_disaster(&l);
-		return;
-	}
-	leave_quiet(&l);
+	else
+		leave_quiet(&l);
+	audit_release(&l.audit);
 }
 
 static const char *const leave_bugs[] = { "SENDS_UNHEARD",	  "COVER_IGNORES_FAILED",
 					  "BLOCK_IGNORES_FAILED", "COVER_OUTSIDE_WINDOW",
 					  "CHANGE_WITHOUT_FLOOR", "HOLD_NOTHING",
-					  "HOLD_BY_NEW_GOAL",	  NULL };
+					  "HOLD_BY_NEW_GOAL",	  "GATE_ONE_LESS",
+					  "GATE_HALF_OF_M",	  NULL };
 SIM_SCENARIO(leave, "nothing is promised for what never left", leave_run, leave_bugs)
