@@ -10,7 +10,7 @@
 
 /*
  * The simulator itself: what it promises about flushes, crashes, memory and time. Every
- * other scenario believes it. Network: scenario_self_net.c.
+ * other scenario believes it. Network: scenario_net.c.
  */
 #define BLOCKS 64
 #define STORE "/store"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A reader of C that is just good enough to count things: before each line's rules run,
 # `code` is the line without comments and without what is inside strings and character
-# constants, and `directive` says whether it belongs to a preprocessor line. Lines and
-# columns stay where they are, apart from what was taken out.
+# constants, `comment` is the text of its comments, and `directive` says whether it belongs
+# to a preprocessor line. Lines and columns stay where they are, apart from what was taken
+# out.
 
 function complain(line, what)
 {
@@ -13,6 +14,7 @@ function complain(line, what)
 function strip(line,    out, i, n, c, two, quote)
 {
 	out = ""
+	comment = " "
 	n = length(line)
 	quote = ""
 	for (i = 1; i <= n; i++) {
@@ -22,6 +24,8 @@ function strip(line,    out, i, n, c, two, quote)
 			if (two == "*/") {
 				in_comment = 0
 				i++
+			} else {
+				comment = comment c
 			}
 		} else if (quote != "") {
 			if (c == "\\")
@@ -34,6 +38,7 @@ function strip(line,    out, i, n, c, two, quote)
 			in_comment = 1
 			i++
 		} else if (two == "//") {
+			comment = comment substr(line, i + 2)
 			break
 		} else {
 			if (c == "\"" || c == "'")
@@ -50,6 +55,7 @@ FNR == 1 {
 }
 
 {
+	comment = ""
 	code = in_comment || /["'\/]/ ? strip($0) : $0
 	directive = continued || code ~ /^[ \t]*#/
 	continued = directive && code ~ /\\$/

@@ -36,6 +36,16 @@ over_c()
 	xargs -r awk -f "$here/c.awk" -f "$1" >"$complaints"
 }
 
+# Judges rows of "key, count, place: what" by what tests/tree/baseline.txt still allows of
+# each key. BASELINE names a file to which what it may shrink to is added.
+over_baseline()
+{
+	allowed=tests/tree/baseline.txt
+	[ -f "$allowed" ] || allowed=/dev/null
+	awk -v out="${BASELINE:-}" -v first="${FIRST:-}" -f "$here/baseline.awk" mode=allowed \
+		$allowed mode=uses - >"$complaints"
+}
+
 complaints=$(mktemp) || exit 2
 trap 'rm -f "$complaints"' EXIT
 trap 'exit 2' INT TERM

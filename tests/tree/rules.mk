@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make tree    the checks of the tree itself
-# make deps    the Debian packages of tests/deps.txt: installs them as root, or says how
-# make check   all tests; STEPS="tree unit" some of them
-# make unit    the unit tests of every folder
-# make format  the formatter over all sources
+# make tree       the checks of the tree itself
+# make baseline   lets tests/tree/baseline.txt shrink to the old uses that are left
+# make deps       the Debian packages of tests/deps.txt: installs them as root, or says how
+# make check      all tests; STEPS="tree unit" some of them
+# make unit       the unit tests of every folder
+# make format     the formatter over all sources
 
-.PHONY: tree deps check unit check-programs
+.PHONY: tree baseline deps check unit check-programs
 tree:
 	$(Q)sh tests/tree/run.sh
+
+baseline:
+	$(Q)sh tests/tree/baseline.sh
 
 deps:
 	$(Q)sh tests/deps.sh
