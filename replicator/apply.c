@@ -97,7 +97,7 @@ static bool waits_for_company(const struct apply *a, const struct apply_item *it
 {
 	return RT_BUG(APPLY_OUT_OF_ORDER) && item->link.next == &a->queue &&
 	       item->owned.rec.lsn % 4 == 0 &&
-	       item->owned.rec.lsn + 1 < a->group->session->peer_admitted;
+	       item->owned.rec.lsn + 1 < a->group->watch.primary_admitted;
 }
 
 /* The deliberate bug: the content of two LSNs changes places. */

@@ -212,8 +212,7 @@ void group_begin_serving(struct group *g)
 	exposure_init(&g->exposure, lsn.admitted);
 	if (g->session && g->session->control.hello_received &&
 	    g->session->peer->lsn < lsn.admitted)
-		g->away =
-			true; /* a backlog: not in the configured mode before it is gone */
+		peer_watch_opened_alone(&g->watch); /* modes count once it is gone */
 	g->serving = true;
 	group_say(g, "serving role=%s lsn=%llu epoch=%llu",
 		  g->role == GROUP_MIRROR ? "mirror" : "primary",

@@ -10,6 +10,7 @@
 #include "replicator/exposure.h"
 #include "replicator/gate.h"
 #include "replicator/group.h"
+#include "replicator/peer_watch.h"
 #include "rt/check.h"
 #include "rt/list.h"
 #include "rt/log.h"
@@ -84,16 +85,8 @@ struct group {
 	struct lfs_meta *meta_next; /* owned scratch for set_meta */
 	struct rt_timer tick;
 
-	/* The mirror, as the gate's policy sees it (primary). */
-	rt_time apart_since; /* RT_NEVER while the line serves */
-	bool away;	     /* apart for config.away_ms, until caught up again */
-	bool caught_up;	     /* with session.caught_target: the modes count */
-	bool synced;	     /* and with session.sync_target: IN_SYNC */
+	struct peer_watch watch;
 	rt_time open_deadline;
-	rt_time held_since; /* persisted stands still since, with data received */
-	uint64_t held_at;
-	uint64_t received_most; /* over all connections since the mirror lost any */
-	bool refused; /* or ended by the mirror: a connection, since persisted last moved */
 
 	struct group_stop *stop;
 	rt_time stop_deadline;

@@ -286,7 +286,7 @@ void group_open(struct rt_loop *loop, const struct group_config *config,
 	g->owner = owner;
 	g->role = config->role;
 	g->state = GROUP_STARTING;
-	g->apart_since = RT_NEVER;
+	peer_watch_init(&g->watch);
 	g->tick.fire = group_tick;
 	g->meta_next = rt_zalloc(1, sizeof(*g->meta_next));
 	g->log_events = rt_zalloc(1, sizeof(*g->log_events));
@@ -324,8 +324,8 @@ static bool log_is_quiet(const struct group *g)
 /* In sync, the last writes reach the mirror before we go. */
 static bool mirror_has_all(const struct group *g)
 {
-	return !g->session || g->role == GROUP_MIRROR || !g->synced || g->failed ||
-	       g->gate.marks.persisted >= lfs_lsn(g->lfs).admitted;
+	return !g->session || g->role == GROUP_MIRROR || !peer_watch_in_sync(&g->watch) ||
+	       g->failed || g->gate.marks.persisted >= lfs_lsn(g->lfs).admitted;
 }
 
 void stopping_turn(struct group *g)

@@ -103,6 +103,6 @@ void opening_turn(struct group *g)
 		group_say(g, "opening-without-mirror waited_ms=%lld",
 			  (long long)g->config.open_timeout_ms);
 	}
-	g->away = true;
+	peer_watch_opened_alone(&g->watch);
 	opening_epoch(g);
 }

@@ -2,7 +2,6 @@
 #include "replicator/carrier.h"
 #include "replicator/internal.h"
 #include "replicator/session.h"
-#include "rt/bug.h"
 
 static bool bounded(const struct group_config *config)
 {
@@ -11,7 +10,7 @@ static bool bounded(const struct group_config *config)
 
 static bool counts_as_local(const struct group *g)
 {
-	return g->alone && !g->hold_alone && !g->caught_up;
+	return g->alone && !g->hold_alone && !peer_watch_caught_up(&g->watch);
 }
 
 /* How far local completions may run ahead of the mirror (max_exposure). */
@@ -33,78 +32,28 @@ static void alone_no_more(struct group *g, int res)
 		g->alone = false;
 }
 
-/*
- * Persisted stands still with data received: a mirror whose disk hangs, or that refuses
- * what comes and connects again for ever, is away.
- */
-static void watch_persisted(struct group *g)
+static void watch_mirror(struct group *g)
 {
 	const struct gate_marks *marks = &g->gate.marks;
-	rt_time now = rt_now(g->loop);
+	const struct peer_watch_look look = {
+		.now = rt_now(g->loop),
+		.timeout_ns = g->config.away_ms * RT_MS,
+		.streaming = session_streaming(g->session),
+		.admitted = lfs_lsn(g->lfs).admitted,
+		.persisted = marks->persisted,
+		.received = marks->received,
+		.onwire = marks->onwire,
+	};
+	unsigned news = peer_watch_turn(&g->watch, &look);
 
-	if (marks->received > g->received_most)
-		g->received_most = marks->received;
-	if (marks->persisted != g->held_at ||
-	    marks->persisted >= lfs_lsn(g->lfs).admitted) {
-		g->held_at = marks->persisted;
-		g->held_since = now;
-		g->refused = false;
-	} else if (g->received_most <= marks->persisted && !g->refused) {
-		g->held_since = now;
-	}
-	g->gate.stuck = rt_time_since(now, g->held_since) >= g->config.away_ms * RT_MS;
-}
-
-/*
- * The way back to IN_SYNC, while the line serves. First the mirror receives what was there
- * when the line came back; until then the modes stay lowered. From then on they count, but
- * what was completed meanwhile did not wait for the wire: IN_SYNC, once it is there, too.
- */
-static void catch_up(struct group *g)
-{
-	struct session *s = g->session;
-	const struct gate_marks *marks = &g->gate.marks;
-
-	if (!g->caught_up && marks->received >= s->caught_target) {
-		g->caught_up = true;
-		g->away = false;
-		s->sync_target = lfs_lsn(g->lfs).admitted;
-	}
-	if (!g->caught_up ||
-	    (marks->onwire < s->sync_target && !RT_BUG(IN_SYNC_OFF_WIRE)))
-		return;
-	g->synced = true;
-	group_say(g, "in-sync lsn=%llu", (unsigned long long)marks->received);
-}
-
-static void watch_line(struct group *g)
-{
-	struct session *s = g->session;
-	rt_time now = rt_now(g->loop);
-	bool serves;
-
-	watch_persisted(g);
-	serves = session_line_serves(s);
-	/* What was completed while it was away has to be there, too, on the same carrier. */
-	if (serves && !g->synced && !rt_time_is_never(g->apart_since)) {
-		s->caught_target = lfs_lsn(g->lfs).admitted;
-		g->caught_up = false;
-	}
-	if (serves)
-		g->apart_since = RT_NEVER;
-	else if (rt_time_is_never(g->apart_since))
-		g->apart_since = now;
-	if (!serves && rt_time_since(now, g->apart_since) >= g->config.away_ms * RT_MS) {
-		if (!g->away && g->serving)
-			group_say(g, "mirror-away policy=%s",
-				  g->config.on_disconnect == GROUP_CONTINUE ? "continue"
-									    : "hold");
-		g->away = true;
-		g->caught_up = g->synced = false;
-	}
-	if (serves && !g->synced)
-		catch_up(g);
-	if (g->synced && g->alone && group_can_set(g)) {
+	if ((news & PEER_WATCH_NEWS_TIMED_OUT) && g->serving)
+		group_say(g, "mirror-away policy=%s",
+			  g->config.on_disconnect == GROUP_CONTINUE ? "continue"
+								    : "hold");
+	if (news & PEER_WATCH_NEWS_IN_SYNC)
+		group_say(g, "in-sync lsn=%llu", (unsigned long long)marks->received);
+	g->gate.stuck = peer_watch_stuck(&g->watch, look.timeout_ns, look.now);
+	if (peer_watch_in_sync(&g->watch) && g->alone && group_can_set(g)) {
 		group_edit_meta(g)->flags &= ~(LFS_ALONE | LFS_HOLD);
 		group_set_meta(g, alone_no_more);
 	}
@@ -114,8 +63,8 @@ enum group_mode policy_effective(const struct group *g)
 {
 	if (counts_as_local(g) || !g->config.has_peer)
 		return GROUP_LOCAL;
-	if (g->away && g->config.on_disconnect == GROUP_CONTINUE &&
-	    g->config.sync == GROUP_NETWORK)
+	if (peer_watch_timed_out(&g->watch) &&
+	    g->config.on_disconnect == GROUP_CONTINUE && g->config.sync == GROUP_NETWORK)
 		return GROUP_LOCAL;
 	return g->config.sync;
 }
@@ -156,7 +105,7 @@ static enum group_state primary_state(const struct group *g)
 	if (g->diverged)
 		return GROUP_DIVERGED;
 	if (session_line_serves(g->session) && !line_is_silent(g->session))
-		return g->synced ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
+		return peer_watch_in_sync(&g->watch) ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
 	if (counts_as_local(g))
 		return GROUP_EXPOSED;
 	if (g->config.sync == GROUP_LOCAL || policy_effective(g) == GROUP_LOCAL)
@@ -175,7 +124,7 @@ const char *policy_why(const struct group *g)
 		       "it";
 	if (g->gate.stuck)
 		return "the mirror does not persist what it receives";
-	if (!g->away)
+	if (!peer_watch_timed_out(&g->watch))
 		return "the line to the mirror is silent, but not yet for as long as "
 		       "away";
 	if (g->config.sync == GROUP_REMOTE)
@@ -197,8 +146,8 @@ static enum group_state judge_state(const struct group *g)
 void policy_turn(struct group *g)
 {
 	if (g->session && g->role == GROUP_PRIMARY) {
-		watch_line(g);
-		g->gate.lowered = g->away;
+		watch_mirror(g);
+		g->gate.lowered = peer_watch_timed_out(&g->watch);
 		g->gate.alone = counts_as_local(g);
 		g->gate.local_max = local_max(g);
 	}

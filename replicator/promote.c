@@ -51,6 +51,7 @@ static void promote_reply(struct group *g, struct group_promote *p, int res)
 static void promote_describe(struct group *g, struct group_promote *p)
 {
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	uint64_t lead = peer_watch_primary_lead(&g->watch, lsn.admitted);
 	double age;
 
 	p->lsn = lsn.durable;
@@ -61,12 +62,11 @@ static void promote_describe(struct group *g, struct group_promote *p)
 	} else {
 		promote_text(p, "its age is not known: nothing came since this start\n");
 	}
-	if (g->session && g->session->peer_admitted > lsn.admitted)
-		promote_text(
-			p,
-			"known to be missing: %llu operations, as of the last "
-			"heartbeat\n",
-			(unsigned long long)(g->session->peer_admitted - lsn.admitted));
+	if (lead > 0)
+		promote_text(p,
+			     "known to be missing: %llu operations, as of the last "
+			     "heartbeat\n",
+			     (unsigned long long)lead);
 	else
 		promote_text(p, "known to be missing: nothing\n");
 }
@@ -101,7 +101,7 @@ static int promote_judge(struct group *g, struct group_promote *p)
 			   "newer epoch; --force makes a second primary\n");
 		return -EPERM;
 	}
-	silence_ms = rt_time_since(rt_now(g->loop), s->primary_heard) / RT_MS;
+	silence_ms = peer_watch_primary_silence_ns(&g->watch, rt_now(g->loop)) / RT_MS;
 	if (silence_ms < PROMOTE_SILENCE_MS) {
 		promote_text(
 			p,
@@ -150,9 +150,8 @@ static void promoted(struct group *g, int res)
 	g->fenced = g->diverged = false;
 	g->alone = true;
 	g->hold_alone = p->hold;
-	g->away = true;
+	peer_watch_promoted(&g->watch, rt_now(g->loop));
 	g->was_clean = false;
-	g->held_since = rt_now(g->loop);
 	if (g->session) {
 		session_drop(g->session);
 		session_event(g->session, SESSION_EV_PROMOTED);

@@ -74,7 +74,7 @@ void session_refuse(struct session *s, const char *why)
 	/* The first reason is the one; who goes on talking does not put off the end. */
 	if (s->control.link && s->state == SESSION_REFUSED)
 		return;
-	s->group->refused = true;
+	peer_watch_refused(&s->group->watch);
 	if (strcmp(s->refusal, why) != 0)
 		group_say(s->group, "refused peer=%s why=\"%s\"",
 			  s->control.hello_received ? s->peer->node : "?", why);
@@ -130,9 +130,9 @@ static void session_ping(struct session *s, const uint8_t *body, size_t len)
 		session_refuse(s, "a PING that is not legal");
 		return;
 	}
-	s->peer_admitted = ping.admitted;
+	peer_watch_primary_ping(&s->group->watch, ping.admitted);
 	if (s->control.hello_received && s->peer->role == LFS_PRIMARY)
-		s->primary_heard = rt_now(s->group->loop);
+		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
 	/* Who asks and does not read gets no more answers than fit. */
 	if (link_room(s->control.link))
 		session_send_number(s, MESSAGE_PONG, ping.serial);
@@ -157,7 +157,7 @@ static void session_hello_came(struct session *s, const uint8_t *body, size_t le
 	}
 	s->control.hello_received = true;
 	if (s->peer->role == LFS_PRIMARY)
-		s->primary_heard = rt_now(s->group->loop);
+		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
 	if (s->peer->flags & HELLO_UNPAIRED)
 		s->control.mirror_was_unpaired = true;
 	session_event(s, SESSION_EV_PEER_HELLO);
@@ -190,7 +190,7 @@ static void session_message(void *owner, struct link *link, unsigned type,
 		if (strcmp(text, s->refusal) != 0)
 			group_say(s->group, "peer-refused why=\"%s\"", text);
 		(void)snprintf(s->refusal, sizeof(s->refusal), "%s", text);
-		s->group->refused = true;
+		peer_watch_refused(&s->group->watch);
 		s->control.refused_by_peer = true;
 		return;
 	case MESSAGE_HELLO:
@@ -381,7 +381,7 @@ void session_event(struct session *s, enum session_event event)
 	if (step.actions & SESSION_AWAIT_REST)
 		mirror_await_rest(s);
 	if (step.actions & SESSION_TIME_LOSS)
-		s->control_lost = now;
+		peer_watch_control_lost(&s->group->watch, now);
 	if (step.actions & SESSION_CLOSE_SOON)
 		s->close_at = rt_time_add(now, REFUSED_STAYS_MS * RT_MS);
 	if (step.actions & SESSION_DROP)
@@ -422,7 +422,8 @@ static bool session_pipe_is_silent(const struct session *s, rt_time now)
 	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
 	return g->role == GROUP_PRIMARY && s->state == SESSION_STREAMING &&
-	       carrier_pipe(s->carrier) && rt_time_since(now, s->proven_at) > limit &&
+	       carrier_pipe(s->carrier) &&
+	       peer_watch_unproven_ns(&g->watch, now) > limit &&
 	       rt_time_since(now, pipe_moved(carrier_pipe(s->carrier))) > limit;
 }
 
@@ -465,7 +466,8 @@ void session_tick(struct session *s)
 		session_drop(s);
 	else if (s->control.link)
 		session_heartbeat(s);
-	if (s->state == SESSION_DATA_ONLY && rt_time_since(now, s->control_lost) > limit)
+	if (s->state == SESSION_DATA_ONLY &&
+	    peer_watch_control_lost_ns(&g->watch, now) > limit)
 		session_event(s, SESSION_EV_CONTROL_TIMEOUT);
 }
 
@@ -491,7 +493,7 @@ void session_turn(struct session *s)
 	carrier_kick(s->carrier);
 	if (!carrier_proven(s->carrier, rt_now(s->group->loop)))
 		return;
-	s->proven_at = rt_now(s->group->loop);
+	peer_watch_path_proven(&s->group->watch, rt_now(s->group->loop));
 	s->carrier_why[0] = 0;
 }
 
@@ -512,7 +514,6 @@ int session_new(struct group *g, char *why, struct session **ret)
 	s->redial.fire = session_redial;
 	s->redial_ms = SESSION_REDIAL_MIN_MS;
 	s->control_rtt_ms = -1;
-	s->primary_heard = (rt_time){ INT64_MIN / 2 };
 	session_weigh_risk(g);
 	s->peer = new_hello();
 	s->start = rt_zalloc(1, sizeof(*s->start));

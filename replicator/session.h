@@ -54,7 +54,6 @@ struct session {
 	struct link *pending[SESSION_PENDING_MAX];
 	struct rt_timer redial;
 	int64_t redial_ms;
-	rt_time control_lost;  /* RT_NEVER while it is there */
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */
 	rt_time close_at;      /* a refused connection is closed then */
 	rt_time complained;    /* last line about a connection that failed */
@@ -70,16 +69,11 @@ struct session {
 	uint64_t guarded;	 /* of this carrier's line, as last said */
 	uint16_t symbol_size; /* primary: what the path carries; 0: all as far as known */
 	char carrier_why[MESSAGE_TEXT_MAX + 1]; /* the last one ended by itself; or "" */
-	rt_time proven_at; /* the line was last proven alive, or began to be tried */
-	struct ship *ship; /* owned, primary */
+	struct ship *ship;			/* owned, primary */
 
 	uint64_t ping_serial;
 	rt_time ping_at;
-	double control_rtt_ms;	/* < 0: unknown */
-	uint64_t peer_admitted; /* from its last ping */
-	rt_time primary_heard;	/* mirror: last sign of life of the primary */
-	uint64_t caught_target; /* caught up once the mirror has received this LSN, */
-	uint64_t sync_target;	/* and IN_SYNC once this one is on the wire */
+	double control_rtt_ms; /* < 0: unknown */
 };
 
 /* 0, or -errno with `why` (GROUP_WHY_MAX): an address in use, out of memory. */

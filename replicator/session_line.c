@@ -199,7 +199,7 @@ void session_close_carrier(struct session *s)
 	carrier_free(s->carrier);
 	s->carrier = NULL;
 	if (s->group->role == GROUP_PRIMARY)
-		s->group->caught_up = s->group->synced = false;
+		peer_watch_transport_closed(&s->group->watch);
 }
 
 void session_begin_carrier(struct session *s)
@@ -223,7 +223,8 @@ void session_carrier_over(struct session *s)
 		group_say(g, "data-connection-over why=\"%s\"", why);
 	(void)snprintf(s->carrier_why, sizeof(s->carrier_why), "%s", why);
 	if (g->role == GROUP_PRIMARY) {
-		g->refused = true; /* a mirror that refuses ends this connection first */
+		peer_watch_refused(
+			&g->watch); /* a mirror that refuses ends this connection first */
 		session_close_carrier(s);
 		session_event(s, SESSION_EV_TRANSPORT_ENDED);
 	} else {
@@ -246,12 +247,9 @@ bool session_streaming(const struct session *s)
 bool session_line_serves(const struct session *s)
 {
 	const struct group *g = s->group;
-	rt_time now = rt_now(g->loop);
 
-	if (!session_streaming(s) ||
-	    rt_time_since(now, s->proven_at) >= g->config.away_ms * RT_MS)
-		return false;
-	return rt_time_since(now, g->held_since) < g->config.away_ms * RT_MS;
+	return peer_watch_serves(&g->watch, session_streaming(s),
+				 g->config.away_ms * RT_MS, rt_now(g->loop));
 }
 
 void session_weigh_risk(struct group *g)

@@ -40,7 +40,7 @@ static bool take_frames(struct session *s)
 			session_event(s, SESSION_EV_FRAMES_BAD);
 			return false;
 		}
-		s->primary_heard = rt_now(s->group->loop);
+		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
 		if (apply_record(a, frame, len) < 0)
 			return true; /* told by a->err */
 	}

@@ -99,7 +99,7 @@ static void send_start(struct session *s)
 				  (unsigned long long)g->gate.marks.persisted,
 				  (unsigned long long)s->peer->lsn);
 		gate_forget_mirror(&g->gate);
-		g->received_most = 0;
+		peer_watch_mirror_lost_data(&g->watch);
 	}
 	*start = (struct message_start){ .from_lsn = s->peer->lsn + 1,
 					 .nepochs = meta->nepochs };
@@ -145,8 +145,7 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 	gate_set_marks(&g->gate, &marks);
 	session_begin_carrier(s);
 	session_event(s, SESSION_EV_READY);
-	s->proven_at = rt_now(g->loop);
-	s->caught_target = lfs_lsn(g->lfs).admitted;
+	peer_watch_streaming(&g->watch, lfs_lsn(g->lfs).admitted, rt_now(g->loop));
 	s->refusal[0] = 0;
 	g->diverged = false;
 	group_set_why(g, "%s", "");

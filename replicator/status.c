@@ -197,7 +197,8 @@ void group_status(const struct group *g, struct group_status *ret)
 	status_risk(g, ret);
 	status_store(g, ret);
 	status_volumes(g, ret);
-	if (g->session && g->session->ship && g->role == GROUP_PRIMARY && !g->synced) {
+	if (g->session && g->session->ship && g->role == GROUP_PRIMARY &&
+	    !peer_watch_in_sync(&g->watch)) {
 		struct exposure_figures beyond;
 
 		exposure_beyond(&g->exposure, g->gate.marks.received, rt_now(g->loop),

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/peer_watch.h"
+
+#include "rt/bug.h"
+#include "rt/check.h"
+
+void peer_watch_init(struct peer_watch *w)
+{
+	*w = (struct peer_watch){
+		.disconnected_since = RT_NEVER,
+		.primary_rx = { INT64_MIN / 2 },
+	};
+}
+
+static void watch_set_level(struct peer_watch *w, enum peer_watch_level level)
+{
+	switch (level) {
+	case PEER_WATCH_CATCHING_UP: /* a mirror that timed out first catches up */
+		rt_assert(w->level != PEER_WATCH_TIMED_OUT);
+		break;
+	case PEER_WATCH_TIMED_OUT:
+		break;
+	case PEER_WATCH_CAUGHT_UP:
+		rt_assert(w->level == PEER_WATCH_CATCHING_UP ||
+			  w->level == PEER_WATCH_TIMED_OUT);
+		break;
+	case PEER_WATCH_IN_SYNC:
+		rt_assert(w->level == PEER_WATCH_CAUGHT_UP);
+		break;
+	}
+	w->level = level;
+}
+
+/* ---- events ---------------------------------------------------------------------------- */
+
+void peer_watch_streaming(struct peer_watch *w, uint64_t admitted, rt_time now)
+{
+	w->path_proven = now;
+	w->caught_up_target = admitted;
+}
+
+void peer_watch_path_proven(struct peer_watch *w, rt_time now)
+{
+	w->path_proven = now;
+}
+
+void peer_watch_transport_closed(struct peer_watch *w)
+{
+	if (peer_watch_caught_up(w))
+		watch_set_level(w, PEER_WATCH_CATCHING_UP);
+}
+
+void peer_watch_refused(struct peer_watch *w)
+{
+	w->refused = true;
+}
+
+void peer_watch_mirror_lost_data(struct peer_watch *w)
+{
+	w->received_most = 0;
+}
+
+void peer_watch_opened_alone(struct peer_watch *w)
+{
+	watch_set_level(w, PEER_WATCH_TIMED_OUT);
+}
+
+void peer_watch_promoted(struct peer_watch *w, rt_time now)
+{
+	watch_set_level(w, PEER_WATCH_TIMED_OUT);
+	w->persisted_moved = now;
+}
+
+void peer_watch_control_lost(struct peer_watch *w, rt_time now)
+{
+	w->control_lost = now;
+}
+
+void peer_watch_primary_rx(struct peer_watch *w, rt_time now)
+{
+	w->primary_rx = now;
+}
+
+void peer_watch_primary_ping(struct peer_watch *w, uint64_t admitted)
+{
+	w->primary_admitted = admitted;
+}
+
+/*
+ * A mirror whose disk hangs receives and persists nothing; so does one that refuses what it
+ * receives, and connects again for ever. Nothing received beyond `persisted` is no such
+ * case: then the path is what stands still.
+ */
+static void watch_persisted(struct peer_watch *w, const struct peer_watch_look *look)
+{
+	if (look->received > w->received_most)
+		w->received_most = look->received;
+	if (look->persisted != w->persisted || look->persisted >= look->admitted) {
+		w->persisted = look->persisted;
+		w->persisted_moved = look->now;
+		w->refused = false;
+	} else if (w->received_most <= look->persisted && !w->refused) {
+		w->persisted_moved = look->now;
+	}
+}
+
+/*
+ * First the mirror receives what was admitted when the path began to serve; until then the
+ * modes stay lowered. From then on they count, but what completed before did not wait for
+ * the wire: IN_SYNC, once that has left, too. Both targets are fixed when they are set, so
+ * a load that never ends does not move them.
+ */
+static unsigned watch_catch_up(struct peer_watch *w, const struct peer_watch_look *look)
+{
+	if (!peer_watch_caught_up(w) && look->received >= w->caught_up_target) {
+		watch_set_level(w, PEER_WATCH_CAUGHT_UP);
+		w->in_sync_target = look->admitted;
+	}
+	if (w->level != PEER_WATCH_CAUGHT_UP ||
+	    (look->onwire < w->in_sync_target && !RT_BUG(IN_SYNC_OFF_WIRE)))
+		return 0;
+	watch_set_level(w, PEER_WATCH_IN_SYNC);
+	return PEER_WATCH_NEWS_IN_SYNC;
+}
+
+/* The path serves, after it did not, or still does. */
+static unsigned watch_served(struct peer_watch *w, const struct peer_watch_look *look)
+{
+	if (peer_watch_in_sync(w)) {
+		w->disconnected_since = RT_NEVER;
+		return 0;
+	}
+	/* What completed in between has to arrive, too, through the same transport. */
+	if (!rt_time_is_never(w->disconnected_since)) {
+		w->caught_up_target = look->admitted;
+		if (w->level == PEER_WATCH_CAUGHT_UP)
+			watch_set_level(w, PEER_WATCH_CATCHING_UP);
+	}
+	w->disconnected_since = RT_NEVER;
+	return watch_catch_up(w, look);
+}
+
+unsigned peer_watch_turn(struct peer_watch *w, const struct peer_watch_look *look)
+{
+	unsigned news = 0;
+
+	watch_persisted(w, look);
+	if (peer_watch_serves(w, look->streaming, look->timeout_ns, look->now))
+		return watch_served(w, look);
+	if (rt_time_is_never(w->disconnected_since))
+		w->disconnected_since = look->now;
+	if (rt_time_since(look->now, w->disconnected_since) < look->timeout_ns)
+		return 0;
+	if (!peer_watch_timed_out(w))
+		news = PEER_WATCH_NEWS_TIMED_OUT;
+	watch_set_level(w, PEER_WATCH_TIMED_OUT);
+	return news;
+}
+
+/* ---- queries --------------------------------------------------------------------------- */
+
+bool peer_watch_serves(const struct peer_watch *w, bool streaming, int64_t timeout_ns,
+		       rt_time now)
+{
+	return streaming && peer_watch_unproven_ns(w, now) < timeout_ns &&
+	       !peer_watch_stuck(w, timeout_ns, now);
+}
+
+bool peer_watch_stuck(const struct peer_watch *w, int64_t timeout_ns, rt_time now)
+{
+	return rt_time_since(now, w->persisted_moved) >= timeout_ns;
+}
+
+bool peer_watch_timed_out(const struct peer_watch *w)
+{
+	return w->level == PEER_WATCH_TIMED_OUT;
+}
+
+bool peer_watch_caught_up(const struct peer_watch *w)
+{
+	return w->level == PEER_WATCH_CAUGHT_UP || w->level == PEER_WATCH_IN_SYNC;
+}
+
+bool peer_watch_in_sync(const struct peer_watch *w)
+{
+	return w->level == PEER_WATCH_IN_SYNC;
+}
+
+int64_t peer_watch_unproven_ns(const struct peer_watch *w, rt_time now)
+{
+	return rt_time_since(now, w->path_proven);
+}
+
+int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now)
+{
+	return rt_time_since(now, w->control_lost);
+}
+
+int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now)
+{
+	return rt_time_since(now, w->primary_rx);
+}
+
+uint64_t peer_watch_primary_lead(const struct peer_watch *w, uint64_t admitted)
+{
+	return w->primary_admitted > admitted ? w->primary_admitted - admitted : 0;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_PEER_WATCH_H
+#define REPLICATOR_PEER_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rt/time.h"
+
+/*
+ * What is known of the peer's life: when its path was last proven, whether it has timed
+ * out, caught up, is in sync; and, at a mirror, when the primary was last received. Pure:
+ * events in, queries out, time is an argument. Nobody else touches the fields.
+ *
+ * A mirror has timed out when the path has not served for the group's `away`: no
+ * connection, no proof of the path, or `persisted` that stands still with data received.
+ */
+enum peer_watch_level {
+	PEER_WATCH_CATCHING_UP, /* has not timed out; may lack what was admitted before */
+	PEER_WATCH_TIMED_OUT,	/* until it has caught up again */
+	/* It has received what was admitted when the path began to serve: modes count. */
+	PEER_WATCH_CAUGHT_UP,
+	/* And what completed until then has left this site, too. */
+	PEER_WATCH_IN_SYNC,
+};
+
+struct peer_watch {
+	/* The mirror, as its primary sees it. */
+	enum peer_watch_level level; /* changed by watch_set_level() only */
+	rt_time disconnected_since;  /* RT_NEVER while the path serves */
+	rt_time path_proven;	     /* last, or when it began to be tried */
+	uint64_t caught_up_target;   /* LSN received for CAUGHT_UP, */
+	uint64_t in_sync_target;     /* and LSN on the wire for IN_SYNC */
+	uint64_t persisted;	     /* as last seen to move, */
+	rt_time persisted_moved;     /* or to have no reason to */
+	uint64_t received_most; /* over all connections since the mirror lost any data */
+	bool refused; /* a connection was, or ended by the mirror, since `persisted` last moved */
+
+	/* The primary, as its mirror sees it. */
+	rt_time primary_rx;
+	uint64_t primary_admitted; /* of its last PING */
+
+	rt_time control_lost; /* when the control connection was, last */
+};
+
+void peer_watch_init(struct peer_watch *w);
+
+/* ---- events ---------------------------------------------------------------------------- */
+
+/* READY was received: the path begins to be tried; `admitted` is the end of the log. */
+void peer_watch_streaming(struct peer_watch *w, uint64_t admitted, rt_time now);
+void peer_watch_path_proven(struct peer_watch *w, rt_time now);
+/* What was under way is under way no more. */
+void peer_watch_transport_closed(struct peer_watch *w);
+/* A connection was refused by either site, or ended by the mirror. */
+void peer_watch_refused(struct peer_watch *w);
+/* Another mirror, or one that lost data: what an earlier one received says nothing. */
+void peer_watch_mirror_lost_data(struct peer_watch *w);
+/* This site serves without its mirror, or with a backlog for it. */
+void peer_watch_opened_alone(struct peer_watch *w);
+void peer_watch_promoted(struct peer_watch *w, rt_time now);
+void peer_watch_control_lost(struct peer_watch *w, rt_time now);
+void peer_watch_primary_rx(struct peer_watch *w, rt_time now);
+void peer_watch_primary_ping(struct peer_watch *w, uint64_t admitted);
+
+/* What a primary knows in a turn. */
+struct peer_watch_look {
+	rt_time now;
+	int64_t timeout_ns; /* `away` */
+	bool streaming;	    /* a transport carries writes */
+	uint64_t admitted;
+	uint64_t persisted, received, onwire;
+};
+
+#define PEER_WATCH_NEWS_TIMED_OUT 1u
+#define PEER_WATCH_NEWS_IN_SYNC 2u
+
+/* Once in each turn. Returns what has become true in it: PEER_WATCH_NEWS_... */
+unsigned peer_watch_turn(struct peer_watch *w, const struct peer_watch_look *look);
+
+/* ---- queries --------------------------------------------------------------------------- */
+
+/* The path is proven, and what the mirror receives it persists. */
+bool peer_watch_serves(const struct peer_watch *w, bool streaming, int64_t timeout_ns,
+		       rt_time now);
+/* `persisted` has stood still for `timeout_ns`: what is received counts for nothing. */
+bool peer_watch_stuck(const struct peer_watch *w, int64_t timeout_ns, rt_time now);
+bool peer_watch_timed_out(const struct peer_watch *w);
+bool peer_watch_caught_up(const struct peer_watch *w);
+bool peer_watch_in_sync(const struct peer_watch *w);
+/* Since the path was last proven, or began to be tried. */
+int64_t peer_watch_unproven_ns(const struct peer_watch *w, rt_time now);
+int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now);
+/* Since the primary was last received; very long when it never was. */
+int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now);
+/* How many operations the primary is known to hold beyond `admitted`. */
+uint64_t peer_watch_primary_lead(const struct peer_watch *w, uint64_t admitted);
+
+#endif

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/peer_watch.h"
+
+#include <string.h>
+
+#include "rt/check.h"
+#include "tests/unit/unit.h"
+
+/*
+ * Whether a mirror counts as absent decides if writes complete without it, and IN_SYNC is
+ * a promise about what has left this site. So: no level without its reason, none that
+ * stays after its reason is gone, and both targets fixed when they are set.
+ */
+
+#define AWAY_MS 100
+
+/* A step: what happens, what the primary knows in the turn after it, what follows. */
+struct step {
+	const char *event; /* proven, closed, refused, lost, streaming, alone, promoted */
+	int64_t ms;	   /* from the beginning */
+	bool streaming;
+	uint64_t admitted, persisted, received, onwire;
+	const char *news; /* "timed out", "in sync" or "" */
+	enum peer_watch_level level;
+	bool serves;
+};
+
+static rt_time at(int64_t ms)
+{
+	return (rt_time){ RT_S + ms * RT_MS };
+}
+
+static void happen(struct peer_watch *w, const struct step *step)
+{
+	if (strcmp(step->event, "proven") == 0)
+		peer_watch_path_proven(w, at(step->ms));
+	else if (strcmp(step->event, "closed") == 0)
+		peer_watch_transport_closed(w);
+	else if (strcmp(step->event, "refused") == 0)
+		peer_watch_refused(w);
+	else if (strcmp(step->event, "lost") == 0)
+		peer_watch_mirror_lost_data(w);
+	else if (strcmp(step->event, "streaming") == 0)
+		peer_watch_streaming(w, step->admitted, at(step->ms));
+	else if (strcmp(step->event, "alone") == 0)
+		peer_watch_opened_alone(w);
+	else if (strcmp(step->event, "promoted") == 0)
+		peer_watch_promoted(w, at(step->ms));
+	else
+		assert_string_equal(step->event, "");
+}
+
+static void played(const struct step *steps, size_t n)
+{
+	struct peer_watch w;
+
+	peer_watch_init(&w);
+	for (size_t i = 0; i < n; i++) {
+		const struct step *s = &steps[i];
+		const struct peer_watch_look look = {
+			.now = at(s->ms),
+			.timeout_ns = AWAY_MS * RT_MS,
+			.streaming = s->streaming,
+			.admitted = s->admitted,
+			.persisted = s->persisted,
+			.received = s->received,
+			.onwire = s->onwire,
+		};
+		unsigned news;
+
+		happen(&w, s);
+		news = peer_watch_turn(&w, &look);
+		if (news != (strcmp(s->news, "timed out") == 0 ? PEER_WATCH_NEWS_TIMED_OUT
+			     : strcmp(s->news, "in sync") == 0 ? PEER_WATCH_NEWS_IN_SYNC
+							       : 0u) ||
+		    w.level != s->level ||
+		    peer_watch_serves(&w, s->streaming, look.timeout_ns, look.now) !=
+			    s->serves)
+			fail_msg("step %zu: news %u, level %d", i, news, w.level);
+		assert_int_equal(peer_watch_timed_out(&w),
+				 s->level == PEER_WATCH_TIMED_OUT);
+		assert_int_equal(peer_watch_in_sync(&w), s->level == PEER_WATCH_IN_SYNC);
+		assert_int_equal(peer_watch_caught_up(&w),
+				 s->level == PEER_WATCH_CAUGHT_UP ||
+					 s->level == PEER_WATCH_IN_SYNC);
+	}
+}
+
+#define PLAY(steps) played(steps, RT_ARRAY_LEN(steps))
+#define CATCHING PEER_WATCH_CATCHING_UP
+#define TIMED_OUT PEER_WATCH_TIMED_OUT
+#define CAUGHT PEER_WATCH_CAUGHT_UP
+#define SYNC PEER_WATCH_IN_SYNC
+
+/* Both targets stay where they were set, though the load goes on. */
+static void the_way_to_in_sync_ends_under_load(void **state)
+{
+	static const struct step steps[] = {
+		{ "streaming", 0, true, 10, 3, 3, 3, "", CATCHING, true },
+		{ "proven", 10, true, 20, 5, 9, 9, "", CATCHING, true },
+		{ "proven", 20, true, 30, 6, 10, 12, "", CAUGHT, true },
+		{ "proven", 30, true, 40, 7, 11, 29, "", CAUGHT, true },
+		{ "proven", 40, true, 50, 8, 12, 30, "in sync", SYNC, true },
+		{ "proven", 50, true, 60, 9, 13, 31, "", SYNC, true },
+	};
+
+	PLAY(steps);
+}
+
+static void it_times_out_after_away_and_not_before(void **state)
+{
+	static const struct step steps[] = {
+		{ "streaming", 0, true, 4, 4, 4, 4, "in sync", SYNC, true },
+		{ "", 99, true, 4, 4, 4, 4, "", SYNC, true },
+		{ "", 100, true, 5, 4, 4, 4, "", SYNC, false },
+		{ "", 199, true, 6, 4, 4, 4, "", SYNC, false },
+		{ "", 200, true, 7, 4, 4, 4, "timed out", TIMED_OUT, false },
+		{ "", 300, true, 8, 4, 4, 4, "", TIMED_OUT, false },
+		/* Back: what completed meanwhile, up to 9, is what has to arrive. */
+		{ "proven", 310, true, 9, 4, 8, 8, "", TIMED_OUT, true },
+		{ "proven", 320, true, 12, 8, 9, 9, "", CAUGHT, true },
+		{ "proven", 330, true, 14, 9, 9, 12, "in sync", SYNC, true },
+	};
+
+	PLAY(steps);
+}
+
+/* An interruption before IN_SYNC begins again with the first target. */
+static void an_interruption_begins_with_the_first_target(void **state)
+{
+	static const struct step steps[] = {
+		{ "streaming", 0, true, 5, 5, 5, 5, "in sync", SYNC, true },
+		{ "closed", 10, false, 6, 5, 5, 5, "", CATCHING, false },
+		{ "streaming", 20, true, 7, 5, 6, 6, "", CATCHING, true },
+		{ "proven", 30, true, 8, 5, 7, 7, "", CAUGHT, true },
+		{ "", 140, true, 9, 6, 7, 7, "", CAUGHT, false },
+		{ "proven", 150, true, 10, 7, 8, 9, "", CATCHING, true },
+		{ "proven", 160, true, 11, 7, 10, 10, "", CAUGHT, true },
+		{ "proven", 170, true, 11, 7, 10, 11, "in sync", SYNC, true },
+	};
+
+	PLAY(steps);
+}
+
+/* The path is proven all the time; what is received is not persisted. */
+static void a_mirror_that_persists_nothing_times_out(void **state)
+{
+	static const struct step steps[] = {
+		{ "streaming", 0, true, 5, 5, 5, 5, "in sync", SYNC, true },
+		{ "proven", 50, true, 8, 5, 5, 5, "", SYNC, true },
+		{ "proven", 60, true, 8, 5, 7, 7, "", SYNC, true },
+		{ "proven", 149, true, 8, 5, 8, 8, "", SYNC, true },
+		{ "proven", 150, true, 8, 5, 8, 8, "", SYNC, false },
+		{ "proven", 249, true, 8, 5, 8, 8, "", SYNC, false },
+		{ "proven", 250, true, 8, 5, 8, 8, "timed out", TIMED_OUT, false },
+		/* A new connection has received nothing yet: that is no excuse. */
+		{ "streaming", 260, true, 8, 5, 5, 5, "", TIMED_OUT, false },
+		{ "proven", 270, true, 8, 6, 6, 6, "", TIMED_OUT, true },
+		{ "proven", 280, true, 8, 8, 8, 8, "in sync", SYNC, true },
+	};
+	static const struct step another[] = {
+		{ "streaming", 0, true, 8, 5, 8, 8, "in sync", SYNC, true },
+		{ "proven", 100, true, 8, 5, 8, 8, "", SYNC, false },
+		/* Another mirror: what the first one received says nothing of it. */
+		{ "lost", 110, true, 8, 0, 0, 0, "", SYNC, true },
+		{ "proven", 200, true, 8, 0, 0, 0, "", SYNC, true },
+		{ "proven", 290, true, 8, 0, 0, 0, "", SYNC, true },
+	};
+
+	PLAY(steps);
+	PLAY(another);
+}
+
+/* It connects, refuses what it gets, and connects again, for ever. */
+static void a_mirror_that_refuses_for_ever_times_out(void **state)
+{
+	static const struct step steps[] = {
+		{ "streaming", 0, true, 5, 5, 5, 5, "in sync", SYNC, true },
+		{ "refused", 10, true, 6, 5, 5, 5, "", SYNC, true },
+		{ "proven", 99, true, 6, 5, 5, 5, "", SYNC, true },
+		{ "proven", 100, true, 6, 5, 5, 5, "", SYNC, false },
+		{ "proven", 200, true, 6, 5, 5, 5, "timed out", TIMED_OUT, false },
+		{ "proven", 210, true, 6, 6, 6, 6, "in sync", SYNC, true },
+		/* It moved: the refusal is forgotten. */
+		{ "proven", 300, true, 7, 6, 6, 6, "", SYNC, true },
+		{ "proven", 390, true, 7, 6, 6, 6, "", SYNC, true },
+	};
+
+	PLAY(steps);
+}
+
+static void a_site_without_its_mirror_counts_it_as_timed_out(void **state)
+{
+	static const struct step alone[] = {
+		{ "alone", 0, false, 5, 3, 3, 3, "", TIMED_OUT, false },
+		{ "streaming", 10, true, 6, 3, 5, 5, "", TIMED_OUT, true },
+		{ "proven", 20, true, 7, 6, 6, 7, "in sync", SYNC, true },
+	};
+	/* What a fenced primary knew of its mirror is over when it is promoted by force. */
+	static const struct step promoted[] = {
+		{ "streaming", 0, true, 5, 5, 5, 5, "in sync", SYNC, true },
+		{ "promoted", 10, false, 5, 5, 5, 5, "", TIMED_OUT, false },
+	};
+
+	PLAY(alone);
+	PLAY(promoted);
+}
+
+static void a_mirror_knows_its_primary(void **state)
+{
+	struct peer_watch w;
+
+	peer_watch_init(&w);
+	assert_true(peer_watch_primary_silence_ns(&w, at(0)) > 3600 * RT_S);
+	assert_int_equal(peer_watch_primary_lead(&w, 0), 0);
+	peer_watch_primary_rx(&w, at(10));
+	peer_watch_primary_ping(&w, 70);
+	assert_int_equal(peer_watch_primary_silence_ns(&w, at(15)), 5 * RT_MS);
+	assert_int_equal(peer_watch_primary_lead(&w, 60), 10);
+	assert_int_equal(peer_watch_primary_lead(&w, 70), 0);
+	assert_int_equal(peer_watch_primary_lead(&w, 80), 0);
+	peer_watch_control_lost(&w, at(20));
+	assert_int_equal(peer_watch_control_lost_ns(&w, at(25)), 5 * RT_MS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_way_to_in_sync_ends_under_load),
+		cmocka_unit_test(it_times_out_after_away_and_not_before),
+		cmocka_unit_test(an_interruption_begins_with_the_first_target),
+		cmocka_unit_test(a_mirror_that_persists_nothing_times_out),
+		cmocka_unit_test(a_mirror_that_refuses_for_ever_times_out),
+		cmocka_unit_test(a_site_without_its_mirror_counts_it_as_timed_out),
+		cmocka_unit_test(a_mirror_knows_its_primary),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
