@@ -142,7 +142,8 @@ static void write_part_over(struct write *w, int res)
 {
 	struct group_request *r = w->req;
 
-	if (res < 0 && w->state == WRITE_ADMITTED && !w->appended) {
+	if (res < 0 && w->state == WRITE_ADMITTED && !w->appended &&
+	    !RT_BUG(MEMORY_BACK_EARLY)) {
 		w->end_res = res; /* the client's memory is still with the log */
 		return;
 	}

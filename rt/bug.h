@@ -27,6 +27,7 @@
 	X(EPOCH_NOT_FLUSHED) /* first write of an epoch before its history is durable */         \
 	X(FLUSH_FAILURE_IGNORED)                                                                 \
 	X(UNALIGNED_NO_LOCK) /* read-modify-write without holding its edges */                   \
+	X(MEMORY_BACK_EARLY) /* a request fails while the log still reads its memory */          \
 	X(ECHO_ONE_FOR_ALL)  /* a train has left when one of it has passed the border */         \
 	X(SENDS_UNHEARD) /* a train has left whatever the kernel said to its sends */            \
 	X(COVER_IGNORES_FAILED) /* what is of failed trains eats no repairs */                   \

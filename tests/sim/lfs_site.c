@@ -106,14 +106,15 @@ struct site_append {
 	struct lfs_op ops[8];
 	uint8_t *data;
 	uint32_t *crcs;
+	size_t data_size, crcs_size;
 	struct site_append *next;
 };
 
 static void append_free(struct site_append *a)
 {
-	free(a->data);
-	free(a->crcs);
-	free(a);
+	sim_back_free(a->data, a->data_size);
+	sim_back_free(a->crcs, a->crcs_size);
+	sim_back_free(a, sizeof(*a));
 }
 
 void site_gone(struct site *s)
@@ -296,6 +297,7 @@ static void close_done(struct lfs_close *c, int res)
 {
 	struct close_call *call = rt_container_of(c, struct close_call, c);
 
+	sim_back(c, sizeof(*c));
 	call->call = (struct site_call){ .ended = true, .res = res };
 }
 
@@ -348,8 +350,10 @@ static void append_fill(struct site_append *a, const struct work_op *ops, unsign
 
 	for (unsigned i = 0; i < n; i++)
 		blocks += ops[i].kind == WORK_WRITE ? ops[i].blocks : 0;
-	a->data = site_alloc((size_t)blocks * LFS_BLOCK + 1);
-	a->crcs = site_alloc((size_t)blocks * sizeof(uint32_t) + 1);
+	a->data_size = (size_t)blocks * LFS_BLOCK + 1;
+	a->crcs_size = (size_t)blocks * sizeof(uint32_t) + 1;
+	a->data = site_alloc(a->data_size);
+	a->crcs = site_alloc(a->crcs_size);
 	for (unsigned i = 0; i < n; i++) {
 		struct lfs_op *op = &a->ops[i];
 		uint8_t *data = a->data + (size_t)at * LFS_BLOCK;
@@ -471,8 +475,10 @@ static void flush_done(struct lfs_flush *f, int res)
 		while (*at != call)
 			at = &(*at)->next;
 		*at = call->next;
-		free(call);
+		sim_back_free(call, sizeof(*call));
+		return;
 	}
+	sim_back(f, sizeof(*f));
 }
 
 static void flush_go(struct site *s, struct flush_call *call)
@@ -520,6 +526,7 @@ static void read_done(struct lfs_read *r, int res)
 {
 	struct read_call *call = rt_container_of(r, struct read_call, r);
 
+	sim_back(r, sizeof(*r));
 	call->call = (struct site_call){ .ended = true, .res = res };
 }
 
@@ -576,7 +583,7 @@ static bool read_check(struct site *s)
 			    (unsigned long long)(lba + i), (unsigned long long)stamp,
 			    (unsigned long long)oracle_now(s->oracle, volume, lba + i));
 	}
-	free(buf);
+	sim_back_free(buf, (size_t)blocks * LFS_BLOCK);
 	return true;
 }
 
@@ -623,6 +630,7 @@ static void meta_done(struct lfs_set_meta *m, int res)
 {
 	struct meta_call *call = rt_container_of(m, struct meta_call, m);
 
+	sim_back(m, sizeof(*m));
 	call->call = (struct site_call){ .ended = true, .res = res };
 }
 

@@ -317,10 +317,22 @@ void pair_start(struct pair *p, unsigned i)
 		    s->open_res, s->open->why);
 }
 
+/* The client's memory is its own again: nobody may look at it, or change it, from now on. */
+static void request_back(struct pair_request *r)
+{
+	bool lends = r->req.kind == GROUP_READ || r->req.kind == GROUP_WRITE;
+
+	r->busy = false;
+	r->back = lends ? r->req.len : 0;
+	sim_back(r->buf, r->back);
+	sim_back(&r->req, sizeof(r->req));
+}
+
 static void forget_requests(struct pair *p)
 {
 	for (unsigned r = 0; r < PAIR_REQUESTS; r++)
-		p->requests[r].busy = false;
+		if (p->requests[r].busy)
+			request_back(&p->requests[r]);
 }
 
 void pair_crash(struct pair *p, unsigned i, enum sim_crash kind)
@@ -409,7 +421,6 @@ static void request_done(struct group_request *req, int res)
 	struct pair_request *r = rt_container_of(req, struct pair_request, req);
 	struct pair *p = r->pair;
 
-	r->busy = false;
 	p->done++;
 	sim_note(p->w, "reply", r->lsn, req->kind, (uint64_t)(int64_t)res);
 	if (res == 0 && req->kind == GROUP_READ) {
@@ -430,6 +441,7 @@ static void request_done(struct group_request *req, int res)
 	} else {
 		p->broken = true;
 	}
+	request_back(r);
 	if (p->load)
 		client_turn(p);
 }
@@ -440,6 +452,11 @@ static void submit(struct pair *p, struct pair_request *r)
 	struct group_request *req = &r->req;
 	struct work_op op;
 
+	if (r->used) {
+		sim_back_check(r->buf, r->back, "a client's buffer");
+		sim_back_check(req, sizeof(*req), "a client's request");
+	}
+	r->used = true;
 	*req = (struct group_request){ .buf = r->buf, .done = request_done };
 	r->busy = true;
 	r->lsn = r->covers = 0;
@@ -533,168 +550,4 @@ enum group_state pair_state(struct pair *p, unsigned i)
 
 	pair_status(p, i, &status);
 	return status.state;
-}
-
-struct reading {
-	struct group_request req;
-	bool done;
-	int res;
-};
-
-static void read_done(struct group_request *req, int res)
-{
-	struct reading *r = rt_container_of(req, struct reading, req);
-
-	r->done = true;
-	r->res = res;
-}
-
-static bool reading_done(void *arg)
-{
-	return ((struct reading *)arg)->done;
-}
-
-static void digest_volume(struct pair *p, unsigned i, unsigned v, uint64_t *digest)
-{
-	struct pair_site *s = &p->site[i];
-	uint64_t blocks = oracle_blocks(p->oracle, v);
-	uint8_t *buf = aligned_alloc(ORACLE_BLOCK, blocks * ORACLE_BLOCK);
-	struct reading r = { .req = { .kind = GROUP_READ,
-				      .volume = group_volume_at(s->group, v),
-				      .len = (uint32_t)(blocks * ORACLE_BLOCK),
-				      .buf = buf,
-				      .done = read_done } };
-
-	rt_assert(buf);
-	sim_node_enter(s->node);
-	group_submit(&r.req);
-	sim_node_leave(s->node);
-	sim_require(sim_run_until(p->w, reading_done, &r, WAIT_NS), "read hangs");
-	sim_require(r.res == 0, "read: %d", r.res);
-	for (uint64_t lba = 0; lba < blocks; lba++)
-		sim_require(oracle_block(digest, v, lba, buf + lba * ORACLE_BLOCK,
-					 NULL) == 0,
-			    "volume %u block %llu of %s is no block of it", v,
-			    (unsigned long long)lba, sim_node_name(s->node));
-	free(buf);
-}
-
-uint64_t pair_image(struct pair *p, unsigned i, uint64_t low, uint64_t high,
-		    const char *what)
-{
-	uint64_t digest = 0, lsn = 0;
-
-	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
-		digest_volume(p, i, v, &digest);
-	if (high > oracle_last(p->oracle))
-		high = oracle_last(p->oracle);
-	sim_require(low <= high, "%s: %s must hold LSN %llu, and at most %llu exist",
-		    what, sim_node_name(p->site[i].node), (unsigned long long)low,
-		    (unsigned long long)high);
-	sim_require(oracle_find(p->oracle, digest, low, high, &lsn) == 0,
-		    "%s: the image of %s is no prefix in %llu..%llu", what,
-		    sim_node_name(p->site[i].node), (unsigned long long)low,
-		    (unsigned long long)high);
-	return lsn;
-}
-
-void pair_check_reopened(struct pair *p, enum sim_crash kind)
-{
-	struct group_status status;
-	uint64_t low = p->promises.flushed;
-
-	pair_status(p, 0, &status);
-	if (kind == SIM_KILL && p->promises.completed > low)
-		low = p->promises.completed;
-	if (p->promises.remote > low)
-		low = p->promises.remote;
-	sim_require(status.lsn.admitted >= low,
-		    "nyc came back with LSN %llu, promised was %llu",
-		    (unsigned long long)status.lsn.admitted, (unsigned long long)low);
-	sim_require(status.epoch_id != p->epoch_id ||
-			    status.lsn.admitted == oracle_last(p->oracle),
-		    "LSN %llu is given again in the same epoch",
-		    (unsigned long long)status.lsn.admitted + 1);
-	p->epoch_id = status.epoch_id;
-	oracle_take_back(p->oracle, status.lsn.admitted);
-	(void)pair_image(p, 0, low, status.lsn.admitted, "after the crash");
-	/* What this site lost in spite of a completion is lost to its clients, too. */
-	if (p->promises.completed > status.lsn.admitted)
-		p->promises.completed = status.lsn.admitted;
-	if (p->promises.network > status.lsn.admitted)
-		p->promises.network = status.lsn.admitted;
-	if (p->promises.lowered > status.lsn.admitted)
-		p->promises.lowered = status.lsn.admitted;
-	/* A FLUSH covers what was replied to before it, and before the restart, too. */
-	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
-		if (p->promises.replied[v] > status.lsn.admitted)
-			p->promises.replied[v] = status.lsn.admitted;
-	p->broken = false;
-}
-
-static bool is_in_sync(void *arg)
-{
-	struct pair *p = arg;
-	struct group_status status;
-
-	pair_status(p, 0, &status);
-	return status.state == GROUP_IN_SYNC && status.link.connected &&
-	       status.lsn.persisted >= p->promises.network;
-}
-
-void pair_wait_in_sync(struct pair *p)
-{
-	bool ok = sim_run_until(p->w, is_in_sync, p, WAIT_NS);
-	struct group_status a, b;
-
-	if (ok)
-		return;
-	pair_status(p, 0, &a);
-	pair_status(p, 1, &b);
-	sim_violation("the sites do not come in sync: nyc %s (%s), lon %s (%s)",
-		      group_state_name(a.state), a.why, group_state_name(b.state), b.why);
-}
-
-static void promote_over(struct group_promote *promote, int res)
-{
-	struct pair_site *s = *(struct pair_site **)(promote + 1);
-
-	s->promoted = true;
-	s->promote_res = res;
-}
-
-static bool promote_is_over(void *arg)
-{
-	return ((struct pair_site *)arg)->promoted;
-}
-
-void pair_promote(struct pair *p, bool check_network)
-{
-	struct pair_site *s = &p->site[1];
-	struct group_status status;
-	uint64_t low = p->promises.remote;
-
-	free(s->promote);
-	s->promote = calloc(1, sizeof(*s->promote) + sizeof(void *));
-	rt_assert(s->promote);
-	*(struct pair_site **)(s->promote + 1) = s;
-	s->promote->force = true;
-	s->promote->done = promote_over;
-	s->promoted = false;
-	sim_node_enter(s->node);
-	group_promote(s->group, s->promote);
-	sim_node_leave(s->node);
-	sim_require(sim_run_until(p->w, promote_is_over, s, WAIT_NS), "promote hangs");
-	sim_require(s->promote_res == 0, "promote: %d %s", s->promote_res,
-		    s->promote->text);
-	pair_status(p, 1, &status);
-	if (check_network && p->promises.network > low)
-		low = p->promises.network;
-	sim_require(
-		status.lsn.admitted >= low,
-		"promoted at LSN %llu, but remote has completed to %llu, network to %llu",
-		(unsigned long long)status.lsn.admitted,
-		(unsigned long long)p->promises.remote,
-		(unsigned long long)p->promises.network);
-	(void)pair_image(p, 1, low, status.lsn.admitted, "promoted");
 }

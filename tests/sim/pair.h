@@ -39,7 +39,8 @@ struct pair_request {
 	struct group_request req;
 	struct pair *pair;
 	uint8_t *buf;
-	bool busy;
+	uint32_t back; /* bytes of buf that were given back, and hold the pattern */
+	bool busy, used;
 	uint64_t lsn;	 /* that a change was given, by the oracle */
 	uint64_t covers; /* a flush: what had been replied to on its volume */
 };

@@ -154,6 +154,8 @@ static void request_done(struct group_request *req, int res)
 	sim_require(res == 0, "a request failed: %d", res);
 	apply(e, r);
 	r->busy = false;
+	sim_back(r->buf, group_request_span(req->offset, req->len));
+	sim_back(req, sizeof(*req));
 	if (!e->ended)
 		submit_one(e, r);
 }

@@ -80,6 +80,8 @@ static void append_done(struct lfs_append *a, int res)
 	sim_require(!res, "append: %d", res);
 	fa->busy = false;
 	f->busy--;
+	sim_back(&fa->op, sizeof(fa->op));
+	sim_back(a, sizeof(*a));
 }
 
 static bool some_free(void *arg)

@@ -164,6 +164,15 @@ uint64_t sim_mem_allocs(const struct sim_node *node); /* how often, in all */
 void sim_mem_fail_at(struct sim_node *node, uint64_t n);
 void sim_mem_fail_chance(struct sim_node *node, double p);
 
+/*
+ * Memory whose loan is over, the scenario's or the engine's: overwrite it at once. Later
+ * sim_back_check() finds whoever wrote to it since. sim_back_free() is free() for memory
+ * of malloc(): overwritten now, looked at and freed some time later.
+ */
+void sim_back(void *p, size_t size);
+void sim_back_check(const void *p, size_t size, const char *what);
+void sim_back_free(void *p, size_t size);
+
 /* ---- disks ------------------------------------------------------------------------ */
 
 /*

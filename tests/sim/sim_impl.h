@@ -14,6 +14,7 @@
  */
 struct sim_event;
 struct sim_link;
+struct sim_kept;
 struct sim_mem;
 
 /* ---- events ----------------------------------------------------------------------- */
@@ -79,6 +80,7 @@ struct sim_world {
 	bool crashed; /* an armed crash has gone off */
 	struct rt_list conns;
 	struct sim_mem *mem;
+	struct sim_kept *kept; /* given back, and not freed yet */
 };
 
 extern struct sim_world *sim_world_now; /* the one that exists */
@@ -143,6 +145,7 @@ void sim_loop_free(struct rt_loop *loop);
 
 void sim_mem_take_back(struct sim_node *node);
 void sim_mem_release(struct sim_world *w);
+void sim_back_release(struct sim_world *w);
 
 /* ---- operations ------------------------------------------------------------------- */
 

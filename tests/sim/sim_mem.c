@@ -8,7 +8,8 @@
 /*
  * rt/mem.h: each allocation is a real one of exactly its size, so that the sanitizers see
  * every step beyond its ends, and is known in a table by its address. Fresh memory is
- * filled with a pattern: a run that depends on it depends on nothing random.
+ * filled with a pattern: a run that depends on it depends on nothing random. So is memory
+ * that was freed (sim_back_free).
  */
 struct piece {
 	void *p; /* NULL: free place */
@@ -153,7 +154,7 @@ void *rt_alloc_blocks(size_t size)
 void rt_free(void *p)
 {
 	struct sim_mem *m;
-	size_t i;
+	size_t i, size;
 
 	if (p == NULL)
 		return;
@@ -165,8 +166,9 @@ void rt_free(void *p)
 		sim_violation("rt_free of another node's memory");
 	if (m->pieces[i].node != NULL)
 		m->pieces[i].node->mem_bytes -= m->pieces[i].size;
+	size = m->pieces[i].size;
 	mem_remove(m, i);
-	free(p);
+	sim_back_free(p, size);
 }
 
 void sim_mem_take_back(struct sim_node *node)

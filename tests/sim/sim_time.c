@@ -66,6 +66,7 @@ void sim_world_free(struct sim_world *w)
 	for (unsigned i = 0; i < w->nnodes; i++)
 		sim_node_free(w->nodes[i]);
 	sim_mem_release(w);
+	sim_back_release(w);
 	free(w->heap);
 	free(w);
 	sim_world_now = NULL;
