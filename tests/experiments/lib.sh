@@ -252,6 +252,6 @@ xp_conditions()
 	echo "$figure: $(date +%F), $(git rev-parse --short HEAD 2>/dev/null || echo 'no git')," \
 		"$(nproc) x ${cpu:-unknown processor}, Linux $(uname -r)," \
 		"load $(cut -d ' ' -f 1 /proc/loadavg) before," \
-		"line ${xp_rate} Mbit/s ($xp_disaster_rate in disasters), $xp_runs runs," \
+		"path ${xp_rate} Mbit/s ($xp_disaster_rate in disasters), $xp_runs runs," \
 		"$xp_seconds s a point"
 }

@@ -57,16 +57,16 @@ lines()
 
 throughput() # TITLE AT SELECT SUFFIX
 {
-	pivot table "$name" 1 "$2" 7 100 1 "$3" | titled "$1, % of the line"
+	pivot table "$name" 1 "$2" 7 100 1 "$3" | titled "$1, % of the path"
 	pivot data "$name" 1 "$2" 7 100 1 "$3" >"$OUT/$name$4.dat"
 	x=$([ "$2" = 2 ] && echo 1 || echo 0)
 	lines "$name$4" "$1" "$([ "$2" = 2 ] && echo 'one-way delay, ms' || echo 'loss, %')" \
-		"% of the line"
+		"% of the path"
 }
 
 costs()
 {
-	pivot table "$name" 1 "$1" 8 100 1 | titled "Repairs on the line, % of the data"
+	pivot table "$name" 1 "$1" 8 100 1 | titled "Repairs on the path, % of the data"
 	pivot table "$name" 1 "$1" 10 100 0 | titled "What the emulator took of a core, %"
 }
 
@@ -130,7 +130,7 @@ table1()
 
 carry()
 {
-	echo "| line, Mbit/s | carried, % | emulator, % of a core | primary | mirror |"
+	echo "| path, Mbit/s | carried, % | emulator, % of a core | primary | mirror |"
 	echo "|---|---|---|---|---|"
 	for file in $(ls "$OUT"/carry-*.csv | sort -t - -k 2 -n); do
 		rate=${file##*-}
