@@ -42,14 +42,10 @@ static void append_out(struct lfs *lfs, const struct lfs_append *a)
 	for (unsigned i = 0; i < a->nops; i++) {
 		const struct lfs_op *op = &a->ops[i];
 
-		if (op->kind == LFS_WRITE) {
-			lfs->pending_bytes -= (uint64_t)op->blocks * LFS_BLOCK;
-			lfs->pending_leaves -= lfs_map_leaves(op->lba, op->blocks);
-		} else {
-			lfs->pending_leaves -= 2;
-		}
+		lfs->admission.pending_leaves -=
+			op->kind == LFS_WRITE ? lfs_map_leaves(op->lba, op->blocks) : 2;
 	}
-	lfs->pending_appends--;
+	lfs->admission.pending_appends--;
 }
 
 /* True when all of the record is in the map. */
@@ -63,7 +59,7 @@ static bool apply_client(struct lfs_flight *f, uint32_t *budget)
 		if (!apply_append(f, a, budget))
 			return false;
 		rt_list_push_back(&f->in_map, rt_list_pop(&f->appends));
-		lfs_overlay_remove(&lfs->overlay, a);
+		lfs_overlay_remove(&lfs->admission.overlay, a);
 		append_out(lfs, a);
 	}
 	return true;
@@ -77,15 +73,15 @@ static void flight_retire(struct lfs_flight *f)
 	uint32_t end = f->after.block;
 
 	if (f->kind == LFS_RECORD_SEAL) {
-		s->sealed = true;
+		lfs_segment_set_state(&lfs->segs, f->segment, LFS_SEGMENT_SEALED);
 		end = (uint32_t)((f->off + f->left) / LFS_BLOCK -
 				 lfs_segments_place(&lfs->segs, f->segment, 0));
-		lfs->footers[lfs->nfooters++] = f->footer;
+		lfs->head.spare[lfs->head.nspare++] = f->footer;
 		f->footer = NULL;
 	}
 	s->end = end;
 	s->last_lsn = f->after.lsn;
-	lfs->applied = f->after;
+	lfs->head.applied = f->after;
 	if (f->kind == LFS_RECORD_LEAF)
 		lfs_checkpoint_applied(lfs, f);
 	lfs_flush_written(lfs, f);
@@ -94,20 +90,20 @@ static void flight_retire(struct lfs_flight *f)
 }
 
 /*
- * The front of the ring goes, and then its appends are told: not before lfs->applied
+ * The front of the ring goes, and then its appends are told: not before lfs->head.applied
  * covers them, since whoever is told may ask for a flush, at once or while the rest of
  * the record is still on its way into the map.
  */
 static void flight_pop(struct lfs *lfs)
 {
-	struct lfs_flight *f = &lfs->flights[lfs->flight_first];
+	struct lfs_flight *f = &lfs->head.flights[lfs->head.first];
 	struct rt_list told, *l;
 
 	rt_list_init(&told);
 	while ((l = rt_list_pop(&f->in_map)) != NULL)
 		rt_list_push_back(&told, l);
-	lfs->flight_first = (lfs->flight_first + 1) % LFS_RECORDS_IN_FLIGHT;
-	lfs->nflights--;
+	lfs->head.first = (lfs->head.first + 1) % LFS_RECORDS_IN_FLIGHT;
+	lfs->head.nflights--;
 	while ((l = rt_list_pop(&told)) != NULL) {
 		struct lfs_append *a = lfs_append_of(l);
 
@@ -119,9 +115,9 @@ static void flight_pop(struct lfs *lfs)
 /* A deliberate bug: what is written goes into the map, whatever lies before it. */
 static void apply_early(struct lfs *lfs)
 {
-	for (unsigned i = 1; i < lfs->nflights; i++) {
+	for (unsigned i = 1; i < lfs->head.nflights; i++) {
 		struct lfs_flight *f =
-			&lfs->flights[(lfs->flight_first + i) % LFS_RECORDS_IN_FLIGHT];
+			&lfs->head.flights[(lfs->head.first + i) % LFS_RECORDS_IN_FLIGHT];
 		uint32_t place = f->place;
 
 		if (!f->written || f->early)
@@ -148,8 +144,8 @@ void lfs_apply(struct lfs *lfs)
 
 	if (RT_BUG(MAP_IN_COMPLETION_ORDER))
 		apply_early(lfs);
-	while (lfs->nflights && !lfs->failed) {
-		struct lfs_flight *f = &lfs->flights[lfs->flight_first];
+	while (lfs->head.nflights && !lfs->failed) {
+		struct lfs_flight *f = &lfs->head.flights[lfs->head.first];
 
 		if (!f->written)
 			break;

@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lfs/slot.h"
 #include "lfs/state.h"
 #include "rt/bug.h"
 #include "rt/check.h"
 #include "rt/crc.h"
+#include "rt/mem.h"
 
 /*
  * A fuzzy checkpoint: it notes where the log stands, appends the images of all leaves that
@@ -16,34 +18,71 @@
 
 #define SEARCH_BUDGET 65536u /* leaves looked at per turn */
 
+#define BIT(state) (1u << (state))
+
+/* What may follow a state. After a failure IDLE follows each. */
+static const unsigned followers[] = {
+	[LFS_CHECKPOINT_IDLE] = BIT(LFS_CHECKPOINT_SEARCH),
+	[LFS_CHECKPOINT_SEARCH] = BIT(LFS_CHECKPOINT_IMAGES) |
+				  BIT(LFS_CHECKPOINT_LAST_IMAGES) |
+				  BIT(LFS_CHECKPOINT_SEARCHED),
+	[LFS_CHECKPOINT_IMAGES] = BIT(LFS_CHECKPOINT_SEARCH),
+	[LFS_CHECKPOINT_LAST_IMAGES] = BIT(LFS_CHECKPOINT_SEARCHED),
+	[LFS_CHECKPOINT_SEARCHED] = BIT(LFS_CHECKPOINT_BODY),
+	[LFS_CHECKPOINT_BODY] = BIT(LFS_CHECKPOINT_HEAD),
+	[LFS_CHECKPOINT_HEAD] = BIT(LFS_CHECKPOINT_SUPER),
+	[LFS_CHECKPOINT_SUPER] = BIT(LFS_CHECKPOINT_IDLE),
+};
+
 static void slot_next(struct lfs *lfs);
 
-/* Does somebody or something ask for one? */
-static bool wanted(const struct lfs *lfs)
+static void checkpoint_set_state(struct lfs *lfs, enum lfs_checkpoint_state state)
 {
-	return !rt_list_empty(&lfs->ck.waiting) || lfs->ck.asked ||
-	       lfs->log_bytes - lfs->checkpoint_base >= lfs->checkpoint_every;
+	rt_assert(followers[lfs->ck.state] & BIT(state) ||
+		  (lfs->failed && state == LFS_CHECKPOINT_IDLE));
+	lfs->ck.state = state;
 }
 
-static void begin(struct lfs *lfs)
+int lfs_checkpoint_init(struct lfs_checkpoint *ck)
+{
+	rt_list_init(&ck->waiting);
+	rt_list_init(&ck->taken);
+	ck->images = rt_alloc_blocks((size_t)LFS_CHECKPOINT_BATCH * LFS_BLOCK);
+	ck->slot.piece = rt_alloc_blocks(LFS_CHECKPOINT_PIECE);
+	return ck->images && ck->slot.piece ? 0 : -ENOMEM;
+}
+
+void lfs_checkpoint_release(struct lfs_checkpoint *ck)
+{
+	rt_free(ck->images);
+	rt_free(ck->slot.piece);
+}
+
+/* Does somebody or something ask for one? */
+static bool checkpoint_wanted(const struct lfs *lfs)
+{
+	return !rt_list_empty(&lfs->ck.waiting) || lfs->ck.asked ||
+	       lfs->admission.log_bytes - lfs->ck.base_bytes >= lfs->ck.every_bytes;
+}
+
+static void checkpoint_begin(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 	struct rt_list *l;
 
 	while ((l = rt_list_pop(&ck->waiting)) != NULL)
 		rt_list_push_back(&ck->taken, l);
-	ck->state = LFS_CHECKPOINT_LEAVES;
-	ck->start = lfs->applied;
-	ck->start_bytes = lfs->log_bytes;
+	checkpoint_set_state(lfs, LFS_CHECKPOINT_SEARCH);
+	ck->start = lfs->head.applied;
+	ck->start_bytes = lfs->admission.log_bytes;
 	ck->volume = 0;
 	ck->index = 0;
-	ck->searched = false;
 	ck->captured = 0;
 	ck->asked = false;
-	lfs->changed = false;
+	lfs->ck.changed = false;
 }
 
-static void tell(struct lfs *lfs, int res)
+static void checkpoint_tell(struct lfs *lfs, int res)
 {
 	struct rt_list *l;
 
@@ -54,27 +93,26 @@ static void tell(struct lfs *lfs, int res)
 	}
 }
 
-static void end(struct lfs *lfs, int res)
+static void checkpoint_end(struct lfs *lfs, int res)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
-	ck->state = LFS_CHECKPOINT_IDLE;
+	checkpoint_set_state(lfs, LFS_CHECKPOINT_IDLE);
 	ck->captured = 0;
 	if (!res) {
-		lfs->checkpoint_base = ck->start_bytes;
-		lfs->checkpoint_at = rt_now(lfs->loop);
-		lfs->checkpoint_ever = true;
+		lfs->ck.base_bytes = ck->start_bytes;
+		lfs->figures.checkpoint_at = rt_now(lfs->loop);
 		lfs->advanced = true;
 		lfs_checkpoint_arm(lfs);
 	}
-	tell(lfs, res);
+	checkpoint_tell(lfs, res);
 	lfs_kick(lfs);
 }
 
 /* ---- leaves -------------------------------------------------------------------------------- */
 
 /* The next dirty leaf from where the search stands; NULL: none, or the budget is used. */
-static struct lfs_leaf *search(struct lfs *lfs, uint32_t *budget)
+static struct lfs_leaf *leaf_search(struct lfs *lfs, uint32_t *budget)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
@@ -89,19 +127,18 @@ static struct lfs_leaf *search(struct lfs *lfs, uint32_t *budget)
 				return &v->leaves[ck->index];
 		}
 	}
-	ck->searched = true;
 	return NULL;
 }
 
 /* Fill the batch with images; at most `max`. */
-static void capture(struct lfs *lfs, unsigned max)
+static void leaves_capture(struct lfs *lfs, unsigned max)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 	uint32_t budget = SEARCH_BUDGET;
 	struct lfs_leaf *leaf;
 
 	ck->nleaves = 0;
-	while (ck->nleaves < max && (leaf = search(lfs, &budget)) != NULL) {
+	while (ck->nleaves < max && (leaf = leaf_search(lfs, &budget)) != NULL) {
 		uint8_t *image = ck->images + (size_t)ck->nleaves * LFS_BLOCK;
 
 		if (lfs_map_capture(&lfs->map, leaf, image))
@@ -140,30 +177,36 @@ static void leaves_put(struct lfs *lfs, struct lfs_flight *f)
 bool lfs_checkpoint_build(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
-	struct lfs_epoch epoch = { .number = lfs->built.epoch,
-				   .id = lfs->built.epoch_id };
+	struct lfs_epoch epoch = { .number = lfs->head.built.epoch,
+				   .id = lfs->head.built.epoch_id };
 	struct lfs_flight *f;
 	uint32_t room;
+	bool searched;
 
-	if (ck->state != LFS_CHECKPOINT_LEAVES || ck->in_flight || ck->searched)
+	if (ck->state != LFS_CHECKPOINT_SEARCH)
 		return false;
 	f = lfs_flight_get(lfs, LFS_RECORD_LEAF, 2);
 	if (!f)
 		return false;
 	room = lfs_flight_room(lfs) - 1;
-	capture(lfs, room < LFS_CHECKPOINT_BATCH ? room : LFS_CHECKPOINT_BATCH);
-	if (!ck->nleaves)
+	leaves_capture(lfs, room < LFS_CHECKPOINT_BATCH ? room : LFS_CHECKPOINT_BATCH);
+	searched = ck->volume == lfs->map.nvolumes;
+	if (!ck->nleaves) {
+		if (searched)
+			checkpoint_set_state(lfs, LFS_CHECKPOINT_SEARCHED);
 		return false;
+	}
 	leaves_put(lfs, f);
-	ck->in_flight = true;
-	lfs_flight_submit(f, lfs->built.lsn, lfs->built.hash, &epoch);
+	checkpoint_set_state(lfs, searched ? LFS_CHECKPOINT_LAST_IMAGES
+					   : LFS_CHECKPOINT_IMAGES);
+	lfs_flight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
 	for (unsigned i = 0; i < ck->nleaves; i++) {
 		struct lfs_birth birth = {
 			.volume = ck->leaves[i].volume,
 			.leaf = true,
 			.crc = ck->leaves[i].crc,
 			.lba = ck->leaves[i].index,
-			.lsn = lfs->built.lsn,
+			.lsn = lfs->head.built.lsn,
 		};
 
 		lfs_flight_birth(lfs, f->place + i, &birth);
@@ -181,7 +224,9 @@ void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_flight *f)
 		lfs_map_placed(&lfs->map, &lfs->map.v[leaf->volume].leaves[leaf->index],
 			       f->place + i, leaf->crc);
 	}
-	ck->in_flight = false;
+	checkpoint_set_state(lfs, ck->state == LFS_CHECKPOINT_IMAGES
+					  ? LFS_CHECKPOINT_SEARCH
+					  : LFS_CHECKPOINT_SEARCHED);
 }
 
 /* ---- the slot ------------------------------------------------------------------------------- */
@@ -190,7 +235,8 @@ void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_flight *f)
 static void piece_fill(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
-	uint32_t n = ck->piece_len;
+	struct lfs_slot_writer *w = &ck->slot;
+	uint32_t n = w->piece_len;
 
 	for (; ck->volume < lfs->map.nvolumes; ck->volume++, ck->index = 0) {
 		struct lfs_map_volume *v = &lfs->map.v[ck->volume];
@@ -202,151 +248,156 @@ static void piece_fill(struct lfs *lfs)
 				continue;
 			if (n + sizeof(struct lfs_slot_leaf) > LFS_CHECKPOINT_PIECE)
 				goto full;
-			lfs_slot_put_leaf(ck->piece + n, ck->volume, ck->index, leaf);
+			lfs_slot_put_leaf(w->piece + n, ck->volume, ck->index, leaf);
 			n += sizeof(struct lfs_slot_leaf);
-			ck->slot_leaves++;
+			w->nleaves++;
 		}
 	}
-	for (; ck->slot_segments < lfs->segs.n; ck->slot_segments++) {
+	for (; w->nsegments < lfs->segs.n; w->nsegments++) {
 		static const struct lfs_segment unused;
-		const struct lfs_segment *s = &lfs->segs.s[ck->slot_segments];
+		const struct lfs_segment *s = &lfs->segs.s[w->nsegments];
 
 		if (n + sizeof(struct lfs_slot_segment) > LFS_CHECKPOINT_PIECE)
 			goto full;
 		/* One that no written record lies in does not count yet. */
-		lfs_slot_put_segment(ck->piece + n,
-				     s->generation > lfs->applied.generation ? &unused
-									     : s);
+		lfs_slot_put_segment(
+			w->piece + n,
+			s->generation > lfs->head.applied.generation ? &unused : s);
 		n += sizeof(struct lfs_slot_segment);
 	}
 full:
-	ck->piece_len = n;
+	w->piece_len = n;
 }
 
 static void slot_failed(struct lfs *lfs, int res)
 {
-	lfs_fail(lfs, res, "write of checkpoint slot %u failed: %s", lfs->ck.slot,
+	lfs_fail(lfs, res, "write of checkpoint slot %u failed: %s", lfs->ck.slot.number,
 		 strerror(-res));
-	end(lfs, -EIO);
+	checkpoint_end(lfs, -EIO);
 	lfs_settle(lfs);
 }
 
 static void slot_written(struct rt_op *op, int res)
 {
-	struct lfs_checkpoint *ck = rt_container_of(op, struct lfs_checkpoint, op);
-	struct lfs *lfs = rt_container_of(ck, struct lfs, ck);
-	uint32_t whole = ck->piece_len / LFS_BLOCK * LFS_BLOCK;
+	struct lfs_slot_writer *w = rt_container_of(op, struct lfs_slot_writer, op);
+	struct lfs *lfs = rt_container_of(w, struct lfs, ck.slot);
+	uint32_t whole = w->piece_len / LFS_BLOCK * LFS_BLOCK;
 
 	if (res <= 0) {
 		slot_failed(lfs, res ? res : -EIO);
 		return;
 	}
-	lfs->disk_bytes += (uint64_t)res;
-	ck->piece_done += (uint32_t)res;
+	lfs->figures.disk_bytes += (uint64_t)res;
+	w->piece_done += (uint32_t)res;
 	if (lfs->failed) {
-		end(lfs, -EIO);
+		checkpoint_end(lfs, -EIO);
 		lfs_settle(lfs);
 		return;
 	}
-	if (ck->piece_done < whole) {
-		rt_write(lfs->file, &ck->op, ck->piece + ck->piece_done,
-			 whole - ck->piece_done, ck->off + ck->piece_done);
+	if (w->piece_done < whole) {
+		rt_write(lfs->file, &w->op, w->piece + w->piece_done,
+			 whole - w->piece_done, w->off + w->piece_done);
 		return;
 	}
-	ck->off += whole;
-	ck->piece_len -= whole;
-	memmove(ck->piece, ck->piece + whole, ck->piece_len);
+	w->off += whole;
+	w->piece_len -= whole;
+	memmove(w->piece, w->piece + whole, w->piece_len);
 	slot_next(lfs);
 }
 
 static void slot_write(struct lfs *lfs, uint32_t len)
 {
-	struct lfs_checkpoint *ck = &lfs->ck;
+	struct lfs_slot_writer *w = &lfs->ck.slot;
 
-	ck->piece_done = 0;
-	ck->op.done = slot_written;
-	rt_write(lfs->file, &ck->op, ck->piece, len, ck->off);
+	w->piece_done = 0;
+	w->op.done = slot_written;
+	rt_write(lfs->file, &w->op, w->piece, len, w->off);
 }
 
 static void super_named(struct lfs_super_req *req, int res)
 {
-	struct lfs_checkpoint *ck = rt_container_of(req, struct lfs_checkpoint, req);
-
-	end(rt_container_of(ck, struct lfs, ck), res);
+	checkpoint_end(rt_container_of(req, struct lfs, ck.req), res);
 }
 
 static void slot_head(struct lfs *lfs)
 {
-	struct lfs_checkpoint *ck = &lfs->ck;
+	struct lfs_slot_writer *w = &lfs->ck.slot;
 	struct lfs_slot slot = {
-		.seq = ck->seq,
+		.seq = w->seq,
 		.incarnation = lfs->incarnation,
-		.start = ck->start,
-		.written_seq = lfs->applied.seq,
-		.body_length = ck->off - lfs_slot_off(&lfs->geo, ck->slot) - LFS_BLOCK,
-		.body_crc = ck->body_crc,
-		.nleaves = ck->slot_leaves,
-		.nsegments = ck->slot_segments,
+		.start = lfs->ck.start,
+		.written_seq = lfs->head.applied.seq,
+		.body_length = w->off - lfs_slot_off(&lfs->geo, w->number) - LFS_BLOCK,
+		.body_crc = w->body_crc,
+		.nleaves = w->nleaves,
+		.nsegments = w->nsegments,
 	};
 
 	rt_assert(LFS_BLOCK + slot.body_length <= lfs->geo.slot_size);
-	lfs_slot_encode_head(ck->piece, &slot, lfs->sb.super.store,
+	lfs_slot_encode_head(w->piece, &slot, lfs->sb.super.store,
 			     (uint64_t)rt_wall_ns(lfs->loop));
-	ck->head = true;
-	ck->off = lfs_slot_off(&lfs->geo, ck->slot);
-	ck->piece_len = LFS_BLOCK;
+	checkpoint_set_state(lfs, LFS_CHECKPOINT_HEAD);
+	w->off = lfs_slot_off(&lfs->geo, w->number);
+	w->piece_len = LFS_BLOCK;
 	slot_write(lfs, LFS_BLOCK);
+}
+
+static void slot_name(struct lfs *lfs)
+{
+	struct lfs_checkpoint *ck = &lfs->ck;
+
+	checkpoint_set_state(lfs, LFS_CHECKPOINT_SUPER);
+	ck->req = (struct lfs_super_req){
+		.done = super_named,
+		.checkpoint = true,
+		.slot = ck->slot.number,
+		.slot_seq = ck->slot.seq,
+	};
+	lfs_super_request(lfs, &ck->req);
 }
 
 /* The next piece of the body, then the head, then the superblock. */
 static void slot_next(struct lfs *lfs)
 {
-	struct lfs_checkpoint *ck = &lfs->ck;
+	struct lfs_slot_writer *w = &lfs->ck.slot;
 	uint32_t whole;
 
-	if (ck->head) {
-		ck->state = LFS_CHECKPOINT_SUPER;
-		ck->req = (struct lfs_super_req){
-			.done = super_named,
-			.checkpoint = true,
-			.slot = ck->slot,
-			.slot_seq = ck->seq,
-		};
-		lfs_super_request(lfs, &ck->req);
+	if (lfs->ck.state == LFS_CHECKPOINT_HEAD) {
+		slot_name(lfs);
 		return;
 	}
-	if (ck->slot_segments < lfs->segs.n)
+	if (w->nsegments < lfs->segs.n)
 		piece_fill(lfs);
-	if (!ck->piece_len) {
+	if (!w->piece_len) {
 		slot_head(lfs);
 		return;
 	}
-	whole = (ck->piece_len + LFS_BLOCK - 1) / LFS_BLOCK * LFS_BLOCK;
-	if (ck->slot_segments < lfs->segs.n) {
-		whole = ck->piece_len / LFS_BLOCK * LFS_BLOCK;
+	whole = (w->piece_len + LFS_BLOCK - 1) / LFS_BLOCK * LFS_BLOCK;
+	if (w->nsegments < lfs->segs.n) {
+		whole = w->piece_len / LFS_BLOCK * LFS_BLOCK;
 	} else {
-		memset(ck->piece + ck->piece_len, 0, whole - ck->piece_len);
-		ck->piece_len = whole;
+		memset(w->piece + w->piece_len, 0, whole - w->piece_len);
+		w->piece_len = whole;
 	}
-	ck->body_crc = rt_crc32c_more(ck->body_crc, ck->piece, whole);
+	w->body_crc = rt_crc32c_more(w->body_crc, w->piece, whole);
 	slot_write(lfs, whole);
 }
 
 static void slot_begin(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
+	struct lfs_slot_writer *w = &ck->slot;
 
-	ck->state = LFS_CHECKPOINT_SLOT;
-	ck->slot = !lfs->sb.super.slot;
-	ck->seq = lfs->sb.super.slot_seq + 1;
+	checkpoint_set_state(lfs, LFS_CHECKPOINT_BODY);
 	ck->volume = 0;
 	ck->index = 0;
-	ck->slot_leaves = 0;
-	ck->slot_segments = 0;
-	ck->body_crc = rt_crc32c(NULL, 0);
-	ck->piece_len = 0;
-	ck->head = false;
-	ck->off = lfs_slot_off(&lfs->geo, ck->slot) + LFS_BLOCK;
+	w->number = !lfs->sb.super.slot;
+	w->seq = lfs->sb.super.slot_seq + 1;
+	w->nleaves = 0;
+	w->nsegments = 0;
+	w->body_crc = rt_crc32c(NULL, 0);
+	w->piece_len = 0;
+	w->off = lfs_slot_off(&lfs->geo, w->number) + LFS_BLOCK;
 	slot_next(lfs);
 }
 
@@ -358,19 +409,19 @@ void lfs_checkpoint_settle(struct lfs *lfs)
 	struct rt_list *l;
 
 	if (lfs->failed) {
-		/* In the other states an operation is under way that ends it. */
-		if (ck->state == LFS_CHECKPOINT_LEAVES)
-			end(lfs, -EIO);
+		/* From BODY on an operation is under way that ends it. */
+		if (ck->state != LFS_CHECKPOINT_IDLE && ck->state < LFS_CHECKPOINT_BODY)
+			checkpoint_end(lfs, -EIO);
 		if (ck->state != LFS_CHECKPOINT_IDLE)
 			return;
 		while ((l = rt_list_pop(&ck->waiting)) != NULL)
 			rt_list_push_back(&ck->taken, l);
-		tell(lfs, -EIO);
+		checkpoint_tell(lfs, -EIO);
 		return;
 	}
-	if (ck->state == LFS_CHECKPOINT_IDLE && wanted(lfs))
-		begin(lfs);
-	if (ck->state == LFS_CHECKPOINT_LEAVES && ck->searched && !ck->in_flight)
+	if (ck->state == LFS_CHECKPOINT_IDLE && checkpoint_wanted(lfs))
+		checkpoint_begin(lfs);
+	if (ck->state == LFS_CHECKPOINT_SEARCHED)
 		slot_begin(lfs);
 }
 
@@ -385,9 +436,9 @@ static void timer_fire(struct rt_timer *timer)
 	struct lfs_checkpoint *ck = rt_container_of(timer, struct lfs_checkpoint, timer);
 	struct lfs *lfs = rt_container_of(ck, struct lfs, ck);
 
-	if (lfs->failed || lfs->close)
+	if (lfs->failed || lfs_closing(&lfs->closing))
 		return;
-	ck->asked = lfs->changed;
+	ck->asked = lfs->ck.changed;
 	lfs_kick(lfs);
 	lfs_checkpoint_arm(lfs);
 }
@@ -397,7 +448,7 @@ void lfs_checkpoint_arm(struct lfs *lfs)
 	struct lfs_checkpoint *ck = &lfs->ck;
 
 	ck->timer.fire = timer_fire;
-	if (ck->every_ms && !lfs->close && !lfs->opening)
+	if (ck->every_ms && !lfs_closing(&lfs->closing) && !lfs->opening)
 		rt_timer_arm(lfs->loop, &ck->timer,
 			     rt_time_add(rt_now(lfs->loop), ck->every_ms * RT_MS));
 }

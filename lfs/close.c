@@ -1,46 +1,59 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "lfs/close.h"
+
 #include <errno.h>
 
 #include "lfs/state.h"
 #include "rt/check.h"
 
-/* Close in order: drain, checkpoint, mark clean. After a failure: drain only. */
+#define BIT(state) (1u << (state))
 
-enum close_step {
-	CLOSE_DRAIN,
-	CLOSE_CHECKPOINT,
-	CLOSE_MARK,
-	CLOSE_WAIT, /* one of the two is under way */
-	CLOSE_END,
+/* What may follow a state. After a failure END follows each. */
+static const unsigned followers[] = {
+	[LFS_CLOSING_NOT] = BIT(LFS_CLOSING_DRAIN),
+	[LFS_CLOSING_DRAIN] = BIT(LFS_CLOSING_CHECKPOINT) | BIT(LFS_CLOSING_MARK),
+	[LFS_CLOSING_CHECKPOINT] = BIT(LFS_CLOSING_MARK),
+	[LFS_CLOSING_MARK] = BIT(LFS_CLOSING_MARKING) | BIT(LFS_CLOSING_END),
+	[LFS_CLOSING_MARKING] = BIT(LFS_CLOSING_END),
+	[LFS_CLOSING_END] = 0,
 };
 
-static bool drained(const struct lfs *lfs)
+static void closing_set_state(struct lfs *lfs, enum lfs_closing_state state)
 {
-	return lfs_append_idle(lfs) && lfs_flush_idle(lfs) && !lfs->sb.busy &&
-	       rt_list_empty(&lfs->sb.waiting) && !lfs->set_meta && !lfs->reader.active &&
+	enum lfs_closing_state from = lfs->closing.state;
+
+	rt_assert(followers[from] & BIT(state) ||
+		  (lfs->failed && state == LFS_CLOSING_END));
+	lfs->closing.state = state;
+}
+
+static bool store_drained(const struct lfs *lfs)
+{
+	return lfs_append_idle(lfs) && lfs_flush_idle(lfs) && lfs_super_idle(lfs) &&
+	       lfs->meta_change.state == LFS_META_IDLE && !lfs->reader.active &&
 	       lfs->ck.state == LFS_CHECKPOINT_IDLE && rt_list_empty(&lfs->ck.waiting);
 }
 
-static void checkpointed(struct lfs_wait *w, int res)
+static void checkpoint_done(struct lfs_wait *w, int res)
 {
-	struct lfs *lfs = rt_container_of(w, struct lfs, close_wait);
+	struct lfs *lfs = rt_container_of(w, struct lfs, closing.wait);
 
-	lfs->close_step = res ? CLOSE_END : CLOSE_MARK;
+	closing_set_state(lfs, res ? LFS_CLOSING_END : LFS_CLOSING_MARK);
 	lfs_kick(lfs);
 }
 
-static void marked(struct lfs_super_req *req, int res)
+static void mark_done(struct lfs_super_req *req, int res)
 {
-	struct lfs *lfs = rt_container_of(req, struct lfs, close_req);
+	struct lfs *lfs = rt_container_of(req, struct lfs, closing.req);
 
 	(void)res; /* a failure shows in lfs->failed */
-	lfs->close_step = CLOSE_END;
+	closing_set_state(lfs, LFS_CLOSING_END);
 	lfs_kick(lfs);
 }
 
-static void end(struct lfs *lfs)
+static void close_end(struct lfs *lfs)
 {
-	struct lfs_close *c = lfs->close;
+	struct lfs_close *c = lfs->closing.op;
 	int res = lfs->failed ? -EIO : 0;
 
 	rt_timer_disarm(lfs->loop, &lfs->ck.timer);
@@ -50,56 +63,73 @@ static void end(struct lfs *lfs)
 }
 
 /* Is there anything that the last checkpoint does not know? */
-static bool stale(const struct lfs *lfs)
+static bool checkpoint_stale(const struct lfs *lfs)
 {
-	return lfs->changed || lfs->map.stale || lfs->log_bytes != lfs->checkpoint_base;
+	return lfs->ck.changed || lfs->map.stale ||
+	       lfs->admission.log_bytes != lfs->ck.base_bytes;
+}
+
+static void close_drained(struct lfs *lfs)
+{
+	if (!checkpoint_stale(lfs)) {
+		closing_set_state(lfs, LFS_CLOSING_MARK);
+		lfs_kick(lfs);
+		return;
+	}
+	closing_set_state(lfs, LFS_CLOSING_CHECKPOINT);
+	lfs->closing.wait.done = checkpoint_done;
+	lfs_checkpoint_wait(lfs, &lfs->closing.wait);
+}
+
+static void close_mark(struct lfs *lfs)
+{
+	if (lfs->closing.op->unclean) {
+		closing_set_state(lfs, LFS_CLOSING_END);
+		lfs_kick(lfs);
+		return;
+	}
+	closing_set_state(lfs, LFS_CLOSING_MARKING);
+	lfs->closing.req = (struct lfs_super_req){
+		.done = mark_done,
+		.set_flags = LFS_CLEAN,
+	};
+	lfs_super_request(lfs, &lfs->closing.req);
 }
 
 void lfs_close_step(struct lfs *lfs)
 {
-	if (!drained(lfs))
+	if (!store_drained(lfs))
 		return;
-	if (lfs->failed)
-		lfs->close_step = CLOSE_END;
-	switch ((enum close_step)lfs->close_step) {
-	case CLOSE_DRAIN:
-	case CLOSE_CHECKPOINT:
-		if (!stale(lfs)) {
-			lfs->close_step = CLOSE_MARK;
-			lfs_kick(lfs);
-			return;
-		}
-		lfs->close_step = CLOSE_WAIT;
-		lfs->close_wait.done = checkpointed;
-		lfs_checkpoint_wait(lfs, &lfs->close_wait);
+	if (lfs->failed && lfs->closing.state != LFS_CLOSING_END)
+		closing_set_state(lfs, LFS_CLOSING_END);
+	switch (lfs->closing.state) {
+	case LFS_CLOSING_DRAIN:
+		close_drained(lfs);
 		return;
-	case CLOSE_MARK:
-		if (lfs->close->unclean) {
-			lfs->close_step = CLOSE_END;
-			lfs_kick(lfs);
-			return;
-		}
-		lfs->close_step = CLOSE_WAIT;
-		lfs->close_req = (struct lfs_super_req){
-			.done = marked,
-			.set_flags = LFS_CLEAN,
-		};
-		lfs_super_request(lfs, &lfs->close_req);
+	case LFS_CLOSING_MARK:
+		close_mark(lfs);
 		return;
-	case CLOSE_WAIT:
+	case LFS_CLOSING_END:
+		close_end(lfs);
 		return;
-	case CLOSE_END:
-		end(lfs);
+	case LFS_CLOSING_NOT:
+	case LFS_CLOSING_CHECKPOINT:
+	case LFS_CLOSING_MARKING:
 		return;
 	}
 }
 
+void lfs_close_begin(struct lfs *lfs, struct lfs_close *c)
+{
+	lfs->closing.op = c;
+	closing_set_state(lfs, LFS_CLOSING_DRAIN);
+	lfs_kick(lfs);
+}
+
 void lfs_close(struct lfs *lfs, struct lfs_close *c)
 {
-	rt_assert(!lfs->close && !lfs->opening && !lfs->follows);
-	lfs->close = c;
-	lfs->close_step = CLOSE_DRAIN;
+	rt_assert(!lfs_closing(&lfs->closing) && !lfs->opening && !lfs->follows);
 	rt_timer_disarm(lfs->loop, &lfs->ck.timer);
 	lfs_flush_stop(lfs);
-	lfs_kick(lfs);
+	lfs_close_begin(lfs, c);
 }

@@ -3,9 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lfs/state.h"
+#include "lfs/slot.h"
+#include "lfs/super.h"
+#include "lfs/why.h"
 #include "rt/check.h"
 #include "rt/crc.h"
+#include "rt/loop.h"
 #include "rt/mem.h"
 
 /*

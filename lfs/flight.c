@@ -6,6 +6,7 @@
 #include "rt/bug.h"
 #include "rt/check.h"
 #include "rt/crc.h"
+#include "rt/mem.h"
 
 /*
  * A record on its way to the disk: it gets its place at the end of the log, a head that
@@ -13,29 +14,70 @@
  * apply.c takes from its front.
  */
 
+int lfs_head_init(struct lfs *lfs)
+{
+	struct lfs_head *head = &lfs->head;
+	uint32_t data = lfs_record_data_max(lfs->segs.blocks);
+	size_t area = (size_t)(1 + lfs_record_head_blocks(LFS_RECORD_DESCS_MAX, data)) *
+		      LFS_BLOCK;
+	uint32_t footer_blocks = lfs_footer_blocks(lfs->segs.blocks);
+	size_t footer = (size_t)footer_blocks * LFS_BLOCK;
+
+	head->seal_blocks = footer_blocks + lfs_record_head_blocks(1, footer_blocks);
+	for (unsigned i = 0; i < LFS_RECORDS_IN_FLIGHT; i++) {
+		struct lfs_flight *f = &head->flights[i];
+
+		f->lfs = lfs;
+		rt_list_init(&f->appends);
+		rt_list_init(&f->in_map);
+		f->area = rt_alloc_blocks(area);
+		f->iov = rt_zalloc(LFS_RECORD_DESCS_MAX + 1, sizeof(*f->iov));
+		head->spare[i] = rt_alloc_blocks(footer);
+		head->nspare = i + 1;
+		if (!f->area || !f->iov || !head->spare[i])
+			return -ENOMEM;
+	}
+	head->footer = rt_alloc_blocks(footer);
+	return head->footer ? 0 : -ENOMEM;
+}
+
+void lfs_head_release(struct lfs_head *head)
+{
+	for (unsigned i = 0; i < LFS_RECORDS_IN_FLIGHT; i++) {
+		rt_assert(!head->flights[i].busy);
+		rt_free(head->flights[i].footer);
+		rt_free(head->flights[i].area);
+		rt_free(head->flights[i].iov);
+	}
+	for (unsigned i = 0; i < head->nspare; i++)
+		rt_free(head->spare[i]);
+	rt_free(head->footer);
+}
+
 /* With LFS_SEGMENT_NONE there is no place left at all. */
 uint32_t lfs_flight_room(const struct lfs *lfs)
 {
-	uint32_t block = lfs->built.block ? lfs->built.block : 1;
+	uint32_t block = lfs->head.built.block ? lfs->head.built.block : 1;
 
-	if (lfs->built.segment == LFS_SEGMENT_NONE)
+	if (lfs->head.built.segment == LFS_SEGMENT_NONE)
 		return 0;
-	return lfs->segment_blocks - lfs->seal_blocks - block;
+	return lfs->segs.blocks - lfs->head.seal_blocks - block;
 }
 
 static struct lfs_flight *flight_next(struct lfs *lfs)
 {
-	if (lfs->nflights == LFS_RECORDS_IN_FLIGHT || lfs->failed)
+	if (lfs->head.nflights == LFS_RECORDS_IN_FLIGHT || lfs->failed)
 		return NULL;
-	return &lfs->flights[(lfs->flight_first + lfs->nflights) % LFS_RECORDS_IN_FLIGHT];
+	return &lfs->head.flights[(lfs->head.first + lfs->head.nflights) %
+				  LFS_RECORDS_IN_FLIGHT];
 }
 
 /* ---- the segment being filled ---------------------------------------------------------- */
 
-/* Take lfs->built.segment into use; its header goes out with the first record. */
+/* Take lfs->head.built.segment into use; its header goes out with the first record. */
 static void segment_open(struct lfs *lfs, struct lfs_flight *f)
 {
-	struct lfs_tail *t = &lfs->built;
+	struct lfs_tail *t = &lfs->head.built;
 	struct lfs_segment_info info = {
 		.number = t->segment,
 		.prev_crc = t->chain,
@@ -45,46 +87,46 @@ static void segment_open(struct lfs *lfs, struct lfs_flight *f)
 	};
 
 	/* Never given twice: the incarnation was durable before anything else. */
-	t->generation = lfs->incarnation << 32 | ++lfs->generations;
+	t->generation = lfs->incarnation << 32 | ++lfs->head.generations;
 	info.generation = t->generation;
-	lfs_segments_use(&lfs->segs, t->segment, t->generation, lfs->incarnation,
-			 t->lsn + 1);
-	lfs->built_next = lfs_segments_next_free(&lfs->segs, t->segment);
-	info.next = lfs->built_next;
+	lfs_segments_open(&lfs->segs, t->segment, t->generation, lfs->incarnation,
+			  t->lsn + 1);
+	lfs->head.next = lfs_segments_reserve(&lfs->segs, t->segment);
+	info.next = lfs->head.next;
 	memcpy(info.store, lfs->sb.super.store, LFS_ID_LEN);
 	rt_random(lfs->loop, &info.seed, sizeof(info.seed));
 	lfs_segment_encode(f->area, &info);
 	t->chain = info.seed;
 	t->block = 1;
-	memset(lfs->footer, 0xff,
-	       (size_t)lfs_footer_blocks(lfs->segment_blocks) * LFS_BLOCK);
+	memset(lfs->head.footer, 0xff,
+	       (size_t)lfs_footer_blocks(lfs->segs.blocks) * LFS_BLOCK);
 }
 
 void lfs_flight_birth(struct lfs *lfs, uint32_t place, const struct lfs_birth *birth)
 {
 	uint32_t block = (place - lfs->segs.base) % lfs->segs.blocks;
 
-	lfs_footer_put(lfs->footer, block - 1, birth);
+	lfs_footer_put(lfs->head.footer, block - 1, birth);
 }
 
 /* The footer is the last record of a segment; the next one is then the segment. */
 static void seal(struct lfs *lfs)
 {
-	uint32_t nblocks = lfs_footer_blocks(lfs->segment_blocks);
+	uint32_t nblocks = lfs_footer_blocks(lfs->segs.blocks);
 	struct lfs_flight *f = flight_next(lfs);
 	struct lfs_desc desc = {
 		.kind = LFS_DESC_FOOTER,
-		.lba = lfs->segment_blocks - 1,
+		.lba = lfs->segs.blocks - 1,
 		.blocks = nblocks,
 	};
 	struct lfs_epoch epoch = {
-		.number = lfs->built.epoch,
-		.id = lfs->built.epoch_id,
+		.number = lfs->head.built.epoch,
+		.id = lfs->head.built.epoch_id,
 	};
 
 	f->kind = LFS_RECORD_SEAL;
-	f->footer = lfs->footer;
-	lfs->footer = lfs->footers[--lfs->nfooters];
+	f->footer = lfs->head.footer;
+	lfs->head.footer = lfs->head.spare[--lfs->head.nspare];
 	f->ndescs = 1;
 	f->nblocks = nblocks;
 	lfs_record_put_desc(lfs_flight_area(f), 0, &desc);
@@ -94,7 +136,7 @@ static void seal(struct lfs *lfs)
 		lfs_record_put_crcs(lfs_flight_area(f), 1, i, &crc, 1);
 	}
 	lfs_flight_data(f, f->footer, (size_t)nblocks * LFS_BLOCK);
-	lfs_flight_submit(f, lfs->built.lsn, lfs->built.hash, &epoch);
+	lfs_flight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
 }
 
 struct lfs_flight *lfs_flight_get(struct lfs *lfs, enum lfs_record_kind kind,
@@ -104,13 +146,13 @@ struct lfs_flight *lfs_flight_get(struct lfs *lfs, enum lfs_record_kind kind,
 
 	if (!f)
 		return NULL;
-	if (need > lfs_flight_room(lfs) && lfs->built.block) {
+	if (need > lfs_flight_room(lfs) && lfs->head.built.block) {
 		seal(lfs);
 		f = flight_next(lfs);
 		if (!f)
 			return NULL;
 	}
-	if (lfs->built.segment == LFS_SEGMENT_NONE) {
+	if (lfs->head.built.segment == LFS_SEGMENT_NONE) {
 		lfs_fail(lfs, -ENOSPC, "no free segment is left for a record");
 		return NULL;
 	}
@@ -164,7 +206,7 @@ static void flight_done(struct rt_op *op, int res)
 	struct lfs *lfs = f->lfs;
 
 	if (res > 0) {
-		lfs->disk_bytes += (uint64_t)res;
+		lfs->figures.disk_bytes += (uint64_t)res;
 		rt_assert((uint64_t)res <= f->left);
 		flight_advance(f, (uint64_t)res);
 		if (f->left && !lfs->failed) {
@@ -173,7 +215,6 @@ static void flight_done(struct rt_op *op, int res)
 		}
 	}
 	f->written = true;
-	lfs->writing--;
 	if (res <= 0)
 		lfs_fail(lfs, res ? res : -EIO,
 			 "write of a record at byte %llu failed: %s",
@@ -187,7 +228,7 @@ void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
 		       const struct lfs_epoch *epoch)
 {
 	struct lfs *lfs = f->lfs;
-	struct lfs_tail *t = &lfs->built;
+	struct lfs_tail *t = &lfs->head.built;
 	uint32_t head_blocks = lfs_record_head_blocks(f->ndescs, f->nblocks);
 	bool first = t->block == 0;
 	struct lfs_record rec;
@@ -207,7 +248,7 @@ void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
 		.first_lsn = t->lsn + 1,
 		.last_lsn = last_lsn,
 		.hash_before = t->hash,
-		.durable_seq = lfs->durable_seq,
+		.durable_seq = lfs->flusher.durable_seq,
 		.wall_ns = (uint64_t)rt_wall_ns(lfs->loop),
 		.ndescs = f->ndescs,
 		.nblocks = f->nblocks,
@@ -236,7 +277,7 @@ void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
 	}
 	t->chain = rec.head_crc;
 	if (f->kind == LFS_RECORD_SEAL) {
-		t->segment = lfs->built_next;
+		t->segment = lfs->head.next;
 		t->block = 0;
 	}
 	if (f->kind != LFS_RECORD_WITNESS)
@@ -245,8 +286,7 @@ void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
 	f->busy = true;
 	f->early = false;
 	f->written = false;
-	lfs->nflights++;
-	lfs->writing++;
-	lfs->records++;
+	lfs->head.nflights++;
+	lfs->figures.records++;
 	flight_write(f);
 }

@@ -20,11 +20,11 @@ static void flush_submit(struct lfs *lfs)
 
 	rt_assert(!f->busy && !lfs->failed);
 	f->busy = true;
-	f->seq = lfs->applied.seq;
-	f->lsn = lfs->applied.lsn;
+	f->seq = lfs->head.applied.seq;
+	f->lsn = lfs->head.applied.lsn;
 	while ((l = rt_list_pop(&f->next)) != NULL)
 		rt_list_push_back(&f->now, l);
-	lfs->flushes++;
+	lfs->figures.flushes++;
 	f->op.done = flush_done;
 	if (RT_BUG(FLUSH_DOES_NOTHING))
 		rt_defer(lfs->loop, &f->op);
@@ -55,8 +55,8 @@ static bool unnamed(const struct lfs *lfs)
 {
 	const struct lfs_flusher *f = &lfs->flusher;
 
-	return !lfs->failed && !lfs->close && f->real && f->real <= lfs->durable_seq &&
-	       f->named < f->real;
+	return !lfs->failed && !lfs_closing(&lfs->closing) && f->real &&
+	       f->real <= lfs->flusher.durable_seq && f->named < f->real;
 }
 
 static void witness_flushed(struct lfs_wait *w, int res)
@@ -82,8 +82,8 @@ void lfs_flush_witness(struct lfs *lfs)
 {
 	struct lfs_flight *f = lfs_flight_get(lfs, LFS_RECORD_WITNESS, 1);
 	struct lfs_epoch epoch = {
-		.number = lfs->built.epoch,
-		.id = lfs->built.epoch_id,
+		.number = lfs->head.built.epoch,
+		.id = lfs->head.built.epoch_id,
 	};
 
 	if (!f)
@@ -93,7 +93,7 @@ void lfs_flush_witness(struct lfs *lfs)
 		return;
 	f->ndescs = 0;
 	f->nblocks = 0;
-	lfs_flight_submit(f, lfs->built.lsn, lfs->built.hash, &epoch);
+	lfs_flight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
 }
 
 void lfs_flush_written(struct lfs *lfs, const struct lfs_flight *flight)
@@ -143,12 +143,12 @@ static void flush_done(struct rt_op *op, int res)
 		return;
 	}
 	if (RT_BUG(DURABLE_AT_RETURN)) {
-		f->seq = lfs->applied.seq;
-		f->lsn = lfs->applied.lsn;
+		f->seq = lfs->head.applied.seq;
+		f->lsn = lfs->head.applied.lsn;
 	}
-	if (f->seq > lfs->durable_seq) {
-		lfs->durable_seq = f->seq;
-		lfs->durable_lsn = f->lsn;
+	if (f->seq > lfs->flusher.durable_seq) {
+		lfs->flusher.durable_seq = f->seq;
+		lfs->flusher.durable_lsn = f->lsn;
 		lfs->advanced = true;
 		note_named(lfs, f->seq);
 	}
@@ -226,9 +226,9 @@ void lfs_flush(struct lfs *lfs, struct lfs_flush *f)
 {
 	struct lfs_wait *w = (struct lfs_wait *)(void *)f->impl;
 
-	rt_assert(!lfs->close && !lfs->opening);
+	rt_assert(!lfs_closing(&lfs->closing) && !lfs->opening);
 	w->done = client_done;
-	if (!lfs->failed && lfs->durable_seq == lfs->applied.seq) {
+	if (!lfs->failed && lfs->flusher.durable_seq == lfs->head.applied.seq) {
 		/* Nothing was written since the last flush was submitted. */
 		rt_list_push_back(&lfs->flusher.ready, &w->link);
 		lfs_kick(lfs);

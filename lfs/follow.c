@@ -41,7 +41,8 @@ static uint32_t segment_with(const struct lfs_segments *segs, uint64_t lsn)
 	for (uint32_t i = 0; i < segs->n; i++) {
 		const struct lfs_segment *s = &segs->s[i];
 
-		if (!s->generation || s->last_lsn < lsn || s->last_lsn < s->first_lsn)
+		if (!lfs_segment_in_use(s) || s->last_lsn < lsn ||
+		    s->last_lsn < s->first_lsn)
 			continue;
 		if (best == LFS_SEGMENT_NONE || s->generation < segs->s[best].generation)
 			best = i;
@@ -54,10 +55,10 @@ int lfs_follow_new(struct lfs *lfs, uint64_t from, struct lfs_follow **ret)
 	struct lfs_follow *f;
 	uint32_t segment = segment_with(&lfs->segs, from);
 
-	rt_assert(from >= 1 && !lfs->close && !lfs->opening);
-	if (from > lfs->applied.lsn + 1)
+	rt_assert(from >= 1 && !lfs_closing(&lfs->closing) && !lfs->opening);
+	if (from > lfs->head.applied.lsn + 1)
 		return -ENOENT;
-	if (from <= lfs->applied.lsn &&
+	if (from <= lfs->head.applied.lsn &&
 	    (segment == LFS_SEGMENT_NONE || lfs->segs.s[segment].first_lsn > from))
 		return -ENOENT;
 	f = rt_zalloc(1, sizeof(*f));
@@ -98,7 +99,7 @@ static void answer(struct lfs_follow *f, int res)
 
 	f->next_op = NULL;
 	if (res == -EBADMSG)
-		f->lfs->checksum_errors++;
+		f->lfs->figures.checksum_errors++;
 	n->done(n, res);
 }
 
@@ -193,7 +194,7 @@ static void advance(struct lfs_follow *f)
 		uint32_t end;
 		int res;
 
-		if (f->lsn > f->lfs->applied.lsn) {
+		if (f->lsn > f->lfs->head.applied.lsn) {
 			answer(f, -ENODATA);
 			return;
 		}
@@ -229,7 +230,7 @@ static void deferred(struct rt_op *op, int res)
 
 void lfs_follow_next(struct lfs_follow *f, struct lfs_follow_next *n)
 {
-	rt_assert(!f->next_op && !f->lfs->close);
+	rt_assert(!f->next_op && !lfs_closing(&f->lfs->closing));
 	f->next_op = n;
 	f->op.done = deferred;
 	rt_defer(f->lfs->loop, &f->op);

@@ -176,7 +176,7 @@ struct lfs_slot_segment {
 	le32 zero;
 };
 static_assert(sizeof(struct lfs_slot_segment) == 48, "on-disk size");
-#define LFS_SEGMENT_SEALED 1u
+#define LFS_SLOT_SEALED 1u /* the segment ends with a seal */
 
 /* ---- segment --------------------------------------------------------------------------- */
 

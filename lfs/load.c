@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "lfs/recover.h"
+#include "lfs/state.h"
+#include "lfs/why.h"
 #include "rt/check.h"
 #include "rt/crc.h"
 #include "rt/log.h"
@@ -24,7 +26,7 @@ void lfs_recover_end(struct lfs_recover *rc, int res)
 
 static void no_memory(struct rt_op *op, int res)
 {
-	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
+	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, load.op);
 
 	(void)res;
 	lfs_say(rc->why, "no memory for recovery");
@@ -33,18 +35,18 @@ static void no_memory(struct rt_op *op, int res)
 
 void lfs_recover_starve(struct lfs_recover *rc)
 {
-	rc->op.done = no_memory;
-	rt_defer(rc->lfs->loop, &rc->op);
+	rc->load.op.done = no_memory;
+	rt_defer(rc->lfs->loop, &rc->load.op);
 }
 
 void lfs_recover_release(struct lfs_recover *rc)
 {
-	rt_free(rc->head);
-	rt_free(rc->body);
-	rt_free(rc->images);
-	rt_free(rc->ops);
-	rt_free(rc->crcs);
-	lfs_scan_release(&rc->scan);
+	rt_free(rc->load.head);
+	rt_free(rc->load.body);
+	rt_free(rc->load.images);
+	rt_free(rc->replay.ops);
+	rt_free(rc->replay.crcs);
+	lfs_scan_release(&rc->replay.scan);
 }
 
 /* Empty segments and an empty map, for a first or a second slot. */
@@ -73,22 +75,19 @@ static int tables_reset(struct lfs_recover *rc)
 /* This slot cannot be used: the other one, or the end. */
 static void slot_refuse(struct lfs_recover *rc, const char *what)
 {
-	struct lfs *lfs = rc->lfs;
-
-	lfs->slots_refused++;
-	rt_log(RT_LOG_WARN, "checkpoint_damaged slot=%u reason=\"%s\"", rc->slot_at,
+	rt_log(RT_LOG_WARN, "checkpoint_damaged slot=%u reason=\"%s\"", rc->load.slot_at,
 	       what);
 	if (rc->fallback) {
 		lfs_say(rc->why,
 			"no checkpoint can be used: slot %u: %s; the other one is "
 			"damaged too",
-			rc->slot_at, what);
+			rc->load.slot_at, what);
 		lfs_recover_end(rc, -EUCLEAN);
 		return;
 	}
 	rc->fallback = true;
 	rc->cross = true;
-	rc->slot_at = !rc->slot_at;
+	rc->load.slot_at = !rc->load.slot_at;
 	head_read(rc);
 }
 
@@ -102,15 +101,15 @@ static void leaf_done(struct rt_op *op, int res)
 	struct lfs_leaf *leaf = &lfs->map.v[load->volume].leaves[load->index];
 
 	load->busy = false;
-	rc->loading--;
+	rc->load.loading--;
 	if (res == LFS_BLOCK && rt_crc32c(load->image, LFS_BLOCK) == leaf->crc)
 		res = lfs_map_load(&lfs->map, load->volume, load->index, load->image);
 	else if (res == LFS_BLOCK)
 		res = -EUCLEAN;
 	else
 		res = -EIO;
-	if (res && !rc->load_res)
-		rc->load_res = res;
+	if (res && !rc->load.res)
+		rc->load.res = res;
 	leaves_read(rc);
 }
 
@@ -119,11 +118,11 @@ static bool leaf_next(struct lfs_recover *rc, struct lfs_leaf **ret)
 {
 	struct lfs_map *map = &rc->lfs->map;
 
-	for (; rc->volume < map->nvolumes; rc->volume++, rc->index = 0) {
-		struct lfs_map_volume *v = &map->v[rc->volume];
+	for (; rc->load.volume < map->nvolumes; rc->load.volume++, rc->load.index = 0) {
+		struct lfs_map_volume *v = &map->v[rc->load.volume];
 
-		for (; rc->index < v->nleaves; rc->index++) {
-			*ret = &v->leaves[rc->index];
+		for (; rc->load.index < v->nleaves; rc->load.index++) {
+			*ret = &v->leaves[rc->load.index];
 			if ((*ret)->place)
 				return true;
 		}
@@ -135,7 +134,7 @@ static void leaves_loaded(struct lfs_recover *rc)
 {
 	struct lfs *lfs = rc->lfs;
 
-	switch (rc->load_res) {
+	switch (rc->load.res) {
 	case 0:
 		lfs_replay_start(rc);
 		return;
@@ -149,7 +148,7 @@ static void leaves_loaded(struct lfs_recover *rc)
 	default:
 		lfs_say(rc->why, "reading the map failed");
 	}
-	lfs_recover_end(rc, rc->load_res);
+	lfs_recover_end(rc, rc->load.res);
 }
 
 static void leaves_read(struct lfs_recover *rc)
@@ -157,8 +156,8 @@ static void leaves_read(struct lfs_recover *rc)
 	struct lfs *lfs = rc->lfs;
 	struct lfs_leaf *leaf;
 
-	for (unsigned i = 0; i < LFS_LOADS && !rc->load_res; i++) {
-		struct lfs_load_leaf *load = &rc->loads[i];
+	for (unsigned i = 0; i < LFS_LOADS && !rc->load.res; i++) {
+		struct lfs_load_leaf *load = &rc->load.leaves[i];
 
 		if (load->busy)
 			continue;
@@ -166,15 +165,15 @@ static void leaves_read(struct lfs_recover *rc)
 			break;
 		load->rc = rc;
 		load->busy = true;
-		load->image = rc->images + (size_t)i * LFS_BLOCK;
-		load->volume = rc->volume;
-		load->index = rc->index++;
+		load->image = rc->load.images + (size_t)i * LFS_BLOCK;
+		load->volume = rc->load.volume;
+		load->index = rc->load.index++;
 		load->op.done = leaf_done;
-		rc->loading++;
+		rc->load.loading++;
 		rt_read(lfs->file, &load->op, load->image, LFS_BLOCK,
 			(uint64_t)leaf->place * LFS_BLOCK);
 	}
-	if (!rc->loading)
+	if (!rc->load.loading)
 		leaves_loaded(rc);
 }
 
@@ -188,15 +187,16 @@ static void slot_read(struct lfs_recover *rc)
 		lfs_recover_end(rc, res);
 		return;
 	}
-	if (lfs_slot_decode_body(&rc->slot, rc->body, &rc->lfs->segs, &rc->lfs->map)) {
+	if (lfs_slot_decode_body(&rc->load.slot, rc->load.body, &rc->lfs->segs,
+				 &rc->lfs->map)) {
 		slot_refuse(rc, "its tables are damaged");
 		return;
 	}
-	rt_free(rc->body);
-	rc->body = NULL;
-	rc->volume = 0;
-	rc->index = 0;
-	rc->load_res = 0;
+	rt_free(rc->load.body);
+	rc->load.body = NULL;
+	rc->load.volume = 0;
+	rc->load.index = 0;
+	rc->load.res = 0;
 	leaves_read(rc);
 }
 
@@ -206,28 +206,28 @@ static void body_done(struct rt_op *op, int res);
 
 static void body_read(struct lfs_recover *rc)
 {
-	uint64_t left = rc->slot.body_length - rc->got;
+	uint64_t left = rc->load.slot.body_length - rc->load.got;
 
 	if (!left) {
 		slot_read(rc);
 		return;
 	}
-	rc->op.done = body_done;
-	rt_read(rc->lfs->file, &rc->op, rc->body + rc->got,
+	rc->load.op.done = body_done;
+	rt_read(rc->lfs->file, &rc->load.op, rc->load.body + rc->load.got,
 		left < BODY_PIECE ? left : BODY_PIECE,
-		lfs_slot_off(&rc->lfs->geo, rc->slot_at) + LFS_BLOCK + rc->got);
+		lfs_slot_off(&rc->lfs->geo, rc->load.slot_at) + LFS_BLOCK + rc->load.got);
 }
 
 static void body_done(struct rt_op *op, int res)
 {
-	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
+	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, load.op);
 
 	if (res <= 0) {
-		lfs_say(rc->why, "reading checkpoint slot %u failed", rc->slot_at);
+		lfs_say(rc->why, "reading checkpoint slot %u failed", rc->load.slot_at);
 		lfs_recover_end(rc, -EIO);
 		return;
 	}
-	rc->got += (uint64_t)res;
+	rc->load.got += (uint64_t)res;
 	body_read(rc);
 }
 
@@ -236,20 +236,21 @@ static bool slot_is_named(const struct lfs_recover *rc)
 {
 	const struct lfs_super *super = &rc->lfs->sb.super;
 
-	return rc->fallback || rc->slot.seq == super->slot_seq;
+	return rc->fallback || rc->load.slot.seq == super->slot_seq;
 }
 
 static void head_done(struct rt_op *op, int res)
 {
-	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, op);
+	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, load.op);
 	struct lfs *lfs = rc->lfs;
 
 	if (res != LFS_BLOCK) {
-		lfs_say(rc->why, "reading checkpoint slot %u failed", rc->slot_at);
+		lfs_say(rc->why, "reading checkpoint slot %u failed", rc->load.slot_at);
 		lfs_recover_end(rc, -EIO);
 		return;
 	}
-	if (lfs_slot_decode_head(rc->head, &lfs->geo, lfs->sb.super.store, &rc->slot)) {
+	if (lfs_slot_decode_head(rc->load.head, &lfs->geo, lfs->sb.super.store,
+				 &rc->load.slot)) {
 		slot_refuse(rc, "its head is damaged");
 		return;
 	}
@@ -258,27 +259,27 @@ static void head_done(struct rt_op *op, int res)
 		return;
 	}
 	/* What it says of the log stays true, whatever happened to the rest of it. */
-	if (rc->slot.written_seq > rc->written_seq) {
-		rc->written_seq = rc->slot.written_seq;
-		rc->written_by = rc->slot.seq;
+	if (rc->load.slot.written_seq > rc->written_seq) {
+		rc->written_seq = rc->load.slot.written_seq;
+		rc->written_by = rc->load.slot.seq;
 	}
-	rt_free(rc->body);
-	rc->body = rt_alloc_blocks(rc->slot.body_length);
-	if (!rc->body) {
+	rt_free(rc->load.body);
+	rc->load.body = rt_alloc_blocks(rc->load.slot.body_length);
+	if (!rc->load.body) {
 		lfs_say(rc->why, "no memory for a checkpoint of %llu bytes",
-			(unsigned long long)rc->slot.body_length);
+			(unsigned long long)rc->load.slot.body_length);
 		lfs_recover_end(rc, -ENOMEM);
 		return;
 	}
-	rc->got = 0;
+	rc->load.got = 0;
 	body_read(rc);
 }
 
 static void head_read(struct lfs_recover *rc)
 {
-	rc->op.done = head_done;
-	rt_read(rc->lfs->file, &rc->op, rc->head, LFS_BLOCK,
-		lfs_slot_off(&rc->lfs->geo, rc->slot_at));
+	rc->load.op.done = head_done;
+	rt_read(rc->lfs->file, &rc->load.op, rc->load.head, LFS_BLOCK,
+		lfs_slot_off(&rc->lfs->geo, rc->load.slot_at));
 }
 
 void lfs_recover_start(struct lfs_recover *rc)
@@ -286,12 +287,12 @@ void lfs_recover_start(struct lfs_recover *rc)
 	struct lfs *lfs = rc->lfs;
 
 	rc->began = rt_now(lfs->loop);
-	rc->slot_at = lfs->sb.super.slot;
-	rc->head = rt_alloc_blocks(LFS_BLOCK);
-	rc->images = rt_alloc_blocks((size_t)LFS_LOADS * LFS_BLOCK);
-	rc->ops = rt_zalloc(LFS_OPS_MAX, sizeof(*rc->ops));
-	rc->crcs = rt_zalloc(LFS_RECORD_BLOCKS_MAX, sizeof(*rc->crcs));
-	if (rc->head && rc->images && rc->ops && rc->crcs) {
+	rc->load.slot_at = lfs->sb.super.slot;
+	rc->load.head = rt_alloc_blocks(LFS_BLOCK);
+	rc->load.images = rt_alloc_blocks((size_t)LFS_LOADS * LFS_BLOCK);
+	rc->replay.ops = rt_zalloc(LFS_OPS_MAX, sizeof(*rc->replay.ops));
+	rc->replay.crcs = rt_zalloc(LFS_RECORD_BLOCKS_MAX, sizeof(*rc->replay.crcs));
+	if (rc->load.head && rc->load.images && rc->replay.ops && rc->replay.crcs) {
 		head_read(rc);
 		return;
 	}

@@ -39,15 +39,15 @@ static int map_prepare(struct lfs *lfs, const struct lfs_meta *meta)
 
 	if (same_volumes(&lfs->meta, meta))
 		return 0;
-	if (lfs->admitted_lsn)
+	if (lfs->admission.lsn)
 		return -EINVAL;
-	lfs->map_next = rt_zalloc(1, sizeof(*lfs->map_next));
-	if (!lfs->map_next)
+	lfs->meta_change.map = rt_zalloc(1, sizeof(*lfs->meta_change.map));
+	if (!lfs->meta_change.map)
 		return -ENOMEM;
-	ret = lfs_map_init(lfs->map_next, &lfs->segs, meta, lfs->map_memory);
+	ret = lfs_map_init(lfs->meta_change.map, &lfs->segs, meta, lfs->map_memory);
 	if (ret) {
-		rt_free(lfs->map_next);
-		lfs->map_next = NULL;
+		rt_free(lfs->meta_change.map);
+		lfs->meta_change.map = NULL;
 	}
 	return ret;
 }
@@ -55,62 +55,75 @@ static int map_prepare(struct lfs *lfs, const struct lfs_meta *meta)
 static void map_install(struct lfs *lfs)
 {
 	/* Nothing can be mapped yet: nothing was ever appended. */
-	rt_assert(!lfs->admitted_lsn);
+	rt_assert(!lfs->admission.lsn);
 	lfs_map_release(&lfs->map);
-	lfs->map = *lfs->map_next;
-	rt_free(lfs->map_next);
-	lfs->map_next = NULL;
+	lfs->map = *lfs->meta_change.map;
+	rt_free(lfs->meta_change.map);
+	lfs->meta_change.map = NULL;
 }
 
-static void meta_told(struct lfs *lfs, int res)
+/* WRITING may be left out: what is refused ends at once. */
+static void meta_set_state(struct lfs_meta_change *m, enum lfs_meta_state state)
 {
-	struct lfs_set_meta *s = lfs->set_meta;
+	rt_assert(state == LFS_META_IDLE    ? m->state == LFS_META_ENDED
+		  : state == LFS_META_ENDED ? m->state != LFS_META_ENDED
+					    : m->state == LFS_META_IDLE);
+	m->state = state;
+}
 
-	if (lfs->map_next && !res) {
+static void meta_told(struct lfs *lfs)
+{
+	struct lfs_meta_change *m = &lfs->meta_change;
+	struct lfs_set_meta *s = m->op;
+
+	if (m->map && !m->res) {
 		map_install(lfs);
-	} else if (lfs->map_next) {
-		lfs_map_release(lfs->map_next);
-		rt_free(lfs->map_next);
-		lfs->map_next = NULL;
+	} else if (m->map) {
+		lfs_map_release(m->map);
+		rt_free(m->map);
+		m->map = NULL;
 	}
-	lfs->set_meta = NULL;
-	lfs->set_meta_ended = false;
-	s->done(s, res);
+	m->op = NULL;
+	meta_set_state(m, LFS_META_IDLE);
+	s->done(s, m->res);
 }
 
 void lfs_meta_settle(struct lfs *lfs)
 {
-	if (lfs->set_meta_ended)
-		meta_told(lfs, lfs->set_meta_res);
+	if (lfs->meta_change.state == LFS_META_ENDED)
+		meta_told(lfs);
 }
 
 static void meta_written(struct lfs_super_req *req, int res)
 {
-	struct lfs *lfs = rt_container_of(req, struct lfs, set_meta_req);
+	struct lfs_meta_change *m = rt_container_of(req, struct lfs_meta_change, req);
 
-	lfs->set_meta_ended = true;
-	lfs->set_meta_res = res;
+	meta_set_state(m, LFS_META_ENDED);
+	m->res = res;
 }
 
 void lfs_set_meta(struct lfs *lfs, struct lfs_set_meta *s, const struct lfs_meta *meta)
 {
+	struct lfs_meta_change *m = &lfs->meta_change;
 	char why[LFS_WHY_MAX];
 
-	rt_assert(!lfs->set_meta && !lfs->close && !lfs->opening);
-	lfs->set_meta = s;
-	lfs->set_meta_res = lfs_meta_check(meta, &lfs->geo, why);
-	if (!lfs->set_meta_res)
-		lfs->set_meta_res = map_prepare(lfs, meta);
-	if (lfs->set_meta_res) {
-		lfs->set_meta_ended = true;
+	rt_assert(m->state == LFS_META_IDLE && !lfs_closing(&lfs->closing) &&
+		  !lfs->opening);
+	m->op = s;
+	m->res = lfs_meta_check(meta, &lfs->geo, why);
+	if (!m->res)
+		m->res = map_prepare(lfs, meta);
+	if (m->res) {
+		meta_set_state(m, LFS_META_ENDED);
 		lfs_kick(lfs);
 		return;
 	}
-	*lfs->set_meta_copy = *meta;
-	lfs->set_meta_req = (struct lfs_super_req){
+	meta_set_state(m, LFS_META_WRITING);
+	*m->copy = *meta;
+	m->req = (struct lfs_super_req){
 		.done = meta_written,
-		.meta = lfs->set_meta_copy,
+		.meta = m->copy,
 		.clear_flags = LFS_CLEAN,
 	};
-	lfs_super_request(lfs, &lfs->set_meta_req);
+	lfs_super_request(lfs, &m->req);
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "lfs/recover.h"
+#include "lfs/state.h"
+#include "lfs/why.h"
 #include "rt/bug.h"
 #include "rt/check.h"
 #include "rt/log.h"
@@ -69,8 +71,7 @@ static void open_failed_late(struct opening *op, int res)
 	if (!lfs->failed)
 		lfs_fail(lfs, res, "open failed");
 	op->close.done = open_closed;
-	lfs->close = &op->close;
-	lfs_kick(lfs);
+	lfs_close_begin(lfs, &op->close);
 }
 
 /* ---- after recovery ------------------------------------------------------------------------- */
@@ -87,7 +88,7 @@ static void open_done(struct lfs_wait *w, int res)
 	}
 	lfs->opening = false;
 	lfs->advanced = false;
-	lfs->checkpoint_ever = false;
+	lfs->figures.checkpoint_at = RT_NEVER;
 	lfs_checkpoint_arm(lfs);
 	o->lfs = lfs;
 	o->recovery = op->rc.stats;
@@ -136,8 +137,8 @@ static void open_recovered(struct lfs_recover *rc, int res)
 		return;
 	}
 	lfs->incarnation = lfs->sb.super.incarnation;
-	if (lfs->incarnation < rc->incarnation)
-		lfs->incarnation = rc->incarnation;
+	if (lfs->incarnation < rc->replay.incarnation)
+		lfs->incarnation = rc->replay.incarnation;
 	/* A damaged superblock may have been one incarnation ahead. */
 	if (!RT_BUG(NO_INCARNATION) || !lfs->incarnation)
 		lfs->incarnation += 1 + op->one_bad;
@@ -295,7 +296,7 @@ static struct lfs *lfs_new(struct rt_loop *loop, const struct lfs_open_params *p
 	lfs->events = params->events;
 	lfs->owner = params->owner;
 	lfs->map_memory = params->map_memory;
-	lfs->checkpoint_every = params->checkpoint_every;
+	lfs->ck.every_bytes = params->checkpoint_every;
 	lfs->ck.every_ms = params->checkpoint_ms;
 	lfs->opening = true;
 	return lfs;

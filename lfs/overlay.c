@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "lfs/overlay.h"
+
 #include <errno.h>
 
-#include "lfs/state.h"
 #include "rt/check.h"
 #include "rt/hash.h"
 #include "rt/mem.h"

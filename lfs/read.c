@@ -39,7 +39,7 @@ static void read_bad(struct lfs *lfs, struct lfs_read *r, uint64_t lba, int err)
 	struct read_impl *impl = impl_of(r);
 
 	if (err == -EBADMSG)
-		lfs->checksum_errors++;
+		lfs->figures.checksum_errors++;
 	if (!impl->res || lba < r->bad_lba) {
 		impl->res = err;
 		r->bad_lba = lba;
@@ -104,7 +104,8 @@ static bool block_here(struct lfs *lfs, struct lfs_read *r, uint32_t i,
 	const uint8_t *data;
 	uint32_t crc;
 
-	switch (lfs_overlay_get(&lfs->overlay, r->volume, r->lba + i, &data, &crc)) {
+	switch (lfs_overlay_get(&lfs->admission.overlay, r->volume, r->lba + i, &data,
+				&crc)) {
 	case LFS_SEEN_DATA:
 		memcpy(to, data, LFS_BLOCK);
 		block_check(lfs, r, r->lba + i, crc);
@@ -211,7 +212,7 @@ void lfs_read(struct lfs *lfs, struct lfs_read *r)
 	uint32_t max = lfs_data_max(lfs->meta.max_request) / LFS_BLOCK;
 	struct read_impl *impl = impl_of(r);
 
-	rt_assert(!lfs->close && !lfs->opening);
+	rt_assert(!lfs_closing(&lfs->closing) && !lfs->opening);
 	rt_assert(r->blocks <= (max > 256 ? max : 256));
 	rt_assert(lfs_map_has(&lfs->map, r->volume, r->lba, r->blocks));
 	*impl = (struct read_impl){ 0 };

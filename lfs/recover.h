@@ -2,8 +2,14 @@
 #ifndef LFS_RECOVER_H
 #define LFS_RECOVER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lfs/lfs.h"
 #include "lfs/scan.h"
-#include "lfs/state.h"
+#include "lfs/slot.h"
+#include "lfs/tail.h"
+#include "rt/loop.h"
 
 /*
  * From a chosen superblock to a map and the place where the log goes on. Nothing is
@@ -23,44 +29,56 @@ struct lfs_load_leaf {
 	bool busy;
 };
 
-struct lfs_recover {
-	struct lfs *lfs; /* borrowed; its map and segments are filled */
-	void (*done)(struct lfs_recover *rc, int res);
-	char why[LFS_WHY_MAX];
-	struct lfs_recovery stats;
-	bool clean;    /* the store was closed in order */
-	bool fallback; /* the slot is not the one that the superblock names */
-	bool cross;    /* it may be older than the newest incarnation */
-
-	/* load.c */
+/* A slot, and the leaves that it names (load.c). */
+struct lfs_load {
 	struct rt_op op;
-	unsigned slot_at;
+	unsigned slot_at; /* 0 or 1 */
 	struct lfs_slot slot;
 	uint8_t *head; /* owned: one block */
 	uint8_t *body; /* owned */
 	uint64_t got;
 	uint8_t *images; /* owned */
-	struct lfs_load_leaf loads[LFS_LOADS];
+	struct lfs_load_leaf leaves[LFS_LOADS];
 	unsigned loading;
+	/* where the search for leaves stands */
 	unsigned volume;
 	uint32_t index;
-	int load_res;
-	/* the highest record that a checkpoint names as durable, and which checkpoint */
-	uint64_t written_seq, written_by;
+	int res;
+};
 
-	/* replay.c */
+/* The search for evidence behind a break: where it looks. */
+struct lfs_look {
+	uint32_t segment, block, next;
+	uint32_t looked; /* segments */
+	bool found;	 /* a record of this incarnation, in this segment */
+};
+
+/* The chain of records (replay.c). */
+struct lfs_replay {
 	struct lfs_scan scan;
 	struct lfs_tail tail;
 	uint64_t incarnation; /* of the chain being followed */
 	bool header_read;
-	uint32_t next; /* segment after tail.segment */
-	struct lfs_op *ops;
-	uint32_t *crcs;
-	rt_time began, reported;
-	/* evidence */
-	uint32_t look_segment, look_block, look_next;
-	uint32_t looked; /* segments */
-	bool look_found;
+	uint32_t next;	    /* segment after tail.segment */
+	struct lfs_op *ops; /* owned */
+	uint32_t *crcs;	    /* owned */
+	rt_time reported;
+	struct lfs_look look;
+};
+
+struct lfs_recover {
+	struct lfs *lfs; /* borrowed; its map and segments are filled */
+	void (*done)(struct lfs_recover *rc, int res);
+	char why[LFS_WHY_MAX];
+	struct lfs_recovery stats;
+	rt_time began;
+	bool clean;    /* the store was closed in order */
+	bool fallback; /* the slot is not the one that the superblock names */
+	bool cross;    /* it may be older than the newest incarnation */
+	/* the highest record that a checkpoint names as durable, and which checkpoint */
+	uint64_t written_seq, written_by;
+	struct lfs_load load;
+	struct lfs_replay replay;
 };
 
 /* Starts; `done` gets 0, -EUCLEAN, -EIO, -ENOMEM. rc is the caller's. */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "lfs/recover.h"
+#include "lfs/state.h"
+#include "lfs/why.h"
 #include "rt/bug.h"
 #include "rt/check.h"
 #include "rt/log.h"
@@ -19,11 +21,11 @@ static void walk(struct lfs_recover *rc);
 
 static void walk_loaded(struct lfs_scan *s, int res)
 {
-	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, scan);
+	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, replay.scan);
 
 	if (res) {
 		lfs_say(rc->why, "reading the log in segment %u failed",
-			rc->tail.segment);
+			rc->replay.tail.segment);
 		lfs_recover_end(rc, res);
 		return;
 	}
@@ -32,18 +34,19 @@ static void walk_loaded(struct lfs_scan *s, int res)
 
 static void walk_load(struct lfs_recover *rc, uint32_t block)
 {
-	rc->scan.loaded = walk_loaded;
-	lfs_scan_load(&rc->scan, rc->tail.segment, block, rc->lfs->segs.blocks);
+	rc->replay.scan.loaded = walk_loaded;
+	lfs_scan_load(&rc->replay.scan, rc->replay.tail.segment, block,
+		      rc->lfs->segs.blocks);
 }
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
-/* Is this the header of rc->tail.segment, in this store? */
+/* Is this the header of rc->replay.tail.segment, in this store? */
 static bool header_here(const struct lfs_recover *rc, const struct lfs_segment_info *info)
 {
 	const struct lfs *lfs = rc->lfs;
 
-	return info->number == rc->tail.segment &&
+	return info->number == rc->replay.tail.segment &&
 	       !memcmp(info->store, lfs->sb.super.store, LFS_ID_LEN) &&
 	       (info->next == LFS_SEGMENT_NONE || info->next < lfs->segs.n);
 }
@@ -52,10 +55,11 @@ static bool header_here(const struct lfs_recover *rc, const struct lfs_segment_i
 static bool header_follows(const struct lfs_recover *rc,
 			   const struct lfs_segment_info *info)
 {
-	return header_here(rc, info) && info->incarnation == rc->incarnation &&
-	       info->generation > rc->tail.generation &&
-	       info->first_seq == rc->tail.seq + 1 && info->prev_crc == rc->tail.chain &&
-	       info->first_lsn == rc->tail.lsn + 1;
+	return header_here(rc, info) && info->incarnation == rc->replay.incarnation &&
+	       info->generation > rc->replay.tail.generation &&
+	       info->first_seq == rc->replay.tail.seq + 1 &&
+	       info->prev_crc == rc->replay.tail.chain &&
+	       info->first_lsn == rc->replay.tail.lsn + 1;
 }
 
 /* The segment is part of the log. -EUCLEAN: the checkpoint says otherwise. */
@@ -64,19 +68,19 @@ static int segment_enter(struct lfs_recover *rc, const struct lfs_segment_info *
 	struct lfs_segments *segs = &rc->lfs->segs;
 	struct lfs_segment *s = &segs->s[info->number];
 
-	if (s->generation && s->generation != info->generation) {
+	if (lfs_segment_in_use(s) && s->generation != info->generation) {
 		lfs_say(rc->why,
 			"segment %u has generation %llx, the checkpoint says %llx",
 			info->number, (unsigned long long)info->generation,
 			(unsigned long long)s->generation);
 		return -EUCLEAN;
 	}
-	if (!s->generation)
-		lfs_segments_use(segs, info->number, info->generation, info->incarnation,
-				 info->first_lsn);
-	rc->tail.generation = info->generation;
-	rc->tail.chain = info->seed;
-	rc->tail.block = 1;
+	if (!lfs_segment_in_use(s))
+		lfs_segments_open(segs, info->number, info->generation, info->incarnation,
+				  info->first_lsn);
+	rc->replay.tail.generation = info->generation;
+	rc->replay.tail.chain = info->seed;
+	rc->replay.tail.block = 1;
 	rc->stats.segments++;
 	return 0;
 }
@@ -85,8 +89,8 @@ enum header { HEADER_OK, HEADER_LOAD, HEADER_STOP, HEADER_BAD };
 
 static enum header header_read(struct lfs_recover *rc)
 {
-	const uint8_t *block = rc->scan.segment == rc->tail.segment
-				       ? lfs_scan_block(&rc->scan, 0)
+	const uint8_t *block = rc->replay.scan.segment == rc->replay.tail.segment
+				       ? lfs_scan_block(&rc->replay.scan, 0)
 				       : NULL;
 	struct lfs_segment_info info;
 	bool valid;
@@ -96,19 +100,21 @@ static enum header header_read(struct lfs_recover *rc)
 		return HEADER_LOAD;
 	}
 	valid = !lfs_segment_decode(block, &info);
-	if (rc->tail.block == 0) {
+	if (rc->replay.tail.block == 0) {
 		if (!valid || !header_follows(rc, &info))
 			return HEADER_STOP;
 		if (segment_enter(rc, &info))
 			return HEADER_BAD;
 	} else if (!valid || !header_here(rc, &info) ||
-		   info.generation != rc->tail.generation) {
+		   info.generation != rc->replay.tail.generation ||
+		   info.generation !=
+			   rc->lfs->segs.s[rc->replay.tail.segment].generation) {
 		lfs_say(rc->why, "the header of segment %u, in use, is damaged",
-			rc->tail.segment);
+			rc->replay.tail.segment);
 		return HEADER_BAD;
 	}
-	rc->next = info.next;
-	rc->header_read = true;
+	rc->replay.next = info.next;
+	rc->replay.header_read = true;
 	return HEADER_OK;
 }
 
@@ -117,11 +123,11 @@ static enum header header_read(struct lfs_recover *rc)
 /* Is it the one that the chain goes on with? */
 static bool record_follows(const struct lfs_recover *rc, const struct lfs_record *rec)
 {
-	const struct lfs_tail *t = &rc->tail;
+	const struct lfs_tail *t = &rc->replay.tail;
 
 	return rec->address == lfs_segments_place(&rc->lfs->segs, t->segment, t->block) &&
-	       rec->generation == t->generation && rec->incarnation == rc->incarnation &&
-	       rec->seq == t->seq + 1 &&
+	       rec->generation == t->generation &&
+	       rec->incarnation == rc->replay.incarnation && rec->seq == t->seq + 1 &&
 	       (rec->prev_crc == t->chain || RT_BUG(SKIP_CHAIN_CHECK));
 }
 
@@ -157,7 +163,7 @@ static int replay_op(struct lfs_recover *rc, const struct lfs_op *op, uint32_t p
 /* Its LSNs into the map, and the history along with them. */
 static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
 {
-	struct lfs_tail *t = &rc->tail;
+	struct lfs_tail *t = &rc->replay.tail;
 	uint32_t desc = 0, block = 0;
 	uint32_t place =
 		(uint32_t)(r->rec.address + (r->next - t->block) - r->rec.nblocks);
@@ -172,17 +178,18 @@ static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
 	}
 	while (desc < r->rec.ndescs) {
 		uint32_t at = place + block;
-		unsigned n = lfs_scan_lsn(r, &desc, &block, rc->ops, rc->crcs);
+		unsigned n =
+			lfs_scan_lsn(r, &desc, &block, rc->replay.ops, rc->replay.crcs);
 
 		t->lsn++;
-		t->hash = lfs_history_next(t->hash, r->rec.epoch_id, rc->ops, n);
+		t->hash = lfs_history_next(t->hash, r->rec.epoch_id, rc->replay.ops, n);
 		for (unsigned i = 0; i < n; i++) {
-			int ret = replay_op(rc, &rc->ops[i], at, t->lsn);
+			int ret = replay_op(rc, &rc->replay.ops[i], at, t->lsn);
 
 			if (ret)
 				return ret;
-			if (rc->ops[i].kind == LFS_WRITE)
-				at += rc->ops[i].blocks;
+			if (rc->replay.ops[i].kind == LFS_WRITE)
+				at += rc->replay.ops[i].blocks;
 		}
 	}
 	t->epoch = r->rec.epoch;
@@ -192,7 +199,7 @@ static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
 
 static int replay(struct lfs_recover *rc, const struct lfs_scanned *r)
 {
-	struct lfs_tail *t = &rc->tail;
+	struct lfs_tail *t = &rc->replay.tail;
 	struct lfs_segment *s = &rc->lfs->segs.s[t->segment];
 
 	if (r->rec.kind == LFS_RECORD_CLIENT) {
@@ -209,30 +216,45 @@ static int replay(struct lfs_recover *rc, const struct lfs_scanned *r)
 	s->end = r->next;
 	s->last_lsn = t->lsn;
 	if (r->rec.kind == LFS_RECORD_SEAL) {
-		s->sealed = true;
-		t->segment = rc->next;
+		if (s->state != LFS_SEGMENT_SEALED)
+			lfs_segment_set_state(&rc->lfs->segs, t->segment,
+					      LFS_SEGMENT_SEALED);
+		t->segment = rc->replay.next;
 		t->block = 0;
-		rc->header_read = false;
+		rc->replay.header_read = false;
 	}
 	return 0;
 }
 
 /* ---- the end -------------------------------------------------------------------------------------- */
 
+/* Nothing is appended any more to the segment that the chain ends in. */
+static void segment_leave(struct lfs_recover *rc)
+{
+	struct lfs_segments *segs = &rc->lfs->segs;
+	uint32_t n = rc->replay.tail.segment;
+
+	if (rc->replay.tail.block && segs->s[n].state == LFS_SEGMENT_OPEN)
+		lfs_segment_set_state(segs, n, LFS_SEGMENT_ENDED);
+}
+
 static void finish(struct lfs_recover *rc)
 {
 	struct lfs *lfs = rc->lfs;
-	struct lfs_tail *t = &rc->tail;
-	uint32_t next = t->block ? rc->next : t->segment;
+	struct lfs_tail *t = &rc->replay.tail;
+	uint32_t next = t->block ? rc->replay.next : t->segment;
 
 	/* The log goes on in a fresh segment, the one that was reserved for that. */
-	if (next == LFS_SEGMENT_NONE || lfs->segs.s[next].generation)
-		next = lfs_segments_next_free(&lfs->segs, 0);
+	segment_leave(rc);
+	if (next == LFS_SEGMENT_NONE || lfs_segment_in_use(&lfs->segs.s[next]))
+		next = lfs_segments_reserve(&lfs->segs, 0);
+	else
+		lfs_segment_set_state(&lfs->segs, next, LFS_SEGMENT_RESERVED);
 	t->segment = next;
 	t->block = 0;
 	rc->stats.last_lsn = t->lsn;
-	lfs->built = *t;
-	lfs->applied = *t;
+	lfs->head.built = *t;
+	lfs->head.applied = *t;
 	lfs_recover_end(rc, 0);
 }
 
@@ -241,15 +263,16 @@ static void corrupt(struct lfs_recover *rc, const char *witness, uint64_t where)
 	lfs_say(rc->why,
 		"corruption: record %llu at segment %u block %u is damaged or missing, "
 		"though %s %llu says that it was durable; the log after lsn %llu is kept",
-		(unsigned long long)rc->tail.seq + 1, rc->tail.segment, rc->tail.block,
-		witness, (unsigned long long)where, (unsigned long long)rc->tail.lsn);
+		(unsigned long long)rc->replay.tail.seq + 1, rc->replay.tail.segment,
+		rc->replay.tail.block, witness, (unsigned long long)where,
+		(unsigned long long)rc->replay.tail.lsn);
 	lfs_recover_end(rc, -EUCLEAN);
 }
 
 /* Nothing names the missing record, but perhaps the checkpoint that was refused. */
 static void end_of_log(struct lfs_recover *rc)
 {
-	if (rc->written_seq > rc->tail.seq)
+	if (rc->written_seq > rc->replay.tail.seq)
 		corrupt(rc, "checkpoint", rc->written_by);
 	else
 		finish(rc);
@@ -265,40 +288,41 @@ static void look_load(struct lfs_recover *rc);
  */
 static void cross_loaded(struct lfs_scan *s, int res)
 {
-	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, scan);
+	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, replay.scan);
 	struct lfs_segment_info info;
 
 	if (res) {
 		lfs_say(rc->why, "reading the header of segment %u failed",
-			rc->look_segment);
+			rc->replay.look.segment);
 		lfs_recover_end(rc, res);
 		return;
 	}
 	if (lfs_segment_decode(lfs_scan_block(s, 0), &info) ||
-	    info.incarnation <= rc->incarnation ||
+	    info.incarnation <= rc->replay.incarnation ||
 	    info.incarnation > rc->lfs->sb.super.incarnation) {
 		end_of_log(rc);
 		return;
 	}
-	rc->tail.segment = rc->look_segment;
-	rc->tail.block = 0;
-	rc->incarnation = info.incarnation;
-	rc->header_read = false;
+	segment_leave(rc);
+	rc->replay.tail.segment = rc->replay.look.segment;
+	rc->replay.tail.block = 0;
+	rc->replay.incarnation = info.incarnation;
+	rc->replay.header_read = false;
 	walk(rc);
 }
 
 /* Nothing names the missing record: the log was torn here, and ends here. */
 static void torn(struct lfs_recover *rc)
 {
-	uint32_t next = rc->tail.block ? rc->next : rc->tail.segment;
+	uint32_t next = rc->replay.tail.block ? rc->replay.next : rc->replay.tail.segment;
 
 	if (!rc->cross || next == LFS_SEGMENT_NONE) {
 		end_of_log(rc);
 		return;
 	}
-	rc->look_segment = next;
-	rc->scan.loaded = cross_loaded;
-	lfs_scan_load(&rc->scan, next, 0, rc->lfs->segs.blocks);
+	rc->replay.look.segment = next;
+	rc->replay.scan.loaded = cross_loaded;
+	lfs_scan_load(&rc->replay.scan, next, 0, rc->lfs->segs.blocks);
 }
 
 /* The header of a segment behind the break. True: it decides. */
@@ -306,16 +330,17 @@ static bool look_header(struct lfs_recover *rc, const uint8_t *block)
 {
 	struct lfs_segment_info info;
 
-	if (lfs_segment_decode(block, &info) || info.number != rc->look_segment ||
+	if (lfs_segment_decode(block, &info) || info.number != rc->replay.look.segment ||
 	    memcmp(info.store, rc->lfs->sb.super.store, LFS_ID_LEN) != 0)
 		return false;
-	if (info.incarnation > rc->incarnation && info.first_seq > rc->tail.seq + 1) {
+	if (info.incarnation > rc->replay.incarnation &&
+	    info.first_seq > rc->replay.tail.seq + 1) {
 		corrupt(rc, "the end that an earlier recovery found, record",
 			info.first_seq - 1);
 		return true;
 	}
-	if (info.incarnation == rc->incarnation && info.next < rc->lfs->segs.n)
-		rc->look_next = info.next;
+	if (info.incarnation == rc->replay.incarnation && info.next < rc->lfs->segs.n)
+		rc->replay.look.next = info.next;
 	return false;
 }
 
@@ -324,19 +349,20 @@ enum look { LOOK_ON, LOOK_RELOAD, LOOK_DECIDED };
 /* Is there a witness at this block? */
 static enum look look_block(struct lfs_recover *rc, const uint8_t *block, size_t len)
 {
-	uint64_t place =
-		lfs_segments_place(&rc->lfs->segs, rc->look_segment, rc->look_block);
+	uint64_t place = lfs_segments_place(&rc->lfs->segs, rc->replay.look.segment,
+					    rc->replay.look.block);
 	struct lfs_record rec;
 	uint32_t want;
 	int res = lfs_record_decode(block, len, &rec, &want);
 
 	if (res == -EMSGSIZE)
-		return rc->look_block > rc->scan.block ? LOOK_RELOAD : LOOK_ON;
-	if (res || rec.address != place || rec.incarnation != rc->incarnation ||
-	    rec.seq <= rc->tail.seq)
+		return rc->replay.look.block > rc->replay.scan.block ? LOOK_RELOAD
+								     : LOOK_ON;
+	if (res || rec.address != place || rec.incarnation != rc->replay.incarnation ||
+	    rec.seq <= rc->replay.tail.seq)
 		return LOOK_ON;
-	rc->look_found = true;
-	if (rec.durable_seq <= rc->tail.seq)
+	rc->replay.look.found = true;
+	if (rec.durable_seq <= rc->replay.tail.seq)
 		return LOOK_ON;
 	corrupt(rc, "record", rec.seq);
 	return LOOK_DECIDED;
@@ -344,17 +370,19 @@ static enum look look_block(struct lfs_recover *rc, const uint8_t *block, size_t
 
 static enum look look_window(struct lfs_recover *rc)
 {
-	uint32_t end = rc->scan.block + rc->scan.have;
+	uint32_t end = rc->replay.scan.block + rc->replay.scan.have;
 
-	for (; rc->look_block < end; rc->look_block++) {
-		const uint8_t *block = lfs_scan_block(&rc->scan, rc->look_block);
+	for (; rc->replay.look.block < end; rc->replay.look.block++) {
+		const uint8_t *block =
+			lfs_scan_block(&rc->replay.scan, rc->replay.look.block);
 		enum look res = LOOK_ON;
 
-		if (rc->look_block == 0)
+		if (rc->replay.look.block == 0)
 			res = look_header(rc, block) ? LOOK_DECIDED : LOOK_ON;
 		else
 			res = look_block(rc, block,
-					 (size_t)(end - rc->look_block) * LFS_BLOCK);
+					 (size_t)(end - rc->replay.look.block) *
+						 LFS_BLOCK);
 		if (res != LOOK_ON)
 			return res;
 	}
@@ -367,29 +395,30 @@ static void look(struct lfs_recover *rc)
 
 	if (look_window(rc) == LOOK_DECIDED)
 		return;
-	if (rc->look_block >= blocks) {
-		bool first = rc->look_segment == rc->tail.segment;
+	if (rc->replay.look.block >= blocks) {
+		bool first = rc->replay.look.segment == rc->replay.tail.segment;
 
-		if (rc->look_next == LFS_SEGMENT_NONE || (!first && !rc->look_found) ||
-		    ++rc->looked > rc->lfs->segs.n) {
+		if (rc->replay.look.next == LFS_SEGMENT_NONE ||
+		    (!first && !rc->replay.look.found) ||
+		    ++rc->replay.look.looked > rc->lfs->segs.n) {
 			torn(rc);
 			return;
 		}
-		rc->look_segment = rc->look_next;
-		rc->look_next = LFS_SEGMENT_NONE;
-		rc->look_block = 0;
-		rc->look_found = false;
+		rc->replay.look.segment = rc->replay.look.next;
+		rc->replay.look.next = LFS_SEGMENT_NONE;
+		rc->replay.look.block = 0;
+		rc->replay.look.found = false;
 	}
 	look_load(rc);
 }
 
 static void look_loaded(struct lfs_scan *s, int res)
 {
-	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, scan);
+	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, replay.scan);
 
 	if (res) {
 		lfs_say(rc->why, "reading the log in segment %u failed",
-			rc->look_segment);
+			rc->replay.look.segment);
 		lfs_recover_end(rc, res);
 		return;
 	}
@@ -398,21 +427,22 @@ static void look_loaded(struct lfs_scan *s, int res)
 
 static void look_load(struct lfs_recover *rc)
 {
-	rc->scan.loaded = look_loaded;
-	lfs_scan_load(&rc->scan, rc->look_segment, rc->look_block, rc->lfs->segs.blocks);
+	rc->replay.scan.loaded = look_loaded;
+	lfs_scan_load(&rc->replay.scan, rc->replay.look.segment, rc->replay.look.block,
+		      rc->lfs->segs.blocks);
 }
 
 /* The chain ends here. Why? */
 static void decide(struct lfs_recover *rc)
 {
-	const struct lfs_tail *t = &rc->tail;
+	const struct lfs_tail *t = &rc->replay.tail;
 
 	if (RT_BUG(TRUNCATE_CORRUPT)) {
 		finish(rc);
 		return;
 	}
-	if (rc->slot.written_seq > t->seq) {
-		corrupt(rc, "checkpoint", rc->slot.seq);
+	if (rc->load.slot.written_seq > t->seq) {
+		corrupt(rc, "checkpoint", rc->load.slot.seq);
 		return;
 	}
 	/* After a close in order nothing was written any more. */
@@ -420,12 +450,12 @@ static void decide(struct lfs_recover *rc)
 		end_of_log(rc);
 		return;
 	}
-	rc->look_segment = t->segment;
-	rc->look_block = t->block;
-	rc->look_next = t->block ? rc->next : LFS_SEGMENT_NONE;
-	rc->look_found = false;
-	rc->looked = 0;
-	if (rc->look_block < rc->lfs->segs.blocks)
+	rc->replay.look.segment = t->segment;
+	rc->replay.look.block = t->block;
+	rc->replay.look.next = t->block ? rc->replay.next : LFS_SEGMENT_NONE;
+	rc->replay.look.found = false;
+	rc->replay.look.looked = 0;
+	if (rc->replay.look.block < rc->lfs->segs.blocks)
 		look_load(rc);
 	else
 		look(rc);
@@ -437,11 +467,12 @@ static void report(struct lfs_recover *rc)
 {
 	rt_time now = rt_now(rc->lfs->loop);
 
-	if (rt_time_since(now, rc->reported) < RT_S)
+	if (rt_time_since(now, rc->replay.reported) < RT_S)
 		return;
-	rc->reported = now;
+	rc->replay.reported = now;
 	rt_log(RT_LOG_INFO, "recovering lsn=%llu records=%llu bytes=%llu",
-	       (unsigned long long)rc->tail.lsn, (unsigned long long)rc->stats.records,
+	       (unsigned long long)rc->replay.tail.lsn,
+	       (unsigned long long)rc->stats.records,
 	       (unsigned long long)rc->stats.bytes);
 }
 
@@ -451,8 +482,8 @@ static void walk(struct lfs_recover *rc)
 	int res;
 
 	report(rc);
-	while (rc->tail.segment != LFS_SEGMENT_NONE) {
-		if (!rc->header_read) {
+	while (rc->replay.tail.segment != LFS_SEGMENT_NONE) {
+		if (!rc->replay.header_read) {
 			switch (header_read(rc)) {
 			case HEADER_OK:
 				break;
@@ -466,10 +497,10 @@ static void walk(struct lfs_recover *rc)
 				return;
 			}
 		}
-		res = lfs_scan_record(&rc->scan, rc->tail.block, rc->lfs->segs.blocks,
-				      &r);
+		res = lfs_scan_record(&rc->replay.scan, rc->replay.tail.block,
+				      rc->lfs->segs.blocks, &r);
 		if (res == -ENODATA) {
-			walk_load(rc, rc->tail.block);
+			walk_load(rc, rc->replay.tail.block);
 			return;
 		}
 		if (res || !record_follows(rc, &r.rec))
@@ -487,11 +518,12 @@ void lfs_replay_start(struct lfs_recover *rc)
 {
 	struct lfs *lfs = rc->lfs;
 
-	rc->tail = rc->slot.start;
-	rc->incarnation = rc->slot.incarnation;
-	rc->header_read = false;
-	rc->reported = rt_now(lfs->loop);
-	if (!rc->scan.buf && lfs_scan_init(&rc->scan, lfs->file, &lfs->segs)) {
+	rc->replay.tail = rc->load.slot.start;
+	rc->replay.incarnation = rc->load.slot.incarnation;
+	rc->replay.header_read = false;
+	rc->replay.reported = rt_now(lfs->loop);
+	if (!rc->replay.scan.buf &&
+	    lfs_scan_init(&rc->replay.scan, lfs->file, &lfs->segs)) {
 		lfs_recover_starve(rc);
 		return;
 	}

@@ -5,6 +5,7 @@
 #include "lfs/state.h"
 #include "rt/bug.h"
 #include "rt/check.h"
+#include "rt/mem.h"
 
 /*
  * The superblock is rewritten over the older of its two copies, with a flush before, so
@@ -12,6 +13,29 @@
  */
 
 static void super_flushed(struct lfs_wait *w, int res);
+
+int lfs_super_writer_init(struct lfs_super_writer *sb)
+{
+	rt_list_init(&sb->waiting);
+	rt_list_init(&sb->taken);
+	sb->buf = rt_alloc_blocks(LFS_SUPER_REGION);
+	sb->meta_next = rt_zalloc(1, sizeof(*sb->meta_next));
+	return sb->buf && sb->meta_next ? 0 : -ENOMEM;
+}
+
+void lfs_super_writer_release(struct lfs_super_writer *sb)
+{
+	rt_free(sb->buf);
+	rt_free(sb->meta_next);
+}
+
+/* Each state follows the one before it, and IDLE any of them. */
+static void super_set_state(struct lfs_super_writer *sb, enum lfs_super_state state)
+{
+	rt_assert(state == LFS_SUPER_IDLE ? sb->state != LFS_SUPER_IDLE
+					  : state == sb->state + 1);
+	sb->state = state;
+}
 
 static void super_end(struct lfs *lfs, int res)
 {
@@ -21,12 +45,12 @@ static void super_end(struct lfs *lfs, int res)
 	rt_list_init(&mine);
 	while ((l = rt_list_pop(&sb->taken)) != NULL)
 		rt_list_push_back(&mine, l);
-	sb->busy = false;
+	super_set_state(sb, LFS_SUPER_IDLE);
 	if (!res) {
 		/* What is queued has its hash from the epoch it was admitted in. */
-		rt_assert(rt_list_empty(&lfs->queue) ||
-			  lfs_epoch_of(&lfs->meta, lfs->admitted_lsn)->id ==
-				  lfs_epoch_of(sb->meta_next, lfs->admitted_lsn)->id);
+		rt_assert(rt_list_empty(&lfs->admission.queue) ||
+			  lfs_epoch_of(&lfs->meta, lfs->admission.lsn)->id ==
+				  lfs_epoch_of(sb->meta_next, lfs->admission.lsn)->id);
 		sb->super = sb->next;
 		sb->copy = !sb->copy;
 		lfs->meta = *sb->meta_next;
@@ -54,14 +78,14 @@ static void super_written(struct rt_op *op, int res)
 		super_end(lfs, -EIO);
 		return;
 	}
-	lfs->disk_bytes += (uint64_t)res;
+	lfs->figures.disk_bytes += (uint64_t)res;
 	sb->done += (uint32_t)res;
 	if (sb->done < sb->len) {
 		rt_write(lfs->file, &sb->op, sb->buf + sb->done, sb->len - sb->done,
 			 lfs_super_off(!sb->copy) + sb->done);
 		return;
 	}
-	sb->last_flush = true;
+	super_set_state(sb, LFS_SUPER_FLUSH_ITSELF);
 	lfs_flush_wait(lfs, &sb->wait);
 }
 
@@ -69,6 +93,7 @@ static void super_write(struct lfs *lfs)
 {
 	struct lfs_super_writer *sb = &lfs->sb;
 
+	super_set_state(sb, LFS_SUPER_WRITE);
 	sb->next.seq = sb->super.seq + 1;
 	sb->len = lfs_super_encode(sb->buf, &sb->next, sb->meta_next);
 	sb->done = 0;
@@ -83,7 +108,7 @@ static void super_flushed(struct lfs_wait *w, int res)
 
 	if (res)
 		super_end(lfs, -EIO);
-	else if (sb->last_flush)
+	else if (sb->state == LFS_SUPER_FLUSH_ITSELF)
 		super_end(lfs, 0);
 	else
 		super_write(lfs);
@@ -108,9 +133,9 @@ void lfs_super_settle(struct lfs *lfs)
 	struct rt_list *l;
 
 	lfs_meta_settle(lfs);
-	if (sb->busy || rt_list_empty(&sb->waiting))
+	if (sb->state != LFS_SUPER_IDLE || rt_list_empty(&sb->waiting))
 		return;
-	sb->busy = true;
+	super_set_state(sb, LFS_SUPER_FLUSH);
 	sb->next = sb->super;
 	sb->next.incarnation = lfs->incarnation;
 	*sb->meta_next = lfs->meta;
@@ -124,13 +149,17 @@ void lfs_super_settle(struct lfs *lfs)
 		rt_list_push_back(&sb->taken, l);
 	}
 	sb->wait.done = super_flushed;
-	sb->last_flush = false;
 	if (lfs->failed)
 		super_end(lfs, -EIO);
 	else if (flush)
 		lfs_flush_wait(lfs, &sb->wait);
 	else
 		super_write(lfs);
+}
+
+bool lfs_super_idle(const struct lfs *lfs)
+{
+	return lfs->sb.state == LFS_SUPER_IDLE && rt_list_empty(&lfs->sb.waiting);
 }
 
 void lfs_super_request(struct lfs *lfs, struct lfs_super_req *req)

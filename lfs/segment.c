@@ -18,7 +18,6 @@ int lfs_segments_init(struct lfs_segments *segs, uint32_t n, uint32_t blocks,
 		.blocks = blocks,
 		.base = base,
 		.free = n,
-		.reserved = LFS_SEGMENT_NONE,
 	};
 	segs->s = rt_zalloc(n, sizeof(*segs->s));
 	return segs->s ? 0 : -ENOMEM;
@@ -39,47 +38,56 @@ bool lfs_segments_holds(const struct lfs_segments *segs, uint64_t place)
 	n = (place - segs->base) / segs->blocks;
 	/* Block 0 of a segment is its header. */
 	return n < segs->n && (place - segs->base) % segs->blocks &&
-	       segs->s[n].generation;
+	       lfs_segment_in_use(&segs->s[n]);
 }
 
-uint32_t lfs_segments_next_free(const struct lfs_segments *segs, uint32_t after)
+#define BIT(state) (1u << (state))
+
+/* What may follow a state. ENDED, SEALED: replay finds the seal of a segment in the table. */
+static const unsigned followers[] = {
+	[LFS_SEGMENT_FREE] = BIT(LFS_SEGMENT_RESERVED) | BIT(LFS_SEGMENT_OPEN),
+	[LFS_SEGMENT_RESERVED] = BIT(LFS_SEGMENT_OPEN),
+	[LFS_SEGMENT_OPEN] = BIT(LFS_SEGMENT_SEALED) | BIT(LFS_SEGMENT_ENDED),
+	[LFS_SEGMENT_SEALED] = 0,
+	[LFS_SEGMENT_ENDED] = BIT(LFS_SEGMENT_SEALED),
+};
+
+void lfs_segment_set_state(struct lfs_segments *segs, uint32_t n,
+			   enum lfs_segment_state state)
+{
+	struct lfs_segment *s = &segs->s[n];
+	bool used = lfs_segment_in_use(s);
+
+	rt_assert(n < segs->n && followers[s->state] & BIT(state));
+	s->state = state;
+	segs->free -= lfs_segment_in_use(s) && !used;
+}
+
+uint32_t lfs_segments_reserve(struct lfs_segments *segs, uint32_t after)
 {
 	for (uint32_t i = 1; i <= segs->n; i++) {
 		uint32_t n = (uint32_t)(((uint64_t)after + i) % segs->n);
 
-		if (!segs->s[n].generation)
-			return n;
+		if (segs->s[n].state != LFS_SEGMENT_FREE)
+			continue;
+		lfs_segment_set_state(segs, n, LFS_SEGMENT_RESERVED);
+		return n;
 	}
 	return LFS_SEGMENT_NONE;
 }
 
-void lfs_segments_use(struct lfs_segments *segs, uint32_t n, uint64_t generation,
-		      uint64_t incarnation, uint64_t first_lsn)
+void lfs_segments_open(struct lfs_segments *segs, uint32_t n, uint64_t generation,
+		       uint64_t incarnation, uint64_t first_lsn)
 {
 	struct lfs_segment *s = &segs->s[n];
 
-	rt_assert(n < segs->n && s->generation == 0 && generation && segs->free);
+	rt_assert(n < segs->n && generation && segs->free);
+	lfs_segment_set_state(segs, n, LFS_SEGMENT_OPEN);
 	s->generation = generation;
 	s->incarnation = incarnation;
 	s->first_lsn = first_lsn;
 	s->last_lsn = first_lsn - 1;
 	s->end = 1;
-	s->sealed = false;
-	segs->free--;
-}
-
-uint32_t lfs_segments_after(const struct lfs_segments *segs, uint64_t generation)
-{
-	uint32_t best = LFS_SEGMENT_NONE;
-
-	for (uint32_t i = 0; i < segs->n; i++) {
-		uint64_t g = segs->s[i].generation;
-
-		if (g > generation &&
-		    (best == LFS_SEGMENT_NONE || g < segs->s[best].generation))
-			best = i;
-	}
-	return best;
 }
 
 void lfs_segment_encode(uint8_t block[LFS_BLOCK], const struct lfs_segment_info *info)

@@ -11,28 +11,44 @@
  * The segments of a store: which are in use, what they hold, and the order in which they
  * were opened (their generations). Pure but for its memory.
  */
+enum lfs_segment_state {
+	LFS_SEGMENT_FREE,
+	LFS_SEGMENT_RESERVED, /* free, and the open one's header names it as the next */
+	LFS_SEGMENT_OPEN,     /* being filled, or being replayed */
+	LFS_SEGMENT_SEALED,   /* full; its summary is the last record */
+	LFS_SEGMENT_ENDED,    /* a crash or a close ended it: it has no summary */
+};
+
 struct lfs_segment {
-	uint64_t generation; /* 0: free */
+	enum lfs_segment_state state; /* lfs_segment_set_state() alone changes it */
+	uint64_t generation;	      /* 0 while it is not in use */
 	uint64_t incarnation;
 	uint64_t first_lsn, last_lsn; /* last = first - 1: no client record */
 	uint32_t end;		      /* blocks in use, its header included */
 	uint32_t live;		      /* blocks that the map refers to */
-	bool sealed;
 };
 
 struct lfs_segments {
 	struct lfs_segment *s; /* owned */
 	uint32_t n;
-	uint32_t blocks;   /* in each */
-	uint32_t base;	   /* place of segment 0 */
-	uint32_t free;	   /* of generation 0 */
-	uint32_t reserved; /* the next one, still free; or LFS_SEGMENT_NONE */
+	uint32_t blocks; /* in each */
+	uint32_t base;	 /* place of segment 0 */
+	uint32_t free;	 /* not in use: FREE or RESERVED */
 };
 
 /* -ENOMEM, or 0: `n` free segments of `blocks` blocks from place `base` on. */
 int lfs_segments_init(struct lfs_segments *segs, uint32_t n, uint32_t blocks,
 		      uint32_t base);
 void lfs_segments_release(struct lfs_segments *segs);
+
+/* Its table of transitions is asserted, and `free` is kept. */
+void lfs_segment_set_state(struct lfs_segments *segs, uint32_t n,
+			   enum lfs_segment_state state);
+/* Does it hold a part of the log? */
+static inline bool lfs_segment_in_use(const struct lfs_segment *s)
+{
+	return s->state != LFS_SEGMENT_FREE && s->state != LFS_SEGMENT_RESERVED;
+}
 
 /* Is this the place of a block of data in some segment that is in use? */
 bool lfs_segments_holds(const struct lfs_segments *segs, uint64_t place);
@@ -53,13 +69,14 @@ static inline void lfs_segments_live(struct lfs_segments *segs, uint32_t place, 
 	segs->s[lfs_segments_of(segs, place)].live += (uint32_t)by;
 }
 
-/* The free segment to take after segment `after`, going round; LFS_SEGMENT_NONE: none. */
-uint32_t lfs_segments_next_free(const struct lfs_segments *segs, uint32_t after);
-/* Take a free segment into use: empty but for its header. */
-void lfs_segments_use(struct lfs_segments *segs, uint32_t n, uint64_t generation,
-		      uint64_t incarnation, uint64_t first_lsn);
-/* The segment opened first after `generation`; LFS_SEGMENT_NONE: none. */
-uint32_t lfs_segments_after(const struct lfs_segments *segs, uint64_t generation);
+/*
+ * Reserve the first free segment after segment `after`, going round. LFS_SEGMENT_NONE:
+ * there is none.
+ */
+uint32_t lfs_segments_reserve(struct lfs_segments *segs, uint32_t after);
+/* Open a segment that is not in use: empty but for its header. */
+void lfs_segments_open(struct lfs_segments *segs, uint32_t n, uint64_t generation,
+		       uint64_t incarnation, uint64_t first_lsn);
 
 /* ---- the header on disk ------------------------------------------------------------------ */
 

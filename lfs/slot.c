@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "lfs/slot.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "lfs/state.h"
 #include "rt/check.h"
 #include "rt/crc.h"
-
-/* A checkpoint slot, to bytes and back. No I/O. */
 
 #define CRC_FROM (offsetof(struct lfs_slot_head, crc) + sizeof(le32))
 
@@ -121,7 +120,7 @@ void lfs_slot_put_segment(uint8_t *at, const struct lfs_segment *s)
 {
 	struct lfs_slot_segment d = { 0 };
 
-	if (s->generation)
+	if (lfs_segment_in_use(s))
 		d = (struct lfs_slot_segment){
 			.generation = le64_make(s->generation),
 			.incarnation = le64_make(s->incarnation),
@@ -129,7 +128,8 @@ void lfs_slot_put_segment(uint8_t *at, const struct lfs_segment *s)
 			.last_lsn = le64_make(s->last_lsn),
 			.end = le32_make(s->end),
 			.live = le32_make(s->live),
-			.flags = le32_make(s->sealed ? LFS_SEGMENT_SEALED : 0),
+			.flags = le32_make(
+				s->state == LFS_SEGMENT_SEALED ? LFS_SLOT_SEALED : 0),
 		};
 	memcpy(at, &d, sizeof(d));
 }
@@ -144,14 +144,17 @@ static int segments_decode(const uint8_t *at, struct lfs_segments *segs)
 		memcpy(&d, at, sizeof(d));
 		if (!le64_get(d.generation))
 			continue;
-		lfs_segments_use(segs, i, le64_get(d.generation), le64_get(d.incarnation),
-				 le64_get(d.first_lsn));
+		lfs_segments_open(segs, i, le64_get(d.generation),
+				  le64_get(d.incarnation), le64_get(d.first_lsn));
+		lfs_segment_set_state(segs, i,
+				      le32_get(d.flags) & LFS_SLOT_SEALED
+					      ? LFS_SEGMENT_SEALED
+					      : LFS_SEGMENT_ENDED);
 		s->last_lsn = le64_get(d.last_lsn);
 		s->end = le32_get(d.end);
-		s->sealed = le32_get(d.flags) & LFS_SEGMENT_SEALED;
 		if (!s->first_lsn || s->last_lsn > UINT64_MAX / 2 ||
 		    s->last_lsn + 1 < s->first_lsn || !s->end || s->end > segs->blocks ||
-		    le32_get(d.flags) & ~LFS_SEGMENT_SEALED || le32_get(d.zero))
+		    le32_get(d.flags) & ~LFS_SLOT_SEALED || le32_get(d.zero))
 			return -EUCLEAN;
 	}
 	return 0;
@@ -163,7 +166,7 @@ static bool lsn_fits(const struct lfs_slot *slot, const struct lfs_segments *seg
 	uint64_t last = 0;
 
 	for (uint32_t i = 0; i < segs->n; i++)
-		if (segs->s[i].generation && segs->s[i].last_lsn > last)
+		if (lfs_segment_in_use(&segs->s[i]) && segs->s[i].last_lsn > last)
 			last = segs->s[i].last_lsn;
 	return slot->start.lsn <= last;
 }

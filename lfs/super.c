@@ -2,9 +2,9 @@
 #include "lfs/super.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "lfs/why.h"
 #include "rt/check.h"
 #include "rt/crc.h"
 
@@ -13,8 +13,6 @@
 #define FLAGS_KNOWN                                                                      \
 	(LFS_FENCED | LFS_SEALED | LFS_ALONE | LFS_UNPAIRED | LFS_CLEAN | LFS_HOLD)
 #define SEGMENTS_ALIGN (UINT64_C(1) << 20)
-
-#define say(why, ...) ((void)snprintf(why, LFS_WHY_MAX, __VA_ARGS__))
 
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
@@ -61,30 +59,33 @@ int lfs_geometry_make(uint64_t size, uint32_t segment_size, uint64_t checkpoint_
 	uint64_t n;
 
 	if (!segment_size_fits(segment_size)) {
-		say(why, "segment size %u: must be a power of two from %u to %u bytes",
-		    segment_size, LFS_SEGMENT_MIN, LFS_SEGMENT_MAX);
+		lfs_say(why,
+			"segment size %u: must be a power of two from %u to %u bytes",
+			segment_size, LFS_SEGMENT_MIN, LFS_SEGMENT_MAX);
 		return -EINVAL;
 	}
 	if (checkpoint_every < LFS_CHECKPOINT_MIN ||
 	    checkpoint_every > LFS_CHECKPOINT_MAX) {
-		say(why, "checkpoint distance %llu: must be from %llu to %llu bytes",
-		    (unsigned long long)checkpoint_every,
-		    (unsigned long long)LFS_CHECKPOINT_MIN,
-		    (unsigned long long)LFS_CHECKPOINT_MAX);
+		lfs_say(why, "checkpoint distance %llu: must be from %llu to %llu bytes",
+			(unsigned long long)checkpoint_every,
+			(unsigned long long)LFS_CHECKPOINT_MIN,
+			(unsigned long long)LFS_CHECKPOINT_MAX);
 		return -EINVAL;
 	}
 	if (size / LFS_BLOCK > LFS_PLACES_MAX) {
-		say(why, "store of %llu bytes: at most %llu", (unsigned long long)size,
-		    (unsigned long long)LFS_PLACES_MAX * LFS_BLOCK);
+		lfs_say(why, "store of %llu bytes: at most %llu",
+			(unsigned long long)size,
+			(unsigned long long)LFS_PLACES_MAX * LFS_BLOCK);
 		return -EFBIG;
 	}
 	n = size / segment_size;
 	while (n && segments_off(n, segment_size) + n * segment_size > size)
 		n--;
 	if (n < LFS_SEGMENTS_MIN) {
-		say(why, "store of %llu bytes: room for %llu segments of %u, at least %u",
-		    (unsigned long long)size, (unsigned long long)n, segment_size,
-		    LFS_SEGMENTS_MIN);
+		lfs_say(why,
+			"store of %llu bytes: room for %llu segments of %u, at least %u",
+			(unsigned long long)size, (unsigned long long)n, segment_size,
+			LFS_SEGMENTS_MIN);
 		return -ENOSPC;
 	}
 	*ret = (struct lfs_geometry){
@@ -142,27 +143,27 @@ static bool name_fits(const char name[LFS_NAME_MAX])
 static int volumes_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
 {
 	if (meta->nvolumes > LFS_VOLUMES_MAX) {
-		say(why, "%u volumes: at most %u", meta->nvolumes, LFS_VOLUMES_MAX);
+		lfs_say(why, "%u volumes: at most %u", meta->nvolumes, LFS_VOLUMES_MAX);
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
 		const struct lfs_volume *v = &meta->volumes[i];
 
 		if (!name_fits(v->name)) {
-			say(why, "volume %u: its name must have 1 to %u bytes", i,
-			    LFS_NAME_MAX - 1);
+			lfs_say(why, "volume %u: its name must have 1 to %u bytes", i,
+				LFS_NAME_MAX - 1);
 			return -EINVAL;
 		}
 		if (!v->size || v->size % LFS_BLOCK ||
 		    v->size / LFS_BLOCK >= LFS_PLACES_MAX) {
-			say(why, "volume %s: %llu bytes: must be a multiple of %u",
-			    v->name, (unsigned long long)v->size, LFS_BLOCK);
+			lfs_say(why, "volume %s: %llu bytes: must be a multiple of %u",
+				v->name, (unsigned long long)v->size, LFS_BLOCK);
 			return -EINVAL;
 		}
 		for (unsigned k = 0; k < i; k++) {
 			if (strcmp(v->name, meta->volumes[k].name))
 				continue;
-			say(why, "volume %s: named twice", v->name);
+			lfs_say(why, "volume %s: named twice", v->name);
 			return -EINVAL;
 		}
 	}
@@ -174,14 +175,16 @@ static int epochs_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
 	const struct lfs_epoch *e = meta->epochs;
 
 	if (!meta->nepochs || meta->nepochs > LFS_HISTORY_MAX) {
-		say(why, "%u epochs: must be 1 to %u", meta->nepochs, LFS_HISTORY_MAX);
+		lfs_say(why, "%u epochs: must be 1 to %u", meta->nepochs,
+			LFS_HISTORY_MAX);
 		return -EINVAL;
 	}
 	for (unsigned i = 1; i < meta->nepochs; i++) {
 		if (e[i].number > e[i - 1].number && e[i].first_lsn >= e[i - 1].first_lsn)
 			continue;
-		say(why, "epoch %llu after %llu: history must ascend",
-		    (unsigned long long)e[i].number, (unsigned long long)e[i - 1].number);
+		lfs_say(why, "epoch %llu after %llu: history must ascend",
+			(unsigned long long)e[i].number,
+			(unsigned long long)e[i - 1].number);
 		return -EINVAL;
 	}
 	return 0;
@@ -194,22 +197,24 @@ int lfs_meta_check(const struct lfs_meta *meta, const struct lfs_geometry *geo,
 	int ret;
 
 	if (meta->role != LFS_PRIMARY && meta->role != LFS_MIRROR) {
-		say(why, "role %u: neither primary nor mirror", (unsigned)meta->role);
+		lfs_say(why, "role %u: neither primary nor mirror", (unsigned)meta->role);
 		return -EINVAL;
 	}
 	if (meta->flags & ~FLAGS_KNOWN || !name_fits(meta->group_name)) {
-		say(why,
-		    "group: its name must have 1 to %u bytes, its flags 0x%x be known",
-		    LFS_NAME_MAX - 1, meta->flags);
+		lfs_say(why,
+			"group: its name must have 1 to %u bytes, its flags 0x%x be "
+			"known",
+			LFS_NAME_MAX - 1, meta->flags);
 		return -EINVAL;
 	}
 	if (meta->max_request < LFS_REQUEST_MIN || meta->max_request > LFS_REQUEST_MAX ||
 	    meta->max_request % LFS_BLOCK || meta->max_request > geo->segment_size / 4) {
-		say(why,
-		    "max_request %u: must be from %u to %u and a quarter of a segment of "
-		    "%u at most",
-		    meta->max_request, LFS_REQUEST_MIN, LFS_REQUEST_MAX,
-		    geo->segment_size);
+		lfs_say(why,
+			"max_request %u: must be from %u to %u and a quarter of a "
+			"segment of "
+			"%u at most",
+			meta->max_request, LFS_REQUEST_MIN, LFS_REQUEST_MAX,
+			geo->segment_size);
 		return -EINVAL;
 	}
 	ret = volumes_check(meta, why);
@@ -219,8 +224,9 @@ int lfs_meta_check(const struct lfs_meta *meta, const struct lfs_geometry *geo,
 		return ret;
 	need = segments_needed(meta, geo->segment_size);
 	if (need > geo->segments) {
-		say(why, "the volumes need %llu segments of %u bytes, the store has %u",
-		    (unsigned long long)need, geo->segment_size, geo->segments);
+		lfs_say(why,
+			"the volumes need %llu segments of %u bytes, the store has %u",
+			(unsigned long long)need, geo->segment_size, geo->segments);
 		return -ENOSPC;
 	}
 	return 0;
@@ -368,16 +374,17 @@ static bool head_zeros(const struct lfs_super_head *h)
 static int decode_version(const struct lfs_super_head *h, char why[LFS_WHY_MAX])
 {
 	if (le32_get(h->version) != LFS_VERSION) {
-		say(why, "store of format version %u: this program knows version %u",
-		    le32_get(h->version), LFS_VERSION);
+		lfs_say(why, "store of format version %u: this program knows version %u",
+			le32_get(h->version), LFS_VERSION);
 		return -EPROTONOSUPPORT;
 	}
 	if (le64_get(h->incompat) & ~LFS_INCOMPAT_KNOWN ||
 	    le64_get(h->compat_ro) & ~LFS_COMPAT_RO_KNOWN) {
-		say(why,
-		    "store with features 0x%llx/0x%llx that this program does not know",
-		    (unsigned long long)le64_get(h->incompat),
-		    (unsigned long long)le64_get(h->compat_ro));
+		lfs_say(why,
+			"store with features 0x%llx/0x%llx that this program does not "
+			"know",
+			(unsigned long long)le64_get(h->incompat),
+			(unsigned long long)le64_get(h->compat_ro));
 		return -EPROTONOSUPPORT;
 	}
 	return 0;
@@ -393,14 +400,14 @@ int lfs_super_decode(const uint8_t *buf, struct lfs_super *super, struct lfs_met
 
 	memcpy(&h, buf, sizeof(h));
 	if (le64_get(h.magic) != LFS_SUPER_MAGIC) {
-		say(why,
-		    "no wanmirror store: the superblock's magic number is not there");
+		lfs_say(why,
+			"no wanmirror store: the superblock's magic number is not there");
 		return -EMEDIUMTYPE;
 	}
 	length = le32_get(h.length);
 	if (length < LENGTH_MIN || length > LFS_SUPER_REGION || length % LFS_BLOCK ||
 	    rt_crc32c(buf + CRC_FROM, length - CRC_FROM) != le32_get(h.crc)) {
-		say(why, "superblock damaged: its checksum is wrong");
+		lfs_say(why, "superblock damaged: its checksum is wrong");
 		return -EUCLEAN;
 	}
 	ret = decode_version(&h, why);
@@ -410,7 +417,7 @@ int lfs_super_decode(const uint8_t *buf, struct lfs_super *super, struct lfs_met
 	if (meta->nvolumes > LFS_VOLUMES_MAX || meta->nepochs > LFS_HISTORY_MAX ||
 	    super_used(meta->nvolumes, meta->nepochs) > length || !head_zeros(&h) ||
 	    !geometry_fits(&super->geo) || super->slot > 1) {
-		say(why, "superblock damaged: counts or geometry impossible");
+		lfs_say(why, "superblock damaged: counts or geometry impossible");
 		return -EUCLEAN;
 	}
 	get_tables(buf + sizeof(h), meta);
@@ -420,6 +427,6 @@ int lfs_super_decode(const uint8_t *buf, struct lfs_super *super, struct lfs_met
 		return 0;
 	memcpy(detail, why, sizeof(detail));
 	detail[sizeof(detail) - 1] = 0;
-	say(why, "superblock damaged: %s", detail);
+	lfs_say(why, "superblock damaged: %s", detail);
 	return -EUCLEAN;
 }

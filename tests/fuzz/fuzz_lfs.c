@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "lfs/scan.h"
-#include "lfs/state.h"
+#include "lfs/slot.h"
 #include "rt/check.h"
 #include "rt/crc.h"
 #include "rt/mem.h"

@@ -40,11 +40,11 @@ static void shape(struct site *s)
 static void fill(struct site *s)
 {
 	struct lfs_segments *segs = &s->lfs->segs;
-	uint32_t first = s->lfs->built.segment + WINDOW;
+	uint32_t first = s->lfs->head.built.segment + WINDOW;
 
 	for (uint32_t i = first; i < segs->n; i++)
-		if (!segs->s[i].generation)
-			lfs_segments_use(segs, i, i + 1, 1, 1);
+		if (!lfs_segment_in_use(&segs->s[i]))
+			lfs_segments_open(segs, i, i + 1, 1, 1);
 }
 
 static void must_open(struct site *s)

@@ -5,7 +5,8 @@
  * past the damage the store is refused with -EUCLEAN and not changed. No open may show a
  * part of the image, or an older one.
  */
-#include "lfs/state.h"
+#include "lfs/checkpoint.h"
+#include "lfs/slot.h"
 #include "tests/unit/lfs/world_memory.h"
 
 #define LEAVES (VOLUME_BLOCKS / LFS_LEAF_BLOCKS)

@@ -30,7 +30,7 @@ static int setup(void **state)
 	if (lfs_segments_init(&segs, SEGMENTS, SEGMENT_BLOCKS, BASE))
 		return -1;
 	for (uint32_t i = 0; i < SEGMENTS; i++)
-		lfs_segments_use(&segs, i, i + 1, 1, 1);
+		lfs_segments_open(&segs, i, i + 1, 1, 1);
 	return lfs_map_init(&map, &segs, &meta, 1 << 20);
 }
 

@@ -4,12 +4,11 @@
  * youngest version, or zeros where a zero or trim is younger. A read that sees an older
  * one breaks read-after-write for every client.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/state.h"
+#include "lfs/overlay.h"
 #include "tests/unit/unit.h"
 
 #define LBAS 24u

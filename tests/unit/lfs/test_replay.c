@@ -6,6 +6,8 @@
  * being called a crash, which would lose acknowledged writes without a word.
  */
 #include "lfs/record.h"
+#include "lfs/segment.h"
+#include "lfs/slot.h"
 #include "tests/unit/lfs/world_memory.h"
 
 /* Blocks of segment 0 in the log that flushed_log() makes. */
@@ -328,6 +330,34 @@ static void the_log_goes_on_behind_a_seal(void **state)
 	free(image);
 }
 
+/* A checkpoint that begins inside a segment which its own table calls free. */
+static void a_start_in_a_free_segment_is_refused(void **state)
+{
+	struct world *w = *state;
+	uint8_t *image = long_log(w), block[LFS_BLOCK];
+	struct lfs_segment_info info;
+	struct lfs_super super;
+	struct lfs_slot slot;
+	uint64_t off;
+
+	disk_restore(image);
+	free(image);
+	assert_int_equal(lfs_super_decode(disk.bytes, &super, &w->meta, w->why), 0);
+	off = lfs_slot_off(&super.geo, super.slot);
+	peek(w, off, block, sizeof(block));
+	assert_int_equal(lfs_slot_decode_head(block, &super.geo, super.store, &slot), 0);
+	peek(w, segment_off(w, 0), block, sizeof(block));
+	assert_int_equal(lfs_segment_decode(block, &info), 0);
+	slot.start.segment = 0;
+	slot.start.block = 1;
+	slot.start.generation = info.generation;
+	slot.start.chain = info.seed;
+	slot.incarnation = info.incarnation;
+	lfs_slot_encode_head(block, &slot, super.store, 0);
+	poke(w, off, block, sizeof(block));
+	must_refuse(w, -EUCLEAN);
+}
+
 /* The checkpoint of the newest opening, damaged: the older one leads into its segments. */
 static void an_older_checkpoint_leads_into_the_next_incarnation(void **state)
 {
@@ -373,6 +403,7 @@ int main(void)
 		TEST(a_closed_store_looks_for_nothing),
 		TEST(records_of_another_log_are_not_replayed),
 		TEST(the_log_goes_on_behind_a_seal),
+		TEST(a_start_in_a_free_segment_is_refused),
 		TEST(an_older_checkpoint_leads_into_the_next_incarnation),
 	};
 

@@ -79,18 +79,52 @@ static void segments_go_round_and_are_never_taken_twice(void **state)
 	struct lfs_segments segs;
 
 	assert_int_equal(lfs_segments_init(&segs, 4, 256, 1000), 0);
-	assert_int_equal(lfs_segments_next_free(&segs, 2), 3);
-	lfs_segments_use(&segs, 3, 10, 1, 1);
-	assert_int_equal(lfs_segments_next_free(&segs, 2), 0);
-	lfs_segments_use(&segs, 0, 11, 1, 5);
-	lfs_segments_use(&segs, 1, 12, 1, 5);
-	lfs_segments_use(&segs, 2, 13, 1, 5);
-	assert_int_equal(lfs_segments_next_free(&segs, 2), LFS_SEGMENT_NONE);
+	assert_int_equal(lfs_segments_reserve(&segs, 2), 3);
+	/* What is reserved counts as free, and is given to nobody else. */
+	assert_int_equal(segs.free, 4);
+	assert_int_equal(lfs_segments_reserve(&segs, 2), 0);
+	lfs_segments_open(&segs, 3, 10, 1, 1);
+	assert_int_equal(segs.free, 3);
+	assert_int_equal(lfs_segments_reserve(&segs, 3), 1);
+	lfs_segments_open(&segs, 0, 11, 1, 5);
+	lfs_segments_open(&segs, 1, 12, 1, 5);
+	lfs_segments_open(&segs, 2, 13, 1, 5);
+	assert_int_equal(lfs_segments_reserve(&segs, 2), LFS_SEGMENT_NONE);
 	assert_int_equal(segs.free, 0);
-	assert_int_equal(lfs_segments_after(&segs, 0), 3);
-	assert_int_equal(lfs_segments_after(&segs, 10), 0);
-	assert_int_equal(lfs_segments_after(&segs, 13), LFS_SEGMENT_NONE);
 	lfs_segments_release(&segs);
+}
+
+struct transition {
+	enum lfs_segment_state path[3];
+	unsigned steps;
+	bool in_use; /* behind the last step */
+};
+
+/* The lives that a segment can have, and whether it holds a part of the log. */
+static void a_segment_lives_by_its_states(void **state)
+{
+	static const struct transition lives[] = {
+		{ { LFS_SEGMENT_RESERVED }, 1, false },
+		{ { LFS_SEGMENT_OPEN }, 1, true },
+		{ { LFS_SEGMENT_RESERVED, LFS_SEGMENT_OPEN }, 2, true },
+		{ { LFS_SEGMENT_RESERVED, LFS_SEGMENT_OPEN, LFS_SEGMENT_SEALED },
+		  3,
+		  true },
+		{ { LFS_SEGMENT_OPEN, LFS_SEGMENT_ENDED }, 2, true },
+		{ { LFS_SEGMENT_OPEN, LFS_SEGMENT_ENDED, LFS_SEGMENT_SEALED }, 3, true },
+	};
+
+	for (size_t i = 0; i < sizeof(lives) / sizeof(*lives); i++) {
+		struct lfs_segments segs;
+
+		assert_int_equal(lfs_segments_init(&segs, 2, 256, 0), 0);
+		assert_int_equal(segs.s[1].state, LFS_SEGMENT_FREE);
+		for (unsigned n = 0; n < lives[i].steps; n++)
+			lfs_segment_set_state(&segs, 1, lives[i].path[n]);
+		assert_int_equal(lfs_segment_in_use(&segs.s[1]), lives[i].in_use);
+		assert_int_equal(segs.free, lives[i].in_use ? 1 : 2);
+		lfs_segments_release(&segs);
+	}
 }
 
 static void a_place_is_data_of_a_segment_in_use_or_nothing(void **state)
@@ -98,7 +132,7 @@ static void a_place_is_data_of_a_segment_in_use_or_nothing(void **state)
 	struct lfs_segments segs;
 
 	assert_int_equal(lfs_segments_init(&segs, 4, 256, 1000), 0);
-	lfs_segments_use(&segs, 1, 1, 1, 1);
+	lfs_segments_open(&segs, 1, 1, 1, 1);
 	assert_false(lfs_segments_holds(&segs, 0));
 	assert_false(lfs_segments_holds(&segs, 999));
 	assert_false(lfs_segments_holds(&segs, 1001)); /* free */
@@ -120,6 +154,7 @@ int main(void)
 		cmocka_unit_test(any_flipped_bit_is_refused),
 		cmocka_unit_test(fields_are_checked_behind_a_good_checksum),
 		cmocka_unit_test(segments_go_round_and_are_never_taken_twice),
+		cmocka_unit_test(a_segment_lives_by_its_states),
 		cmocka_unit_test(a_place_is_data_of_a_segment_in_use_or_nothing),
 	};
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/state.h"
+#include "lfs/slot.h"
 #include "rt/crc.h"
 #include "rt/mem.h"
 #include "tests/unit/unit.h"
@@ -77,7 +77,7 @@ static struct lfs_slot sample(void)
 				 .last_lsn = 30,
 				 .end = 20,
 				 .live = 8,
-				 .sealed = true };
+				 .state = LFS_SEGMENT_SEALED };
 	uint8_t *at = body;
 
 	memset(body, 0, sizeof(body));
@@ -113,8 +113,8 @@ static void what_is_written_is_read_back(void **state)
 	assert_int_equal(lfs_slot_decode_body(&out, body, &segs, &map), 0);
 	assert_int_equal(segs.s[1].last_lsn, 30);
 	assert_int_equal(segs.s[1].end, 20);
-	assert_true(segs.s[1].sealed);
-	assert_int_equal(segs.s[0].generation, 0);
+	assert_int_equal(segs.s[1].state, LFS_SEGMENT_SEALED);
+	assert_int_equal(segs.s[0].state, LFS_SEGMENT_FREE);
 	assert_int_equal(segs.free, geo.segments - 1);
 	assert_int_equal(map.v[0].leaves[1].crc, 77);
 	assert_int_equal(map.v[1].leaves[0].changed, 29);
@@ -296,7 +296,7 @@ static void segments_that_cannot_be_are_refused(void **state)
 	d.end = le32_make(0);
 	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
 	d = good;
-	d.flags = le32_make(LFS_SEGMENT_SEALED << 1);
+	d.flags = le32_make(LFS_SLOT_SEALED << 1);
 	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
 	d = good;
 	d.zero = le32_make(1);

@@ -39,7 +39,7 @@ static uint32_t alone_max(const struct lfs *lfs)
 
 static uint64_t segment_usable(const struct lfs *lfs)
 {
-	return lfs->segment_blocks - 1 - lfs->seal_blocks - (alone_max(lfs) - 1);
+	return lfs->segs.blocks - 1 - lfs->head.seal_blocks - (alone_max(lfs) - 1);
 }
 
 /*
@@ -57,7 +57,7 @@ static uint64_t leaves_reserve(const struct lfs *lfs)
 {
 	uint64_t written = lfs->ck.captured;
 
-	return leaves_blocks(lfs->map.stale + lfs->pending_leaves +
+	return leaves_blocks(lfs->map.stale + lfs->admission.pending_leaves +
 			     LFS_CHECKPOINT_BATCH) +
 	       written + written / 8;
 }
@@ -65,11 +65,12 @@ static uint64_t leaves_reserve(const struct lfs *lfs)
 uint64_t lfs_append_room(const struct lfs *lfs)
 {
 	uint64_t usable = segment_usable(lfs), have = lfs->segs.free * usable, want;
-	uint32_t room = lfs->built.block ? lfs_flight_room(lfs) : 0;
+	uint32_t room = lfs->head.built.block ? lfs_flight_room(lfs) : 0;
 
 	if (room > alone_max(lfs))
 		have += room - alone_max(lfs);
-	want = LFS_RESERVE_SEGMENTS * usable + leaves_reserve(lfs) + lfs->queued_blocks;
+	want = LFS_RESERVE_SEGMENTS * usable + leaves_reserve(lfs) +
+	       lfs->admission.queued_blocks;
 	return have > want ? have - want : 0;
 }
 
@@ -77,7 +78,7 @@ uint64_t lfs_append_room(const struct lfs *lfs)
 
 static void check_ops(const struct lfs *lfs, const struct lfs_append *a)
 {
-	rt_assert(a->lsn == lfs->admitted_lsn + 1);
+	rt_assert(a->lsn == lfs->admission.lsn + 1);
 	rt_assert(a->nops >= 1 && a->nops <= LFS_OPS_MAX);
 	for (unsigned i = 0; i < a->nops; i++) {
 		const struct lfs_op *op = &a->ops[i];
@@ -90,9 +91,9 @@ static void check_ops(const struct lfs *lfs, const struct lfs_append *a)
 
 static bool held(const struct lfs *lfs, uint32_t data)
 {
-	return lfs->pending_appends >= LFS_PENDING_APPENDS_MAX ||
-	       data > lfs->overlay.unused ||
-	       lfs->log_bytes - lfs->checkpoint_base >= 2 * lfs->checkpoint_every;
+	return lfs->admission.pending_appends >= LFS_PENDING_APPENDS_MAX ||
+	       data > lfs->admission.overlay.unused ||
+	       lfs->admission.log_bytes - lfs->ck.base_bytes >= 2 * lfs->ck.every_bytes;
 }
 
 static void unpin(struct lfs *lfs, const struct lfs_append *a, unsigned n)
@@ -134,7 +135,7 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 {
 	uint32_t data, blocks, leaves;
 
-	rt_assert(!lfs->close && !lfs->opening);
+	rt_assert(!lfs_closing(&lfs->closing) && !lfs->opening);
 	check_ops(lfs, a);
 	if (lfs->failed)
 		return -EIO;
@@ -147,19 +148,18 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 		return -EAGAIN;
 	if (lfs_append_room(lfs) < blocks + leaves_blocks(leaves) + 2 || pin(lfs, a))
 		return -ENOSPC;
-	a->hash = lfs_history_next(lfs->admitted_hash,
+	a->hash = lfs_history_next(lfs->admission.hash,
 				   lfs_epoch_of(&lfs->meta, a->lsn)->id, a->ops, a->nops);
-	lfs->admitted_hash = a->hash;
-	lfs->admitted_lsn = a->lsn;
-	lfs->pending_appends++;
-	lfs->pending_bytes += (uint64_t)data * LFS_BLOCK;
-	lfs->pending_leaves += leaves;
-	lfs->queued_blocks += blocks;
-	lfs->client_bytes += (uint64_t)data * LFS_BLOCK;
-	lfs->log_bytes += (uint64_t)blocks * LFS_BLOCK;
-	lfs->changed = true;
-	lfs_overlay_add(&lfs->overlay, a);
-	rt_list_push_back(&lfs->queue, &lfs_append_impl(a)->link);
+	lfs->admission.hash = a->hash;
+	lfs->admission.lsn = a->lsn;
+	lfs->admission.pending_appends++;
+	lfs->admission.pending_leaves += leaves;
+	lfs->admission.queued_blocks += blocks;
+	lfs->figures.client_bytes += (uint64_t)data * LFS_BLOCK;
+	lfs->admission.log_bytes += (uint64_t)blocks * LFS_BLOCK;
+	lfs->ck.changed = true;
+	lfs_overlay_add(&lfs->admission.overlay, a);
+	rt_list_push_back(&lfs->admission.queue, &lfs_append_impl(a)->link);
 	/* What else comes in this turn of the loop goes into the same record. */
 	lfs_kick(lfs);
 	return 0;
@@ -177,7 +177,8 @@ static struct batch batch_measure(const struct lfs *lfs, uint32_t room)
 	const struct lfs_epoch *epoch = NULL;
 	struct batch b = { 0 };
 
-	for (struct rt_list *l = lfs->queue.next; l != &lfs->queue; l = l->next) {
+	for (struct rt_list *l = lfs->admission.queue.next; l != &lfs->admission.queue;
+	     l = l->next) {
 		const struct lfs_append *a = lfs_append_of(l);
 		uint32_t descs = b.descs + a->nops, blocks = b.blocks + data_blocks(a);
 
@@ -258,7 +259,7 @@ static void flight_births(struct lfs_flight *f)
 
 static bool build_client(struct lfs *lfs)
 {
-	struct lfs_append *a = lfs_append_of(lfs->queue.next);
+	struct lfs_append *a = lfs_append_of(lfs->admission.queue.next);
 	const struct lfs_epoch *epoch = lfs_epoch_of(&lfs->meta, a->lsn);
 	struct lfs_flight *f = lfs_flight_get(lfs, LFS_RECORD_CLIENT, blocks_alone(a));
 	struct batch b;
@@ -268,11 +269,11 @@ static bool build_client(struct lfs *lfs)
 	b = batch_measure(lfs, lfs_flight_room(lfs));
 	f->ndescs = 0;
 	for (uint32_t i = 0; i < b.appends; i++) {
-		struct rt_list *l = rt_list_pop(&lfs->queue);
+		struct rt_list *l = rt_list_pop(&lfs->admission.queue);
 
 		a = lfs_append_of(l);
 		rt_list_push_back(&f->appends, l);
-		lfs->queued_blocks -= blocks_alone(a);
+		lfs->admission.queued_blocks -= blocks_alone(a);
 		for (unsigned n = 0; n < a->nops; n++)
 			flight_take_op(f, &a->ops[n], n == a->nops - 1);
 	}
@@ -284,26 +285,26 @@ static bool build_client(struct lfs *lfs)
 
 void lfs_append_pump(struct lfs *lfs)
 {
-	while (lfs->nflights < LFS_RECORDS_IN_FLIGHT && !lfs->failed) {
-		bool queued = !rt_list_empty(&lfs->queue);
+	while (lfs->head.nflights < LFS_RECORDS_IN_FLIGHT && !lfs->failed) {
+		bool queued = !rt_list_empty(&lfs->admission.queue);
 
 		if (lfs->flusher.witness_wanted) {
 			lfs_flush_witness(lfs);
 			continue;
 		}
-		if ((!queued || lfs->leaf_turn) && lfs_checkpoint_build(lfs)) {
-			lfs->leaf_turn = false;
+		if ((!queued || lfs->admission.leaf_turn) && lfs_checkpoint_build(lfs)) {
+			lfs->admission.leaf_turn = false;
 			continue;
 		}
 		if (!queued || !build_client(lfs))
 			break;
-		lfs->leaf_turn = true;
+		lfs->admission.leaf_turn = true;
 	}
 }
 
 bool lfs_append_idle(const struct lfs *lfs)
 {
-	return rt_list_empty(&lfs->queue) && !lfs->nflights;
+	return rt_list_empty(&lfs->admission.queue) && !lfs->head.nflights;
 }
 
 static void fail_appends(struct lfs *lfs, struct rt_list *list)
@@ -314,7 +315,7 @@ static void fail_appends(struct lfs *lfs, struct rt_list *list)
 		struct lfs_append *a = lfs_append_of(l);
 
 		/* Its leaves stay pinned: nothing enters the map any more. */
-		lfs_overlay_remove(&lfs->overlay, a);
+		lfs_overlay_remove(&lfs->admission.overlay, a);
 		a->done(a, -EIO);
 	}
 }
@@ -324,8 +325,8 @@ void lfs_append_fail(struct lfs *lfs)
 	struct rt_list *l;
 
 	/* What is being written is lent to the loop until its write has ended. */
-	while (lfs->nflights && lfs->flights[lfs->flight_first].written) {
-		struct lfs_flight *f = &lfs->flights[lfs->flight_first];
+	while (lfs->head.nflights && lfs->head.flights[lfs->head.first].written) {
+		struct lfs_flight *f = &lfs->head.flights[lfs->head.first];
 
 		/* In the map in part: the record is not, and none of it is told. */
 		while ((l = rt_list_pop(&f->in_map)) != NULL)
@@ -333,9 +334,9 @@ void lfs_append_fail(struct lfs *lfs)
 		fail_appends(lfs, &f->appends);
 		f->busy = false;
 		f->niov = 0;
-		lfs->flight_first = (lfs->flight_first + 1) % LFS_RECORDS_IN_FLIGHT;
-		lfs->nflights--;
+		lfs->head.first = (lfs->head.first + 1) % LFS_RECORDS_IN_FLIGHT;
+		lfs->head.nflights--;
 	}
-	if (!lfs->nflights)
-		fail_appends(lfs, &lfs->queue);
+	if (!lfs->head.nflights)
+		fail_appends(lfs, &lfs->admission.queue);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "lfs/state.h"
+#include "lfs/why.h"
 #include "rt/check.h"
 #include "rt/mem.h"
 
@@ -11,18 +12,18 @@
 struct lfs_lsn lfs_lsn(const struct lfs *lfs)
 {
 	return (struct lfs_lsn){
-		.admitted = lfs->admitted_lsn,
-		.written = lfs->applied.lsn,
-		.durable = lfs->durable_lsn,
+		.admitted = lfs->admission.lsn,
+		.written = lfs->head.applied.lsn,
+		.durable = lfs->flusher.durable_lsn,
 	};
 }
 
 void lfs_position(const struct lfs *lfs, struct lfs_position *ret)
 {
-	const struct lfs_epoch *epoch = lfs_epoch_of(&lfs->meta, lfs->admitted_lsn);
+	const struct lfs_epoch *epoch = lfs_epoch_of(&lfs->meta, lfs->admission.lsn);
 
-	ret->lsn = lfs->admitted_lsn;
-	ret->hash = lfs->admitted_hash;
+	ret->lsn = lfs->admission.lsn;
+	ret->hash = lfs->admission.hash;
 	ret->epoch = epoch->number;
 	ret->epoch_id = epoch->id;
 }
@@ -36,16 +37,16 @@ void lfs_stats(const struct lfs *lfs, struct lfs_stats *ret)
 		.used_bytes = used * lfs->geo.segment_size,
 		.free_bytes = lfs_append_room(lfs) * LFS_BLOCK,
 		.segments_free = lfs->segs.free,
-		.client_bytes = lfs->client_bytes,
-		.disk_bytes = lfs->disk_bytes,
-		.records = lfs->records,
-		.flushes = lfs->flushes,
-		.checksum_errors = lfs->checksum_errors,
+		.client_bytes = lfs->figures.client_bytes,
+		.disk_bytes = lfs->figures.disk_bytes,
+		.records = lfs->figures.records,
+		.flushes = lfs->figures.flushes,
+		.checksum_errors = lfs->figures.checksum_errors,
 		.checkpoint_age_ns = -1,
 	};
-	if (lfs->checkpoint_ever)
+	if (!rt_time_is_never(lfs->figures.checkpoint_at))
 		ret->checkpoint_age_ns =
-			rt_time_since(rt_now(lfs->loop), lfs->checkpoint_at);
+			rt_time_since(rt_now(lfs->loop), lfs->figures.checkpoint_at);
 }
 
 uint64_t lfs_mapped(const struct lfs *lfs, uint32_t volume)
@@ -129,8 +130,8 @@ static int count_segments(const struct lfs *lfs, const uint32_t *live, char *why
 	for (uint32_t i = 0; i < lfs->segs.n; i++) {
 		const struct lfs_segment *s = &lfs->segs.s[i];
 
-		unused += !s->generation;
-		if (s->live == live[i] && (s->generation || !live[i]) &&
+		unused += !lfs_segment_in_use(s);
+		if (s->live == live[i] && (lfs_segment_in_use(s) || !live[i]) &&
 		    s->end <= lfs->segs.blocks)
 			continue;
 		lfs_say(why, "segment %u counts %u live blocks and has %u, end %u", i,

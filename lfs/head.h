@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LFS_HEAD_H
+#define LFS_HEAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "lfs/record.h"
+#include "lfs/tail.h"
+#include "rt/list.h"
+#include "rt/loop.h"
+
+struct lfs;
+
+/* A record from being built until it is in the map. */
+struct lfs_flight {
+	struct lfs *lfs; /* borrowed */
+	struct rt_op op;
+	bool busy;    /* built, and not applied yet */
+	bool early;   /* MAP_IN_COMPLETION_ORDER has been at it */
+	bool written; /* its write has ended */
+	enum lfs_record_kind kind;
+	struct lfs_tail after; /* the log behind it */
+	uint32_t segment;
+	uint32_t place;	  /* of its first block of data */
+	uint32_t nblocks; /* of data */
+	uint32_t ndescs;
+	uint64_t durable_seq; /* that it names */
+	struct rt_list appends;
+	struct rt_list in_map; /* of them, those that are; told with the record */
+	/* apply: how far, when an unmap is cut up */
+	unsigned op_done;
+	uint64_t op_blocks_done;
+	/* memory: a segment header, then the head area */
+	uint8_t *area;
+	struct iovec *iov;
+	unsigned niov, iov_at;
+	uint64_t off, left;
+	uint8_t *footer; /* of a seal; goes back when it is written */
+};
+
+/*
+ * Where the log grows: the open segment and the records on their way into it. What is
+ * built is admitted, what is applied is written and in the map: built >= applied.
+ */
+struct lfs_head {
+	struct lfs_tail built, applied;
+	uint32_t next;	      /* the segment after built.segment, reserved */
+	uint32_t generations; /* opened by this incarnation */
+	uint32_t seal_blocks; /* of a seal, its head area included */
+	struct lfs_flight flights[LFS_RECORDS_IN_FLIGHT]; /* a ring */
+	unsigned first, nflights;
+	uint8_t *footer;		       /* owned: of the open segment */
+	uint8_t *spare[LFS_RECORDS_IN_FLIGHT]; /* owned: footers */
+	unsigned nspare;
+};
+
+/* Memory for all of it. -ENOMEM. */
+int lfs_head_init(struct lfs *lfs);
+void lfs_head_release(struct lfs_head *head);
+
+/* Blocks of a record that still fit into the open segment, its seal aside. */
+uint32_t lfs_flight_room(const struct lfs *lfs);
+/*
+ * A record slot to fill, with room for `need` blocks at head.built, the segment before
+ * it sealed if need be. NULL: all are in flight, or the log has failed.
+ */
+struct lfs_flight *lfs_flight_get(struct lfs *lfs, enum lfs_record_kind kind,
+				  uint32_t need);
+/* Where its descriptors and checksums go. */
+static inline uint8_t *lfs_flight_area(struct lfs_flight *f)
+{
+	return f->area + LFS_BLOCK;
+}
+/* Data behind the head area: lent until it is applied. */
+void lfs_flight_data(struct lfs_flight *f, const void *data, size_t len);
+/*
+ * Complete the head and send the record: f->ndescs and f->nblocks are set, descriptors
+ * and checksums in the area, data added. `last_lsn`, `hash` and `epoch` are those after
+ * it.
+ */
+void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
+		       const struct lfs_epoch *epoch);
+/* Note what a block of the open segment holds, for its footer. */
+void lfs_flight_birth(struct lfs *lfs, uint32_t place, const struct lfs_birth *birth);
+
+/* apply.c: written records, in order, into the map */
+void lfs_apply(struct lfs *lfs);
+
+#endif

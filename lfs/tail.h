@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LFS_TAIL_H
+#define LFS_TAIL_H
+
+#include <stdint.h>
+
+/* A position in the log and everything that the next record there builds on. */
+struct lfs_tail {
+	uint32_t segment;    /* LFS_SEGMENT_NONE: the store is used up */
+	uint32_t block;	     /* where the next record goes; 0: the header comes first */
+	uint64_t generation; /* of the youngest segment opened so far */
+	uint64_t seq;	     /* of the last record */
+	uint64_t lsn, hash, epoch, epoch_id; /* of the last LSN */
+	uint32_t chain;			     /* prev_crc of what comes next */
+};
+
+#endif
