@@ -152,6 +152,19 @@ void f(void)
 END
 refused sizes 'rt/deep.c:5: nesting of more than 4'
 
+good
+{
+	printf '# A title. One. Two. Three. Four. Five.\n\n'
+	repeat 5 'One sentence.'
+	printf '\n1. One. Two. Three. Four.\n   Five.\n2. Six.\n'
+} | document docs/few.md
+accepted sizes
+{
+	printf 'First.\n\n'
+	repeat 6 'One sentence.'
+} | document docs/many.md
+refused sizes 'docs/many.md:3: paragraph of 6 sentences'
+
 # One file with a call on each line behind the head; refused at each.
 calls_of() # CALL...
 {
