@@ -66,7 +66,8 @@ static const char usage[] =
 	"                                 make this mirror the primary\n"
 	"  set [GROUP] KEY=VALUE [--dry-run]\n"
 	"                                 change what may change while the daemon runs\n"
-	"  plan --rtt MS --rate RATE ...  what a line costs and leaves; see plan --help\n"
+	"  plan --rtt MS --rate RATE ...  what a link costs, and its risk; see plan "
+	"--help\n"
 	"FILE is " CONFIG_DEFAULT_PATH " if it is not said. See wanmirror(1).\n";
 
 static const struct command_verb *verb_find(const char *name)

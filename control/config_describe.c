@@ -24,27 +24,25 @@ static const char *evidence_text(enum group_evidence evidence)
 		       "              this host's own queues go unseen. For comparisons "
 		       "only";
 	case GROUP_EV_DRIVER:
-		return "driver: the card's driver took the datagram (a TX_SOFTWARE time\n"
-		       "              stamp). Not proven: what a hypervisor or the "
+		return "driver: the card's driver took the datagram (TX timestamp,\n"
+		       "              TX_SOFTWARE). Queues of a hypervisor or of the "
 		       "building's\n"
-		       "              switches still queue. Where a device gives no "
-		       "stamps,\n"
+		       "              switches are not covered. Where a device gives no "
+		       "timestamps,\n"
 		       "              `mirror` is used, and status and the log say so";
 	case GROUP_EV_MIRROR:
 		return "mirror: the mirror has received it. A `network` write then "
 		       "takes\n"
 		       "              a round trip";
 	case GROUP_EV_NIC:
-		return "nic: the card has sent it (its own time stamp). Not proven: what "
-		       "the\n"
-		       "              building's switches still queue. Where a card "
-		       "gives no "
-		       "stamps,\n"
-		       "              `mirror` is used, and status and the log say so";
+		return "nic: the card has sent it (its own TX timestamp). Queues of the\n"
+		       "              building's switches are not covered. Where a card "
+		       "gives no\n"
+		       "              timestamps, `mirror` is used, and status and the "
+		       "log say so";
 	case GROUP_EV_EDGE:
-		return "edge: the relay at this site's border has passed it on. Not "
-		       "proven:\n"
-		       "              what is beyond it";
+		return "edge: the relay at this site's border has passed it on. Queues\n"
+		       "              beyond it are not covered";
 	}
 	rt_assert(!"an evidence");
 	return "";
@@ -68,7 +66,7 @@ static void describe_transport(const struct group_peer_config *p, FILE *out)
 	(void)config_quantity_format(p->rate_bps, config_rate_units, rate);
 	if (p->rate_auto)
 		fprintf(out,
-			"    rate      auto: begins at %s/s and finds what the line "
+			"    rate      auto: begins at %s/s and finds what the link "
 			"carries\n",
 			rate);
 	else

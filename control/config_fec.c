@@ -110,12 +110,13 @@ static void check_risk(struct config_checking *c, const struct group_fec_config 
 		return;
 	}
 	if (code_of(f) == FEC_WINDOW && !f->paper && model(f, &need) == -ERANGE)
-		CONFIG_WRONG(c, KEY("safety"),
-			     "%g is out of reach at a loss of %g in runs of %g, with %u "
-			     "repairs and a window of %u too: %.2g is what is left; "
-			     "allowed: more risk, or a larger share or max",
-			     f->safety, f->assume_loss, f->assume_burst, need.repairs,
-			     need.window, need.residual);
+		CONFIG_WRONG(
+			c, KEY("safety"),
+			"%g is out of reach at a loss of %g in bursts of %g, with %u "
+			"repairs and a window of %u too: %.2g is what is left; "
+			"allowed: more risk, or a larger share or max",
+			f->safety, f->assume_loss, f->assume_burst, need.repairs,
+			need.window, need.residual);
 }
 
 void config_fec_check(struct config_checking *c)
@@ -141,7 +142,7 @@ static void describe_code(const struct group_fec_config *f, FILE *out)
 			fprintf(out, ", %g repairs for each symbol", f->share);
 		else
 			fprintf(out,
-				", as many repairs as the line asks for, %g to %g for "
+				", as many repairs as the link asks for, %g to %g for "
 				"each symbol",
 				f->min, f->max);
 		break;
@@ -168,8 +169,8 @@ static void describe_risk(const struct group_fec_config *f, FILE *out)
 	if (res < 0 && res != -ERANGE)
 		return;
 	fprintf(out,
-		"              at a loss of %g in runs of %g: a write counts as on the "
-		"line when\n"
+		"              at a loss of %g in bursts of %g: a write counts as on the "
+		"wire when\n"
 		"              %u repairs that cover it have left, %u if it is alone; "
 		"%.3g repairs for\n"
 		"              each symbol, window %u; a disaster then costs a completed "

@@ -169,7 +169,7 @@ static void print_gate(const struct plan_question *q, const struct plan_answer *
 		fprintf(out,
 			"gate       a write completes when %u repairs that cover it have "
 			"left"
-			"\n           %u for a lone one of 4 KiB\n",
+			"\n           %u for an isolated one of 4 KiB\n",
 			r->repairs, r->lone[PLAN_WRITE_SYMBOLS]);
 		break;
 	case PLAN_RECEIVED:
@@ -203,7 +203,7 @@ static void print_wait(const struct plan_question *q, const struct plan_answer *
 			q->rtt_ms);
 		return;
 	}
-	fprintf(out, "wait       %.0f datagrams, %.3g ms for a lone write\n",
+	fprintf(out, "wait       %.0f datagrams, %.3g ms for an isolated write\n",
 		a->lone_datagrams, a->lone_ms);
 	fprintf(out, "           %.0f datagrams, %.3g ms in a flow of data\n",
 		ceil(a->busy_datagrams), a->busy_ms);
@@ -240,9 +240,9 @@ void plan_print(const struct plan_question *q, const struct plan_answer *a, FILE
 	char rate[CONFIG_QUANTITY_TEXT];
 	const struct fec_line *line = &q->goal.assume;
 
-	fprintf(out, "line       %g %% lost, ", 100 * line->loss);
+	fprintf(out, "link       %g %% lost, ", 100 * line->loss);
 	if (line->burst > 1)
-		fprintf(out, "in runs of %g on average", line->burst);
+		fprintf(out, "in bursts of %g on average", line->burst);
 	else
 		fprintf(out, "each on its own");
 	fprintf(out, "; %g ms round trip; %s\n", q->rtt_ms,

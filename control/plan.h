@@ -10,7 +10,7 @@
 #include "fec/redundancy.h"
 
 /*
- * `wanmirror plan`: what a line costs and what it leaves, before there is one. Pure, but
+ * `wanmirror plan`: what a link costs and what risk it leaves, before there is one. Pure, but
  * for what it prints.
  */
 struct plan_question {

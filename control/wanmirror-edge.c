@@ -51,10 +51,10 @@ static void edge_say(struct edge *e)
 	       (unsigned long long)s.echoed, (unsigned long long)s.refused,
 	       (unsigned long long)s.forged, (unsigned long long)s.dropped,
 	       (unsigned long long)s.overflowed);
-	/* Without stamps the primary is never told that anything has left. */
+	/* Without TX timestamps nothing is ever echoed to the primary. */
 	if (s.forwarded > 1000 && s.echoed == 0)
 		rt_log(RT_LOG_WARN,
-		       "this host's device gives no transmit stamps: "
+		       "this host's device gives no TX timestamps: "
 		       "primaries fall back to what the mirror has received");
 }
 
