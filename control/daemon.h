@@ -27,7 +27,7 @@ struct daemon_params {
 #define DAEMON_RETRY_MS 100
 
 /*
- * Run until told to stop, or until the group could not be opened. `config` is copied.
+ * Run until asked to stop, or until the group could not be opened. `config` is copied.
  * What main returns: 0 after a stop in order.
  */
 int daemon_run(const struct config *config, const struct daemon_params *params);

@@ -9,7 +9,7 @@
 /*
  * The control socket: takes requests of the command, one JSON object per line
  * (control/request.h), and answers each with one line
- * {"ok":, "exit":, "error":, ...} in the order they came; before it any number of
+ * {"ok":, "exit":, "error":, ...} in the order of the requests; before it any number of
  * {"progress":...}. On the daemon's loop; whoever can open the socket (mode 0600) is
  * trusted to give orders, but not to send what is no order.
  */

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#define BUSY_CUT 1e-5	  /* of the resolution: what is not told apart */
+#define BUSY_CUT 1e-5	  /* of the resolution: smaller differences do not count */
 #define BUSY_WHOLE 1e-6	  /* nearer to a whole number it is one */
 #define BUSY_REMAINS 0.03 /* what is not followed any further, of what was asked for */
 
@@ -219,7 +219,7 @@ void busy_late_init(struct busy *b)
 	b->deepest = b->sum_deepest;
 }
 
-/* The symbols sent meanwhile queue behind: only the line goes on. */
+/* The symbols sent meanwhile queue behind: only the path goes on. */
 static void busy_pass(struct busy *b, double times)
 {
 	double enter = b->line.enter, leave = b->line.leave;

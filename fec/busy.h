@@ -7,7 +7,7 @@
 #include "fec/risk.h"
 
 /*
- * Busy periods of an ideal decoder whose window does not end, behind a Gilbert line: the
+ * Busy periods of an ideal decoder whose window does not end, behind a Gilbert path: the
  * chain that docs/fec.md derives. It steps from datagram to datagram and is looked at
  * just after each repair.
  *
@@ -20,7 +20,7 @@
 #define BUSY_STEPS 4096	   /* ages; what is older continues as a geometric series */
 #define BUSY_LOAD_MAX 0.9  /* beyond it periods are too long to be followed */
 
-/* The line from one datagram to the next: from good to bad, from bad to good. */
+/* The path from one datagram to the next: from good to bad, from bad to good. */
 struct busy_line {
 	double enter, leave;
 };
@@ -29,7 +29,7 @@ struct busy {
 	struct busy_line line;
 	unsigned between; /* whole symbols between two repairs */
 	double odd;	  /* probability of one more */
-	double cut;	  /* weights below it are not told apart */
+	double cut;	  /* weights below it do not count */
 	unsigned deepest, ages;
 	double at[BUSY_STEPS + 2];
 	double total, older; /* of at[]; of the ages beyond */
@@ -62,7 +62,7 @@ double busy_at_least(const struct busy *b, unsigned age);
 unsigned busy_age_within(const struct busy *b, double share);
 /*
  * Share of the looks at which some lost symbol is still missing `late` repairs after it
- * was sent: those that came in between went to older ones. Uses up what busy_run() left
+ * was sent: those received in between went to older ones. Uses up what busy_run() left
  * for it: ask with rising `late`, and start from busy_late_init().
  */
 void busy_late_init(struct busy *b);

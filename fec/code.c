@@ -51,7 +51,7 @@ static bool layered_possible(const struct fec_params *params)
 	return true;
 }
 
-/* A block's rows are told apart by seven bits of their keys. */
+/* A block's rows differ in seven bits of their keys. */
 static bool rs_possible(const struct fec_params *params)
 {
 	return params->r > 0 && params->r <= FEC_BLOCK_MAX &&

@@ -13,14 +13,14 @@
 /* Enough to say something. */
 #define ESTIMATE_SENT_MIN 1000.0
 #define ESTIMATE_RUNS_MIN 5.0
-/* Before so many were sent a bound falls because more is known, not because the line is
+/* Before so many were sent a bound falls because more is known, not because the path is
  * better than it was; such a fall need not be slow. */
 #define ESTIMATE_SENT_SETTLED 10000.0
 
 /* One-sided quantiles of the normal distribution. */
 #define ESTIMATE_LOSS_Z 2.326	/* 99 % */
 #define ESTIMATE_BURST_Z 1.645	/* 95 % */
-#define ESTIMATE_CHANGE_Z 3.719 /* 99.99 %: this is not the line that it was */
+#define ESTIMATE_CHANGE_Z 3.719 /* 99.99 %: this is not the path that it was */
 
 #define ESTIMATE_LOSS_MAX 0.9
 
@@ -135,7 +135,7 @@ static struct fec_line counts_mean(const struct fec_counts *c)
 	return (struct fec_line){ c->lost / c->sent, counts_burst(c) };
 }
 
-/* What the line was seen to be: worse at once, better slowly. */
+/* What the path was seen to be: worse at once, better slowly. */
 static void estimate_level(struct fec_estimate *e, double elapsed)
 {
 	struct fec_line mean = counts_mean(&e->slow);
@@ -151,7 +151,7 @@ static void estimate_level(struct fec_estimate *e, double elapsed)
 }
 
 /*
- * The bound is above what the line was seen to be by as much as is not known, and that
+ * The bound is above what the path was seen to be by as much as is not known, and that
  * may become less at once: after a change it is large, of the few datagrams since.
  */
 static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
@@ -161,7 +161,7 @@ static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 	if (!counts_suffice(&e->slow))
 		return;
 	if (e->known && counts_exceed(&e->quick, &e->upper)) {
-		e->slow = e->quick; /* the line has changed: what was no longer counts */
+		e->slow = e->quick; /* the path has changed: what was no longer counts */
 		e->settled = true;
 	}
 	e->upper = counts_above(&e->slow);
@@ -170,7 +170,7 @@ static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 	e->upper.burst = fmax(e->upper.burst, e->level.burst);
 	/*
 	 * As losses of long ago fade from the counts the bounds of so few grow wider; that
-	 * is no news of the line, and only losses are.
+	 * is no news of the path, and only losses are.
 	 */
 	if (e->settled && !news) {
 		e->upper.loss = fmin(e->upper.loss, before.loss);

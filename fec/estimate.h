@@ -9,13 +9,13 @@
 #include "rt/time.h"
 
 /*
- * What a line loses, from what acknowledgements say of datagrams that were sent for the
+ * What a path loses, from what acknowledgements say of datagrams that were sent for the
  * first time: upper bounds of loss and burst length that rise at once and fall slowly.
- * Losses that are not the line's do not count: what the receiver's socket dropped, and
+ * Losses that are not the path's do not count: what the receiver's socket dropped, and
  * what was lost while our own sending filled a queue.
  *
  * The bound of the loss holds with 99 %, that of the burst length with 95 % once there
- * were some ten runs (before, it is at most twice the mean seen), both on a line that stays
+ * were some ten runs (before, it is at most twice the mean seen), both on a path that stays
  * as it is. Burst is 1 while runs are no longer than independent losses make them.
  */
 struct fec_counts {
@@ -35,7 +35,7 @@ struct fec_estimate {
 /* What became of the datagrams between two acknowledgements. */
 struct fec_sample {
 	uint64_t sent;	/* datagrams whose fate is known now */
-	uint64_t lost;	/* of these, by the line */
+	uint64_t lost;	/* of these, by the path */
 	uint64_t runs;	/* runs of successive losses among them; one that goes on from the
 			 * sample before counts in the first only */
 	bool congested; /* they were lost while a queue that we fill was long */
@@ -44,11 +44,11 @@ struct fec_sample {
 void fec_estimate_init(struct fec_estimate *e);
 /*
  * Take one in; what cannot be (more lost than sent, more runs than lost) is clipped. A
- * congested sample says nothing of the line: it changes nothing.
+ * congested sample says nothing of the path: it changes nothing.
  */
 void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
 		      rt_time now);
-/* Upper bounds of the line; *mean (may be NULL): the plain estimates, for status. False
+/* Upper bounds of the path; *mean (may be NULL): the plain estimates, for status. False
  * (and nothing written) before there is enough to say anything. */
 bool fec_estimate_line(const struct fec_estimate *e, struct fec_line *upper,
 		       struct fec_line *mean);

@@ -10,7 +10,7 @@
 
 /*
  * ret[n], n = 1 .. LONE_MAX: the fewest repairs, 1 .. most, such that n symbols and as
- * many repairs behind them, in one row on the line, arrive in fewer than n datagrams with
+ * many repairs behind them, in one row on the path, arrive in fewer than n datagrams with
  * probability `limit` at most: only then is one of the n symbols missing. `most` where
  * even that many are not enough. Returns the largest such probability of those that are.
  */

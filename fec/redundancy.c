@@ -19,8 +19,8 @@ _Static_assert(LONE_MAX == FEC_LONE_MAX, "one table");
 #define REDUNDANCY_HOLES 0.1
 #define REDUNDANCY_HOLES_MAX 0.5
 /*
- * What redundancy costs the line and what waiting for it costs a write, in one currency:
- * so many symbols of wait are worth as much as all of the line. docs/fec.md.
+ * What redundancy costs the path and what waiting for it costs a write, in one currency:
+ * so many symbols of wait are worth as much as all of the path. docs/fec.md.
  */
 #define REDUNDANCY_WAIT 2000.0
 #define REDUNDANCY_WORSE 2 /* so many shares that cost more end the search */
@@ -61,7 +61,7 @@ static unsigned most_repairs(double share)
  * none does, and then *cost says what they do cost.
  *
  * A symbol that is still missing when it leaves the window is a hole until the other side
- * has been heard, for `flight` symbols. Holes come in groups, one for each burst: a symbol
+ * has reported it, for `flight` symbols. Holes come in groups, one for each burst: a symbol
  * is found too old as long as the burst it was lost in is long in symbols.
  */
 static unsigned window_repairs(struct redundancy *r, double share, double sought,

@@ -7,12 +7,12 @@
 #include "fec/risk.h"
 
 /*
- * How much to send for a goal on a line: what the tunnel's sender and gate follow, what
+ * How much to send for a goal on a path: what the tunnel's sender and gate follow, what
  * `wanmirror plan` prints. Pure, and bounded in time (see fec_redundancy()).
  */
 struct fec_goal {
 	double safety;		/* risk per disaster, 0 < safety <= 1 */
-	struct fec_line assume; /* the line is never taken for better than this */
+	struct fec_line assume; /* the path is never taken for better than this */
 	double min, max; /* repairs per data symbol, FEC_SHARE_MIN <= min <= max <= 1 */
 	double share;	 /* > 0: fixed at this; 0: adapts between min and max */
 	/*
@@ -47,11 +47,11 @@ struct fec_redundancy {
 };
 
 /*
- * For a line that is at worst `measured` (upper bounds; NULL: nothing is known) and at
+ * For a path that is at worst `measured` (upper bounds; NULL: nothing is known) and at
  * least `goal->assume`. -EINVAL out of range; -ERANGE when neither FEC_RISK_REPAIRS_MAX
  * repairs nor a window of FEC_WINDOW_MAX reach the goal: *ret is then the best there is,
  * and its residual true. Takes 0.1 ms where losses are independent, up to 10 ms for runs of
- * 64; a caller asks again only when the line has changed by more than a tenth.
+ * 64; a caller asks again only when the path has changed by more than a tenth.
  */
 int fec_redundancy(const struct fec_goal *goal, const struct fec_line *measured,
 		   struct fec_redundancy *ret);

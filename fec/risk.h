@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /*
- * A line as the risk model sees it (Gilbert, "Capacity of a burst-noise channel", 1960):
+ * A path as the risk model sees it (Gilbert, "Capacity of a burst-noise channel", 1960):
  * two states, each datagram of the bad one is lost.
  */
 struct fec_line {
@@ -30,8 +30,8 @@ bool fec_line_valid(const struct fec_line *line);
  * The share of disasters in which at least one completed `network` write is missing from
  * the mirror's prefix, when a write completes once `repairs` fresh repairs that cover it
  * have left and `share` repairs are sent per data symbol while data flows. A disaster:
- * the site and what is not on the line yet vanish at a random instant of a busy period.
- * Model: age of the decoder's busy period on a Gilbert line (Markov chain, window
+ * the site and what is not on the path yet vanish at a random instant of a busy period.
+ * Model: age of the decoder's busy period on a Gilbert path (Markov chain, window
  * unlimited), times FEC_RISK_MARGIN. Repairs that leave sooner than the share asks for,
  * back to back when the queue runs dry, leave no more. -EINVAL for arguments out of range;
  * else 0 and *ret in 0..1: 1 where losses come nearly as fast as repairs.

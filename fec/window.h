@@ -18,7 +18,7 @@
  * (key mod 8, n mod 8) from a Cauchy matrix of 8 x 8. So the eight sums of a block that
  * the key's last three bits can ask for may be kept, and a repair adds up one of them for
  * each block instead of all symbols. Successive keys take successive rows of the small
- * matrix, so that what is lost of one block is told apart.
+ * matrix, so that losses of one block can be rebuilt.
  */
 #define WINDOW_KEY_BLOCKED (UINT32_C(1) << 31)
 #define WINDOW_CAUCHY_MAX 128

@@ -321,7 +321,7 @@ void nbds_client_stop(struct nbds_client *c)
 		nbds_client_close(c);
 		return;
 	}
-	/* It needs no memory any more: all it will be told is that we stop. */
+	/* It needs no memory any more: its only answer is that we stop. */
 	nbds_server_leave(c->srv, c);
 	if (c->state == NBDS_CL_SERVING)
 		client_arm(c, c->srv->limits.patience_ms);

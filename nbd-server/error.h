@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * What a client is told about `res`, 0 or -errno. The protocol has eight values; whatever
- * has none of its own is an I/O error.
+ * The protocol's error for `res`, 0 or -errno. It has eight values; an error that has none
+ * of its own is an I/O error.
  */
 uint32_t nbds_error(int res);
 

@@ -131,7 +131,7 @@ struct nbds_request_head {
 	be32 magic;
 	be16 flags;
 	be16 type;
-	be64 cookie; /* the client's, returned as it came */
+	be64 cookie; /* the client's, returned unchanged */
 	be64 offset;
 	be32 len;
 };

@@ -30,7 +30,7 @@ void nbds_request_encode(const struct nbds_request *req, struct nbds_request_hea
 	ret->len = be32_make(req->len);
 }
 
-/* One command: what it may carry, and what it is told beyond the end. */
+/* One command: what it may carry, and its error beyond the end. */
 struct request_rule {
 	uint16_t needs; /* the transmission flag that offers it; 0: always there */
 	uint16_t flags; /* command flags that it takes if their own flag was offered */

@@ -10,7 +10,7 @@
 struct group_request;
 
 /*
- * One request of a client, in the state it came in: any value in any field. Pure: bytes
+ * One request of a client, as it was received: any value in any field. Pure: bytes
  * in, verdict out. Nothing is allocated for a request before nbds_request_check() has
  * said 0.
  */

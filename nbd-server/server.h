@@ -44,7 +44,7 @@ struct nbds_server {
 	struct nbds_stats stats;
 };
 
-/* Payload memory came free, or a waiter has left: the first waiter tries again. */
+/* Payload memory is free again, or a waiter has left: the first waiter tries again. */
 void nbds_server_memory_freed(struct nbds_server *srv);
 
 /* `client` stands still until there is memory; it may stand in the queue already. */

@@ -6,7 +6,7 @@
 
 /*
  * Our own bugs end here, in every build: print the condition and its place, then
- * abort. Never used on bytes that came from a client, a peer or a disk.
+ * abort. Never used on bytes from a client, a peer or a disk.
  */
 _Noreturn void rt_assert_failed(const char *cond, const char *file, int line);
 

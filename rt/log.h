@@ -5,7 +5,7 @@
 /*
  * One line per event, key=value, on standard error by default. The first word of `fmt`
  * names the event: rt_log(RT_LOG_INFO, "recovered lsn=%llu segments=%u", ...). Strings
- * that came from outside are passed through rt_log_quote().
+ * from outside are passed through rt_log_quote().
  */
 enum rt_log_level { RT_LOG_ERROR, RT_LOG_WARN, RT_LOG_INFO, RT_LOG_DEBUG };
 

@@ -69,7 +69,7 @@ void rt_defer(struct rt_loop *loop, struct rt_op *op);
 void rt_defer_idle(struct rt_loop *loop, struct rt_op *op);
 /*
  * Ask for an end of `op`. It still ends with `done`: with -ECANCELED, or with its result
- * if that came first. Not for file writes and flushes, which run to their end.
+ * if that is there first. Not for file writes and flushes, which run to their end.
  */
 void rt_cancel(struct rt_loop *loop, struct rt_op *op);
 

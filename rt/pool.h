@@ -9,8 +9,8 @@
 
 /*
  * At most `limit` buffers of one size, aligned to RT_BLOCK. Memory is taken when it is
- * first needed and then kept. Who finds the pool empty may wait in line; waiters are
- * served in the order in which they came.
+ * first needed and then kept. A caller that finds the pool empty may wait; waiters are
+ * served in order.
  */
 struct rt_pool {
 	size_t size;	/* bytes in each buffer */

@@ -82,7 +82,7 @@ struct rt_dgram {
 	uint32_t drops_seen; /* the kernel's counter, which wraps */
 	uint64_t drops;
 	uint64_t
-		together; /* datagrams in one message that came, mean; 0: none came yet */
+		together; /* mean number of datagrams in a received message; 0: none yet */
 	uint64_t icmp_errors;
 	struct rt_addr addr;
 	struct rt_timer retry; /* to receive again after a failure */

@@ -107,7 +107,7 @@ static void recv_prep(struct rt_op *op, struct io_uring_sqe *sqe)
 
 /*
  * The kernel counts what it has put together as one, dropped ones too: take those to be
- * like the ones that came lately.
+ * like the ones received lately.
  */
 static void drops_take(struct rt_dgram *dgram, uint32_t drops)
 {
@@ -133,7 +133,7 @@ static void together_take(struct rt_dgram *dgram, size_t segment, size_t len)
 
 /*
  * Look for the kernel's count of drops among the control messages. Returns the length of
- * each datagram, where several came as one; else 0.
+ * each datagram, where several were received as one; else 0.
  */
 static size_t control_take(struct rt_dgram *dgram, void *control, size_t len)
 {

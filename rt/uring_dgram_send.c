@@ -215,7 +215,7 @@ static void send_prep(struct rt_op *op, struct io_uring_sqe *sqe)
 	io_uring_prep_sendmsg(sqe, dgram->fd, op->msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* What an ICMP error that came for an earlier datagram makes of a send. */
+/* A send fails with the ICMP error of an earlier datagram. */
 static bool error_is_old(int res)
 {
 	switch (res) {

@@ -3,7 +3,7 @@
 #define TESTS_UNIT_FEC_LINE_H
 
 /*
- * What a sender puts on the line, in its order: symbols whose bytes are a function of
+ * What a sender puts on the path, in its order: symbols whose bytes are a function of
  * their number, and the repairs that its encoder gives.
  */
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The decoder stands between the line and the mirror's log: it must give back exactly the
+ * The decoder stands between the path and the mirror's log: it must give back exactly the
  * symbols that were sent, as soon as what has arrived determines them, and never more
  * than that, whatever is lost, reordered, doubled or invented.
  */
@@ -51,7 +51,7 @@ struct packet {
 	uint8_t bytes[REF_SIZE] __attribute__((aligned(32)));
 };
 
-/* One line: what is sent, shuffled within `reorder`, some lost, some twice. */
+/* One path: what is sent, shuffled within `reorder`, some lost, some twice. */
 struct scenario {
 	uint16_t window;
 	unsigned symbols, reorder;
@@ -416,7 +416,7 @@ static void without_a_code_symbols_only(void **state)
 	fec_decoder_free(dec);
 }
 
-/* ---- over a long line ------------------------------------------------------------- */
+/* ---- over a long path ------------------------------------------------------------- */
 
 struct outcome {
 	uint64_t lost, left; /* symbols lost, and never rebuilt */

@@ -73,7 +73,7 @@ static void nothing_is_said_too_early(void **state)
 	assert_true(upper.loss > 0 && upper.loss < 0.01 && upper.burst == 1);
 }
 
-/* In how many of a thousand lines of this kind is the truth above the bound? */
+/* In how many of a thousand paths of this kind is the truth above the bound? */
 static void bounds_hold(const struct fec_line *is, unsigned datagrams, double *loss,
 			double *burst)
 {
@@ -144,7 +144,7 @@ static void rises_at_once(void **state)
 
 /*
  * A change is seen in few datagrams, which say little of how bad it is; a second later
- * more is known, and a line of 1 % costs what one of 1 % needs, not what it might have
+ * more is known, and a path of 1 % costs what one of 1 % needs, not what it might have
  * needed. The bound stays one.
  */
 static void knows_better_soon_after_a_change(void **state)
@@ -239,7 +239,7 @@ static void silence_changes_nothing(void **state)
 }
 
 /*
- * A line that loses 1 %, whatever is sent: the share goes where that asks for and stays,
+ * A path that loses 1 %, whatever is sent: the share goes where that asks for and stays,
  * though each change of it changes how much is sent.
  */
 static void does_not_feed_itself(void **state)

@@ -92,7 +92,7 @@ static void each_symbol_is_in_one_repair_of_each_layer(void **state)
 
 /*
  * Once each bin was full, r successive symbols see just one repair of each layer leave,
- * and every repair is over r symbols: the line's load is even, and r : c.
+ * and every repair is over r symbols: the path's load is even, and r : c.
  */
 static void repairs_leave_evenly(void **state)
 {

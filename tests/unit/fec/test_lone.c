@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A write on an idle line completes after a handful of repairs; that so few are enough
+ * A write on an idle path completes after a handful of repairs; that so few are enough
  * rests on this table alone. What it says is counted by hand where that can be done, and
  * drawn where it cannot.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What is sent and waited for follows from a goal and a line here, and nowhere else: the
- * goal is met or refused, never missed in silence, and a line that needs little gets
+ * What is sent and waited for follows from a goal and a path here, and nowhere else: the
+ * goal is met or refused, never missed in silence, and a path that needs little gets
  * little.
  */
 #include <errno.h>
@@ -101,7 +101,7 @@ static void worse_lines_get_more(void **state)
 	}
 }
 
-/* What is measured better than assumed changes nothing: no estimator sees a line turn. */
+/* What is measured better than assumed changes nothing: no estimator sees a path turn. */
 static void assumption_is_the_least(void **state)
 {
 	struct fec_line good = { 0.0001, 1 };
@@ -132,7 +132,7 @@ static void out_of_reach_is_said(void **state)
 	assert_true(r.repairs <= 0.03 * FEC_WINDOW_MAX);
 }
 
-/* A hole that has left the window costs a round trip: longer lines want longer windows. */
+/* A hole that has left the window costs a round trip: longer paths want longer windows. */
 static void longer_lines_want_longer_windows(void **state)
 {
 	struct fec_goal g = goal;

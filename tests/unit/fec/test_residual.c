@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * What a code leaves lost for good is what it is judged by: the real encoder and decoder
- * over a drawn line must leave what the closed formula says, or what simulation of the
+ * over a drawn path must leave what the closed formula says, or what simulation of the
  * ideal code said when the codes were chosen (docs/fec.md).
  */
 #include <math.h>
@@ -10,7 +10,7 @@
 
 #define CHUNK 16000 /* symbols of one run, long against every span */
 
-/* The line: each datagram lost with `loss`, in bursts of mean length `burst`. */
+/* The path: each datagram lost with `loss`, in bursts of mean length `burst`. */
 struct weather {
 	double loss, burst;
 };

@@ -41,7 +41,7 @@ static unsigned repairs_for(double loss, double safety, double share)
 /*
  * A sender that never stops, an ideal code, and a disaster after every packet: in which
  * share of them is a write that had its m repairs missing from the prefix? What is on the
- * line then still arrives, or is drawn lost.
+ * path then still arrives, or is drawn lost.
  */
 struct drawn {
 	double missing;
