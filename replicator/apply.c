@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "replicator/record.h"
 #include "replicator/session.h"
 #include "rt/bug.h"

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "replicator/session.h"
 
 /*

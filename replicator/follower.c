@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "rt/mem.h"
 
 struct follower {
@@ -21,7 +21,7 @@ static void follower_done(struct lfs_follow_next *next, int res)
 	struct group *g = f->group;
 
 	f->reading = false;
-	g->reading--;
+	g->pending.log_readers--;
 	group_wake(g);
 	if (f->dropped) {
 		follower_free(f);
@@ -55,7 +55,7 @@ void follower_next(struct follower *f)
 {
 	rt_assert(!f->reading);
 	f->reading = true;
-	f->group->reading++;
+	f->group->pending.log_readers++;
 	lfs_follow_next(f->follow, &f->next);
 }
 

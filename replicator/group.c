@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "replicator/carrier.h"
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
+#include "replicator/policy.h"
+#include "replicator/promote.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
 #include "rt/bug.h"
@@ -44,67 +46,6 @@ void group_set_state(struct group *g, enum group_state state)
 	group_say(g, "state from=%s to=%s", group_state_name(g->state),
 		  group_state_name(state));
 	g->state = state;
-}
-
-/* ---- durable facts ------------------------------------------------------------------------ */
-
-bool group_can_set(const struct group *g)
-{
-	return !g->setting && !g->failed && !g->closing;
-}
-
-struct lfs_meta *group_edit_meta(struct group *g)
-{
-	rt_assert(group_can_set(g));
-	*g->meta_next = *lfs_meta(g->lfs);
-	return g->meta_next;
-}
-
-static void group_meta_set(struct lfs_set_meta *set, int res)
-{
-	struct group *g = rt_container_of(set, struct group, set_meta);
-
-	g->setting = false;
-	if (res < 0)
-		group_say(g, "superblock-write-failed error=%d", -res);
-	g->set_done(g, res);
-	group_wake(g);
-}
-
-void group_set_meta(struct group *g, void (*done)(struct group *g, int res))
-{
-	rt_assert(group_can_set(g));
-	g->setting = true;
-	g->set_done = done;
-	g->set_meta.done = group_meta_set;
-	lfs_set_meta(g->lfs, &g->set_meta, g->meta_next);
-}
-
-/* ---- flushing -------------------------------------------------------------------------------- */
-
-static void group_flushed(struct lfs_flush *flush, int res)
-{
-	struct group *g = rt_container_of(flush, struct group, flush);
-
-	(void)res; /* a failed flush is the log's failure, told by its event */
-	g->flushing = false;
-	group_wake(g);
-}
-
-/* One flush at a time; who comes meanwhile shares the next one. */
-static void flush_turn(struct group *g)
-{
-	struct lfs_lsn lsn = lfs_lsn(g->lfs);
-	bool all = g->role == GROUP_MIRROR || g->phase == PHASE_PULLING;
-	uint64_t want = all ? lsn.written : gate_wants_durable(&g->gate);
-
-	if (g->flushing || g->failed || g->closing)
-		return;
-	if (want <= lsn.durable || lsn.written <= lsn.durable)
-		return;
-	g->flushing = true;
-	g->flush.done = group_flushed;
-	lfs_flush(g->lfs, &g->flush);
 }
 
 /* ---- the turn ---------------------------------------------------------------------------------- */
@@ -152,10 +93,10 @@ static void failure_turn(struct group *g)
 
 static void group_turn(struct rt_op *op, int res)
 {
-	struct group *g = rt_container_of(op, struct group, turn_op);
+	struct group *g = rt_container_of(op, struct group, turn.op);
 
 	(void)res; /* rt_defer has no result of its own */
-	g->turn_due = false;
+	g->turn.due = false;
 	if (g->closing) {
 		closing_turn(g);
 		return;
@@ -167,7 +108,7 @@ static void group_turn(struct rt_op *op, int res)
 	if (g->session)
 		session_turn(g->session);
 	if (g->role == GROUP_PRIMARY) {
-		opening_turn(g);
+		primary_start_turn(g);
 		marks_turn(g);
 		policy_turn(g);
 		(void)gate_run(&g->gate); /* how many does not matter here */
@@ -175,18 +116,18 @@ static void group_turn(struct rt_op *op, int res)
 		policy_turn(g);
 	}
 	promote_turn(g);
-	flush_turn(g);
+	group_flush_turn(g);
 	if (g->stopping)
 		stopping_turn(g);
 }
 
 void group_wake(struct group *g)
 {
-	if (g->turn_due)
+	if (g->turn.due)
 		return;
-	g->turn_due = true;
-	g->turn_op.done = group_turn;
-	rt_defer(g->loop, &g->turn_op);
+	g->turn.due = true;
+	g->turn.op.done = group_turn;
+	rt_defer(g->loop, &g->turn.op);
 }
 
 /*
@@ -204,7 +145,7 @@ void group_begin_serving(struct group *g)
 {
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
 
-	g->phase = PHASE_RUNNING;
+	primary_start_over(g);
 	if (g->stopping)
 		return; /* the doors are closed already */
 	if (g->role == GROUP_PRIMARY && !g->fenced)
@@ -231,7 +172,7 @@ void group_log_advanced(void *owner)
 {
 	struct group *g = owner;
 
-	g->log_held = false;
+	g->writes.log_full = false;
 	group_wake(g);
 }
 
@@ -247,11 +188,12 @@ void group_log_failed(void *owner, int err, const char *why)
 
 void group_tick(struct rt_timer *timer)
 {
-	struct group *g = rt_container_of(timer, struct group, tick);
+	struct group *g = rt_container_of(timer, struct group, turn.tick);
 	rt_time now = rt_now(g->loop);
 	int64_t hold = g->config.hold_timeout_ms * RT_MS;
 
-	rt_timer_arm(g->loop, &g->tick, rt_time_add(now, g->config.heartbeat_ms * RT_MS));
+	rt_timer_arm(g->loop, &g->turn.tick,
+		     rt_time_add(now, g->config.heartbeat_ms * RT_MS));
 	if (g->session)
 		session_tick(g->session);
 	if (hold > 0 && gate_expire(&g->gate, (rt_time){ now.ns - hold }, -EIO) > 0)

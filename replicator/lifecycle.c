@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/lifecycle.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "replicator/session.h"
 #include "rt/mem.h"
 
@@ -161,9 +163,9 @@ static void group_free(struct group *g)
 {
 	if (!g)
 		return;
-	rt_timer_disarm(g->loop, &g->tick);
+	rt_timer_disarm(g->loop, &g->turn.tick);
 	session_free(g->session);
-	rt_free(g->meta_next);
+	facts_release(g);
 	rt_free(g->log_events);
 	explicit_bzero(g->config.peer.key, sizeof(g->config.peer.key));
 	rt_free(g);
@@ -171,19 +173,19 @@ static void group_free(struct group *g)
 
 static void group_closed(struct lfs_close *close, int res)
 {
-	struct group *g = rt_container_of(close, struct group, close);
+	struct group *g = rt_container_of(close, struct group, ending.close);
 
 	g->lfs = NULL;
-	g->close_res = res;
+	g->ending.close_res = res;
 	group_wake(
 		g); /* the last turn frees the group: nothing of it is in flight then */
 }
 
 void closing_turn(struct group *g)
 {
-	struct group_stop *stop = g->stop;
-	struct group_open *open = g->open;
-	int res = open ? g->open_err : g->close_res;
+	struct group_stop *stop = g->ending.stop;
+	struct group_open *open = g->ending.open;
+	int res = open ? g->ending.open_err : g->ending.close_res;
 
 	if (g->lfs)
 		return;
@@ -201,9 +203,10 @@ void closing_turn(struct group *g)
 static void close_log(struct group *g)
 {
 	g->closing = true;
-	g->close.done = group_closed;
-	g->close.unclean = !g->was_clean && g->phase != PHASE_RUNNING;
-	lfs_close(g->lfs, &g->close);
+	g->ending.close.done = group_closed;
+	g->ending.close.unclean =
+		!g->start.was_clean && g->start.phase != PRIMARY_RUNNING;
+	lfs_close(g->lfs, &g->ending.close);
 }
 
 /* The store is open: learn from it what the group is. */
@@ -248,23 +251,22 @@ static void group_opened(struct lfs_open *open, int res)
 		return;
 	}
 	g->lfs = open->lfs;
-	g->was_clean = open->recovery.was_clean;
+	g->start.was_clean = open->recovery.was_clean;
 	group_say(g, "recovered lsn=%llu clean=%d records=%llu bytes=%llu ms=%lld",
-		  (unsigned long long)open->recovery.last_lsn, g->was_clean,
+		  (unsigned long long)open->recovery.last_lsn, g->start.was_clean,
 		  (unsigned long long)open->recovery.records,
 		  (unsigned long long)open->recovery.bytes,
 		  (long long)(open->recovery.took_ns / RT_MS));
 	rt_free(o);
 	res = group_begin(g, outer);
 	if (res < 0) {
-		g->open = outer;
-		g->open_err = res;
+		g->ending.open = outer;
+		g->ending.open_err = res;
 		close_log(g);
 		return;
 	}
-	rt_timer_arm(g->loop, &g->tick, rt_now(g->loop));
-	g->open_deadline =
-		rt_time_add(rt_now(g->loop), g->config.open_timeout_ms * RT_MS);
+	rt_timer_arm(g->loop, &g->turn.tick, rt_now(g->loop));
+	primary_start_set_deadline(g);
 	g->state = GROUP_STARTING;
 	outer->group = g;
 	if (g->role == GROUP_MIRROR || g->fenced)
@@ -287,16 +289,14 @@ void group_open(struct rt_loop *loop, const struct group_config *config,
 	g->role = config->role;
 	g->state = GROUP_STARTING;
 	peer_watch_init(&g->watch);
-	g->tick.fire = group_tick;
-	g->meta_next = rt_zalloc(1, sizeof(*g->meta_next));
+	g->turn.tick.fire = group_tick;
+	facts_init(g);
 	g->log_events = rt_zalloc(1, sizeof(*g->log_events));
-	rt_assert(g->meta_next && g->log_events);
+	rt_assert(g->log_events);
 	*g->log_events = (struct lfs_events){ group_log_advanced, group_log_failed };
 	gate_init(&g->gate);
 	apply_init(&g->apply, g);
-	rt_list_init(&g->waiting);
-	rt_list_init(&g->holds);
-	rt_list_init(&g->inflight);
+	writes_init(&g->writes);
 	o->group = g;
 	o->outer = outer;
 	o->open.done = group_opened;
@@ -317,8 +317,9 @@ void group_open(struct rt_loop *loop, const struct group_config *config,
 /* Nothing uses the log any more? */
 static bool log_is_quiet(const struct group *g)
 {
-	return g->outstanding == 0 && rt_list_empty(&g->inflight) && g->reading == 0 &&
-	       !g->flushing && !g->setting && apply_idle(&g->apply);
+	return g->pending.requests == 0 && rt_list_empty(&g->writes.inflight) &&
+	       g->pending.log_readers == 0 && !g->flush.under_way && !facts_changing(g) &&
+	       apply_idle(&g->apply);
 }
 
 /* In sync, the last writes reach the mirror before we go. */
@@ -330,9 +331,9 @@ static bool mirror_has_all(const struct group *g)
 
 void stopping_turn(struct group *g)
 {
-	bool late = !rt_time_before(rt_now(g->loop), g->stop_deadline);
+	bool late = !rt_time_before(rt_now(g->loop), g->ending.deadline);
 
-	if (!late && (g->outstanding > 0 || !mirror_has_all(g)))
+	if (!late && (g->pending.requests > 0 || !mirror_has_all(g)))
 		return;
 	if (late) {
 		write_fail_waiting(g, -ESHUTDOWN);
@@ -346,24 +347,24 @@ void stopping_turn(struct group *g)
 	apply_discard(&g->apply);
 	if (!log_is_quiet(g))
 		return;
-	rt_timer_disarm(g->loop, &g->tick);
-	rt_timer_disarm(g->loop, &g->stop_timer);
+	rt_timer_disarm(g->loop, &g->turn.tick);
+	rt_timer_disarm(g->loop, &g->ending.timer);
 	close_log(g);
 }
 
 static void stop_is_late(struct rt_timer *timer)
 {
-	group_wake(rt_container_of(timer, struct group, stop_timer));
+	group_wake(rt_container_of(timer, struct group, ending.timer));
 }
 
 void group_stop(struct group *g, int64_t timeout_ms, struct group_stop *stop)
 {
 	rt_assert(!g->stopping);
 	g->stopping = true;
-	g->stop = stop;
-	g->stop_deadline = rt_time_add(rt_now(g->loop), timeout_ms * RT_MS);
-	g->stop_timer.fire = stop_is_late;
-	rt_timer_arm(g->loop, &g->stop_timer, g->stop_deadline);
+	g->ending.stop = stop;
+	g->ending.deadline = rt_time_add(rt_now(g->loop), timeout_ms * RT_MS);
+	g->ending.timer.fire = stop_is_late;
+	rt_timer_arm(g->loop, &g->ending.timer, g->ending.deadline);
 	if (g->serving && g->events.serving)
 		g->events.serving(g->owner, g, false);
 	group_wake(g);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/policy.h"
+
 #include "replicator/carrier.h"
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "replicator/session.h"
 
 static bool bounded(const struct group_config *config)
@@ -53,9 +55,9 @@ static void watch_mirror(struct group *g)
 	if (news & PEER_WATCH_NEWS_IN_SYNC)
 		group_say(g, "in-sync lsn=%llu", (unsigned long long)marks->received);
 	g->gate.stuck = peer_watch_stuck(&g->watch, look.timeout_ns, look.now);
-	if (peer_watch_in_sync(&g->watch) && g->alone && group_can_set(g)) {
-		group_edit_meta(g)->flags &= ~(LFS_ALONE | LFS_HOLD);
-		group_set_meta(g, alone_no_more);
+	if (peer_watch_in_sync(&g->watch) && g->alone && facts_can_change(g)) {
+		facts_edit(g)->flags &= ~(LFS_ALONE | LFS_HOLD);
+		facts_change(g, alone_no_more);
 	}
 }
 
@@ -82,10 +84,10 @@ static enum group_state mirror_state(const struct group *g)
 
 static enum group_state opening_state(const struct group *g)
 {
-	if (g->phase == PHASE_PULLING)
+	if (g->start.phase == PRIMARY_PULLING)
 		return GROUP_RECOVERING;
-	if (opening_waits_for_mirror(g) &&
-	    !rt_time_before(rt_now(g->loop), g->open_deadline))
+	if (primary_start_waits_for_mirror(g) &&
+	    !rt_time_before(rt_now(g->loop), g->start.deadline))
 		return GROUP_HOLDING;
 	return GROUP_STARTING;
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/promote.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/group_private.h"
 #include "replicator/history.h"
-#include "replicator/internal.h"
 #include "replicator/session.h"
 
 /* A primary that was heard less than this ago is taken for alive. */
@@ -151,7 +153,7 @@ static void promoted(struct group *g, int res)
 	g->alone = true;
 	g->hold_alone = p->hold;
 	peer_watch_promoted(&g->watch, rt_now(g->loop));
-	g->was_clean = false;
+	g->start.was_clean = false;
 	if (g->session) {
 		session_drop(g->session);
 		session_event(g->session, SESSION_EV_PROMOTED);
@@ -172,7 +174,7 @@ static void promoted(struct group *g, int res)
 /* What arrived whole is durable: the new epoch begins behind it. */
 static void promote_epoch(struct group *g)
 {
-	struct lfs_meta *meta = group_edit_meta(g);
+	struct lfs_meta *meta = facts_edit(g);
 	uint64_t id, seen = 0;
 
 	/* A hello of another version has said no more than that. */
@@ -193,14 +195,14 @@ static void promote_epoch(struct group *g)
 	for (unsigned i = 0; i < meta->nvolumes; i++)
 		rt_random(g->loop, &meta->volumes[i].generation,
 			  sizeof(meta->volumes[i].generation));
-	group_set_meta(g, promoted);
+	facts_change(g, promoted);
 }
 
 void promote_turn(struct group *g)
 {
 	struct group_promote *p = g->promote;
 
-	if (!p || g->setting)
+	if (!p || facts_changing(g))
 		return;
 	if (g->failed || g->stopping) {
 		g->promote = NULL;

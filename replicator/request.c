@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 
 bool request_inside(const struct group_request *r)
 {
@@ -53,7 +53,7 @@ static void request_reply(struct group_request *r, int res)
 			     r->kind == GROUP_TRIM;
 		v->flushes += r->kind == GROUP_FLUSH;
 	}
-	g->outstanding--;
+	g->pending.requests--;
 	if (g->stopping)
 		group_wake(g);
 	r->done(r, res);
@@ -197,7 +197,7 @@ void group_submit(struct group_request *r)
 	int err = request_judge(r);
 
 	memset(s, 0, sizeof(*s));
-	g->outstanding++;
+	g->pending.requests++;
 	if (err < 0) {
 		request_end(r, err);
 		return;

@@ -39,6 +39,8 @@ static inline struct group_request *request_of(struct request_state *s)
 
 /* What a request of this volume waits for at the gate. */
 void request_need(const struct group_request *r, struct gate_need *ret);
+/* Part of a request is over: the last one replies. */
+void request_part_done(struct group_request *r, int res, uint64_t lsn);
 /* Reply from the next turn of the loop, with a result that is known at once. */
 void request_end(struct group_request *r, int res);
 /* Whether [offset, offset + len) lies inside the volume. */

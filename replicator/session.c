@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "replicator/carrier.h"
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "replicator/link.h"
 #include "replicator/pipe.h"
 #include "replicator/record.h"
@@ -51,7 +51,7 @@ static void session_control_reset(struct session *s, struct link *link)
 static void session_link_gone(struct session *s)
 {
 	session_control_reset(s, NULL);
-	opening_link_gone(s->group);
+	primary_start_conn_lost(s->group);
 	session_event(s, s->carrier && s->group->apply.err == 0
 				 ? SESSION_EV_CONN_LOST_DATA_GOOD
 				 : SESSION_EV_CONN_LOST);
@@ -115,8 +115,9 @@ static void session_established(void *owner, struct link *link)
 	if (s->control.link && s->control.link != link)
 		link_close(s->control.link);
 	session_control_reset(s, link);
-	opening_link_gone(s->group); /* the older connection's, if it still pulled */
-	if (!s->refusal[0])	     /* else it is one of many that lead nowhere */
+	primary_start_conn_lost(
+		s->group);  /* the older connection's, if it still pulled */
+	if (!s->refusal[0]) /* else it is one of many that lead nowhere */
 		group_say(s->group, "connected peer-key=verified");
 	session_event(s, SESSION_EV_CONNECTED);
 	group_wake(s->group);
@@ -322,7 +323,7 @@ static void session_say_hello(struct session *s)
 		hello->flags |= HELLO_ALONE;
 	if (hello->meta.flags & LFS_UNPAIRED)
 		hello->flags |= HELLO_UNPAIRED;
-	if (g->role == GROUP_PRIMARY && g->phase != PHASE_RUNNING)
+	if (g->role == GROUP_PRIMARY && g->start.phase != PRIMARY_RUNNING)
 		hello->flags |= HELLO_OPENING;
 	(void)link_send(s->control.link, MESSAGE_HELLO, s->scratch,
 			message_encode_hello(hello, s->scratch, MESSAGE_MAX));
@@ -484,7 +485,8 @@ void session_turn(struct session *s)
 	else
 		mirror_turn(s);
 	/* Only now: the hello that came with the refusal may be what fences us. */
-	if (s->control.refused_by_peer && !(session_is_deciding(s) && s->group->setting))
+	if (s->control.refused_by_peer &&
+	    !(session_is_deciding(s) && facts_changing(s->group)))
 		session_drop(s);
 	if (s->carrier && carrier_over(s->carrier))
 		session_carrier_over(s);

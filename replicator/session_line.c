@@ -6,7 +6,7 @@
 #include "fec/fec.h"
 #include "fec/redundancy.h"
 #include "replicator/carrier.h"
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "replicator/link.h"
 #include "replicator/pipe.h"
 #include "replicator/record.h"
@@ -266,8 +266,8 @@ void session_weigh_risk(struct group *g)
 	int err = fec_redundancy(&goal, NULL, &need);
 	bool known = err == 0 || err == -ERANGE;
 
-	g->repairs = known ? need.repairs : 0;
-	g->risk = known ? need.residual : -1;
+	g->risk.repairs = known ? need.repairs : 0;
+	g->risk.left = known ? need.residual : -1;
 }
 
 /* Another carrier, or what cannot change on the same one: all over, from a new hello. */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "replicator/carrier.h"
+#include "replicator/group_private.h"
 #include "replicator/history.h"
-#include "replicator/internal.h"
 #include "replicator/link.h"
 #include "replicator/record.h"
 #include "replicator/session.h"
@@ -141,7 +141,7 @@ static void adopt(struct session *s)
 		refuse_here(s, why);
 		return;
 	}
-	meta = group_edit_meta(g);
+	meta = facts_edit(g);
 	memcpy(meta->group, s->peer->meta.group, sizeof(meta->group));
 	meta->flags &= ~LFS_UNPAIRED;
 	meta->nvolumes = s->peer->meta.nvolumes;
@@ -154,7 +154,7 @@ static void adopt(struct session *s)
 	memcpy(meta->epochs, s->peer->meta.epochs,
 	       meta->nepochs * sizeof(meta->epochs[0]));
 	session_event(s, SESSION_EV_PAIR);
-	group_set_meta(g, adopted);
+	facts_change(g, adopted);
 }
 
 static enum history_relation stands_to(const struct session *s,
@@ -208,7 +208,7 @@ static void decide(struct session *s)
 {
 	const char *why;
 
-	if (!group_can_set(s->group))
+	if (!facts_can_change(s->group))
 		return;
 	why = session_judge_hello(s);
 	if (!why && s->peer->role != LFS_PRIMARY)
@@ -285,11 +285,11 @@ static void accept_start(struct session *s)
 		mirror_ready(s);
 		return;
 	}
-	meta = group_edit_meta(g);
+	meta = facts_edit(g);
 	meta->nepochs = start->nepochs;
 	memcpy(meta->epochs, start->epochs, start->nepochs * sizeof(meta->epochs[0]));
 	session_event(s, SESSION_EV_WRITE_HISTORY);
-	group_set_meta(g, history_durable);
+	facts_change(g, history_durable);
 	if (RT_BUG(EPOCH_NOT_FLUSHED))
 		mirror_ready(s);
 }
@@ -437,7 +437,7 @@ void mirror_turn(struct session *s)
 		pull_turn(s);
 		return;
 	case SESSION_START_RECEIVED:
-		if (group_can_set(s->group))
+		if (facts_can_change(s->group))
 			accept_start(s);
 		return;
 	case SESSION_STREAMING:

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "replicator/carrier.h"
+#include "replicator/group_private.h"
 #include "replicator/history.h"
-#include "replicator/internal.h"
 #include "replicator/link.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
@@ -43,12 +43,12 @@ static void fence(struct session *s)
 {
 	struct group *g = s->group;
 
-	group_edit_meta(g)->flags |= LFS_FENCED;
+	facts_edit(g)->flags |= LFS_FENCED;
 	group_set_why(g, "%s is primary in epoch %llu, which goes on from ours",
 		      s->peer->node,
 		      (unsigned long long)s->peer->meta.epochs[s->peer->meta.nepochs - 1]
 			      .number);
-	group_set_meta(g, fenced_done);
+	facts_change(g, fenced_done);
 }
 
 static void diverge(struct session *s, const char *why)
@@ -167,7 +167,7 @@ static void pull_failed(struct session *s)
 	struct group *g = s->group;
 	int err = g->apply.err;
 
-	opening_link_gone(g);
+	primary_start_conn_lost(g);
 	if (err == -ENOMEM || err == -ENOSPC || err == -EIO) {
 		group_set_why(g, "%s", g->apply.why);
 		session_refuse(s, g->apply.why);
@@ -193,8 +193,7 @@ static void pull_turn(struct session *s)
 		return;
 	}
 	group_say(g, "pulled-back to-lsn=%llu", (unsigned long long)lsn.admitted);
-	g->phase = PHASE_ASKING;
-	opening_has_time(g);
+	primary_start_pulled(g);
 	session_event(s, SESSION_EV_PULL_DONE);
 	group_wake(g);
 }
@@ -205,18 +204,18 @@ static void decide_mirror_is_ahead(struct session *s)
 {
 	struct group *g = s->group;
 
-	if (g->phase != PHASE_ASKING) {
+	if (g->start.phase != PRIMARY_ASKING) {
 		diverge(s, "the mirror holds more of this epoch than its primary");
 		return;
 	}
 	if (RT_BUG(SKIP_PULL_BACK)) {
-		opening_mirror_fits(g);
+		primary_start_mirror_fits(g);
 		return;
 	}
 	group_say(g, "pulling-back from-lsn=%llu to-lsn=%llu",
 		  (unsigned long long)lfs_lsn(g->lfs).admitted + 1,
 		  (unsigned long long)s->peer->lsn);
-	opening_pulling(g);
+	primary_start_pulling(g);
 	apply_restart(&g->apply);
 	pull_more(s);
 }
@@ -227,9 +226,9 @@ static void decide_with_mirror(struct session *s)
 
 	switch (relation(s)) {
 	case HISTORY_BEHIND:
-		if (g->phase == PHASE_ASKING)
-			opening_mirror_fits(g);
-		else if (g->phase == PHASE_RUNNING)
+		if (g->start.phase == PRIMARY_ASKING)
+			primary_start_mirror_fits(g);
+		else if (g->start.phase == PRIMARY_RUNNING)
 			send_start(s);
 		return;
 	case HISTORY_AHEAD:
@@ -254,7 +253,7 @@ static void decide(struct session *s)
 	struct group *g = s->group;
 	const char *why;
 
-	if (!group_can_set(g))
+	if (!facts_can_change(g))
 		return;
 	why = session_judge_hello(s);
 	if (why) {

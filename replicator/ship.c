@@ -6,7 +6,7 @@
 
 #include "replicator/carrier.h"
 #include "replicator/follower.h"
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "replicator/record.h"
 #include "replicator/write.h"
 #include "rt/mem.h"

@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "replicator/carrier.h"
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
+#include "replicator/policy.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
 #include "replicator/tunnel/io.h"
@@ -67,7 +68,7 @@ static void status_carrier(const struct group *g, struct group_status *ret)
 	/* What counts as on the line has been received: nothing is left to chance. */
 	ret->exposure.probability = evidence == TUNNEL_MIRROR ? 0
 				    : stats.residual >= 0     ? stats.residual
-							      : g->risk;
+							      : g->risk.left;
 }
 
 static void status_link(const struct group *g, struct group_status *ret)
@@ -104,8 +105,8 @@ static void status_risk(const struct group *g, struct group_status *ret)
 	ret->exposure.bytes = beyond.bytes;
 	ret->exposure.seconds = (double)beyond.age_ns / RT_S;
 	if (!g->session->carrier) {
-		ret->fec.repairs_needed = g->repairs;
-		ret->exposure.probability = g->risk;
+		ret->fec.repairs_needed = g->risk.repairs;
+		ret->exposure.probability = g->risk.left;
 	}
 	if (ret->exposure.probability >= 0 && beyond.writes == 0)
 		ret->exposure.probability = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <string.h>
 
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 
 struct group_volume *group_volume_find(struct group *group, const char *name)
 {

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "replicator/record.h"
 #include "replicator/request.h"
 #include "replicator/session.h"
@@ -24,6 +24,13 @@ static void write_free(struct write *w)
 {
 	rt_free(w->edge_buf);
 	rt_free(w);
+}
+
+void writes_init(struct writes *writes)
+{
+	rt_list_init(&writes->waiting);
+	rt_list_init(&writes->locks);
+	rt_list_init(&writes->inflight);
 }
 
 /* ---- from a request to its writes ----------------------------------------------------- */
@@ -101,7 +108,7 @@ void write_submit(struct group_request *r)
 		lba += w->blocks;
 	}
 	while ((link = rt_list_pop(&made)))
-		rt_list_push_back(&g->waiting, link);
+		rt_list_push_back(&g->writes.waiting, link);
 	group_wake(g);
 	return;
 fail:
@@ -124,7 +131,7 @@ static bool holds_block(const struct write *w, uint64_t lba, uint32_t blocks)
 /* Somebody else is between the reading and the writing of a block that w touches. */
 static bool write_is_blocked(const struct write *w)
 {
-	const struct rt_list *head = &w->group->holds;
+	const struct rt_list *head = &w->group->writes.locks;
 
 	if (RT_BUG(UNALIGNED_NO_LOCK))
 		return false;
@@ -194,7 +201,7 @@ static void write_edges_done(struct write *w)
 	}
 	write_merge(w);
 	w->edges_read = true;
-	rt_list_push_front(&g->waiting, &w->link);
+	rt_list_push_front(&g->writes.waiting, &w->link);
 	group_wake(g);
 }
 
@@ -221,7 +228,7 @@ static void write_read_edges(struct write *w)
 	struct group *g = w->group;
 
 	w->state = WRITE_READING;
-	rt_list_push_back(&g->holds, &w->hold_link);
+	rt_list_push_back(&g->writes.locks, &w->hold_link);
 	w->reads = (w->edges & EDGE_FIRST ? 1u : 0u) + (w->edges & EDGE_LAST ? 1u : 0u);
 	if (w->edges & EDGE_FIRST) {
 		w->read[0] = (struct lfs_read){ .volume = w->volume,
@@ -340,7 +347,7 @@ static int write_append(struct write *w)
 	w->state = WRITE_ADMITTED;
 	rt_list_remove(&w->hold_link);
 	rt_list_remove(&w->link);
-	rt_list_push_back(&g->inflight, &w->link);
+	rt_list_push_back(&g->writes.inflight, &w->link);
 	exposure_add(&g->exposure, w->append.lsn, write_bytes(w), rt_now(g->loop));
 	request_need(w->req, &need);
 	w->waiter = (struct gate_waiter){ .lsn = w->append.lsn,
@@ -365,7 +372,7 @@ static bool write_advance(struct write *w)
 	}
 	err = write_append(w);
 	if (err == -EAGAIN) {
-		g->log_held = true;
+		g->writes.log_full = true;
 		return false;
 	}
 	if (err < 0)
@@ -377,7 +384,8 @@ void write_retry(struct group *g)
 {
 	struct rt_list *at, *next;
 
-	for (at = g->waiting.next; at != &g->waiting && !g->log_held; at = next) {
+	for (at = g->writes.waiting.next; at != &g->writes.waiting && !g->writes.log_full;
+	     at = next) {
 		next = at->next;
 		if (!write_advance(write_of(at)))
 			return;
@@ -388,7 +396,7 @@ void write_fail_waiting(struct group *g, int err)
 {
 	struct rt_list *link;
 
-	while ((link = rt_list_pop(&g->waiting)))
+	while ((link = rt_list_pop(&g->writes.waiting)))
 		write_part_over(write_of(link), err);
 }
 
@@ -396,9 +404,11 @@ void write_fail_waiting(struct group *g, int err)
 
 struct write *write_find(struct group *g, uint64_t lsn)
 {
-	if (rt_list_empty(&g->inflight) || write_of(g->inflight.next)->append.lsn > lsn)
+	if (rt_list_empty(&g->writes.inflight) ||
+	    write_of(g->writes.inflight.next)->append.lsn > lsn)
 		return NULL;
-	for (struct rt_list *at = g->inflight.prev; at != &g->inflight; at = at->prev) {
+	for (struct rt_list *at = g->writes.inflight.prev; at != &g->writes.inflight;
+	     at = at->prev) {
 		struct write *w = write_of(at);
 
 		if (w->append.lsn == lsn)
@@ -413,7 +423,7 @@ struct write *write_after(struct group *g, struct write *w)
 {
 	struct rt_list *next = w->link.next;
 
-	return next == &g->inflight ? NULL : write_of(next);
+	return next == &g->writes.inflight ? NULL : write_of(next);
 }
 
 void write_record(const struct write *w, struct record *ret)

@@ -8,6 +8,7 @@
 
 struct group;
 struct group_request;
+struct record;
 
 /*
  * One LSN of a client's request, from its arrival to its reply: waits for held edges and
@@ -15,14 +16,14 @@ struct group_request;
  * the gate. Freed when the gate has opened and the log has given its memory back.
  */
 enum write_state {
-	WRITE_WAITING, /* in group.waiting: not begun, or its edges are read */
-	WRITE_READING, /* its edges are being read; in group.holds too */
+	WRITE_WAITING, /* in writes.waiting: not begun, or its edges are read */
+	WRITE_READING, /* its edges are being read; in writes.locks too */
 	WRITE_ADMITTED,
 };
 
 struct write {
-	struct rt_list link;	  /* group.waiting, later group.inflight */
-	struct rt_list hold_link; /* group.holds while it holds its edges */
+	struct rt_list link;	  /* writes.waiting, later writes.inflight */
+	struct rt_list hold_link; /* writes.locks while it holds its edges */
 	struct group *group;
 	struct group_request *req; /* owned by the client; valid until replied */
 	enum write_state state;
@@ -45,5 +46,26 @@ struct write {
 	int64_t wall_ns;
 	uint32_t crcs[];
 };
+
+/* A group's writes, each in one of the first and the last list. */
+struct writes {
+	struct rt_list waiting;	 /* not admitted yet, in order */
+	struct rt_list locks;	 /* their edges are being read, or were */
+	struct rt_list inflight; /* admitted and not replied to, by LSN */
+	bool log_full;		 /* the log said -EAGAIN and has not moved since */
+};
+
+void writes_init(struct writes *writes);
+
+/* A request that is to be written in one or several LSNs. */
+void write_submit(struct group_request *r);
+/* The log has moved, or a range lock is gone: admit what waits. */
+void write_retry(struct group *g);
+/* Fail everything that waits or is in the gate. */
+void write_fail_waiting(struct group *g, int err);
+/* The admitted write with this LSN whose memory is still here, or NULL. */
+struct write *write_find(struct group *g, uint64_t lsn);
+struct write *write_after(struct group *g, struct write *w);
+void write_record(const struct write *w, struct record *ret);
 
 #endif

@@ -14,7 +14,7 @@
 
 #include "fec/fec.h"
 #include "lfs/lfs.h"
-#include "replicator/internal.h"
+#include "replicator/group_private.h"
 #include "replicator/link.h"
 #include "replicator/session.h"
 #include "rt/crc.h"

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_FACTS_H
+#define REPLICATOR_FACTS_H
+
+#include <stdbool.h>
+
+#include "lfs/lfs.h"
+
+struct group;
+
+/*
+ * What a group must know after a crash, in its superblock: epoch, fence, pairing, alone.
+ * One change at a time; its content is the caller's, edited in a copy.
+ */
+struct facts {
+	struct lfs_set_meta set;
+	bool changing;
+	void (*done)(struct group *g, int res);
+	struct lfs_meta *next; /* owned: the copy */
+};
+
+/* At the start of the program: asserts that there is memory. */
+void facts_init(struct group *g);
+void facts_release(struct group *g);
+
+/* No change is under way, and one may begin. */
+bool facts_can_change(const struct group *g);
+bool facts_changing(const struct group *g);
+/* A fresh copy of what is durable, to be edited. */
+struct lfs_meta *facts_edit(struct group *g);
+/* Make the edited copy durable, then call `done` with 0 or -errno. */
+void facts_change(struct group *g, void (*done)(struct group *g, int res));
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_GROUP_PRIVATE_H
+#define REPLICATOR_GROUP_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lfs/lfs.h"
+#include "replicator/apply.h"
+#include "replicator/exposure.h"
+#include "replicator/facts.h"
+#include "replicator/gate.h"
+#include "replicator/group.h"
+#include "replicator/group_flush.h"
+#include "replicator/lifecycle.h"
+#include "replicator/peer_watch.h"
+#include "replicator/primary_start.h"
+#include "replicator/write.h"
+#include "rt/check.h"
+#include "rt/list.h"
+#include "rt/log.h"
+#include "rt/loop.h"
+
+/*
+ * A group from inside: its parts, each with a header of its own. They are moved by one
+ * function, group_turn(), which runs once per turn of the loop in which somebody called
+ * group_wake(): it brings watermarks to the gate, opens it, ships, and looks at the state.
+ */
+struct session;
+
+struct group_volume {
+	struct group *group; /* back */
+	unsigned index;	     /* in lfs_meta.volumes */
+	char name[LFS_NAME_MAX];
+	uint64_t size;
+	enum group_mode sync;
+	bool has_policy;
+	enum group_disconnect policy;
+	uint64_t reads, writes, flushes;
+	uint64_t replied_lsn; /* highest LSN that was replied to */
+};
+
+/* group_turn(), once per turn of the loop in which somebody woke the group. */
+struct group_turn {
+	struct rt_op op;
+	bool due;
+	struct rt_timer tick; /* the heartbeat wakes it, too */
+};
+
+/* What keeps the log open. */
+struct group_pending {
+	unsigned requests; /* of clients, not replied to */
+	unsigned log_readers;
+};
+
+/* What the model says of the path that the configuration assumes. */
+struct group_risk {
+	unsigned repairs; /* m */
+	double left;	  /* per disaster, with m repairs; < 0: not known */
+};
+
+struct group {
+	struct rt_loop *loop; /* borrowed */
+	struct group_config config;
+	struct group_events events;
+	void *owner;
+	struct lfs *lfs;	       /* owned */
+	struct lfs_events *log_events; /* owned; lent to the log */
+	struct session *session;       /* owned; NULL without a peer */
+	struct group_volume volumes[GROUP_VOLUMES_MAX];
+	unsigned nvolumes;
+
+	enum group_role role;
+	enum group_state state;
+	char why[GROUP_WHY_MAX]; /* of the state */
+	bool serving, stopping, closing;
+	bool fenced, diverged, alone, hold_alone;
+	int failed; /* 0, or the errno that ended the log */
+
+	struct gate gate;
+	struct exposure exposure;
+	struct apply apply;
+	struct writes writes;
+	struct peer_watch watch;
+	struct facts facts;
+	struct primary_start start;
+	struct group_flush flush;
+	struct group_pending pending;
+	struct group_risk risk;
+	struct group_turn turn;
+	struct group_ending ending;
+	struct group_promote *promote; /* the caller's, while it is under way */
+};
+
+/* The log makes a checkpoint at least this often while anything changes. */
+#define CHECKPOINT_MS 60000
+
+/* ---- group.c ------------------------------------------------------------------------ */
+
+void group_tick(struct rt_timer *timer);
+void group_log_advanced(void *owner);
+void group_log_failed(void *owner, int err, const char *why);
+
+void group_wake(struct group *g);
+/* One line to the log, "event key=value ...". */
+void group_say(struct group *g, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void group_set_state(struct group *g, enum group_state state);
+void group_set_why(struct group *g, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Bring the volumes' numbers in line with the store's, by name. */
+void group_number_volumes(struct group *g);
+/* An opening primary may serve from now on. */
+void group_begin_serving(struct group *g);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_PRIMARY_START_H
+#define REPLICATOR_PRIMARY_START_H
+
+#include <stdbool.h>
+
+#include "rt/time.h"
+
+struct group;
+
+/*
+ * What a primary does between recovery and its first request: ask the mirror, take back
+ * what only the mirror has, make a new epoch durable if the last stop was unclean.
+ */
+enum primary_phase {
+	PRIMARY_ASKING,	 /* asks the mirror what it has */
+	PRIMARY_PULLING, /* takes back what it lost */
+	PRIMARY_EPOCH,	 /* makes the new epoch durable */
+	PRIMARY_RUNNING, /* for good; and a mirror, at once */
+};
+
+struct primary_start {
+	enum primary_phase phase;
+	bool was_clean;	  /* the last stop was in order */
+	rt_time deadline; /* the mirror may answer until then */
+};
+
+/* The mirror stands behind us or where we are: go on to the epoch, then serve. */
+void primary_start_mirror_fits(struct group *g);
+void primary_start_pulling(struct group *g);
+/* All that the mirror had is here, and durable: ask it again. */
+void primary_start_pulled(struct group *g);
+/* The connection broke: what was pulled stays, the rest is asked for again. */
+void primary_start_conn_lost(struct group *g);
+/* The mirror has open_timeout again, from now on. */
+void primary_start_set_deadline(struct group *g);
+/* Nothing is left to be done before it serves. */
+void primary_start_over(struct group *g);
+/* Open without the mirror if that is due and allowed. */
+void primary_start_turn(struct group *g);
+bool primary_start_waits_for_mirror(const struct group *g);
+
+#endif
