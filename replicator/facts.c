@@ -22,7 +22,7 @@ bool facts_changing(const struct group *g)
 
 bool facts_can_change(const struct group *g)
 {
-	return !g->facts.changing && !g->failed && !g->closing;
+	return !g->facts.changing && !g->failed && g->life != GROUP_LIFE_CLOSING;
 }
 
 struct lfs_meta *facts_edit(struct group *g)

@@ -39,13 +39,77 @@ void group_set_why(struct group *g, const char *fmt, ...)
 	va_end(args);
 }
 
+/* ---- its states ----------------------------------------------------------------------- */
+
+#define STATE(name) (1u << GROUP_##name)
+#define OF_MIRROR (STATE(LISTENING) | STATE(FOLLOWING) | STATE(PROMOTING))
+#define OF_PRIMARY                                                                       \
+	(STATE(STANDALONE) | STATE(RECOVERING) | STATE(IN_SYNC) | STATE(EXPOSED) |       \
+	 STATE(CATCHING_UP) | STATE(HOLDING) | STATE(FENCED))
+
+/*
+ * What people see is judged anew in each turn. Still, FAILED is for good, and the way from
+ * a mirror's state to a primary's is a promotion.
+ */
+static bool group_state_may_follow(enum group_state from, enum group_state to)
+{
+	if (from == GROUP_FAILED)
+		return false;
+	if (1u << from & OF_PRIMARY)
+		return !(1u << to & OF_MIRROR);
+	if (from == GROUP_LISTENING || from == GROUP_FOLLOWING)
+		return !(1u << to & OF_PRIMARY);
+	return true;
+}
+
 void group_set_state(struct group *g, enum group_state state)
 {
 	if (g->state == state)
 		return;
+	rt_assert(group_state_may_follow(g->state, state));
 	group_say(g, "state from=%s to=%s", group_state_name(g->state),
 		  group_state_name(state));
 	g->state = state;
+}
+
+void group_set_life(struct group *g, enum group_life life)
+{
+	switch (life) {
+	case GROUP_LIFE_STARTING:
+		rt_assert(!"born only once");
+		break;
+	case GROUP_LIFE_SERVING: /* a promoted mirror did already */
+		rt_assert(!group_is_stopping(g));
+		break;
+	case GROUP_LIFE_STOPPING:
+		rt_assert(g->life == GROUP_LIFE_SERVING);
+		break;
+	case GROUP_LIFE_STOPPING_UNSERVED:
+		rt_assert(g->life == GROUP_LIFE_STARTING);
+		break;
+	case GROUP_LIFE_CLOSING: /* stopped, or an open that failed */
+		rt_assert(g->life != GROUP_LIFE_SERVING && g->life != GROUP_LIFE_CLOSING);
+		break;
+	}
+	g->life = life;
+}
+
+void group_set_standing(struct group *g, enum group_standing standing)
+{
+	/* Who was superseded has lost the argument. */
+	rt_assert(standing != GROUP_STANDING_DIVERGED || !group_is_fenced(g));
+	g->standing = standing;
+}
+
+void group_is_agreed(struct group *g)
+{
+	if (g->standing == GROUP_STANDING_DIVERGED)
+		group_set_standing(g, GROUP_STANDING_GOOD);
+}
+
+void group_set_alone(struct group *g, enum group_alone alone)
+{
+	g->alone = alone;
 }
 
 /* ---- the turn ---------------------------------------------------------------------------------- */
@@ -83,7 +147,7 @@ static void marks_turn(struct group *g)
 
 static void failure_turn(struct group *g)
 {
-	if (g->fenced && g->role == GROUP_PRIMARY)
+	if (group_is_fenced(g) && g->role == GROUP_PRIMARY)
 		write_fail_waiting(g, -EPERM); /* whose edges were still being read */
 	if (!g->failed)
 		return;
@@ -97,12 +161,13 @@ static void group_turn(struct rt_op *op, int res)
 
 	(void)res; /* rt_defer has no result of its own */
 	g->turn.due = false;
-	if (g->closing) {
+	if (g->life == GROUP_LIFE_CLOSING) {
 		closing_turn(g);
 		return;
 	}
 	failure_turn(g);
-	if (g->serving && !g->failed && !g->fenced && g->role == GROUP_PRIMARY)
+	if (group_serving(g) && !g->failed && !group_is_fenced(g) &&
+	    g->role == GROUP_PRIMARY)
 		write_retry(g);
 	apply_retry(&g->apply);
 	if (g->session)
@@ -117,7 +182,7 @@ static void group_turn(struct rt_op *op, int res)
 	}
 	promote_turn(g);
 	group_flush_turn(g);
-	if (g->stopping)
+	if (group_is_stopping(g))
 		stopping_turn(g);
 }
 
@@ -146,15 +211,15 @@ void group_begin_serving(struct group *g)
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
 
 	primary_start_over(g);
-	if (g->stopping)
+	if (group_is_stopping(g))
 		return; /* the doors are closed already */
-	if (g->role == GROUP_PRIMARY && !g->fenced)
+	if (g->role == GROUP_PRIMARY && !group_is_fenced(g))
 		cover_replied(g, lsn.admitted);
 	exposure_init(&g->exposure, lsn.admitted);
 	if (g->session && g->session->control.hello_received &&
 	    g->session->peer->lsn < lsn.admitted)
 		peer_watch_opened_alone(&g->watch); /* modes count once it is gone */
-	g->serving = true;
+	group_set_life(g, GROUP_LIFE_SERVING);
 	group_say(g, "serving role=%s lsn=%llu epoch=%llu",
 		  g->role == GROUP_MIRROR ? "mirror" : "primary",
 		  (unsigned long long)lsn.admitted,

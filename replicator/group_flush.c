@@ -24,7 +24,7 @@ void group_flush_turn(struct group *g)
 {
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
 
-	if (g->flush.under_way || g->failed || g->closing)
+	if (g->flush.under_way || g->failed || g->life == GROUP_LIFE_CLOSING)
 		return;
 	if (group_flush_target(g) <= lsn.durable || lsn.written <= lsn.durable)
 		return;

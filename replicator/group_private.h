@@ -40,6 +40,29 @@ struct group_volume {
 	uint64_t replied_lsn; /* highest LSN that was replied to */
 };
 
+/* Each of these, and the group's state, is changed by one function: group_set_...(). */
+enum group_life {
+	GROUP_LIFE_STARTING,
+	GROUP_LIFE_SERVING,
+	GROUP_LIFE_STOPPING, /* takes no request any more, ends those that it has */
+	GROUP_LIFE_STOPPING_UNSERVED, /* the same, before it ever served */
+	GROUP_LIFE_CLOSING,	      /* the log: no turn but the last */
+};
+
+/* Between the two sites. */
+enum group_standing {
+	GROUP_STANDING_GOOD,
+	GROUP_STANDING_DIVERGED, /* until a connection streams again */
+	GROUP_STANDING_FENCED,	 /* until a promotion */
+};
+
+/* Promoted, and its mirror not in sync since. */
+enum group_alone {
+	GROUP_NOT_ALONE,
+	GROUP_ALONE,	     /* every mode counts as local */
+	GROUP_ALONE_HOLDING, /* by --hold: the modes count */
+};
+
 /* group_turn(), once per turn of the loop in which somebody woke the group. */
 struct group_turn {
 	struct rt_op op;
@@ -73,8 +96,9 @@ struct group {
 	enum group_role role;
 	enum group_state state;
 	char why[GROUP_WHY_MAX]; /* of the state */
-	bool serving, stopping, closing;
-	bool fenced, diverged, alone, hold_alone;
+	enum group_life life;
+	enum group_standing standing;
+	enum group_alone alone;
 	int failed; /* 0, or the errno that ended the log */
 
 	struct gate gate;
@@ -105,11 +129,26 @@ void group_wake(struct group *g);
 /* One line to the log, "event key=value ...". */
 void group_say(struct group *g, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+void group_set_life(struct group *g, enum group_life life);
+void group_set_standing(struct group *g, enum group_standing standing);
+void group_set_alone(struct group *g, enum group_alone alone);
 void group_set_state(struct group *g, enum group_state state);
 void group_set_why(struct group *g, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Bring the volumes' numbers in line with the store's, by name. */
 void group_number_volumes(struct group *g);
+static inline bool group_is_stopping(const struct group *g)
+{
+	return g->life != GROUP_LIFE_STARTING && g->life != GROUP_LIFE_SERVING;
+}
+
+static inline bool group_is_fenced(const struct group *g)
+{
+	return g->standing == GROUP_STANDING_FENCED;
+}
+
+/* A connection streams: what the two sites held against each other is over. */
+void group_is_agreed(struct group *g);
 /* An opening primary may serve from now on. */
 void group_begin_serving(struct group *g);
 

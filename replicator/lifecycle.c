@@ -202,7 +202,7 @@ void closing_turn(struct group *g)
  */
 static void close_log(struct group *g)
 {
-	g->closing = true;
+	group_set_life(g, GROUP_LIFE_CLOSING);
 	g->ending.close.done = group_closed;
 	g->ending.close.unclean =
 		!g->start.was_clean && g->start.phase != PRIMARY_RUNNING;
@@ -219,11 +219,13 @@ static int group_begin(struct group *g, struct group_open *outer)
 		return err;
 	fill_volumes(g);
 	g->role = meta->role == LFS_MIRROR ? GROUP_MIRROR : GROUP_PRIMARY;
-	g->fenced = meta->flags & LFS_FENCED;
-	g->alone = meta->flags & LFS_ALONE;
-	g->hold_alone = meta->flags & LFS_HOLD;
+	if (meta->flags & LFS_FENCED)
+		group_set_standing(g, GROUP_STANDING_FENCED);
+	if (meta->flags & LFS_ALONE)
+		group_set_alone(g, meta->flags & LFS_HOLD ? GROUP_ALONE_HOLDING
+							  : GROUP_ALONE);
 	g->config.max_request = meta->max_request;
-	if (g->fenced)
+	if (group_is_fenced(g))
 		group_set_why(g, "the other site has become primary in a newer epoch");
 	exposure_init(&g->exposure, lfs_lsn(g->lfs).admitted);
 	apply_restart(&g->apply);
@@ -267,9 +269,8 @@ static void group_opened(struct lfs_open *open, int res)
 	}
 	rt_timer_arm(g->loop, &g->turn.tick, rt_now(g->loop));
 	primary_start_set_deadline(g);
-	g->state = GROUP_STARTING;
 	outer->group = g;
-	if (g->role == GROUP_MIRROR || g->fenced)
+	if (g->role == GROUP_MIRROR || group_is_fenced(g))
 		group_begin_serving(g);
 	group_wake(g);
 	outer->done(outer, 0);
@@ -359,13 +360,15 @@ static void stop_is_late(struct rt_timer *timer)
 
 void group_stop(struct group *g, int64_t timeout_ms, struct group_stop *stop)
 {
-	rt_assert(!g->stopping);
-	g->stopping = true;
+	bool served = group_serving(g);
+
+	rt_assert(!group_is_stopping(g));
+	group_set_life(g, served ? GROUP_LIFE_STOPPING : GROUP_LIFE_STOPPING_UNSERVED);
 	g->ending.stop = stop;
 	g->ending.deadline = rt_time_add(rt_now(g->loop), timeout_ms * RT_MS);
 	g->ending.timer.fire = stop_is_late;
 	rt_timer_arm(g->loop, &g->ending.timer, g->ending.deadline);
-	if (g->serving && g->events.serving)
+	if (served && g->events.serving)
 		g->events.serving(g->owner, g, false);
 	group_wake(g);
 }

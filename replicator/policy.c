@@ -12,7 +12,7 @@ static bool bounded(const struct group_config *config)
 
 static bool counts_as_local(const struct group *g)
 {
-	return g->alone && !g->hold_alone && !peer_watch_caught_up(&g->watch);
+	return g->alone == GROUP_ALONE && !peer_watch_caught_up(&g->watch);
 }
 
 /* How far local completions may run ahead of the mirror (max_exposure). */
@@ -31,7 +31,7 @@ static uint64_t local_max(const struct group *g)
 static void alone_no_more(struct group *g, int res)
 {
 	if (res == 0)
-		g->alone = false;
+		group_set_alone(g, GROUP_NOT_ALONE);
 }
 
 static void watch_mirror(struct group *g)
@@ -48,14 +48,15 @@ static void watch_mirror(struct group *g)
 	};
 	unsigned news = peer_watch_turn(&g->watch, &look);
 
-	if ((news & PEER_WATCH_NEWS_TIMED_OUT) && g->serving)
+	if ((news & PEER_WATCH_NEWS_TIMED_OUT) && group_serving(g))
 		group_say(g, "mirror-away policy=%s",
 			  g->config.on_disconnect == GROUP_CONTINUE ? "continue"
 								    : "hold");
 	if (news & PEER_WATCH_NEWS_IN_SYNC)
 		group_say(g, "in-sync lsn=%llu", (unsigned long long)marks->received);
 	g->gate.stuck = peer_watch_stuck(&g->watch, look.timeout_ns, look.now);
-	if (peer_watch_in_sync(&g->watch) && g->alone && facts_can_change(g)) {
+	if (peer_watch_in_sync(&g->watch) && g->alone != GROUP_NOT_ALONE &&
+	    facts_can_change(g)) {
 		facts_edit(g)->flags &= ~(LFS_ALONE | LFS_HOLD);
 		facts_change(g, alone_no_more);
 	}
@@ -75,7 +76,7 @@ static enum group_state mirror_state(const struct group *g)
 {
 	if (g->promote)
 		return GROUP_PROMOTING;
-	if (g->diverged)
+	if (g->standing == GROUP_STANDING_DIVERGED)
 		return GROUP_DIVERGED;
 	if (!g->session) /* stopping: the log is not quiet yet */
 		return GROUP_LISTENING;
@@ -101,10 +102,10 @@ static bool line_is_silent(const struct session *s)
 static enum group_state primary_state(const struct group *g)
 {
 	if (!g->session)
-		return g->serving ? GROUP_STANDALONE : GROUP_STARTING;
-	if (!g->serving)
+		return group_serving(g) ? GROUP_STANDALONE : GROUP_STARTING;
+	if (!group_serving(g))
 		return opening_state(g);
-	if (g->diverged)
+	if (g->standing == GROUP_STANDING_DIVERGED)
 		return GROUP_DIVERGED;
 	if (session_line_serves(g->session) && !line_is_silent(g->session))
 		return peer_watch_in_sync(&g->watch) ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
@@ -121,7 +122,7 @@ const char *policy_why(const struct group *g)
 {
 	if (g->state != GROUP_HOLDING)
 		return "";
-	if (!g->serving)
+	if (!group_serving(g))
 		return "the mirror has not answered, and this group may not open without "
 		       "it";
 	if (g->gate.stuck)
@@ -140,7 +141,7 @@ static enum group_state judge_state(const struct group *g)
 {
 	if (g->failed)
 		return GROUP_FAILED;
-	if (g->fenced)
+	if (group_is_fenced(g))
 		return GROUP_FENCED;
 	return g->role == GROUP_MIRROR ? mirror_state(g) : primary_state(g);
 }

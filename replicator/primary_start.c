@@ -7,6 +7,25 @@
 #include "replicator/history.h"
 #include "rt/bug.h"
 
+static void primary_start_set_phase(struct group *g, enum primary_phase phase)
+{
+	enum primary_phase from = g->start.phase;
+
+	switch (phase) {
+	case PRIMARY_ASKING:
+		rt_assert(from == PRIMARY_PULLING);
+		break;
+	case PRIMARY_PULLING:
+	case PRIMARY_EPOCH:
+		rt_assert(from == PRIMARY_ASKING);
+		break;
+	case PRIMARY_RUNNING: /* from ASKING: a mirror, or FENCED */
+		rt_assert(from != PRIMARY_PULLING);
+		break;
+	}
+	g->start.phase = phase;
+}
+
 bool primary_start_waits_for_mirror(const struct group *g)
 {
 	if (g->config.fua_remote || g->config.on_disconnect == GROUP_STOP)
@@ -54,7 +73,7 @@ static void primary_start_epoch(struct group *g)
 		rt_random(g->loop, &id, sizeof(id));
 		history_begin(meta, 0, id, lfs_lsn(g->lfs).admitted + 1);
 	}
-	g->start.phase = PRIMARY_EPOCH;
+	primary_start_set_phase(g, PRIMARY_EPOCH);
 	facts_change(g, epoch_durable);
 	if (RT_BUG(EPOCH_NOT_FLUSHED))
 		group_begin_serving(g);
@@ -74,37 +93,35 @@ void primary_start_set_deadline(struct group *g)
 
 void primary_start_pulling(struct group *g)
 {
-	rt_assert(g->start.phase == PRIMARY_ASKING);
-	g->start.phase = PRIMARY_PULLING;
+	primary_start_set_phase(g, PRIMARY_PULLING);
 }
 
 void primary_start_pulled(struct group *g)
 {
-	rt_assert(g->start.phase == PRIMARY_PULLING);
-	g->start.phase = PRIMARY_ASKING;
+	primary_start_set_phase(g, PRIMARY_ASKING);
 	primary_start_set_deadline(g);
 }
 
 void primary_start_over(struct group *g)
 {
-	g->start.phase = PRIMARY_RUNNING;
+	primary_start_set_phase(g, PRIMARY_RUNNING);
 }
 
 void primary_start_conn_lost(struct group *g)
 {
 	if (g->start.phase != PRIMARY_PULLING)
 		return;
-	g->start.phase = PRIMARY_ASKING;
+	primary_start_set_phase(g, PRIMARY_ASKING);
 	apply_discard(&g->apply);
 	primary_start_set_deadline(g); /* we know of writes that only the mirror has */
 }
 
 void primary_start_turn(struct group *g)
 {
-	if (g->start.phase != PRIMARY_ASKING || g->role != GROUP_PRIMARY || g->fenced ||
-	    g->stopping)
+	if (g->start.phase != PRIMARY_ASKING || g->role != GROUP_PRIMARY ||
+	    group_is_fenced(g) || group_is_stopping(g))
 		return;
-	if (g->session && !g->alone) {
+	if (g->session && g->alone == GROUP_NOT_ALONE) {
 		if (primary_start_waits_for_mirror(g))
 			return;
 		if (rt_time_before(rt_now(g->loop), g->start.deadline))

@@ -79,14 +79,14 @@ static int promote_judge(struct group *g, struct group_promote *p)
 	struct session *s = g->session;
 	int64_t silence_ms;
 
-	if (g->failed || g->stopping || g->promote) {
+	if (g->failed || group_is_stopping(g) || g->promote) {
 		promote_text(p, "refused: %s\n",
 			     g->promote	 ? "a promotion is under way"
 			     : g->failed ? "the log of this site has failed"
 					 : "the daemon is stopping");
 		return g->promote ? -EBUSY : g->failed ? -EIO : -ESHUTDOWN;
 	}
-	if (g->role == GROUP_PRIMARY && !g->fenced) {
+	if (g->role == GROUP_PRIMARY && !group_is_fenced(g)) {
 		promote_text(p, "this site is the primary already\n");
 		return -EALREADY;
 	}
@@ -97,7 +97,7 @@ static int promote_judge(struct group *g, struct group_promote *p)
 	}
 	if (p->force || !s)
 		return 0;
-	if (g->fenced) {
+	if (group_is_fenced(g)) {
 		promote_text(
 			p, "refused: this site is fenced, the other one is primary in a "
 			   "newer epoch; --force makes a second primary\n");
@@ -149,9 +149,8 @@ static void promoted(struct group *g, int res)
 		return;
 	}
 	g->role = GROUP_PRIMARY;
-	g->fenced = g->diverged = false;
-	g->alone = true;
-	g->hold_alone = p->hold;
+	group_set_standing(g, GROUP_STANDING_GOOD);
+	group_set_alone(g, p->hold ? GROUP_ALONE_HOLDING : GROUP_ALONE);
 	peer_watch_promoted(&g->watch, rt_now(g->loop));
 	g->start.was_clean = false;
 	if (g->session) {
@@ -204,7 +203,7 @@ void promote_turn(struct group *g)
 
 	if (!p || facts_changing(g))
 		return;
-	if (g->failed || g->stopping) {
+	if (g->failed || group_is_stopping(g)) {
 		g->promote = NULL;
 		promote_text(p, "failed: %s\n",
 			     g->failed ? "the log of this site has failed"

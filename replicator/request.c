@@ -54,7 +54,7 @@ static void request_reply(struct group_request *r, int res)
 		v->flushes += r->kind == GROUP_FLUSH;
 	}
 	g->pending.requests--;
-	if (g->stopping)
+	if (group_is_stopping(g))
 		group_wake(g);
 	r->done(r, res);
 }
@@ -171,9 +171,9 @@ static int request_judge(const struct group_request *r)
 	bool changes =
 		r->kind == GROUP_WRITE || r->kind == GROUP_ZERO || r->kind == GROUP_TRIM;
 
-	if (g->stopping)
+	if (group_is_stopping(g))
 		return -ESHUTDOWN;
-	if (!g->serving)
+	if (!group_serving(g))
 		return -EAGAIN;
 	if (changes && group_volume_read_only(r->volume))
 		return -EPERM;
@@ -218,7 +218,7 @@ void group_submit(struct group_request *r)
 	case GROUP_FLUSH:
 		if (g->role == GROUP_MIRROR)
 			request_end(r, 0); /* read-only: nothing to be made durable */
-		else if (g->fenced)
+		else if (group_is_fenced(g))
 			request_end(r, flush_fenced(r));
 		else
 			flush_submit(r);

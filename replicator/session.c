@@ -30,7 +30,7 @@ static void session_dial_later(struct session *s)
 	struct rt_loop *loop = s->group->loop;
 	uint8_t jitter;
 
-	if (!s->group->config.peer.dials || s->group->stopping)
+	if (!s->group->config.peer.dials || group_is_stopping(s->group))
 		return;
 	rt_random(loop, &jitter, sizeof(jitter));
 	rt_timer_arm(
@@ -317,9 +317,9 @@ static void session_say_hello(struct session *s)
 	hello->hash = end.hash;
 	hello->symbol_size = 0;
 	(void)snprintf(hello->node, sizeof(hello->node), "%s", g->config.node);
-	if (g->fenced)
+	if (group_is_fenced(g))
 		hello->flags |= HELLO_FENCED;
-	if (g->alone)
+	if (g->alone != GROUP_NOT_ALONE)
 		hello->flags |= HELLO_ALONE;
 	if (hello->meta.flags & LFS_UNPAIRED)
 		hello->flags |= HELLO_UNPAIRED;

@@ -178,7 +178,7 @@ static void decide_with_primary(struct session *s)
 	switch (stands_to(s, &primary)) {
 	case HISTORY_AHEAD:
 		if (!(peer->flags & HELLO_OPENING)) {
-			s->group->diverged = true;
+			group_set_standing(s->group, GROUP_STANDING_DIVERGED);
 			refuse_here(
 				s,
 				"this mirror holds more of the epoch than its primary");
@@ -198,7 +198,7 @@ static void decide_with_primary(struct session *s)
 		session_event(s, SESSION_EV_AGREED); /* it fences itself, by our hello */
 		return;
 	case HISTORY_SPLIT:
-		s->group->diverged = true;
+		group_set_standing(s->group, GROUP_STANDING_DIVERGED);
 		refuse_here(s, "split brain: the histories of the two sites have parted");
 		return;
 	}
@@ -241,7 +241,7 @@ static void mirror_ready(struct session *s)
 	carrier_set_note(s->carrier, lfs_lsn(g->lfs).durable, rt_now(g->loop));
 	session_event(s, SESSION_EV_FOLLOW);
 	s->refusal[0] = 0;
-	g->diverged = false;
+	group_is_agreed(g);
 	group_set_why(g, "%s", "");
 	session_send_number(s, MESSAGE_READY, s->start->tunnel_id);
 	session_begin_carrier(s);

@@ -29,11 +29,11 @@ static void fenced_done(struct group *g, int res)
 {
 	if (res < 0)
 		return; /* the log has failed: nothing completes any more either way */
-	g->fenced = true;
+	group_set_standing(g, GROUP_STANDING_FENCED);
 	write_fail_waiting(g, -EPERM);
 	(void)gate_fail(&g->gate, -EPERM);
 	group_say(g, "fenced why=\"the other site is primary in a newer epoch\"");
-	if (!g->serving && !g->stopping)
+	if (g->life == GROUP_LIFE_STARTING)
 		group_begin_serving(g); /* met while it opened: reads */
 	if (g->session)
 		session_refuse(g->session, "this site is fenced: it has been superseded");
@@ -53,7 +53,7 @@ static void fence(struct session *s)
 
 static void diverge(struct session *s, const char *why)
 {
-	s->group->diverged = true;
+	group_set_standing(s->group, GROUP_STANDING_DIVERGED);
 	group_set_why(s->group, "%s", why);
 	session_refuse(s, why);
 }
@@ -147,7 +147,7 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 	session_event(s, SESSION_EV_READY);
 	peer_watch_streaming(&g->watch, lfs_lsn(g->lfs).admitted, rt_now(g->loop));
 	s->refusal[0] = 0;
-	g->diverged = false;
+	group_is_agreed(g);
 	group_set_why(g, "%s", "");
 	group_say(g, "streaming from-lsn=%llu peer=%s",
 		  (unsigned long long)s->start->from_lsn, s->peer->node);
@@ -260,7 +260,7 @@ static void decide(struct session *s)
 		session_refuse(s, why);
 		return;
 	}
-	if (g->fenced) {
+	if (group_is_fenced(g)) {
 		session_refuse(s, "this site is fenced: it has been superseded");
 		return;
 	}
@@ -305,7 +305,7 @@ void primary_turn(struct session *s)
 		return;
 	case SESSION_STREAMING:
 	case SESSION_DATA_ONLY:
-		if (g->fenced)
+		if (group_is_fenced(g))
 			return;
 		if (ship_pump(s->ship) < 0) {
 			cannot_ship(s);

@@ -178,7 +178,7 @@ void group_status(const struct group *g, struct group_status *ret)
 	ret->sync = g->config.sync;
 	ret->sync_effective = policy_effective(g);
 	ret->has_peer = g->config.has_peer;
-	ret->alone = g->alone;
+	ret->alone = g->alone != GROUP_NOT_ALONE;
 	ret->catchup_eta_s = -1;
 	why = g->why;
 	if (!why[0] && g->session)

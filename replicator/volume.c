@@ -36,12 +36,12 @@ bool group_volume_read_only(const struct group_volume *volume)
 {
 	const struct group *g = volume->group;
 
-	return g->role == GROUP_MIRROR || g->fenced;
+	return g->role == GROUP_MIRROR || group_is_fenced(g);
 }
 
 bool group_serving(const struct group *group)
 {
-	return group->serving;
+	return group->life == GROUP_LIFE_SERVING || group->life == GROUP_LIFE_STOPPING;
 }
 
 void group_number_volumes(struct group *g)

@@ -117,6 +117,14 @@ fail:
 	request_end(r, -ENOMEM);
 }
 
+/* Waits, reads its edges where it has any, waits again, is admitted. */
+static void write_set_state(struct write *w, enum write_state state)
+{
+	rt_assert(w->state != WRITE_ADMITTED);
+	rt_assert((w->state == WRITE_READING) == (state == WRITE_WAITING));
+	w->state = state;
+}
+
 /* ---- held edges -------------------------------------------------------------------------- */
 
 static bool holds_block(const struct write *w, uint64_t lba, uint32_t blocks)
@@ -193,7 +201,7 @@ static void write_edges_done(struct write *w)
 {
 	struct group *g = w->group;
 
-	w->state = WRITE_WAITING;
+	write_set_state(w, WRITE_WAITING);
 	if (w->edge_err < 0) {
 		write_part_over(w, -EIO);
 		group_wake(g);
@@ -227,7 +235,7 @@ static void write_read_edges(struct write *w)
 {
 	struct group *g = w->group;
 
-	w->state = WRITE_READING;
+	write_set_state(w, WRITE_READING);
 	rt_list_push_back(&g->writes.locks, &w->hold_link);
 	w->reads = (w->edges & EDGE_FIRST ? 1u : 0u) + (w->edges & EDGE_LAST ? 1u : 0u);
 	if (w->edges & EDGE_FIRST) {
@@ -344,7 +352,7 @@ static int write_append(struct write *w)
 	err = lfs_append(g->lfs, &w->append);
 	if (err < 0)
 		return err;
-	w->state = WRITE_ADMITTED;
+	write_set_state(w, WRITE_ADMITTED);
 	rt_list_remove(&w->hold_link);
 	rt_list_remove(&w->link);
 	rt_list_push_back(&g->writes.inflight, &w->link);

@@ -427,7 +427,7 @@ static void a_fresh_mirror_adopts_no_volume_twice(void **state)
 static int primary_up(void **state)
 {
 	site_set_up(state, GROUP_PRIMARY, true);
-	SITE_UNTIL(site, site->group->serving);
+	SITE_UNTIL(site, group_serving(site->group));
 	return 0;
 }
 
