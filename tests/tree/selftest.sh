@@ -35,6 +35,7 @@ END
 	printf '# SPDX-License-Identifier: BSD-3-Clause\nall: $(B)/lfs/good.o\n%%.o: ; @:\n' \
 		>Makefile
 	printf '# SPDX-License-Identifier: BSD-3-Clause\n' >tests/tree/decoders.txt
+	cp tests/tree/decoders.txt tests/tree/states.txt
 }
 
 # document FILE, then the text on standard input
@@ -307,6 +308,8 @@ sed -i s/big/lfs_stats/ lfs/bad.c
 accepted names
 echo 'int a;' | source_of fec/good.c
 refused names 'fec/good.c:1: another folder has a good.c'
+
+. "$here/selftest_states.sh"
 
 [ "$failures" -eq 0 ] || exit 1
 echo "$shown samples judged as they should be"
