@@ -336,6 +336,15 @@ static void a_refusal_is_final(void **state)
 	PLAY(GROUP_MIRROR, DECIDING, moves);
 }
 
+static void an_answer_to_nothing_changes_nothing(void **state)
+{
+	static const struct move moves[] = { A(READY, STREAMING, SESSION_OUT_OF_TURN),
+					     M(PULLED, STREAMING),
+					     M(PEER_HELLO, STREAMING) };
+
+	PLAY(GROUP_PRIMARY, STREAMING, moves);
+}
+
 static void a_mirror_is_promoted(void **state)
 {
 	static const struct move drained[] = {
@@ -364,6 +373,7 @@ int main(void)
 		cmocka_unit_test(a_transport_that_ends_takes_the_connection_with_it),
 		cmocka_unit_test(bad_frames_are_said_and_drained),
 		cmocka_unit_test(a_refusal_is_final),
+		cmocka_unit_test(an_answer_to_nothing_changes_nothing),
 		cmocka_unit_test(a_mirror_is_promoted),
 	};
 
