@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "replicator/tunnel/state.h"
-#include "rt/bug.h"
 
 /*
  * What an acknowledgement does at the sender: symbols are confirmed and forgotten,
@@ -54,22 +53,22 @@ static void confirm_resend(struct tunnel *t, uint64_t number)
 /* One symbol that the other side does not have. */
 static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number)
 {
-	const struct stream_symbol *sym;
+	const struct stream_symbol *sym = stream_tx_symbol(&t->tx, number);
+	bool data_follows = stream_tx_unsent(&t->tx) && t->tx.sent < t->credit;
+	uint64_t covering = wire_gate_covering(&t->gate, number);
+	bool lost = confirm_lost(t, c, sym->number);
 
-	bool lost;
-
-	sym = stream_tx_symbol(&t->tx, number);
-	lost = confirm_lost(t, c, sym->number);
 	c->gone += lost || sym->again; /* of that one nothing is known yet */
-	if (tunnel_in_window(t, number)) {
+	if (wire_gate_in_window(&t->gate, number)) {
 		c->lost += lost;
 		return;
 	}
 	c->old++;
 	/* The last repair that covers it may still be on its way. */
-	if (c->entry != NULL && tunnel_cover_coming(t, number, c->entry->repairs))
+	if (c->entry != NULL &&
+	    wire_gate_coming(&t->gate, number, c->entry->repairs, data_follows))
 		return;
-	if (sym->covering > 0 && !confirm_lost(t, c, sym->covering))
+	if (covering > 0 && !confirm_lost(t, c, covering))
 		return;
 	if (lost)
 		confirm_resend(t, number);
@@ -117,11 +116,11 @@ static void confirm_holes(struct tunnel *t, struct confirm *c)
 /* Fresh repairs for what those on their way cannot make good, and the gate's rule. */
 static void confirm_deficit(struct tunnel *t, struct confirm *c)
 {
-	struct onwire *o = &t->onwire;
 	uint64_t deficit = c->report->deficit + c->tail, first = t->tx.confirmed;
 	uint64_t made = t->sent.last.repairs, fresh;
 	uint64_t passed = c->entry == NULL ? made : c->entry->repairs;
 	uint64_t coming = made - passed;
+	struct wire_gate_report report;
 
 	/* No more can be missing than was sent, whatever they say. */
 	if (deficit > t->tx.sent - first)
@@ -137,15 +136,14 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 		fresh++;
 	t->answers = fresh > coming ? fresh - coming : 0;
 	t->stats.deficits += t->answers > 0;
-	o->held = t->params.fec.policy == TUNNEL_SAFETY && (deficit > 0 || c->old > 0) &&
-		  first < t->tx.sent;
-	o->held_passed =
-		o->held && tunnel_cover_passed(t, first, c->report->largest, passed);
-	/* What lets it go may still come, but what is lost needs an answer of its own. */
-	o->held = o->held_passed || (o->held && c->gone > 0 && !RT_BUG(HOLD_BY_NEW_GOAL));
-	o->held_symbol = first;
-	o->held_repairs = passed;
-	o->held_deficit = deficit > c->old ? deficit : c->old;
+	report = (struct wire_gate_report){
+		.largest = c->report->largest,
+		.repairs = passed,
+		.deficit = deficit,
+		.outside = c->old,
+		.lost = c->gone > 0,
+	};
+	wire_gate_acknowledged(&t->gate, &report);
 }
 
 /*
@@ -250,7 +248,7 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 		return -EPROTO;
 	if (report->below > t->tx.confirmed) {
 		confirm_again(t, report);
-		tunnel_onwire_confirm(t, report->below);
+		wire_gate_confirmed(&t->gate, report->below);
 		stream_tx_confirm(&t->tx, report->below);
 		fec_encoder_confirm(t->encoder, report->below);
 	}
@@ -272,6 +270,6 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 		confirm_holes(t, &c);
 		confirm_deficit(t, &c);
 	}
-	tunnel_onwire_update(t, now);
+	tunnel_gate_update(t, now);
 	return 0;
 }

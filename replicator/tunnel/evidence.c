@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/tunnel/evidence.h"
 
-#include <errno.h>
-
+#include "replicator/tunnel/wire_gate.h"
 #include "rt/bug.h"
 #include "rt/check.h"
-#include "rt/mem.h"
 
-int evidence_init(struct evidence *e, enum tunnel_evidence level)
+void evidence_init(struct evidence *e, enum tunnel_evidence level)
 {
 	*e = (struct evidence){
 		.level = level,
@@ -17,14 +15,6 @@ int evidence_init(struct evidence *e, enum tunnel_evidence level)
 		.longest = EVIDENCE_TRAIN_LONG,
 		.lent = UINT64_MAX,
 	};
-	e->left_upto = rt_zalloc(EVIDENCE_REPAIRS, sizeof(*e->left_upto));
-	return e->left_upto == NULL ? -ENOMEM : 0;
-}
-
-void evidence_release(struct evidence *e)
-{
-	rt_free(e->left_upto);
-	e->left_upto = NULL;
 }
 
 /*
@@ -191,23 +181,16 @@ void evidence_arrived(struct evidence *e, uint64_t number)
 }
 
 static void evidence_done(struct evidence *e, const struct train *t, bool left,
-			  struct evidence_outcome *ret)
+			  struct wire_gate_batch *ret)
 {
-	*ret = (struct evidence_outcome){
-		.symbols_from = e->symbols,
-		.symbols_to = t->symbols,
-		.blocks_from = e->blocks,
-		.blocks_to = t->blocks,
+	*ret = (struct wire_gate_batch){
+		.number = t->number,
+		.symbols = t->symbols,
+		.repairs = t->repairs,
+		.blocks = t->blocks,
 		.newest = t->newest,
 		.left = left,
 	};
-	for (uint64_t q = e->repairs + 1; q <= t->repairs; q++) {
-		e->left += left;
-		e->left_upto[q % EVIDENCE_REPAIRS] = e->left;
-	}
-	e->symbols = t->symbols;
-	e->repairs = t->repairs;
-	e->blocks = t->blocks;
 	e->resolved = t->number;
 	e->head++;
 	e->failures = left ? 0 : e->failures + 1;
@@ -235,7 +218,7 @@ static bool evidence_is_blind(struct evidence *e, rt_time now)
 	       rt_time_since(now, e->blind_since) >= least_ns;
 }
 
-bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *ret)
+bool evidence_resolve(struct evidence *e, rt_time now, struct wire_gate_batch *ret)
 {
 	const struct train *t;
 
@@ -288,20 +271,4 @@ rt_time evidence_fence_at(const struct evidence *e)
 bool evidence_wants_fence(const struct evidence *e, rt_time now)
 {
 	return !rt_time_before(now, evidence_fence_at(e));
-}
-
-uint64_t evidence_left(const struct evidence *e, uint64_t after)
-{
-	if (after >= e->repairs)
-		return 0;
-	/* Older ones are forgotten; then fewer count than have left. */
-	if (e->repairs - after >= EVIDENCE_REPAIRS)
-		after = e->repairs - EVIDENCE_REPAIRS + 1;
-	return e->left - (after == 0 ? 0 : e->left_upto[after % EVIDENCE_REPAIRS]);
-}
-
-uint64_t evidence_promised(const struct evidence *e, uint64_t after, uint64_t made)
-{
-	return evidence_left(e, after) +
-	       (made - (after > e->repairs ? after : e->repairs));
 }

@@ -8,6 +8,8 @@
 #include "replicator/tunnel/tunnel.h"
 #include "rt/time.h"
 
+struct wire_gate_batch;
+
 /*
  * Which symbols and repairs have provably left this host.
  *
@@ -25,19 +27,14 @@
  * the message fails all of its train. So behind a refusal trains are short for a while:
  * what fails with it is little more than what was refused.
  *
- * Trains are resolved in the order in which they were sent. With the repairs of the window
- * code numbered 1, 2, ... as they are made:
- *
- *	left(q)     = repairs with a number above q that have left
- *	promised(q) = the same, and those above q whose train is not resolved
+ * Trains are resolved in the order in which they were sent.
  */
 #define EVIDENCE_TRAINS 256
 #define EVIDENCE_TRAIN_MAX 45 /* datagrams: 64 KiB in one message, then the fence */
 /* Where 500 us of the rate are more than that: four messages, then the fence. */
 #define EVIDENCE_TRAIN_LONG 177
 #define EVIDENCE_TRAIN_NS (500 * RT_US)
-#define EVIDENCE_TRAIN_MIN 8   /* behind a refusal; each that leaves adds one again */
-#define EVIDENCE_REPAIRS 4096u /* whose leaving is remembered one by one */
+#define EVIDENCE_TRAIN_MIN 8 /* behind a refusal; each that leaves adds one again */
 #define EVIDENCE_BOUND_NS (10 * RT_MS)
 #define EVIDENCE_BOUND_MAX_NS RT_S
 #define EVIDENCE_LINGER_NS (200 * RT_US) /* an open train with nothing behind it */
@@ -47,7 +44,7 @@
 
 struct train {
 	rt_time sent; /* of its newest datagram */
-	/* Made up to its end; the one before has its begin. */
+	/* Made up to its end. */
 	uint64_t symbols, repairs, blocks;
 	uint64_t newest; /* one above the newest symbol in any of its repairs */
 	uint64_t number; /* of its newest datagram */
@@ -62,10 +59,7 @@ struct evidence {
 	struct train trains[EVIDENCE_TRAINS];
 	uint64_t head, tail; /* trains not resolved: head .. tail - 1 */
 	uint32_t next_stamp;
-	uint64_t symbols, repairs, blocks; /* resolved */
-	uint64_t left;			   /* repairs that have left, of those resolved */
-	uint32_t train_max;		   /* datagrams of a train */
-	uint64_t *left_upto; /* owned; ring: of repairs 1 .. q, how many left */
+	uint32_t train_max; /* datagrams of a train */
 	int64_t bound_ns, delay_ns;
 	unsigned failures; /* trains in a row */
 	uint32_t longest;  /* datagrams in a train, behind refusals */
@@ -89,8 +83,7 @@ struct evidence_sent {
 	rt_time now;
 };
 
-int evidence_init(struct evidence *e, enum tunnel_evidence level);
-void evidence_release(struct evidence *e);
+void evidence_init(struct evidence *e, enum tunnel_evidence level);
 
 /* What is sent from now on is paced at this rate (0: not at all). */
 void evidence_set_rate(struct evidence *e, uint64_t rate_bps);
@@ -113,22 +106,13 @@ void evidence_echo(struct evidence *e, uint64_t number, rt_time now);
  */
 void evidence_arrived(struct evidence *e, uint64_t number);
 
-/* The outcome of the oldest train that is now decided, if one is; call until false. */
-struct evidence_outcome {
-	uint64_t symbols_from, symbols_to;
-	uint64_t blocks_from, blocks_to;
-	uint64_t newest;
-	bool left;
-};
-bool evidence_resolve(struct evidence *e, rt_time now, struct evidence_outcome *ret);
+/* The oldest train, if it is now resolved; call until false. */
+bool evidence_resolve(struct evidence *e, rt_time now, struct wire_gate_batch *ret);
 /* When the oldest train will have failed, or RT_NEVER. */
 rt_time evidence_deadline(const struct evidence *e);
 /* The newest train waits for a fence, since long enough ago. */
 bool evidence_wants_fence(const struct evidence *e, rt_time now);
 /* From when on that will be so, or RT_NEVER. */
 rt_time evidence_fence_at(const struct evidence *e);
-
-uint64_t evidence_left(const struct evidence *e, uint64_t after);
-uint64_t evidence_promised(const struct evidence *e, uint64_t after, uint64_t made);
 
 #endif

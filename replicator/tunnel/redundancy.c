@@ -2,10 +2,10 @@
 #include "replicator/tunnel/redundancy.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "replicator/tunnel/blocks.h"
 #include "replicator/tunnel/state.h"
-#include "rt/bug.h"
 
 #define REDUNDANCY_FLIGHT_MIN 256 /* symbols; a lone write's round trip is no measure */
 #define REDUNDANCY_FLIGHT_MAX (1u << 20)
@@ -163,29 +163,66 @@ int tunnel_redundancy_init(struct tunnel *t, rt_time now)
 	return 0;
 }
 
-/* Symbols that were in the window and are no more: no repair covers them from now on. */
-static void redundancy_dropped(struct tunnel *t, uint64_t first, uint64_t next)
+/* ---- the gate's rule ----------------------------------------------------------------- */
+
+/* The code can give what the goal asks for. */
+static bool redundancy_able(const struct tunnel *t)
 {
-	if (first < t->tx.confirmed)
-		first = t->tx.confirmed;
-	for (; first < next && !tunnel_in_window(t, first); first++)
-		stream_tx_symbol(&t->tx, first)->left_at = t->sent.last.repairs;
+	if (t->params.fec.policy == TUNNEL_PAPER)
+		return true;
+	switch (t->redundancy.code.code) {
+	case FEC_NONE:
+		return false;
+	case FEC_LAYERED:
+	case FEC_RS:
+		return t->redundancy.now.repairs <= t->redundancy.code.c;
+	case FEC_WINDOW:
+		return !t->redundancy.unreachable;
+	}
+	return false;
 }
+
+/* Symbols from the first to the last of a block, at most. */
+static uint64_t redundancy_span(const struct fec_params *code)
+{
+	uint64_t span = code->r;
+
+	for (unsigned i = 0; code->code == FEC_LAYERED && i < code->c; i++)
+		if (span < (uint64_t)code->r * code->interleave[i])
+			span = (uint64_t)code->r * code->interleave[i];
+	return span;
+}
+
+void tunnel_gate_changed(struct tunnel *t)
+{
+	struct wire_gate_rule rule = {
+		.code = t->redundancy.code.code,
+		.paper = t->params.fec.policy == TUNNEL_PAPER,
+		.repairs = t->redundancy.now.repairs,
+		.covers = t->redundancy.code.c,
+		.span = redundancy_span(&t->redundancy.code),
+	};
+	struct evidence *e = &t->evidence;
+
+	static_assert(sizeof(rule.lone) == sizeof(t->redundancy.now.lone), "the same");
+	memcpy(rule.lone, t->redundancy.now.lone, sizeof(rule.lone));
+	wire_gate_follow(&t->gate, &rule);
+	e->level = e->blinded || !redundancy_able(t) ? TUNNEL_MIRROR : t->params.evidence;
+	wire_gate_set_evidence(&t->gate, e->level != TUNNEL_MIRROR);
+}
+
+/* ---- changes ------------------------------------------------------------------------- */
 
 /* Go on with this code and redundancy. 0, or the encoder's error and nothing changed. */
 static int redundancy_change(struct tunnel *t, const struct fec_params *code,
 			     const struct fec_redundancy *r, bool unreachable)
 {
-	bool window = t->redundancy.code.code == FEC_WINDOW;
-	uint64_t first = fec_encoder_first(t->encoder);
-	uint64_t next = fec_encoder_next(t->encoder);
 	int res = fec_encoder_change(t->encoder, code);
 
 	if (res != 0)
 		return res;
 	redundancy_apply(t, code, r, unreachable);
-	if (window)
-		redundancy_dropped(t, first, next);
+	wire_gate_window(&t->gate, fec_encoder_first(t->encoder));
 	tunnel_gate_changed(t);
 	return 0;
 }
@@ -205,19 +242,15 @@ int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now)
 	if (weighed != 0 && weighed != -ERANGE)
 		return weighed;
 	code = redundancy_code(t, fec, &r);
-	tunnel_onwire_update(t, now); /* by the old rule */
+	tunnel_gate_update(t, now); /* by the old rule */
 	t->params.fec = *fec;
 	res = redundancy_change(t, &code, &r, weighed != 0);
 	if (res != 0) {
 		t->params.fec = old;
 		return res;
 	}
-	/* What is sent and not on the wire has its repairs by another rule. */
-	if (!RT_BUG(CHANGE_WITHOUT_FLOOR))
-		t->cover.floor = t->tx.sent;
-	if (fec->policy == TUNNEL_PAPER)
-		t->onwire.held = false;
-	tunnel_onwire_update(t, now);
+	wire_gate_choose(&t->gate);
+	tunnel_gate_update(t, now);
 	return 0;
 }
 

@@ -34,9 +34,9 @@ static bool send_window_full(const struct tunnel *t)
 		return false;
 	if (t->params.fec.policy == TUNNEL_PAPER)
 		return false;
-	if (t->evidence.failures == 0 && tunnel_repairs_lacking(t, first + 1) == 0)
+	if (t->evidence.failures == 0 && wire_gate_lacking(&t->gate, first + 1) == 0)
 		return false;
-	return !tunnel_symbol_covered(t, first);
+	return !wire_gate_covered(&t->gate, first);
 }
 
 /* Repairs that who waits at the gate lacks. */
@@ -45,7 +45,7 @@ static bool send_is_demanded(const struct tunnel *t)
 	uint64_t urgent = t->urgent < t->tx.sent ? t->urgent : t->tx.sent;
 
 	return send_can_repair(t) && t->params.fec.on_demand &&
-	       tunnel_repairs_lacking(t, urgent) > 0;
+	       wire_gate_lacking(&t->gate, urgent) > 0;
 }
 
 /*
@@ -54,7 +54,8 @@ static bool send_is_demanded(const struct tunnel *t)
  */
 static rt_time send_patience(const struct tunnel *t)
 {
-	if (!t->patient || t->tx.sent - t->onwire.wire < TUNNEL_PATIENT_SYMBOLS)
+	if (!t->patient ||
+	    t->tx.sent - wire_gate_ready(&t->gate) < TUNNEL_PATIENT_SYMBOLS)
 		return (rt_time){ INT64_MIN };
 	return rt_time_add(t->data_at, TUNNEL_PATIENCE_NS);
 }
@@ -73,7 +74,7 @@ static bool send_wants_repair(const struct tunnel *t, rt_time now)
 	if (send_is_demanded(t) && !rt_time_before(now, send_patience(t)))
 		return true;
 	return send_window_full(t) &&
-	       tunnel_repairs_lacking(t, fec_encoder_first(t->encoder) + 1) > 0;
+	       wire_gate_lacking(&t->gate, fec_encoder_first(t->encoder) + 1) > 0;
 }
 
 /* From when on what is partial is not waited for: at once when somebody waits. */
@@ -81,7 +82,7 @@ static rt_time send_flush_at(const struct tunnel *t)
 {
 	if (!t->params.fec.on_demand || !fec_encoder_partial(t->encoder))
 		return RT_NEVER;
-	if (t->urgent > t->onwire.wire)
+	if (t->urgent > wire_gate_ready(&t->gate))
 		return t->data_at;
 	return rt_time_add(t->data_at, EVIDENCE_LINGER_NS);
 }
@@ -252,19 +253,12 @@ static size_t send_symbol(struct tunnel *t, uint8_t *buf, uint64_t number, bool 
 /* A symbol's first transmission; it enters the code's window. */
 static size_t send_data(struct tunnel *t, uint8_t *buf, rt_time now)
 {
-	uint64_t number = t->tx.sent, first = fec_encoder_first(t->encoder);
-	struct stream_symbol *sym;
+	uint64_t number = t->tx.sent;
 
 	if (number == t->tx.closed)
 		stream_tx_flush(&t->tx);
-	if (t->redundancy.code.code == FEC_WINDOW &&
-	    number - first >= t->redundancy.code.window && first >= t->tx.confirmed)
-		stream_tx_symbol(&t->tx, first)->left_at = t->sent.last.repairs;
 	fec_encoder_add(t->encoder, stream_tx_bytes(&t->tx, number));
-	sym = stream_tx_symbol(&t->tx, number);
-	sym->repairs = sym->left_at = t->sent.last.repairs;
-	/* What was promised by another rule is not safe by today's. */
-	sym->base = t->tx.confirmed < t->cover.floor ? t->tx.confirmed : t->onwire.wire;
+	wire_gate_sent(&t->gate, fec_encoder_first(t->encoder));
 	t->tx.sent++;
 	t->data_at = now;
 	t->share_due += t->share;
@@ -320,8 +314,10 @@ static size_t send_repair(struct tunnel *t, uint8_t *buf, rt_time now)
 	memcpy(payload, &data, sizeof(data));
 	sent_add(&t->sent, block ? SENT_BLOCK : SENT_REPAIR, now);
 	if (block)
-		tunnel_cover_sent(t, &repair);
+		wire_gate_block(&t->gate, &repair, t->sent.last.number);
 	else
+		wire_gate_repair(&t->gate);
+	if (!block)
 		send_repair_paid(t);
 	t->newest = repair.first + (uint64_t)repair.stride * (repair.count - 1u) + 1;
 	len = send_packet(t, buf, PACKET_REPAIR, payload, sizeof(data) + t->tx.size);
@@ -361,7 +357,7 @@ static uint32_t send_evidence(struct tunnel *t, bool probe, rt_time now)
 		.number = t->sent.last.number,
 		.symbols = t->tx.sent,
 		.repairs = t->sent.last.repairs,
-		.blocks = t->cover.made,
+		.blocks = wire_gate_blocks(&t->gate),
 		.newest = t->newest,
 		/* What goes out behind a train that has waited long closes it. */
 		.last = evidence_wants_fence(&t->evidence, now) ||
@@ -436,7 +432,7 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 	*stamp = 0;
 	if (tunnel_broken(t))
 		return 0;
-	tunnel_onwire_update(t, now);
+	tunnel_gate_update(t, now);
 	if (!rt_time_before(now, t->ack.due))
 		return send_ack(t, buf, now);
 	if (!rt_time_before(now, send_probe_at(t)))
@@ -458,7 +454,7 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 	/* The driver will stamp it all the same. */
 	if (t->unsealed == t->sent.last.number)
 		evidence_unsent(&t->evidence, t->unsealed, t->unsealed);
-	tunnel_onwire_update(t, now);
+	tunnel_gate_update(t, now);
 	return len;
 }
 

@@ -4,11 +4,9 @@
 
 #include "replicator/tunnel/ack.h"
 #include "replicator/tunnel/cc.h"
-#include "replicator/tunnel/cover.h"
 #include "replicator/tunnel/evidence.h"
 #include "replicator/tunnel/line.h"
 #include "replicator/tunnel/mtu.h"
-#include "replicator/tunnel/onwire.h"
 #include "replicator/tunnel/pacer.h"
 #include "replicator/tunnel/packet.h"
 #include "replicator/tunnel/redundancy.h"
@@ -19,6 +17,7 @@
 #include "replicator/tunnel/stream_tx.h"
 #include "replicator/tunnel/tally.h"
 #include "replicator/tunnel/tunnel.h"
+#include "replicator/tunnel/wire_gate.h"
 
 /* What the files of one tunnel share; nobody else includes this. */
 
@@ -61,8 +60,7 @@ struct tunnel {
 	struct cc cc;
 	uint64_t came; /* datagrams that the other side has got, acknowledgements aside */
 	struct evidence evidence;
-	struct cover cover;
-	struct onwire onwire;
+	struct wire_gate gate;
 	struct line line;
 	struct mtu mtu;
 	struct tunnel_resend resend;
@@ -109,13 +107,8 @@ int tunnel_redundancy_init(struct tunnel *t, rt_time now);
 /* The estimate has learned something. */
 void tunnel_redundancy_follow(struct tunnel *t, rt_time now);
 
-/* A repair made now covers symbol `number`, which is not confirmed. */
-static inline bool tunnel_in_window(const struct tunnel *t, uint64_t number)
-{
-	return t->redundancy.code.code == FEC_WINDOW &&
-	       number >= fec_encoder_first(t->encoder) &&
-	       number < fec_encoder_next(t->encoder);
-}
+/* Code, policy or redundancy have changed: the gate's rule and the level follow. */
+void tunnel_gate_changed(struct tunnel *t);
 
 /* rate.c: how fast. */
 void tunnel_rate_init(struct tunnel *t, rt_time now);
@@ -144,28 +137,8 @@ enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now);
 int tunnel_confirm(struct tunnel *t, const struct packet *p,
 		   const struct packet_report *report, rt_time now);
 
-/* onwire.c: symbols below `below` are about to be confirmed. */
-void tunnel_onwire_confirm(struct tunnel *t, uint64_t below);
-/* Move the watermark after anything that may have moved it. */
-void tunnel_onwire_update(struct tunnel *t, rt_time now);
-/* cover.c: which repairs cover what, and the gate's rule for each code. */
-
-/* A block repair goes out as the newest datagram. */
-void tunnel_cover_sent(struct tunnel *t, const struct fec_repair *repair);
-void tunnel_cover_resolved(struct tunnel *t, const struct evidence_outcome *out);
-/* The code can give what the goal asks for. */
-bool tunnel_gate_able(const struct tunnel *t);
-/* Code, policy or redundancy have changed: the level follows. */
-void tunnel_gate_changed(struct tunnel *t);
-/* Repairs that must still be made so that every symbol below `below` can have its m. */
-uint64_t tunnel_repairs_lacking(const struct tunnel *t, uint64_t below);
-/* Symbol `number` has left with its repairs: it may leave the window. */
-bool tunnel_symbol_covered(const struct tunnel *t, uint64_t number);
-/* The repairs that opened the gate for it are behind `largest`, `repairs` of the window. */
-bool tunnel_cover_passed(const struct tunnel *t, uint64_t number, uint64_t largest,
-			 uint64_t repairs);
-/* A repair that covers it is on its way, or will be made; it is in no window now. */
-bool tunnel_cover_coming(const struct tunnel *t, uint64_t number, uint64_t passed);
+/* tunnel.c: after anything that may have moved the gate's watermark. */
+void tunnel_gate_update(struct tunnel *t, rt_time now);
 
 /*
  * receive.c: as tunnel_receive(), and *newest (false on error): this datagram's number is

@@ -20,20 +20,11 @@ struct iovec;
 #define STREAM_ROOM 32 /* bytes before each symbol, for the head that it leaves with */
 
 struct stream_symbol {
-	uint64_t frames;   /* frames that end in this symbol or before it */
-	uint64_t number;   /* packet number of its newest transmission */
-	uint64_t repairs;  /* of a window, made before it was first sent */
-	uint64_t left_at;  /* the same when it left the window; `repairs`: never in one */
-	uint64_t base;	   /* symbols below this were safe when it was first sent */
-	uint64_t opened;   /* up to this packet all was decided when it first opened; or 0 */
-	uint64_t covering; /* packet number of the newest block repair that covers it */
-	uint16_t covers_made, covers_left; /* block repairs that cover it */
+	uint64_t frames; /* frames that end in this symbol or before it */
+	uint64_t number; /* packet number of its newest transmission */
 	uint32_t buffer;
-	uint32_t
-		failed; /* symbols up to this one whose leaving was not proven, in total */
-	bool queued;	/* to be sent again */
-	bool again;	/* was sent again */
-	bool unproven;	/* the train of its first transmission has failed */
+	bool queued; /* to be sent again */
+	bool again;  /* was sent again */
 };
 
 struct stream_tx {

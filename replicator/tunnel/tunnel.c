@@ -66,10 +66,9 @@ static int tunnel_new_sending(struct tunnel *t, rt_time now)
 			     tunnel_capacity(p, p->send_memory, FEC_WINDOW_MAX));
 	if (res == 0)
 		res = sent_init(&t->sent, in_flight);
+	evidence_init(&t->evidence, TUNNEL_MIRROR);
 	if (res == 0)
-		res = evidence_init(&t->evidence, TUNNEL_MIRROR);
-	if (res == 0)
-		res = cover_init(&t->cover);
+		res = wire_gate_init(&t->gate, t->tx.capacity);
 	if (res == 0)
 		res = seal_new(p->secret, p->dialed, &t->seal_tx);
 	tunnel_gate_changed(t);
@@ -141,8 +140,7 @@ void tunnel_free(struct tunnel *t)
 	fec_encoder_free(t->encoder);
 	stream_tx_release(&t->tx);
 	sent_release(&t->sent);
-	evidence_release(&t->evidence);
-	cover_release(&t->cover);
+	wire_gate_release(&t->gate);
 	seal_free(t->seal_tx);
 	stream_rx_release(&t->rx);
 	replay_release(&t->replay);
@@ -226,10 +224,23 @@ uint64_t tunnel_submitted(const struct tunnel *t)
 	return t->tx.frames;
 }
 
+void tunnel_gate_update(struct tunnel *t, rt_time now)
+{
+	struct wire_gate_batch batch;
+
+	while (evidence_resolve(&t->evidence, now, &batch)) {
+		/* There may be no time stamps to be had, as this batch shows. */
+		if (t->evidence.level == TUNNEL_MIRROR)
+			wire_gate_set_evidence(&t->gate, false);
+		wire_gate_resolved(&t->gate, &batch);
+	}
+	wire_gate_update(&t->gate, tunnel_proven(t, now));
+}
+
 uint64_t tunnel_onwire(const struct tunnel *t, rt_time now)
 {
 	/* Every event has moved it as far as it may go; time alone never does. */
-	return stream_tx_frames(&t->tx, t->onwire.opened);
+	return stream_tx_frames(&t->tx, wire_gate_watermark(&t->gate));
 }
 
 uint64_t tunnel_received(const struct tunnel *t)
@@ -262,7 +273,7 @@ bool tunnel_broken(const struct tunnel *t)
 void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now)
 {
 	evidence_stamp(&t->evidence, stamp, now);
-	tunnel_onwire_update(t, now);
+	tunnel_gate_update(t, now);
 }
 
 bool tunnel_lent(struct tunnel *t, uint64_t oldest, rt_time now)
@@ -270,7 +281,7 @@ bool tunnel_lent(struct tunnel *t, uint64_t oldest, rt_time now)
 	uint64_t decided = t->evidence.head;
 
 	evidence_lent(&t->evidence, oldest);
-	tunnel_onwire_update(t, now);
+	tunnel_gate_update(t, now);
 	return t->evidence.head != decided;
 }
 
@@ -282,7 +293,7 @@ void tunnel_unsent(struct tunnel *t, uint64_t first, uint64_t last)
 void tunnel_echoed(struct tunnel *t, uint64_t number, rt_time now)
 {
 	evidence_echo(&t->evidence, number, now);
-	tunnel_onwire_update(t, now);
+	tunnel_gate_update(t, now);
 }
 
 void tunnel_overflowed(struct tunnel *t, uint64_t total)

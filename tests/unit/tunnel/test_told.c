@@ -67,7 +67,7 @@ static bool has_told(const struct pair *p)
 {
 	const struct tunnel *t = p->end[0];
 
-	return t->onwire.held_deficit > 0 && t->onwire.held_symbol == t->tx.confirmed;
+	return t->gate.deficit.missing > 0 && t->gate.deficit.symbol == t->tx.confirmed;
 }
 
 /*
