@@ -14,7 +14,7 @@
 #define LINE_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(9))
 
 /* `root` is taken. */
-static char *line(json_t *root)
+static char *json_line(json_t *root)
 {
 	size_t len = root ? json_dumpb(root, NULL, 0, LINE_FLAGS) : 0;
 	char *text = len > 0 ? malloc(len + 2) : NULL;
@@ -29,7 +29,7 @@ static char *line(json_t *root)
 }
 
 /* What is said is mostly ours, but a name in it may come from anywhere. */
-static json_t *words(const char *text)
+static json_t *json_words(const char *text)
 {
 	json_t *value = json_string(text);
 
@@ -38,14 +38,14 @@ static json_t *words(const char *text)
 
 char *answer_error(enum control_exit exit, const char *error)
 {
-	return line(json_pack("{s:b, s:i, s:o}", "ok", 0, "exit", (int)exit, "error",
-			      words(error)));
+	return json_line(json_pack("{s:b, s:i, s:o}", "ok", 0, "exit", (int)exit, "error",
+				   json_words(error)));
 }
 
 char *answer_text(const char *text)
 {
-	return line(json_pack("{s:b, s:i, s:o}", "ok", 1, "exit", CONTROL_DONE, "text",
-			      words(text)));
+	return json_line(json_pack("{s:b, s:i, s:o}", "ok", 1, "exit", CONTROL_DONE,
+				   "text", json_words(text)));
 }
 
 static json_t *status_json(const char *node, const struct group *group, const char *name,
@@ -77,8 +77,8 @@ static json_t *status_json(const char *node, const struct group *group, const ch
 char *answer_status(const char *node, const struct group *group, const char *name,
 		    const char *state)
 {
-	return line(json_pack("{s:b, s:i, s:o}", "ok", 1, "exit", CONTROL_DONE, "status",
-			      status_json(node, group, name, state)));
+	return json_line(json_pack("{s:b, s:i, s:o}", "ok", 1, "exit", CONTROL_DONE,
+				   "status", status_json(node, group, name, state)));
 }
 
 char *answer_promote(const struct group_promote *promote, int res)
@@ -90,13 +90,13 @@ char *answer_promote(const struct group_promote *promote, int res)
 	json_t *root;
 
 	root = json_pack("{s:b, s:i, s:o, s:I}", "ok", exit == CONTROL_DONE, "exit",
-			 (int)exit, "text", words(promote->text), "lsn",
+			 (int)exit, "text", json_words(promote->text), "lsn",
 			 (json_int_t)promote->lsn);
 	if (root && exit != CONTROL_DONE)
 		(void)json_object_set_new(root, "error",
-					  words(promote->text[0] ? promote->text
-								 : strerror(-res)));
-	return line(root);
+					  json_words(promote->text[0] ? promote->text
+								      : strerror(-res)));
+	return json_line(root);
 }
 
 void answer_free(char *text)

@@ -17,8 +17,9 @@ static void progress_print(const char *text)
 }
 
 /* The answer to `request`, or NULL with *exit and the reason said. */
-static json_t *ask(const struct command *command, const struct control_request *request,
-		   enum control_exit *exit, FILE *err)
+static json_t *request_send(const struct command *command,
+			    const struct control_request *request,
+			    enum control_exit *exit, FILE *err)
 {
 	static struct config config; /* large */
 	const char *path = command->socket;
@@ -65,7 +66,7 @@ enum control_exit command_status(const struct command *command, FILE *out, FILE 
 	json_t *answer, *status;
 
 	request_init(&request, CONTROL_STATUS, command);
-	answer = ask(command, &request, &exit, err);
+	answer = request_send(command, &request, &exit, err);
 	status = json_object_get(answer, "status");
 	error_print(answer, err);
 	if (status && command->json) {
@@ -84,8 +85,8 @@ enum control_exit command_status(const struct command *command, FILE *out, FILE 
 }
 
 /* `text` of the answer, or its error. */
-static enum control_exit said(json_t *answer, enum control_exit exit, FILE *out,
-			      FILE *err)
+static enum control_exit answer_print(json_t *answer, enum control_exit exit, FILE *out,
+				      FILE *err)
 {
 	const char *text = json_string_value(json_object_get(answer, "text"));
 
@@ -110,8 +111,8 @@ enum control_exit command_set(const struct command *command, FILE *out, FILE *er
 	(void)snprintf(request.key, sizeof(request.key), "%.*s",
 		       (int)(equals - command->setting), command->setting);
 	(void)snprintf(request.value, sizeof(request.value), "%s", equals + 1);
-	answer = ask(command, &request, &exit, err);
-	return said(answer, exit, out, err);
+	answer = request_send(command, &request, &exit, err);
+	return answer_print(answer, exit, out, err);
 }
 
 enum control_exit command_promote(const struct command *command, FILE *out, FILE *err)
@@ -124,6 +125,6 @@ enum control_exit command_promote(const struct command *command, FILE *out, FILE
 	request.force = command->force;
 	request.hold = command->hold;
 	request.dry_run = command->dry_run;
-	answer = ask(command, &request, &exit, err);
-	return said(answer, exit, out, err);
+	answer = request_send(command, &request, &exit, err);
+	return answer_print(answer, exit, out, err);
 }

@@ -108,8 +108,8 @@ void config_compare(const struct config *a, const struct config *b,
 /* ---- taking over --------------------------------------------------------------------------- */
 
 /* `config` with something changed: checked as a whole, and only then believed. */
-static int accept(struct config *config, struct config *changed,
-		  struct config_errors *errors)
+static int change_accept(struct config *config, struct config *changed,
+			 struct config_errors *errors)
 {
 	config_check(NULL, changed, errors);
 	if (errors->n > 0)
@@ -177,7 +177,7 @@ int config_take_live(struct config *config, const struct config *fresh,
 		memcpy(changed->group.volumes, config->group.volumes,
 		       sizeof(changed->group.volumes));
 	}
-	res = accept(config, changed, errors);
+	res = change_accept(config, changed, errors);
 	explicit_bzero(changed, sizeof(*changed)); /* it holds keys */
 	free(changed);
 	return res;
@@ -186,8 +186,8 @@ int config_take_live(struct config *config, const struct config *fresh,
 /* ---- one key ---------------------------------------------------------------------------------- */
 
 /* "fec.assume.loss" from `section` on, through sections that are there once. */
-static const struct config_key *find(const struct config_section *section,
-				     const char *name)
+static const struct config_key *key_find(const struct config_section *section,
+					 const char *name)
 {
 	char part[NAME_MAX_TEXT];
 	const char *dot = strchr(name, '.');
@@ -199,7 +199,7 @@ static const struct config_key *find(const struct config_section *section,
 	key = config_section_find(section, part);
 	if (!key || !key->section || key->stride)
 		return NULL;
-	return find(key->section, dot + 1);
+	return key_find(key->section, dot + 1);
 }
 
 static const struct config_key *find_from(const char *section, const char *name)
@@ -208,7 +208,7 @@ static const struct config_key *find_from(const char *section, const char *name)
 
 	if (strcmp(section, "peer") == 0)
 		key = config_section_find(key->section, section);
-	return find(key->section, name);
+	return key_find(key->section, name);
 }
 
 static void set_text(const struct config_key *key, const char *name, const char *value,
@@ -244,7 +244,7 @@ int config_set(struct config *config, const char *name, const char *value,
 		*changed = *config;
 		set_text(key, name, value, changed, errors);
 		if (errors->n == 0)
-			res = accept(config, changed, errors);
+			res = change_accept(config, changed, errors);
 		explicit_bzero(changed, sizeof(*changed)); /* it holds keys */
 	}
 	free(changed);

@@ -14,8 +14,8 @@
 #define WRONG CONFIG_WRONG
 
 /* Of two keys that do not go together: one that the file sets. */
-static const char *either(const struct config_checking *c, const char *key,
-			  const char *other)
+static const char *check_either(const struct config_checking *c, const char *key,
+				const char *other)
 {
 	return config_is_set(c->file, key) ? key : other;
 }
@@ -136,11 +136,14 @@ static void check_edge(struct config_checking *c)
 		      "mirror is");
 	if (edge && p->edge.kind == RT_ADDR_INET6 && p->addr.kind == RT_ADDR_INET)
 		WRONG(c,
-		      either(c, "groups[0].peer.edge.address", "groups[0].peer.evidence"),
+		      check_either(c, "groups[0].peer.edge.address",
+				   "groups[0].peer.evidence"),
 		      "the relay's address is of IPv6 and the peer's of IPv4, and one "
 		      "socket is for both: give the relay's IPv4 address");
 	if (edge && p->tcp)
-		WRONG(c, either(c, "groups[0].peer.transport", "groups[0].peer.evidence"),
+		WRONG(c,
+		      check_either(c, "groups[0].peer.transport",
+				   "groups[0].peer.evidence"),
 		      "evidence = \"edge\" is of datagrams; allowed: transport = "
 		      "\"udp\"");
 }
@@ -177,11 +180,14 @@ static void check_peer(struct config_checking *c)
 	if (c->file)
 		check_who_dials(c);
 	if (g->heartbeat_ms >= g->away_ms)
-		WRONG(c, either(c, "groups[0].peer.heartbeat", "groups[0].peer.away"),
+		WRONG(c,
+		      check_either(c, "groups[0].peer.heartbeat", "groups[0].peer.away"),
 		      "heartbeat (%lld ms) is not less than away (%lld ms)",
 		      (long long)g->heartbeat_ms, (long long)g->away_ms);
 	if (g->send_memory / 2 < g->max_request)
-		WRONG(c, either(c, "groups[0].peer.send_memory", "groups[0].max_request"),
+		WRONG(c,
+		      check_either(c, "groups[0].peer.send_memory",
+				   "groups[0].max_request"),
 		      "send_memory (%s) is less than two requests of max_request (%s)",
 		      config_quantity_format(g->send_memory, config_size_units, memory),
 		      config_quantity_format(g->max_request, config_size_units, size));
@@ -198,7 +204,7 @@ static void check_store(struct config_checking *c)
 
 	/* As the log's creation: a segment holds at least four of the largest requests. */
 	if (g->segment_size / 4 < g->max_request)
-		WRONG(c, either(c, "groups[0].max_request", "groups[0].segment"),
+		WRONG(c, check_either(c, "groups[0].max_request", "groups[0].segment"),
 		      "max_request (%s) is more than a quarter of segment (%s)",
 		      config_quantity_format(g->max_request, config_size_units, size),
 		      config_quantity_format(g->segment_size, config_size_units,

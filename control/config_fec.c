@@ -32,7 +32,7 @@ static enum fec_code code_of(const struct group_fec_config *f)
  * As fec_redundancy(), of a line that nobody has measured; of the other codes, what the
  * model asks for at their share of repairs.
  */
-static int model(const struct group_fec_config *f, struct fec_redundancy *ret)
+static int fec_model(const struct group_fec_config *f, struct fec_redundancy *ret)
 {
 	struct fec_goal goal = {
 		.safety = f->safety,
@@ -49,7 +49,7 @@ static int model(const struct group_fec_config *f, struct fec_redundancy *ret)
 
 /* ---- checking ------------------------------------------------------------------------ */
 
-static unsigned layers(const struct group_fec_config *f)
+static unsigned check_layers(const struct group_fec_config *f)
 {
 	unsigned n = 0;
 
@@ -60,7 +60,7 @@ static unsigned layers(const struct group_fec_config *f)
 
 static void check_layered(struct config_checking *c, const struct group_fec_config *f)
 {
-	unsigned n = layers(f);
+	unsigned n = check_layers(f);
 	bool set = config_is_set(c->file, KEY("interleave"));
 
 	if (f->c > CONFIG_FEC_LAYERS)
@@ -109,7 +109,7 @@ static void check_risk(struct config_checking *c, const struct group_fec_config 
 			     "min (%g) is more than max (%g)", f->min, f->max);
 		return;
 	}
-	if (code_of(f) == FEC_WINDOW && !f->paper && model(f, &need) == -ERANGE)
+	if (code_of(f) == FEC_WINDOW && !f->paper && fec_model(f, &need) == -ERANGE)
 		CONFIG_WRONG(
 			c, KEY("safety"),
 			"%g is out of reach at a loss of %g in bursts of %g, with %u "
@@ -164,7 +164,7 @@ static void describe_code(const struct group_fec_config *f, FILE *out)
 static void describe_risk(const struct group_fec_config *f, FILE *out)
 {
 	struct fec_redundancy need;
-	int res = model(f, &need);
+	int res = fec_model(f, &need);
 
 	if (res < 0 && res != -ERANGE)
 		return;

@@ -21,7 +21,7 @@ const struct config_key *config_section_find(const struct config_section *sectio
 	return NULL;
 }
 
-static unsigned least(unsigned a, unsigned b)
+static unsigned distance_min(unsigned a, unsigned b)
 {
 	return a < b ? a : b;
 }
@@ -30,7 +30,7 @@ static unsigned least(unsigned a, unsigned b)
  * Insertions, deletions, changes and swaps of neighbours from `a` to `b`: the optimal
  * string alignment distance (Damerau, 1964), by rows.
  */
-static unsigned distance(const char *a, const char *b)
+static unsigned edit_distance(const char *a, const char *b)
 {
 	unsigned rows[3][NAME_LONGEST + 1];
 	size_t len = strlen(b);
@@ -44,11 +44,11 @@ static unsigned distance(const char *a, const char *b)
 
 		row[0] = i;
 		for (unsigned j = 1; j <= len; j++) {
-			row[j] = least(above[j - 1] + (a[i - 1] != b[j - 1]),
-				       least(above[j], row[j - 1]) + 1);
+			row[j] = distance_min(above[j - 1] + (a[i - 1] != b[j - 1]),
+					      distance_min(above[j], row[j - 1]) + 1);
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
 			    a[i - 2] == b[j - 1])
-				row[j] = least(row[j], before[j - 2] + 1);
+				row[j] = distance_min(row[j], before[j - 2] + 1);
 		}
 	}
 	return rows[strlen(a) % 3][len];
@@ -63,7 +63,7 @@ const struct config_key *config_section_nearest(const struct config_section *sec
 	if (strlen(name) > 2 * NAME_LONGEST)
 		return NULL;
 	for (unsigned i = 0; i < section->nkeys; i++) {
-		unsigned d = distance(name, section->keys[i].name);
+		unsigned d = edit_distance(name, section->keys[i].name);
 
 		/* A short name is near to everything: at most a third may differ. */
 		if (d < best_distance && 3 * d <= strlen(section->keys[i].name) + 1) {
@@ -105,7 +105,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char
 	n = vsnprintf(t->buf + t->len, t->size - t->len, fmt, args);
 	va_end(args);
 	if (n > 0)
-		t->len += least((unsigned)n, (unsigned)(t->size - t->len - 1));
+		t->len += distance_min((unsigned)n, (unsigned)(t->size - t->len - 1));
 }
 
 static void add_words(struct text *t, const struct config_word *words, const char *before)

@@ -79,8 +79,8 @@ static const char *type_name(const config_setting_t *s)
 }
 
 /* `what` is wrong with the value of `key`: say it, and what may stand there. */
-static void refuse(struct reader *r, const struct config_key *key,
-		   const config_setting_t *s, const char *path, const char *what)
+static void refuse_key(struct reader *r, const struct config_key *key,
+		       const config_setting_t *s, const char *path, const char *what)
 {
 	char allowed[ALLOWED_MAX];
 
@@ -94,7 +94,7 @@ static void refuse_type(struct reader *r, const struct config_key *key,
 	char what[64];
 
 	(void)snprintf(what, sizeof(what), "it is %s", type_name(s));
-	refuse(r, key, s, path, what);
+	refuse_key(r, key, s, path, what);
 }
 
 static bool is_list(const config_setting_t *s)
@@ -119,7 +119,7 @@ static void read_listen(struct reader *r, const struct config_key *key,
 			refuse_type(r, key, e, path);
 		else if (config_value_listen(key, i, config_setting_get_string(e), base,
 					     why) < 0)
-			refuse(r, key, e, path, why);
+			refuse_key(r, key, e, path, why);
 	}
 }
 
@@ -141,7 +141,7 @@ static void read_counts(struct reader *r, const struct config_key *key,
 			refuse_type(r, key, e, path);
 		else if (config_value_counts(key, i, config_setting_get_int64(e), base,
 					     why) < 0)
-			refuse(r, key, e, path, why);
+			refuse_key(r, key, e, path, why);
 	}
 }
 
@@ -163,7 +163,7 @@ static void read_sections(struct reader *r, const struct config_key *key,
 	}
 	if (n < key->least || n > key->most) {
 		(void)snprintf(place, sizeof(place), "it has %u sections", n);
-		refuse(r, key, s, path, place);
+		refuse_key(r, key, s, path, place);
 		return;
 	}
 	config_value_set_count(key->count, n, base);
@@ -205,7 +205,7 @@ static void read_scalar(struct reader *r, const struct config_key *key,
 		return;
 	}
 	if (res < 0)
-		refuse(r, key, s, path, why);
+		refuse_key(r, key, s, path, why);
 }
 
 /* Defaults are text that went through the same checks, so none of them can be wrong. */
@@ -321,7 +321,7 @@ static void read_section(struct reader *r, const struct config_section *section,
 /* ---- where something stands ------------------------------------------------------------ */
 
 /* libconfig 1.5 wants "groups.[0].peer" where people read "groups[0].peer". */
-static config_setting_t *lookup(const config_t *file, const char *key)
+static config_setting_t *setting_find(const config_t *file, const char *key)
 {
 	char path[2 * CONFIG_KEY_PATH];
 	size_t n = 0;
@@ -339,19 +339,19 @@ static config_setting_t *lookup(const config_t *file, const char *key)
 
 int config_is_set(const struct config_t *file, const char *key)
 {
-	return lookup(file, key) != NULL;
+	return setting_find(file, key) != NULL;
 }
 
 unsigned config_line(const struct config_t *file, const char *key)
 {
 	char part[CONFIG_KEY_PATH];
-	const config_setting_t *s = lookup(file, key);
+	const config_setting_t *s = setting_find(file, key);
 	char *dot;
 
 	(void)snprintf(part, sizeof(part), "%s", key);
 	while (!s && (dot = strrchr(part, '.'))) {
 		*dot = 0;
-		s = lookup(file, part);
+		s = setting_find(file, part);
 	}
 	return s ? s->line : 0;
 }
@@ -402,8 +402,8 @@ static void read_keys(const config_t *file, struct config *config,
 }
 
 /* The text as libconfig wants it; what it says is checked key by key. */
-static void parse(char *text, unsigned flags, struct config *config,
-		  struct config_errors *errors)
+static void file_parse(char *text, unsigned flags, struct config *config,
+		       struct config_errors *errors)
 {
 	struct reader r = { config, errors };
 	config_t file;
@@ -438,7 +438,7 @@ int config_parse(const char *name, const char *text, size_t len, unsigned flags,
 	} else if (config_scan(text, len, errors) == 0) {
 		memcpy(copy, text, len);
 		copy[len] = 0;
-		parse(copy, flags, config, errors);
+		file_parse(copy, flags, config, errors);
 	}
 	if (errors->n == 0)
 		*ret = *config;

@@ -39,45 +39,45 @@ static bool is_letter(char c)
 }
 
 /* One byte on, and the line with it. */
-static void step(struct scan *s)
+static void scan_step(struct scan *s)
 {
 	if (*s->p == '\n')
 		s->line++;
 	s->p++;
 }
 
-static bool at(const struct scan *s, const char *what)
+static bool scan_at(const struct scan *s, const char *what)
 {
 	size_t len = strlen(what);
 
 	return (size_t)(s->end - s->p) >= len && memcmp(s->p, what, len) == 0;
 }
 
-static bool comment(struct scan *s)
+static bool scan_comment(struct scan *s)
 {
-	if (at(s, "#") || at(s, "//")) {
+	if (scan_at(s, "#") || scan_at(s, "//")) {
 		while (s->p < s->end && *s->p != '\n')
 			s->p++;
 		return true;
 	}
-	if (!at(s, "/*"))
+	if (!scan_at(s, "/*"))
 		return false;
 	s->p += 2;
-	while (s->p < s->end && !at(s, "*/"))
-		step(s);
+	while (s->p < s->end && !scan_at(s, "*/"))
+		scan_step(s);
 	if (s->p < s->end)
 		s->p += 2;
 	return true;
 }
 
-static void string(struct scan *s)
+static void scan_string(struct scan *s)
 {
 	unsigned line = s->line;
 
-	for (s->p++; s->p < s->end && *s->p != '"'; step(s)) {
+	for (s->p++; s->p < s->end && *s->p != '"'; scan_step(s)) {
 		if (*s->p != '\\')
 			continue;
-		step(s);
+		scan_step(s);
 		if (s->p == s->end)
 			break;
 	}
@@ -90,7 +90,7 @@ static void string(struct scan *s)
 }
 
 /* Digits and what may stick to them, as libconfig's lexer takes them. */
-static void number(struct scan *s)
+static void scan_number(struct scan *s)
 {
 	const char *first = s->p;
 	char text[NUMBER_TEXT_MAX];
@@ -128,12 +128,12 @@ static void skip_blank(struct scan *s)
 {
 	while (s->p < s->end)
 		if (*s->p == ' ' || *s->p == '\t' || *s->p == '\r' || *s->p == '\n')
-			step(s);
-		else if (!comment(s))
+			scan_step(s);
+		else if (!scan_comment(s))
 			return;
 }
 
-static void set(struct scan *s, const char *name, unsigned len, unsigned line)
+static void scan_set(struct scan *s, const char *name, unsigned len, unsigned line)
 {
 	unsigned i;
 
@@ -157,7 +157,7 @@ static void set(struct scan *s, const char *name, unsigned len, unsigned line)
 	s->seen[s->nseen++] = (struct seen){ name, len, line, s->depth };
 }
 
-static void word(struct scan *s)
+static void scan_word(struct scan *s)
 {
 	const char *first = s->p;
 	unsigned line = s->line;
@@ -168,11 +168,11 @@ static void word(struct scan *s)
 		s->p++;
 	len = (unsigned)(s->p - first);
 	skip_blank(s);
-	if (at(s, "=") || at(s, ":"))
-		set(s, first, len, line);
+	if (scan_at(s, "=") || scan_at(s, ":"))
+		scan_set(s, first, len, line);
 }
 
-static void bracket(struct scan *s)
+static void scan_bracket(struct scan *s)
 {
 	char c = *s->p;
 
@@ -194,23 +194,23 @@ static void bracket(struct scan *s)
 		s->depth--;
 }
 
-static void token(struct scan *s)
+static void scan_token(struct scan *s)
 {
 	char c = *s->p;
 
 	if (c == '"') {
-		string(s);
+		scan_string(s);
 	} else if (is_letter(c) || c == '*') {
-		word(s);
+		scan_word(s);
 	} else if (is_digit(c) || c == '+' || c == '-' || c == '.') {
-		number(s);
+		scan_number(s);
 	} else if (c == '@') {
 		config_error(s->errors, s->line, "@include",
 			     "not in this version: one file holds all");
 		s->failed = true;
 	} else {
 		if (c != 0 && strchr("{}()[]", c))
-			bracket(s);
+			scan_bracket(s);
 		s->p++;
 	}
 	s->comma = c == ',';
@@ -235,7 +235,7 @@ int config_scan(const char *text, size_t len, struct config_errors *errors)
 	s->line = 1;
 	s->errors = errors;
 	for (skip_blank(s); s->p < s->end && !s->failed; skip_blank(s))
-		token(s);
+		scan_token(s);
 	free(s);
 	return errors->n == before ? 0 : -EINVAL;
 }

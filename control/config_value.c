@@ -25,7 +25,7 @@ _Static_assert(offsetof(struct group_config, exposure_writes) ==
 		       offsetof(struct group_config, exposure_ms) + 16,
 	       "in a row");
 
-static int wrong(char *why, const char *text, const char *what)
+static int value_wrong(char *why, const char *text, const char *what)
 {
 	char quoted[QUOTED_MAX];
 
@@ -35,7 +35,7 @@ static int wrong(char *why, const char *text, const char *what)
 }
 
 /* An unsigned number into a field of 1, 4 or 8 bytes; hosts are little-endian. */
-static void put(const struct config_key *key, uint64_t value, void *base)
+static void value_put(const struct config_key *key, uint64_t value, void *base)
 {
 	rt_assert(key->width <= sizeof(value));
 	memcpy((char *)base + key->offset, &value, key->width);
@@ -68,12 +68,12 @@ static int name_text(const struct config_key *key, const char *text, void *base,
 		     char *why)
 {
 	if (!*text)
-		return wrong(why, text, "it is empty");
+		return value_wrong(why, text, "it is empty");
 	for (const char *p = text; *p; p++)
 		if (!name_char(*p, p == text))
-			return wrong(why, text, "it is no name");
+			return value_wrong(why, text, "it is no name");
 	if (strlen(text) >= key->width)
-		return wrong(why, text, "it is too long");
+		return value_wrong(why, text, "it is too long");
 	put_text(key, text, base);
 	return 0;
 }
@@ -82,9 +82,9 @@ static int path_text(const struct config_key *key, const char *text, void *base,
 		     char *why)
 {
 	if (text[0] != '/')
-		return wrong(why, text, "it is no absolute path");
+		return value_wrong(why, text, "it is no absolute path");
 	if (strlen(text) >= key->width)
-		return wrong(why, text, "it is too long");
+		return value_wrong(why, text, "it is too long");
 	put_text(key, text, base);
 	return 0;
 }
@@ -96,16 +96,16 @@ static int quantity_text(const struct config_key *key, const struct config_unit 
 	uint64_t value;
 
 	if (config_quantity_parse(text, units, &value, &what) < 0)
-		return wrong(why, text, what);
+		return value_wrong(why, text, what);
 	if (value < key->min)
-		return wrong(why, text, "it is too small");
+		return value_wrong(why, text, "it is too small");
 	if (value > key->max)
-		return wrong(why, text, "it is too large");
+		return value_wrong(why, text, "it is too large");
 	if (key->power && (value & (value - 1)))
-		return wrong(why, text, "it is no power of two");
+		return value_wrong(why, text, "it is no power of two");
 	if (key->multiple && value % key->multiple)
-		return wrong(why, text, "it is no multiple");
-	put(key, value, base);
+		return value_wrong(why, text, "it is no multiple");
+	value_put(key, value, base);
 	return 0;
 }
 
@@ -124,13 +124,13 @@ static int exposure_text(const struct config_key *key, const char *text, void *b
 		if (config_quantity_parse(text, units[i], &limits[i], &what) < 0)
 			continue;
 		if (limits[i] == 0)
-			return wrong(why, text, "it is too small");
+			return value_wrong(why, text, "it is too small");
 		if (limits[i] > INT64_MAX)
-			return wrong(why, text, "it is too large");
+			return value_wrong(why, text, "it is too large");
 		memcpy((char *)base + key->offset, limits, sizeof(limits));
 		return 0;
 	}
-	return wrong(why, text, what);
+	return value_wrong(why, text, what);
 }
 
 static bool addr_is_any(const struct rt_addr *addr)
@@ -148,11 +148,11 @@ static int peer_text(const struct config_key *key, const char *text, void *base,
 	/* TCP and UDP share it, so it names neither. */
 	if (strncmp(text, "tcp:", 4) == 0 || strncmp(text, "udp:", 4) == 0 ||
 	    rt_addr_parse(text, &addr) < 0 || addr.kind == RT_ADDR_UNIX)
-		return wrong(why, text, "it is no HOST:PORT");
+		return value_wrong(why, text, "it is no HOST:PORT");
 	if (addr.port == 0)
-		return wrong(why, text, "port 0 reaches nobody");
+		return value_wrong(why, text, "port 0 reaches nobody");
 	if (strcmp(key->name, "address") == 0 && addr_is_any(&addr))
-		return wrong(why, text, "any address is none to dial");
+		return value_wrong(why, text, "any address is none to dial");
 	memcpy((char *)base + key->offset, &addr, sizeof(addr));
 	return 0;
 }
@@ -163,15 +163,15 @@ static int word_text(const struct config_key *key, const char *text, void *base,
 	const struct config_word *w = word_find(key, text);
 
 	if (!w)
-		return wrong(why, text, "it is none of the words known here");
+		return value_wrong(why, text, "it is none of the words known here");
 	if (w->missing)
-		return wrong(why, text, "not in this version");
+		return value_wrong(why, text, "not in this version");
 	if (key->kind == CONFIG_EXPOSURE)
 		memset((char *)base + key->offset, 0, 3 * sizeof(uint64_t));
 	else if (key->width > sizeof(uint64_t))
 		put_text(key, text, base);
 	else
-		put(key, w->value, base);
+		value_put(key, w->value, base);
 	return 0;
 }
 
@@ -192,7 +192,7 @@ static int number_text(const struct config_key *key, const char *text, void *bas
 	double value = strtod(text, &end);
 
 	if (end == text || *end)
-		return wrong(why, text, "it is no number");
+		return value_wrong(why, text, "it is no number");
 	return config_value_number(key, value, base, why);
 }
 
@@ -202,7 +202,7 @@ static int count_text(const struct config_key *key, const char *text, void *base
 	int64_t value;
 
 	if (!integer_text(text, &value))
-		return wrong(why, text, "it is no integer");
+		return value_wrong(why, text, "it is no integer");
 	return config_value_count(key, value, base, why);
 }
 
@@ -210,8 +210,8 @@ static int bool_text(const struct config_key *key, const char *text, void *base,
 		     char *why)
 {
 	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-		return wrong(why, text, "it is neither true nor false");
-	put(key, strcmp(text, "true") == 0, base);
+		return value_wrong(why, text, "it is neither true nor false");
+	value_put(key, strcmp(text, "true") == 0, base);
 	return 0;
 }
 
@@ -225,7 +225,7 @@ static int counts_text(const struct config_key *key, const char *text, void *bas
 	unsigned n = 0;
 
 	if (strlen(text) >= sizeof(copy))
-		return wrong(why, text, "it is too long");
+		return value_wrong(why, text, "it is too long");
 	rt_assert(key->width <= sizeof(field));
 	there.offset = 0;
 	(void)snprintf(copy, sizeof(copy), "%s", text);
@@ -234,14 +234,14 @@ static int counts_text(const struct config_key *key, const char *text, void *bas
 		int64_t value;
 
 		if (!integer_text(part, &value))
-			return wrong(why, text, "it is no list of integers");
+			return value_wrong(why, text, "it is no list of integers");
 		if (n == key->most)
-			return wrong(why, text, "it is too long");
+			return value_wrong(why, text, "it is too long");
 		if (config_value_counts(&there, n, value, field, why) < 0)
 			return -EINVAL;
 	}
 	if (n < key->least)
-		return wrong(why, text, "it is too short");
+		return value_wrong(why, text, "it is too short");
 	memcpy((char *)base + key->offset, field, key->width);
 	return 0;
 }
@@ -306,7 +306,7 @@ int config_value_count(const struct config_key *key, int64_t value, void *base,
 			       (long long)value);
 		return -EINVAL;
 	}
-	put(key, (uint64_t)value, base);
+	value_put(key, (uint64_t)value, base);
 	return 0;
 }
 
@@ -335,7 +335,7 @@ int config_value_listen(const struct config_key *key, unsigned i, const char *te
 	rt_assert(i < key->most);
 	if ((strncmp(text, "unix:", 5) != 0 && strncmp(text, "tcp:", 4) != 0) ||
 	    rt_addr_parse(text, &list[i]) < 0)
-		return wrong(why, text, "it is no unix:PATH or tcp:HOST:PORT");
+		return value_wrong(why, text, "it is no unix:PATH or tcp:HOST:PORT");
 	config_value_set_count(key->count, i + 1, base);
 	return 0;
 }

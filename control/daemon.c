@@ -94,7 +94,7 @@ static void daemon_stop(struct daemon *d)
 	one_ended(d);
 }
 
-static void failed(struct daemon *d, const char *event, const char *what, int res)
+static void daemon_failed(struct daemon *d, const char *event, const char *what, int res)
 {
 	rt_log(RT_LOG_ERROR, "%s%s%s error=\"%s\"", event, what[0] ? " " : "", what,
 	       strerror(-res));
@@ -145,7 +145,7 @@ static void serve_single(struct daemon *d)
 	d->single_served = true;
 	res = nbds_server_serve_fds(d->nbd, STDIN_FILENO, STDOUT_FILENO, single_done, d);
 	if (res < 0)
-		failed(d, "connection_refused", "on=stdin", res);
+		daemon_failed(d, "connection_refused", "on=stdin", res);
 }
 
 static void group_serving_changed(void *owner, struct group *group, bool on)
@@ -174,7 +174,7 @@ static void listen_nbd(struct daemon *d)
 	if (res == 0)
 		(void)sd_notify(0, "READY=1");
 	else if (!again_later(d, res, "nbd", listen_nbd_again))
-		failed(d, "nbd_failed", "", res);
+		daemon_failed(d, "nbd_failed", "", res);
 }
 
 static void listen_nbd_again(struct rt_timer *timer)
@@ -182,7 +182,7 @@ static void listen_nbd_again(struct rt_timer *timer)
 	listen_nbd(rt_container_of(timer, struct daemon, retry));
 }
 
-static void serve(struct daemon *d)
+static void daemon_serve_nbd(struct daemon *d)
 {
 	struct nbds_limits limits = { .connections = d->config.nbd.connections };
 	int res = nbds_server_new(d->loop, &limits, &d->nbd);
@@ -190,7 +190,7 @@ static void serve(struct daemon *d)
 	if (res == 0)
 		res = nbds_server_add_group(d->nbd, d->group);
 	if (res < 0) {
-		failed(d, "nbd_failed", "", res);
+		daemon_failed(d, "nbd_failed", "", res);
 		return;
 	}
 	if (d->params->single)
@@ -241,7 +241,7 @@ static void group_opened(struct group_open *open, int res)
 		daemon_stop(d);
 		return;
 	}
-	serve(d);
+	daemon_serve_nbd(d);
 }
 
 /* ---- signals ------------------------------------------------------------------------------ */
@@ -261,7 +261,7 @@ static void stop_signal(void *owner, int signo)
 		daemon_stop(d);
 }
 
-static void changed(void *owner, const char *key, bool live)
+static void configuration_changed(void *owner, const char *key, bool live)
 {
 	if (live)
 		rt_log(RT_LOG_INFO, "configuration_applied key=%s", key);
@@ -276,7 +276,7 @@ static void configuration_refused(const struct config_errors *errors)
 }
 
 /* d->config has changed, in what may change: the parts that go by it hear of it. */
-static void apply(struct daemon *d)
+static void configuration_apply(struct daemon *d)
 {
 	if (!d->params->verbose)
 		rt_log_set_level(d->config.log);
@@ -301,9 +301,9 @@ static enum control_exit set_one(void *owner, const struct control_request *requ
 		(void)snprintf(text, CONTROL_SET_TEXT, "%s may be set to %s",
 			       request->key, request->value);
 	} else {
-		config_compare(&d->config, &fresh, changed, NULL);
+		config_compare(&d->config, &fresh, configuration_changed, NULL);
 		d->config = fresh;
-		apply(d);
+		configuration_apply(d);
 		(void)snprintf(text, CONTROL_SET_TEXT,
 			       "%s is %s until the file is read again", request->key,
 			       request->value);
@@ -328,15 +328,15 @@ static void reload_signal(void *owner, int signo)
 	    config_take_live(&d->config, &fresh, &errors) < 0) {
 		configuration_refused(&errors);
 	} else {
-		config_compare(&old, &fresh, changed, NULL);
-		apply(d);
+		config_compare(&old, &fresh, configuration_changed, NULL);
+		configuration_apply(d);
 		rt_log(RT_LOG_INFO, "configuration_read file=%s", d->params->path);
 	}
 	explicit_bzero(&fresh, sizeof(fresh)); /* they hold keys */
 	explicit_bzero(&old, sizeof(old));
 }
 
-static int signals(struct daemon *d)
+static int daemon_signals(struct daemon *d)
 {
 	int res = rt_signal(d->loop, SIGTERM, stop_signal, d);
 
@@ -358,7 +358,7 @@ static void listen_control(struct daemon *d)
 	if (res == 0)
 		open_group(d);
 	else if (!again_later(d, res, "control", listen_control_again))
-		failed(d, "start_failed", "", res);
+		daemon_failed(d, "start_failed", "", res);
 }
 
 static void listen_control_again(struct rt_timer *timer)
@@ -377,7 +377,7 @@ static void raise_descriptors(void)
 	}
 }
 
-static int start(struct daemon *d)
+static int daemon_start(struct daemon *d)
 {
 	const struct config *config = &d->config;
 	const struct control_server_params control = {
@@ -397,7 +397,7 @@ static int start(struct daemon *d)
 			       : "");
 		return res;
 	}
-	res = signals(d);
+	res = daemon_signals(d);
 	if (res == 0)
 		res = control_server_new(d->loop, &control, &d->control);
 	if (res < 0) {
@@ -427,7 +427,7 @@ int daemon_run(const struct config *config, const struct daemon_params *params)
 	rt_log(RT_LOG_INFO, "started version=%s node=%s group=%s", WANMIRROR_VERSION,
 	       config->node, config->group.name);
 	raise_descriptors();
-	res = start(&d);
+	res = daemon_start(&d);
 	if (res == 0)
 		res = rt_loop_run(d.loop);
 	if (res < 0)

@@ -35,7 +35,7 @@ static int passed_fd(int fd, bool control)
 	return found;
 }
 
-static int refused(const char *what, const char *where, int res)
+static int listen_report(const char *what, const char *where, int res)
 {
 	rt_log(RT_LOG_ERROR, "listen_failed for=%s on=%s error=\"%s\"", what, where,
 	       strerror(-res));
@@ -50,7 +50,7 @@ int daemon_sockets_control(struct control_server *srv, const char *path, bool wa
 
 	if (res == -EADDRINUSE && wait)
 		return res;
-	return res < 0 ? refused("control", fd >= 0 ? "systemd" : path, res) : 0;
+	return res < 0 ? listen_report("control", fd >= 0 ? "systemd" : path, res) : 0;
 }
 
 /* Reached from beyond this host? The rule of the configuration holds for systemd's too. */
@@ -90,7 +90,7 @@ static int nbd_passed(struct nbds_server *srv, const struct config_nbd *config, 
 		}
 		res = nbds_server_listen_fd(srv, fd);
 		if (res < 0)
-			return refused("nbd", "systemd", res);
+			return listen_report("nbd", "systemd", res);
 		rt_log(RT_LOG_INFO, "listening for=nbd on=systemd fd=%d", fd);
 	}
 	return 0;
@@ -111,7 +111,7 @@ int daemon_sockets_nbd(struct nbds_server *srv, const struct config_nbd *config,
 		if (res == -EADDRINUSE && wait)
 			return res;
 		if (res < 0)
-			return refused("nbd", rt_addr_format(&addr, text), res);
+			return listen_report("nbd", rt_addr_format(&addr, text), res);
 		if (nbds_server_addr(srv, *next, &addr) < 0)
 			addr = config->listen[*next];
 		rt_log(RT_LOG_INFO, "listening for=nbd on=%s",

@@ -24,7 +24,7 @@ bool control_verb_is_later(const char *verb)
 	return false;
 }
 
-static int wrong(char *why, const char *name, const char *what)
+static int request_wrong(char *why, const char *name, const char *what)
 {
 	char quoted[QUOTED_MAX];
 
@@ -38,9 +38,9 @@ static int verb_parse(const json_t *value, enum control_verb *ret, char *why)
 	const char *verb = json_string_value(value);
 
 	if (!verb)
-		return wrong(why, "verb", "must be a string");
+		return request_wrong(why, "verb", "must be a string");
 	if (control_verb_is_later(verb)) {
-		(void)wrong(why, verb, "is not in this version");
+		(void)request_wrong(why, verb, "is not in this version");
 		return -ENOTSUP;
 	}
 	if (strcmp(verb, "status") == 0)
@@ -50,7 +50,8 @@ static int verb_parse(const json_t *value, enum control_verb *ret, char *why)
 	else if (strcmp(verb, "set") == 0)
 		*ret = CONTROL_SET;
 	else
-		return wrong(why, verb, "is no verb; allowed: status, promote, set");
+		return request_wrong(why, verb,
+				     "is no verb; allowed: status, promote, set");
 	return 0;
 }
 
@@ -63,7 +64,7 @@ static int text_parse(const char *name, const json_t *value, char *to, size_t ma
 
 	(void)snprintf(what, sizeof(what), "must be a string of at most %zu bytes", max);
 	if (!text || strlen(text) > max)
-		return wrong(why, name, what);
+		return request_wrong(why, name, what);
 	(void)snprintf(to, max + 1, "%s", text);
 	return 0;
 }
@@ -88,9 +89,9 @@ static int member_parse(const char *name, const json_t *value,
 	else if (strcmp(name, "dry_run") == 0)
 		flag = &request->dry_run;
 	else
-		return wrong(why, name, "is no member of a request");
+		return request_wrong(why, name, "is no member of a request");
 	if (!json_is_boolean(value))
-		return wrong(why, name, "must be true or false");
+		return request_wrong(why, name, "must be true or false");
 	*flag = json_is_true(value);
 	return 0;
 }
@@ -114,11 +115,12 @@ static int object_parse(json_t *root, struct control_request *ret, char *why)
 			return res;
 	}
 	if (request.verb != CONTROL_PROMOTE && (request.force || request.hold))
-		return wrong(why, "force and hold", "are for promote");
+		return request_wrong(why, "force and hold", "are for promote");
 	if (request.verb == CONTROL_STATUS && request.dry_run)
-		return wrong(why, "dry_run", "is for what changes something");
+		return request_wrong(why, "dry_run", "is for what changes something");
 	if ((request.verb == CONTROL_SET) != (request.key[0] != 0))
-		return wrong(why, "key", "is what set sets, and nothing else has");
+		return request_wrong(why, "key",
+				     "is what set sets, and nothing else has");
 	*ret = request;
 	return 0;
 }

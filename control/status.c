@@ -12,26 +12,26 @@
 
 /* ---- values: what is not known is null ---------------------------------------------- */
 
-static json_t *number(bool known, uint64_t value)
+static json_t *number_json(bool known, uint64_t value)
 {
 	if (!known || value > INT64_MAX)
 		return json_null();
 	return json_integer((json_int_t)value);
 }
 
-static json_t *real(bool known, double value)
+static json_t *real_json(bool known, double value)
 {
 	if (!known || !isfinite(value) || value < 0)
 		return json_null();
 	return json_real(value);
 }
 
-static json_t *text(const char *value)
+static json_t *text_json(const char *value)
 {
 	return value[0] ? json_string(value) : json_null();
 }
 
-static json_t *hex(uint64_t value)
+static json_t *hex_json(uint64_t value)
 {
 	char digits[17];
 
@@ -46,12 +46,12 @@ static json_t *lsn_json(const struct group_status *s)
 	bool peer = s && s->has_peer;
 
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "admitted",
-			 number(s, s ? s->lsn.admitted : 0), "written",
-			 number(s, s ? s->lsn.written : 0), "durable",
-			 number(s, s ? s->lsn.durable : 0), "onwire",
-			 number(peer, s ? s->lsn.onwire : 0), "received",
-			 number(peer, s ? s->lsn.received : 0), "persisted",
-			 number(peer, s ? s->lsn.persisted : 0));
+			 number_json(s, s ? s->lsn.admitted : 0), "written",
+			 number_json(s, s ? s->lsn.written : 0), "durable",
+			 number_json(s, s ? s->lsn.durable : 0), "onwire",
+			 number_json(peer, s ? s->lsn.onwire : 0), "received",
+			 number_json(peer, s ? s->lsn.received : 0), "persisted",
+			 number_json(peer, s ? s->lsn.persisted : 0));
 }
 
 static json_t *exposure_json(const struct group_status *s)
@@ -59,10 +59,10 @@ static json_t *exposure_json(const struct group_status *s)
 	bool peer = s && s->has_peer;
 
 	return json_pack("{s:o, s:o, s:o, s:o}", "writes",
-			 number(peer, s ? s->exposure.writes : 0), "bytes",
-			 number(peer, s ? s->exposure.bytes : 0), "seconds",
-			 real(peer, s ? s->exposure.seconds : -1), "probability",
-			 real(peer, s ? s->exposure.probability : -1));
+			 number_json(peer, s ? s->exposure.writes : 0), "bytes",
+			 number_json(peer, s ? s->exposure.bytes : 0), "seconds",
+			 real_json(peer, s ? s->exposure.seconds : -1), "probability",
+			 real_json(peer, s ? s->exposure.probability : -1));
 }
 
 static json_t *link_json(const struct group_status *s)
@@ -74,25 +74,25 @@ static json_t *link_json(const struct group_status *s)
 	link = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "connected",
 			 peer ? json_boolean(connected) : json_null(), "transport",
 			 peer ? json_string(s->link.tcp ? "tcp" : "udp") : json_null(),
-			 "evidence", text(connected ? s->link.evidence : ""), "rtt_ms",
-			 real(connected, s ? s->link.rtt_ms : -1), "loss",
-			 real(connected, s ? s->link.loss : -1), "burst",
-			 real(connected, s ? s->link.burst : -1), "rate_bps",
-			 number(peer && s->link.rate_bps, s ? s->link.rate_bps : 0));
+			 "evidence", text_json(connected ? s->link.evidence : ""),
+			 "rtt_ms", real_json(connected, s ? s->link.rtt_ms : -1), "loss",
+			 real_json(connected, s ? s->link.loss : -1), "burst",
+			 real_json(connected, s ? s->link.burst : -1), "rate_bps",
+			 number_json(peer && s->link.rate_bps, s ? s->link.rate_bps : 0));
 	if (!link)
 		return NULL;
 	(void)json_object_update_new(
 		link,
 		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sent_bytes",
-			  number(peer, s ? s->link.sent_bytes : 0), "repair_bytes",
-			  number(peer, s ? s->link.repair_bytes : 0), "rebuilt",
-			  number(peer, s ? s->link.rebuilt : 0), "retransmitted",
-			  number(peer, s ? s->link.retransmitted : 0), "unauthentic",
-			  number(peer, s ? s->link.unauthentic : 0), "in_line",
-			  number(connected, s ? s->link.in_line : 0), "guarded",
-			  number(connected, s ? s->link.guarded : 0), "outages",
-			  number(connected, s ? s->link.outages : 0), "overflowed",
-			  number(connected, s ? s->link.overflowed : 0)));
+			  number_json(peer, s ? s->link.sent_bytes : 0), "repair_bytes",
+			  number_json(peer, s ? s->link.repair_bytes : 0), "rebuilt",
+			  number_json(peer, s ? s->link.rebuilt : 0), "retransmitted",
+			  number_json(peer, s ? s->link.retransmitted : 0), "unauthentic",
+			  number_json(peer, s ? s->link.unauthentic : 0), "in_line",
+			  number_json(connected, s ? s->link.in_line : 0), "guarded",
+			  number_json(connected, s ? s->link.guarded : 0), "outages",
+			  number_json(connected, s ? s->link.outages : 0), "overflowed",
+			  number_json(connected, s ? s->link.overflowed : 0)));
 	return link;
 }
 
@@ -100,21 +100,23 @@ static json_t *fec_json(const struct group_status *s)
 {
 	bool peer = s && s->has_peer;
 
-	return json_pack(
-		"{s:o, s:o, s:o}", "code", text(peer ? s->fec.code : ""), "overhead",
-		real(peer, s ? s->fec.overhead : -1), "repairs_needed",
-		number(peer && s->fec.repairs_needed, s ? s->fec.repairs_needed : 0));
+	return json_pack("{s:o, s:o, s:o}", "code", text_json(peer ? s->fec.code : ""),
+			 "overhead", real_json(peer, s ? s->fec.overhead : -1),
+			 "repairs_needed",
+			 number_json(peer && s->fec.repairs_needed,
+				     s ? s->fec.repairs_needed : 0));
 }
 
 static json_t *store_json(const struct group_status *s)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "bytes",
-			 number(s, s ? s->store.bytes : 0), "used",
-			 number(s, s ? s->store.used : 0), "segments_free",
-			 number(s, s ? s->store.segments_free : 0), "write_amplification",
-			 real(s, s ? s->store.write_amplification : -1),
-			 "checkpoint_age_s", real(s, s ? s->store.checkpoint_age_s : -1),
-			 "checksum_errors", number(s, s ? s->store.checksum_errors : 0));
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o}", "bytes",
+		number_json(s, s ? s->store.bytes : 0), "used",
+		number_json(s, s ? s->store.used : 0), "segments_free",
+		number_json(s, s ? s->store.segments_free : 0), "write_amplification",
+		real_json(s, s ? s->store.write_amplification : -1), "checkpoint_age_s",
+		real_json(s, s ? s->store.checkpoint_age_s : -1), "checksum_errors",
+		number_json(s, s ? s->store.checksum_errors : 0));
 }
 
 static json_t *catchup_json(const struct group_status *s)
@@ -122,9 +124,9 @@ static json_t *catchup_json(const struct group_status *s)
 	bool going = s && s->catchup_total > 0;
 
 	return json_pack("{s:o, s:o, s:o}", "bytes_total",
-			 number(going, s ? s->catchup_total : 0), "bytes_done",
-			 number(going, s ? s->catchup_done : 0), "eta_s",
-			 real(going, s ? s->catchup_eta_s : -1));
+			 number_json(going, s ? s->catchup_total : 0), "bytes_done",
+			 number_json(going, s ? s->catchup_done : 0), "eta_s",
+			 real_json(going, s ? s->catchup_eta_s : -1));
 }
 
 static json_t *volumes_json(const struct group_status *s)
@@ -135,14 +137,15 @@ static json_t *volumes_json(const struct group_status *s)
 		const struct group_volume_status *v = &s->volumes[i];
 
 		(void)json_array_append_new(
-			list,
-			json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "name",
-				  json_string(v->name), "size", number(true, v->size),
-				  "mapped", number(true, v->mapped), "sync",
-				  group_mode_name(v->sync), "generation",
-				  hex(v->generation), "reads", number(true, v->reads),
-				  "writes", number(true, v->writes), "flushes",
-				  number(true, v->flushes)));
+			list, json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}",
+					"name", json_string(v->name), "size",
+					number_json(true, v->size), "mapped",
+					number_json(true, v->mapped), "sync",
+					group_mode_name(v->sync), "generation",
+					hex_json(v->generation), "reads",
+					number_json(true, v->reads), "writes",
+					number_json(true, v->writes), "flushes",
+					number_json(true, v->flushes)));
 	}
 	return list;
 }
@@ -162,19 +165,19 @@ static json_t *role_json(const struct group_status *s)
 	return json_string(s->role == GROUP_MIRROR ? "mirror" : "primary");
 }
 
-static int add(json_t *status, const char *name, const char *state,
-	       const struct group_status *s)
+static int object_add(json_t *status, const char *name, const char *state,
+		      const struct group_status *s)
 {
 	json_t *group;
 
 	group = json_pack(
 		"{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", name, "role",
-		role_json(s), "state", state, "epoch", number(s, s ? s->epoch : 0),
-		"epoch_id", s ? hex(s->epoch_id) : json_null(), "sync",
+		role_json(s), "state", state, "epoch", number_json(s, s ? s->epoch : 0),
+		"epoch_id", s ? hex_json(s->epoch_id) : json_null(), "sync",
 		s ? json_string(group_mode_name(s->sync)) : json_null(), "sync_effective",
 		s ? json_string(group_mode_name(s->sync_effective)) : json_null(),
 		"alone", s ? json_boolean(s->alone) : json_null(), "why",
-		text(s ? s->why : ""));
+		text_json(s ? s->why : ""));
 	if (!group)
 		return -ENOMEM;
 	(void)json_object_update_new(
@@ -190,10 +193,10 @@ static int add(json_t *status, const char *name, const char *state,
 
 int status_add_group(json_t *status, const struct group_status *group)
 {
-	return add(status, group->name, group_state_name(group->state), group);
+	return object_add(status, group->name, group_state_name(group->state), group);
 }
 
 int status_add_closed_group(json_t *status, const char *name, const char *state)
 {
-	return add(status, name, state, NULL);
+	return object_add(status, name, state, NULL);
 }

@@ -13,20 +13,21 @@
 #define FIELD_TEXT 64
 
 /* A value deep in an object: path "lsn.admitted". NULL if it is not there. */
-static const json_t *find(const json_t *object, const char *path)
+static const json_t *member_find(const json_t *object, const char *path)
 {
 	char part[FIELD_TEXT];
 	size_t len = strcspn(path, ".");
 
 	(void)snprintf(part, sizeof(part), "%.*s", (int)len, path);
 	object = json_object_get(object, part);
-	return path[len] ? find(object, path + len + 1) : object;
+	return path[len] ? member_find(object, path + len + 1) : object;
 }
 
 /* A string of the daemon, without bytes that would move a terminal's cursor. */
-static const char *string(const json_t *object, const char *path, char *buf, size_t size)
+static const char *member_text(const json_t *object, const char *path, char *buf,
+			       size_t size)
 {
-	const char *text = json_string_value(find(object, path));
+	const char *text = json_string_value(member_find(object, path));
 	size_t n = 0;
 
 	if (!text)
@@ -37,9 +38,10 @@ static const char *string(const json_t *object, const char *path, char *buf, siz
 	return buf;
 }
 
-static const char *count(const json_t *object, const char *path, char buf[FIELD_TEXT])
+static const char *member_count(const json_t *object, const char *path,
+				char buf[FIELD_TEXT])
 {
-	const json_t *value = find(object, path);
+	const json_t *value = member_find(object, path);
 
 	if (json_is_integer(value))
 		(void)snprintf(buf, FIELD_TEXT, "%" JSON_INTEGER_FORMAT,
@@ -51,10 +53,10 @@ static const char *count(const json_t *object, const char *path, char buf[FIELD_
 
 /* A number times `factor` in `fmt`, which has one %g or %f. */
 __attribute__((format(printf, 4, 0))) static const char *
-real(const json_t *object, const char *path, double factor, const char *fmt,
-     char buf[FIELD_TEXT])
+member_real(const json_t *object, const char *path, double factor, const char *fmt,
+	    char buf[FIELD_TEXT])
 {
-	const json_t *value = find(object, path);
+	const json_t *value = member_find(object, path);
 
 	if (json_is_number(value))
 		(void)snprintf(buf, FIELD_TEXT, fmt, factor * json_number_value(value));
@@ -63,10 +65,10 @@ real(const json_t *object, const char *path, double factor, const char *fmt,
 	return buf;
 }
 
-static const char *scaled(const json_t *object, const char *path, double step,
-			  const char *const *units, char buf[FIELD_TEXT])
+static const char *member_scaled(const json_t *object, const char *path, double step,
+				 const char *const *units, char buf[FIELD_TEXT])
 {
-	const json_t *value = find(object, path);
+	const json_t *value = member_find(object, path);
 	double x = json_number_value(value);
 
 	if (!json_is_number(value)) {
@@ -80,24 +82,26 @@ static const char *scaled(const json_t *object, const char *path, double step,
 	return buf;
 }
 
-static const char *bytes(const json_t *object, const char *path, char buf[FIELD_TEXT])
+static const char *member_bytes(const json_t *object, const char *path,
+				char buf[FIELD_TEXT])
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", NULL };
 
-	return scaled(object, path, 1024, units, buf);
+	return member_scaled(object, path, 1024, units, buf);
 }
 
-static const char *rate(const json_t *object, const char *path, char buf[FIELD_TEXT])
+static const char *member_rate(const json_t *object, const char *path,
+			       char buf[FIELD_TEXT])
 {
 	static const char *const units[] = { "bit/s", "kbit/s", "Mbit/s", "Gbit/s",
 					     NULL };
 
-	return scaled(object, path, 1000, units, buf);
+	return member_scaled(object, path, 1000, units, buf);
 }
 
-static bool there(const json_t *object, const char *path)
+static bool member_there(const json_t *object, const char *path)
 {
-	const json_t *value = find(object, path);
+	const json_t *value = member_find(object, path);
 
 	return value && !json_is_null(value);
 }
@@ -111,7 +115,7 @@ static void print_lsn(const json_t *g, FILE *out)
 	fprintf(out, "  lsn       ");
 	for (unsigned i = 0; i < RT_ARRAY_LEN(names); i++) {
 		(void)snprintf(path, sizeof(path), "lsn.%s", names[i]);
-		fprintf(out, " %s %s", names[i], count(g, path, a));
+		fprintf(out, " %s %s", names[i], member_count(g, path, a));
 	}
 	fprintf(out, "\n");
 }
@@ -120,13 +124,14 @@ static void print_exposure(const json_t *g, FILE *out)
 {
 	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT];
 
-	fprintf(out, "  exposure   %s writes, %s, %s", count(g, "exposure.writes", a),
-		bytes(g, "exposure.bytes", b),
-		real(g, "exposure.seconds", 1, "%.2f s", c));
-	if (there(g, "exposure.probability"))
+	fprintf(out, "  exposure   %s writes, %s, %s",
+		member_count(g, "exposure.writes", a),
+		member_bytes(g, "exposure.bytes", b),
+		member_real(g, "exposure.seconds", 1, "%.2f s", c));
+	if (member_there(g, "exposure.probability"))
 		fprintf(out,
 			"; a disaster now loses a completed write with probability %s",
-			real(g, "exposure.probability", 1, "%.2g", d));
+			member_real(g, "exposure.probability", 1, "%.2g", d));
 	fprintf(out, "\n");
 }
 
@@ -134,29 +139,32 @@ static void print_link(const json_t *g, FILE *out)
 {
 	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT];
 
-	if (!json_is_true(find(g, "link.connected"))) {
+	if (!json_is_true(member_find(g, "link.connected"))) {
 		fprintf(out, "  link       %s\n",
-			there(g, "link.connected") ? "not connected" : "none");
+			member_there(g, "link.connected") ? "not connected" : "none");
 		return;
 	}
-	if (strcmp(string(g, "link.transport", a, sizeof(a)), "tcp") == 0) {
+	if (strcmp(member_text(g, "link.transport", a, sizeof(a)), "tcp") == 0) {
 		fprintf(out, "  link       connected by tcp, rtt %s, sent %s\n",
-			real(g, "link.rtt_ms", 1, "%.1f ms", a),
-			bytes(g, "link.sent_bytes", b));
+			member_real(g, "link.rtt_ms", 1, "%.1f ms", a),
+			member_bytes(g, "link.sent_bytes", b));
 		return;
 	}
 	fprintf(out, "  link       connected, rtt %s, loss %s, rate %s, evidence %s\n",
-		real(g, "link.rtt_ms", 1, "%.1f ms", a),
-		real(g, "link.loss", 100, "%.2g %%", b), rate(g, "link.rate_bps", c),
-		string(g, "link.evidence", d, sizeof(d)));
+		member_real(g, "link.rtt_ms", 1, "%.1f ms", a),
+		member_real(g, "link.loss", 100, "%.2g %%", b),
+		member_rate(g, "link.rate_bps", c),
+		member_text(g, "link.evidence", d, sizeof(d)));
 	fprintf(out,
 		"             sent %s, of that repairs %s; rebuilt %s, sent again %s\n",
-		bytes(g, "link.sent_bytes", a), bytes(g, "link.repair_bytes", b),
-		count(g, "link.rebuilt", c), count(g, "link.retransmitted", d));
+		member_bytes(g, "link.sent_bytes", a),
+		member_bytes(g, "link.repair_bytes", b),
+		member_count(g, "link.rebuilt", c),
+		member_count(g, "link.retransmitted", d));
 	fprintf(out, "  fec        %s, overhead %s, %s repairs cover a write\n",
-		string(g, "fec.code", a, sizeof(a)),
-		real(g, "fec.overhead", 100, "%.1f %%", b),
-		count(g, "fec.repairs_needed", c));
+		member_text(g, "fec.code", a, sizeof(a)),
+		member_real(g, "fec.overhead", 100, "%.1f %%", b),
+		member_count(g, "fec.repairs_needed", c));
 }
 
 static void print_store(const json_t *g, FILE *out)
@@ -165,23 +173,23 @@ static void print_store(const json_t *g, FILE *out)
 
 	fprintf(out,
 		"  store      %s of %s used, %s segments free, write amplification %s",
-		bytes(g, "store.used", a), bytes(g, "store.bytes", b),
-		count(g, "store.segments_free", c),
-		real(g, "store.write_amplification", 1, "%.2f", d));
+		member_bytes(g, "store.used", a), member_bytes(g, "store.bytes", b),
+		member_count(g, "store.segments_free", c),
+		member_real(g, "store.write_amplification", 1, "%.2f", d));
 	fprintf(out, "\n             last checkpoint %s, %s checksum errors\n",
-		real(g, "store.checkpoint_age_s", 1, "%.0f s ago", a),
-		count(g, "store.checksum_errors", b));
+		member_real(g, "store.checkpoint_age_s", 1, "%.0f s ago", a),
+		member_count(g, "store.checksum_errors", b));
 }
 
 static void print_catchup(const json_t *g, FILE *out)
 {
 	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT];
 
-	if (there(g, "catchup.bytes_total"))
+	if (member_there(g, "catchup.bytes_total"))
 		fprintf(out, "  catch-up   %s of %s, %s s left\n",
-			bytes(g, "catchup.bytes_done", a),
-			bytes(g, "catchup.bytes_total", b),
-			real(g, "catchup.eta_s", 1, "%.0f", c));
+			member_bytes(g, "catchup.bytes_done", a),
+			member_bytes(g, "catchup.bytes_total", b),
+			member_real(g, "catchup.eta_s", 1, "%.0f", c));
 }
 
 static void print_volumes(const json_t *g, FILE *out)
@@ -196,10 +204,11 @@ static void print_volumes(const json_t *g, FILE *out)
 	json_array_foreach(json_object_get(g, "volumes"), i, v)
 	{
 		fprintf(out, "  %-20s %10s %10s %-8s %12s %12s %10s\n",
-			string(v, "name", name, sizeof(name)), bytes(v, "size", a),
-			bytes(v, "mapped", b), string(v, "sync", sync, sizeof(sync)),
-			count(v, "reads", c), count(v, "writes", d),
-			count(v, "flushes", e));
+			member_text(v, "name", name, sizeof(name)),
+			member_bytes(v, "size", a), member_bytes(v, "mapped", b),
+			member_text(v, "sync", sync, sizeof(sync)),
+			member_count(v, "reads", c), member_count(v, "writes", d),
+			member_count(v, "flushes", e));
 	}
 }
 
@@ -207,17 +216,20 @@ static void print_group(const json_t *g, FILE *out)
 {
 	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT], why[512];
 
-	fprintf(out, "\n%s: %s, %s, epoch %s (%s)%s\n", string(g, "name", a, sizeof(a)),
-		string(g, "role", b, sizeof(b)), string(g, "state", c, sizeof(c)),
-		count(g, "epoch", d), string(g, "epoch_id", why, sizeof(why)),
-		json_is_true(find(g, "alone")) ? ", alone" : "");
-	if (there(g, "why"))
-		fprintf(out, "  why        %s\n", string(g, "why", why, sizeof(why)));
-	fprintf(out, "  sync       %s", string(g, "sync", a, sizeof(a)));
+	fprintf(out, "\n%s: %s, %s, epoch %s (%s)%s\n",
+		member_text(g, "name", a, sizeof(a)),
+		member_text(g, "role", b, sizeof(b)),
+		member_text(g, "state", c, sizeof(c)), member_count(g, "epoch", d),
+		member_text(g, "epoch_id", why, sizeof(why)),
+		json_is_true(member_find(g, "alone")) ? ", alone" : "");
+	if (member_there(g, "why"))
+		fprintf(out, "  why        %s\n",
+			member_text(g, "why", why, sizeof(why)));
+	fprintf(out, "  sync       %s", member_text(g, "sync", a, sizeof(a)));
 	/* Of a site that takes no writes, the mode says nothing. */
-	if (strcmp(string(g, "state", c, sizeof(c)), "FENCED") != 0 &&
-	    strcmp(string(g, "role", c, sizeof(c)), "mirror") != 0 &&
-	    strcmp(a, string(g, "sync_effective", b, sizeof(b))) != 0)
+	if (strcmp(member_text(g, "state", c, sizeof(c)), "FENCED") != 0 &&
+	    strcmp(member_text(g, "role", c, sizeof(c)), "mirror") != 0 &&
+	    strcmp(a, member_text(g, "sync_effective", b, sizeof(b))) != 0)
 		fprintf(out, ", but now counts as %s", b);
 	fprintf(out, "\n");
 	print_lsn(g, out);
@@ -235,7 +247,7 @@ void status_print(const json_t *status, FILE *out)
 	size_t i;
 
 	fprintf(out, "node %s, wanmirror %s\n",
-		string(status, "node", node, sizeof(node)),
-		string(status, "version", version, sizeof(version)));
+		member_text(status, "node", node, sizeof(node)),
+		member_text(status, "version", version, sizeof(version)));
 	json_array_foreach(json_object_get(status, "groups"), i, g) print_group(g, out);
 }

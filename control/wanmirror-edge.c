@@ -85,7 +85,7 @@ static void edge_signal(void *owner, int signo)
 	e->relay = NULL;
 }
 
-static int complain(const char *what, const char *subject, int err)
+static int usage_complain(const char *what, const char *subject, int err)
 {
 	fprintf(stderr, "wanmirror-edge: %s %s: %s\n", what, subject, strerror(-err));
 	return CONTROL_FAILED;
@@ -99,7 +99,7 @@ static int edge_run(const struct edge_relay_params *params)
 	int err = rt_loop_new(&e.loop);
 
 	if (err < 0)
-		return complain("cannot start", "io_uring", err);
+		return usage_complain("cannot start", "io_uring", err);
 	err = rt_signal(e.loop, SIGTERM, edge_signal, &e);
 	if (err == 0)
 		err = rt_signal(e.loop, SIGINT, edge_signal, &e);
@@ -107,8 +107,8 @@ static int edge_run(const struct edge_relay_params *params)
 		err = edge_relay_new(e.loop, params, &e.relay);
 	if (err < 0) {
 		rt_loop_free(e.loop);
-		return complain("cannot listen at", rt_addr_format(&params->listen, text),
-				err);
+		return usage_complain("cannot listen at",
+				      rt_addr_format(&params->listen, text), err);
 	}
 	edge_relay_addr(e.relay, &at);
 	rt_log(RT_LOG_INFO, "relaying at=%s mirror=%s", rt_addr_format(&at, text),
@@ -117,7 +117,7 @@ static int edge_run(const struct edge_relay_params *params)
 	rt_timer_arm(e.loop, &e.report, rt_time_add(rt_now(e.loop), EDGE_REPORT_NS));
 	err = rt_loop_run(e.loop);
 	rt_loop_free(e.loop);
-	return err < 0 ? complain("failed:", "io_uring", err) : CONTROL_DONE;
+	return err < 0 ? usage_complain("failed:", "io_uring", err) : CONTROL_DONE;
 }
 
 /* A numeric address with a port, or a complaint. */

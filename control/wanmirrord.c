@@ -16,7 +16,7 @@ static const char usage[] =
 	"  -s        serve one NBD connection on standard input and output\n"
 	"See wanmirrord(8).\n";
 
-static int run(const struct daemon_params *params, bool check_only)
+static int configuration_run(const struct daemon_params *params, bool check_only)
 {
 	static struct config config; /* large */
 	static struct config_errors errors;
@@ -77,5 +77,5 @@ int main(int argc, char **argv)
 			usage);
 		return CONTROL_USAGE;
 	}
-	return run(&params, check_only);
+	return configuration_run(&params, check_only);
 }

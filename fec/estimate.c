@@ -120,7 +120,7 @@ static void counts_add(struct fec_counts *c, const struct fec_counts *more,
 	c->runs = c->runs * keep + more->runs;
 }
 
-static double fall(double from, double to, double elapsed)
+static double bound_fall(double from, double to, double elapsed)
 {
 	return to >= from ? to : to + (from - to) * exp(-elapsed);
 }
@@ -146,8 +146,8 @@ static void estimate_level(struct fec_estimate *e, double elapsed)
 		e->level = mean;
 		return;
 	}
-	e->level.loss = fall(e->level.loss, mean.loss, elapsed);
-	e->level.burst = fall(e->level.burst, mean.burst, elapsed);
+	e->level.loss = bound_fall(e->level.loss, mean.loss, elapsed);
+	e->level.burst = bound_fall(e->level.burst, mean.burst, elapsed);
 }
 
 /*

@@ -7,7 +7,7 @@ struct sip {
 	uint64_t v0, v1, v2, v3;
 };
 
-static inline uint64_t rotl(uint64_t x, unsigned n)
+static inline uint64_t hash_rotl(uint64_t x, unsigned n)
 {
 	return x << n | x >> (64 - n);
 }
@@ -16,14 +16,14 @@ static inline void sip_round(struct sip *s)
 {
 	s->v0 += s->v1;
 	s->v2 += s->v3;
-	s->v1 = rotl(s->v1, 13) ^ s->v0;
-	s->v3 = rotl(s->v3, 16) ^ s->v2;
-	s->v0 = rotl(s->v0, 32);
+	s->v1 = hash_rotl(s->v1, 13) ^ s->v0;
+	s->v3 = hash_rotl(s->v3, 16) ^ s->v2;
+	s->v0 = hash_rotl(s->v0, 32);
 	s->v2 += s->v1;
 	s->v0 += s->v3;
-	s->v1 = rotl(s->v1, 17) ^ s->v2;
-	s->v3 = rotl(s->v3, 21) ^ s->v0;
-	s->v2 = rotl(s->v2, 32);
+	s->v1 = hash_rotl(s->v1, 17) ^ s->v2;
+	s->v3 = hash_rotl(s->v3, 21) ^ s->v0;
+	s->v2 = hash_rotl(s->v2, 32);
 }
 
 static inline void sip_word(struct sip *s, uint64_t m)

@@ -154,8 +154,8 @@ static size_t control_take(struct rt_dgram *dgram, void *control, size_t len)
 	return segment;
 }
 
-static void received(struct rt_dgram *dgram, const struct msghdr *hdr,
-		     const uint8_t *data, size_t len)
+static void message_received(struct rt_dgram *dgram, const struct msghdr *hdr,
+			     const uint8_t *data, size_t len)
 {
 	size_t segment = control_take(dgram, hdr->msg_control, hdr->msg_controllen);
 	struct rt_addr from;
@@ -191,8 +191,8 @@ static void buffer_received(struct rt_dgram *dgram, struct dgram_recv *recv, int
 					     ? out->controllen
 					     : sizeof(recv->control);
 		hdr.msg_flags = (int)out->flags;
-		received(dgram, &hdr, io_uring_recvmsg_payload(out, &recv->hdr),
-			 io_uring_recvmsg_payload_length(out, res, &recv->hdr));
+		message_received(dgram, &hdr, io_uring_recvmsg_payload(out, &recv->hdr),
+				 io_uring_recvmsg_payload_length(out, res, &recv->hdr));
 	}
 	uring_buffers_put(dgram->loop, id);
 }
@@ -231,7 +231,7 @@ static void recv_complete(struct rt_loop *loop, struct rt_op *op, int res, unsig
 	if (flags & IORING_CQE_F_BUFFER)
 		buffer_received(dgram, recv, res, flags >> IORING_CQE_BUFFER_SHIFT);
 	else if (res >= 0 && !dgram->closed)
-		received(dgram, &recv->hdr, recv->data, (size_t)res);
+		message_received(dgram, &recv->hdr, recv->data, (size_t)res);
 	if (flags & IORING_CQE_F_MORE)
 		return;
 	/* Until here op counted as in flight: a close from a callback left us alive. */
