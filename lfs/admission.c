@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "rt/check.h"
 
 /*
@@ -65,7 +65,7 @@ static uint64_t leaves_reserve(const struct lfs *lfs)
 uint64_t lfs_append_room(const struct lfs *lfs)
 {
 	uint64_t usable = segment_usable(lfs), have = lfs->segs.free * usable, want;
-	uint32_t room = lfs->head.built.block ? lfs_flight_room(lfs) : 0;
+	uint32_t room = lfs->head.built.block ? lfs_inflight_room(lfs) : 0;
 
 	if (room > alone_max(lfs))
 		have += room - alone_max(lfs);
@@ -76,7 +76,7 @@ uint64_t lfs_append_room(const struct lfs *lfs)
 
 /* ---- admission ---------------------------------------------------------------------------- */
 
-static void check_ops(const struct lfs *lfs, const struct lfs_append *a)
+static void append_check(const struct lfs *lfs, const struct lfs_append *a)
 {
 	rt_assert(a->lsn == lfs->admission.lsn + 1);
 	rt_assert(a->nops >= 1 && a->nops <= LFS_OPS_MAX);
@@ -89,14 +89,14 @@ static void check_ops(const struct lfs *lfs, const struct lfs_append *a)
 	rt_assert(data_blocks(a) <= lfs_data_max(lfs->meta.max_request) / LFS_BLOCK);
 }
 
-static bool held(const struct lfs *lfs, uint32_t data)
+static bool admission_full(const struct lfs *lfs, uint32_t data)
 {
 	return lfs->admission.pending_appends >= LFS_PENDING_APPENDS_MAX ||
-	       data > lfs->admission.overlay.unused ||
+	       data > lfs->admission.write_buffer.unused ||
 	       lfs->admission.log_bytes - lfs->ck.base_bytes >= 2 * lfs->ck.every_bytes;
 }
 
-static void unpin(struct lfs *lfs, const struct lfs_append *a, unsigned n)
+static void append_unpin(struct lfs *lfs, const struct lfs_append *a, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (a->ops[i].kind == LFS_WRITE)
@@ -105,7 +105,7 @@ static void unpin(struct lfs *lfs, const struct lfs_append *a, unsigned n)
 }
 
 /* Memory for all leaves, so that nothing can fail once the record is written. */
-static int pin(struct lfs *lfs, const struct lfs_append *a)
+static int append_pin(struct lfs *lfs, const struct lfs_append *a)
 {
 	for (unsigned i = 0; i < a->nops; i++) {
 		const struct lfs_op *op = &a->ops[i];
@@ -113,7 +113,7 @@ static int pin(struct lfs *lfs, const struct lfs_append *a)
 		if (op->kind != LFS_WRITE ||
 		    !lfs_map_pin(&lfs->map, op->volume, op->lba, op->blocks))
 			continue;
-		unpin(lfs, a, i);
+		append_unpin(lfs, a, i);
 		return -ENOMEM;
 	}
 	return 0;
@@ -136,7 +136,7 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 	uint32_t data, blocks, leaves;
 
 	rt_assert(!lfs_closing(&lfs->closing) && !lfs->opening);
-	check_ops(lfs, a);
+	append_check(lfs, a);
 	if (lfs->failed)
 		return -EIO;
 	if (lfs->meta.flags & (LFS_FENCED | LFS_SEALED))
@@ -144,9 +144,10 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 	data = data_blocks(a);
 	blocks = blocks_alone(a);
 	leaves = leaves_of(a);
-	if (held(lfs, data))
+	if (admission_full(lfs, data))
 		return -EAGAIN;
-	if (lfs_append_room(lfs) < blocks + leaves_blocks(leaves) + 2 || pin(lfs, a))
+	if (lfs_append_room(lfs) < blocks + leaves_blocks(leaves) + 2 ||
+	    append_pin(lfs, a))
 		return -ENOSPC;
 	a->hash = lfs_history_next(lfs->admission.hash,
 				   lfs_epoch_of(&lfs->meta, a->lsn)->id, a->ops, a->nops);
@@ -158,10 +159,10 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 	lfs->figures.client_bytes += (uint64_t)data * LFS_BLOCK;
 	lfs->admission.log_bytes += (uint64_t)blocks * LFS_BLOCK;
 	lfs->ck.changed = true;
-	lfs_overlay_add(&lfs->admission.overlay, a);
+	lfs_write_buffer_add(&lfs->admission.write_buffer, a);
 	rt_list_push_back(&lfs->admission.queue, &lfs_append_impl(a)->link);
 	/* What else comes in this turn of the loop goes into the same record. */
-	lfs_kick(lfs);
+	lfs_schedule(lfs);
 	return 0;
 }
 
@@ -195,7 +196,7 @@ static struct batch batch_measure(const struct lfs *lfs, uint32_t room)
 	return b;
 }
 
-static void flight_take_op(struct lfs_flight *f, const struct lfs_op *op, bool last)
+static void client_take_op(struct lfs_inflight *f, const struct lfs_op *op, bool last)
 {
 	struct lfs_desc desc = {
 		.kind = (enum lfs_desc_kind)op->kind,
@@ -205,13 +206,13 @@ static void flight_take_op(struct lfs_flight *f, const struct lfs_op *op, bool l
 		.blocks = op->blocks,
 	};
 
-	lfs_record_put_desc(lfs_flight_area(f), f->ndescs++, &desc);
+	lfs_record_put_desc(lfs_inflight_area(f), f->ndescs++, &desc);
 	if (op->kind == LFS_WRITE)
-		lfs_flight_data(f, op->data, (size_t)op->blocks * LFS_BLOCK);
+		lfs_inflight_data(f, op->data, (size_t)op->blocks * LFS_BLOCK);
 }
 
 /* Checksums and births: once all descriptors are in and the segment is open. */
-static void flight_crcs(struct lfs_flight *f)
+static void client_crcs(struct lfs_inflight *f)
 {
 	uint32_t at = 0;
 
@@ -223,7 +224,7 @@ static void flight_crcs(struct lfs_flight *f)
 
 			if (op->kind != LFS_WRITE)
 				continue;
-			lfs_record_put_crcs(lfs_flight_area(f), f->ndescs, at, op->crcs,
+			lfs_record_put_crcs(lfs_inflight_area(f), f->ndescs, at, op->crcs,
 					    op->blocks);
 			at += op->blocks;
 		}
@@ -232,9 +233,9 @@ static void flight_crcs(struct lfs_flight *f)
 }
 
 /* The footer of the segment says what each block was at its birth. */
-static void flight_births(struct lfs_flight *f)
+static void client_summary(struct lfs_inflight *f)
 {
-	uint32_t place = f->place;
+	uint32_t pba = f->pba;
 
 	for (struct rt_list *l = f->appends.next; l != &f->appends; l = l->next) {
 		const struct lfs_append *a = lfs_append_of(l);
@@ -244,29 +245,30 @@ static void flight_births(struct lfs_flight *f)
 
 			for (uint32_t k = 0; op->kind == LFS_WRITE && k < op->blocks;
 			     k++) {
-				struct lfs_birth birth = {
+				struct lfs_summary_item item = {
 					.volume = op->volume,
 					.crc = op->crcs[k],
 					.lba = op->lba + k,
 					.lsn = a->lsn,
 				};
 
-				lfs_flight_birth(f->lfs, place++, &birth);
+				lfs_head_note_block(f->lfs, pba++, &item);
 			}
 		}
 	}
 }
 
-static bool build_client(struct lfs *lfs)
+static bool client_build(struct lfs *lfs)
 {
 	struct lfs_append *a = lfs_append_of(lfs->admission.queue.next);
 	const struct lfs_epoch *epoch = lfs_epoch_of(&lfs->meta, a->lsn);
-	struct lfs_flight *f = lfs_flight_get(lfs, LFS_RECORD_CLIENT, blocks_alone(a));
+	struct lfs_inflight *f =
+		lfs_inflight_get(lfs, LFS_RECORD_CLIENT, blocks_alone(a));
 	struct batch b;
 
 	if (!f)
 		return false;
-	b = batch_measure(lfs, lfs_flight_room(lfs));
+	b = batch_measure(lfs, lfs_inflight_room(lfs));
 	f->ndescs = 0;
 	for (uint32_t i = 0; i < b.appends; i++) {
 		struct rt_list *l = rt_list_pop(&lfs->admission.queue);
@@ -275,28 +277,28 @@ static bool build_client(struct lfs *lfs)
 		rt_list_push_back(&f->appends, l);
 		lfs->admission.queued_blocks -= blocks_alone(a);
 		for (unsigned n = 0; n < a->nops; n++)
-			flight_take_op(f, &a->ops[n], n == a->nops - 1);
+			client_take_op(f, &a->ops[n], n == a->nops - 1);
 	}
-	flight_crcs(f);
-	lfs_flight_submit(f, a->lsn, a->hash, epoch);
-	flight_births(f);
+	client_crcs(f);
+	lfs_inflight_submit(f, a->lsn, a->hash, epoch);
+	client_summary(f);
 	return true;
 }
 
 void lfs_append_pump(struct lfs *lfs)
 {
-	while (lfs->head.nflights < LFS_RECORDS_IN_FLIGHT && !lfs->failed) {
+	while (lfs->head.ninflight < LFS_RECORDS_IN_FLIGHT && !lfs->failed) {
 		bool queued = !rt_list_empty(&lfs->admission.queue);
 
-		if (lfs->flusher.witness_wanted) {
-			lfs_flush_witness(lfs);
+		if (lfs->flusher.marker_wanted) {
+			lfs_flush_marker(lfs);
 			continue;
 		}
 		if ((!queued || lfs->admission.leaf_turn) && lfs_checkpoint_build(lfs)) {
 			lfs->admission.leaf_turn = false;
 			continue;
 		}
-		if (!queued || !build_client(lfs))
+		if (!queued || !client_build(lfs))
 			break;
 		lfs->admission.leaf_turn = true;
 	}
@@ -304,10 +306,10 @@ void lfs_append_pump(struct lfs *lfs)
 
 bool lfs_append_idle(const struct lfs *lfs)
 {
-	return rt_list_empty(&lfs->admission.queue) && !lfs->head.nflights;
+	return rt_list_empty(&lfs->admission.queue) && !lfs->head.ninflight;
 }
 
-static void fail_appends(struct lfs *lfs, struct rt_list *list)
+static void appends_fail(struct lfs *lfs, struct rt_list *list)
 {
 	struct rt_list *l;
 
@@ -315,7 +317,7 @@ static void fail_appends(struct lfs *lfs, struct rt_list *list)
 		struct lfs_append *a = lfs_append_of(l);
 
 		/* Its leaves stay pinned: nothing enters the map any more. */
-		lfs_overlay_remove(&lfs->admission.overlay, a);
+		lfs_write_buffer_remove(&lfs->admission.write_buffer, a);
 		a->done(a, -EIO);
 	}
 }
@@ -325,18 +327,18 @@ void lfs_append_fail(struct lfs *lfs)
 	struct rt_list *l;
 
 	/* What is being written is lent to the loop until its write has ended. */
-	while (lfs->head.nflights && lfs->head.flights[lfs->head.first].written) {
-		struct lfs_flight *f = &lfs->head.flights[lfs->head.first];
+	while (lfs->head.ninflight && lfs->head.inflight[lfs->head.first].written) {
+		struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
 
 		/* In the map in part: the record is not, and none of it is told. */
 		while ((l = rt_list_pop(&f->in_map)) != NULL)
 			lfs_append_of(l)->done(lfs_append_of(l), -EIO);
-		fail_appends(lfs, &f->appends);
+		appends_fail(lfs, &f->appends);
 		f->busy = false;
 		f->niov = 0;
 		lfs->head.first = (lfs->head.first + 1) % LFS_RECORDS_IN_FLIGHT;
-		lfs->head.nflights--;
+		lfs->head.ninflight--;
 	}
-	if (!lfs->head.nflights)
-		fail_appends(lfs, &lfs->admission.queue);
+	if (!lfs->head.ninflight)
+		appends_fail(lfs, &lfs->admission.queue);
 }

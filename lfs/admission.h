@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lfs/overlay.h"
+#include "lfs/write_buffer.h"
 #include "rt/list.h"
 
 struct lfs;
@@ -13,7 +13,7 @@ struct lfs;
 /* What clients have appended and the map does not hold yet. */
 struct lfs_admission {
 	uint64_t lsn, hash; /* the last that was admitted, and history after it */
-	struct lfs_overlay overlay;
+	struct lfs_write_buffer write_buffer;
 	struct rt_list queue;	  /* lfs_append: in no record yet */
 	uint64_t pending_appends; /* not applied */
 	uint64_t pending_leaves;  /* that they may dirty, at most */

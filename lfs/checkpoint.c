@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lfs/slot.h"
-#include "lfs/state.h"
+#include "lfs/checkpoint_slot.h"
+#include "lfs/open_store.h"
 #include "rt/bug.h"
 #include "rt/check.h"
 #include "rt/crc.h"
@@ -30,8 +30,8 @@ static const unsigned followers[] = {
 	[LFS_CHECKPOINT_LAST_IMAGES] = BIT(LFS_CHECKPOINT_SEARCHED),
 	[LFS_CHECKPOINT_SEARCHED] = BIT(LFS_CHECKPOINT_BODY),
 	[LFS_CHECKPOINT_BODY] = BIT(LFS_CHECKPOINT_HEAD),
-	[LFS_CHECKPOINT_HEAD] = BIT(LFS_CHECKPOINT_SUPER),
-	[LFS_CHECKPOINT_SUPER] = BIT(LFS_CHECKPOINT_IDLE),
+	[LFS_CHECKPOINT_HEAD] = BIT(LFS_CHECKPOINT_SUPERBLOCK),
+	[LFS_CHECKPOINT_SUPERBLOCK] = BIT(LFS_CHECKPOINT_IDLE),
 };
 
 static void slot_next(struct lfs *lfs);
@@ -82,7 +82,7 @@ static void checkpoint_begin(struct lfs *lfs)
 	lfs->ck.changed = false;
 }
 
-static void checkpoint_tell(struct lfs *lfs, int res)
+static void checkpoint_waiters_end(struct lfs *lfs, int res)
 {
 	struct rt_list *l;
 
@@ -105,8 +105,8 @@ static void checkpoint_end(struct lfs *lfs, int res)
 		lfs->advanced = true;
 		lfs_checkpoint_arm(lfs);
 	}
-	checkpoint_tell(lfs, res);
-	lfs_kick(lfs);
+	checkpoint_waiters_end(lfs, res);
+	lfs_schedule(lfs);
 }
 
 /* ---- leaves -------------------------------------------------------------------------------- */
@@ -151,10 +151,10 @@ static void leaves_capture(struct lfs *lfs, unsigned max)
 	}
 	ck->captured += ck->nleaves;
 	if (!ck->nleaves)
-		lfs_kick(lfs); /* the search goes on, or has ended */
+		lfs_schedule(lfs); /* the search goes on, or has ended */
 }
 
-static void leaves_put(struct lfs *lfs, struct lfs_flight *f)
+static void leaves_put(struct lfs *lfs, struct lfs_inflight *f)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
@@ -168,10 +168,10 @@ static void leaves_put(struct lfs *lfs, struct lfs_flight *f)
 			.blocks = 1,
 		};
 
-		lfs_record_put_desc(lfs_flight_area(f), i, &desc);
-		lfs_record_put_crcs(lfs_flight_area(f), ck->nleaves, i, &leaf->crc, 1);
+		lfs_record_put_desc(lfs_inflight_area(f), i, &desc);
+		lfs_record_put_crcs(lfs_inflight_area(f), ck->nleaves, i, &leaf->crc, 1);
 	}
-	lfs_flight_data(f, ck->images, (size_t)ck->nleaves * LFS_BLOCK);
+	lfs_inflight_data(f, ck->images, (size_t)ck->nleaves * LFS_BLOCK);
 }
 
 bool lfs_checkpoint_build(struct lfs *lfs)
@@ -179,16 +179,16 @@ bool lfs_checkpoint_build(struct lfs *lfs)
 	struct lfs_checkpoint *ck = &lfs->ck;
 	struct lfs_epoch epoch = { .number = lfs->head.built.epoch,
 				   .id = lfs->head.built.epoch_id };
-	struct lfs_flight *f;
+	struct lfs_inflight *f;
 	uint32_t room;
 	bool searched;
 
 	if (ck->state != LFS_CHECKPOINT_SEARCH)
 		return false;
-	f = lfs_flight_get(lfs, LFS_RECORD_LEAF, 2);
+	f = lfs_inflight_get(lfs, LFS_RECORD_LEAF, 2);
 	if (!f)
 		return false;
-	room = lfs_flight_room(lfs) - 1;
+	room = lfs_inflight_room(lfs) - 1;
 	leaves_capture(lfs, room < LFS_CHECKPOINT_BATCH ? room : LFS_CHECKPOINT_BATCH);
 	searched = ck->volume == lfs->map.nvolumes;
 	if (!ck->nleaves) {
@@ -199,9 +199,9 @@ bool lfs_checkpoint_build(struct lfs *lfs)
 	leaves_put(lfs, f);
 	checkpoint_set_state(lfs, searched ? LFS_CHECKPOINT_LAST_IMAGES
 					   : LFS_CHECKPOINT_IMAGES);
-	lfs_flight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
+	lfs_inflight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
 	for (unsigned i = 0; i < ck->nleaves; i++) {
-		struct lfs_birth birth = {
+		struct lfs_summary_item item = {
 			.volume = ck->leaves[i].volume,
 			.leaf = true,
 			.crc = ck->leaves[i].crc,
@@ -209,20 +209,21 @@ bool lfs_checkpoint_build(struct lfs *lfs)
 			.lsn = lfs->head.built.lsn,
 		};
 
-		lfs_flight_birth(lfs, f->place + i, &birth);
+		lfs_head_note_block(lfs, f->pba + i, &item);
 	}
 	return true;
 }
 
-void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_flight *f)
+void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_inflight *f)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
 	for (unsigned i = 0; i < ck->nleaves; i++) {
 		const struct lfs_checkpoint_leaf *leaf = &ck->leaves[i];
 
-		lfs_map_placed(&lfs->map, &lfs->map.v[leaf->volume].leaves[leaf->index],
-			       f->place + i, leaf->crc);
+		lfs_map_set_image(&lfs->map,
+				  &lfs->map.v[leaf->volume].leaves[leaf->index],
+				  f->pba + i, leaf->crc);
 	}
 	checkpoint_set_state(lfs, ck->state == LFS_CHECKPOINT_IMAGES
 					  ? LFS_CHECKPOINT_SEARCH
@@ -235,7 +236,7 @@ void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_flight *f)
 static void piece_fill(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
-	struct lfs_slot_writer *w = &ck->slot;
+	struct lfs_checkpoint_slot_writer *w = &ck->slot;
 	uint32_t n = w->piece_len;
 
 	for (; ck->volume < lfs->map.nvolumes; ck->volume++, ck->index = 0) {
@@ -244,12 +245,14 @@ static void piece_fill(struct lfs *lfs)
 		for (; ck->index < v->nleaves; ck->index++) {
 			const struct lfs_leaf *leaf = &v->leaves[ck->index];
 
-			if (!leaf->place && !leaf->changed)
+			if (!leaf->pba && !leaf->changed)
 				continue;
-			if (n + sizeof(struct lfs_slot_leaf) > LFS_CHECKPOINT_PIECE)
+			if (n + sizeof(struct lfs_checkpoint_slot_leaf) >
+			    LFS_CHECKPOINT_PIECE)
 				goto full;
-			lfs_slot_put_leaf(w->piece + n, ck->volume, ck->index, leaf);
-			n += sizeof(struct lfs_slot_leaf);
+			lfs_checkpoint_slot_put_leaf(w->piece + n, ck->volume, ck->index,
+						     leaf);
+			n += sizeof(struct lfs_checkpoint_slot_leaf);
 			w->nleaves++;
 		}
 	}
@@ -257,13 +260,13 @@ static void piece_fill(struct lfs *lfs)
 		static const struct lfs_segment unused;
 		const struct lfs_segment *s = &lfs->segs.s[w->nsegments];
 
-		if (n + sizeof(struct lfs_slot_segment) > LFS_CHECKPOINT_PIECE)
+		if (n + sizeof(struct lfs_checkpoint_slot_segment) > LFS_CHECKPOINT_PIECE)
 			goto full;
 		/* One that no written record lies in does not count yet. */
-		lfs_slot_put_segment(
+		lfs_checkpoint_slot_put_segment(
 			w->piece + n,
 			s->generation > lfs->head.applied.generation ? &unused : s);
-		n += sizeof(struct lfs_slot_segment);
+		n += sizeof(struct lfs_checkpoint_slot_segment);
 	}
 full:
 	w->piece_len = n;
@@ -274,12 +277,13 @@ static void slot_failed(struct lfs *lfs, int res)
 	lfs_fail(lfs, res, "write of checkpoint slot %u failed: %s", lfs->ck.slot.number,
 		 strerror(-res));
 	checkpoint_end(lfs, -EIO);
-	lfs_settle(lfs);
+	lfs_advance(lfs);
 }
 
 static void slot_written(struct rt_op *op, int res)
 {
-	struct lfs_slot_writer *w = rt_container_of(op, struct lfs_slot_writer, op);
+	struct lfs_checkpoint_slot_writer *w =
+		rt_container_of(op, struct lfs_checkpoint_slot_writer, op);
 	struct lfs *lfs = rt_container_of(w, struct lfs, ck.slot);
 	uint32_t whole = w->piece_len / LFS_BLOCK * LFS_BLOCK;
 
@@ -291,7 +295,7 @@ static void slot_written(struct rt_op *op, int res)
 	w->piece_done += (uint32_t)res;
 	if (lfs->failed) {
 		checkpoint_end(lfs, -EIO);
-		lfs_settle(lfs);
+		lfs_advance(lfs);
 		return;
 	}
 	if (w->piece_done < whole) {
@@ -307,37 +311,38 @@ static void slot_written(struct rt_op *op, int res)
 
 static void slot_write(struct lfs *lfs, uint32_t len)
 {
-	struct lfs_slot_writer *w = &lfs->ck.slot;
+	struct lfs_checkpoint_slot_writer *w = &lfs->ck.slot;
 
 	w->piece_done = 0;
 	w->op.done = slot_written;
 	rt_write(lfs->file, &w->op, w->piece, len, w->off);
 }
 
-static void super_named(struct lfs_super_req *req, int res)
+static void superblock_named(struct lfs_superblock_request *req, int res)
 {
 	checkpoint_end(rt_container_of(req, struct lfs, ck.req), res);
 }
 
 static void slot_head(struct lfs *lfs)
 {
-	struct lfs_slot_writer *w = &lfs->ck.slot;
-	struct lfs_slot slot = {
+	struct lfs_checkpoint_slot_writer *w = &lfs->ck.slot;
+	struct lfs_checkpoint_slot slot = {
 		.seq = w->seq,
 		.incarnation = lfs->incarnation,
 		.start = lfs->ck.start,
 		.written_seq = lfs->head.applied.seq,
-		.body_length = w->off - lfs_slot_off(&lfs->geo, w->number) - LFS_BLOCK,
+		.body_length = w->off - lfs_checkpoint_slot_off(&lfs->geo, w->number) -
+			       LFS_BLOCK,
 		.body_crc = w->body_crc,
 		.nleaves = w->nleaves,
 		.nsegments = w->nsegments,
 	};
 
 	rt_assert(LFS_BLOCK + slot.body_length <= lfs->geo.slot_size);
-	lfs_slot_encode_head(w->piece, &slot, lfs->sb.super.store,
-			     (uint64_t)rt_wall_ns(lfs->loop));
+	lfs_checkpoint_slot_encode_head(w->piece, &slot, lfs->superblock.current.store,
+					(uint64_t)rt_wall_ns(lfs->loop));
 	checkpoint_set_state(lfs, LFS_CHECKPOINT_HEAD);
-	w->off = lfs_slot_off(&lfs->geo, w->number);
+	w->off = lfs_checkpoint_slot_off(&lfs->geo, w->number);
 	w->piece_len = LFS_BLOCK;
 	slot_write(lfs, LFS_BLOCK);
 }
@@ -346,20 +351,20 @@ static void slot_name(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
-	checkpoint_set_state(lfs, LFS_CHECKPOINT_SUPER);
-	ck->req = (struct lfs_super_req){
-		.done = super_named,
+	checkpoint_set_state(lfs, LFS_CHECKPOINT_SUPERBLOCK);
+	ck->req = (struct lfs_superblock_request){
+		.done = superblock_named,
 		.checkpoint = true,
 		.slot = ck->slot.number,
 		.slot_seq = ck->slot.seq,
 	};
-	lfs_super_request(lfs, &ck->req);
+	lfs_superblock_submit(lfs, &ck->req);
 }
 
 /* The next piece of the body, then the head, then the superblock. */
 static void slot_next(struct lfs *lfs)
 {
-	struct lfs_slot_writer *w = &lfs->ck.slot;
+	struct lfs_checkpoint_slot_writer *w = &lfs->ck.slot;
 	uint32_t whole;
 
 	if (lfs->ck.state == LFS_CHECKPOINT_HEAD) {
@@ -386,24 +391,24 @@ static void slot_next(struct lfs *lfs)
 static void slot_begin(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
-	struct lfs_slot_writer *w = &ck->slot;
+	struct lfs_checkpoint_slot_writer *w = &ck->slot;
 
 	checkpoint_set_state(lfs, LFS_CHECKPOINT_BODY);
 	ck->volume = 0;
 	ck->index = 0;
-	w->number = !lfs->sb.super.slot;
-	w->seq = lfs->sb.super.slot_seq + 1;
+	w->number = !lfs->superblock.current.slot;
+	w->seq = lfs->superblock.current.slot_seq + 1;
 	w->nleaves = 0;
 	w->nsegments = 0;
 	w->body_crc = rt_crc32c(NULL, 0);
 	w->piece_len = 0;
-	w->off = lfs_slot_off(&lfs->geo, w->number) + LFS_BLOCK;
+	w->off = lfs_checkpoint_slot_off(&lfs->geo, w->number) + LFS_BLOCK;
 	slot_next(lfs);
 }
 
 /* ---- from outside ------------------------------------------------------------------------------- */
 
-void lfs_checkpoint_settle(struct lfs *lfs)
+void lfs_checkpoint_advance(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 	struct rt_list *l;
@@ -416,7 +421,7 @@ void lfs_checkpoint_settle(struct lfs *lfs)
 			return;
 		while ((l = rt_list_pop(&ck->waiting)) != NULL)
 			rt_list_push_back(&ck->taken, l);
-		checkpoint_tell(lfs, -EIO);
+		checkpoint_waiters_end(lfs, -EIO);
 		return;
 	}
 	if (ck->state == LFS_CHECKPOINT_IDLE && checkpoint_wanted(lfs))
@@ -428,10 +433,10 @@ void lfs_checkpoint_settle(struct lfs *lfs)
 void lfs_checkpoint_wait(struct lfs *lfs, struct lfs_wait *w)
 {
 	rt_list_push_back(&lfs->ck.waiting, &w->link);
-	lfs_kick(lfs);
+	lfs_schedule(lfs);
 }
 
-static void timer_fire(struct rt_timer *timer)
+static void checkpoint_timer_fire(struct rt_timer *timer)
 {
 	struct lfs_checkpoint *ck = rt_container_of(timer, struct lfs_checkpoint, timer);
 	struct lfs *lfs = rt_container_of(ck, struct lfs, ck);
@@ -439,7 +444,7 @@ static void timer_fire(struct rt_timer *timer)
 	if (lfs->failed || lfs_closing(&lfs->closing))
 		return;
 	ck->asked = lfs->ck.changed;
-	lfs_kick(lfs);
+	lfs_schedule(lfs);
 	lfs_checkpoint_arm(lfs);
 }
 
@@ -447,7 +452,7 @@ void lfs_checkpoint_arm(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
-	ck->timer.fire = timer_fire;
+	ck->timer.fire = checkpoint_timer_fire;
 	if (ck->every_ms && !lfs_closing(&lfs->closing) && !lfs->opening)
 		rt_timer_arm(lfs->loop, &ck->timer,
 			     rt_time_add(rt_now(lfs->loop), ck->every_ms * RT_MS));

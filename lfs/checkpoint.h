@@ -5,14 +5,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lfs/sblock.h"
+#include "lfs/superblock_writer.h"
 #include "lfs/tail.h"
 #include "lfs/wait.h"
 #include "rt/list.h"
 #include "rt/loop.h"
 
 struct lfs;
-struct lfs_flight;
+struct lfs_inflight;
 
 enum lfs_checkpoint_state {
 	LFS_CHECKPOINT_IDLE,
@@ -22,7 +22,7 @@ enum lfs_checkpoint_state {
 	LFS_CHECKPOINT_SEARCHED,    /* all images are in the log */
 	LFS_CHECKPOINT_BODY,	    /* of the slot */
 	LFS_CHECKPOINT_HEAD,
-	LFS_CHECKPOINT_SUPER, /* the superblock is to name it */
+	LFS_CHECKPOINT_SUPERBLOCK, /* the superblock is to name it */
 };
 
 #define LFS_CHECKPOINT_BATCH 64u /* leaves in one record */
@@ -34,7 +34,7 @@ struct lfs_checkpoint_leaf {
 };
 
 /* The slot that is being written: the body in pieces, then the head. */
-struct lfs_slot_writer {
+struct lfs_checkpoint_slot_writer {
 	struct rt_op op;
 	uint8_t *piece; /* owned: LFS_CHECKPOINT_PIECE */
 	uint32_t piece_len, piece_done;
@@ -58,8 +58,8 @@ struct lfs_checkpoint {
 	struct lfs_checkpoint_leaf leaves[LFS_CHECKPOINT_BATCH];
 	unsigned nleaves;
 	uint8_t *images; /* owned */
-	struct lfs_slot_writer slot;
-	struct lfs_super_req req;
+	struct lfs_checkpoint_slot_writer slot;
+	struct lfs_superblock_request req;
 	struct rt_list waiting, taken; /* lfs_wait: for the one after, for this one */
 	struct rt_timer timer;
 	bool asked; /* by the timer */
@@ -70,10 +70,10 @@ struct lfs_checkpoint {
 int lfs_checkpoint_init(struct lfs_checkpoint *ck);
 void lfs_checkpoint_release(struct lfs_checkpoint *ck);
 void lfs_checkpoint_wait(struct lfs *lfs, struct lfs_wait *w); /* one from now on */
-void lfs_checkpoint_settle(struct lfs *lfs);
+void lfs_checkpoint_advance(struct lfs *lfs);
 /* Build a record of dirty leaves: true when one was built. */
 bool lfs_checkpoint_build(struct lfs *lfs);
-void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_flight *f);
+void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_inflight *f);
 void lfs_checkpoint_arm(struct lfs *lfs);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "rt/check.h"
 
 #define BIT(state) (1u << (state))
@@ -29,7 +29,7 @@ static void closing_set_state(struct lfs *lfs, enum lfs_closing_state state)
 
 static bool store_drained(const struct lfs *lfs)
 {
-	return lfs_append_idle(lfs) && lfs_flush_idle(lfs) && lfs_super_idle(lfs) &&
+	return lfs_append_idle(lfs) && lfs_flush_idle(lfs) && lfs_superblock_idle(lfs) &&
 	       lfs->meta_change.state == LFS_META_IDLE && !lfs->reader.active &&
 	       lfs->ck.state == LFS_CHECKPOINT_IDLE && rt_list_empty(&lfs->ck.waiting);
 }
@@ -39,16 +39,16 @@ static void checkpoint_done(struct lfs_wait *w, int res)
 	struct lfs *lfs = rt_container_of(w, struct lfs, closing.wait);
 
 	closing_set_state(lfs, res ? LFS_CLOSING_END : LFS_CLOSING_MARK);
-	lfs_kick(lfs);
+	lfs_schedule(lfs);
 }
 
-static void mark_done(struct lfs_super_req *req, int res)
+static void mark_done(struct lfs_superblock_request *req, int res)
 {
 	struct lfs *lfs = rt_container_of(req, struct lfs, closing.req);
 
 	(void)res; /* a failure shows in lfs->failed */
 	closing_set_state(lfs, LFS_CLOSING_END);
-	lfs_kick(lfs);
+	lfs_schedule(lfs);
 }
 
 static void close_end(struct lfs *lfs)
@@ -73,7 +73,7 @@ static void close_drained(struct lfs *lfs)
 {
 	if (!checkpoint_stale(lfs)) {
 		closing_set_state(lfs, LFS_CLOSING_MARK);
-		lfs_kick(lfs);
+		lfs_schedule(lfs);
 		return;
 	}
 	closing_set_state(lfs, LFS_CLOSING_CHECKPOINT);
@@ -85,15 +85,15 @@ static void close_mark(struct lfs *lfs)
 {
 	if (lfs->closing.op->unclean) {
 		closing_set_state(lfs, LFS_CLOSING_END);
-		lfs_kick(lfs);
+		lfs_schedule(lfs);
 		return;
 	}
 	closing_set_state(lfs, LFS_CLOSING_MARKING);
-	lfs->closing.req = (struct lfs_super_req){
+	lfs->closing.req = (struct lfs_superblock_request){
 		.done = mark_done,
 		.set_flags = LFS_CLEAN,
 	};
-	lfs_super_request(lfs, &lfs->closing.req);
+	lfs_superblock_submit(lfs, &lfs->closing.req);
 }
 
 void lfs_close_step(struct lfs *lfs)
@@ -123,12 +123,12 @@ void lfs_close_begin(struct lfs *lfs, struct lfs_close *c)
 {
 	lfs->closing.op = c;
 	closing_set_state(lfs, LFS_CLOSING_DRAIN);
-	lfs_kick(lfs);
+	lfs_schedule(lfs);
 }
 
 void lfs_close(struct lfs *lfs, struct lfs_close *c)
 {
-	rt_assert(!lfs_closing(&lfs->closing) && !lfs->opening && !lfs->follows);
+	rt_assert(!lfs_closing(&lfs->closing) && !lfs->opening && !lfs->log_readers);
 	rt_timer_disarm(lfs->loop, &lfs->ck.timer);
 	lfs_flush_stop(lfs);
 	lfs_close_begin(lfs, c);

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "lfs/sblock.h"
+#include "lfs/superblock_writer.h"
 #include "lfs/wait.h"
 
 struct lfs;
@@ -24,7 +24,7 @@ struct lfs_closing {
 	enum lfs_closing_state state;
 	struct lfs_close *op; /* borrowed until told */
 	struct lfs_wait wait;
-	struct lfs_super_req req;
+	struct lfs_superblock_request req;
 };
 
 /* The next step, when nothing is in flight; may free lfs. */

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lfs/slot.h"
-#include "lfs/super.h"
+#include "lfs/checkpoint_slot.h"
+#include "lfs/superblock.h"
 #include "lfs/why.h"
 #include "rt/check.h"
 #include "rt/crc.h"
@@ -16,7 +16,7 @@
  * between leaves something that is no store.
  */
 
-#define PROBE (2 * LFS_SUPER_REGION)
+#define PROBE (2 * LFS_SUPERBLOCK_REGION)
 /* Of a fill, in one write: large enough for any disk, small enough to be told often. */
 #define FILL_PIECE (UINT64_C(4) << 20)
 static_assert(FILL_PIECE >= PROBE, "what is read before fits, too");
@@ -30,7 +30,7 @@ struct creating {
 	bool made;  /* the file is ours: unlink it if this fails */
 	bool fill;
 	uint64_t size, filled; /* of the store, and so much of it is written */
-	struct lfs_super super;
+	struct lfs_superblock super;
 	struct lfs_meta *meta; /* owned */
 	uint8_t *buf;	       /* owned: for slot, superblocks, a piece of the fill */
 	uint64_t len, done, off;
@@ -59,16 +59,16 @@ static void create_end(struct creating *cr, int res)
 
 /* ---- bytes -------------------------------------------------------------------------------------- */
 
-static void write_done(struct rt_op *op, int res);
+static void create_write_done(struct rt_op *op, int res);
 
-static void write_go(struct creating *cr)
+static void create_write_go(struct creating *cr)
 {
-	cr->op.done = write_done;
+	cr->op.done = create_write_done;
 	rt_write(cr->file, &cr->op, cr->buf + cr->done, cr->len - cr->done,
 		 cr->off + cr->done);
 }
 
-static void write_done(struct rt_op *op, int res)
+static void create_write_done(struct rt_op *op, int res)
 {
 	struct creating *cr = rt_container_of(op, struct creating, op);
 
@@ -80,22 +80,22 @@ static void write_done(struct rt_op *op, int res)
 	}
 	cr->done += (uint64_t)res;
 	if (cr->done < cr->len)
-		write_go(cr);
+		create_write_go(cr);
 	else
 		cr->next(cr);
 }
 
-static void write_all(struct creating *cr, uint64_t off, uint64_t len,
-		      void (*next)(struct creating *cr))
+static void create_write_all(struct creating *cr, uint64_t off, uint64_t len,
+			     void (*next)(struct creating *cr))
 {
 	cr->off = off;
 	cr->len = len;
 	cr->done = 0;
 	cr->next = next;
-	write_go(cr);
+	create_write_go(cr);
 }
 
-static void flush_done(struct rt_op *op, int res)
+static void create_flushed(struct rt_op *op, int res)
 {
 	struct creating *cr = rt_container_of(op, struct creating, op);
 
@@ -107,16 +107,16 @@ static void flush_done(struct rt_op *op, int res)
 	cr->next(cr);
 }
 
-static void flush(struct creating *cr, void (*next)(struct creating *cr))
+static void create_flush(struct creating *cr, void (*next)(struct creating *cr))
 {
 	cr->next = next;
-	cr->op.done = flush_done;
+	cr->op.done = create_flushed;
 	rt_fdatasync(cr->file, &cr->op);
 }
 
 /* ---- steps -------------------------------------------------------------------------------------- */
 
-static void step_last(struct creating *cr)
+static void create_last_step(struct creating *cr)
 {
 	int res = cr->made ? rt_file_sync_dir(cr->loop, cr->path) : 0;
 
@@ -126,56 +126,58 @@ static void step_last(struct creating *cr)
 	create_end(cr, res);
 }
 
-static void step_flush(struct creating *cr)
+static void create_flush_step(struct creating *cr)
 {
-	flush(cr, step_last);
+	create_flush(cr, create_last_step);
 }
 
-static void step_super_b(struct creating *cr)
+static void create_super_b_step(struct creating *cr)
 {
 	cr->super.seq = 1;
-	write_all(cr, lfs_super_off(1), lfs_super_encode(cr->buf, &cr->super, cr->meta),
-		  step_flush);
+	create_write_all(cr, lfs_superblock_off(1),
+			 lfs_superblock_encode(cr->buf, &cr->super, cr->meta),
+			 create_flush_step);
 }
 
-static void step_super_a(struct creating *cr)
+static void create_super_a_step(struct creating *cr)
 {
 	cr->super.seq = 2;
-	write_all(cr, lfs_super_off(0), lfs_super_encode(cr->buf, &cr->super, cr->meta),
-		  step_super_b);
+	create_write_all(cr, lfs_superblock_off(0),
+			 lfs_superblock_encode(cr->buf, &cr->super, cr->meta),
+			 create_super_b_step);
 }
 
-static void step_slot_flush(struct creating *cr)
+static void create_slot_flush_step(struct creating *cr)
 {
-	flush(cr, step_super_a);
+	create_flush(cr, create_super_a_step);
 }
 
 /* No leaves, all segments free: the body is zeros. */
-static void step_slot(struct creating *cr)
+static void create_slot_step(struct creating *cr)
 {
 	const struct lfs_geometry *geo = &cr->super.geo;
-	struct lfs_slot slot = {
+	struct lfs_checkpoint_slot slot = {
 		.seq = 1,
-		.body_length =
-			((uint64_t)geo->segments * sizeof(struct lfs_slot_segment) +
-			 LFS_BLOCK - 1) /
-			LFS_BLOCK * LFS_BLOCK,
+		.body_length = ((uint64_t)geo->segments *
+					sizeof(struct lfs_checkpoint_slot_segment) +
+				LFS_BLOCK - 1) /
+			       LFS_BLOCK * LFS_BLOCK,
 		.nsegments = geo->segments,
 	};
 
 	memset(cr->buf, 0, LFS_BLOCK + slot.body_length);
 	slot.body_crc = rt_crc32c(cr->buf + LFS_BLOCK, slot.body_length);
-	lfs_slot_encode_head(cr->buf, &slot, cr->super.store,
-			     (uint64_t)rt_wall_ns(cr->loop));
-	write_all(cr, lfs_slot_off(geo, 0), LFS_BLOCK + slot.body_length,
-		  step_slot_flush);
+	lfs_checkpoint_slot_encode_head(cr->buf, &slot, cr->super.store,
+					(uint64_t)rt_wall_ns(cr->loop));
+	create_write_all(cr, lfs_checkpoint_slot_off(geo, 0),
+			 LFS_BLOCK + slot.body_length, create_slot_flush_step);
 }
 
 /*
  * Zeros over all of it. A file system gives a place to a hole when it is written: that
  * write waits for it, in a thread of the kernel's, and the next flush for its journal.
  */
-static void step_fill(struct creating *cr)
+static void create_fill_step(struct creating *cr)
 {
 	uint64_t off = cr->filled, left = cr->size - off;
 	uint64_t len = left < FILL_PIECE ? left : FILL_PIECE;
@@ -183,35 +185,35 @@ static void step_fill(struct creating *cr)
 	if (off && cr->c->filled)
 		cr->c->filled(cr->c, off, cr->size);
 	if (!len) {
-		step_slot(cr);
+		create_slot_step(cr);
 		return;
 	}
 	if (!off)
 		memset(cr->buf, 0, FILL_PIECE);
 	cr->filled += len;
-	write_all(cr, off, len, step_fill);
+	create_write_all(cr, off, len, create_fill_step);
 }
 
-static void step_first(struct creating *cr)
+static void create_first_step(struct creating *cr)
 {
 	if (cr->fill)
-		step_fill(cr);
+		create_fill_step(cr);
 	else
-		step_slot(cr);
+		create_slot_step(cr);
 }
 
 /* ---- what there is ------------------------------------------------------------------------------ */
 
-static void probe_done(struct rt_op *op, int res);
+static void create_probed(struct rt_op *op, int res);
 
-static void probe(struct creating *cr)
+static void create_probe(struct creating *cr)
 {
-	cr->op.done = probe_done;
+	cr->op.done = create_probed;
 	rt_read(cr->file, &cr->op, cr->buf + cr->done, PROBE - cr->done, cr->done);
 }
 
 /* A device that begins with a store, however damaged, is not ours to take. */
-static void probe_done(struct rt_op *op, int res)
+static void create_probed(struct rt_op *op, int res)
 {
 	struct creating *cr = rt_container_of(op, struct creating, op);
 
@@ -222,24 +224,24 @@ static void probe_done(struct rt_op *op, int res)
 	}
 	cr->done += (uint64_t)res;
 	if (cr->done < PROBE) {
-		probe(cr);
+		create_probe(cr);
 		return;
 	}
 	for (unsigned i = 0; i < 2; i++) {
-		struct lfs_super_head h;
+		struct lfs_superblock_head h;
 
-		memcpy(&h, cr->buf + i * LFS_SUPER_REGION, sizeof(h));
-		if (le64_get(h.magic) != LFS_SUPER_MAGIC)
+		memcpy(&h, cr->buf + i * LFS_SUPERBLOCK_REGION, sizeof(h));
+		if (le64_get(h.magic) != LFS_SUPERBLOCK_MAGIC)
 			continue;
 		lfs_say(cr->c->why, "%.150s: there is a wanmirror store on it already",
 			cr->path);
 		create_end(cr, -EEXIST);
 		return;
 	}
-	step_first(cr);
+	create_first_step(cr);
 }
 
-static void refused(struct rt_op *op, int res)
+static void create_refused(struct rt_op *op, int res)
 {
 	struct creating *cr = rt_container_of(op, struct creating, op);
 
@@ -330,11 +332,11 @@ static void draw_ids(struct creating *cr)
 	}
 }
 
-/* Everything that can be refused before anything is touched. */
+/* Everything that can be create_refused before anything is touched. */
 static int create_check(struct creating *cr, const struct lfs_create_params *params,
 			uint64_t size)
 {
-	uint64_t slot, room = cr->fill ? FILL_PIECE : 2 * LFS_SUPER_REGION;
+	uint64_t slot, room = cr->fill ? FILL_PIECE : 2 * LFS_SUPERBLOCK_REGION;
 	int res = lfs_geometry_make(size, params->segment_size, params->checkpoint_every,
 				    &cr->super.geo, cr->c->why);
 
@@ -344,7 +346,8 @@ static int create_check(struct creating *cr, const struct lfs_create_params *par
 		return res;
 	cr->super.slot_seq = 1;
 	slot = LFS_BLOCK +
-	       (uint64_t)cr->super.geo.segments * sizeof(struct lfs_slot_segment) +
+	       (uint64_t)cr->super.geo.segments *
+		       sizeof(struct lfs_checkpoint_slot_segment) +
 	       LFS_BLOCK;
 	cr->size = size;
 	cr->buf = rt_alloc_blocks(slot > room ? slot : room);
@@ -374,7 +377,7 @@ static int create_begin(struct creating *cr, const struct lfs_create_params *par
 static_assert(sizeof(struct rt_op) <= sizeof(((struct lfs_create *)0)->impl),
 	      "fits into impl");
 
-static void starved(struct rt_op *op, int res)
+static void create_no_memory(struct rt_op *op, int res)
 {
 	struct lfs_create *c = rt_container_of((void *)op, struct lfs_create, impl);
 
@@ -392,7 +395,7 @@ void lfs_create(struct rt_loop *loop, const struct lfs_create_params *params,
 	if (!cr) {
 		struct rt_op *op = (struct rt_op *)(void *)c->impl;
 
-		op->done = starved;
+		op->done = create_no_memory;
 		rt_defer(loop, op);
 		return;
 	}
@@ -406,11 +409,11 @@ void lfs_create(struct rt_loop *loop, const struct lfs_create_params *params,
 	if (cr->res == -ENOMEM)
 		lfs_say(c->why, "no memory");
 	if (cr->res) {
-		cr->op.done = refused;
+		cr->op.done = create_refused;
 		rt_defer(loop, &cr->op);
 	} else if (cr->made) {
-		step_first(cr);
+		create_first_step(cr);
 	} else {
-		probe(cr);
+		create_probe(cr);
 	}
 }

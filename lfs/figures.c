@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "lfs/why.h"
 #include "rt/check.h"
 #include "rt/mem.h"
@@ -57,15 +57,15 @@ uint64_t lfs_mapped(const struct lfs *lfs, uint32_t volume)
 
 /* ---- recount --------------------------------------------------------------------------------- */
 
-static int count_place(const struct lfs *lfs, uint64_t place, uint32_t *live, char *why)
+static int count_pba(const struct lfs *lfs, uint64_t pba, uint32_t *live, char *why)
 {
-	if (!lfs_segments_holds(&lfs->segs, place)) {
+	if (!lfs_segments_has_data(&lfs->segs, pba)) {
 		lfs_say(why,
 			"the map refers to block %llu, which is in no segment in use",
-			(unsigned long long)place);
+			(unsigned long long)pba);
 		return -EUCLEAN;
 	}
-	live[lfs_segments_of(&lfs->segs, (uint32_t)place)]++;
+	live[lfs_segments_of(&lfs->segs, (uint32_t)pba)]++;
 	return 0;
 }
 
@@ -75,13 +75,13 @@ static int count_leaf(const struct lfs *lfs, const struct lfs_leaf *leaf, uint32
 	unsigned used = 0;
 	int ret = 0;
 
-	if (leaf->place)
-		ret = count_place(lfs, leaf->place, live, why);
+	if (leaf->pba)
+		ret = count_pba(lfs, leaf->pba, live, why);
 	for (unsigned i = 0; leaf->entries && i < LFS_LEAF_BLOCKS && !ret; i++) {
 		if (!(uint32_t)leaf->entries[i])
 			continue;
 		used++;
-		ret = count_place(lfs, (uint32_t)leaf->entries[i], live, why);
+		ret = count_pba(lfs, (uint32_t)leaf->entries[i], live, why);
 	}
 	if (ret)
 		return ret;

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "rt/bug.h"
 #include "rt/check.h"
 
@@ -32,7 +32,7 @@ static void flush_submit(struct lfs *lfs)
 		rt_fdatasync(lfs->file, &f->op);
 }
 
-static void tell(struct rt_list *list, int res)
+static void waiters_end(struct rt_list *list, int res)
 {
 	struct rt_list mine;
 	struct rt_list *l;
@@ -51,7 +51,7 @@ static void tell(struct rt_list *list, int res)
 /* ---- the witness of an idle flush --------------------------------------------------------- */
 
 /* Is the last durable record one that no durable record names? */
-static bool unnamed(const struct lfs *lfs)
+static bool record_unnamed(const struct lfs *lfs)
 {
 	const struct lfs_flusher *f = &lfs->flusher;
 
@@ -59,28 +59,28 @@ static bool unnamed(const struct lfs *lfs)
 	       f->real <= lfs->flusher.durable_seq && f->named < f->real;
 }
 
-static void witness_flushed(struct lfs_wait *w, int res)
+static void marker_flushed(struct lfs_wait *w, int res)
 {
-	struct lfs_flusher *f = rt_container_of(w, struct lfs_flusher, witness_wait);
+	struct lfs_flusher *f = rt_container_of(w, struct lfs_flusher, marker_wait);
 
 	(void)res; /* a failure is final, and told elsewhere */
-	f->witness_waiting = false;
+	f->marker_waiting = false;
 }
 
-static void witness_fire(struct rt_timer *timer)
+static void marker_fire(struct rt_timer *timer)
 {
-	struct lfs_flusher *f = rt_container_of(timer, struct lfs_flusher, witness);
+	struct lfs_flusher *f = rt_container_of(timer, struct lfs_flusher, marker);
 	struct lfs *lfs = rt_container_of(f, struct lfs, flusher);
 
-	if (!unnamed(lfs) || f->witness_waiting)
+	if (!record_unnamed(lfs) || f->marker_waiting)
 		return;
-	f->witness_wanted = true;
-	lfs_kick(lfs);
+	f->marker_wanted = true;
+	lfs_schedule(lfs);
 }
 
-void lfs_flush_witness(struct lfs *lfs)
+void lfs_flush_marker(struct lfs *lfs)
 {
-	struct lfs_flight *f = lfs_flight_get(lfs, LFS_RECORD_WITNESS, 1);
+	struct lfs_inflight *f = lfs_inflight_get(lfs, LFS_RECORD_MARKER, 1);
 	struct lfs_epoch epoch = {
 		.number = lfs->head.built.epoch,
 		.id = lfs->head.built.epoch_id,
@@ -88,29 +88,29 @@ void lfs_flush_witness(struct lfs *lfs)
 
 	if (!f)
 		return;
-	lfs->flusher.witness_wanted = false;
-	if (!unnamed(lfs))
+	lfs->flusher.marker_wanted = false;
+	if (!record_unnamed(lfs))
 		return;
 	f->ndescs = 0;
 	f->nblocks = 0;
-	lfs_flight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
+	lfs_inflight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
 }
 
-void lfs_flush_written(struct lfs *lfs, const struct lfs_flight *flight)
+void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *record)
 {
 	struct lfs_flusher *f = &lfs->flusher;
 
 	/* The first record that names it: the next flush makes that one durable. */
-	if (flight->durable_seq > f->applied_named) {
-		f->applied_named = flight->durable_seq;
-		f->applied_named_seq = flight->after.seq;
+	if (record->durable_seq > f->applied_named) {
+		f->applied_named = record->durable_seq;
+		f->applied_named_seq = record->after.seq;
 	}
 	/* A witness is flushed without being asked. */
-	if (flight->kind != LFS_RECORD_WITNESS || f->witness_waiting)
+	if (record->kind != LFS_RECORD_MARKER || f->marker_waiting)
 		return;
-	f->witness_waiting = true;
-	f->witness_wait.done = witness_flushed;
-	lfs_flush_wait(lfs, &f->witness_wait);
+	f->marker_waiting = true;
+	f->marker_wait.done = marker_flushed;
+	lfs_flush_wait(lfs, &f->marker_wait);
 }
 
 /* ---- completion ----------------------------------------------------------------------------- */
@@ -119,7 +119,7 @@ void lfs_flush_written(struct lfs *lfs, const struct lfs_flight *flight)
  * What durable records name. A newer name hides an older one until it is durable itself:
  * then a witness too many is written, never one too few.
  */
-static void note_named(struct lfs *lfs, uint64_t seq)
+static void record_named(struct lfs *lfs, uint64_t seq)
 {
 	struct lfs_flusher *f = &lfs->flusher;
 
@@ -138,8 +138,8 @@ static void flush_done(struct rt_op *op, int res)
 	if (res < 0)
 		lfs_fail(lfs, res, "flush of the store failed: %s", strerror(-res));
 	if (lfs->failed) {
-		tell(&f->now, -EIO);
-		lfs_settle(lfs);
+		waiters_end(&f->now, -EIO);
+		lfs_advance(lfs);
 		return;
 	}
 	if (RT_BUG(DURABLE_AT_RETURN)) {
@@ -150,17 +150,17 @@ static void flush_done(struct rt_op *op, int res)
 		lfs->flusher.durable_seq = f->seq;
 		lfs->flusher.durable_lsn = f->lsn;
 		lfs->advanced = true;
-		note_named(lfs, f->seq);
+		record_named(lfs, f->seq);
 	}
-	tell(&f->now, 0);
+	waiters_end(&f->now, 0);
 	if (RT_BUG(DURABLE_AT_RETURN))
-		tell(&f->next, 0);
+		waiters_end(&f->next, 0);
 	if (!f->busy && !rt_list_empty(&f->next))
 		flush_submit(lfs);
-	else if (unnamed(lfs))
-		rt_timer_arm(lfs->loop, &f->witness,
-			     rt_time_add(rt_now(lfs->loop), LFS_WITNESS_MS / 2 * RT_MS));
-	lfs_settle(lfs);
+	else if (record_unnamed(lfs))
+		rt_timer_arm(lfs->loop, &f->marker,
+			     rt_time_add(rt_now(lfs->loop), LFS_MARKER_MS / 2 * RT_MS));
+	lfs_advance(lfs);
 }
 
 void lfs_flush_init(struct lfs *lfs)
@@ -170,7 +170,7 @@ void lfs_flush_init(struct lfs *lfs)
 	rt_list_init(&f->now);
 	rt_list_init(&f->next);
 	rt_list_init(&f->ready);
-	f->witness.fire = witness_fire;
+	f->marker.fire = marker_fire;
 }
 
 void lfs_flush_wait(struct lfs *lfs, struct lfs_wait *w)
@@ -179,7 +179,7 @@ void lfs_flush_wait(struct lfs *lfs, struct lfs_wait *w)
 
 	if (lfs->failed) {
 		rt_list_push_back(&f->ready, &w->link);
-		lfs_kick(lfs);
+		lfs_schedule(lfs);
 		return;
 	}
 	rt_list_push_back(&f->next, &w->link);
@@ -187,13 +187,13 @@ void lfs_flush_wait(struct lfs *lfs, struct lfs_wait *w)
 		flush_submit(lfs);
 }
 
-void lfs_flush_settle(struct lfs *lfs)
+void lfs_flush_advance(struct lfs *lfs)
 {
 	struct lfs_flusher *f = &lfs->flusher;
 
-	tell(&f->ready, lfs->failed ? -EIO : 0);
+	waiters_end(&f->ready, lfs->failed ? -EIO : 0);
 	if (lfs->failed && !f->busy)
-		tell(&f->next, -EIO);
+		waiters_end(&f->next, -EIO);
 }
 
 bool lfs_flush_idle(const struct lfs *lfs)
@@ -201,13 +201,13 @@ bool lfs_flush_idle(const struct lfs *lfs)
 	const struct lfs_flusher *f = &lfs->flusher;
 
 	return !f->busy && rt_list_empty(&f->next) && rt_list_empty(&f->ready) &&
-	       !f->witness_wanted;
+	       !f->marker_wanted;
 }
 
 void lfs_flush_stop(struct lfs *lfs)
 {
-	rt_timer_disarm(lfs->loop, &lfs->flusher.witness);
-	lfs->flusher.witness_wanted = false;
+	rt_timer_disarm(lfs->loop, &lfs->flusher.marker);
+	lfs->flusher.marker_wanted = false;
 }
 
 /* ---- for clients ------------------------------------------------------------------------------ */
@@ -215,7 +215,7 @@ void lfs_flush_stop(struct lfs *lfs)
 static_assert(sizeof(struct lfs_wait) <= sizeof(((struct lfs_flush *)0)->impl),
 	      "fits into impl");
 
-static void client_done(struct lfs_wait *w, int res)
+static void flush_client_done(struct lfs_wait *w, int res)
 {
 	struct lfs_flush *f = rt_container_of((void *)w, struct lfs_flush, impl);
 
@@ -227,11 +227,11 @@ void lfs_flush(struct lfs *lfs, struct lfs_flush *f)
 	struct lfs_wait *w = (struct lfs_wait *)(void *)f->impl;
 
 	rt_assert(!lfs_closing(&lfs->closing) && !lfs->opening);
-	w->done = client_done;
+	w->done = flush_client_done;
 	if (!lfs->failed && lfs->flusher.durable_seq == lfs->head.applied.seq) {
 		/* Nothing was written since the last flush was submitted. */
 		rt_list_push_back(&lfs->flusher.ready, &w->link);
-		lfs_kick(lfs);
+		lfs_schedule(lfs);
 		return;
 	}
 	lfs_flush_wait(lfs, w);

@@ -10,20 +10,20 @@
 #include "rt/loop.h"
 
 struct lfs;
-struct lfs_flight;
+struct lfs_inflight;
 
 struct lfs_flusher {
 	uint64_t durable_seq, durable_lsn; /* what a flush has covered */
 	struct rt_op op;
 	bool busy;
-	uint64_t seq, lsn;	 /* written when it was submitted */
-	struct rt_list now;	 /* lfs_wait: the flush in flight is for them */
-	struct rt_list next;	 /* for the one after it */
-	struct rt_list ready;	 /* nothing to be done: told in the next turn */
-	struct rt_timer witness; /* of an idle flush */
-	struct lfs_wait witness_wait;
-	bool witness_wanted;
-	bool witness_waiting;
+	uint64_t seq, lsn;	/* written when it was submitted */
+	struct rt_list now;	/* lfs_wait: the flush in flight is for them */
+	struct rt_list next;	/* for the one after it */
+	struct rt_list ready;	/* nothing to be done: told in the next turn */
+	struct rt_timer marker; /* of an idle flush */
+	struct lfs_wait marker_wait;
+	bool marker_wanted;
+	bool marker_waiting;
 	uint64_t named; /* highest durable_seq in a durable record */
 	uint64_t applied_named, applied_named_seq; /* in a written one, and which */
 	uint64_t real;				   /* last record that is not a witness */
@@ -31,10 +31,10 @@ struct lfs_flusher {
 
 void lfs_flush_init(struct lfs *lfs);
 void lfs_flush_wait(struct lfs *lfs, struct lfs_wait *w); /* a flush from now on */
-void lfs_flush_settle(struct lfs *lfs);
-void lfs_flush_witness(struct lfs *lfs); /* build the witness that is wanted */
+void lfs_flush_advance(struct lfs *lfs);
+void lfs_flush_marker(struct lfs *lfs); /* build the witness that is wanted */
 /* A record that names `durable_seq` is written. */
-void lfs_flush_written(struct lfs *lfs, const struct lfs_flight *f);
+void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *f);
 bool lfs_flush_idle(const struct lfs *lfs);
 void lfs_flush_stop(struct lfs *lfs);
 

@@ -27,7 +27,7 @@
 
 #define LFS_SEGMENT_MIN (UINT32_C(1) << 20)
 #define LFS_SEGMENT_MAX (UINT32_C(256) << 20)
-#define LFS_PLACES_MAX (UINT32_C(1) << 31) /* the top bit of a place: shared, later */
+#define LFS_PBA_MAX (UINT32_C(1) << 31) /* the top bit of a place: shared, later */
 #define LFS_SEGMENTS_MIN 8u
 #define LFS_REQUEST_MIN (UINT32_C(64) << 10)
 #define LFS_REQUEST_MAX (UINT32_C(32) << 20)
@@ -54,18 +54,18 @@
 #define LFS_INCARNATION_FIRST_MAX (UINT32_C(1) << 31)
 
 /* The last flushed record has a witness within this time. */
-#define LFS_WITNESS_MS 100
+#define LFS_MARKER_MS 100
 
 /* ---- superblock --------------------------------------------------------------------- */
 
-#define LFS_SUPER_REGION 65536u
-#define LFS_SUPER_MAGIC UINT64_C(0x3153464c4e415757) /* "WWANLFS1" */
+#define LFS_SUPERBLOCK_REGION 65536u
+#define LFS_SUPERBLOCK_MAGIC UINT64_C(0x3153464c4e415757) /* "WWANLFS1" */
 
 /*
  * The first 32 bytes are the same in every version, so that a newer one is recognised.
  * Behind the head: nvolumes volumes, nepochs epochs, zeros up to a block.
  */
-struct lfs_super_head {
+struct lfs_superblock_head {
 	le64 magic;
 	le32 crc;     /* CRC-32C of what follows this field, up to `length` */
 	le32 length;  /* bytes of the whole, a multiple of LFS_BLOCK */
@@ -96,39 +96,39 @@ struct lfs_super_head {
 	char group_name[LFS_NAME_MAX];
 	uint8_t zero1[248];
 };
-static_assert(sizeof(struct lfs_super_head) == 512, "on-disk size");
-static_assert(_Alignof(struct lfs_super_head) == 1, "no padding");
+static_assert(sizeof(struct lfs_superblock_head) == 512, "on-disk size");
+static_assert(_Alignof(struct lfs_superblock_head) == 1, "no padding");
 
-struct lfs_super_volume {
+struct lfs_superblock_volume {
 	char name[LFS_NAME_MAX];
 	le64 id;
 	le64 size;
 	le64 generation;
 };
-static_assert(sizeof(struct lfs_super_volume) == 88, "on-disk size");
+static_assert(sizeof(struct lfs_superblock_volume) == 88, "on-disk size");
 
-struct lfs_super_epoch {
+struct lfs_superblock_epoch {
 	le64 number;
 	le64 id;
 	le64 first_lsn;
 };
-static_assert(sizeof(struct lfs_super_epoch) == 24, "on-disk size");
+static_assert(sizeof(struct lfs_superblock_epoch) == 24, "on-disk size");
 
-static_assert(sizeof(struct lfs_super_head) +
-			      LFS_VOLUMES_MAX * sizeof(struct lfs_super_volume) +
-			      LFS_HISTORY_MAX * sizeof(struct lfs_super_epoch) <=
-		      LFS_SUPER_REGION,
+static_assert(sizeof(struct lfs_superblock_head) +
+			      LFS_VOLUMES_MAX * sizeof(struct lfs_superblock_volume) +
+			      LFS_HISTORY_MAX * sizeof(struct lfs_superblock_epoch) <=
+		      LFS_SUPERBLOCK_REGION,
 	      "every meta fits");
 
 /* ---- checkpoint slot ------------------------------------------------------------------ */
 
-#define LFS_SLOT_MAGIC UINT64_C(0x31544f4c534e4157) /* "WANSLOT1" */
+#define LFS_CHECKPOINT_SLOT_MAGIC UINT64_C(0x31544f4c534e4157) /* "WANSLOT1" */
 
 /*
  * One block. Behind it, without gaps: nleaves leaves, nsegments segments, zeros up to a
  * block. It says where replay begins and what the map was (or newer) at that place.
  */
-struct lfs_slot_head {
+struct lfs_checkpoint_slot_head {
 	le64 magic;
 	le32 crc;      /* CRC-32C of the rest of this block */
 	le32 body_crc; /* CRC-32C of the body with its padding */
@@ -153,19 +153,19 @@ struct lfs_slot_head {
 	le32 chain; /* what prev_crc of the next record (or segment header) will be */
 	uint8_t zero[LFS_BLOCK - 148];
 };
-static_assert(sizeof(struct lfs_slot_head) == LFS_BLOCK, "on-disk size");
-static_assert(_Alignof(struct lfs_slot_head) == 1, "no padding");
+static_assert(sizeof(struct lfs_checkpoint_slot_head) == LFS_BLOCK, "on-disk size");
+static_assert(_Alignof(struct lfs_checkpoint_slot_head) == 1, "no padding");
 
-struct lfs_slot_leaf {
+struct lfs_checkpoint_slot_leaf {
 	le32 volume;
 	le32 index;   /* of the leaf in its volume */
-	le32 place;   /* of its image; 0: nothing is mapped, only `changed` is kept */
+	le32 pba;     /* of its image; 0: nothing is mapped, only `changed` is kept */
 	le32 crc;     /* of the image */
 	le64 changed; /* LSN of the last change */
 };
-static_assert(sizeof(struct lfs_slot_leaf) == 24, "on-disk size");
+static_assert(sizeof(struct lfs_checkpoint_slot_leaf) == 24, "on-disk size");
 
-struct lfs_slot_segment {
+struct lfs_checkpoint_slot_segment {
 	le64 generation; /* 0: free, then all is zero */
 	le64 incarnation;
 	le64 first_lsn;
@@ -175,8 +175,8 @@ struct lfs_slot_segment {
 	le32 flags;
 	le32 zero;
 };
-static_assert(sizeof(struct lfs_slot_segment) == 48, "on-disk size");
-#define LFS_SLOT_SEALED 1u /* the segment ends with a seal */
+static_assert(sizeof(struct lfs_checkpoint_slot_segment) == 48, "on-disk size");
+#define LFS_CHECKPOINT_SLOT_SEALED 1u /* the segment ends with a seal */
 
 /* ---- segment --------------------------------------------------------------------------- */
 
@@ -210,9 +210,9 @@ static_assert(_Alignof(struct lfs_segment_head) == 1, "no padding");
 
 enum lfs_record_kind {
 	LFS_RECORD_CLIENT = 1,
-	LFS_RECORD_LEAF = 2,	/* images of leaves of the map */
-	LFS_RECORD_SEAL = 3,	/* the footer; the last of its segment */
-	LFS_RECORD_WITNESS = 4, /* nothing but `durable_seq` */
+	LFS_RECORD_LEAF = 2,   /* images of leaves of the map */
+	LFS_RECORD_SEAL = 3,   /* the footer; the last of its segment */
+	LFS_RECORD_MARKER = 4, /* nothing but `durable_seq` */
 };
 
 /*
@@ -247,8 +247,8 @@ enum lfs_desc_kind {
 	LFS_DESC_WRITE = LFS_WRITE,
 	LFS_DESC_ZERO = LFS_ZERO,
 	LFS_DESC_TRIM = LFS_TRIM,
-	LFS_DESC_LEAF = 4,   /* lba: index of the leaf; one block */
-	LFS_DESC_FOOTER = 5, /* lba: entries; volume 0 */
+	LFS_DESC_LEAF = 4,    /* lba: index of the leaf; one block */
+	LFS_DESC_SUMMARY = 5, /* lba: entries; volume 0 */
 };
 #define LFS_DESC_LAST 1u /* the last descriptor of its LSN */
 
@@ -272,22 +272,22 @@ static_assert(sizeof(struct lfs_record_desc) == 24, "on-disk size");
 /* ---- footer ---------------------------------------------------------------------------- */
 
 /* One for each block of the segment behind its header, in the order of the blocks. */
-struct lfs_footer_entry {
-	le32 volume; /* LFS_FOOTER_NONE: head area; LFS_FOOTER_LEAF set: a leaf image */
+struct lfs_summary_entry {
+	le32 volume; /* LFS_SUMMARY_NONE: head area; LFS_SUMMARY_LEAF set: a leaf image */
 	le32 crc;
 	le64 lba; /* of a leaf image: the index of the leaf */
 	le64 lsn; /* birth */
 };
-static_assert(sizeof(struct lfs_footer_entry) == 24, "on-disk size");
-#define LFS_FOOTER_NONE UINT32_C(0xffffffff)
-#define LFS_FOOTER_LEAF UINT32_C(0x80000000)
-#define LFS_FOOTER_PER_BLOCK (LFS_BLOCK / (unsigned)sizeof(struct lfs_footer_entry))
+static_assert(sizeof(struct lfs_summary_entry) == 24, "on-disk size");
+#define LFS_SUMMARY_NONE UINT32_C(0xffffffff)
+#define LFS_SUMMARY_LEAF UINT32_C(0x80000000)
+#define LFS_SUMMARY_PER_BLOCK (LFS_BLOCK / (unsigned)sizeof(struct lfs_summary_entry))
 
 /* ---- map ------------------------------------------------------------------------------- */
 
 /* An image of a leaf is LFS_LEAF_BLOCKS of these. */
 struct lfs_leaf_entry {
-	le32 place;
+	le32 pba;
 	le32 crc;
 };
 static_assert(sizeof(struct lfs_leaf_entry) * LFS_LEAF_BLOCKS == LFS_BLOCK, "one block");

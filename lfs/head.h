@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "lfs/record.h"
+#include "lfs/log_record.h"
 #include "lfs/tail.h"
 #include "rt/list.h"
 #include "rt/loop.h"
@@ -14,7 +14,7 @@
 struct lfs;
 
 /* A record from being built until it is in the map. */
-struct lfs_flight {
+struct lfs_inflight {
 	struct lfs *lfs; /* borrowed */
 	struct rt_op op;
 	bool busy;    /* built, and not applied yet */
@@ -23,7 +23,7 @@ struct lfs_flight {
 	enum lfs_record_kind kind;
 	struct lfs_tail after; /* the log behind it */
 	uint32_t segment;
-	uint32_t place;	  /* of its first block of data */
+	uint32_t pba;	  /* of its first block of data */
 	uint32_t nblocks; /* of data */
 	uint32_t ndescs;
 	uint64_t durable_seq; /* that it names */
@@ -37,7 +37,7 @@ struct lfs_flight {
 	struct iovec *iov;
 	unsigned niov, iov_at;
 	uint64_t off, left;
-	uint8_t *footer; /* of a seal; goes back when it is written */
+	uint8_t *summary; /* of a seal; goes back when it is written */
 };
 
 /*
@@ -49,9 +49,9 @@ struct lfs_head {
 	uint32_t next;	      /* the segment after built.segment, reserved */
 	uint32_t generations; /* opened by this incarnation */
 	uint32_t seal_blocks; /* of a seal, its head area included */
-	struct lfs_flight flights[LFS_RECORDS_IN_FLIGHT]; /* a ring */
-	unsigned first, nflights;
-	uint8_t *footer;		       /* owned: of the open segment */
+	struct lfs_inflight inflight[LFS_RECORDS_IN_FLIGHT]; /* a ring */
+	unsigned first, ninflight;
+	uint8_t *summary;		       /* owned: of the open segment */
 	uint8_t *spare[LFS_RECORDS_IN_FLIGHT]; /* owned: footers */
 	unsigned nspare;
 };
@@ -61,29 +61,30 @@ int lfs_head_init(struct lfs *lfs);
 void lfs_head_release(struct lfs_head *head);
 
 /* Blocks of a record that still fit into the open segment, its seal aside. */
-uint32_t lfs_flight_room(const struct lfs *lfs);
+uint32_t lfs_inflight_room(const struct lfs *lfs);
 /*
  * A record slot to fill, with room for `need` blocks at head.built, the segment before
  * it sealed if need be. NULL: all are in flight, or the log has failed.
  */
-struct lfs_flight *lfs_flight_get(struct lfs *lfs, enum lfs_record_kind kind,
-				  uint32_t need);
+struct lfs_inflight *lfs_inflight_get(struct lfs *lfs, enum lfs_record_kind kind,
+				      uint32_t need);
 /* Where its descriptors and checksums go. */
-static inline uint8_t *lfs_flight_area(struct lfs_flight *f)
+static inline uint8_t *lfs_inflight_area(struct lfs_inflight *f)
 {
 	return f->area + LFS_BLOCK;
 }
 /* Data behind the head area: lent until it is applied. */
-void lfs_flight_data(struct lfs_flight *f, const void *data, size_t len);
+void lfs_inflight_data(struct lfs_inflight *f, const void *data, size_t len);
 /*
  * Complete the head and send the record: f->ndescs and f->nblocks are set, descriptors
  * and checksums in the area, data added. `last_lsn`, `hash` and `epoch` are those after
  * it.
  */
-void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
-		       const struct lfs_epoch *epoch);
+void lfs_inflight_submit(struct lfs_inflight *f, uint64_t last_lsn, uint64_t hash,
+			 const struct lfs_epoch *epoch);
 /* Note what a block of the open segment holds, for its footer. */
-void lfs_flight_birth(struct lfs *lfs, uint32_t place, const struct lfs_birth *birth);
+void lfs_head_note_block(struct lfs *lfs, uint32_t pba,
+			 const struct lfs_summary_item *item);
 
 /* apply.c: written records, in order, into the map */
 void lfs_apply(struct lfs *lfs);

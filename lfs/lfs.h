@@ -271,9 +271,9 @@ struct lfs_entry {
 	unsigned nops;
 };
 
-struct lfs_follow;
-struct lfs_follow_next {
-	void (*done)(struct lfs_follow_next *n, int res);
+struct lfs_log_reader;
+struct lfs_log_reader_next {
+	void (*done)(struct lfs_log_reader_next *n, int res);
 	struct lfs_entry entry; /* set when res == 0 */
 	void *impl[4];
 };
@@ -282,14 +282,14 @@ struct lfs_follow_next {
  * A cursor that reads the log onward, beginning with LSN `from` (>= 1). -ENOENT when the
  * log does not hold `from` any more; from == written + 1 is fine.
  */
-int lfs_follow_new(struct lfs *lfs, uint64_t from, struct lfs_follow **ret);
+int lfs_log_reader_new(struct lfs *lfs, uint64_t from, struct lfs_log_reader **ret);
 /*
  * The next LSN with everything verified. res -ENODATA: nothing written beyond; -EBADMSG,
  * -EIO as lfs_read(). One call at a time per cursor.
  */
-void lfs_follow_next(struct lfs_follow *f, struct lfs_follow_next *n);
-void lfs_follow_free(
-	struct lfs_follow *f); /* not while a next is in flight; NULL is fine */
+void lfs_log_reader_next(struct lfs_log_reader *f, struct lfs_log_reader_next *n);
+void lfs_log_reader_free(
+	struct lfs_log_reader *f); /* not while a next is in flight; NULL is fine */
 
 /* ---- figures ---------------------------------------------------------------------------- */
 

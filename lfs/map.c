@@ -12,7 +12,7 @@
 #define COST_ABSENT 1u
 #define COST_LEAF 8u
 
-static uint32_t entry_place(uint64_t e)
+static uint32_t entry_pba(uint64_t e)
 {
 	return (uint32_t)e;
 }
@@ -135,24 +135,23 @@ static void leaf_changed(struct lfs_leaf *leaf, uint64_t lsn)
 
 /* A run of blocks inside one leaf, from its entry `first` on. */
 static void leaf_set(struct lfs_map *map, struct lfs_leaf *leaf, uint32_t first,
-		     uint32_t n, const uint32_t *crcs, uint32_t place)
+		     uint32_t n, const uint32_t *crcs, uint32_t pba)
 {
 	uint64_t *e = leaf->entries + first;
 
 	rt_assert(leaf->entries);
 	for (uint32_t i = 0; i < n; i++) {
-		if (entry_place(e[i]))
-			lfs_segments_live(map->segs, entry_place(e[i]), -1);
+		if (entry_pba(e[i]))
+			lfs_segments_live(map->segs, entry_pba(e[i]), -1);
 		else
 			leaf->used++;
-		e[i] = (uint64_t)crcs[i] << 32 | (place + i);
+		e[i] = (uint64_t)crcs[i] << 32 | (pba + i);
 	}
 	/* A run lies in one segment. */
-	lfs_segments_live(map->segs, place, (int)n);
+	lfs_segments_live(map->segs, pba, (int)n);
 }
 
-void lfs_map_set(struct lfs_map *map, const struct lfs_op *op, uint32_t place,
-		 uint64_t lsn)
+void lfs_map_set(struct lfs_map *map, const struct lfs_op *op, uint32_t pba, uint64_t lsn)
 {
 	struct lfs_map_volume *v = &map->v[op->volume];
 	uint32_t done = 0;
@@ -166,7 +165,7 @@ void lfs_map_set(struct lfs_map *map, const struct lfs_op *op, uint32_t place,
 		bool stale = leaf_stale(leaf);
 		uint16_t used = leaf->used;
 
-		leaf_set(map, leaf, first, n, op->crcs + done, place + done);
+		leaf_set(map, leaf, first, n, op->crcs + done, pba + done);
 		v->mapped += (uint64_t)(leaf->used - used);
 		leaf_changed(leaf, lsn);
 		map->stale += (uint64_t)(leaf_stale(leaf) - stale);
@@ -178,9 +177,9 @@ static void leaf_unmap(struct lfs_map *map, struct lfs_map_volume *v,
 		       struct lfs_leaf *leaf, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = first; i < first + n; i++) {
-		if (!entry_place(leaf->entries[i]))
+		if (!entry_pba(leaf->entries[i]))
 			continue;
-		lfs_segments_live(map->segs, entry_place(leaf->entries[i]), -1);
+		lfs_segments_live(map->segs, entry_pba(leaf->entries[i]), -1);
 		leaf->entries[i] = 0;
 		leaf->used--;
 		v->mapped--;
@@ -226,7 +225,7 @@ uint32_t lfs_map_get(const struct lfs_map *map, uint32_t volume, uint64_t lba,
 		return 0;
 	e = leaf->entries[lba % LFS_LEAF_BLOCKS];
 	*ret_crc = (uint32_t)(e >> 32);
-	return entry_place(e);
+	return entry_pba(e);
 }
 
 /* ---- images ------------------------------------------------------------------------------ */
@@ -248,15 +247,16 @@ int lfs_map_load(struct lfs_map *map, uint32_t volume, uint32_t index,
 
 		if (!e)
 			continue;
-		if (at + i >= v->blocks || !lfs_segments_holds(map->segs, entry_place(e)))
+		if (at + i >= v->blocks ||
+		    !lfs_segments_has_data(map->segs, entry_pba(e)))
 			goto bad;
-		lfs_segments_live(map->segs, entry_place(e), 1);
+		lfs_segments_live(map->segs, entry_pba(e), 1);
 		leaf->used++;
 		v->mapped++;
 	}
 	if (!leaf->used)
 		goto bad;
-	lfs_segments_live(map->segs, leaf->place, 1);
+	lfs_segments_live(map->segs, leaf->pba, 1);
 	return 0;
 bad:
 	/* The open ends here, or begins again with another slot and a new map. */
@@ -269,20 +269,20 @@ bool lfs_map_capture(struct lfs_map *map, struct lfs_leaf *leaf, uint8_t *image)
 	map->stale -= leaf_stale(leaf);
 	leaf->dirty = false;
 	if (!leaf->used) {
-		lfs_map_placed(map, leaf, 0, 0);
+		lfs_map_set_image(map, leaf, 0, 0);
 		return false;
 	}
 	memcpy(image, leaf->entries, LFS_BLOCK);
 	return true;
 }
 
-void lfs_map_placed(struct lfs_map *map, struct lfs_leaf *leaf, uint32_t place,
-		    uint32_t crc)
+void lfs_map_set_image(struct lfs_map *map, struct lfs_leaf *leaf, uint32_t pba,
+		       uint32_t crc)
 {
-	if (leaf->place)
-		lfs_segments_live(map->segs, leaf->place, -1);
-	if (place)
-		lfs_segments_live(map->segs, place, 1);
-	leaf->place = place;
+	if (leaf->pba)
+		lfs_segments_live(map->segs, leaf->pba, -1);
+	if (pba)
+		lfs_segments_live(map->segs, pba, 1);
+	leaf->pba = pba;
 	leaf->crc = crc;
 }

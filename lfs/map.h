@@ -17,7 +17,7 @@ struct lfs_segments;
 struct lfs_leaf {
 	uint64_t *entries; /* owned: place | crc << 32, as on disk; NULL: none mapped */
 	uint64_t changed;  /* LSN of the last change */
-	uint32_t place;	   /* of the image on disk; 0: none */
+	uint32_t pba;	   /* of the image on disk; 0: none */
 	uint32_t crc;	   /* of the image */
 	uint32_t pins;	   /* admitted writes that are not in the map yet */
 	uint16_t used;	   /* mapped entries */
@@ -56,7 +56,7 @@ int lfs_map_pin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blo
 void lfs_map_unpin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks);
 
 /* The blocks of a write lie at `place` onward, written by `lsn`. They must be pinned. */
-void lfs_map_set(struct lfs_map *map, const struct lfs_op *op, uint32_t place,
+void lfs_map_set(struct lfs_map *map, const struct lfs_op *op, uint32_t pba,
 		 uint64_t lsn);
 
 /*
@@ -82,8 +82,8 @@ int lfs_map_load(struct lfs_map *map, uint32_t volume, uint32_t index,
  */
 bool lfs_map_capture(struct lfs_map *map, struct lfs_leaf *leaf, uint8_t *image);
 /* The image that was captured lies at `place`; the one before is dead. */
-void lfs_map_placed(struct lfs_map *map, struct lfs_leaf *leaf, uint32_t place,
-		    uint32_t crc);
+void lfs_map_set_image(struct lfs_map *map, struct lfs_leaf *leaf, uint32_t pba,
+		       uint32_t crc);
 
 /* Leaves that `blocks` blocks from `lba` on touch. */
 static inline uint32_t lfs_map_leaves(uint64_t lba, uint64_t blocks)

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "rt/check.h"
 #include "rt/mem.h"
 
@@ -71,7 +71,7 @@ static void meta_set_state(struct lfs_meta_change *m, enum lfs_meta_state state)
 	m->state = state;
 }
 
-static void meta_told(struct lfs *lfs)
+static void meta_end(struct lfs *lfs)
 {
 	struct lfs_meta_change *m = &lfs->meta_change;
 	struct lfs_set_meta *s = m->op;
@@ -88,13 +88,13 @@ static void meta_told(struct lfs *lfs)
 	s->done(s, m->res);
 }
 
-void lfs_meta_settle(struct lfs *lfs)
+void lfs_meta_advance(struct lfs *lfs)
 {
 	if (lfs->meta_change.state == LFS_META_ENDED)
-		meta_told(lfs);
+		meta_end(lfs);
 }
 
-static void meta_written(struct lfs_super_req *req, int res)
+static void meta_written(struct lfs_superblock_request *req, int res)
 {
 	struct lfs_meta_change *m = rt_container_of(req, struct lfs_meta_change, req);
 
@@ -115,15 +115,15 @@ void lfs_set_meta(struct lfs *lfs, struct lfs_set_meta *s, const struct lfs_meta
 		m->res = map_prepare(lfs, meta);
 	if (m->res) {
 		meta_set_state(m, LFS_META_ENDED);
-		lfs_kick(lfs);
+		lfs_schedule(lfs);
 		return;
 	}
 	meta_set_state(m, LFS_META_WRITING);
 	*m->copy = *meta;
-	m->req = (struct lfs_super_req){
+	m->req = (struct lfs_superblock_request){
 		.done = meta_written,
 		.meta = m->copy,
 		.clear_flags = LFS_CLEAN,
 	};
-	lfs_super_request(lfs, &m->req);
+	lfs_superblock_submit(lfs, &m->req);
 }

@@ -4,7 +4,7 @@
 
 #include "lfs/lfs.h"
 #include "lfs/map.h"
-#include "lfs/sblock.h"
+#include "lfs/superblock_writer.h"
 
 /* The durable facts are being replaced (lfs_set_meta). */
 enum lfs_meta_state {
@@ -19,9 +19,9 @@ struct lfs_meta_change {
 	struct lfs_set_meta *op; /* borrowed until told */
 	struct lfs_meta *copy;	 /* owned */
 	struct lfs_map *map;	 /* owned: for other volumes; or NULL */
-	struct lfs_super_req req;
+	struct lfs_superblock_request req;
 };
 
-void lfs_meta_settle(struct lfs *lfs);
+void lfs_meta_advance(struct lfs *lfs);
 
 #endif

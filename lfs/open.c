@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lfs/open_store.h"
 #include "lfs/recover.h"
-#include "lfs/state.h"
 #include "lfs/why.h"
 #include "rt/bug.h"
 #include "rt/check.h"
@@ -26,7 +26,7 @@ struct opening {
 	uint32_t got;
 	bool one_bad; /* of the superblocks */
 	struct lfs_recover rc;
-	struct lfs_super_req req;
+	struct lfs_superblock_request req;
 	struct lfs_meta *meta; /* owned */
 	struct lfs_wait wait;
 	struct lfs_close close;
@@ -103,7 +103,7 @@ static void open_done(struct lfs_wait *w, int res)
 	o->done(o, 0);
 }
 
-static void open_named(struct lfs_super_req *req, int res)
+static void open_named(struct lfs_superblock_request *req, int res)
 {
 	struct opening *op = rt_container_of(req, struct opening, req);
 
@@ -136,18 +136,18 @@ static void open_recovered(struct lfs_recover *rc, int res)
 		open_failed(op, res);
 		return;
 	}
-	lfs->incarnation = lfs->sb.super.incarnation;
+	lfs->incarnation = lfs->superblock.current.incarnation;
 	if (lfs->incarnation < rc->replay.incarnation)
 		lfs->incarnation = rc->replay.incarnation;
 	/* A damaged superblock may have been one incarnation ahead. */
 	if (!RT_BUG(NO_INCARNATION) || !lfs->incarnation)
 		lfs->incarnation += 1 + op->one_bad;
-	op->req = (struct lfs_super_req){
+	op->req = (struct lfs_superblock_request){
 		.done = open_named,
 		.meta = op->meta,
 		.clear_flags = LFS_CLEAN,
 	};
-	lfs_super_request(lfs, &op->req);
+	lfs_superblock_submit(lfs, &op->req);
 }
 
 /* ---- superblocks ------------------------------------------------------------------------------ */
@@ -156,14 +156,14 @@ static void open_recovered(struct lfs_recover *rc, int res)
 static int supers_choose(struct opening *op)
 {
 	struct lfs *lfs = op->lfs;
-	struct lfs_super super[2];
+	struct lfs_superblock super[2];
 	char why[2][LFS_WHY_MAX];
 	int res[2];
 	unsigned best;
 
 	for (unsigned i = 0; i < 2; i++) {
-		res[i] = lfs_super_decode(op->supers + i * LFS_SUPER_REGION, &super[i],
-					  op->meta, why[i]);
+		res[i] = lfs_superblock_decode(op->supers + i * LFS_SUPERBLOCK_REGION,
+					       &super[i], op->meta, why[i]);
 		if (res[i] == -EPROTONOSUPPORT) {
 			memcpy(op->o->why, why[i], LFS_WHY_MAX);
 			return res[i];
@@ -178,9 +178,9 @@ static int supers_choose(struct opening *op)
 	}
 	best = res[0] || (!res[1] && super[1].seq > super[0].seq);
 	op->one_bad = res[0] || res[1];
-	(void)lfs_super_decode(op->supers + best * LFS_SUPER_REGION, &lfs->sb.super,
-			       &lfs->meta, why[0]);
-	lfs->sb.copy = best;
+	(void)lfs_superblock_decode(op->supers + best * LFS_SUPERBLOCK_REGION,
+				    &lfs->superblock.current, &lfs->meta, why[0]);
+	lfs->superblock.copy = best;
 	return 0;
 }
 
@@ -191,7 +191,7 @@ static int supers_check(struct opening *op)
 
 	if (res)
 		return res;
-	lfs->geo = lfs->sb.super.geo;
+	lfs->geo = lfs->superblock.current.geo;
 	if (strcmp(op->group_name, lfs->meta.group_name) != 0) {
 		lfs_say(op->o->why, "store of group \"%s\", not of \"%s\"",
 			lfs->meta.group_name, op->group_name);
@@ -205,7 +205,8 @@ static int supers_check(struct opening *op)
 	}
 	if (op->one_bad)
 		rt_log(RT_LOG_WARN, "superblock_damaged copy=%c used=%c",
-		       lfs->sb.copy ? 'A' : 'B', lfs->sb.copy ? 'B' : 'A');
+		       lfs->superblock.copy ? 'A' : 'B',
+		       lfs->superblock.copy ? 'B' : 'A');
 	return 0;
 }
 
@@ -215,7 +216,7 @@ static void supers_read(struct opening *op)
 {
 	op->op.done = supers_done;
 	rt_read(op->lfs->file, &op->op, op->supers + op->got,
-		2 * LFS_SUPER_REGION - op->got, op->got);
+		2 * LFS_SUPERBLOCK_REGION - op->got, op->got);
 }
 
 static void supers_done(struct rt_op *rop, int res)
@@ -228,11 +229,11 @@ static void supers_done(struct rt_op *rop, int res)
 		return;
 	}
 	op->got += (uint32_t)res;
-	if (res && op->got < 2 * LFS_SUPER_REGION) {
+	if (res && op->got < 2 * LFS_SUPERBLOCK_REGION) {
 		supers_read(op);
 		return;
 	}
-	memset(op->supers + op->got, 0, 2 * LFS_SUPER_REGION - op->got);
+	memset(op->supers + op->got, 0, 2 * LFS_SUPERBLOCK_REGION - op->got);
 	res = supers_check(op);
 	if (res) {
 		open_failed(op, res);
@@ -305,7 +306,7 @@ static struct lfs *lfs_new(struct rt_loop *loop, const struct lfs_open_params *p
 static_assert(sizeof(struct rt_op) <= sizeof(((struct lfs_open *)0)->impl),
 	      "fits into impl");
 
-static void open_starved(struct rt_op *rop, int res)
+static void open_no_memory(struct rt_op *rop, int res)
 {
 	struct lfs_open *o = rt_container_of((void *)rop, struct lfs_open, impl);
 
@@ -325,14 +326,14 @@ void lfs_open(struct rt_loop *loop, const struct lfs_open_params *params,
 	if (!op) {
 		struct rt_op *rop = (struct rt_op *)(void *)o->impl;
 
-		rop->done = open_starved;
+		rop->done = open_no_memory;
 		rt_defer(loop, rop);
 		return;
 	}
 	op->o = o;
 	op->lfs = lfs_new(loop, params);
 	op->group_name = copy_string(params->group_name);
-	op->supers = rt_alloc_blocks(2 * LFS_SUPER_REGION);
+	op->supers = rt_alloc_blocks(2 * LFS_SUPERBLOCK_REGION);
 	op->meta = rt_zalloc(1, sizeof(*op->meta));
 	op->res = -ENOMEM;
 	lfs_say(o->why, "no memory");

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "rt/check.h"
 #include "rt/crc.h"
 #include "rt/mem.h"
@@ -91,21 +91,21 @@ static void run_done(struct rt_op *op, int res)
 	impl_of(r)->out--;
 	if (!impl_of(r)->out && impl_of(r)->next == r->blocks)
 		read_end(lfs, r);
-	lfs_settle(lfs);
+	lfs_advance(lfs);
 }
 
 /* ---- from the first block to the last --------------------------------------------------------- */
 
 /* A block that needs no disk. False: it lies at *ret_place. */
-static bool block_here(struct lfs *lfs, struct lfs_read *r, uint32_t i,
-		       uint32_t *ret_place, uint32_t *ret_crc)
+static bool block_here(struct lfs *lfs, struct lfs_read *r, uint32_t i, uint32_t *ret_pba,
+		       uint32_t *ret_crc)
 {
 	uint8_t *to = r->buf + (size_t)i * LFS_BLOCK;
 	const uint8_t *data;
 	uint32_t crc;
 
-	switch (lfs_overlay_get(&lfs->admission.overlay, r->volume, r->lba + i, &data,
-				&crc)) {
+	switch (lfs_write_buffer_get(&lfs->admission.write_buffer, r->volume, r->lba + i,
+				     &data, &crc)) {
 	case LFS_SEEN_DATA:
 		memcpy(to, data, LFS_BLOCK);
 		block_check(lfs, r, r->lba + i, crc);
@@ -116,17 +116,17 @@ static bool block_here(struct lfs *lfs, struct lfs_read *r, uint32_t i,
 	case LFS_SEEN_NOT:
 		break;
 	}
-	*ret_place = lfs_map_get(&lfs->map, r->volume, r->lba + i, ret_crc);
-	if (*ret_place)
+	*ret_pba = lfs_map_get(&lfs->map, r->volume, r->lba + i, ret_crc);
+	if (*ret_pba)
 		return false;
 	memset(to, 0, LFS_BLOCK);
 	return true;
 }
 
-static void run_submit(struct lfs_run *run, struct lfs_read *r, uint32_t place)
+static void run_submit(struct lfs_run *run, struct lfs_read *r, uint32_t pba)
 {
 	impl_of(r)->out++;
-	run->off = (uint64_t)place * LFS_BLOCK;
+	run->off = (uint64_t)pba * LFS_BLOCK;
 	run->done = 0;
 	run_read(run);
 }
@@ -139,11 +139,11 @@ static bool read_go(struct lfs *lfs, struct lfs_read *r)
 	uint32_t first = 0;
 
 	for (; impl->next < r->blocks && !impl->res; impl->next++) {
-		uint32_t place, crc;
-		bool here = block_here(lfs, r, impl->next, &place, &crc);
+		uint32_t pba, crc;
+		bool here = block_here(lfs, r, impl->next, &pba, &crc);
 
-		if (run && (here || place != first + run->blocks ||
-			    run->blocks == LFS_READ_RUN)) {
+		if (run &&
+		    (here || pba != first + run->blocks || run->blocks == LFS_READ_RUN)) {
 			run_submit(run, r, first);
 			run = NULL;
 		}
@@ -159,7 +159,7 @@ static bool read_go(struct lfs *lfs, struct lfs_read *r)
 			run->buf = r->buf + (size_t)impl->next * LFS_BLOCK;
 			run->lba = r->lba + impl->next;
 			run->blocks = 0;
-			first = place;
+			first = pba;
 		}
 		run->crcs[run->blocks++] = crc;
 	}
@@ -186,7 +186,7 @@ int lfs_read_init(struct lfs *lfs)
 	return 0;
 }
 
-void lfs_read_settle(struct lfs *lfs)
+void lfs_read_advance(struct lfs *lfs)
 {
 	struct lfs_reader *rd = &lfs->reader;
 	struct rt_list mine, *l;
@@ -222,6 +222,6 @@ void lfs_read(struct lfs *lfs, struct lfs_read *r)
 		rt_list_push_back(&lfs->reader.waiting, &impl->link);
 	} else if (!impl->out) {
 		rt_list_push_back(&lfs->reader.ready, &impl->link);
-		lfs_kick(lfs);
+		lfs_schedule(lfs);
 	}
 }

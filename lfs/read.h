@@ -35,6 +35,6 @@ struct lfs_reader {
 };
 
 int lfs_read_init(struct lfs *lfs);
-void lfs_read_settle(struct lfs *lfs);
+void lfs_read_advance(struct lfs *lfs);
 
 #endif

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lfs/checkpoint_slot.h"
 #include "lfs/lfs.h"
 #include "lfs/scan.h"
-#include "lfs/slot.h"
 #include "lfs/tail.h"
 #include "rt/loop.h"
 
@@ -33,7 +33,7 @@ struct lfs_load_leaf {
 struct lfs_load {
 	struct rt_op op;
 	unsigned slot_at; /* 0 or 1 */
-	struct lfs_slot slot;
+	struct lfs_checkpoint_slot slot;
 	uint8_t *head; /* owned: one block */
 	uint8_t *body; /* owned */
 	uint64_t got;

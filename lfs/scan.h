@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "lfs/record.h"
+#include "lfs/log_record.h"
 #include "lfs/segment.h"
 #include "rt/loop.h"
 

@@ -29,15 +29,15 @@ void lfs_segments_release(struct lfs_segments *segs)
 	segs->s = NULL;
 }
 
-bool lfs_segments_holds(const struct lfs_segments *segs, uint64_t place)
+bool lfs_segments_has_data(const struct lfs_segments *segs, uint64_t pba)
 {
 	uint64_t n;
 
-	if (place < segs->base)
+	if (pba < segs->base)
 		return false;
-	n = (place - segs->base) / segs->blocks;
+	n = (pba - segs->base) / segs->blocks;
 	/* Block 0 of a segment is its header. */
-	return n < segs->n && (place - segs->base) % segs->blocks &&
+	return n < segs->n && (pba - segs->base) % segs->blocks &&
 	       lfs_segment_in_use(&segs->s[n]);
 }
 

@@ -51,22 +51,22 @@ static inline bool lfs_segment_in_use(const struct lfs_segment *s)
 }
 
 /* Is this the place of a block of data in some segment that is in use? */
-bool lfs_segments_holds(const struct lfs_segments *segs, uint64_t place);
-/* The segment of a place that lfs_segments_holds(). */
-static inline uint32_t lfs_segments_of(const struct lfs_segments *segs, uint32_t place)
+bool lfs_segments_has_data(const struct lfs_segments *segs, uint64_t pba);
+/* The segment of a place that lfs_segments_has_data(). */
+static inline uint32_t lfs_segments_of(const struct lfs_segments *segs, uint32_t pba)
 {
-	return (place - segs->base) / segs->blocks;
+	return (pba - segs->base) / segs->blocks;
 }
-static inline uint32_t lfs_segments_place(const struct lfs_segments *segs, uint32_t n,
-					  uint32_t block)
+static inline uint32_t lfs_segments_pba(const struct lfs_segments *segs, uint32_t n,
+					uint32_t block)
 {
 	return segs->base + n * segs->blocks + block;
 }
 
 /* Count blocks of a place in or out. */
-static inline void lfs_segments_live(struct lfs_segments *segs, uint32_t place, int by)
+static inline void lfs_segments_live(struct lfs_segments *segs, uint32_t pba, int by)
 {
-	segs->s[lfs_segments_of(segs, place)].live += (uint32_t)by;
+	segs->s[lfs_segments_of(segs, pba)].live += (uint32_t)by;
 }
 
 /*

@@ -8,14 +8,14 @@
 
 struct follower {
 	struct group *group;
-	struct lfs_follow *follow; /* owned */
-	struct lfs_follow_next next;
+	struct lfs_log_reader *follow; /* owned */
+	struct lfs_log_reader_next next;
 	follower_fn *fn;
 	void *owner;
 	bool reading, dropped;
 };
 
-static void follower_done(struct lfs_follow_next *next, int res)
+static void follower_done(struct lfs_log_reader_next *next, int res)
 {
 	struct follower *f = rt_container_of(next, struct follower, next);
 	struct group *g = f->group;
@@ -38,7 +38,7 @@ int follower_new(struct group *g, uint64_t from, follower_fn *fn, void *owner,
 
 	if (!f)
 		return -ENOMEM;
-	err = lfs_follow_new(g->lfs, from, &f->follow);
+	err = lfs_log_reader_new(g->lfs, from, &f->follow);
 	if (err < 0) {
 		rt_free(f);
 		return err;
@@ -56,7 +56,7 @@ void follower_next(struct follower *f)
 	rt_assert(!f->reading);
 	f->reading = true;
 	f->group->pending.log_readers++;
-	lfs_follow_next(f->follow, &f->next);
+	lfs_log_reader_next(f->follow, &f->next);
 }
 
 void follower_free(struct follower *f)
@@ -67,6 +67,6 @@ void follower_free(struct follower *f)
 		f->dropped = true;
 		return;
 	}
-	lfs_follow_free(f->follow);
+	lfs_log_reader_free(f->follow);
 	rt_free(f);
 }

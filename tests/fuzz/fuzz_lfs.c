@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lfs/checkpoint_slot.h"
 #include "lfs/scan.h"
-#include "lfs/slot.h"
 #include "rt/check.h"
 #include "rt/crc.h"
 #include "rt/mem.h"
@@ -80,37 +80,37 @@ static void fuzz_segment(const uint8_t *data, size_t size)
 
 static void fuzz_super(const uint8_t *data, size_t size)
 {
-	static uint8_t buf[LFS_SUPER_REGION];
+	static uint8_t buf[LFS_SUPERBLOCK_REGION];
 	static struct lfs_meta meta;
-	struct lfs_super_head h;
-	struct lfs_super super;
+	struct lfs_superblock_head h;
+	struct lfs_superblock super;
 	char why[LFS_WHY_MAX];
 
 	memset(buf, 0, sizeof(buf));
 	memcpy(buf, data, size < sizeof(buf) ? size : sizeof(buf));
 	memcpy(&h, buf, sizeof(h));
-	h.magic = le64_make(LFS_SUPER_MAGIC);
+	h.magic = le64_make(LFS_SUPERBLOCK_MAGIC);
 	if (le32_get(h.length) < LFS_BLOCK || le32_get(h.length) > sizeof(buf))
 		h.length = le32_make(LFS_BLOCK);
 	memcpy(buf, &h, sizeof(h));
 	mend(buf, 8, le32_get(h.length));
-	if (lfs_super_decode(buf, &super, &meta, why))
+	if (lfs_superblock_decode(buf, &super, &meta, why))
 		return;
 	rt_assert(meta.nvolumes <= LFS_VOLUMES_MAX && meta.nepochs >= 1);
 	rt_assert(super.slot <= 1 && super.geo.segments >= LFS_SEGMENTS_MIN);
-	rt_assert(lfs_super_encode(buf, &super, &meta) <= sizeof(buf));
+	rt_assert(lfs_superblock_encode(buf, &super, &meta) <= sizeof(buf));
 }
 
 /* Head and tables of a small store. */
 static void fuzz_slot(const uint8_t *data, size_t size)
 {
 	static uint8_t bytes[(1 + FUZZ_BODY_BLOCKS) * LFS_BLOCK];
-	uint64_t magic = LFS_SLOT_MAGIC;
+	uint64_t magic = LFS_CHECKPOINT_SLOT_MAGIC;
 	struct lfs_geometry geo;
 	struct lfs_segments segs;
 	struct lfs_map map;
 	struct lfs_meta meta = { .nvolumes = 1 };
-	struct lfs_slot slot;
+	struct lfs_checkpoint_slot slot;
 	char why[LFS_WHY_MAX];
 
 	meta.volumes[0].size = 4096 * LFS_BLOCK;
@@ -120,17 +120,17 @@ static void fuzz_slot(const uint8_t *data, size_t size)
 	memcpy(bytes, &magic, sizeof(magic));
 	memset(bytes + 16, 0, LFS_ID_LEN);
 	mend(bytes, 8, LFS_BLOCK);
-	if (lfs_slot_decode_head(bytes, &geo, store, &slot) ||
+	if (lfs_checkpoint_slot_decode_head(bytes, &geo, store, &slot) ||
 	    slot.body_length > FUZZ_BODY_BLOCKS * LFS_BLOCK)
 		return;
 	slot.body_crc = rt_crc32c(bytes + LFS_BLOCK, slot.body_length);
 	rt_assert(!lfs_segments_init(&segs, geo.segments, 256,
 				     (uint32_t)(geo.segments_off / LFS_BLOCK)));
 	rt_assert(!lfs_map_init(&map, &segs, &meta, 1 << 20));
-	if (lfs_slot_decode_body(&slot, bytes + LFS_BLOCK, &segs, &map) == 0)
+	if (lfs_checkpoint_slot_decode_body(&slot, bytes + LFS_BLOCK, &segs, &map) == 0)
 		for (uint32_t i = 0; i < map.v[0].nleaves; i++)
-			rt_assert(!map.v[0].leaves[i].place ||
-				  lfs_segments_holds(&segs, map.v[0].leaves[i].place));
+			rt_assert(!map.v[0].leaves[i].pba ||
+				  lfs_segments_has_data(&segs, map.v[0].leaves[i].pba));
 	lfs_map_release(&map);
 	lfs_segments_release(&segs);
 }

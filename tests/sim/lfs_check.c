@@ -68,10 +68,10 @@ bool site_check(struct site *s)
 
 struct follow_call {
 	struct site_call call;
-	struct lfs_follow_next n;
+	struct lfs_log_reader_next n;
 };
 
-static void follow_done(struct lfs_follow_next *n, int res)
+static void follow_done(struct lfs_log_reader_next *n, int res)
 {
 	struct follow_call *call = rt_container_of(n, struct follow_call, n);
 
@@ -98,14 +98,14 @@ bool site_follow(struct site *s)
 {
 	struct follow_call call = { .n.done = follow_done };
 	uint64_t last = oracle_last(s->oracle), lsn;
-	struct lfs_follow *f;
+	struct lfs_log_reader *f;
 	int res;
 
 	if (last >= SITE_HASHES_MAX)
 		return true;
 	lsn = sim_chance(s->rng, 0.5) ? 1 : sim_between(s->rng, 1, last + 1);
 	sim_node_enter(s->node);
-	res = lfs_follow_new(s->lfs, lsn, &f);
+	res = lfs_log_reader_new(s->lfs, lsn, &f);
 	sim_node_leave(s->node);
 	if (res == -ENOMEM && s->starved)
 		return true;
@@ -113,7 +113,7 @@ bool site_follow(struct site *s)
 	for (;; lsn++) {
 		call.call.ended = false;
 		sim_node_enter(s->node);
-		lfs_follow_next(f, &call.n);
+		lfs_log_reader_next(f, &call.n);
 		sim_node_leave(s->node);
 		if (!site_run(s, site_call_ended, &call.call)) {
 			site_gone(s);
@@ -128,23 +128,23 @@ bool site_follow(struct site *s)
 	sim_require(lsn == last + 1 || s->damaged, "follow ends at lsn %llu of %llu",
 		    (unsigned long long)lsn - 1, (unsigned long long)last);
 	sim_node_enter(s->node);
-	lfs_follow_free(f);
+	lfs_log_reader_free(f);
 	sim_node_leave(s->node);
 	return true;
 }
 
-void site_follow_to_end(struct site *s, struct lfs_follow *f)
+void site_follow_to_end(struct site *s, struct lfs_log_reader *f)
 {
 	struct follow_call call = { .n.done = follow_done };
 
 	do {
 		call.call.ended = false;
 		sim_node_enter(s->node);
-		lfs_follow_next(f, &call.n);
+		lfs_log_reader_next(f, &call.n);
 		sim_node_leave(s->node);
 		(void)site_run(s, site_call_ended, &call.call);
 	} while (!call.call.res);
 	sim_node_enter(s->node);
-	lfs_follow_free(f);
+	lfs_log_reader_free(f);
 	sim_node_leave(s->node);
 }

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lfs/record.h"
-#include "lfs/super.h"
+#include "lfs/log_record.h"
+#include "lfs/superblock.h"
 #include "rt/check.h"
 #include "tests/sim/lfs_site.h"
 
@@ -49,7 +49,7 @@ void site_check_witness(struct site *s)
 {
 	struct lfs_record last, real;
 
-	if (!last_record(s, ANY_KIND & ~BIT(LFS_RECORD_WITNESS), &real))
+	if (!last_record(s, ANY_KIND & ~BIT(LFS_RECORD_MARKER), &real))
 		return;
 	rt_assert(last_record(s, ANY_KIND, &last));
 	/* Only what this process has written is its to name. */
@@ -103,17 +103,17 @@ static uint64_t in_record(struct site *s, const struct lfs_record *rec)
 
 static bool geometry(struct site *s, struct lfs_geometry *ret)
 {
-	uint8_t *buf = site_alloc(LFS_SUPER_REGION);
+	uint8_t *buf = site_alloc(LFS_SUPERBLOCK_REGION);
 	struct lfs_meta *meta = site_alloc(sizeof(*meta));
-	struct lfs_super super;
+	struct lfs_superblock super;
 	char why[LFS_WHY_MAX];
 	int res;
 
-	sim_disk_peek(s->disk, 0, buf, LFS_SUPER_REGION);
-	res = lfs_super_decode(buf, &super, meta, why);
+	sim_disk_peek(s->disk, 0, buf, LFS_SUPERBLOCK_REGION);
+	res = lfs_superblock_decode(buf, &super, meta, why);
 	if (res) {
-		sim_disk_peek(s->disk, lfs_super_off(1), buf, LFS_SUPER_REGION);
-		res = lfs_super_decode(buf, &super, meta, why);
+		sim_disk_peek(s->disk, lfs_superblock_off(1), buf, LFS_SUPERBLOCK_REGION);
+		res = lfs_superblock_decode(buf, &super, meta, why);
 	}
 	*ret = super.geo;
 	free(buf);
@@ -129,11 +129,12 @@ uint64_t site_draw_damage(struct site *s)
 
 	switch (sim_below(s->rng, 6)) {
 	case 0:
-		return sim_below(s->rng, 2) * LFS_SUPER_REGION +
+		return sim_below(s->rng, 2) * LFS_SUPERBLOCK_REGION +
 		       sim_below(s->rng, 2 * LFS_BLOCK);
 	case 1:
 		if (geometry(s, &geo))
-			return lfs_slot_off(&geo, (unsigned)sim_below(s->rng, 2)) +
+			return lfs_checkpoint_slot_off(&geo,
+						       (unsigned)sim_below(s->rng, 2)) +
 			       sim_below(s->rng,
 					 geo.slot_size < 16384 ? geo.slot_size : 16384);
 		break;
@@ -142,7 +143,7 @@ uint64_t site_draw_damage(struct site *s)
 			return in_record(s, &rec);
 		break;
 	case 3:
-		if (last_record(s, ANY_KIND & ~BIT(LFS_RECORD_WITNESS), &rec))
+		if (last_record(s, ANY_KIND & ~BIT(LFS_RECORD_MARKER), &rec))
 			return in_record(s, &rec);
 		break;
 	case 4:

@@ -46,27 +46,27 @@ static void mend(uint8_t *bytes, size_t len)
 
 static void change_super(struct site *s)
 {
-	uint8_t *buf = site_alloc(LFS_SUPER_REGION);
-	struct lfs_super_head h;
+	uint8_t *buf = site_alloc(LFS_SUPERBLOCK_REGION);
+	struct lfs_superblock_head h;
 
 	for (unsigned i = 0; i < 2; i++) {
-		sim_disk_peek(s->disk, lfs_super_off(i), buf, LFS_SUPER_REGION);
+		sim_disk_peek(s->disk, lfs_superblock_off(i), buf, LFS_SUPERBLOCK_REGION);
 		memcpy(&h, buf, sizeof(h));
 		mutate(s, buf, 12, 900);
 		memcpy(&h, buf, sizeof(h));
 		if (le32_get(h.length) >= LFS_BLOCK &&
-		    le32_get(h.length) <= LFS_SUPER_REGION)
+		    le32_get(h.length) <= LFS_SUPERBLOCK_REGION)
 			mend(buf, le32_get(h.length));
-		sim_disk_poke(s->disk, lfs_super_off(i), buf, LFS_SUPER_REGION);
+		sim_disk_poke(s->disk, lfs_superblock_off(i), buf, LFS_SUPERBLOCK_REGION);
 	}
 	free(buf);
 }
 
-static void change_slot(struct site *s, const struct lfs_super *super)
+static void change_slot(struct site *s, const struct lfs_superblock *super)
 {
-	uint64_t off = lfs_slot_off(&super->geo, super->slot);
+	uint64_t off = lfs_checkpoint_slot_off(&super->geo, super->slot);
 	uint8_t *head = site_alloc(LFS_BLOCK), *body;
-	struct lfs_slot_head h;
+	struct lfs_checkpoint_slot_head h;
 	uint64_t len;
 
 	sim_disk_peek(s->disk, off, head, LFS_BLOCK);
@@ -90,7 +90,7 @@ static void change_slot(struct site *s, const struct lfs_super *super)
 }
 
 /* A block of the log: a segment's header, a record's head area, or nothing to mend. */
-static void change_log(struct site *s, const struct lfs_super *super)
+static void change_log(struct site *s, const struct lfs_superblock *super)
 {
 	uint64_t blocks = super->geo.segment_size / LFS_BLOCK, at;
 	uint8_t *area = site_alloc(LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
@@ -117,16 +117,16 @@ static void change_log(struct site *s, const struct lfs_super *super)
 
 static void change(struct site *s)
 {
-	uint8_t *buf = site_alloc(LFS_SUPER_REGION);
+	uint8_t *buf = site_alloc(LFS_SUPERBLOCK_REGION);
 	struct lfs_meta *meta = site_alloc(sizeof(*meta));
-	struct lfs_super super[2];
+	struct lfs_superblock super[2];
 	char why[LFS_WHY_MAX];
 	bool good[2];
 	unsigned best;
 
 	for (unsigned i = 0; i < 2; i++) {
-		sim_disk_peek(s->disk, lfs_super_off(i), buf, LFS_SUPER_REGION);
-		good[i] = !lfs_super_decode(buf, &super[i], meta, why);
+		sim_disk_peek(s->disk, lfs_superblock_off(i), buf, LFS_SUPERBLOCK_REGION);
+		good[i] = !lfs_superblock_decode(buf, &super[i], meta, why);
 	}
 	free(buf);
 	free(meta);
@@ -168,11 +168,11 @@ static void read_all(struct site *s)
 static void follow_all(struct site *s)
 {
 	for (uint64_t from = 1; from < 3; from++) {
-		struct lfs_follow *f;
+		struct lfs_log_reader *f;
 		int res;
 
 		sim_node_enter(s->node);
-		res = lfs_follow_new(s->lfs, from, &f);
+		res = lfs_log_reader_new(s->lfs, from, &f);
 		sim_node_leave(s->node);
 		sim_require(!res || res == -ENOENT, "follow: %d", res);
 		if (!res)

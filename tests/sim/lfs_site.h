@@ -91,7 +91,7 @@ bool site_check(struct site *s);
 bool site_follow(struct site *s);
 
 /* Whatever it gives, to its first error; freed. */
-void site_follow_to_end(struct site *s, struct lfs_follow *f);
+void site_follow_to_end(struct site *s, struct lfs_log_reader *f);
 
 /* After a flush and an idle while, a later record names the last that was flushed. */
 void site_check_witness(struct site *s);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/super.h"
+#include "lfs/superblock.h"
 #include "rt/check.h"
 #include "tests/sim/lfs_site.h"
 
@@ -39,16 +39,17 @@ static void take_stock(struct site *s, uint64_t floor)
 /* Each open raises the incarnation before anything else is written. */
 static void check_incarnation(struct site *s)
 {
-	uint8_t *buf = malloc(LFS_SUPER_REGION);
+	uint8_t *buf = malloc(LFS_SUPERBLOCK_REGION);
 	struct lfs_meta *meta = malloc(sizeof(*meta));
 	uint64_t most = 0;
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct lfs_super super;
+		struct lfs_superblock super;
 		char why[LFS_WHY_MAX];
 
-		sim_disk_peek(s->disk, lfs_super_off(i), buf, LFS_SUPER_REGION);
-		if (!lfs_super_decode(buf, &super, meta, why) && super.incarnation > most)
+		sim_disk_peek(s->disk, lfs_superblock_off(i), buf, LFS_SUPERBLOCK_REGION);
+		if (!lfs_superblock_decode(buf, &super, meta, why) &&
+		    super.incarnation > most)
 			most = super.incarnation;
 	}
 	free(buf);

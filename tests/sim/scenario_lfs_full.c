@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "rt/check.h"
 #include "rt/crc.h"
 #include "tests/sim/lfs_site.h"

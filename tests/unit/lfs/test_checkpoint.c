@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "tests/unit/lfs/world_memory.h"
 
 static struct lfs_wait waiter;
@@ -31,10 +31,10 @@ static enum where where(struct world *w, uint64_t off)
 {
 	const struct lfs_geometry *geo = &w->lfs->geo;
 
-	if (off < 2 * LFS_SUPER_REGION)
-		return off < LFS_SUPER_REGION ? SUPER_A : SUPER_B;
+	if (off < 2 * LFS_SUPERBLOCK_REGION)
+		return off < LFS_SUPERBLOCK_REGION ? SUPER_A : SUPER_B;
 	if (off < geo->segments_off)
-		return off < lfs_slot_off(geo, 1) ? SLOT_0 : SLOT_1;
+		return off < lfs_checkpoint_slot_off(geo, 1) ? SLOT_0 : SLOT_1;
 	return LOG;
 }
 
@@ -49,8 +49,8 @@ static void the_order_on_the_disk(void **state)
 	assert_int_equal(create(w, 0), 0);
 	assert_int_equal(open_store(w), 0);
 	for (unsigned round = 0; round < 4; round++) {
-		enum where slot = w->lfs->sb.super.slot ? SLOT_0 : SLOT_1;
-		enum where super = w->lfs->sb.copy ? SUPER_A : SUPER_B;
+		enum where slot = w->lfs->superblock.current.slot ? SLOT_0 : SLOT_1;
+		enum where super = w->lfs->superblock.copy ? SUPER_A : SUPER_B;
 		unsigned step = 0;
 
 		assert_int_equal(write_blocks(w, round, 1, 1), 0);
@@ -74,8 +74,9 @@ static void the_order_on_the_disk(void **state)
 				assert_int_equal(step, 4);
 				step = 5;
 			} else {
-				bool head = e->off ==
-					    lfs_slot_off(&w->lfs->geo, slot == SLOT_1);
+				bool head =
+					e->off == lfs_checkpoint_slot_off(&w->lfs->geo,
+									  slot == SLOT_1);
 
 				assert_int_equal(where(w, e->off), slot);
 				assert_true(head ? step == 2 : step == 1 || step == 2);
@@ -100,12 +101,12 @@ static void a_failed_step_leaves_the_older_checkpoint(void **state)
 		assert_int_equal(open_store(w), 0);
 		assert_int_equal(write_blocks(w, 5, 1, 7), 0);
 		assert_int_equal(flush_store(w), 0);
-		slot = w->lfs->sb.super.slot;
+		slot = w->lfs->superblock.current.slot;
 		/* Images, body, head, superblock. */
 		disk.fail[DISK_WRITE] = n;
 		assert_int_equal(checkpoint(w), -EIO);
 		assert_int_equal(disk.fail[DISK_WRITE], 0);
-		assert_int_equal(w->lfs->sb.super.slot, slot);
+		assert_int_equal(w->lfs->superblock.current.slot, slot);
 		assert_int_equal(close_store(w), -EIO);
 		assert_int_equal(open_store(w), 0);
 		must_hold(w, 5, 1, 7);
@@ -123,7 +124,7 @@ static void who_asks_late_waits_for_the_next(void **state)
 	assert_int_equal(create(w, 0), 0);
 	assert_int_equal(open_store(w), 0);
 	assert_int_equal(write_blocks(w, 1, 1, 1), 0);
-	seq = w->lfs->sb.super.slot_seq;
+	seq = w->lfs->superblock.current.slot_seq;
 	disk.hold[DISK_FLUSH] = true;
 	running = w;
 	waiter.done = waiter_done;
@@ -136,7 +137,7 @@ static void who_asks_late_waits_for_the_next(void **state)
 	disk.hold[DISK_FLUSH] = false;
 	disk_run();
 	assert_int_equal(w->waiting, 0);
-	assert_int_equal(w->lfs->sb.super.slot_seq, seq + 2);
+	assert_int_equal(w->lfs->superblock.current.slot_seq, seq + 2);
 	assert_int_equal(close_store(w), 0);
 }
 

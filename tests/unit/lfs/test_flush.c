@@ -4,7 +4,7 @@
  * more, a failed one is final, and what an idle flush covered is named by a record that
  * is itself flushed. Whoever acknowledges FLUSH or FUA relies on each of these.
  */
-#include "lfs/record.h"
+#include "lfs/log_record.h"
 #include "tests/unit/lfs/world_memory.h"
 
 static struct lfs_flush flushes[4];
@@ -182,9 +182,9 @@ static void an_idle_flush_is_named_within_its_time(void **state)
 	assert_int_equal(flush_store(w), 0);
 	assert_true(last_durable(w, &before));
 	assert_int_equal(before.kind, LFS_RECORD_CLIENT);
-	disk_sleep(LFS_WITNESS_MS * RT_MS);
+	disk_sleep(LFS_MARKER_MS * RT_MS);
 	assert_true(last_durable(w, &after));
-	assert_int_equal(after.kind, LFS_RECORD_WITNESS);
+	assert_int_equal(after.kind, LFS_RECORD_MARKER);
 	assert_int_equal(after.durable_seq, before.seq);
 	assert_int_equal(after.seq, before.seq + 1);
 	/* One is enough: nobody names the one that names. */
@@ -210,9 +210,9 @@ static void a_later_record_is_name_enough(void **state)
 	assert_int_equal(after.kind, LFS_RECORD_CLIENT);
 	assert_int_equal(after.durable_seq, before.seq);
 	/* Now this one has no name. */
-	disk_sleep(LFS_WITNESS_MS * RT_MS);
+	disk_sleep(LFS_MARKER_MS * RT_MS);
 	assert_true(last_durable(w, &after));
-	assert_int_equal(after.kind, LFS_RECORD_WITNESS);
+	assert_int_equal(after.kind, LFS_RECORD_MARKER);
 	assert_int_equal(after.durable_seq, before.seq + 1);
 	assert_int_equal(close_store(w), 0);
 }

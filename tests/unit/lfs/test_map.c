@@ -41,7 +41,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void set(uint64_t lba, uint32_t blocks, uint32_t place, uint64_t lsn)
+static void set(uint64_t lba, uint32_t blocks, uint32_t pba, uint64_t lsn)
 {
 	uint32_t crcs[64];
 	struct lfs_op op = {
@@ -49,9 +49,9 @@ static void set(uint64_t lba, uint32_t blocks, uint32_t place, uint64_t lsn)
 	};
 
 	for (uint32_t i = 0; i < blocks; i++)
-		crcs[i] = place + i + 7;
+		crcs[i] = pba + i + 7;
 	assert_int_equal(lfs_map_pin(&map, 1, lba, blocks), 0);
-	lfs_map_set(&map, &op, place, lsn);
+	lfs_map_set(&map, &op, pba, lsn);
 	lfs_map_unpin(&map, 1, lba, blocks);
 }
 
@@ -68,36 +68,35 @@ static void it_agrees_with_an_array(void **state)
 	uint64_t x = 1, mapped = 0;
 
 	for (unsigned i = 0; i < 20000; i++) {
-		uint32_t lba, n, place;
+		uint32_t lba, n, pba;
 
 		x = rt_mix64(x + i);
 		lba = (uint32_t)(x % BLOCKS);
 		n = 1 + (uint32_t)(x >> 20) % 64;
 		n = n > BLOCKS - lba ? BLOCKS - lba : n;
-		place = BASE + 1 +
-			(uint32_t)(x >> 30) % (SEGMENTS * SEGMENT_BLOCKS - 100);
+		pba = BASE + 1 + (uint32_t)(x >> 30) % (SEGMENTS * SEGMENT_BLOCKS - 100);
 		/* A run lies in one segment. */
-		if ((place - BASE) % SEGMENT_BLOCKS + n >= SEGMENT_BLOCKS ||
-		    (place - BASE) % SEGMENT_BLOCKS == 0)
+		if ((pba - BASE) % SEGMENT_BLOCKS + n >= SEGMENT_BLOCKS ||
+		    (pba - BASE) % SEGMENT_BLOCKS == 0)
 			continue;
 		if (x >> 60 < 5) {
 			unmap(lba, n);
 			memset(model + lba, 0, n * sizeof(model[0]));
 			continue;
 		}
-		set(lba, n, place, i + 1);
+		set(lba, n, pba, i + 1);
 		for (uint32_t k = 0; k < n; k++)
-			model[lba + k] = place + k;
+			model[lba + k] = pba + k;
 	}
 	for (uint32_t i = 0; i < BLOCKS; i++) {
-		uint32_t crc = 0, place = lfs_map_get(&map, 1, i, &crc);
+		uint32_t crc = 0, pba = lfs_map_get(&map, 1, i, &crc);
 
-		assert_int_equal(place, model[i]);
-		if (!place)
+		assert_int_equal(pba, model[i]);
+		if (!pba)
 			continue;
-		assert_int_equal(crc, place + 7);
+		assert_int_equal(crc, pba + 7);
 		mapped++;
-		live[(place - BASE) / SEGMENT_BLOCKS]++;
+		live[(pba - BASE) / SEGMENT_BLOCKS]++;
 	}
 	assert_int_equal(map.v[1].mapped, mapped);
 	for (uint32_t i = 0; i < SEGMENTS; i++)
@@ -167,13 +166,13 @@ static void an_image_is_taken_and_loaded(void **state)
 	assert_int_equal(map.stale, 1);
 	assert_true(lfs_map_capture(&map, leaf, image));
 	assert_int_equal(map.stale, 0);
-	lfs_map_placed(&map, leaf, BASE + 50, 1234);
+	lfs_map_set_image(&map, leaf, BASE + 50, 1234);
 	assert_int_equal(segs.s[0].live, 4);
 	lfs_map_release(&map);
 	lfs_segments_release(&segs);
 	assert_int_equal(setup(NULL), 0);
 	leaf = &map.v[1].leaves[1];
-	leaf->place = BASE + 50;
+	leaf->pba = BASE + 50;
 	assert_int_equal(lfs_map_load(&map, 1, 1, image), 0);
 	assert_int_equal(lfs_map_get(&map, 1, 514, &crc), BASE + 3);
 	assert_int_equal(crc, BASE + 3 + 7);
@@ -181,16 +180,16 @@ static void an_image_is_taken_and_loaded(void **state)
 	assert_int_equal(map.v[1].mapped, 3);
 	unmap(512, 512);
 	assert_false(lfs_map_capture(&map, leaf, image));
-	assert_int_equal(leaf->place, 0);
+	assert_int_equal(leaf->pba, 0);
 	assert_int_equal(segs.s[0].live, 0);
 }
 
 static void an_image_that_cannot_be_is_refused(void **state)
 {
 	static uint8_t image[LFS_BLOCK];
-	struct lfs_leaf_entry e = { .place = le32_make(BASE) };
+	struct lfs_leaf_entry e = { .pba = le32_make(BASE) };
 
-	map.v[1].leaves[1].place = BASE + 50;
+	map.v[1].leaves[1].pba = BASE + 50;
 	assert_int_equal(lfs_map_load(&map, 1, 1, image), -EUCLEAN); /* nothing in it */
 	lfs_map_release(&map);
 	lfs_segments_release(&segs);
@@ -202,7 +201,7 @@ static void an_image_that_cannot_be_is_refused(void **state)
 	assert_int_equal(setup(NULL), 0);
 	/* The last leaf ends inside: an entry behind the volume's last block. */
 	memset(image, 0, sizeof(image));
-	e.place = le32_make(BASE + 1);
+	e.pba = le32_make(BASE + 1);
 	memcpy(image + BLOCKS % LFS_LEAF_BLOCKS * sizeof(e), &e, sizeof(e));
 	assert_int_equal(lfs_map_load(&map, 1, map.v[1].nleaves - 1, image), -EUCLEAN);
 }

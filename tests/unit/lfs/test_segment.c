@@ -133,17 +133,17 @@ static void a_place_is_data_of_a_segment_in_use_or_nothing(void **state)
 
 	assert_int_equal(lfs_segments_init(&segs, 4, 256, 1000), 0);
 	lfs_segments_open(&segs, 1, 1, 1, 1);
-	assert_false(lfs_segments_holds(&segs, 0));
-	assert_false(lfs_segments_holds(&segs, 999));
-	assert_false(lfs_segments_holds(&segs, 1001)); /* free */
-	assert_false(lfs_segments_holds(&segs, 1256)); /* the header */
-	assert_true(lfs_segments_holds(&segs, 1257));
-	assert_true(lfs_segments_holds(&segs, 1511));
-	assert_false(lfs_segments_holds(&segs, 1513));
-	assert_false(lfs_segments_holds(&segs, 1000 + 4 * 256 + 1));
-	assert_false(lfs_segments_holds(&segs, UINT64_MAX));
+	assert_false(lfs_segments_has_data(&segs, 0));
+	assert_false(lfs_segments_has_data(&segs, 999));
+	assert_false(lfs_segments_has_data(&segs, 1001)); /* free */
+	assert_false(lfs_segments_has_data(&segs, 1256)); /* the header */
+	assert_true(lfs_segments_has_data(&segs, 1257));
+	assert_true(lfs_segments_has_data(&segs, 1511));
+	assert_false(lfs_segments_has_data(&segs, 1513));
+	assert_false(lfs_segments_has_data(&segs, 1000 + 4 * 256 + 1));
+	assert_false(lfs_segments_has_data(&segs, UINT64_MAX));
 	assert_int_equal(lfs_segments_of(&segs, 1511), 1);
-	assert_int_equal(lfs_segments_place(&segs, 1, 255), 1511);
+	assert_int_equal(lfs_segments_pba(&segs, 1, 255), 1511);
 	lfs_segments_release(&segs);
 }
 

@@ -192,12 +192,12 @@ static void damaged_superblocks_are_told_apart(void **state)
 	assert_int_equal(open_store(w), 0);
 	must_hold(w, 0, 4, 7);
 	assert_int_equal(close_store(w), 0);
-	flip(w, LFS_SUPER_REGION + 600);
+	flip(w, LFS_SUPERBLOCK_REGION + 600);
 	assert_int_equal(open_store(w), 0);
 	must_hold(w, 0, 4, 7);
 	assert_int_equal(close_store(w), 0);
 	flip(w, 600);
-	flip(w, LFS_SUPER_REGION + 600);
+	flip(w, LFS_SUPERBLOCK_REGION + 600);
 	must_refuse(w, -EUCLEAN);
 }
 
@@ -246,17 +246,17 @@ static void what_another_store_left_is_not_taken(void **state)
 static void a_newer_version_is_refused(void **state)
 {
 	struct world *w = *state;
-	uint8_t *buf = malloc(LFS_SUPER_REGION);
-	struct lfs_super_head h;
+	uint8_t *buf = malloc(LFS_SUPERBLOCK_REGION);
+	struct lfs_superblock_head h;
 
 	assert_int_equal(create(w, 0), 0);
-	peek(w, 0, buf, LFS_SUPER_REGION);
+	peek(w, 0, buf, LFS_SUPERBLOCK_REGION);
 	memcpy(&h, buf, sizeof(h));
 	h.version = le32_make(LFS_VERSION + 1);
 	memcpy(buf, &h, sizeof(h));
 	h.crc = le32_make(rt_crc32c(buf + 12, le32_get(h.length) - 12));
 	memcpy(buf, &h, sizeof(h));
-	poke(w, 0, buf, LFS_SUPER_REGION);
+	poke(w, 0, buf, LFS_SUPERBLOCK_REGION);
 	free(buf);
 	must_refuse(w, -EPROTONOSUPPORT);
 	assert_non_null(strstr(w->why, "version"));

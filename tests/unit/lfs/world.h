@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/super.h"
+#include "lfs/superblock.h"
 #include "rt/check.h"
 #include "rt/crc.h"
 #include "rt/log.h"
@@ -315,7 +315,7 @@ static inline void must_refuse(struct world *w, int res)
 /* The first block of data in the log: behind header and head area of segment 0. */
 static inline uint64_t first_data(struct world *w)
 {
-	struct lfs_super_head h;
+	struct lfs_superblock_head h;
 
 	peek(w, 0, &h, sizeof(h));
 	return le64_get(h.segments_off) + 2 * LFS_BLOCK;

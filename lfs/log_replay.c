@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lfs/open_store.h"
 #include "lfs/recover.h"
-#include "lfs/state.h"
 #include "lfs/why.h"
 #include "rt/bug.h"
 #include "rt/check.h"
@@ -17,9 +17,9 @@
  * nothing is thrown away.
  */
 
-static void walk(struct lfs_recover *rc);
+static void chain_walk(struct lfs_recover *rc);
 
-static void walk_loaded(struct lfs_scan *s, int res)
+static void chain_loaded(struct lfs_scan *s, int res)
 {
 	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, replay.scan);
 
@@ -29,12 +29,12 @@ static void walk_loaded(struct lfs_scan *s, int res)
 		lfs_recover_end(rc, res);
 		return;
 	}
-	walk(rc);
+	chain_walk(rc);
 }
 
-static void walk_load(struct lfs_recover *rc, uint32_t block)
+static void chain_load(struct lfs_recover *rc, uint32_t block)
 {
-	rc->replay.scan.loaded = walk_loaded;
+	rc->replay.scan.loaded = chain_loaded;
 	lfs_scan_load(&rc->replay.scan, rc->replay.tail.segment, block,
 		      rc->lfs->segs.blocks);
 }
@@ -47,7 +47,7 @@ static bool header_here(const struct lfs_recover *rc, const struct lfs_segment_i
 	const struct lfs *lfs = rc->lfs;
 
 	return info->number == rc->replay.tail.segment &&
-	       !memcmp(info->store, lfs->sb.super.store, LFS_ID_LEN) &&
+	       !memcmp(info->store, lfs->superblock.current.store, LFS_ID_LEN) &&
 	       (info->next == LFS_SEGMENT_NONE || info->next < lfs->segs.n);
 }
 
@@ -96,7 +96,7 @@ static enum header header_read(struct lfs_recover *rc)
 	bool valid;
 
 	if (!block) {
-		walk_load(rc, 0);
+		chain_load(rc, 0);
 		return HEADER_LOAD;
 	}
 	valid = !lfs_segment_decode(block, &info);
@@ -125,13 +125,13 @@ static bool record_follows(const struct lfs_recover *rc, const struct lfs_record
 {
 	const struct lfs_tail *t = &rc->replay.tail;
 
-	return rec->address == lfs_segments_place(&rc->lfs->segs, t->segment, t->block) &&
+	return rec->address == lfs_segments_pba(&rc->lfs->segs, t->segment, t->block) &&
 	       rec->generation == t->generation &&
 	       rec->incarnation == rc->replay.incarnation && rec->seq == t->seq + 1 &&
 	       (rec->prev_crc == t->chain || RT_BUG(SKIP_CHAIN_CHECK));
 }
 
-static int replay_op(struct lfs_recover *rc, const struct lfs_op *op, uint32_t place,
+static int replay_op(struct lfs_recover *rc, const struct lfs_op *op, uint32_t pba,
 		     uint64_t lsn)
 {
 	struct lfs_map *map = &rc->lfs->map;
@@ -155,7 +155,7 @@ static int replay_op(struct lfs_recover *rc, const struct lfs_op *op, uint32_t p
 			(unsigned long long)map->memory_max);
 		return ret;
 	}
-	lfs_map_set(map, op, place, lsn);
+	lfs_map_set(map, op, pba, lsn);
 	lfs_map_unpin(map, op->volume, op->lba, op->blocks);
 	return 0;
 }
@@ -165,8 +165,7 @@ static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
 {
 	struct lfs_tail *t = &rc->replay.tail;
 	uint32_t desc = 0, block = 0;
-	uint32_t place =
-		(uint32_t)(r->rec.address + (r->next - t->block) - r->rec.nblocks);
+	uint32_t pba = (uint32_t)(r->rec.address + (r->next - t->block) - r->rec.nblocks);
 
 	if (r->rec.first_lsn != t->lsn + 1 || r->rec.hash_before != t->hash) {
 		lfs_say(rc->why,
@@ -177,7 +176,7 @@ static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
 		return -EUCLEAN;
 	}
 	while (desc < r->rec.ndescs) {
-		uint32_t at = place + block;
+		uint32_t at = pba + block;
 		unsigned n =
 			lfs_scan_lsn(r, &desc, &block, rc->replay.ops, rc->replay.crcs);
 
@@ -197,7 +196,7 @@ static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
 	return 0;
 }
 
-static int replay(struct lfs_recover *rc, const struct lfs_scanned *r)
+static int record_replay(struct lfs_recover *rc, const struct lfs_scanned *r)
 {
 	struct lfs_tail *t = &rc->replay.tail;
 	struct lfs_segment *s = &rc->lfs->segs.s[t->segment];
@@ -238,7 +237,7 @@ static void segment_leave(struct lfs_recover *rc)
 		lfs_segment_set_state(segs, n, LFS_SEGMENT_ENDED);
 }
 
-static void finish(struct lfs_recover *rc)
+static void log_finish(struct lfs_recover *rc)
 {
 	struct lfs *lfs = rc->lfs;
 	struct lfs_tail *t = &rc->replay.tail;
@@ -258,29 +257,29 @@ static void finish(struct lfs_recover *rc)
 	lfs_recover_end(rc, 0);
 }
 
-static void corrupt(struct lfs_recover *rc, const char *witness, uint64_t where)
+static void log_corrupt(struct lfs_recover *rc, const char *evidence, uint64_t where)
 {
 	lfs_say(rc->why,
 		"corruption: record %llu at segment %u block %u is damaged or missing, "
 		"though %s %llu says that it was durable; the log after lsn %llu is kept",
 		(unsigned long long)rc->replay.tail.seq + 1, rc->replay.tail.segment,
-		rc->replay.tail.block, witness, (unsigned long long)where,
+		rc->replay.tail.block, evidence, (unsigned long long)where,
 		(unsigned long long)rc->replay.tail.lsn);
 	lfs_recover_end(rc, -EUCLEAN);
 }
 
 /* Nothing names the missing record, but perhaps the checkpoint that was refused. */
-static void end_of_log(struct lfs_recover *rc)
+static void log_end(struct lfs_recover *rc)
 {
 	if (rc->written_seq > rc->replay.tail.seq)
-		corrupt(rc, "checkpoint", rc->written_by);
+		log_corrupt(rc, "checkpoint", rc->written_by);
 	else
-		finish(rc);
+		log_finish(rc);
 }
 
 /* ---- torn or corrupt ------------------------------------------------------------------------ */
 
-static void look_load(struct lfs_recover *rc);
+static void evidence_load(struct lfs_recover *rc);
 
 /*
  * Only an older checkpoint than the newest is followed from one incarnation into the
@@ -299,8 +298,8 @@ static void cross_loaded(struct lfs_scan *s, int res)
 	}
 	if (lfs_segment_decode(lfs_scan_block(s, 0), &info) ||
 	    info.incarnation <= rc->replay.incarnation ||
-	    info.incarnation > rc->lfs->sb.super.incarnation) {
-		end_of_log(rc);
+	    info.incarnation > rc->lfs->superblock.current.incarnation) {
+		log_end(rc);
 		return;
 	}
 	segment_leave(rc);
@@ -308,16 +307,16 @@ static void cross_loaded(struct lfs_scan *s, int res)
 	rc->replay.tail.block = 0;
 	rc->replay.incarnation = info.incarnation;
 	rc->replay.header_read = false;
-	walk(rc);
+	chain_walk(rc);
 }
 
 /* Nothing names the missing record: the log was torn here, and ends here. */
-static void torn(struct lfs_recover *rc)
+static void log_torn(struct lfs_recover *rc)
 {
 	uint32_t next = rc->replay.tail.block ? rc->replay.next : rc->replay.tail.segment;
 
 	if (!rc->cross || next == LFS_SEGMENT_NONE) {
-		end_of_log(rc);
+		log_end(rc);
 		return;
 	}
 	rc->replay.look.segment = next;
@@ -326,17 +325,17 @@ static void torn(struct lfs_recover *rc)
 }
 
 /* The header of a segment behind the break. True: it decides. */
-static bool look_header(struct lfs_recover *rc, const uint8_t *block)
+static bool evidence_header(struct lfs_recover *rc, const uint8_t *block)
 {
 	struct lfs_segment_info info;
 
 	if (lfs_segment_decode(block, &info) || info.number != rc->replay.look.segment ||
-	    memcmp(info.store, rc->lfs->sb.super.store, LFS_ID_LEN) != 0)
+	    memcmp(info.store, rc->lfs->superblock.current.store, LFS_ID_LEN) != 0)
 		return false;
 	if (info.incarnation > rc->replay.incarnation &&
 	    info.first_seq > rc->replay.tail.seq + 1) {
-		corrupt(rc, "the end that an earlier recovery found, record",
-			info.first_seq - 1);
+		log_corrupt(rc, "the end that an earlier recovery found, record",
+			    info.first_seq - 1);
 		return true;
 	}
 	if (info.incarnation == rc->replay.incarnation && info.next < rc->lfs->segs.n)
@@ -344,56 +343,57 @@ static bool look_header(struct lfs_recover *rc, const uint8_t *block)
 	return false;
 }
 
-enum look { LOOK_ON, LOOK_RELOAD, LOOK_DECIDED };
+enum evidence { EVIDENCE_NONE, EVIDENCE_RELOAD, EVIDENCE_FOUND };
 
 /* Is there a witness at this block? */
-static enum look look_block(struct lfs_recover *rc, const uint8_t *block, size_t len)
+static enum evidence evidence_block(struct lfs_recover *rc, const uint8_t *block,
+				    size_t len)
 {
-	uint64_t place = lfs_segments_place(&rc->lfs->segs, rc->replay.look.segment,
-					    rc->replay.look.block);
+	uint64_t pba = lfs_segments_pba(&rc->lfs->segs, rc->replay.look.segment,
+					rc->replay.look.block);
 	struct lfs_record rec;
 	uint32_t want;
 	int res = lfs_record_decode(block, len, &rec, &want);
 
 	if (res == -EMSGSIZE)
-		return rc->replay.look.block > rc->replay.scan.block ? LOOK_RELOAD
-								     : LOOK_ON;
-	if (res || rec.address != place || rec.incarnation != rc->replay.incarnation ||
+		return rc->replay.look.block > rc->replay.scan.block ? EVIDENCE_RELOAD
+								     : EVIDENCE_NONE;
+	if (res || rec.address != pba || rec.incarnation != rc->replay.incarnation ||
 	    rec.seq <= rc->replay.tail.seq)
-		return LOOK_ON;
+		return EVIDENCE_NONE;
 	rc->replay.look.found = true;
 	if (rec.durable_seq <= rc->replay.tail.seq)
-		return LOOK_ON;
-	corrupt(rc, "record", rec.seq);
-	return LOOK_DECIDED;
+		return EVIDENCE_NONE;
+	log_corrupt(rc, "record", rec.seq);
+	return EVIDENCE_FOUND;
 }
 
-static enum look look_window(struct lfs_recover *rc)
+static enum evidence evidence_window(struct lfs_recover *rc)
 {
 	uint32_t end = rc->replay.scan.block + rc->replay.scan.have;
 
 	for (; rc->replay.look.block < end; rc->replay.look.block++) {
 		const uint8_t *block =
 			lfs_scan_block(&rc->replay.scan, rc->replay.look.block);
-		enum look res = LOOK_ON;
+		enum evidence res = EVIDENCE_NONE;
 
 		if (rc->replay.look.block == 0)
-			res = look_header(rc, block) ? LOOK_DECIDED : LOOK_ON;
+			res = evidence_header(rc, block) ? EVIDENCE_FOUND : EVIDENCE_NONE;
 		else
-			res = look_block(rc, block,
-					 (size_t)(end - rc->replay.look.block) *
-						 LFS_BLOCK);
-		if (res != LOOK_ON)
+			res = evidence_block(rc, block,
+					     (size_t)(end - rc->replay.look.block) *
+						     LFS_BLOCK);
+		if (res != EVIDENCE_NONE)
 			return res;
 	}
-	return LOOK_ON;
+	return EVIDENCE_NONE;
 }
 
-static void look(struct lfs_recover *rc)
+static void evidence_search(struct lfs_recover *rc)
 {
 	uint32_t blocks = rc->lfs->segs.blocks;
 
-	if (look_window(rc) == LOOK_DECIDED)
+	if (evidence_window(rc) == EVIDENCE_FOUND)
 		return;
 	if (rc->replay.look.block >= blocks) {
 		bool first = rc->replay.look.segment == rc->replay.tail.segment;
@@ -401,7 +401,7 @@ static void look(struct lfs_recover *rc)
 		if (rc->replay.look.next == LFS_SEGMENT_NONE ||
 		    (!first && !rc->replay.look.found) ||
 		    ++rc->replay.look.looked > rc->lfs->segs.n) {
-			torn(rc);
+			log_torn(rc);
 			return;
 		}
 		rc->replay.look.segment = rc->replay.look.next;
@@ -409,10 +409,10 @@ static void look(struct lfs_recover *rc)
 		rc->replay.look.block = 0;
 		rc->replay.look.found = false;
 	}
-	look_load(rc);
+	evidence_load(rc);
 }
 
-static void look_loaded(struct lfs_scan *s, int res)
+static void evidence_loaded(struct lfs_scan *s, int res)
 {
 	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, replay.scan);
 
@@ -422,32 +422,32 @@ static void look_loaded(struct lfs_scan *s, int res)
 		lfs_recover_end(rc, res);
 		return;
 	}
-	look(rc);
+	evidence_search(rc);
 }
 
-static void look_load(struct lfs_recover *rc)
+static void evidence_load(struct lfs_recover *rc)
 {
-	rc->replay.scan.loaded = look_loaded;
+	rc->replay.scan.loaded = evidence_loaded;
 	lfs_scan_load(&rc->replay.scan, rc->replay.look.segment, rc->replay.look.block,
 		      rc->lfs->segs.blocks);
 }
 
 /* The chain ends here. Why? */
-static void decide(struct lfs_recover *rc)
+static void break_decide(struct lfs_recover *rc)
 {
 	const struct lfs_tail *t = &rc->replay.tail;
 
 	if (RT_BUG(TRUNCATE_CORRUPT)) {
-		finish(rc);
+		log_finish(rc);
 		return;
 	}
 	if (rc->load.slot.written_seq > t->seq) {
-		corrupt(rc, "checkpoint", rc->load.slot.seq);
+		log_corrupt(rc, "checkpoint", rc->load.slot.seq);
 		return;
 	}
 	/* After a close in order nothing was written any more. */
 	if (t->segment == LFS_SEGMENT_NONE || (rc->clean && !rc->cross)) {
-		end_of_log(rc);
+		log_end(rc);
 		return;
 	}
 	rc->replay.look.segment = t->segment;
@@ -456,14 +456,14 @@ static void decide(struct lfs_recover *rc)
 	rc->replay.look.found = false;
 	rc->replay.look.looked = 0;
 	if (rc->replay.look.block < rc->lfs->segs.blocks)
-		look_load(rc);
+		evidence_load(rc);
 	else
-		look(rc);
+		evidence_search(rc);
 }
 
 /* ---- the walk ---------------------------------------------------------------------------------- */
 
-static void report(struct lfs_recover *rc)
+static void progress_report(struct lfs_recover *rc)
 {
 	rt_time now = rt_now(rc->lfs->loop);
 
@@ -476,12 +476,12 @@ static void report(struct lfs_recover *rc)
 	       (unsigned long long)rc->stats.bytes);
 }
 
-static void walk(struct lfs_recover *rc)
+static void chain_walk(struct lfs_recover *rc)
 {
 	struct lfs_scanned r;
 	int res;
 
-	report(rc);
+	progress_report(rc);
 	while (rc->replay.tail.segment != LFS_SEGMENT_NONE) {
 		if (!rc->replay.header_read) {
 			switch (header_read(rc)) {
@@ -490,7 +490,7 @@ static void walk(struct lfs_recover *rc)
 			case HEADER_LOAD:
 				return;
 			case HEADER_STOP:
-				decide(rc);
+				break_decide(rc);
 				return;
 			case HEADER_BAD:
 				lfs_recover_end(rc, -EUCLEAN);
@@ -500,18 +500,18 @@ static void walk(struct lfs_recover *rc)
 		res = lfs_scan_record(&rc->replay.scan, rc->replay.tail.block,
 				      rc->lfs->segs.blocks, &r);
 		if (res == -ENODATA) {
-			walk_load(rc, rc->replay.tail.block);
+			chain_load(rc, rc->replay.tail.block);
 			return;
 		}
 		if (res || !record_follows(rc, &r.rec))
 			break;
-		res = replay(rc, &r);
+		res = record_replay(rc, &r);
 		if (res) {
 			lfs_recover_end(rc, res);
 			return;
 		}
 	}
-	decide(rc);
+	break_decide(rc);
 }
 
 void lfs_replay_start(struct lfs_recover *rc)
@@ -527,5 +527,5 @@ void lfs_replay_start(struct lfs_recover *rc)
 		lfs_recover_starve(rc);
 		return;
 	}
-	walk(rc);
+	chain_walk(rc);
 }

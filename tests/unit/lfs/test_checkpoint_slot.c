@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/slot.h"
+#include "lfs/checkpoint_slot.h"
 #include "rt/crc.h"
 #include "rt/mem.h"
 #include "tests/unit/unit.h"
@@ -47,9 +47,9 @@ static int setup(void **state)
 	return lfs_geometry_make(32 * MIB, LFS_SEGMENT_MIN, MIB, &geo, why);
 }
 
-static struct lfs_slot sample(void)
+static struct lfs_checkpoint_slot sample(void)
 {
-	struct lfs_slot slot = {
+	struct lfs_checkpoint_slot slot = {
 		.seq = 3,
 		.incarnation = 2,
 		.start = {
@@ -68,7 +68,7 @@ static struct lfs_slot sample(void)
 		.nleaves = 2,
 		.nsegments = geo.segments,
 	};
-	struct lfs_leaf leaf = { .place = (uint32_t)(geo.segments_off / LFS_BLOCK) + 257,
+	struct lfs_leaf leaf = { .pba = (uint32_t)(geo.segments_off / LFS_BLOCK) + 257,
 				 .crc = 77,
 				 .changed = 29 };
 	struct lfs_segment s = { .generation = UINT64_C(2) << 32 | 1,
@@ -81,25 +81,26 @@ static struct lfs_slot sample(void)
 	uint8_t *at = body;
 
 	memset(body, 0, sizeof(body));
-	lfs_slot_put_leaf(at, 0, 1, &leaf);
-	at += sizeof(struct lfs_slot_leaf);
-	leaf.place = 0;
-	lfs_slot_put_leaf(at, 1, 0, &leaf);
-	at += sizeof(struct lfs_slot_leaf);
-	lfs_slot_put_segment(at + sizeof(struct lfs_slot_segment), &s);
+	lfs_checkpoint_slot_put_leaf(at, 0, 1, &leaf);
+	at += sizeof(struct lfs_checkpoint_slot_leaf);
+	leaf.pba = 0;
+	lfs_checkpoint_slot_put_leaf(at, 1, 0, &leaf);
+	at += sizeof(struct lfs_checkpoint_slot_leaf);
+	lfs_checkpoint_slot_put_segment(at + sizeof(struct lfs_checkpoint_slot_segment),
+					&s);
 	slot.body_crc = rt_crc32c(body, slot.body_length);
-	lfs_slot_encode_head(head, &slot, store, 12345);
+	lfs_checkpoint_slot_encode_head(head, &slot, store, 12345);
 	return slot;
 }
 
-static int decode_head(struct lfs_slot *ret)
+static int decode_head(struct lfs_checkpoint_slot *ret)
 {
-	return lfs_slot_decode_head(head, &geo, store, ret);
+	return lfs_checkpoint_slot_decode_head(head, &geo, store, ret);
 }
 
 static void what_is_written_is_read_back(void **state)
 {
-	struct lfs_slot in = sample(), out;
+	struct lfs_checkpoint_slot in = sample(), out;
 
 	memset(&out, 0, sizeof(out));
 	assert_int_equal(decode_head(&out), 0);
@@ -110,7 +111,7 @@ static void what_is_written_is_read_back(void **state)
 	assert_int_equal(out.written_seq, 41);
 	assert_int_equal(out.incarnation, 2);
 	tables_empty();
-	assert_int_equal(lfs_slot_decode_body(&out, body, &segs, &map), 0);
+	assert_int_equal(lfs_checkpoint_slot_decode_body(&out, body, &segs, &map), 0);
 	assert_int_equal(segs.s[1].last_lsn, 30);
 	assert_int_equal(segs.s[1].end, 20);
 	assert_int_equal(segs.s[1].state, LFS_SEGMENT_SEALED);
@@ -118,13 +119,13 @@ static void what_is_written_is_read_back(void **state)
 	assert_int_equal(segs.free, geo.segments - 1);
 	assert_int_equal(map.v[0].leaves[1].crc, 77);
 	assert_int_equal(map.v[1].leaves[0].changed, 29);
-	assert_int_equal(map.v[1].leaves[0].place, 0);
+	assert_int_equal(map.v[1].leaves[0].pba, 0);
 	tables_release();
 }
 
 static void any_flipped_bit_is_refused(void **state)
 {
-	struct lfs_slot slot = sample(), out;
+	struct lfs_checkpoint_slot slot = sample(), out;
 
 	for (size_t bit = 0; bit < sizeof(head) * 8; bit++) {
 		head[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -134,7 +135,8 @@ static void any_flipped_bit_is_refused(void **state)
 	for (size_t bit = 0; bit < slot.body_length * 8; bit += 7) {
 		body[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		tables_empty();
-		assert_int_equal(lfs_slot_decode_body(&slot, body, &segs, &map),
+		assert_int_equal(lfs_checkpoint_slot_decode_body(&slot, body, &segs,
+								 &map),
 				 -EUCLEAN);
 		tables_release();
 		body[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -144,72 +146,72 @@ static void any_flipped_bit_is_refused(void **state)
 	store[0] ^= 1;
 }
 
-static int with_slot(void (*change)(struct lfs_slot *s))
+static int with_slot(void (*change)(struct lfs_checkpoint_slot *s))
 {
-	struct lfs_slot slot = sample(), out;
+	struct lfs_checkpoint_slot slot = sample(), out;
 
 	change(&slot);
-	lfs_slot_encode_head(head, &slot, store, 0);
+	lfs_checkpoint_slot_encode_head(head, &slot, store, 0);
 	return decode_head(&out);
 }
 
-static void same(struct lfs_slot *s)
+static void same(struct lfs_checkpoint_slot *s)
 {
 	(void)s;
 }
-static void none_left(struct lfs_slot *s)
+static void none_left(struct lfs_checkpoint_slot *s)
 {
 	s->start.segment = LFS_SEGMENT_NONE;
 	s->start.block = 0;
 }
-static void none_with_block(struct lfs_slot *s)
+static void none_with_block(struct lfs_checkpoint_slot *s)
 {
 	s->start.segment = LFS_SEGMENT_NONE;
 }
-static void segment_beyond(struct lfs_slot *s)
+static void segment_beyond(struct lfs_checkpoint_slot *s)
 {
 	s->start.segment = geo.segments;
 }
-static void block_beyond(struct lfs_slot *s)
+static void block_beyond(struct lfs_checkpoint_slot *s)
 {
 	s->start.block = 256;
 }
-static void block_last(struct lfs_slot *s)
+static void block_last(struct lfs_checkpoint_slot *s)
 {
 	s->start.block = 255;
 }
-static void segments_fewer(struct lfs_slot *s)
+static void segments_fewer(struct lfs_checkpoint_slot *s)
 {
 	s->nsegments--;
 }
-static void leaves_many(struct lfs_slot *s)
+static void leaves_many(struct lfs_checkpoint_slot *s)
 {
 	s->nleaves = (uint32_t)lfs_geometry_leaves(&geo) + 1;
-	s->body_length =
-		(s->nleaves * sizeof(struct lfs_slot_leaf) +
-		 s->nsegments * sizeof(struct lfs_slot_segment) + LFS_BLOCK - 1) /
-		LFS_BLOCK * LFS_BLOCK;
+	s->body_length = (s->nleaves * sizeof(struct lfs_checkpoint_slot_leaf) +
+			  s->nsegments * sizeof(struct lfs_checkpoint_slot_segment) +
+			  LFS_BLOCK - 1) /
+			 LFS_BLOCK * LFS_BLOCK;
 }
-static void length_more(struct lfs_slot *s)
+static void length_more(struct lfs_checkpoint_slot *s)
 {
 	s->body_length += LFS_BLOCK;
 }
-static void length_huge(struct lfs_slot *s)
+static void length_huge(struct lfs_checkpoint_slot *s)
 {
 	s->body_length = UINT64_MAX;
 }
-static void lsn_huge(struct lfs_slot *s)
+static void lsn_huge(struct lfs_checkpoint_slot *s)
 {
 	s->start.lsn = UINT64_MAX;
 }
-static void written_before_start(struct lfs_slot *s)
+static void written_before_start(struct lfs_checkpoint_slot *s)
 {
 	s->written_seq = s->start.seq - 1;
 }
 
 static void a_head_that_cannot_be_is_refused(void **state)
 {
-	static void (*const changes[])(struct lfs_slot * s) = {
+	static void (*const changes[])(struct lfs_checkpoint_slot * s) = {
 		none_with_block, segment_beyond, block_beyond,
 		segments_fewer,	 leaves_many,	 length_more,
 		length_huge,	 lsn_huge,	 written_before_start,
@@ -223,19 +225,20 @@ static void a_head_that_cannot_be_is_refused(void **state)
 }
 
 /* The body with one leaf and segment 1 as given, its checksum right. */
-static int with_body(const struct lfs_slot_leaf *leaf, const struct lfs_slot_segment *s)
+static int with_body(const struct lfs_checkpoint_slot_leaf *leaf,
+		     const struct lfs_checkpoint_slot_segment *s)
 {
-	struct lfs_slot slot = sample();
+	struct lfs_checkpoint_slot slot = sample();
 	int res;
 
 	if (leaf)
 		memcpy(body + sizeof(*leaf), leaf, sizeof(*leaf));
 	if (s)
-		memcpy(body + 2 * sizeof(struct lfs_slot_leaf) + sizeof(*s), s,
+		memcpy(body + 2 * sizeof(struct lfs_checkpoint_slot_leaf) + sizeof(*s), s,
 		       sizeof(*s));
 	slot.body_crc = rt_crc32c(body, slot.body_length);
 	tables_empty();
-	res = lfs_slot_decode_body(&slot, body, &segs, &map);
+	res = lfs_checkpoint_slot_decode_body(&slot, body, &segs, &map);
 	tables_release();
 	return res;
 }
@@ -243,8 +246,9 @@ static int with_body(const struct lfs_slot_leaf *leaf, const struct lfs_slot_seg
 static void leaves_that_cannot_be_are_refused(void **state)
 {
 	uint32_t base = (uint32_t)(geo.segments_off / LFS_BLOCK);
-	struct lfs_slot_leaf good = { .volume = le32_make(1), .index = le32_make(1) };
-	struct lfs_slot_leaf d = good;
+	struct lfs_checkpoint_slot_leaf good = { .volume = le32_make(1),
+						 .index = le32_make(1) };
+	struct lfs_checkpoint_slot_leaf d = good;
 
 	assert_int_equal(with_body(&good, NULL), 0);
 	d.volume = le32_make(2);
@@ -253,30 +257,31 @@ static void leaves_that_cannot_be_are_refused(void **state)
 	d.index = le32_make(2);
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
 	/* Not in ascending order: the one before is volume 0, leaf 1. */
-	d = (struct lfs_slot_leaf){ .volume = le32_make(0), .index = le32_make(1) };
+	d = (struct lfs_checkpoint_slot_leaf){ .volume = le32_make(0),
+					       .index = le32_make(1) };
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
 	d.index = le32_make(0);
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
 	d = good;
-	d.place = le32_make(base + 257);
+	d.pba = le32_make(base + 257);
 	assert_int_equal(with_body(&d, NULL), 0);
-	d.place = le32_make(base + 256); /* a header */
+	d.pba = le32_make(base + 256); /* a header */
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
-	d.place = le32_make(base + 1); /* a free segment */
+	d.pba = le32_make(base + 1); /* a free segment */
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
-	d.place = le32_make(UINT32_MAX);
+	d.pba = le32_make(UINT32_MAX);
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
 }
 
 static void segments_that_cannot_be_are_refused(void **state)
 {
-	struct lfs_slot_segment good = {
+	struct lfs_checkpoint_slot_segment good = {
 		.generation = le64_make(1),
 		.first_lsn = le64_make(31),
 		.last_lsn = le64_make(30),
 		.end = le32_make(256),
 	};
-	struct lfs_slot_segment d = good;
+	struct lfs_checkpoint_slot_segment d = good;
 
 	assert_int_equal(with_body(NULL, &good), 0);
 	d.last_lsn = le64_make(29); /* below first_lsn - 1 */
@@ -296,7 +301,7 @@ static void segments_that_cannot_be_are_refused(void **state)
 	d.end = le32_make(0);
 	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
 	d = good;
-	d.flags = le32_make(LFS_SLOT_SEALED << 1);
+	d.flags = le32_make(LFS_CHECKPOINT_SLOT_SEALED << 1);
 	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
 	d = good;
 	d.zero = le32_make(1);

@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/super.h"
+#include "lfs/superblock.h"
 #include "rt/crc.h"
 #include "tests/unit/unit.h"
 
 #define MIB (UINT64_C(1) << 20)
 
-static uint8_t buf[LFS_SUPER_REGION];
+static uint8_t buf[LFS_SUPERBLOCK_REGION];
 static struct lfs_meta meta, got_meta;
-static struct lfs_super super, got;
+static struct lfs_superblock super, got;
 static char why[LFS_WHY_MAX];
 
 static void sample(unsigned nvolumes, unsigned nepochs)
@@ -57,7 +57,7 @@ static void sample(unsigned nvolumes, unsigned nepochs)
 
 static int decode(void)
 {
-	return lfs_super_decode(buf, &got, &got_meta, why);
+	return lfs_superblock_decode(buf, &got, &got_meta, why);
 }
 
 static void check_round_trip(unsigned nvolumes, unsigned nepochs)
@@ -65,9 +65,9 @@ static void check_round_trip(unsigned nvolumes, unsigned nepochs)
 	uint32_t len;
 
 	sample(nvolumes, nepochs);
-	len = lfs_super_encode(buf, &super, &meta);
+	len = lfs_superblock_encode(buf, &super, &meta);
 	assert_int_equal(len % LFS_BLOCK, 0);
-	assert_true(len <= LFS_SUPER_REGION);
+	assert_true(len <= LFS_SUPERBLOCK_REGION);
 	memset(&got, 0, sizeof(got));
 	assert_int_equal(decode(), 0);
 	assert_memory_equal(&got, &super, sizeof(super));
@@ -86,7 +86,7 @@ static void any_flipped_bit_is_damage(void **state)
 	uint32_t len;
 
 	sample(3, 2);
-	len = lfs_super_encode(buf, &super, &meta);
+	len = lfs_superblock_encode(buf, &super, &meta);
 	for (size_t bit = 0; bit < len * 8; bit++) {
 		int res;
 
@@ -96,8 +96,9 @@ static void any_flipped_bit_is_damage(void **state)
 		buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 	/* Cut off anywhere: zeros follow. */
-	for (size_t n = 8; n < sizeof(struct lfs_super_head) + 3 * 88 + 2 * 24; n++) {
-		lfs_super_encode(buf, &super, &meta);
+	for (size_t n = 8; n < sizeof(struct lfs_superblock_head) + 3 * 88 + 2 * 24;
+	     n++) {
+		lfs_superblock_encode(buf, &super, &meta);
 		if (buf[n] == 0)
 			continue;
 		memset(buf + n, 0, sizeof(buf) - n);
@@ -107,19 +108,19 @@ static void any_flipped_bit_is_damage(void **state)
 
 static void mend(void)
 {
-	struct lfs_super_head h;
+	struct lfs_superblock_head h;
 
 	memcpy(&h, buf, sizeof(h));
 	h.crc = le32_make(rt_crc32c(buf + 12, le32_get(h.length) - 12));
 	memcpy(buf, &h, sizeof(h));
 }
 
-static int with_head(void (*change)(struct lfs_super_head *h))
+static int with_head(void (*change)(struct lfs_superblock_head *h))
 {
-	struct lfs_super_head h;
+	struct lfs_superblock_head h;
 
 	sample(3, 2);
-	lfs_super_encode(buf, &super, &meta);
+	lfs_superblock_encode(buf, &super, &meta);
 	memcpy(&h, buf, sizeof(h));
 	change(&h);
 	memcpy(buf, &h, sizeof(h));
@@ -127,75 +128,75 @@ static int with_head(void (*change)(struct lfs_super_head *h))
 	return decode();
 }
 
-static void version_2(struct lfs_super_head *h)
+static void version_2(struct lfs_superblock_head *h)
 {
 	h->version = le32_make(LFS_VERSION + 1);
 }
-static void feature(struct lfs_super_head *h)
+static void feature(struct lfs_superblock_head *h)
 {
 	h->incompat = le64_make(1);
 }
-static void feature_ro(struct lfs_super_head *h)
+static void feature_ro(struct lfs_superblock_head *h)
 {
 	h->compat_ro = le64_make(UINT64_C(1) << 63);
 }
-static void feature_compat(struct lfs_super_head *h)
+static void feature_compat(struct lfs_superblock_head *h)
 {
 	h->compat = le64_make(1);
 }
-static void segments_more(struct lfs_super_head *h)
+static void segments_more(struct lfs_superblock_head *h)
 {
 	h->segments = le32_make(le32_get(h->segments) + 1);
 }
-static void segments_all(struct lfs_super_head *h)
+static void segments_all(struct lfs_superblock_head *h)
 {
 	h->segments = le32_make(UINT32_MAX);
 }
-static void segment_size_odd(struct lfs_super_head *h)
+static void segment_size_odd(struct lfs_superblock_head *h)
 {
 	h->segment_size = le32_make((4 << 20) + 1);
 }
-static void slot_2(struct lfs_super_head *h)
+static void slot_2(struct lfs_superblock_head *h)
 {
 	h->slot = le32_make(2);
 }
-static void slot_size_less(struct lfs_super_head *h)
+static void slot_size_less(struct lfs_superblock_head *h)
 {
 	h->slot_size = le64_make(le64_get(h->slot_size) - LFS_BLOCK);
 }
-static void store_huge(struct lfs_super_head *h)
+static void store_huge(struct lfs_superblock_head *h)
 {
 	h->store_size = le64_make(UINT64_MAX);
 }
-static void volumes_many(struct lfs_super_head *h)
+static void volumes_many(struct lfs_superblock_head *h)
 {
 	h->nvolumes = le32_make(LFS_VOLUMES_MAX + 1);
 }
-static void epochs_none(struct lfs_super_head *h)
+static void epochs_none(struct lfs_superblock_head *h)
 {
 	h->nepochs = le32_make(0);
 }
-static void epochs_many(struct lfs_super_head *h)
+static void epochs_many(struct lfs_superblock_head *h)
 {
 	h->nepochs = le32_make(UINT32_MAX);
 }
-static void epochs_beyond_length(struct lfs_super_head *h)
+static void epochs_beyond_length(struct lfs_superblock_head *h)
 {
 	h->nepochs = le32_make(LFS_HISTORY_MAX);
 }
-static void role_0(struct lfs_super_head *h)
+static void role_0(struct lfs_superblock_head *h)
 {
 	h->role = le32_make(0);
 }
-static void flags_unknown(struct lfs_super_head *h)
+static void flags_unknown(struct lfs_superblock_head *h)
 {
 	h->flags = le32_make(LFS_HOLD << 1);
 }
-static void name_endless(struct lfs_super_head *h)
+static void name_endless(struct lfs_superblock_head *h)
 {
 	memset(h->group_name, 'x', sizeof(h->group_name));
 }
-static void reserved(struct lfs_super_head *h)
+static void reserved(struct lfs_superblock_head *h)
 {
 	h->zero1[sizeof(h->zero1) - 1] = 1;
 }
@@ -210,7 +211,7 @@ static void another_version_is_not_damage(void **state)
 
 static void what_cannot_be_is_refused(void **state)
 {
-	static void (*const changes[])(struct lfs_super_head * h) = {
+	static void (*const changes[])(struct lfs_superblock_head * h) = {
 		segments_more,	  segments_all,
 		segment_size_odd, slot_2,
 		slot_size_less,	  store_huge,
@@ -251,9 +252,9 @@ static void geometry_has_limits(void **state)
 	assert_true(why[0]);
 	assert_int_equal(make(0, LFS_SEGMENT_MIN, MIB), -ENOSPC);
 	assert_int_equal(make(UINT64_MAX, LFS_SEGMENT_MIN, MIB), -EFBIG);
-	assert_int_equal(make((uint64_t)LFS_PLACES_MAX * LFS_BLOCK, LFS_SEGMENT_MAX, MIB),
+	assert_int_equal(make((uint64_t)LFS_PBA_MAX * LFS_BLOCK, LFS_SEGMENT_MAX, MIB),
 			 0);
-	assert_int_equal(make((uint64_t)LFS_PLACES_MAX * LFS_BLOCK + LFS_BLOCK,
+	assert_int_equal(make((uint64_t)LFS_PBA_MAX * LFS_BLOCK + LFS_BLOCK,
 			      LFS_SEGMENT_MAX, MIB),
 			 -EFBIG);
 	/* The least store for these volumes, and a block less. */

@@ -5,9 +5,9 @@
  * does. The first keeps a crash from being called damage, the second keeps damage from
  * being called a crash, which would lose acknowledged writes without a word.
  */
-#include "lfs/record.h"
+#include "lfs/checkpoint_slot.h"
+#include "lfs/log_record.h"
 #include "lfs/segment.h"
-#include "lfs/slot.h"
 #include "tests/unit/lfs/world_memory.h"
 
 /* Blocks of segment 0 in the log that flushed_log() makes. */
@@ -44,7 +44,7 @@ static uint8_t *flushed_log(struct world *w)
 		assert_int_equal(write_blocks(w, i, 1, i), 0);
 		assert_int_equal(flush_store(w), 0);
 	}
-	disk_sleep(LFS_WITNESS_MS * RT_MS);
+	disk_sleep(LFS_MARKER_MS * RT_MS);
 	image = disk_image();
 	assert_int_equal(close_store(w), 0);
 	return image;
@@ -336,16 +336,18 @@ static void a_start_in_a_free_segment_is_refused(void **state)
 	struct world *w = *state;
 	uint8_t *image = long_log(w), block[LFS_BLOCK];
 	struct lfs_segment_info info;
-	struct lfs_super super;
-	struct lfs_slot slot;
+	struct lfs_superblock super;
+	struct lfs_checkpoint_slot slot;
 	uint64_t off;
 
 	disk_restore(image);
 	free(image);
-	assert_int_equal(lfs_super_decode(disk.bytes, &super, &w->meta, w->why), 0);
-	off = lfs_slot_off(&super.geo, super.slot);
+	assert_int_equal(lfs_superblock_decode(disk.bytes, &super, &w->meta, w->why), 0);
+	off = lfs_checkpoint_slot_off(&super.geo, super.slot);
 	peek(w, off, block, sizeof(block));
-	assert_int_equal(lfs_slot_decode_head(block, &super.geo, super.store, &slot), 0);
+	assert_int_equal(lfs_checkpoint_slot_decode_head(block, &super.geo, super.store,
+							 &slot),
+			 0);
 	peek(w, segment_off(w, 0), block, sizeof(block));
 	assert_int_equal(lfs_segment_decode(block, &info), 0);
 	slot.start.segment = 0;
@@ -353,7 +355,7 @@ static void a_start_in_a_free_segment_is_refused(void **state)
 	slot.start.generation = info.generation;
 	slot.start.chain = info.seed;
 	slot.incarnation = info.incarnation;
-	lfs_slot_encode_head(block, &slot, super.store, 0);
+	lfs_checkpoint_slot_encode_head(block, &slot, super.store, 0);
 	poke(w, off, block, sizeof(block));
 	must_refuse(w, -EUCLEAN);
 }
@@ -363,7 +365,7 @@ static void an_older_checkpoint_leads_into_the_next_incarnation(void **state)
 {
 	struct world *w = *state;
 	uint8_t *image = flushed_log(w);
-	struct lfs_super_head h[2];
+	struct lfs_superblock_head h[2];
 	unsigned newest;
 
 	disk_restore(image);
@@ -371,14 +373,14 @@ static void an_older_checkpoint_leads_into_the_next_incarnation(void **state)
 	assert_int_equal(open_store(w), 0);
 	assert_int_equal(write_blocks(w, 1, 1, 0x11), 0);
 	assert_int_equal(flush_store(w), 0);
-	disk_sleep(LFS_WITNESS_MS * RT_MS);
+	disk_sleep(LFS_MARKER_MS * RT_MS);
 	image = disk_image();
 	assert_int_equal(close_store(w), 0);
 	disk_restore(image);
 	for (unsigned i = 0; i < 2; i++)
-		peek(w, lfs_super_off(i), &h[i], sizeof(h[i]));
+		peek(w, lfs_superblock_off(i), &h[i], sizeof(h[i]));
 	newest = le64_get(h[1].seq) > le64_get(h[0].seq);
-	flip(w, 2 * LFS_SUPER_REGION +
+	flip(w, 2 * LFS_SUPERBLOCK_REGION +
 			le32_get(h[newest].slot) * le64_get(h[newest].slot_size) + 40);
 	assert_int_equal(open_store(w), 0);
 	assert_int_equal(lfs_lsn(w->lfs).admitted, 4);
@@ -387,7 +389,7 @@ static void an_older_checkpoint_leads_into_the_next_incarnation(void **state)
 	assert_int_equal(close_store(w), 0);
 	/* The end of the earlier incarnation is known: nothing before it may be missing. */
 	disk_restore(image);
-	flip(w, 2 * LFS_SUPER_REGION +
+	flip(w, 2 * LFS_SUPERBLOCK_REGION +
 			le32_get(h[newest].slot) * le64_get(h[newest].slot_size) + 40);
 	flip(w, block_off(w, HEAD_3) + 40);
 	flip(w, block_off(w, MARKER) + 40);

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "rt/bug.h"
 #include "rt/check.h"
 #include "rt/crc.h"
@@ -20,42 +20,42 @@ int lfs_head_init(struct lfs *lfs)
 	uint32_t data = lfs_record_data_max(lfs->segs.blocks);
 	size_t area = (size_t)(1 + lfs_record_head_blocks(LFS_RECORD_DESCS_MAX, data)) *
 		      LFS_BLOCK;
-	uint32_t footer_blocks = lfs_footer_blocks(lfs->segs.blocks);
-	size_t footer = (size_t)footer_blocks * LFS_BLOCK;
+	uint32_t summary_blocks = lfs_summary_blocks(lfs->segs.blocks);
+	size_t summary = (size_t)summary_blocks * LFS_BLOCK;
 
-	head->seal_blocks = footer_blocks + lfs_record_head_blocks(1, footer_blocks);
+	head->seal_blocks = summary_blocks + lfs_record_head_blocks(1, summary_blocks);
 	for (unsigned i = 0; i < LFS_RECORDS_IN_FLIGHT; i++) {
-		struct lfs_flight *f = &head->flights[i];
+		struct lfs_inflight *f = &head->inflight[i];
 
 		f->lfs = lfs;
 		rt_list_init(&f->appends);
 		rt_list_init(&f->in_map);
 		f->area = rt_alloc_blocks(area);
 		f->iov = rt_zalloc(LFS_RECORD_DESCS_MAX + 1, sizeof(*f->iov));
-		head->spare[i] = rt_alloc_blocks(footer);
+		head->spare[i] = rt_alloc_blocks(summary);
 		head->nspare = i + 1;
 		if (!f->area || !f->iov || !head->spare[i])
 			return -ENOMEM;
 	}
-	head->footer = rt_alloc_blocks(footer);
-	return head->footer ? 0 : -ENOMEM;
+	head->summary = rt_alloc_blocks(summary);
+	return head->summary ? 0 : -ENOMEM;
 }
 
 void lfs_head_release(struct lfs_head *head)
 {
 	for (unsigned i = 0; i < LFS_RECORDS_IN_FLIGHT; i++) {
-		rt_assert(!head->flights[i].busy);
-		rt_free(head->flights[i].footer);
-		rt_free(head->flights[i].area);
-		rt_free(head->flights[i].iov);
+		rt_assert(!head->inflight[i].busy);
+		rt_free(head->inflight[i].summary);
+		rt_free(head->inflight[i].area);
+		rt_free(head->inflight[i].iov);
 	}
 	for (unsigned i = 0; i < head->nspare; i++)
 		rt_free(head->spare[i]);
-	rt_free(head->footer);
+	rt_free(head->summary);
 }
 
 /* With LFS_SEGMENT_NONE there is no place left at all. */
-uint32_t lfs_flight_room(const struct lfs *lfs)
+uint32_t lfs_inflight_room(const struct lfs *lfs)
 {
 	uint32_t block = lfs->head.built.block ? lfs->head.built.block : 1;
 
@@ -64,18 +64,18 @@ uint32_t lfs_flight_room(const struct lfs *lfs)
 	return lfs->segs.blocks - lfs->head.seal_blocks - block;
 }
 
-static struct lfs_flight *flight_next(struct lfs *lfs)
+static struct lfs_inflight *inflight_next(struct lfs *lfs)
 {
-	if (lfs->head.nflights == LFS_RECORDS_IN_FLIGHT || lfs->failed)
+	if (lfs->head.ninflight == LFS_RECORDS_IN_FLIGHT || lfs->failed)
 		return NULL;
-	return &lfs->head.flights[(lfs->head.first + lfs->head.nflights) %
-				  LFS_RECORDS_IN_FLIGHT];
+	return &lfs->head.inflight[(lfs->head.first + lfs->head.ninflight) %
+				   LFS_RECORDS_IN_FLIGHT];
 }
 
 /* ---- the segment being filled ---------------------------------------------------------- */
 
 /* Take lfs->head.built.segment into use; its header goes out with the first record. */
-static void segment_open(struct lfs *lfs, struct lfs_flight *f)
+static void segment_open(struct lfs *lfs, struct lfs_inflight *f)
 {
 	struct lfs_tail *t = &lfs->head.built;
 	struct lfs_segment_info info = {
@@ -93,29 +93,30 @@ static void segment_open(struct lfs *lfs, struct lfs_flight *f)
 			  t->lsn + 1);
 	lfs->head.next = lfs_segments_reserve(&lfs->segs, t->segment);
 	info.next = lfs->head.next;
-	memcpy(info.store, lfs->sb.super.store, LFS_ID_LEN);
+	memcpy(info.store, lfs->superblock.current.store, LFS_ID_LEN);
 	rt_random(lfs->loop, &info.seed, sizeof(info.seed));
 	lfs_segment_encode(f->area, &info);
 	t->chain = info.seed;
 	t->block = 1;
-	memset(lfs->head.footer, 0xff,
-	       (size_t)lfs_footer_blocks(lfs->segs.blocks) * LFS_BLOCK);
+	memset(lfs->head.summary, 0xff,
+	       (size_t)lfs_summary_blocks(lfs->segs.blocks) * LFS_BLOCK);
 }
 
-void lfs_flight_birth(struct lfs *lfs, uint32_t place, const struct lfs_birth *birth)
+void lfs_head_note_block(struct lfs *lfs, uint32_t pba,
+			 const struct lfs_summary_item *item)
 {
-	uint32_t block = (place - lfs->segs.base) % lfs->segs.blocks;
+	uint32_t block = (pba - lfs->segs.base) % lfs->segs.blocks;
 
-	lfs_footer_put(lfs->head.footer, block - 1, birth);
+	lfs_summary_put(lfs->head.summary, block - 1, item);
 }
 
 /* The footer is the last record of a segment; the next one is then the segment. */
-static void seal(struct lfs *lfs)
+static void segment_seal(struct lfs *lfs)
 {
-	uint32_t nblocks = lfs_footer_blocks(lfs->segs.blocks);
-	struct lfs_flight *f = flight_next(lfs);
+	uint32_t nblocks = lfs_summary_blocks(lfs->segs.blocks);
+	struct lfs_inflight *f = inflight_next(lfs);
 	struct lfs_desc desc = {
-		.kind = LFS_DESC_FOOTER,
+		.kind = LFS_DESC_SUMMARY,
 		.lba = lfs->segs.blocks - 1,
 		.blocks = nblocks,
 	};
@@ -125,30 +126,30 @@ static void seal(struct lfs *lfs)
 	};
 
 	f->kind = LFS_RECORD_SEAL;
-	f->footer = lfs->head.footer;
-	lfs->head.footer = lfs->head.spare[--lfs->head.nspare];
+	f->summary = lfs->head.summary;
+	lfs->head.summary = lfs->head.spare[--lfs->head.nspare];
 	f->ndescs = 1;
 	f->nblocks = nblocks;
-	lfs_record_put_desc(lfs_flight_area(f), 0, &desc);
+	lfs_record_put_desc(lfs_inflight_area(f), 0, &desc);
 	for (uint32_t i = 0; i < nblocks; i++) {
-		uint32_t crc = rt_crc32c(f->footer + (size_t)i * LFS_BLOCK, LFS_BLOCK);
+		uint32_t crc = rt_crc32c(f->summary + (size_t)i * LFS_BLOCK, LFS_BLOCK);
 
-		lfs_record_put_crcs(lfs_flight_area(f), 1, i, &crc, 1);
+		lfs_record_put_crcs(lfs_inflight_area(f), 1, i, &crc, 1);
 	}
-	lfs_flight_data(f, f->footer, (size_t)nblocks * LFS_BLOCK);
-	lfs_flight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
+	lfs_inflight_data(f, f->summary, (size_t)nblocks * LFS_BLOCK);
+	lfs_inflight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
 }
 
-struct lfs_flight *lfs_flight_get(struct lfs *lfs, enum lfs_record_kind kind,
-				  uint32_t need)
+struct lfs_inflight *lfs_inflight_get(struct lfs *lfs, enum lfs_record_kind kind,
+				      uint32_t need)
 {
-	struct lfs_flight *f = flight_next(lfs);
+	struct lfs_inflight *f = inflight_next(lfs);
 
 	if (!f)
 		return NULL;
-	if (need > lfs_flight_room(lfs) && lfs->head.built.block) {
-		seal(lfs);
-		f = flight_next(lfs);
+	if (need > lfs_inflight_room(lfs) && lfs->head.built.block) {
+		segment_seal(lfs);
+		f = inflight_next(lfs);
 		if (!f)
 			return NULL;
 	}
@@ -156,12 +157,12 @@ struct lfs_flight *lfs_flight_get(struct lfs *lfs, enum lfs_record_kind kind,
 		lfs_fail(lfs, -ENOSPC, "no free segment is left for a record");
 		return NULL;
 	}
-	rt_assert(need <= lfs_flight_room(lfs));
+	rt_assert(need <= lfs_inflight_room(lfs));
 	f->kind = kind;
 	return f;
 }
 
-void lfs_flight_data(struct lfs_flight *f, const void *data, size_t len)
+void lfs_inflight_data(struct lfs_inflight *f, const void *data, size_t len)
 {
 	rt_assert(f->niov <= LFS_RECORD_DESCS_MAX);
 	/* Place 0 is for the header and the head area. */
@@ -174,16 +175,16 @@ void lfs_flight_data(struct lfs_flight *f, const void *data, size_t len)
 
 /* ---- the write ---------------------------------------------------------------------------- */
 
-static void flight_done(struct rt_op *op, int res);
+static void inflight_done(struct rt_op *op, int res);
 
-static void flight_write(struct lfs_flight *f)
+static void inflight_write(struct lfs_inflight *f)
 {
-	f->op.done = flight_done;
+	f->op.done = inflight_done;
 	rt_writev(f->lfs->file, &f->op, f->iov + f->iov_at, f->niov - f->iov_at, f->off);
 }
 
 /* A short write is not an error: take away what is done. */
-static void flight_advance(struct lfs_flight *f, uint64_t n)
+static void inflight_consume(struct lfs_inflight *f, uint64_t n)
 {
 	f->off += n;
 	f->left -= n;
@@ -200,17 +201,17 @@ static void flight_advance(struct lfs_flight *f, uint64_t n)
 	}
 }
 
-static void flight_done(struct rt_op *op, int res)
+static void inflight_done(struct rt_op *op, int res)
 {
-	struct lfs_flight *f = rt_container_of(op, struct lfs_flight, op);
+	struct lfs_inflight *f = rt_container_of(op, struct lfs_inflight, op);
 	struct lfs *lfs = f->lfs;
 
 	if (res > 0) {
 		lfs->figures.disk_bytes += (uint64_t)res;
 		rt_assert((uint64_t)res <= f->left);
-		flight_advance(f, (uint64_t)res);
+		inflight_consume(f, (uint64_t)res);
 		if (f->left && !lfs->failed) {
-			flight_write(f);
+			inflight_write(f);
 			return;
 		}
 	}
@@ -221,11 +222,11 @@ static void flight_done(struct rt_op *op, int res)
 			 (unsigned long long)f->off,
 			 res ? strerror(-res) : "nothing written");
 	lfs_apply(lfs);
-	lfs_settle(lfs);
+	lfs_advance(lfs);
 }
 
-void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
-		       const struct lfs_epoch *epoch)
+void lfs_inflight_submit(struct lfs_inflight *f, uint64_t last_lsn, uint64_t hash,
+			 const struct lfs_epoch *epoch)
 {
 	struct lfs *lfs = f->lfs;
 	struct lfs_tail *t = &lfs->head.built;
@@ -239,7 +240,7 @@ void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
 	rec = (struct lfs_record){
 		.kind = f->kind,
 		.prev_crc = t->chain,
-		.address = lfs_segments_place(&lfs->segs, t->segment, t->block),
+		.address = lfs_segments_pba(&lfs->segs, t->segment, t->block),
 		.generation = t->generation,
 		.incarnation = lfs->incarnation,
 		.seq = t->seq + 1,
@@ -253,17 +254,17 @@ void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
 		.ndescs = f->ndescs,
 		.nblocks = f->nblocks,
 	};
-	lfs_record_encode(lfs_flight_area(f), &rec);
+	lfs_record_encode(lfs_inflight_area(f), &rec);
 	f->niov = f->niov ? f->niov : 1;
 	f->iov[0] = (struct iovec){
-		.iov_base = first ? f->area : lfs_flight_area(f),
+		.iov_base = first ? f->area : lfs_inflight_area(f),
 		.iov_len = (size_t)(head_blocks + first) * LFS_BLOCK,
 	};
 	f->iov_at = 0;
 	f->off = (rec.address - first) * LFS_BLOCK;
 	f->left = (uint64_t)(head_blocks + first + f->nblocks) * LFS_BLOCK;
 	f->segment = t->segment;
-	f->place = (uint32_t)rec.address + head_blocks;
+	f->pba = (uint32_t)rec.address + head_blocks;
 	f->durable_seq = rec.durable_seq;
 	f->op_done = 0;
 	f->op_blocks_done = 0;
@@ -280,13 +281,13 @@ void lfs_flight_submit(struct lfs_flight *f, uint64_t last_lsn, uint64_t hash,
 		t->segment = lfs->head.next;
 		t->block = 0;
 	}
-	if (f->kind != LFS_RECORD_WITNESS)
+	if (f->kind != LFS_RECORD_MARKER)
 		lfs->flusher.real = rec.seq;
 	f->after = *t;
 	f->busy = true;
 	f->early = false;
 	f->written = false;
-	lfs->head.nflights++;
+	lfs->head.ninflight++;
 	lfs->figures.records++;
-	flight_write(f);
+	inflight_write(f);
 }

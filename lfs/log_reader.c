@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
 
+#include "lfs/open_store.h"
 #include "lfs/scan.h"
-#include "lfs/state.h"
 #include "rt/check.h"
 #include "rt/mem.h"
 
@@ -11,15 +11,15 @@
  * that it never meets what a crash left behind there; everything is checked again.
  */
 
-struct lfs_follow {
-	struct lfs *lfs;		 /* borrowed */
-	struct lfs_follow_next *next_op; /* borrowed while in flight */
+struct lfs_log_reader {
+	struct lfs *lfs;		     /* borrowed */
+	struct lfs_log_reader_next *next_op; /* borrowed while in flight */
 	struct rt_op op;
 	int res;
-	uint64_t lsn;  /* the next one */
-	uint64_t hash; /* before it, once `placed` */
-	bool begun;    /* `hash` is known */
-	bool placed;   /* segment and block are known */
+	uint64_t lsn;	 /* the next one */
+	uint64_t hash;	 /* before it, once `positioned` */
+	bool begun;	 /* `hash` is known */
+	bool positioned; /* segment and block are known */
 	uint32_t segment, block;
 	uint64_t generation;
 	/* the record that is being handed out */
@@ -31,7 +31,7 @@ struct lfs_follow {
 	struct lfs_scan scan;
 };
 
-static void advance(struct lfs_follow *f);
+static void reader_advance(struct lfs_log_reader *f);
 
 /* The oldest segment that holds `lsn` or what comes after it. */
 static uint32_t segment_with(const struct lfs_segments *segs, uint64_t lsn)
@@ -50,9 +50,9 @@ static uint32_t segment_with(const struct lfs_segments *segs, uint64_t lsn)
 	return best;
 }
 
-int lfs_follow_new(struct lfs *lfs, uint64_t from, struct lfs_follow **ret)
+int lfs_log_reader_new(struct lfs *lfs, uint64_t from, struct lfs_log_reader **ret)
 {
-	struct lfs_follow *f;
+	struct lfs_log_reader *f;
 	uint32_t segment = segment_with(&lfs->segs, from);
 
 	rt_assert(from >= 1 && !lfs_closing(&lfs->closing) && !lfs->opening);
@@ -74,17 +74,17 @@ int lfs_follow_new(struct lfs *lfs, uint64_t from, struct lfs_follow **ret)
 		rt_free(f);
 		return -ENOMEM;
 	}
-	lfs->follows++;
+	lfs->log_readers++;
 	*ret = f;
 	return 0;
 }
 
-void lfs_follow_free(struct lfs_follow *f)
+void lfs_log_reader_free(struct lfs_log_reader *f)
 {
 	if (!f)
 		return;
 	rt_assert(!f->next_op);
-	f->lfs->follows--;
+	f->lfs->log_readers--;
 	lfs_scan_release(&f->scan);
 	rt_free(f->ops);
 	rt_free(f->crcs);
@@ -93,9 +93,9 @@ void lfs_follow_free(struct lfs_follow *f)
 
 /* ---- one answer ---------------------------------------------------------------------------------- */
 
-static void answer(struct lfs_follow *f, int res)
+static void reader_answer(struct lfs_log_reader *f, int res)
 {
-	struct lfs_follow_next *n = f->next_op;
+	struct lfs_log_reader_next *n = f->next_op;
 
 	f->next_op = NULL;
 	if (res == -EBADMSG)
@@ -103,7 +103,7 @@ static void answer(struct lfs_follow *f, int res)
 	n->done(n, res);
 }
 
-static void entry_fill(struct lfs_follow *f)
+static void entry_fill(struct lfs_log_reader *f)
 {
 	struct lfs_entry *e = &f->next_op->entry;
 
@@ -120,7 +120,7 @@ static void entry_fill(struct lfs_follow *f)
 }
 
 /* Skip to the LSN that the cursor begins with, inside the record that holds it. */
-static void record_skip(struct lfs_follow *f, uint64_t from)
+static void record_skip(struct lfs_log_reader *f, uint64_t from)
 {
 	while (f->lsn < from) {
 		unsigned n = lfs_scan_lsn(&f->rec, &f->desc, &f->data, f->ops, f->crcs);
@@ -134,22 +134,22 @@ static void record_skip(struct lfs_follow *f, uint64_t from)
 
 static void scan_loaded(struct lfs_scan *s, int res)
 {
-	struct lfs_follow *f = rt_container_of(s, struct lfs_follow, scan);
+	struct lfs_log_reader *f = rt_container_of(s, struct lfs_log_reader, scan);
 
 	if (res)
-		answer(f, res);
+		reader_answer(f, res);
 	else
-		advance(f);
+		reader_advance(f);
 }
 
 /* A valid record of ours: is it a new one, of the LSNs that come next? */
-static int record_take(struct lfs_follow *f)
+static int record_take(struct lfs_log_reader *f)
 {
 	const struct lfs_record *rec = &f->rec.rec;
 	uint64_t from = f->lsn;
 	bool first = !f->begun;
 
-	if (rec->address != lfs_segments_place(&f->lfs->segs, f->segment, f->block) ||
+	if (rec->address != lfs_segments_pba(&f->lfs->segs, f->segment, f->block) ||
 	    rec->generation != f->generation)
 		return -EBADMSG;
 	f->block = f->rec.next;
@@ -169,18 +169,18 @@ static int record_take(struct lfs_follow *f)
 }
 
 /* Where the cursor stands, and where its segment ends. False: the tables lie. */
-static bool place(struct lfs_follow *f)
+static bool reader_position(struct lfs_log_reader *f)
 {
 	struct lfs_segments *segs = &f->lfs->segs;
 
-	if (f->placed && f->segment != LFS_SEGMENT_NONE &&
+	if (f->positioned && f->segment != LFS_SEGMENT_NONE &&
 	    f->block < segs->s[f->segment].end)
 		return true;
 	f->segment = segment_with(segs, f->lsn);
 	if (f->segment == LFS_SEGMENT_NONE)
 		return false;
-	if (!f->placed || segs->s[f->segment].generation != f->generation) {
-		f->placed = true;
+	if (!f->positioned || segs->s[f->segment].generation != f->generation) {
+		f->positioned = true;
 		f->generation = segs->s[f->segment].generation;
 		f->block = 1;
 		f->scan.segment = LFS_SEGMENT_NONE;
@@ -188,18 +188,18 @@ static bool place(struct lfs_follow *f)
 	return f->block < segs->s[f->segment].end;
 }
 
-static void advance(struct lfs_follow *f)
+static void reader_advance(struct lfs_log_reader *f)
 {
 	while (!f->in_record) {
 		uint32_t end;
 		int res;
 
 		if (f->lsn > f->lfs->head.applied.lsn) {
-			answer(f, -ENODATA);
+			reader_answer(f, -ENODATA);
 			return;
 		}
-		if (!place(f)) {
-			answer(f, -EBADMSG);
+		if (!reader_position(f)) {
+			reader_answer(f, -EBADMSG);
 			return;
 		}
 		end = f->lfs->segs.s[f->segment].end;
@@ -214,24 +214,24 @@ static void advance(struct lfs_follow *f)
 		if (!res)
 			res = record_take(f);
 		if (res) {
-			answer(f, res);
+			reader_answer(f, res);
 			return;
 		}
 	}
 	entry_fill(f);
-	answer(f, 0);
+	reader_answer(f, 0);
 }
 
-static void deferred(struct rt_op *op, int res)
+static void reader_deferred(struct rt_op *op, int res)
 {
 	(void)res;
-	advance(rt_container_of(op, struct lfs_follow, op));
+	reader_advance(rt_container_of(op, struct lfs_log_reader, op));
 }
 
-void lfs_follow_next(struct lfs_follow *f, struct lfs_follow_next *n)
+void lfs_log_reader_next(struct lfs_log_reader *f, struct lfs_log_reader_next *n)
 {
 	rt_assert(!f->next_op && !lfs_closing(&f->lfs->closing));
 	f->next_op = n;
-	f->op.done = deferred;
+	f->op.done = reader_deferred;
 	rt_defer(f->lfs->loop, &f->op);
 }

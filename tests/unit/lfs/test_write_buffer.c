@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/overlay.h"
+#include "lfs/write_buffer.h"
 #include "tests/unit/unit.h"
 
 #define LBAS 24u
@@ -50,14 +50,14 @@ static enum lfs_seen model(unsigned from, unsigned to, uint32_t volume, uint64_t
 	return seen;
 }
 
-static void compare(const struct lfs_overlay *o, unsigned from, unsigned to)
+static void compare(const struct lfs_write_buffer *o, unsigned from, unsigned to)
 {
 	for (uint32_t volume = 0; volume < 2; volume++)
 		for (uint64_t lba = 0; lba < LBAS; lba++) {
 			const uint8_t *want = NULL, *got = NULL;
 			uint32_t crc = 0;
 
-			assert_int_equal(lfs_overlay_get(o, volume, lba, &got, &crc),
+			assert_int_equal(lfs_write_buffer_get(o, volume, lba, &got, &crc),
 					 model(from, to, volume, lba, &want));
 			assert_ptr_equal(got, want);
 			if (want)
@@ -90,24 +90,24 @@ static void the_youngest_is_seen(void **state)
 	for (size_t i = 0; i < sizeof(crcs) / sizeof(*crcs); i++)
 		crcs[i] = (uint32_t)i;
 	for (unsigned long long seed = first; seed < first + 50; seed++) {
-		struct lfs_overlay o;
+		struct lfs_write_buffer o;
 		unsigned from = 0, to = 0;
 
 		rng = seed;
-		assert_int_equal(lfs_overlay_init(&o, ROOM), 0);
+		assert_int_equal(lfs_write_buffer_init(&o, ROOM), 0);
 		while (from < APPENDS) {
 			if (to < APPENDS && draw(3)) {
 				append_draw(to);
-				lfs_overlay_add(&o, &appends[to++]);
+				lfs_write_buffer_add(&o, &appends[to++]);
 			} else if (from < to) {
-				lfs_overlay_remove(&o, &appends[from++]);
+				lfs_write_buffer_remove(&o, &appends[from++]);
 			}
 			compare(&o, from, to);
 		}
 		if (o.unused != ROOM)
 			print_message("seed %llu\n", seed);
 		assert_int_equal(o.unused, ROOM);
-		lfs_overlay_release(&o);
+		lfs_write_buffer_release(&o);
 	}
 }
 
@@ -115,10 +115,10 @@ static void the_youngest_is_seen(void **state)
 static void of_one_lsn_the_last_operation_counts(void **state)
 {
 	const uint8_t *got;
-	struct lfs_overlay o;
+	struct lfs_write_buffer o;
 	uint32_t crc;
 
-	assert_int_equal(lfs_overlay_init(&o, 8), 0);
+	assert_int_equal(lfs_write_buffer_init(&o, 8), 0);
 	ops[0][0] = (struct lfs_op){
 		.kind = LFS_WRITE, .blocks = 1, .crcs = crcs, .data = data[0]
 	};
@@ -126,18 +126,18 @@ static void of_one_lsn_the_last_operation_counts(void **state)
 	ops[0][2] = ops[0][0];
 	ops[0][2].data = data[1];
 	appends[0] = (struct lfs_append){ .lsn = 5, .ops = ops[0], .nops = 2 };
-	lfs_overlay_add(&o, &appends[0]);
-	assert_int_equal(lfs_overlay_get(&o, 0, 0, &got, &crc), LFS_SEEN_ZERO);
-	lfs_overlay_remove(&o, &appends[0]);
+	lfs_write_buffer_add(&o, &appends[0]);
+	assert_int_equal(lfs_write_buffer_get(&o, 0, 0, &got, &crc), LFS_SEEN_ZERO);
+	lfs_write_buffer_remove(&o, &appends[0]);
 	appends[0].nops = 3;
-	lfs_overlay_add(&o, &appends[0]);
+	lfs_write_buffer_add(&o, &appends[0]);
 	assert_int_equal(o.unused, 6);
-	assert_int_equal(lfs_overlay_get(&o, 0, 0, &got, &crc), LFS_SEEN_DATA);
+	assert_int_equal(lfs_write_buffer_get(&o, 0, 0, &got, &crc), LFS_SEEN_DATA);
 	assert_ptr_equal(got, data[1]);
-	lfs_overlay_remove(&o, &appends[0]);
-	assert_int_equal(lfs_overlay_get(&o, 0, 0, &got, &crc), LFS_SEEN_NOT);
+	lfs_write_buffer_remove(&o, &appends[0]);
+	assert_int_equal(lfs_write_buffer_get(&o, 0, 0, &got, &crc), LFS_SEEN_NOT);
 	assert_int_equal(o.unused, 8);
-	lfs_overlay_release(&o);
+	lfs_write_buffer_release(&o);
 }
 
 int main(void)

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lfs/open_store.h"
 #include "lfs/recover.h"
-#include "lfs/state.h"
 #include "lfs/why.h"
 #include "rt/check.h"
 #include "rt/crc.h"
@@ -123,7 +123,7 @@ static bool leaf_next(struct lfs_recover *rc, struct lfs_leaf **ret)
 
 		for (; rc->load.index < v->nleaves; rc->load.index++) {
 			*ret = &v->leaves[rc->load.index];
-			if ((*ret)->place)
+			if ((*ret)->pba)
 				return true;
 		}
 	}
@@ -171,7 +171,7 @@ static void leaves_read(struct lfs_recover *rc)
 		load->op.done = leaf_done;
 		rc->load.loading++;
 		rt_read(lfs->file, &load->op, load->image, LFS_BLOCK,
-			(uint64_t)leaf->place * LFS_BLOCK);
+			(uint64_t)leaf->pba * LFS_BLOCK);
 	}
 	if (!rc->load.loading)
 		leaves_loaded(rc);
@@ -187,8 +187,8 @@ static void slot_read(struct lfs_recover *rc)
 		lfs_recover_end(rc, res);
 		return;
 	}
-	if (lfs_slot_decode_body(&rc->load.slot, rc->load.body, &rc->lfs->segs,
-				 &rc->lfs->map)) {
+	if (lfs_checkpoint_slot_decode_body(&rc->load.slot, rc->load.body, &rc->lfs->segs,
+					    &rc->lfs->map)) {
 		slot_refuse(rc, "its tables are damaged");
 		return;
 	}
@@ -215,7 +215,8 @@ static void body_read(struct lfs_recover *rc)
 	rc->load.op.done = body_done;
 	rt_read(rc->lfs->file, &rc->load.op, rc->load.body + rc->load.got,
 		left < BODY_PIECE ? left : BODY_PIECE,
-		lfs_slot_off(&rc->lfs->geo, rc->load.slot_at) + LFS_BLOCK + rc->load.got);
+		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.slot_at) + LFS_BLOCK +
+			rc->load.got);
 }
 
 static void body_done(struct rt_op *op, int res)
@@ -234,7 +235,7 @@ static void body_done(struct rt_op *op, int res)
 /* Is it the checkpoint that the superblock means? The other one is at least an older one. */
 static bool slot_is_named(const struct lfs_recover *rc)
 {
-	const struct lfs_super *super = &rc->lfs->sb.super;
+	const struct lfs_superblock *super = &rc->lfs->superblock.current;
 
 	return rc->fallback || rc->load.slot.seq == super->slot_seq;
 }
@@ -249,8 +250,9 @@ static void head_done(struct rt_op *op, int res)
 		lfs_recover_end(rc, -EIO);
 		return;
 	}
-	if (lfs_slot_decode_head(rc->load.head, &lfs->geo, lfs->sb.super.store,
-				 &rc->load.slot)) {
+	if (lfs_checkpoint_slot_decode_head(rc->load.head, &lfs->geo,
+					    lfs->superblock.current.store,
+					    &rc->load.slot)) {
 		slot_refuse(rc, "its head is damaged");
 		return;
 	}
@@ -279,7 +281,7 @@ static void head_read(struct lfs_recover *rc)
 {
 	rc->load.op.done = head_done;
 	rt_read(rc->lfs->file, &rc->load.op, rc->load.head, LFS_BLOCK,
-		lfs_slot_off(&rc->lfs->geo, rc->load.slot_at));
+		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.slot_at));
 }
 
 void lfs_recover_start(struct lfs_recover *rc)
@@ -287,7 +289,7 @@ void lfs_recover_start(struct lfs_recover *rc)
 	struct lfs *lfs = rc->lfs;
 
 	rc->began = rt_now(lfs->loop);
-	rc->load.slot_at = lfs->sb.super.slot;
+	rc->load.slot_at = lfs->superblock.current.slot;
 	rc->load.head = rt_alloc_blocks(LFS_BLOCK);
 	rc->load.images = rt_alloc_blocks((size_t)LFS_LOADS * LFS_BLOCK);
 	rc->replay.ops = rt_zalloc(LFS_OPS_MAX, sizeof(*rc->replay.ops));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "lfs/record.h"
+#include "lfs/log_record.h"
 
 #include <errno.h>
 #include <string.h>
@@ -36,7 +36,7 @@ uint32_t lfs_desc_data(const struct lfs_desc *desc)
 	switch (desc->kind) {
 	case LFS_DESC_WRITE:
 	case LFS_DESC_LEAF:
-	case LFS_DESC_FOOTER:
+	case LFS_DESC_SUMMARY:
 		return desc->blocks;
 	case LFS_DESC_ZERO:
 	case LFS_DESC_TRIM:
@@ -133,8 +133,8 @@ static bool desc_fits(const struct lfs_record_desc *d, enum lfs_record_kind kind
 	case LFS_RECORD_LEAF:
 		return d->kind == LFS_DESC_LEAF && blocks == 1 && !d->flags;
 	case LFS_RECORD_SEAL:
-		return d->kind == LFS_DESC_FOOTER && !d->flags && !le32_get(d->volume);
-	case LFS_RECORD_WITNESS:
+		return d->kind == LFS_DESC_SUMMARY && !d->flags && !le32_get(d->volume);
+	case LFS_RECORD_MARKER:
 		break;
 	}
 	return false;
@@ -175,7 +175,7 @@ static bool head_fits(const struct lfs_record *rec)
 		return rec->ndescs >= 1;
 	case LFS_RECORD_SEAL:
 		return rec->ndescs == 1;
-	case LFS_RECORD_WITNESS:
+	case LFS_RECORD_MARKER:
 		return rec->ndescs == 0;
 	}
 	return false;
@@ -243,38 +243,38 @@ int lfs_record_decode(const uint8_t *area, size_t len, struct lfs_record *ret,
 
 /* ---- footer --------------------------------------------------------------------------- */
 
-uint32_t lfs_footer_blocks(uint32_t segment_blocks)
+uint32_t lfs_summary_blocks(uint32_t segment_blocks)
 {
-	return (segment_blocks - 1 + LFS_FOOTER_PER_BLOCK - 1) / LFS_FOOTER_PER_BLOCK;
+	return (segment_blocks - 1 + LFS_SUMMARY_PER_BLOCK - 1) / LFS_SUMMARY_PER_BLOCK;
 }
 
-static size_t footer_at(uint32_t i)
+static size_t summary_at(uint32_t i)
 {
-	return (size_t)(i / LFS_FOOTER_PER_BLOCK) * LFS_BLOCK +
-	       i % LFS_FOOTER_PER_BLOCK * sizeof(struct lfs_footer_entry);
+	return (size_t)(i / LFS_SUMMARY_PER_BLOCK) * LFS_BLOCK +
+	       i % LFS_SUMMARY_PER_BLOCK * sizeof(struct lfs_summary_entry);
 }
 
-void lfs_footer_put(uint8_t *footer, uint32_t i, const struct lfs_birth *birth)
+void lfs_summary_put(uint8_t *summary, uint32_t i, const struct lfs_summary_item *item)
 {
-	struct lfs_footer_entry e = {
-		.volume = le32_make(birth->volume | (birth->leaf ? LFS_FOOTER_LEAF : 0)),
-		.crc = le32_make(birth->crc),
-		.lba = le64_make(birth->lba),
-		.lsn = le64_make(birth->lsn),
+	struct lfs_summary_entry e = {
+		.volume = le32_make(item->volume | (item->leaf ? LFS_SUMMARY_LEAF : 0)),
+		.crc = le32_make(item->crc),
+		.lba = le64_make(item->lba),
+		.lsn = le64_make(item->lsn),
 	};
 
-	memcpy(footer + footer_at(i), &e, sizeof(e));
+	memcpy(summary + summary_at(i), &e, sizeof(e));
 }
 
-void lfs_footer_get(const uint8_t *footer, uint32_t i, struct lfs_birth *ret)
+void lfs_summary_get(const uint8_t *summary, uint32_t i, struct lfs_summary_item *ret)
 {
-	struct lfs_footer_entry e;
+	struct lfs_summary_entry e;
 	uint32_t volume;
 
-	memcpy(&e, footer + footer_at(i), sizeof(e));
+	memcpy(&e, summary + summary_at(i), sizeof(e));
 	volume = le32_get(e.volume);
-	ret->leaf = volume != LFS_FOOTER_NONE && volume & LFS_FOOTER_LEAF;
-	ret->volume = ret->leaf ? volume & ~LFS_FOOTER_LEAF : volume;
+	ret->leaf = volume != LFS_SUMMARY_NONE && volume & LFS_SUMMARY_LEAF;
+	ret->volume = ret->leaf ? volume & ~LFS_SUMMARY_LEAF : volume;
 	ret->crc = le32_get(e.crc);
 	ret->lba = le64_get(e.lba);
 	ret->lsn = le64_get(e.lsn);

@@ -5,32 +5,33 @@
  */
 #include "tests/unit/lfs/world_file.h"
 
-static void follow_done(struct lfs_follow_next *n, int res)
+static void follow_done(struct lfs_log_reader_next *n, int res)
 {
 	ended(res);
 }
 
-static int follow_next(struct world *w, struct lfs_follow *f, struct lfs_follow_next *n)
+static int follow_next(struct world *w, struct lfs_log_reader *f,
+		       struct lfs_log_reader_next *n)
 {
 	n->done = follow_done;
 	w->waiting = 1;
-	lfs_follow_next(f, n);
+	lfs_log_reader_next(f, n);
 	return wait_for(w, 1);
 }
 
 static void a_cursor_reads_the_log_and_waits_at_its_end(void **state)
 {
 	struct world *w = *state;
-	struct lfs_follow_next n;
-	struct lfs_follow *f;
+	struct lfs_log_reader_next n;
+	struct lfs_log_reader *f;
 	uint64_t hash = 0;
 
 	assert_int_equal(create(w, 0), 0);
 	assert_int_equal(open_store(w), 0);
 	for (uint8_t i = 1; i <= 20; i++)
 		assert_int_equal(write_blocks(w, i, 2, i), 0);
-	assert_int_equal(lfs_follow_new(w->lfs, 22, &f), -ENOENT);
-	assert_int_equal(lfs_follow_new(w->lfs, 1, &f), 0);
+	assert_int_equal(lfs_log_reader_new(w->lfs, 22, &f), -ENOENT);
+	assert_int_equal(lfs_log_reader_new(w->lfs, 1, &f), 0);
 	for (uint64_t i = 1; i <= 20; i++) {
 		assert_int_equal(follow_next(w, f, &n), 0);
 		assert_int_equal(n.entry.lsn, i);
@@ -45,12 +46,12 @@ static void a_cursor_reads_the_log_and_waits_at_its_end(void **state)
 	assert_int_equal(follow_next(w, f, &n), 0);
 	assert_int_equal(n.entry.lsn, 21);
 	assert_int_equal(n.entry.hash_before, hash);
-	lfs_follow_free(f);
+	lfs_log_reader_free(f);
 	/* Damage is met, not passed over. */
 	flip(w, first_data(w));
-	assert_int_equal(lfs_follow_new(w->lfs, 1, &f), 0);
+	assert_int_equal(lfs_log_reader_new(w->lfs, 1, &f), 0);
 	assert_int_equal(follow_next(w, f, &n), -EBADMSG);
-	lfs_follow_free(f);
+	lfs_log_reader_free(f);
 	assert_int_equal(close_store(w), 0);
 }
 

@@ -6,7 +6,7 @@
  * part of the image, or an older one.
  */
 #include "lfs/checkpoint.h"
-#include "lfs/slot.h"
+#include "lfs/checkpoint_slot.h"
 #include "tests/unit/lfs/world_memory.h"
 
 #define LEAVES (VOLUME_BLOCKS / LFS_LEAF_BLOCKS)
@@ -39,16 +39,16 @@ static void must_hold_all(struct world *w)
 }
 
 /* The superblock that counts. */
-static struct lfs_super super_now(struct world *w)
+static struct lfs_superblock super_now(struct world *w)
 {
-	static uint8_t buf[2][LFS_SUPER_REGION];
+	static uint8_t buf[2][LFS_SUPERBLOCK_REGION];
 	static struct lfs_meta meta;
-	struct lfs_super super[2];
+	struct lfs_superblock super[2];
 	char why[LFS_WHY_MAX];
 
 	for (unsigned i = 0; i < 2; i++) {
-		peek(w, lfs_super_off(i), buf[i], LFS_SUPER_REGION);
-		assert_int_equal(lfs_super_decode(buf[i], &super[i], &meta, why), 0);
+		peek(w, lfs_superblock_off(i), buf[i], LFS_SUPERBLOCK_REGION);
+		assert_int_equal(lfs_superblock_decode(buf[i], &super[i], &meta, why), 0);
 	}
 	return super[super[1].seq > super[0].seq];
 }
@@ -56,21 +56,22 @@ static struct lfs_super super_now(struct world *w)
 /* Byte offsets of the images that the newest checkpoint names. Returns how many. */
 static unsigned images_of(struct world *w, uint64_t off[LEAVES])
 {
-	struct lfs_super super = super_now(w);
-	uint64_t at = lfs_slot_off(&super.geo, super.slot);
+	struct lfs_superblock super = super_now(w);
+	uint64_t at = lfs_checkpoint_slot_off(&super.geo, super.slot);
 	uint8_t head[LFS_BLOCK];
-	struct lfs_slot slot;
+	struct lfs_checkpoint_slot slot;
 	unsigned n = 0;
 
 	peek(w, at, head, sizeof(head));
-	assert_int_equal(lfs_slot_decode_head(head, &super.geo, super.store, &slot), 0);
+	assert_int_equal(
+		lfs_checkpoint_slot_decode_head(head, &super.geo, super.store, &slot), 0);
 	assert_int_equal(slot.seq, super.slot_seq);
 	for (uint32_t i = 0; i < slot.nleaves; i++) {
-		struct lfs_slot_leaf leaf;
+		struct lfs_checkpoint_slot_leaf leaf;
 
 		peek(w, at + LFS_BLOCK + i * sizeof(leaf), &leaf, sizeof(leaf));
-		if (le32_get(leaf.place))
-			off[n++] = (uint64_t)le32_get(leaf.place) * LFS_BLOCK;
+		if (le32_get(leaf.pba))
+			off[n++] = (uint64_t)le32_get(leaf.pba) * LFS_BLOCK;
 	}
 	return n;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "lfs/overlay.h"
+#include "lfs/write_buffer.h"
 
 #include <errno.h>
 
@@ -20,13 +20,13 @@ static uint64_t order_of(const struct lfs_append *a, unsigned op)
 	return a->lsn << ORDER_BITS | op;
 }
 
-static struct lfs_overlay_block **bucket_of(const struct lfs_overlay *o, uint32_t volume,
-					    uint64_t lba)
+static struct lfs_write_buffer_block **bucket_of(const struct lfs_write_buffer *o,
+						 uint32_t volume, uint64_t lba)
 {
 	return &o->buckets[rt_mix64(lba ^ (uint64_t)volume << 48) & o->mask];
 }
 
-int lfs_overlay_init(struct lfs_overlay *o, uint32_t blocks)
+int lfs_write_buffer_init(struct lfs_write_buffer *o, uint32_t blocks)
 {
 	uint32_t n = 1;
 
@@ -35,9 +35,9 @@ int lfs_overlay_init(struct lfs_overlay *o, uint32_t blocks)
 	rt_list_init(&o->unmaps);
 	o->mask = n - 1;
 	o->blocks = rt_zalloc(blocks, sizeof(*o->blocks));
-	o->buckets = rt_zalloc(n, sizeof(struct lfs_overlay_block *));
+	o->buckets = rt_zalloc(n, sizeof(struct lfs_write_buffer_block *));
 	if (!o->blocks || !o->buckets) {
-		lfs_overlay_release(o);
+		lfs_write_buffer_release(o);
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < blocks; i++) {
@@ -48,7 +48,7 @@ int lfs_overlay_init(struct lfs_overlay *o, uint32_t blocks)
 	return 0;
 }
 
-void lfs_overlay_release(struct lfs_overlay *o)
+void lfs_write_buffer_release(struct lfs_write_buffer *o)
 {
 	rt_free(o->blocks);
 	rt_free(o->buckets);
@@ -56,16 +56,16 @@ void lfs_overlay_release(struct lfs_overlay *o)
 	o->buckets = NULL;
 }
 
-static void add_block(struct lfs_overlay *o, const struct lfs_op *op, uint32_t i,
+static void add_block(struct lfs_write_buffer *o, const struct lfs_op *op, uint32_t i,
 		      uint64_t order)
 {
-	struct lfs_overlay_block **bucket = bucket_of(o, op->volume, op->lba + i);
-	struct lfs_overlay_block *b = o->free;
+	struct lfs_write_buffer_block **bucket = bucket_of(o, op->volume, op->lba + i);
+	struct lfs_write_buffer_block *b = o->free;
 
 	rt_assert(b);
 	o->free = b->next;
 	o->unused--;
-	*b = (struct lfs_overlay_block){
+	*b = (struct lfs_write_buffer_block){
 		.next = *bucket,
 		.data = op->data + (size_t)i * LFS_BLOCK,
 		.order = order,
@@ -76,10 +76,10 @@ static void add_block(struct lfs_overlay *o, const struct lfs_op *op, uint32_t i
 	*bucket = b;
 }
 
-static void remove_block(struct lfs_overlay *o, uint32_t volume, uint64_t lba,
+static void remove_block(struct lfs_write_buffer *o, uint32_t volume, uint64_t lba,
 			 uint64_t order)
 {
-	struct lfs_overlay_block **at = bucket_of(o, volume, lba), *b;
+	struct lfs_write_buffer_block **at = bucket_of(o, volume, lba), *b;
 
 	while ((b = *at) != NULL) {
 		if (b->order == order && b->lba == lba && b->volume == volume)
@@ -93,7 +93,7 @@ static void remove_block(struct lfs_overlay *o, uint32_t volume, uint64_t lba,
 	o->unused++;
 }
 
-void lfs_overlay_add(struct lfs_overlay *o, struct lfs_append *a)
+void lfs_write_buffer_add(struct lfs_write_buffer *o, struct lfs_append *a)
 {
 	bool unmaps = false;
 
@@ -112,7 +112,7 @@ void lfs_overlay_add(struct lfs_overlay *o, struct lfs_append *a)
 		rt_list_push_back(&o->unmaps, &lfs_append_impl(a)->unmap);
 }
 
-void lfs_overlay_remove(struct lfs_overlay *o, struct lfs_append *a)
+void lfs_write_buffer_remove(struct lfs_write_buffer *o, struct lfs_append *a)
 {
 	for (unsigned n = 0; n < a->nops; n++) {
 		const struct lfs_op *op = &a->ops[n];
@@ -126,7 +126,8 @@ void lfs_overlay_remove(struct lfs_overlay *o, struct lfs_append *a)
 }
 
 /* The youngest zero or trim over this block: its order + 1, or 0. */
-static uint64_t unmap_order(const struct lfs_overlay *o, uint32_t volume, uint64_t lba)
+static uint64_t unmap_order(const struct lfs_write_buffer *o, uint32_t volume,
+			    uint64_t lba)
 {
 	for (struct rt_list *l = o->unmaps.prev; l != &o->unmaps; l = l->prev) {
 		struct lfs_append_impl *impl =
@@ -144,10 +145,11 @@ static uint64_t unmap_order(const struct lfs_overlay *o, uint32_t volume, uint64
 	return 0;
 }
 
-enum lfs_seen lfs_overlay_get(const struct lfs_overlay *o, uint32_t volume, uint64_t lba,
-			      const uint8_t **ret_data, uint32_t *ret_crc)
+enum lfs_seen lfs_write_buffer_get(const struct lfs_write_buffer *o, uint32_t volume,
+				   uint64_t lba, const uint8_t **ret_data,
+				   uint32_t *ret_crc)
 {
-	const struct lfs_overlay_block *b = *bucket_of(o, volume, lba);
+	const struct lfs_write_buffer_block *b = *bucket_of(o, volume, lba);
 	uint64_t unmapped = 0;
 
 	while (b && (b->lba != lba || b->volume != volume))

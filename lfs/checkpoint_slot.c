@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "lfs/slot.h"
+#include "lfs/checkpoint_slot.h"
 
 #include <errno.h>
 #include <string.h>
@@ -7,14 +7,15 @@
 #include "rt/check.h"
 #include "rt/crc.h"
 
-#define CRC_FROM (offsetof(struct lfs_slot_head, crc) + sizeof(le32))
+#define CRC_FROM (offsetof(struct lfs_checkpoint_slot_head, crc) + sizeof(le32))
 
-void lfs_slot_encode_head(uint8_t block[LFS_BLOCK], const struct lfs_slot *slot,
-			  const uint8_t store[LFS_ID_LEN], uint64_t wall_ns)
+void lfs_checkpoint_slot_encode_head(uint8_t block[LFS_BLOCK],
+				     const struct lfs_checkpoint_slot *slot,
+				     const uint8_t store[LFS_ID_LEN], uint64_t wall_ns)
 {
 	const struct lfs_tail *t = &slot->start;
-	struct lfs_slot_head h = {
-		.magic = le64_make(LFS_SLOT_MAGIC),
+	struct lfs_checkpoint_slot_head h = {
+		.magic = le64_make(LFS_CHECKPOINT_SLOT_MAGIC),
 		.body_crc = le32_make(slot->body_crc),
 		.seq = le64_make(slot->seq),
 		.body_length = le64_make(slot->body_length),
@@ -42,13 +43,13 @@ void lfs_slot_encode_head(uint8_t block[LFS_BLOCK], const struct lfs_slot *slot,
 
 static uint64_t body_length(uint64_t nleaves, uint64_t nsegments)
 {
-	uint64_t used = nleaves * sizeof(struct lfs_slot_leaf) +
-			nsegments * sizeof(struct lfs_slot_segment);
+	uint64_t used = nleaves * sizeof(struct lfs_checkpoint_slot_leaf) +
+			nsegments * sizeof(struct lfs_checkpoint_slot_segment);
 
 	return (used + LFS_BLOCK - 1) / LFS_BLOCK * LFS_BLOCK;
 }
 
-static bool head_fits(const struct lfs_slot *s, const struct lfs_geometry *geo)
+static bool head_fits(const struct lfs_checkpoint_slot *s, const struct lfs_geometry *geo)
 {
 	const struct lfs_tail *t = &s->start;
 
@@ -62,21 +63,23 @@ static bool head_fits(const struct lfs_slot *s, const struct lfs_geometry *geo)
 	       s->written_seq >= t->seq;
 }
 
-int lfs_slot_decode_head(const uint8_t block[LFS_BLOCK], const struct lfs_geometry *geo,
-			 const uint8_t store[LFS_ID_LEN], struct lfs_slot *ret)
+int lfs_checkpoint_slot_decode_head(const uint8_t block[LFS_BLOCK],
+				    const struct lfs_geometry *geo,
+				    const uint8_t store[LFS_ID_LEN],
+				    struct lfs_checkpoint_slot *ret)
 {
-	struct lfs_slot_head h;
-	struct lfs_slot s;
+	struct lfs_checkpoint_slot_head h;
+	struct lfs_checkpoint_slot s;
 
 	memcpy(&h, block, sizeof(h));
-	if (le64_get(h.magic) != LFS_SLOT_MAGIC ||
+	if (le64_get(h.magic) != LFS_CHECKPOINT_SLOT_MAGIC ||
 	    rt_crc32c(block + CRC_FROM, LFS_BLOCK - CRC_FROM) != le32_get(h.crc) ||
 	    memcmp(h.store, store, LFS_ID_LEN) != 0)
 		return -EUCLEAN;
 	for (size_t i = 0; i < sizeof(h.zero); i++)
 		if (h.zero[i])
 			return -EUCLEAN;
-	s = (struct lfs_slot){
+	s = (struct lfs_checkpoint_slot){
 		.seq = le64_get(h.seq),
 		.incarnation = le64_get(h.incarnation),
 		.start = {
@@ -102,13 +105,13 @@ int lfs_slot_decode_head(const uint8_t block[LFS_BLOCK], const struct lfs_geomet
 	return 0;
 }
 
-void lfs_slot_put_leaf(uint8_t *at, uint32_t volume, uint32_t index,
-		       const struct lfs_leaf *leaf)
+void lfs_checkpoint_slot_put_leaf(uint8_t *at, uint32_t volume, uint32_t index,
+				  const struct lfs_leaf *leaf)
 {
-	struct lfs_slot_leaf d = {
+	struct lfs_checkpoint_slot_leaf d = {
 		.volume = le32_make(volume),
 		.index = le32_make(index),
-		.place = le32_make(leaf->place),
+		.pba = le32_make(leaf->pba),
 		.crc = le32_make(leaf->crc),
 		.changed = le64_make(leaf->changed),
 	};
@@ -116,27 +119,28 @@ void lfs_slot_put_leaf(uint8_t *at, uint32_t volume, uint32_t index,
 	memcpy(at, &d, sizeof(d));
 }
 
-void lfs_slot_put_segment(uint8_t *at, const struct lfs_segment *s)
+void lfs_checkpoint_slot_put_segment(uint8_t *at, const struct lfs_segment *s)
 {
-	struct lfs_slot_segment d = { 0 };
+	struct lfs_checkpoint_slot_segment d = { 0 };
 
 	if (lfs_segment_in_use(s))
-		d = (struct lfs_slot_segment){
+		d = (struct lfs_checkpoint_slot_segment){
 			.generation = le64_make(s->generation),
 			.incarnation = le64_make(s->incarnation),
 			.first_lsn = le64_make(s->first_lsn),
 			.last_lsn = le64_make(s->last_lsn),
 			.end = le32_make(s->end),
 			.live = le32_make(s->live),
-			.flags = le32_make(
-				s->state == LFS_SEGMENT_SEALED ? LFS_SLOT_SEALED : 0),
+			.flags = le32_make(s->state == LFS_SEGMENT_SEALED
+						   ? LFS_CHECKPOINT_SLOT_SEALED
+						   : 0),
 		};
 	memcpy(at, &d, sizeof(d));
 }
 
 static int segments_decode(const uint8_t *at, struct lfs_segments *segs)
 {
-	struct lfs_slot_segment d;
+	struct lfs_checkpoint_slot_segment d;
 
 	for (uint32_t i = 0; i < segs->n; i++, at += sizeof(d)) {
 		struct lfs_segment *s = &segs->s[i];
@@ -147,21 +151,22 @@ static int segments_decode(const uint8_t *at, struct lfs_segments *segs)
 		lfs_segments_open(segs, i, le64_get(d.generation),
 				  le64_get(d.incarnation), le64_get(d.first_lsn));
 		lfs_segment_set_state(segs, i,
-				      le32_get(d.flags) & LFS_SLOT_SEALED
+				      le32_get(d.flags) & LFS_CHECKPOINT_SLOT_SEALED
 					      ? LFS_SEGMENT_SEALED
 					      : LFS_SEGMENT_ENDED);
 		s->last_lsn = le64_get(d.last_lsn);
 		s->end = le32_get(d.end);
 		if (!s->first_lsn || s->last_lsn > UINT64_MAX / 2 ||
 		    s->last_lsn + 1 < s->first_lsn || !s->end || s->end > segs->blocks ||
-		    le32_get(d.flags) & ~LFS_SLOT_SEALED || le32_get(d.zero))
+		    le32_get(d.flags) & ~LFS_CHECKPOINT_SLOT_SEALED || le32_get(d.zero))
 			return -EUCLEAN;
 	}
 	return 0;
 }
 
 /* The log cannot begin behind everything that the segments hold. */
-static bool lsn_fits(const struct lfs_slot *slot, const struct lfs_segments *segs)
+static bool lsn_fits(const struct lfs_checkpoint_slot *slot,
+		     const struct lfs_segments *segs)
 {
 	uint64_t last = 0;
 
@@ -175,7 +180,7 @@ static int leaves_decode(const uint8_t *at, uint32_t n, const struct lfs_segment
 			 struct lfs_map *map)
 {
 	uint64_t least = 0;
-	struct lfs_slot_leaf d;
+	struct lfs_checkpoint_slot_leaf d;
 
 	for (uint32_t i = 0; i < n; i++, at += sizeof(d)) {
 		uint32_t volume, index;
@@ -190,19 +195,21 @@ static int leaves_decode(const uint8_t *at, uint32_t n, const struct lfs_segment
 			return -EUCLEAN;
 		least = ((uint64_t)volume << 32 | index) + 1;
 		leaf = &map->v[volume].leaves[index];
-		leaf->place = le32_get(d.place);
+		leaf->pba = le32_get(d.pba);
 		leaf->crc = le32_get(d.crc);
 		leaf->changed = le64_get(d.changed);
-		if (leaf->place && !lfs_segments_holds(segs, leaf->place))
+		if (leaf->pba && !lfs_segments_has_data(segs, leaf->pba))
 			return -EUCLEAN;
 	}
 	return 0;
 }
 
-int lfs_slot_decode_body(const struct lfs_slot *slot, const uint8_t *body,
-			 struct lfs_segments *segs, struct lfs_map *map)
+int lfs_checkpoint_slot_decode_body(const struct lfs_checkpoint_slot *slot,
+				    const uint8_t *body, struct lfs_segments *segs,
+				    struct lfs_map *map)
 {
-	const uint8_t *segments = body + slot->nleaves * sizeof(struct lfs_slot_leaf);
+	const uint8_t *segments =
+		body + slot->nleaves * sizeof(struct lfs_checkpoint_slot_leaf);
 	int ret;
 
 	rt_assert(segs->n == slot->nsegments && segs->free == segs->n);

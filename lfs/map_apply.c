@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "rt/bug.h"
 #include "rt/check.h"
 
@@ -9,7 +9,7 @@
  */
 
 /* One append into the map. False: the budget is used up, the rest comes later. */
-static bool apply_append(struct lfs_flight *f, const struct lfs_append *a,
+static bool apply_append(struct lfs_inflight *f, const struct lfs_append *a,
 			 uint32_t *budget)
 {
 	struct lfs *lfs = f->lfs;
@@ -20,9 +20,9 @@ static bool apply_append(struct lfs_flight *f, const struct lfs_append *a,
 
 		if (op->kind == LFS_WRITE) {
 			if (!f->early)
-				lfs_map_set(&lfs->map, op, f->place, a->lsn);
+				lfs_map_set(&lfs->map, op, f->pba, a->lsn);
 			lfs_map_unpin(&lfs->map, op->volume, op->lba, op->blocks);
-			f->place += op->blocks;
+			f->pba += op->blocks;
 			continue;
 		}
 		f->op_blocks_done +=
@@ -49,7 +49,7 @@ static void append_out(struct lfs *lfs, const struct lfs_append *a)
 }
 
 /* True when all of the record is in the map. */
-static bool apply_client(struct lfs_flight *f, uint32_t *budget)
+static bool apply_client(struct lfs_inflight *f, uint32_t *budget)
 {
 	struct lfs *lfs = f->lfs;
 
@@ -59,14 +59,14 @@ static bool apply_client(struct lfs_flight *f, uint32_t *budget)
 		if (!apply_append(f, a, budget))
 			return false;
 		rt_list_push_back(&f->in_map, rt_list_pop(&f->appends));
-		lfs_overlay_remove(&lfs->admission.overlay, a);
+		lfs_write_buffer_remove(&lfs->admission.write_buffer, a);
 		append_out(lfs, a);
 	}
 	return true;
 }
 
 /* The record is in the map: the log has grown by it. */
-static void flight_retire(struct lfs_flight *f)
+static void inflight_retire(struct lfs_inflight *f)
 {
 	struct lfs *lfs = f->lfs;
 	struct lfs_segment *s = &lfs->segs.s[f->segment];
@@ -75,9 +75,9 @@ static void flight_retire(struct lfs_flight *f)
 	if (f->kind == LFS_RECORD_SEAL) {
 		lfs_segment_set_state(&lfs->segs, f->segment, LFS_SEGMENT_SEALED);
 		end = (uint32_t)((f->off + f->left) / LFS_BLOCK -
-				 lfs_segments_place(&lfs->segs, f->segment, 0));
-		lfs->head.spare[lfs->head.nspare++] = f->footer;
-		f->footer = NULL;
+				 lfs_segments_pba(&lfs->segs, f->segment, 0));
+		lfs->head.spare[lfs->head.nspare++] = f->summary;
+		f->summary = NULL;
 	}
 	s->end = end;
 	s->last_lsn = f->after.lsn;
@@ -94,16 +94,16 @@ static void flight_retire(struct lfs_flight *f)
  * covers them, since whoever is told may ask for a flush, at once or while the rest of
  * the record is still on its way into the map.
  */
-static void flight_pop(struct lfs *lfs)
+static void inflight_pop(struct lfs *lfs)
 {
-	struct lfs_flight *f = &lfs->head.flights[lfs->head.first];
+	struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
 	struct rt_list told, *l;
 
 	rt_list_init(&told);
 	while ((l = rt_list_pop(&f->in_map)) != NULL)
 		rt_list_push_back(&told, l);
 	lfs->head.first = (lfs->head.first + 1) % LFS_RECORDS_IN_FLIGHT;
-	lfs->head.nflights--;
+	lfs->head.ninflight--;
 	while ((l = rt_list_pop(&told)) != NULL) {
 		struct lfs_append *a = lfs_append_of(l);
 
@@ -115,10 +115,11 @@ static void flight_pop(struct lfs *lfs)
 /* A deliberate bug: what is written goes into the map, whatever lies before it. */
 static void apply_early(struct lfs *lfs)
 {
-	for (unsigned i = 1; i < lfs->head.nflights; i++) {
-		struct lfs_flight *f =
-			&lfs->head.flights[(lfs->head.first + i) % LFS_RECORDS_IN_FLIGHT];
-		uint32_t place = f->place;
+	for (unsigned i = 1; i < lfs->head.ninflight; i++) {
+		struct lfs_inflight *f =
+			&lfs->head
+				 .inflight[(lfs->head.first + i) % LFS_RECORDS_IN_FLIGHT];
+		uint32_t pba = f->pba;
 
 		if (!f->written || f->early)
 			continue;
@@ -131,8 +132,8 @@ static void apply_early(struct lfs *lfs)
 
 				if (op->kind != LFS_WRITE)
 					continue;
-				lfs_map_set(&lfs->map, op, place, a->lsn);
-				place += op->blocks;
+				lfs_map_set(&lfs->map, op, pba, a->lsn);
+				pba += op->blocks;
 			}
 		}
 	}
@@ -144,16 +145,16 @@ void lfs_apply(struct lfs *lfs)
 
 	if (RT_BUG(MAP_IN_COMPLETION_ORDER))
 		apply_early(lfs);
-	while (lfs->head.nflights && !lfs->failed) {
-		struct lfs_flight *f = &lfs->head.flights[lfs->head.first];
+	while (lfs->head.ninflight && !lfs->failed) {
+		struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
 
 		if (!f->written)
 			break;
 		if (f->kind == LFS_RECORD_CLIENT && !apply_client(f, &budget)) {
-			lfs_kick(lfs);
+			lfs_schedule(lfs);
 			return;
 		}
-		flight_retire(f);
-		flight_pop(lfs);
+		inflight_retire(f);
+		inflight_pop(lfs);
 	}
 }

@@ -10,33 +10,34 @@
 #include "rt/list.h"
 
 /* What is admitted and not in the map yet: reads look here first. Pure but for its memory. */
-struct lfs_overlay_block {
-	struct lfs_overlay_block *next; /* in its bucket, youngest first */
-	const uint8_t *data;		/* lent by the append */
-	uint64_t order;			/* LSN << 8 | operation: what is younger */
+struct lfs_write_buffer_block {
+	struct lfs_write_buffer_block *next; /* in its bucket, youngest first */
+	const uint8_t *data;		     /* lent by the append */
+	uint64_t order;			     /* LSN << 8 | operation: what is younger */
 	uint64_t lba;
 	uint32_t volume;
 	uint32_t crc;
 };
 
-struct lfs_overlay {
-	struct lfs_overlay_block *blocks; /* owned: all there are */
-	struct lfs_overlay_block *free;
-	struct lfs_overlay_block **buckets; /* owned */
-	uint32_t mask;			    /* buckets - 1 */
-	uint32_t unused;		    /* in `free` */
-	struct rt_list unmaps;		    /* appends with zero or trim, oldest first */
+struct lfs_write_buffer {
+	struct lfs_write_buffer_block *blocks; /* owned: all there are */
+	struct lfs_write_buffer_block *free;
+	struct lfs_write_buffer_block **buckets; /* owned */
+	uint32_t mask;				 /* buckets - 1 */
+	uint32_t unused;			 /* in `free` */
+	struct rt_list unmaps; /* appends with zero or trim, oldest first */
 };
 
 enum lfs_seen { LFS_SEEN_NOT, LFS_SEEN_ZERO, LFS_SEEN_DATA };
 
-int lfs_overlay_init(struct lfs_overlay *o, uint32_t blocks);
-void lfs_overlay_release(struct lfs_overlay *o);
+int lfs_write_buffer_init(struct lfs_write_buffer *o, uint32_t blocks);
+void lfs_write_buffer_release(struct lfs_write_buffer *o);
 /* There must be room for the blocks of data (o->unused). */
-void lfs_overlay_add(struct lfs_overlay *o, struct lfs_append *a);
-void lfs_overlay_remove(struct lfs_overlay *o, struct lfs_append *a);
-enum lfs_seen lfs_overlay_get(const struct lfs_overlay *o, uint32_t volume, uint64_t lba,
-			      const uint8_t **ret_data, uint32_t *ret_crc);
+void lfs_write_buffer_add(struct lfs_write_buffer *o, struct lfs_append *a);
+void lfs_write_buffer_remove(struct lfs_write_buffer *o, struct lfs_append *a);
+enum lfs_seen lfs_write_buffer_get(const struct lfs_write_buffer *o, uint32_t volume,
+				   uint64_t lba, const uint8_t **ret_data,
+				   uint32_t *ret_crc);
 
 /* ---- behind lfs_append.impl --------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "lfs/super.h"
+#include "lfs/superblock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "rt/check.h"
 #include "rt/crc.h"
 
-#define CRC_FROM (offsetof(struct lfs_super_head, crc) + sizeof(le32))
+#define CRC_FROM (offsetof(struct lfs_superblock_head, crc) + sizeof(le32))
 #define LENGTH_MIN LFS_BLOCK
 #define FLAGS_KNOWN                                                                      \
 	(LFS_FENCED | LFS_SEALED | LFS_ALONE | LFS_UNPAIRED | LFS_CLEAN | LFS_HOLD)
@@ -35,16 +35,16 @@ uint64_t lfs_geometry_leaves(const struct lfs_geometry *geo)
 
 static uint64_t slot_size(uint64_t segments, uint32_t segment_size)
 {
-	return round_up(sizeof(struct lfs_slot_head) +
+	return round_up(sizeof(struct lfs_checkpoint_slot_head) +
 				leaves_max(segments, segment_size) *
-					sizeof(struct lfs_slot_leaf) +
-				segments * sizeof(struct lfs_slot_segment),
+					sizeof(struct lfs_checkpoint_slot_leaf) +
+				segments * sizeof(struct lfs_checkpoint_slot_segment),
 			LFS_BLOCK);
 }
 
 static uint64_t segments_off(uint64_t segments, uint32_t segment_size)
 {
-	return round_up(2 * LFS_SUPER_REGION + 2 * slot_size(segments, segment_size),
+	return round_up(2 * LFS_SUPERBLOCK_REGION + 2 * slot_size(segments, segment_size),
 			SEGMENTS_ALIGN);
 }
 
@@ -72,10 +72,10 @@ int lfs_geometry_make(uint64_t size, uint32_t segment_size, uint64_t checkpoint_
 			(unsigned long long)LFS_CHECKPOINT_MAX);
 		return -EINVAL;
 	}
-	if (size / LFS_BLOCK > LFS_PLACES_MAX) {
+	if (size / LFS_BLOCK > LFS_PBA_MAX) {
 		lfs_say(why, "store of %llu bytes: at most %llu",
 			(unsigned long long)size,
-			(unsigned long long)LFS_PLACES_MAX * LFS_BLOCK);
+			(unsigned long long)LFS_PBA_MAX * LFS_BLOCK);
 		return -EFBIG;
 	}
 	n = size / segment_size;
@@ -155,7 +155,7 @@ static int volumes_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
 			return -EINVAL;
 		}
 		if (!v->size || v->size % LFS_BLOCK ||
-		    v->size / LFS_BLOCK >= LFS_PLACES_MAX) {
+		    v->size / LFS_BLOCK >= LFS_PBA_MAX) {
 			lfs_say(why, "volume %s: %llu bytes: must be a multiple of %u",
 				v->name, (unsigned long long)v->size, LFS_BLOCK);
 			return -EINVAL;
@@ -238,7 +238,7 @@ static void put_tables(uint8_t *at, const struct lfs_meta *meta)
 {
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
 		const struct lfs_volume *v = &meta->volumes[i];
-		struct lfs_super_volume d = {
+		struct lfs_superblock_volume d = {
 			.id = le64_make(v->id),
 			.size = le64_make(v->size),
 			.generation = le64_make(v->generation),
@@ -250,7 +250,7 @@ static void put_tables(uint8_t *at, const struct lfs_meta *meta)
 	}
 	for (unsigned i = 0; i < meta->nepochs; i++) {
 		const struct lfs_epoch *e = &meta->epochs[i];
-		struct lfs_super_epoch d = {
+		struct lfs_superblock_epoch d = {
 			.number = le64_make(e->number),
 			.id = le64_make(e->id),
 			.first_lsn = le64_make(e->first_lsn),
@@ -263,18 +263,18 @@ static void put_tables(uint8_t *at, const struct lfs_meta *meta)
 
 static uint32_t super_used(uint32_t nvolumes, uint32_t nepochs)
 {
-	return (uint32_t)(sizeof(struct lfs_super_head) +
-			  nvolumes * sizeof(struct lfs_super_volume) +
-			  nepochs * sizeof(struct lfs_super_epoch));
+	return (uint32_t)(sizeof(struct lfs_superblock_head) +
+			  nvolumes * sizeof(struct lfs_superblock_volume) +
+			  nepochs * sizeof(struct lfs_superblock_epoch));
 }
 
-uint32_t lfs_super_encode(uint8_t *buf, const struct lfs_super *super,
-			  const struct lfs_meta *meta)
+uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *super,
+			       const struct lfs_meta *meta)
 {
 	uint32_t used = super_used(meta->nvolumes, meta->nepochs);
 	uint32_t length = (uint32_t)round_up(used, LFS_BLOCK);
-	struct lfs_super_head h = {
-		.magic = le64_make(LFS_SUPER_MAGIC),
+	struct lfs_superblock_head h = {
+		.magic = le64_make(LFS_SUPERBLOCK_MAGIC),
 		.length = le32_make(length),
 		.version = le32_make(LFS_VERSION),
 		.seq = le64_make(super->seq),
@@ -294,13 +294,13 @@ uint32_t lfs_super_encode(uint8_t *buf, const struct lfs_super *super,
 		.nepochs = le32_make(meta->nepochs),
 	};
 
-	rt_assert(length <= LFS_SUPER_REGION);
+	rt_assert(length <= LFS_SUPERBLOCK_REGION);
 	memcpy(h.store, super->store, LFS_ID_LEN);
 	memcpy(h.node, super->node, LFS_ID_LEN);
 	memcpy(h.group, meta->group, LFS_ID_LEN);
 	memcpy(h.boot, meta->boot, LFS_ID_LEN);
 	memcpy(h.group_name, meta->group_name, strnlen(meta->group_name, LFS_NAME_MAX));
-	memset(buf, 0, LFS_SUPER_REGION);
+	memset(buf, 0, LFS_SUPERBLOCK_REGION);
 	put_tables(buf + sizeof(h), meta);
 	memcpy(buf, &h, sizeof(h));
 	h.crc = le32_make(rt_crc32c(buf + CRC_FROM, length - CRC_FROM));
@@ -312,7 +312,7 @@ static void get_tables(const uint8_t *at, struct lfs_meta *meta)
 {
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
 		struct lfs_volume *v = &meta->volumes[i];
-		struct lfs_super_volume d;
+		struct lfs_superblock_volume d;
 
 		memcpy(&d, at, sizeof(d));
 		at += sizeof(d);
@@ -323,7 +323,7 @@ static void get_tables(const uint8_t *at, struct lfs_meta *meta)
 	}
 	for (unsigned i = 0; i < meta->nepochs; i++) {
 		struct lfs_epoch *e = &meta->epochs[i];
-		struct lfs_super_epoch d;
+		struct lfs_superblock_epoch d;
 
 		memcpy(&d, at, sizeof(d));
 		at += sizeof(d);
@@ -333,7 +333,7 @@ static void get_tables(const uint8_t *at, struct lfs_meta *meta)
 	}
 }
 
-static void get_head(const struct lfs_super_head *h, struct lfs_super *super,
+static void get_head(const struct lfs_superblock_head *h, struct lfs_superblock *super,
 		     struct lfs_meta *meta)
 {
 	memset(meta, 0, sizeof(*meta));
@@ -361,7 +361,7 @@ static void get_head(const struct lfs_super_head *h, struct lfs_super *super,
 	meta->nepochs = le32_get(h->nepochs);
 }
 
-static bool head_zeros(const struct lfs_super_head *h)
+static bool head_zeros(const struct lfs_superblock_head *h)
 {
 	if (le32_get(h->zero0))
 		return false;
@@ -371,7 +371,7 @@ static bool head_zeros(const struct lfs_super_head *h)
 	return true;
 }
 
-static int decode_version(const struct lfs_super_head *h, char why[LFS_WHY_MAX])
+static int decode_version(const struct lfs_superblock_head *h, char why[LFS_WHY_MAX])
 {
 	if (le32_get(h->version) != LFS_VERSION) {
 		lfs_say(why, "store of format version %u: this program knows version %u",
@@ -390,22 +390,22 @@ static int decode_version(const struct lfs_super_head *h, char why[LFS_WHY_MAX])
 	return 0;
 }
 
-int lfs_super_decode(const uint8_t *buf, struct lfs_super *super, struct lfs_meta *meta,
-		     char why[LFS_WHY_MAX])
+int lfs_superblock_decode(const uint8_t *buf, struct lfs_superblock *super,
+			  struct lfs_meta *meta, char why[LFS_WHY_MAX])
 {
 	char detail[LFS_WHY_MAX - 64];
-	struct lfs_super_head h;
+	struct lfs_superblock_head h;
 	uint32_t length;
 	int ret;
 
 	memcpy(&h, buf, sizeof(h));
-	if (le64_get(h.magic) != LFS_SUPER_MAGIC) {
+	if (le64_get(h.magic) != LFS_SUPERBLOCK_MAGIC) {
 		lfs_say(why,
 			"no wanmirror store: the superblock's magic number is not there");
 		return -EMEDIUMTYPE;
 	}
 	length = le32_get(h.length);
-	if (length < LENGTH_MIN || length > LFS_SUPER_REGION || length % LFS_BLOCK ||
+	if (length < LENGTH_MIN || length > LFS_SUPERBLOCK_REGION || length % LFS_BLOCK ||
 	    rt_crc32c(buf + CRC_FROM, length - CRC_FROM) != le32_get(h.crc)) {
 		lfs_say(why, "superblock damaged: its checksum is wrong");
 		return -EUCLEAN;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LFS_SUPER_H
-#define LFS_SUPER_H
+#ifndef LFS_SUPERBLOCK_H
+#define LFS_SUPERBLOCK_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@ struct lfs_geometry {
 	uint32_t segments;
 };
 
-struct lfs_super {
+struct lfs_superblock {
 	uint64_t seq;
 	uint8_t store[LFS_ID_LEN], node[LFS_ID_LEN];
 	struct lfs_geometry geo;
@@ -27,14 +27,15 @@ struct lfs_super {
 	uint32_t slot;
 };
 
-static inline uint64_t lfs_super_off(unsigned copy)
+static inline uint64_t lfs_superblock_off(unsigned copy)
 {
-	return (uint64_t)copy * LFS_SUPER_REGION;
+	return (uint64_t)copy * LFS_SUPERBLOCK_REGION;
 }
 
-static inline uint64_t lfs_slot_off(const struct lfs_geometry *geo, unsigned slot)
+static inline uint64_t lfs_checkpoint_slot_off(const struct lfs_geometry *geo,
+					       unsigned slot)
 {
-	return 2 * (uint64_t)LFS_SUPER_REGION + slot * geo->slot_size;
+	return 2 * (uint64_t)LFS_SUPERBLOCK_REGION + slot * geo->slot_size;
 }
 
 /* Leaves that a slot of this geometry has room for. */
@@ -42,7 +43,7 @@ uint64_t lfs_geometry_leaves(const struct lfs_geometry *geo);
 
 /*
  * Lay out a store of `size` bytes. -EINVAL segment size or checkpoint distance out of
- * bounds, -ENOSPC too small for LFS_SEGMENTS_MIN, -EFBIG beyond LFS_PLACES_MAX; `why`.
+ * bounds, -ENOSPC too small for LFS_SEGMENTS_MIN, -EFBIG beyond LFS_PBA_MAX; `why`.
  */
 int lfs_geometry_make(uint64_t size, uint32_t segment_size, uint64_t checkpoint_every,
 		      struct lfs_geometry *ret, char why[LFS_WHY_MAX]);
@@ -53,14 +54,14 @@ uint64_t lfs_geometry_size_min(const struct lfs_meta *meta, uint32_t segment_siz
 int lfs_meta_check(const struct lfs_meta *meta, const struct lfs_geometry *geo,
 		   char why[LFS_WHY_MAX]);
 
-/* Into `buf` of LFS_SUPER_REGION bytes. Returns how many of them are to be written. */
-uint32_t lfs_super_encode(uint8_t *buf, const struct lfs_super *super,
-			  const struct lfs_meta *meta);
+/* Into `buf` of LFS_SUPERBLOCK_REGION bytes. Returns how many of them are to be written. */
+uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *super,
+			       const struct lfs_meta *meta);
 /*
- * From LFS_SUPER_REGION bytes. 0; -EMEDIUMTYPE it is not one; -EUCLEAN damaged;
+ * From LFS_SUPERBLOCK_REGION bytes. 0; -EMEDIUMTYPE it is not one; -EUCLEAN damaged;
  * -EPROTONOSUPPORT a newer version or an unknown feature; `why`.
  */
-int lfs_super_decode(const uint8_t *buf, struct lfs_super *super, struct lfs_meta *meta,
-		     char why[LFS_WHY_MAX]);
+int lfs_superblock_decode(const uint8_t *buf, struct lfs_superblock *super,
+			  struct lfs_meta *meta, char why[LFS_WHY_MAX]);
 
 #endif

@@ -3,55 +3,55 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "lfs/state.h"
+#include "lfs/open_store.h"
 #include "rt/check.h"
 #include "rt/log.h"
 #include "rt/mem.h"
 
 /* What holds the parts of an open store together. */
 
-static void settle(struct lfs *lfs)
+static void store_advance(struct lfs *lfs)
 {
 	if (lfs->failed)
 		lfs_append_fail(lfs);
-	lfs_checkpoint_settle(lfs);
+	lfs_checkpoint_advance(lfs);
 	lfs_append_pump(lfs);
-	lfs_flush_settle(lfs);
-	lfs_super_settle(lfs);
-	lfs_read_settle(lfs);
+	lfs_flush_advance(lfs);
+	lfs_superblock_advance(lfs);
+	lfs_read_advance(lfs);
 	if (lfs->advanced && !lfs->opening && !lfs_closing(&lfs->closing)) {
 		lfs->advanced = false;
 		lfs->events->advanced(lfs->owner);
 	}
 }
 
-static void kick_done(struct rt_op *op, int res)
+static void schedule_done(struct rt_op *op, int res)
 {
-	struct lfs *lfs = rt_container_of(op, struct lfs, kick_op);
+	struct lfs *lfs = rt_container_of(op, struct lfs, schedule_op);
 
 	(void)res;
-	lfs->kicked = false;
+	lfs->scheduled = false;
 	lfs_apply(lfs);
-	settle(lfs);
+	store_advance(lfs);
 	/* Last: nobody else is on the stack, and this may be the end of lfs. */
-	if (lfs_closing(&lfs->closing) && !lfs->kicked)
+	if (lfs_closing(&lfs->closing) && !lfs->scheduled)
 		lfs_close_step(lfs);
 }
 
-void lfs_kick(struct lfs *lfs)
+void lfs_schedule(struct lfs *lfs)
 {
-	if (lfs->kicked)
+	if (lfs->scheduled)
 		return;
-	lfs->kicked = true;
-	lfs->kick_op.done = kick_done;
-	rt_defer(lfs->loop, &lfs->kick_op);
+	lfs->scheduled = true;
+	lfs->schedule_op.done = schedule_done;
+	rt_defer(lfs->loop, &lfs->schedule_op);
 }
 
-void lfs_settle(struct lfs *lfs)
+void lfs_advance(struct lfs *lfs)
 {
-	settle(lfs);
+	store_advance(lfs);
 	if (lfs_closing(&lfs->closing))
-		lfs_kick(lfs);
+		lfs_schedule(lfs);
 }
 
 void lfs_fail(struct lfs *lfs, int err, const char *fmt, ...)
@@ -66,7 +66,7 @@ void lfs_fail(struct lfs *lfs, int err, const char *fmt, ...)
 	va_end(ap);
 	rt_log(RT_LOG_ERROR, "store_failed error=%d why=\"%s\"", -err, lfs->why);
 	lfs_flush_stop(lfs);
-	lfs_kick(lfs);
+	lfs_schedule(lfs);
 	if (!lfs->opening)
 		lfs->events->failed(lfs->owner, err, lfs->why);
 }
@@ -83,13 +83,13 @@ int lfs_prepare(struct lfs *lfs)
 	lfs->flusher.durable_lsn = lfs->head.applied.lsn;
 	rt_list_init(&lfs->admission.queue);
 	lfs_flush_init(lfs);
-	ret = lfs_super_writer_init(&lfs->sb);
+	ret = lfs_superblock_writer_init(&lfs->superblock);
 	lfs->meta_change.copy = rt_zalloc(1, sizeof(*lfs->meta_change.copy));
 	if (lfs_checkpoint_init(&lfs->ck) || ret || !lfs->meta_change.copy ||
 	    lfs_head_init(lfs) || lfs_read_init(lfs))
 		return -ENOMEM;
-	return lfs_overlay_init(&lfs->admission.overlay,
-				(uint32_t)(LFS_PENDING_BYTES_MAX / LFS_BLOCK));
+	return lfs_write_buffer_init(&lfs->admission.write_buffer,
+				     (uint32_t)(LFS_PENDING_BYTES_MAX / LFS_BLOCK));
 }
 
 void lfs_free(struct lfs *lfs)
@@ -97,13 +97,13 @@ void lfs_free(struct lfs *lfs)
 	if (!lfs)
 		return;
 	lfs_head_release(&lfs->head);
-	lfs_overlay_release(&lfs->admission.overlay);
+	lfs_write_buffer_release(&lfs->admission.write_buffer);
 	lfs_map_release(&lfs->map);
 	if (lfs->meta_change.map)
 		lfs_map_release(lfs->meta_change.map);
 	rt_free(lfs->meta_change.map);
 	lfs_segments_release(&lfs->segs);
-	lfs_super_writer_release(&lfs->sb);
+	lfs_superblock_writer_release(&lfs->superblock);
 	rt_free(lfs->meta_change.copy);
 	lfs_checkpoint_release(&lfs->ck);
 	rt_free(lfs->reader.runs);

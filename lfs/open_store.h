@@ -15,9 +15,9 @@
 #include "lfs/map.h"
 #include "lfs/meta.h"
 #include "lfs/read.h"
-#include "lfs/sblock.h"
 #include "lfs/segment.h"
-#include "lfs/super.h"
+#include "lfs/superblock.h"
+#include "lfs/superblock_writer.h"
 #include "rt/loop.h"
 
 /* An open store, as the files of this folder see it, and nobody else. */
@@ -36,16 +36,16 @@ struct lfs {
 	struct lfs_admission admission;
 	struct lfs_head head;
 	struct lfs_flusher flusher;
-	struct lfs_super_writer sb;
+	struct lfs_superblock_writer superblock;
 	struct lfs_checkpoint ck;
 	struct lfs_reader reader;
 	struct lfs_meta_change meta_change;
 	struct lfs_closing closing;
 	struct lfs_figures figures;
-	unsigned follows; /* cursors */
+	unsigned log_readers; /* cursors */
 
-	struct rt_op kick_op;
-	bool kicked;
+	struct rt_op schedule_op;
+	bool scheduled;
 	bool advanced; /* tell the owner */
 	bool opening;  /* lfs_open() has not ended */
 	bool failed;   /* for good */
@@ -53,8 +53,8 @@ struct lfs {
 };
 
 /* core.c */
-void lfs_kick(struct lfs *lfs);	  /* come back in the next turn */
-void lfs_settle(struct lfs *lfs); /* after anything ended: go on with everything */
+void lfs_schedule(struct lfs *lfs); /* come back in the next turn */
+void lfs_advance(struct lfs *lfs);  /* after anything ended: go on with everything */
 /* The log has failed for good. Only the first reason counts. */
 void lfs_fail(struct lfs *lfs, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -69,16 +69,16 @@ void lfs_record_get_crcs(const uint8_t *area, uint32_t ndescs, uint32_t i, uint3
 
 /* ---- footer --------------------------------------------------------------------------- */
 
-struct lfs_birth {
-	uint32_t volume; /* or LFS_FOOTER_NONE */
+struct lfs_summary_item {
+	uint32_t volume; /* or LFS_SUMMARY_NONE */
 	bool leaf;
 	uint32_t crc;
 	uint64_t lba, lsn;
 };
 
 /* Blocks of footer data for a segment of so many blocks. */
-uint32_t lfs_footer_blocks(uint32_t segment_blocks);
-void lfs_footer_put(uint8_t *footer, uint32_t i, const struct lfs_birth *birth);
-void lfs_footer_get(const uint8_t *footer, uint32_t i, struct lfs_birth *ret);
+uint32_t lfs_summary_blocks(uint32_t segment_blocks);
+void lfs_summary_put(uint8_t *summary, uint32_t i, const struct lfs_summary_item *item);
+void lfs_summary_get(const uint8_t *summary, uint32_t i, struct lfs_summary_item *ret);
 
 #endif

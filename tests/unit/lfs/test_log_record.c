@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lfs/record.h"
+#include "lfs/log_record.h"
 #include "rt/crc.h"
 #include "rt/mem.h"
 #include "tests/unit/unit.h"
@@ -179,7 +179,7 @@ static void kind_0(struct lfs_record_head *h)
 }
 static void kind_5(struct lfs_record_head *h)
 {
-	h->kind = le32_make(LFS_RECORD_WITNESS + 1);
+	h->kind = le32_make(LFS_RECORD_MARKER + 1);
 }
 static void kind_leaf(struct lfs_record_head *h)
 {
@@ -187,7 +187,7 @@ static void kind_leaf(struct lfs_record_head *h)
 }
 static void kind_witness(struct lfs_record_head *h)
 {
-	h->kind = le32_make(LFS_RECORD_WITNESS);
+	h->kind = le32_make(LFS_RECORD_MARKER);
 }
 static void lsn_0(struct lfs_record_head *h)
 {
@@ -343,30 +343,30 @@ static void an_lsn_has_a_bound(void **state)
 
 static void a_footer_is_read_back(void **state)
 {
-	struct lfs_birth in = {
+	struct lfs_summary_item in = {
 		.volume = 127, .leaf = true, .crc = 9, .lba = 3, .lsn = 8
 	};
-	struct lfs_birth out;
+	struct lfs_summary_item out;
 
 	/* Entries never cross a block. */
-	assert_int_equal(lfs_footer_blocks(256), 2);
-	assert_int_equal(lfs_footer_blocks(1 + LFS_FOOTER_PER_BLOCK), 1);
-	assert_int_equal(lfs_footer_blocks(2 + LFS_FOOTER_PER_BLOCK), 2);
-	for (uint32_t i = 0; i < 2 * LFS_FOOTER_PER_BLOCK; i++) {
+	assert_int_equal(lfs_summary_blocks(256), 2);
+	assert_int_equal(lfs_summary_blocks(1 + LFS_SUMMARY_PER_BLOCK), 1);
+	assert_int_equal(lfs_summary_blocks(2 + LFS_SUMMARY_PER_BLOCK), 2);
+	for (uint32_t i = 0; i < 2 * LFS_SUMMARY_PER_BLOCK; i++) {
 		in.lba = i;
 		in.leaf = i % 2;
-		lfs_footer_put(area, i, &in);
+		lfs_summary_put(area, i, &in);
 	}
-	for (uint32_t i = 0; i < 2 * LFS_FOOTER_PER_BLOCK; i++) {
-		lfs_footer_get(area, i, &out);
+	for (uint32_t i = 0; i < 2 * LFS_SUMMARY_PER_BLOCK; i++) {
+		lfs_summary_get(area, i, &out);
 		assert_int_equal(out.lba, i);
 		assert_int_equal(out.leaf, i % 2);
 		assert_int_equal(out.volume, 127);
 		assert_int_equal(out.lsn, 8);
 	}
 	memset(area, 0xff, LFS_BLOCK);
-	lfs_footer_get(area, 3, &out);
-	assert_int_equal(out.volume, LFS_FOOTER_NONE);
+	lfs_summary_get(area, 3, &out);
+	assert_int_equal(out.volume, LFS_SUMMARY_NONE);
 	assert_false(out.leaf);
 }
 
