@@ -211,7 +211,7 @@ static void client_take_op(struct lfs_inflight *f, const struct lfs_op *op, bool
 		lfs_inflight_data(f, op->data, (size_t)op->blocks * LFS_BLOCK);
 }
 
-/* Checksums and births: once all descriptors are in and the segment is open. */
+/* Checksums of the blocks: once all descriptors are in and the segment is open. */
 static void client_crcs(struct lfs_inflight *f)
 {
 	uint32_t at = 0;
@@ -232,7 +232,7 @@ static void client_crcs(struct lfs_inflight *f)
 	f->nblocks = at;
 }
 
-/* The footer of the segment says what each block was at its birth. */
+/* The segment summary says of each block what it is and its birth LSN. */
 static void client_summary(struct lfs_inflight *f)
 {
 	uint32_t pba = f->pba;
@@ -330,7 +330,7 @@ void lfs_append_fail(struct lfs *lfs)
 	while (lfs->head.ninflight && lfs->head.inflight[lfs->head.first].written) {
 		struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
 
-		/* In the map in part: the record is not, and none of it is told. */
+		/* The map holds a part of the record: none of its appends has ended well. */
 		while ((l = rt_list_pop(&f->in_map)) != NULL)
 			lfs_append_of(l)->done(lfs_append_of(l), -EIO);
 		appends_fail(lfs, &f->appends);

@@ -10,10 +10,10 @@
 #include "rt/mem.h"
 
 /*
- * A fuzzy checkpoint: it notes where the log stands, appends the images of all leaves that
- * are dirty (while clients go on), writes the slot that is not in use, and has the
- * superblock name it. Replay from the noted place over images that are younger comes to
- * the same map, since a record only sets.
+ * A fuzzy checkpoint: it keeps where the log ends, appends the images of all leaves that
+ * are dirty (while clients go on), writes the checkpoint slot that is not in use, and has
+ * the superblock name it. Replay from there over images that are younger gives the same
+ * map, since a record only sets.
  */
 
 #define SEARCH_BUDGET 65536u /* leaves looked at per turn */
@@ -230,7 +230,7 @@ void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_inflight *f)
 					  : LFS_CHECKPOINT_SEARCHED);
 }
 
-/* ---- the slot ------------------------------------------------------------------------------- */
+/* ---- the checkpoint slot ------------------------------------------------------------------------------- */
 
 /* As many leaves, then segments, as fit; what is left of the piece is for the next one. */
 static void piece_fill(struct lfs *lfs)

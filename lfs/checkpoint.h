@@ -20,7 +20,7 @@ enum lfs_checkpoint_state {
 	LFS_CHECKPOINT_IMAGES, /* a record of images is in flight; search on after it */
 	LFS_CHECKPOINT_LAST_IMAGES, /* the same, and there are no more dirty leaves */
 	LFS_CHECKPOINT_SEARCHED,    /* all images are in the log */
-	LFS_CHECKPOINT_BODY,	    /* of the slot */
+	LFS_CHECKPOINT_BODY,	    /* of the checkpoint slot */
 	LFS_CHECKPOINT_HEAD,
 	LFS_CHECKPOINT_SUPERBLOCK, /* the superblock is to name it */
 };
@@ -33,7 +33,7 @@ struct lfs_checkpoint_leaf {
 	uint32_t crc;
 };
 
-/* The slot that is being written: the body in pieces, then the head. */
+/* The checkpoint slot that is being written: the body in pieces, then the head. */
 struct lfs_checkpoint_slot_writer {
 	struct rt_op op;
 	uint8_t *piece; /* owned: LFS_CHECKPOINT_PIECE */

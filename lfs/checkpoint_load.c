@@ -11,7 +11,7 @@
 #include "rt/log.h"
 #include "rt/mem.h"
 
-/* The slot that the superblock names, or else the other one, and the leaves it names. */
+/* The checkpoint slot that the superblock names, or else the other one, and its leaves. */
 
 static void head_read(struct lfs_recover *rc);
 static void leaves_read(struct lfs_recover *rc);
@@ -49,7 +49,7 @@ void lfs_recover_release(struct lfs_recover *rc)
 	lfs_scan_release(&rc->replay.scan);
 }
 
-/* Empty segments and an empty map, for a first or a second slot. */
+/* Empty segments and an empty map, for the first or the second checkpoint slot. */
 static int tables_reset(struct lfs_recover *rc)
 {
 	struct lfs *lfs = rc->lfs;
@@ -72,7 +72,7 @@ static int tables_reset(struct lfs_recover *rc)
 	return ret;
 }
 
-/* This slot cannot be used: the other one, or the end. */
+/* This checkpoint slot cannot be used: the other one, or the end. */
 static void slot_refuse(struct lfs_recover *rc, const char *what)
 {
 	rt_log(RT_LOG_WARN, "checkpoint_damaged slot=%u reason=\"%s\"", rc->load.slot_at,
@@ -177,7 +177,7 @@ static void leaves_read(struct lfs_recover *rc)
 		leaves_loaded(rc);
 }
 
-/* ---- the slot --------------------------------------------------------------------------------- */
+/* ---- the checkpoint slot --------------------------------------------------------------------------------- */
 
 static void slot_read(struct lfs_recover *rc)
 {

@@ -22,7 +22,7 @@ enum lfs_closing_state {
 
 struct lfs_closing {
 	enum lfs_closing_state state;
-	struct lfs_close *op; /* borrowed until told */
+	struct lfs_close *op; /* borrowed until `done` */
 	struct lfs_wait wait;
 	struct lfs_superblock_request req;
 };

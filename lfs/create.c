@@ -17,7 +17,7 @@
  */
 
 #define PROBE (2 * LFS_SUPERBLOCK_REGION)
-/* Of a fill, in one write: large enough for any disk, small enough to be told often. */
+/* Of a fill, in one write: large enough for any disk, small enough to be reported often. */
 #define FILL_PIECE (UINT64_C(4) << 20)
 static_assert(FILL_PIECE >= PROBE, "what is read before fits, too");
 
@@ -32,7 +32,7 @@ struct creating {
 	uint64_t size, filled; /* of the store, and so much of it is written */
 	struct lfs_superblock super;
 	struct lfs_meta *meta; /* owned */
-	uint8_t *buf;	       /* owned: for slot, superblocks, a piece of the fill */
+	uint8_t *buf; /* owned: for checkpoint slot, superblocks, a piece of the fill */
 	uint64_t len, done, off;
 	void (*next)(struct creating *cr);
 	int res;
@@ -174,7 +174,7 @@ static void create_slot_step(struct creating *cr)
 }
 
 /*
- * Zeros over all of it. A file system gives a place to a hole when it is written: that
+ * Zeros over all of it. A file system allocates a hole when it is written: that
  * write waits for it, in a thread of the kernel's, and the next flush for its journal.
  */
 static void create_fill_step(struct creating *cr)
@@ -289,8 +289,8 @@ static int open_file(struct creating *cr, uint64_t size)
 }
 
 /*
- * A device may still hold the records of an earlier store, at the very places where ours
- * will lie. What recovery looks for behind a tear is told apart by its incarnation alone,
+ * A device may still hold the records of an earlier store, at the very blocks where ours
+ * will lie. What recovery looks for behind a tear is known by its incarnation alone,
  * so that no two stores may count from the same one; nor can a client guess it, whose
  * data lies there too. The upper half of a generation: it must stay below 2^32.
  */

@@ -37,7 +37,7 @@ static void waiters_end(struct rt_list *list, int res)
 	struct rt_list mine;
 	struct rt_list *l;
 
-	/* A callback may ask for the next flush: only who is here now is told. */
+	/* A callback may ask for the next flush: only those who wait now end. */
 	rt_list_init(&mine);
 	while ((l = rt_list_pop(list)) != NULL)
 		rt_list_push_back(&mine, l);
@@ -48,7 +48,7 @@ static void waiters_end(struct rt_list *list, int res)
 	}
 }
 
-/* ---- the witness of an idle flush --------------------------------------------------------- */
+/* ---- the durability marker of an idle flush --------------------------------------------------------- */
 
 /* Is the last durable record one that no durable record names? */
 static bool record_unnamed(const struct lfs *lfs)
@@ -63,7 +63,7 @@ static void marker_flushed(struct lfs_wait *w, int res)
 {
 	struct lfs_flusher *f = rt_container_of(w, struct lfs_flusher, marker_wait);
 
-	(void)res; /* a failure is final, and told elsewhere */
+	(void)res; /* a failure is final, and reported elsewhere */
 	f->marker_waiting = false;
 }
 
@@ -105,7 +105,7 @@ void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *record)
 		f->applied_named = record->durable_seq;
 		f->applied_named_seq = record->after.seq;
 	}
-	/* A witness is flushed without being asked. */
+	/* A durability marker is flushed without being asked. */
 	if (record->kind != LFS_RECORD_MARKER || f->marker_waiting)
 		return;
 	f->marker_waiting = true;
@@ -117,7 +117,7 @@ void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *record)
 
 /*
  * What durable records name. A newer name hides an older one until it is durable itself:
- * then a witness too many is written, never one too few.
+ * then a durability marker too many is written, never one too few.
  */
 static void record_named(struct lfs *lfs, uint64_t seq)
 {

@@ -17,22 +17,22 @@ struct lfs_flusher {
 	struct rt_op op;
 	bool busy;
 	uint64_t seq, lsn;	/* written when it was submitted */
-	struct rt_list now;	/* lfs_wait: the flush in flight is for them */
+	struct rt_list now;	/* lfs_wait: the flush under way is for them */
 	struct rt_list next;	/* for the one after it */
-	struct rt_list ready;	/* nothing to be done: told in the next turn */
+	struct rt_list ready;	/* nothing to be done: ended in the next turn */
 	struct rt_timer marker; /* of an idle flush */
 	struct lfs_wait marker_wait;
 	bool marker_wanted;
 	bool marker_waiting;
 	uint64_t named; /* highest durable_seq in a durable record */
 	uint64_t applied_named, applied_named_seq; /* in a written one, and which */
-	uint64_t real;				   /* last record that is not a witness */
+	uint64_t real; /* last record that is not a durability marker */
 };
 
 void lfs_flush_init(struct lfs *lfs);
 void lfs_flush_wait(struct lfs *lfs, struct lfs_wait *w); /* a flush from now on */
 void lfs_flush_advance(struct lfs *lfs);
-void lfs_flush_marker(struct lfs *lfs); /* build the witness that is wanted */
+void lfs_flush_marker(struct lfs *lfs); /* build the durability marker that is wanted */
 /* A record that names `durable_seq` is written. */
 void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *f);
 bool lfs_flush_idle(const struct lfs *lfs);

@@ -12,10 +12,11 @@
  * Everything that stands on disk, and every bound of this folder. docs/format.md says
  * the same in words and changes together with this file.
  *
- *   superblock A | superblock B | slot 0 | slot 1 | segment 0 | segment 1 | ...
+ *   superblock A | superblock B | checkpoint slot 0 | checkpoint slot 1 | segment 0 | segment 1 | ...
  *
- * All is little-endian and made of blocks of LFS_BLOCK bytes; a "place" is the number of
- * a block counted from the start of the store, and place 0 means "nowhere".
+ * All is little-endian and made of blocks of LFS_BLOCK bytes; a physical
+ * block address (pba) is the number of a block counted from the start of the store, and
+ * pba 0 means "nowhere".
  */
 #define LFS_VERSION 1
 #define LFS_INCOMPAT_KNOWN UINT64_C(0)
@@ -27,7 +28,7 @@
 
 #define LFS_SEGMENT_MIN (UINT32_C(1) << 20)
 #define LFS_SEGMENT_MAX (UINT32_C(256) << 20)
-#define LFS_PBA_MAX (UINT32_C(1) << 31) /* the top bit of a place: shared, later */
+#define LFS_PBA_MAX (UINT32_C(1) << 31) /* the top bit of a pba: shared, later */
 #define LFS_SEGMENTS_MIN 8u
 #define LFS_REQUEST_MIN (UINT32_C(64) << 10)
 #define LFS_REQUEST_MAX (UINT32_C(32) << 20)
@@ -53,7 +54,7 @@
 /* Where a new store begins to count its incarnations, at most. */
 #define LFS_INCARNATION_FIRST_MAX (UINT32_C(1) << 31)
 
-/* The last flushed record has a witness within this time. */
+/* A durability marker names the last flushed record within this time. */
 #define LFS_MARKER_MS 100
 
 /* ---- superblock --------------------------------------------------------------------- */
@@ -126,7 +127,7 @@ static_assert(sizeof(struct lfs_superblock_head) +
 
 /*
  * One block. Behind it, without gaps: nleaves leaves, nsegments segments, zeros up to a
- * block. It says where replay begins and what the map was (or newer) at that place.
+ * block. It says where replay begins and what the map was (or newer) there.
  */
 struct lfs_checkpoint_slot_head {
 	le64 magic;
@@ -148,7 +149,7 @@ struct lfs_checkpoint_slot_head {
 	le64 hash;	       /* history after it */
 	le64 epoch;
 	le64 epoch_id;
-	le64 written_seq; /* records up to here were durable when the slot counted */
+	le64 written_seq; /* records up to here were durable when the checkpoint slot counted */
 	le64 wall_ns;
 	le32 chain; /* what prev_crc of the next record (or segment header) will be */
 	uint8_t zero[LFS_BLOCK - 148];
@@ -211,8 +212,8 @@ static_assert(_Alignof(struct lfs_segment_head) == 1, "no padding");
 enum lfs_record_kind {
 	LFS_RECORD_CLIENT = 1,
 	LFS_RECORD_LEAF = 2,   /* images of leaves of the map */
-	LFS_RECORD_SEAL = 3,   /* the footer; the last of its segment */
-	LFS_RECORD_MARKER = 4, /* nothing but `durable_seq` */
+	LFS_RECORD_SEAL = 3,   /* the segment summary; the last of its segment */
+	LFS_RECORD_MARKER = 4, /* durability marker: nothing but `durable_seq` */
 };
 
 /*
@@ -223,7 +224,7 @@ struct lfs_record_head {
 	le64 magic;
 	le32 head_crc; /* CRC-32C of the rest of the head area */
 	le32 prev_crc; /* head_crc of the record before, or the segment's seed */
-	le64 address;  /* the place of this block */
+	le64 address;  /* pba of this block */
 	le64 generation;
 	le64 incarnation;
 	le64 seq;   /* physical sequence, over all segments */
@@ -269,14 +270,14 @@ static_assert(sizeof(struct lfs_record_desc) == 24, "on-disk size");
 	 LFS_RECORD_BLOCKS_MAX * sizeof(le32))
 #define LFS_HEAD_BLOCKS_MAX ((LFS_HEAD_AREA_MAX + LFS_BLOCK - 1) / LFS_BLOCK)
 
-/* ---- footer ---------------------------------------------------------------------------- */
+/* ---- segment summary ---------------------------------------------------------------------------- */
 
 /* One for each block of the segment behind its header, in the order of the blocks. */
 struct lfs_summary_entry {
 	le32 volume; /* LFS_SUMMARY_NONE: head area; LFS_SUMMARY_LEAF set: a leaf image */
 	le32 crc;
 	le64 lba; /* of a leaf image: the index of the leaf */
-	le64 lsn; /* birth */
+	le64 lsn; /* birth LSN: of the write that made the block */
 };
 static_assert(sizeof(struct lfs_summary_entry) == 24, "on-disk size");
 #define LFS_SUMMARY_NONE UINT32_C(0xffffffff)

@@ -28,7 +28,7 @@ struct lfs_inflight {
 	uint32_t ndescs;
 	uint64_t durable_seq; /* that it names */
 	struct rt_list appends;
-	struct rt_list in_map; /* of them, those that are; told with the record */
+	struct rt_list in_map; /* of them, those in the map; ended with the record */
 	/* apply: how far, when an unmap is cut up */
 	unsigned op_done;
 	uint64_t op_blocks_done;
@@ -37,7 +37,7 @@ struct lfs_inflight {
 	struct iovec *iov;
 	unsigned niov, iov_at;
 	uint64_t off, left;
-	uint8_t *summary; /* of a seal; goes back when it is written */
+	uint8_t *summary; /* of a seal; goes back to `spare` when it is written */
 };
 
 /*
@@ -51,8 +51,9 @@ struct lfs_head {
 	uint32_t seal_blocks; /* of a seal, its head area included */
 	struct lfs_inflight inflight[LFS_RECORDS_IN_FLIGHT]; /* a ring */
 	unsigned first, ninflight;
-	uint8_t *summary;		       /* owned: of the open segment */
-	uint8_t *spare[LFS_RECORDS_IN_FLIGHT]; /* owned: footers */
+	uint8_t *summary; /* owned: of the open segment */
+	uint8_t *spare
+		[LFS_RECORDS_IN_FLIGHT]; /* owned: of segments that are being sealed */
 	unsigned nspare;
 };
 
@@ -63,8 +64,8 @@ void lfs_head_release(struct lfs_head *head);
 /* Blocks of a record that still fit into the open segment, its seal aside. */
 uint32_t lfs_inflight_room(const struct lfs *lfs);
 /*
- * A record slot to fill, with room for `need` blocks at head.built, the segment before
- * it sealed if need be. NULL: all are in flight, or the log has failed.
+ * An in-flight record to fill, with room for `need` blocks at head.built; the segment
+ * before it is sealed if need be. NULL: all are in flight, or the log has failed.
  */
 struct lfs_inflight *lfs_inflight_get(struct lfs *lfs, enum lfs_record_kind kind,
 				      uint32_t need);
@@ -82,11 +83,11 @@ void lfs_inflight_data(struct lfs_inflight *f, const void *data, size_t len);
  */
 void lfs_inflight_submit(struct lfs_inflight *f, uint64_t last_lsn, uint64_t hash,
 			 const struct lfs_epoch *epoch);
-/* Note what a block of the open segment holds, for its footer. */
+/* Enter into the segment summary what a block of the open segment holds. */
 void lfs_head_note_block(struct lfs *lfs, uint32_t pba,
 			 const struct lfs_summary_item *item);
 
-/* apply.c: written records, in order, into the map */
+/* map_apply.c: written records, in order, into the map */
 void lfs_apply(struct lfs *lfs);
 
 #endif

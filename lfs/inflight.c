@@ -9,9 +9,9 @@
 #include "rt/mem.h"
 
 /*
- * A record on its way to the disk: it gets its place at the end of the log, a head that
- * chains it to the one before, and one writev. The ring of flights is in physical order;
- * apply.c takes from its front.
+ * An in-flight record: it gets an address at the end of the log, a head that chains it
+ * to the one before, and one writev. The ring is in physical order; map_apply.c takes from
+ * its front.
  */
 
 int lfs_head_init(struct lfs *lfs)
@@ -54,7 +54,7 @@ void lfs_head_release(struct lfs_head *head)
 	rt_free(head->summary);
 }
 
-/* With LFS_SEGMENT_NONE there is no place left at all. */
+/* With LFS_SEGMENT_NONE no segment is left at all. */
 uint32_t lfs_inflight_room(const struct lfs *lfs)
 {
 	uint32_t block = lfs->head.built.block ? lfs->head.built.block : 1;
@@ -110,7 +110,7 @@ void lfs_head_note_block(struct lfs *lfs, uint32_t pba,
 	lfs_summary_put(lfs->head.summary, block - 1, item);
 }
 
-/* The footer is the last record of a segment; the next one is then the segment. */
+/* The segment summary is the last record of a segment; the log goes on in the next. */
 static void segment_seal(struct lfs *lfs)
 {
 	uint32_t nblocks = lfs_summary_blocks(lfs->segs.blocks);
@@ -165,7 +165,7 @@ struct lfs_inflight *lfs_inflight_get(struct lfs *lfs, enum lfs_record_kind kind
 void lfs_inflight_data(struct lfs_inflight *f, const void *data, size_t len)
 {
 	rt_assert(f->niov <= LFS_RECORD_DESCS_MAX);
-	/* Place 0 is for the header and the head area. */
+	/* The first entry is for the header and the head area. */
 	f->niov = f->niov ? f->niov : 1;
 	f->iov[f->niov++] = (struct iovec){
 		.iov_base = (void *)(uintptr_t)data,

@@ -45,7 +45,7 @@ struct lfs_volume {
 #define LFS_SEALED 2u
 #define LFS_ALONE 4u	/* promoted, and no mirror IN_SYNC since */
 #define LFS_HOLD 32u	/* promoted with --hold: alone does not lower the modes */
-#define LFS_UNPAIRED 8u /* a mirror that has not adopted an identity yet */
+#define LFS_UNPAIRED 8u /* a mirror that is not paired yet */
 #define LFS_CLEAN 16u	/* closed in order; taken away by the next open for writing */
 
 /*
@@ -207,8 +207,8 @@ struct lfs_append {
 /*
  * Take the next operation into the log. 0: admitted, visible to lfs_read() at once, `done`
  * follows in LSN order; -ENOSPC: the log is full, nothing happened and the LSN is still
- * free; -EIO: the log has failed; -EROFS: fenced or read-only; -EAGAIN: appends are held
- * by the hard stop of a checkpoint or by too much in flight: events.advanced says when to
+ * free; -EIO: the log has failed; -EROFS: fenced or read-only; -EAGAIN: appends wait
+ * for a checkpoint (its hard stop) or because too much is in flight: events.advanced says when to
  * try again. Ranges and sizes must have been checked by the caller (asserted).
  */
 int lfs_append(struct lfs *lfs, struct lfs_append *a);
@@ -225,7 +225,7 @@ struct lfs_lsn {
 };
 struct lfs_lsn lfs_lsn(const struct lfs *lfs);
 
-/* A place in a group's history. */
+/* A point in a group's history. */
 struct lfs_position {
 	uint64_t epoch; /* number */
 	uint64_t epoch_id;
@@ -260,9 +260,9 @@ struct lfs_read {
  */
 void lfs_read(struct lfs *lfs, struct lfs_read *r);
 
-/* ---- follow ---------------------------------------------------------------------------- */
+/* ---- log reader ---------------------------------------------------------------------------- */
 
-/* One LSN as it stands in the log. Pointers are the cursor's, valid until the next call. */
+/* One LSN as it stands in the log. Pointers are the reader's, valid until the next call. */
 struct lfs_entry {
 	uint64_t epoch_id;
 	uint64_t lsn;
@@ -279,13 +279,13 @@ struct lfs_log_reader_next {
 };
 
 /*
- * A cursor that reads the log onward, beginning with LSN `from` (>= 1). -ENOENT when the
+ * A reader of the log in order, beginning with LSN `from` (>= 1). -ENOENT when the
  * log does not hold `from` any more; from == written + 1 is fine.
  */
 int lfs_log_reader_new(struct lfs *lfs, uint64_t from, struct lfs_log_reader **ret);
 /*
  * The next LSN with everything verified. res -ENODATA: nothing written beyond; -EBADMSG,
- * -EIO as lfs_read(). One call at a time per cursor.
+ * -EIO as lfs_read(). One call at a time per reader.
  */
 void lfs_log_reader_next(struct lfs_log_reader *f, struct lfs_log_reader_next *n);
 void lfs_log_reader_free(

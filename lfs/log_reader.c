@@ -7,7 +7,7 @@
 #include "rt/mem.h"
 
 /*
- * A cursor over what the log holds, LSN by LSN. It knows where each segment ends, so
+ * Reads what the log holds, LSN by LSN. It knows where each segment ends, so
  * that it never meets what a crash left behind there; everything is checked again.
  */
 
@@ -119,7 +119,7 @@ static void entry_fill(struct lfs_log_reader *f)
 		f->in_record = false;
 }
 
-/* Skip to the LSN that the cursor begins with, inside the record that holds it. */
+/* Skip to the LSN that the reader begins with, inside the record that holds it. */
 static void record_skip(struct lfs_log_reader *f, uint64_t from)
 {
 	while (f->lsn < from) {
@@ -168,7 +168,7 @@ static int record_take(struct lfs_log_reader *f)
 	return 0;
 }
 
-/* Where the cursor stands, and where its segment ends. False: the tables lie. */
+/* Find segment and block of the next record. False: the segment table is wrong. */
 static bool reader_position(struct lfs_log_reader *f)
 {
 	struct lfs_segments *segs = &f->lfs->segs;

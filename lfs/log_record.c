@@ -241,7 +241,7 @@ int lfs_record_decode(const uint8_t *area, size_t len, struct lfs_record *ret,
 	return 0;
 }
 
-/* ---- footer --------------------------------------------------------------------------- */
+/* ---- segment summary --------------------------------------------------------------------------- */
 
 uint32_t lfs_summary_blocks(uint32_t segment_blocks)
 {

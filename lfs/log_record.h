@@ -15,7 +15,7 @@
 struct lfs_record {
 	enum lfs_record_kind kind;
 	uint32_t head_crc, prev_crc;
-	uint64_t address; /* place of the head area's first block */
+	uint64_t address; /* pba of the head area's first block */
 	uint64_t generation, incarnation;
 	uint64_t seq;
 	uint64_t epoch, epoch_id;
@@ -67,7 +67,7 @@ void lfs_record_get_desc(const uint8_t *area, uint32_t i, struct lfs_desc *ret);
 void lfs_record_get_crcs(const uint8_t *area, uint32_t ndescs, uint32_t i, uint32_t *crcs,
 			 uint32_t n);
 
-/* ---- footer --------------------------------------------------------------------------- */
+/* ---- segment summary --------------------------------------------------------------------------- */
 
 struct lfs_summary_item {
 	uint32_t volume; /* or LFS_SUMMARY_NONE */
@@ -76,7 +76,7 @@ struct lfs_summary_item {
 	uint64_t lba, lsn;
 };
 
-/* Blocks of footer data for a segment of so many blocks. */
+/* Blocks of summary data for a segment of so many blocks. */
 uint32_t lfs_summary_blocks(uint32_t segment_blocks);
 void lfs_summary_put(uint8_t *summary, uint32_t i, const struct lfs_summary_item *item);
 void lfs_summary_get(const uint8_t *summary, uint32_t i, struct lfs_summary_item *ret);

@@ -11,7 +11,7 @@
 #include "rt/log.h"
 
 /*
- * Follow the chain of records from the checkpoint on. Where it breaks, decide: if nothing
+ * Read the chain of records from the checkpoint on. Where it breaks, decide: if nothing
  * shows that the missing record had been durable, the log was torn there by a crash, and
  * ends there. If a later record (or the checkpoint) names it as durable, it is damage, and
  * nothing is thrown away.
@@ -345,7 +345,7 @@ static bool evidence_header(struct lfs_recover *rc, const uint8_t *block)
 
 enum evidence { EVIDENCE_NONE, EVIDENCE_RELOAD, EVIDENCE_FOUND };
 
-/* Is there a witness at this block? */
+/* Is there a record at this block that names the missing one as durable? */
 static enum evidence evidence_block(struct lfs_recover *rc, const uint8_t *block,
 				    size_t len)
 {

@@ -259,7 +259,7 @@ int lfs_map_load(struct lfs_map *map, uint32_t volume, uint32_t index,
 	lfs_segments_live(map->segs, leaf->pba, 1);
 	return 0;
 bad:
-	/* The open ends here, or begins again with another slot and a new map. */
+	/* The open ends here, or begins again with the other checkpoint slot and a new map. */
 	return -EUCLEAN;
 }
 

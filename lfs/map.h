@@ -15,7 +15,7 @@ struct lfs_segments;
  * in it is mapped. Live counts of segments are kept here as well. No I/O.
  */
 struct lfs_leaf {
-	uint64_t *entries; /* owned: place | crc << 32, as on disk; NULL: none mapped */
+	uint64_t *entries; /* owned: pba | crc << 32, as on disk; NULL: none mapped */
 	uint64_t changed;  /* LSN of the last change */
 	uint32_t pba;	   /* of the image on disk; 0: none */
 	uint32_t crc;	   /* of the image */
@@ -55,7 +55,7 @@ bool lfs_map_has(const struct lfs_map *map, uint64_t volume, uint64_t lba,
 int lfs_map_pin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks);
 void lfs_map_unpin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks);
 
-/* The blocks of a write lie at `place` onward, written by `lsn`. They must be pinned. */
+/* The blocks of a write lie at `pba` onward, written by `lsn`. They must be pinned. */
 void lfs_map_set(struct lfs_map *map, const struct lfs_op *op, uint32_t pba,
 		 uint64_t lsn);
 
@@ -73,7 +73,7 @@ uint32_t lfs_map_get(const struct lfs_map *map, uint32_t volume, uint64_t lba,
 
 /* ---- images ------------------------------------------------------------------------------ */
 
-/* A leaf whose image is `image`, which lies at leaf->place: -EUCLEAN if it cannot be. */
+/* A leaf whose image is `image`, which lies at leaf->pba: -EUCLEAN if it cannot be. */
 int lfs_map_load(struct lfs_map *map, uint32_t volume, uint32_t index,
 		 const uint8_t *image);
 /*
@@ -81,7 +81,7 @@ int lfs_map_load(struct lfs_map *map, uint32_t volume, uint32_t index,
  * one; false when nothing is mapped, and the old image is dropped.
  */
 bool lfs_map_capture(struct lfs_map *map, struct lfs_leaf *leaf, uint8_t *image);
-/* The image that was captured lies at `place`; the one before is dead. */
+/* The image that was captured lies at `pba`; the one before is dead. */
 void lfs_map_set_image(struct lfs_map *map, struct lfs_leaf *leaf, uint32_t pba,
 		       uint32_t crc);
 

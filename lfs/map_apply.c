@@ -90,9 +90,9 @@ static void inflight_retire(struct lfs_inflight *f)
 }
 
 /*
- * The front of the ring goes, and then its appends are told: not before lfs->head.applied
- * covers them, since whoever is told may ask for a flush, at once or while the rest of
- * the record is still on its way into the map.
+ * The front of the ring leaves it, and then its appends end: not before head.applied
+ * covers them, since `done` may ask for a flush, at once or while the rest of the record
+ * is still on its way into the map.
  */
 static void inflight_pop(struct lfs *lfs)
 {

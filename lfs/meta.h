@@ -10,13 +10,13 @@
 enum lfs_meta_state {
 	LFS_META_IDLE,
 	LFS_META_WRITING, /* the superblock */
-	LFS_META_ENDED,	  /* `res` is to be told in this turn or the next */
+	LFS_META_ENDED,	  /* `res` is to be reported in this turn or the next */
 };
 
 struct lfs_meta_change {
 	enum lfs_meta_state state;
 	int res;
-	struct lfs_set_meta *op; /* borrowed until told */
+	struct lfs_set_meta *op; /* borrowed until `done` */
 	struct lfs_meta *copy;	 /* owned */
 	struct lfs_map *map;	 /* owned: for other volumes; or NULL */
 	struct lfs_superblock_request req;

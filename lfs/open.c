@@ -17,7 +17,7 @@
  */
 
 struct opening {
-	struct lfs *lfs;    /* owned until told */
+	struct lfs *lfs;    /* owned until `done` */
 	struct lfs_open *o; /* borrowed */
 	struct rt_op op;
 	char *group_name; /* owned */

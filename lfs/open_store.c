@@ -8,7 +8,7 @@
 #include "rt/log.h"
 #include "rt/mem.h"
 
-/* What holds the parts of an open store together. */
+/* The parts of an open store go on, fail and end together. */
 
 static void store_advance(struct lfs *lfs)
 {

@@ -42,7 +42,7 @@ struct lfs {
 	struct lfs_meta_change meta_change;
 	struct lfs_closing closing;
 	struct lfs_figures figures;
-	unsigned log_readers; /* cursors */
+	unsigned log_readers; /* that are open */
 
 	struct rt_op schedule_op;
 	bool scheduled;
@@ -52,7 +52,7 @@ struct lfs {
 	char why[LFS_WHY_MAX];
 };
 
-/* core.c */
+/* open_store.c */
 void lfs_schedule(struct lfs *lfs); /* come back in the next turn */
 void lfs_advance(struct lfs *lfs);  /* after anything ended: go on with everything */
 /* The log has failed for good. Only the first reason counts. */

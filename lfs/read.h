@@ -30,8 +30,8 @@ struct lfs_reader {
 	struct lfs_run *runs;	/* owned */
 	struct rt_list free;	/* lfs_run */
 	struct rt_list waiting; /* lfs_read: those with blocks not asked for yet */
-	struct rt_list ready;	/* lfs_read: all done, told in the next turn */
-	uint32_t active;	/* lfs_read not told yet */
+	struct rt_list ready;	/* lfs_read: all done, ended in the next turn */
+	uint32_t active;	/* lfs_read that have not ended */
 };
 
 int lfs_read_init(struct lfs *lfs);

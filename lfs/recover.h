@@ -12,9 +12,9 @@
 #include "rt/loop.h"
 
 /*
- * From a chosen superblock to a map and the place where the log goes on. Nothing is
- * written. In two parts: load.c reads a slot and the leaves that it names, replay.c
- * follows the log from there and decides where and why it ends.
+ * From a chosen superblock to a map and the end of the log. Nothing is written.
+ * checkpoint_load.c reads a checkpoint slot and the leaves that it names, log_replay.c
+ * reads the log from there and decides where and why it ends.
  */
 
 #define LFS_LOADS 32u /* leaves read at the same time */
@@ -29,7 +29,7 @@ struct lfs_load_leaf {
 	bool busy;
 };
 
-/* A slot, and the leaves that it names (load.c). */
+/* A checkpoint slot, and the leaves that it names (checkpoint_load.c). */
 struct lfs_load {
 	struct rt_op op;
 	unsigned slot_at; /* 0 or 1 */
@@ -53,7 +53,7 @@ struct lfs_look {
 	bool found;	 /* a record of this incarnation, in this segment */
 };
 
-/* The chain of records (replay.c). */
+/* The chain of records (log_replay.c). */
 struct lfs_replay {
 	struct lfs_scan scan;
 	struct lfs_tail tail;
@@ -73,7 +73,7 @@ struct lfs_recover {
 	struct lfs_recovery stats;
 	rt_time began;
 	bool clean;    /* the store was closed in order */
-	bool fallback; /* the slot is not the one that the superblock names */
+	bool fallback; /* the checkpoint slot is not the one that the superblock names */
 	bool cross;    /* it may be older than the newest incarnation */
 	/* the highest record that a checkpoint names as durable, and which checkpoint */
 	uint64_t written_seq, written_by;

@@ -10,7 +10,7 @@
 
 /*
  * A window over one segment of the log, and the records in it: used by recovery, which
- * goes on until the chain ends, and by cursors, which know where it ends.
+ * goes on until the chain ends, and by log readers, which know where it ends.
  */
 struct lfs_scan {
 	struct rt_file *file;		 /* borrowed */
@@ -47,7 +47,7 @@ struct lfs_scanned {
 
 /*
  * The record at `block`; of a client record the data is checked, too. Images of leaves
- * and a footer are not: whoever reads those has their checksums from elsewhere. 0;
+ * and segment summaries are not: who reads those has their checksums from elsewhere. 0;
  * -EBADMSG no valid record;
  * -ENODATA the window ends within it: load from `block` on and ask again (a window that
  * begins there and cannot be longer gives -EBADMSG).

@@ -32,11 +32,11 @@ struct lfs_segments {
 	struct lfs_segment *s; /* owned */
 	uint32_t n;
 	uint32_t blocks; /* in each */
-	uint32_t base;	 /* place of segment 0 */
+	uint32_t base;	 /* pba of segment 0 */
 	uint32_t free;	 /* not in use: FREE or RESERVED */
 };
 
-/* -ENOMEM, or 0: `n` free segments of `blocks` blocks from place `base` on. */
+/* -ENOMEM, or 0: `n` free segments of `blocks` blocks from pba `base` on. */
 int lfs_segments_init(struct lfs_segments *segs, uint32_t n, uint32_t blocks,
 		      uint32_t base);
 void lfs_segments_release(struct lfs_segments *segs);
@@ -50,9 +50,9 @@ static inline bool lfs_segment_in_use(const struct lfs_segment *s)
 	return s->state != LFS_SEGMENT_FREE && s->state != LFS_SEGMENT_RESERVED;
 }
 
-/* Is this the place of a block of data in some segment that is in use? */
+/* Is this the pba of a block of data in a segment that is in use? */
 bool lfs_segments_has_data(const struct lfs_segments *segs, uint64_t pba);
-/* The segment of a place that lfs_segments_has_data(). */
+/* The segment of a pba that lfs_segments_has_data(). */
 static inline uint32_t lfs_segments_of(const struct lfs_segments *segs, uint32_t pba)
 {
 	return (pba - segs->base) / segs->blocks;
@@ -63,7 +63,7 @@ static inline uint32_t lfs_segments_pba(const struct lfs_segments *segs, uint32_
 	return segs->base + n * segs->blocks + block;
 }
 
-/* Count blocks of a place in or out. */
+/* Count blocks of the segment of a pba in or out. */
 static inline void lfs_segments_live(struct lfs_segments *segs, uint32_t pba, int by)
 {
 	segs->s[lfs_segments_of(segs, pba)].live += (uint32_t)by;

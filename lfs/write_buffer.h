@@ -43,7 +43,7 @@ enum lfs_seen lfs_write_buffer_get(const struct lfs_write_buffer *o, uint32_t vo
 
 struct lfs_append_impl {
 	struct rt_list link;  /* in the queue, then in its record */
-	struct rt_list unmap; /* in the overlay, when it has zero or trim */
+	struct rt_list unmap; /* in the write buffer, when it has zero or trim */
 };
 static_assert(sizeof(struct lfs_append_impl) <= sizeof(((struct lfs_append *)0)->impl),
 	      "fits into impl");

@@ -131,7 +131,7 @@ static void a_failed_flush_is_final(void **state)
 	assert_int_equal(close_store(w), -EIO);
 }
 
-/* Who waits behind the flush that fails is told, too. */
+/* A flush that waits behind the one that fails ends with it. */
 static void the_next_flush_fails_with_the_one_before(void **state)
 {
 	struct world *w = *state;
@@ -194,7 +194,7 @@ static void an_idle_flush_is_named_within_its_time(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
-/* A client's record that came in the meantime names it as well. */
+/* A client's record written in the meantime names it as well. */
 static void a_later_record_is_name_enough(void **state)
 {
 	struct world *w = *state;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A mirror that comes back is fed from the log: a cursor gives each LSN once, in order and
+ * A mirror that returns is fed from the log: a log reader gives each LSN once, in order and
  * verified, waits at the end, and never passes over damage.
  */
 #include "tests/unit/lfs/world_file.h"
@@ -19,7 +19,7 @@ static int follow_next(struct world *w, struct lfs_log_reader *f,
 	return wait_for(w, 1);
 }
 
-static void a_cursor_reads_the_log_and_waits_at_its_end(void **state)
+static void a_reader_reads_the_log_and_waits_at_its_end(void **state)
 {
 	struct world *w = *state;
 	struct lfs_log_reader_next n;
@@ -59,7 +59,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(a_cursor_reads_the_log_and_waits_at_its_end),
+		TEST(a_reader_reads_the_log_and_waits_at_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A window over a segment gives recovery and cursors their records: whole ones only, and
+ * A window over a segment gives recovery and log readers their records: whole ones only, and
  * it tells "load further" from "no record here". Mixed up, recovery would end the log too
  * early or run for ever.
  */
@@ -101,7 +101,7 @@ static void a_record_is_found_whole(void **state)
 	assert_int_equal(lfs_scan_record(&scan, next, BLOCKS, &r), -EBADMSG);
 }
 
-/* At every place in the window at which it may end. */
+/* Whichever block the window ends with. */
 static void a_record_that_the_window_cuts_is_loaded_again(void **state)
 {
 	uint32_t next = record_put(FIRST + 1, 3);

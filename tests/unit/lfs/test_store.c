@@ -41,7 +41,7 @@ static void a_store_keeps_what_was_written(void **state)
 	}
 }
 
-/* Asks for a flush as soon as it is told that something is written. */
+/* Asks for a flush as soon as something is reported written. */
 struct eager {
 	struct lfs_append a;
 	struct lfs_flush f;
@@ -70,7 +70,7 @@ static void eager_written(struct lfs_append *a, int res)
 }
 
 /*
- * A flush covers all appends that were told to be written, also when it is asked for from
+ * A flush covers all appends that were reported written, also when it is asked for from
  * inside `done`, and of a record that holds more than this one.
  */
 static void a_flush_covers_what_was_told(void **state)

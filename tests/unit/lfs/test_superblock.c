@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The superblock is what a store is known by. Everything is read back; a flipped bit is
- * damage, another version or feature is told apart from damage, and a geometry or group
+ * damage, another version or feature is not taken for damage, and a geometry or group
  * that this program could not have made is refused, at each limit.
  */
 #include <errno.h>
