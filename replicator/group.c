@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "replicator/carrier.h"
 #include "replicator/group_private.h"
 #include "replicator/policy.h"
 #include "replicator/promote.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
+#include "replicator/transport.h"
 #include "rt/bug.h"
 #include "rt/mem.h"
 
@@ -125,15 +125,15 @@ static void marks_turn(struct group *g)
 	marks.onwire = marks.received = marks.persisted;
 	if (s && s->ship) {
 		struct ship_marks ship;
-		uint64_t note = carrier_peer_note(s->carrier);
+		uint64_t persisted = transport_peer_watermark(s->transport);
 
-		if (note >= ship_next(s->ship)) {
+		if (persisted >= ship_next(s->ship)) {
 			primary_false_claim(s);
 			return;
 		}
 		ship_marks(s->ship, &ship);
-		if (note > marks.persisted)
-			marks.persisted = note;
+		if (persisted > marks.persisted)
+			marks.persisted = persisted;
 		marks.received = ship.received;
 		if (marks.received < marks.persisted)
 			marks.received = marks.persisted;

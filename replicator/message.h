@@ -22,7 +22,7 @@ enum message_type {
 	MESSAGE_PING,	/* heartbeat, both ways */
 	MESSAGE_PONG,
 	MESSAGE_REFUSE, /* why this connection leads nowhere; then it is closed */
-	/* Over the data connection of transport tcp (replicator/pipe.c). */
+	/* Over the data connection of transport tcp (replicator/transport_tcp.c). */
 	MESSAGE_JOIN,	  /* both, first: which tunnel this is the data of */
 	MESSAGE_FRAME,	  /* primary: one wire record */
 	MESSAGE_PROGRESS, /* mirror: what was taken */

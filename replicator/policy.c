@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/policy.h"
 
-#include "replicator/carrier.h"
 #include "replicator/group_private.h"
 #include "replicator/session.h"
+#include "replicator/transport.h"
 
 static bool bounded(const struct group_config *config)
 {
@@ -96,7 +96,8 @@ static enum group_state opening_state(const struct group *g)
 /* No control connection, and nothing that proves the line: not yet away, but not there. */
 static bool line_is_silent(const struct session *s)
 {
-	return !s->control.link && !carrier_proven(s->carrier, rt_now(s->group->loop));
+	return !s->control.link &&
+	       !transport_proven(s->transport, rt_now(s->group->loop));
 }
 
 static enum group_state primary_state(const struct group *g)

@@ -5,12 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "replicator/carrier.h"
 #include "replicator/group_private.h"
 #include "replicator/link.h"
-#include "replicator/pipe.h"
 #include "replicator/record.h"
 #include "replicator/ship.h"
+#include "replicator/transport.h"
 #include "replicator/tunnel/io.h"
 #include "rt/mem.h"
 
@@ -52,7 +51,7 @@ static void session_link_gone(struct session *s)
 {
 	session_control_reset(s, NULL);
 	primary_start_conn_lost(s->group);
-	session_event(s, s->carrier && s->group->apply.err == 0
+	session_event(s, s->transport && s->group->apply.err == 0
 				 ? SESSION_EV_CONN_LOST_DATA_GOOD
 				 : SESSION_EV_CONN_LOST);
 	session_dial_later(s);
@@ -94,14 +93,13 @@ static void session_not_pending(struct session *s, const struct link *link)
 			s->pending[i] = NULL;
 }
 
-/* The first message of an accepted data connection: the carrier's, or nobody's. */
+/* The first message of an accepted data connection: the transport's, or nobody's. */
 static void session_data_link(struct session *s, struct link *link, unsigned type,
 			      const uint8_t *body, size_t len)
 {
-	struct pipe *pipe = s->carrier ? carrier_pipe(s->carrier) : NULL;
-
 	session_not_pending(s, link);
-	if (type != MESSAGE_JOIN || !pipe || !pipe_join(pipe, link, body, len))
+	if (type != MESSAGE_JOIN || !s->transport ||
+	    !transport_join(s->transport, link, body, len))
 		link_close(link);
 }
 
@@ -376,7 +374,7 @@ void session_event(struct session *s, enum session_event event)
 	s->state = step.state;
 	rt_assert(session_state_connected(s->state) == (s->control.link != NULL));
 	if (step.actions & SESSION_CLOSE_TRANSPORT)
-		session_close_carrier(s);
+		session_close_transport(s);
 	if (step.actions & SESSION_SAY_HELLO)
 		session_say_hello(s);
 	if (step.actions & SESSION_AWAIT_REST)
@@ -416,31 +414,30 @@ static void session_heartbeat(struct session *s)
 			message_encode_ping(&ping, body, sizeof(body)));
 }
 
-/* TCP that waits longer and longer to try again, beside a control connection that lives. */
-static bool session_pipe_is_silent(const struct session *s, rt_time now)
+/* The transport stands still beside a control connection that lives. */
+static bool session_transport_is_stalled(const struct session *s, rt_time now)
 {
 	const struct group *g = s->group;
 	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
 	return g->role == GROUP_PRIMARY && s->state == SESSION_STREAMING &&
-	       carrier_pipe(s->carrier) &&
 	       peer_watch_unproven_ns(&g->watch, now) > limit &&
-	       rt_time_since(now, pipe_moved(carrier_pipe(s->carrier))) > limit;
+	       transport_stalled(s->transport, now, limit);
 }
 
 /* The line is narrower than its `rate`: somebody should know. */
 static void session_say_guarded(struct session *s)
 {
-	struct tunnel_stats stats;
+	struct transport_stats stats;
 
-	if (!s->carrier || !carrier_tunnel(s->carrier))
+	if (!s->transport)
 		return;
-	carrier_stats(s->carrier, &stats);
+	transport_stats(s->transport, &stats);
 	if (stats.guarded > s->guarded)
 		group_say(s->group, "line-narrower-than-rate rate=%llu found=%llu",
 			  (unsigned long long)s->group->config.peer.rate_bps,
 			  (unsigned long long)stats.rate_bps);
-	s->guarded = stats.guarded; /* a new carrier begins at 0 */
+	s->guarded = stats.guarded; /* a new transport begins at 0 */
 }
 
 void session_tick(struct session *s)
@@ -456,7 +453,7 @@ void session_tick(struct session *s)
 				      RT_S));
 		session_drop(s);
 	}
-	if (session_pipe_is_silent(s, now)) {
+	if (session_transport_is_stalled(s, now)) {
 		group_say(g, "data-silent seconds=%lld", (long long)(limit / RT_S));
 		session_drop(s);
 	}
@@ -488,15 +485,15 @@ void session_turn(struct session *s)
 	if (s->control.refused_by_peer &&
 	    !(session_is_deciding(s) && facts_changing(s->group)))
 		session_drop(s);
-	if (s->carrier && carrier_over(s->carrier))
-		session_carrier_over(s);
-	if (!s->carrier)
+	if (s->transport && transport_over(s->transport))
+		session_transport_over(s);
+	if (!s->transport)
 		return;
-	carrier_kick(s->carrier);
-	if (!carrier_proven(s->carrier, rt_now(s->group->loop)))
+	transport_transmit(s->transport);
+	if (!transport_proven(s->transport, rt_now(s->group->loop)))
 		return;
 	peer_watch_path_proven(&s->group->watch, rt_now(s->group->loop));
-	s->carrier_why[0] = 0;
+	s->transport_why[0] = 0;
 }
 
 /* ---- beginning and end -------------------------------------------------------------------------- */
@@ -553,7 +550,7 @@ void session_free(struct session *s)
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
 		link_close(s->pending[i]);
 	follower_free(s->control.pull.reader);
-	session_close_carrier(s);
+	session_close_transport(s);
 	tunnel_io_free(s->io);
 	rt_free(s->peer);
 	rt_free(s->start);

@@ -11,16 +11,16 @@
 #include "replicator/session_machine.h"
 #include "rt/loop.h"
 
-struct carrier;
 struct group;
 struct group_peer_config;
 struct link;
 struct ship;
+struct transport;
 struct tunnel_io;
 
 /*
  * A group's side of replication with its one peer: the control connection that comes back
- * by itself, the hellos and what follows from them, the carrier of the connection. All
+ * by itself, the hellos and what follows from them, the transport of the connection. All
  * decisions are taken in session_turn(), from group_turn(); messages only leave their
  * content here. Its states are session_machine.h's.
  */
@@ -64,12 +64,13 @@ struct session {
 	struct message_start *start; /* owned; sent or received */
 	uint8_t *scratch;	     /* owned, MESSAGE_MAX, for encoding */
 
-	struct tunnel_io *io;	 /* owned, for good */
-	struct carrier *carrier; /* owned, of one connection */
-	uint64_t guarded;	 /* of this carrier's line, as last said */
+	struct tunnel_io *io;	     /* owned, for good */
+	struct transport *transport; /* owned, of one connection */
+	uint64_t guarded;	     /* of this transport's path, as last said */
 	uint16_t symbol_size; /* primary: what the path carries; 0: all as far as known */
-	char carrier_why[MESSAGE_TEXT_MAX + 1]; /* the last one ended by itself; or "" */
-	struct ship *ship;			/* owned, primary */
+	char transport_why[MESSAGE_TEXT_MAX +
+			   1]; /* the last one ended by itself; or "" */
+	struct ship *ship;     /* owned, primary */
 
 	uint64_t ping_serial;
 	rt_time ping_at;
@@ -93,7 +94,7 @@ void session_refuse(struct session *s, const char *why);
 void session_drop(struct session *s);
 /* The group's peer configuration has changed from `before`. */
 void session_change(struct session *s, const struct group_peer_config *before);
-/* Why the last connection, or its carrier, led nowhere; or "". */
+/* Why the last connection, or its transport, led nowhere; or "". */
 const char *session_why(const struct session *s);
 /* A connection is there and carries writes. */
 bool session_streaming(const struct session *s);
@@ -119,13 +120,11 @@ bool mirror_is_drained(struct session *s);
 /* ---- shared by the two ends --------------------------------------------------------------- */
 
 void session_send_number(struct session *s, unsigned type, uint64_t n);
-/* A carrier as `start` says, keys from this connection. 0 or -errno. */
-int session_open_carrier(struct session *s, const struct message_start *start);
-void session_close_carrier(struct session *s);
-/* The mirror expects what it will carry. */
-void session_begin_carrier(struct session *s);
-/* carrier_over() says something: end the connection with it. */
-void session_carrier_over(struct session *s);
+/* A transport as `start` says, keys from this connection. 0 or -errno. */
+int session_open_transport(struct session *s, const struct message_start *start);
+void session_close_transport(struct session *s);
+/* transport_over() says something: end the connection with it. */
+void session_transport_over(struct session *s);
 extern const struct tunnel_io_events session_io_events;
 /*
  * Primary: where the path carries less than is being sent, or more, end this connection;

@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "replicator/carrier.h"
 #include "replicator/group_private.h"
 #include "replicator/history.h"
 #include "replicator/link.h"
 #include "replicator/record.h"
 #include "replicator/session.h"
+#include "replicator/transport.h"
 #include "rt/bug.h"
 #include "rt/mem.h"
 
@@ -30,7 +30,7 @@ static bool take_frames(struct session *s)
 	size_t len;
 
 	for (unsigned i = 0; i < FRAMES_PER_TURN && apply_room(a); i++) {
-		int got = carrier_next_frame(s->carrier, &frame, &len);
+		int got = transport_next_frame(s->transport, &frame, &len);
 
 		if (got == 0)
 			return true;
@@ -54,7 +54,7 @@ bool mirror_is_drained(struct session *s)
 	struct group *g = s->group;
 	struct lfs_lsn lsn;
 
-	if (s->carrier)
+	if (s->transport)
 		(void)take_frames(s); /* drained all the same */
 	if (g->apply.err < 0)
 		apply_discard(&g->apply);
@@ -63,7 +63,7 @@ bool mirror_is_drained(struct session *s)
 	lsn = lfs_lsn(g->lfs);
 	if (lsn.durable < lsn.admitted && !g->failed)
 		return false;
-	session_close_carrier(s);
+	session_close_transport(s);
 	apply_restart(&g->apply);
 	return true;
 }
@@ -228,7 +228,7 @@ static void decide(struct session *s)
 static void mirror_ready(struct session *s)
 {
 	struct group *g = s->group;
-	int err = session_open_carrier(s, s->start);
+	int err = session_open_transport(s, s->start);
 
 	if (err < 0) {
 		refuse_here(s,
@@ -238,13 +238,13 @@ static void mirror_ready(struct session *s)
 		return;
 	}
 	apply_restart(&g->apply);
-	carrier_set_note(s->carrier, lfs_lsn(g->lfs).durable, rt_now(g->loop));
+	transport_set_watermark(s->transport, lfs_lsn(g->lfs).durable, rt_now(g->loop));
 	session_event(s, SESSION_EV_FOLLOW);
 	s->refusal[0] = 0;
 	group_is_agreed(g);
 	group_set_why(g, "%s", "");
 	session_send_number(s, MESSAGE_READY, s->start->tunnel_id);
-	session_begin_carrier(s);
+	transport_begin(s->transport);
 	group_say(g, "following from-lsn=%llu primary=%s",
 		  (unsigned long long)s->start->from_lsn, s->peer->node);
 }
@@ -375,9 +375,9 @@ static void follow_turn(struct session *s)
 		return;
 	}
 	lsn = lfs_lsn(g->lfs);
-	carrier_set_note(s->carrier,
-			 RT_BUG(RECEIVED_AS_PERSISTED) ? lsn.admitted : lsn.durable,
-			 rt_now(g->loop));
+	transport_set_watermark(
+		s->transport, RT_BUG(RECEIVED_AS_PERSISTED) ? lsn.admitted : lsn.durable,
+		rt_now(g->loop));
 }
 
 /*
@@ -387,7 +387,7 @@ static void follow_turn(struct session *s)
  */
 static bool old_tunnel_brings_more(struct session *s)
 {
-	if (carrier_over(s->carrier))
+	if (transport_over(s->transport))
 		return false; /* what it brought is taken by the last look */
 	if (!s->control.hello_received)
 		return true;
@@ -408,7 +408,7 @@ static void drain_turn(struct session *s)
 {
 	bool broken = s->group->apply.err < 0;
 
-	if (!broken && s->carrier && s->control.link && old_tunnel_brings_more(s)) {
+	if (!broken && s->transport && s->control.link && old_tunnel_brings_more(s)) {
 		follow_turn(s);
 		return;
 	}

@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "replicator/carrier.h"
 #include "replicator/group_private.h"
 #include "replicator/history.h"
 #include "replicator/link.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
+#include "replicator/transport.h"
 #include "rt/bug.h"
 
 static enum history_relation relation(const struct session *s)
@@ -86,6 +86,20 @@ static void two_primaries(struct session *s)
 
 /* ---- START ------------------------------------------------------------------------------- */
 
+static const char *start_refusal(int err)
+{
+	switch (err) {
+	case -ENOMEM:
+		return "the primary cannot make a tunnel: out of memory";
+	case -ENOTSUP:
+		return "this fec.code or rate is not in this version";
+	case -EPERM:
+		return "this kernel does not offer peer.congestion to this user";
+	default:
+		return "the primary cannot make a tunnel like this";
+	}
+}
+
 static void send_start(struct session *s)
 {
 	struct group *g = s->group;
@@ -106,19 +120,9 @@ static void send_start(struct session *s)
 	rt_random(g->loop, &start->tunnel_id, sizeof(start->tunnel_id));
 	memcpy(start->epochs, meta->epochs, meta->nepochs * sizeof(meta->epochs[0]));
 	session_choose_code(g, start);
-	if (start->transport == MESSAGE_TCP && g->config.peer.congestion[0] &&
-	    link_congestion(s->control.link, g->config.peer.congestion) < 0) {
-		session_refuse(s,
-			       "this kernel does not offer peer.congestion to this user");
-		return;
-	}
-	err = session_open_carrier(s, start);
+	err = session_open_transport(s, start);
 	if (err < 0) {
-		session_refuse(
-			s,
-			err == -ENOMEM ? "the primary cannot make a tunnel: out of memory"
-			: err == -ENOTSUP ? "this fec.code or rate is not in this version"
-					  : "the primary cannot make a tunnel like this");
+		session_refuse(s, start_refusal(err));
 		return;
 	}
 	session_event(s, SESSION_EV_START_SENT);
@@ -137,13 +141,13 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 		session_refuse(s, "a READY that fits no START");
 		return;
 	}
-	if (ship_new(g, s->carrier, s->start->from_lsn, &s->ship) < 0) {
+	if (ship_new(g, s->transport, s->start->from_lsn, &s->ship) < 0) {
 		session_refuse(s, "the primary is out of memory");
 		return;
 	}
 	marks.persisted = marks.received = marks.onwire = s->start->from_lsn - 1;
 	gate_set_marks(&g->gate, &marks);
-	session_begin_carrier(s);
+	transport_begin(s->transport);
 	session_event(s, SESSION_EV_READY);
 	peer_watch_streaming(&g->watch, lfs_lsn(g->lfs).admitted, rt_now(g->loop));
 	s->refusal[0] = 0;
@@ -285,7 +289,7 @@ static void cannot_ship(struct session *s)
 
 void primary_false_claim(struct session *s)
 {
-	session_close_carrier(s); /* or each turn would find it again */
+	session_close_transport(s); /* or each turn would find it again */
 	session_refuse(s, "the mirror claims to hold what was never sent");
 	if (s->state == SESSION_DATA_ONLY)
 		session_event(s, SESSION_EV_TRANSPORT_ENDED);
@@ -312,7 +316,7 @@ void primary_turn(struct session *s)
 			return;
 		}
 		if (gate_wants_wire(&g->gate) || gate_wants_mirror(&g->gate))
-			carrier_expedite(s->carrier, rt_now(g->loop));
+			transport_expedite(s->transport, rt_now(g->loop));
 		session_fit_path(s);
 		return;
 	case SESSION_DISCONNECTED:

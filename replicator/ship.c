@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "replicator/carrier.h"
 #include "replicator/follower.h"
 #include "replicator/group_private.h"
 #include "replicator/record.h"
+#include "replicator/transport.h"
 #include "replicator/write.h"
 #include "rt/mem.h"
 
@@ -20,8 +20,8 @@
  * frame `base`. base follows what the mirror has received.
  */
 struct ship {
-	struct group *group;	 /* borrowed */
-	struct carrier *carrier; /* borrowed */
+	struct group *group;	     /* borrowed */
+	struct transport *transport; /* borrowed */
 	uint64_t next;
 	uint64_t *lsns; /* owned */
 	uint64_t size;	/* a power of two */
@@ -34,14 +34,14 @@ struct ship {
 	size_t head_size;
 };
 
-int ship_new(struct group *g, struct carrier *c, uint64_t from, struct ship **ret)
+int ship_new(struct group *g, struct transport *t, uint64_t from, struct ship **ret)
 {
 	struct ship *s = rt_zalloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
 	s->group = g;
-	s->carrier = c;
+	s->transport = t;
 	s->next = from;
 	s->base_lsn = from - 1;
 	s->size = SHIP_FRAMES_MIN;
@@ -81,7 +81,7 @@ static uint64_t lsn_of_frame(const struct ship *s, uint64_t frame)
 static int frames_grow(struct ship *s)
 {
 	uint64_t *bigger = rt_zalloc(s->size * 2, sizeof(*bigger));
-	uint64_t last = carrier_submitted(s->carrier);
+	uint64_t last = transport_submitted(s->transport);
 
 	if (!bigger)
 		return -ENOMEM;
@@ -95,8 +95,8 @@ static int frames_grow(struct ship *s)
 
 void ship_marks(struct ship *s, struct ship_marks *ret)
 {
-	uint64_t received = carrier_received(s->carrier);
-	uint64_t onwire = carrier_onwire(s->carrier, rt_now(s->group->loop));
+	uint64_t received = transport_received(s->transport);
+	uint64_t onwire = transport_onwire(s->transport, rt_now(s->group->loop));
 
 	ret->received = lsn_of_frame(s, received);
 	ret->onwire = lsn_of_frame(s, onwire);
@@ -106,7 +106,7 @@ void ship_marks(struct ship *s, struct ship_marks *ret)
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
-/* False when the carrier has no room (or no memory) now. */
+/* False when the transport has no room (or no memory) now. */
 static bool ship_submit(struct ship *s, const struct record *rec)
 {
 	struct iovec iov[1 + LFS_OPS_MAX];
@@ -114,11 +114,12 @@ static bool ship_submit(struct ship *s, const struct record *rec)
 	unsigned n = record_gather(rec, s->head, len, iov);
 	rt_time now = rt_now(s->group->loop);
 
-	if (carrier_submitted(s->carrier) - s->base >= s->size - 1 && frames_grow(s) < 0)
+	if (transport_submitted(s->transport) - s->base >= s->size - 1 &&
+	    frames_grow(s) < 0)
 		return false;
-	if (carrier_submitv(s->carrier, iov, n, now) < 0)
+	if (transport_submitv(s->transport, iov, n, now) < 0)
 		return false;
-	s->lsns[carrier_submitted(s->carrier) & (s->size - 1)] = rec->lsn;
+	s->lsns[transport_submitted(s->transport) & (s->size - 1)] = rec->lsn;
 	s->next++;
 	return true;
 }
@@ -200,7 +201,7 @@ int ship_pump(struct ship *s)
 		if (sent)
 			continue;
 		if (s->next > lsn.written || write_find(s->group, s->next))
-			return s->err; /* not in the log yet, or no room in the carrier */
+			return s->err; /* not in the log yet, or no room in the transport */
 		switch (ship_from_log(s)) {
 		case 1:
 			left--;

@@ -2,13 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "replicator/carrier.h"
 #include "replicator/group_private.h"
 #include "replicator/policy.h"
 #include "replicator/session.h"
 #include "replicator/ship.h"
+#include "replicator/transport.h"
 #include "replicator/tunnel/io.h"
-#include "replicator/tunnel/tunnel.h"
 
 static const char *evidence_name(enum group_evidence evidence)
 {
@@ -36,35 +35,34 @@ static void status_datagrams(const struct session *s, struct group_status *ret)
 	ret->link.unauthentic += io.foreign;
 }
 
-static void status_carrier(const struct group *g, struct group_status *ret)
+static void status_transport(const struct group *g, struct group_status *ret)
 {
 	const struct session *s = g->session;
-	enum tunnel_evidence evidence = carrier_evidence_level(s->carrier);
-	struct tunnel_stats stats;
+	enum tunnel_evidence evidence = transport_evidence(s->transport);
+	struct transport_stats stats;
 
-	carrier_stats(s->carrier, &stats);
+	transport_stats(s->transport, &stats);
 	(void)snprintf(ret->link.evidence, sizeof(ret->link.evidence), "%s",
 		       evidence == TUNNEL_MIRROR
 			       ? "mirror"
 			       : evidence_name(g->config.peer.evidence));
-	ret->link.tcp = carrier_pipe(s->carrier) != NULL;
+	ret->link.tcp = stats.tcp;
 	if (stats.rtt_ns >= 0)
 		ret->link.rtt_ms = (double)stats.rtt_ns / RT_MS;
 	ret->link.loss = stats.loss;
 	ret->link.burst = stats.burst;
 	ret->link.rate_bps = stats.rate_bps;
 	ret->link.sent_bytes = stats.sent_bytes;
-	ret->link.repair_bytes = stats.sent_repair_bytes;
+	ret->link.repair_bytes = stats.repair_bytes;
 	ret->link.rebuilt = stats.rebuilt;
 	ret->link.retransmitted = stats.retransmitted;
 	ret->link.unauthentic = stats.unauthentic;
-	ret->link.in_line = stats.in_line;
+	ret->link.in_line = stats.in_flight;
 	ret->link.guarded = stats.guarded;
 	ret->link.outages = stats.outages;
-	ret->link.overflowed = stats.overflowed + stats.peer_overflowed;
+	ret->link.overflowed = stats.overflowed;
 	ret->fec.repairs_needed = stats.repairs;
-	if (stats.sent_data > 0 && !ret->link.tcp)
-		ret->fec.overhead = (double)stats.sent_repairs / (double)stats.sent_data;
+	ret->fec.overhead = stats.overhead;
 	/* What counts as on the line has been received: nothing is left to chance. */
 	ret->exposure.probability = evidence == TUNNEL_MIRROR ? 0
 				    : stats.residual >= 0     ? stats.residual
@@ -84,14 +82,14 @@ static void status_link(const struct group *g, struct group_status *ret)
 	ret->link.tcp = g->config.peer.tcp;
 	ret->link.rate_bps = g->config.peer.tcp ? 0 : g->config.peer.rate_bps;
 	ret->link.rtt_ms = s->control_rtt_ms;
-	if (s->carrier)
-		status_carrier(g, ret);
+	if (s->transport)
+		status_transport(g, ret);
 	status_datagrams(s, ret);
 	(void)snprintf(ret->fec.code, sizeof(ret->fec.code), "%s",
 		       ret->link.tcp ? "none" : g->config.peer.fec.code);
 }
 
-/* Without a carrier the next one will leave what the model says of the line assumed. */
+/* Without a transport the next one will leave what the model says of the line assumed. */
 static void status_risk(const struct group *g, struct group_status *ret)
 {
 	struct exposure_figures beyond;
@@ -104,7 +102,7 @@ static void status_risk(const struct group *g, struct group_status *ret)
 	ret->exposure.writes = beyond.writes;
 	ret->exposure.bytes = beyond.bytes;
 	ret->exposure.seconds = (double)beyond.age_ns / RT_S;
-	if (!g->session->carrier) {
+	if (!g->session->transport) {
 		ret->fec.repairs_needed = g->risk.repairs;
 		ret->exposure.probability = g->risk.left;
 	}

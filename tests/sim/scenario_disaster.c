@@ -12,7 +12,7 @@
  * and the mirror is promoted. Protects: at the loss that is assumed, no write that
  * completed in `network` mode is missing, and the image is a prefix. The host drops some
  * datagrams without a stamp, and loses some stamps. Every code, fixed redundancy and such
- * that adapts, and in some runs another one of them under load, another rate, or another carrier.
+ * that adapts, and in some runs another one of them under load, another rate, or another transport.
  */
 
 static void set_line(struct pair *p)

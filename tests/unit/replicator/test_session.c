@@ -150,7 +150,7 @@ static void meet(void)
 	const struct group *g = site->group;
 
 	peer_dial();
-	if (g->role == GROUP_MIRROR && g->session->carrier) {
+	if (g->role == GROUP_MIRROR && g->session->transport) {
 		SITE_UNTIL(site, site->established);
 		say('H');
 		SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1);

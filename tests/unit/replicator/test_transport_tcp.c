@@ -7,8 +7,8 @@
 #include <sys/uio.h>
 
 #include "replicator/link.h"
-#include "replicator/pipe.h"
-#include "replicator/tunnel/tunnel.h"
+#include "replicator/transport.h"
+#include "replicator/transport_tcp.h"
 #include "rt/check.h"
 #include "rt/loop.h"
 
@@ -29,9 +29,9 @@ struct world {
 	struct rt_loop *loop;
 	struct rt_listener *listener;
 	struct rt_addr addr;
-	struct pipe *pipe[2]; /* 0 sends and dials */
-	struct link *link;    /* accepted, not joined */
-	bool keep;	      /* the accepted one is ours: it plays the mirror */
+	struct transport *end[2]; /* 0 sends and dials */
+	struct link *link;	  /* accepted, not joined */
+	bool keep;		  /* the accepted one is ours: it plays the mirror */
 	bool established, refused, closed;
 	struct rt_timer bound;
 	bool late;
@@ -44,7 +44,7 @@ static void changed(void *owner)
 	rt_loop_stop(w->loop);
 }
 
-static const struct pipe_events pipe_events = { .changed = changed };
+static const struct transport_events events = { .changed = changed };
 
 static void link_established(void *owner, struct link *link)
 {
@@ -65,7 +65,7 @@ static void link_said(void *owner, struct link *link, unsigned type, const uint8
 	assert_int_equal(type, MESSAGE_JOIN);
 	assert_int_equal(link_purpose(link), SECURE_DATA);
 	w->link = NULL;
-	if (!pipe_join(w->pipe[1], link, body, len)) {
+	if (!transport_join(w->end[1], link, body, len)) {
 		link_close(link);
 		w->refused = true;
 	}
@@ -124,26 +124,28 @@ static void bound_fire(struct rt_timer *timer)
 			fail_msg("never: %s", #what);                                    \
 	} while (0)
 
-static void new_pipe(struct world *w, unsigned end, const struct pipe_params *params)
+static void new_end(struct world *w, unsigned end,
+		    const struct transport_tcp_params *params)
 {
-	struct pipe_params p = *params;
+	struct transport_tcp_params p = *params;
 
 	p.sends = p.dials = end == 0;
 	p.addr = w->addr;
-	assert_int_equal(pipe_new(w->loop, &p, &pipe_events, w, &w->pipe[end]), 0);
-	pipe_begin(w->pipe[end]);
+	assert_int_equal(transport_tcp_new(w->loop, &p, &events, w, &w->end[end]), 0);
+	transport_begin(w->end[end]);
 }
 
-static struct pipe_params pipe_params(void)
+static struct transport_tcp_params tcp_params(void)
 {
-	return (struct pipe_params){ .id = 4711,
-				     .proofs = { "the one's proof", "the other's one" },
-				     .key = key,
-				     .congestion = "",
-				     .frame_max = FRAME_MAX,
-				     .send_memory = SEND_MEMORY,
-				     .handshake_ns = 5 * RT_S,
-				     .probe_ns = 50 * RT_MS };
+	return (struct transport_tcp_params){ .id = 4711,
+					      .proofs = { "the one's proof",
+							  "the other's one" },
+					      .key = key,
+					      .congestion = "",
+					      .frame_max = FRAME_MAX,
+					      .send_memory = SEND_MEMORY,
+					      .handshake_ns = 5 * RT_S,
+					      .probe_ns = 50 * RT_MS };
 }
 
 static int set_up(void **state)
@@ -165,8 +167,8 @@ static int tear_down(void **state)
 {
 	struct world *w = *state;
 
-	pipe_free(w->pipe[0]);
-	pipe_free(w->pipe[1]);
+	transport_free(w->end[0]);
+	transport_free(w->end[1]);
 	link_close(w->link);
 	rt_listener_close(w->listener);
 	assert_int_equal(rt_loop_run(w->loop), 0); /* to the last operation in flight */
@@ -188,7 +190,7 @@ static size_t length_of(uint64_t number)
 	return lens[number % RT_ARRAY_LEN(lens)];
 }
 
-static int submit(struct pipe *p, const uint8_t *bytes, size_t len)
+static int submit(struct transport *t, const uint8_t *bytes, size_t len)
 {
 	/* In three pieces, of which one may be empty. */
 	const struct iovec iov[3] = { { (void *)(uintptr_t)bytes, len / 3 },
@@ -196,46 +198,46 @@ static int submit(struct pipe *p, const uint8_t *bytes, size_t len)
 					len - len / 3 },
 				      { NULL, 0 } };
 
-	return pipe_submitv(p, iov, 3);
+	return transport_submitv(t, iov, 3, (rt_time){ 0 });
 }
 
 static void frames_come_out_as_they_went_in(void **state)
 {
 	struct world *w = *state;
-	struct pipe_params params = pipe_params();
+	struct transport_tcp_params params = tcp_params();
 	uint8_t *bytes = malloc(FRAME_MAX), *want = malloc(FRAME_MAX);
 	uint64_t sent = 0, got = 0;
 	const uint8_t *frame;
 	size_t len;
 
 	assert_true(bytes && want);
-	new_pipe(w, 1, &params);
-	new_pipe(w, 0, &params);
+	new_end(w, 1, &params);
+	new_end(w, 0, &params);
 	fill(bytes, 1, 0);
-	assert_int_equal(submit(w->pipe[0], bytes, 1), -EAGAIN); /* nobody is there yet */
+	assert_int_equal(submit(w->end[0], bytes, 1), -EAGAIN); /* nobody is there yet */
 	rt_timer_arm(w->loop, &w->bound, rt_time_add(rt_now(w->loop), BOUND_NS));
 	while (got < 40 && !w->late) {
 		for (; sent < 40; sent++) {
 			fill(bytes, length_of(sent), sent);
-			if (submit(w->pipe[0], bytes, length_of(sent)) < 0)
+			if (submit(w->end[0], bytes, length_of(sent)) < 0)
 				break;
 		}
-		while (pipe_next_frame(w->pipe[1], &frame, &len) > 0) {
+		while (transport_next_frame(w->end[1], &frame, &len) > 0) {
 			assert_int_equal(len, length_of(got));
 			fill(want, len, got);
 			assert_memory_equal(frame, want, len);
 			got++;
-			pipe_set_note(w->pipe[1], 100 + got);
+			transport_set_watermark(w->end[1], 100 + got, rt_now(w->loop));
 		}
-		pipe_kick(w->pipe[1]);
+		transport_transmit(w->end[1]);
 		if (got < 40)
 			assert_int_equal(rt_loop_run(w->loop), 0);
 	}
 	assert_int_equal(got, 40);
-	RUN_UNTIL(w,
-		  pipe_received(w->pipe[0]) == 40 && pipe_peer_note(w->pipe[0]) == 140);
-	assert_true(pipe_proven(w->pipe[0], rt_now(w->loop)));
-	assert_null(pipe_over(w->pipe[0]));
+	RUN_UNTIL(w, transport_received(w->end[0]) == 40 &&
+			     transport_peer_watermark(w->end[0]) == 140);
+	assert_true(transport_proven(w->end[0], rt_now(w->loop)));
+	assert_null(transport_over(w->end[0]));
 	free(bytes);
 	free(want);
 }
@@ -244,7 +246,7 @@ static void frames_come_out_as_they_went_in(void **state)
 static void a_mirror_that_takes_nothing_holds_the_sender(void **state)
 {
 	struct world *w = *state;
-	struct pipe_params params = pipe_params();
+	struct transport_tcp_params params = tcp_params();
 	uint8_t *bytes = malloc(1u << 20);
 	uint64_t held = 0;
 	const uint8_t *frame;
@@ -252,26 +254,26 @@ static void a_mirror_that_takes_nothing_holds_the_sender(void **state)
 
 	assert_non_null(bytes);
 	fill(bytes, 1u << 20, 0);
-	new_pipe(w, 1, &params);
-	new_pipe(w, 0, &params);
-	RUN_UNTIL(w, submit(w->pipe[0], bytes, 1u << 20) == 0);
+	new_end(w, 1, &params);
+	new_end(w, 0, &params);
+	RUN_UNTIL(w, submit(w->end[0], bytes, 1u << 20) == 0);
 	for (unsigned turns = 0; turns < 300;
 	     turns++) { /* as long as it moves, and more */
-		while (submit(w->pipe[0], bytes, 1u << 20) == 0)
+		while (submit(w->end[0], bytes, 1u << 20) == 0)
 			;
-		assert_true(pipe_submitted(w->pipe[0]) <= SEND_MEMORY >> 20);
+		assert_true(transport_submitted(w->end[0]) <= SEND_MEMORY >> 20);
 		assert_int_equal(rt_loop_run(w->loop), 0);
 	}
-	held = pipe_submitted(w->pipe[0]);
+	held = transport_submitted(w->end[0]);
 	assert_int_equal(held, SEND_MEMORY >> 20);
-	assert_int_equal(pipe_received(w->pipe[0]), 0);
+	assert_int_equal(transport_received(w->end[0]), 0);
 	while (held > 0) {
-		RUN_UNTIL(w, pipe_next_frame(w->pipe[1], &frame, &len) > 0);
+		RUN_UNTIL(w, transport_next_frame(w->end[1], &frame, &len) > 0);
 		held--;
 	}
-	pipe_kick(w->pipe[1]);
-	RUN_UNTIL(w, pipe_received(w->pipe[0]) == SEND_MEMORY >> 20);
-	assert_int_equal(submit(w->pipe[0], bytes, 1u << 20), 0);
+	transport_transmit(w->end[1]);
+	RUN_UNTIL(w, transport_received(w->end[0]) == SEND_MEMORY >> 20);
+	assert_int_equal(submit(w->end[0], bytes, 1u << 20), 0);
 	free(bytes);
 }
 
@@ -279,25 +281,25 @@ static void a_mirror_that_takes_nothing_holds_the_sender(void **state)
 static void a_stranger_with_the_key_gets_nothing(void **state)
 {
 	struct world *w = *state;
-	struct pipe_params params = pipe_params(), other = pipe_params();
+	struct transport_tcp_params params = tcp_params(), other = tcp_params();
 
-	new_pipe(w, 1, &params);
+	new_end(w, 1, &params);
 	other.id++;
-	new_pipe(w, 0, &other);
-	RUN_UNTIL(w, w->refused && pipe_over(w->pipe[0]));
-	pipe_free(w->pipe[0]);
+	new_end(w, 0, &other);
+	RUN_UNTIL(w, w->refused && transport_over(w->end[0]));
+	transport_free(w->end[0]);
 	w->refused = false;
-	other = pipe_params();
+	other = tcp_params();
 	other.proofs[0][15]++;
-	new_pipe(w, 0, &other);
-	RUN_UNTIL(w, w->refused && pipe_over(w->pipe[0]));
-	pipe_free(w->pipe[0]);
+	new_end(w, 0, &other);
+	RUN_UNTIL(w, w->refused && transport_over(w->end[0]));
+	transport_free(w->end[0]);
 	/* The other way round: it takes our proof, and does not have its own. */
-	other = pipe_params();
+	other = tcp_params();
 	other.proofs[1][0]++;
-	new_pipe(w, 0, &other);
-	RUN_UNTIL(w, pipe_over(w->pipe[0]));
-	assert_int_equal(pipe_submitted(w->pipe[0]), 0);
+	new_end(w, 0, &other);
+	RUN_UNTIL(w, transport_over(w->end[0]));
+	assert_int_equal(transport_submitted(w->end[0]), 0);
 }
 
 static void say(struct world *w, const struct message_progress *m)
@@ -325,27 +327,27 @@ static void a_lying_mirror_is_no_mirror(void **state)
 
 	for (unsigned i = 0; i < RT_ARRAY_LEN(lies); i++) {
 		struct world *w = *state;
-		struct pipe_params params = pipe_params();
+		struct transport_tcp_params params = tcp_params();
 		struct message_join join = { .tunnel_id = params.id };
 
 		memcpy(join.proof, params.proofs[1], sizeof(join.proof));
 		w->keep = true;
 		w->established = false;
-		new_pipe(w, 0, &params);
+		new_end(w, 0, &params);
 		RUN_UNTIL(w, w->established);
 		assert_int_equal(
 			link_send(w->link, MESSAGE_JOIN, body,
 				  message_encode_join(&join, body, sizeof(body))),
 			0);
-		RUN_UNTIL(w, submit(w->pipe[0], bytes, 100) == 0);
-		assert_int_equal(submit(w->pipe[0], bytes, 100), 0);
+		RUN_UNTIL(w, submit(w->end[0], bytes, 100) == 0);
+		assert_int_equal(submit(w->end[0], bytes, 100), 0);
 		say(w, &(struct message_progress){ .frames = 1, .bytes = 100 });
-		RUN_UNTIL(w, pipe_received(w->pipe[0]) == 1);
+		RUN_UNTIL(w, transport_received(w->end[0]) == 1);
 		say(w, &lies[i]);
-		RUN_UNTIL(w, pipe_over(w->pipe[0]));
-		assert_int_equal(pipe_received(w->pipe[0]), 1);
-		pipe_free(w->pipe[0]);
-		w->pipe[0] = NULL;
+		RUN_UNTIL(w, transport_over(w->end[0]));
+		assert_int_equal(transport_received(w->end[0]), 1);
+		transport_free(w->end[0]);
+		w->end[0] = NULL;
 		link_close(w->link);
 		w->link = NULL;
 	}
@@ -354,21 +356,21 @@ static void a_lying_mirror_is_no_mirror(void **state)
 static void congestion_control_is_chosen_or_missed(void **state)
 {
 	struct world *w = *state;
-	struct pipe_params params = pipe_params();
+	struct transport_tcp_params params = tcp_params();
 
-	new_pipe(w, 1, &params);
+	new_end(w, 1, &params);
 	params.congestion = "nosuchthing";
-	new_pipe(w, 0, &params);
-	RUN_UNTIL(w, pipe_over(w->pipe[0]));
-	assert_non_null(strstr(pipe_over(w->pipe[0]), "congestion control"));
-	pipe_free(w->pipe[0]);
-	w->pipe[0] = NULL;
-	pipe_free(w->pipe[1]);
-	w->pipe[1] = NULL;
+	new_end(w, 0, &params);
+	RUN_UNTIL(w, transport_over(w->end[0]));
+	assert_non_null(strstr(transport_over(w->end[0]), "congestion control"));
+	transport_free(w->end[0]);
+	w->end[0] = NULL;
+	transport_free(w->end[1]);
+	w->end[1] = NULL;
 	params.congestion = "reno"; /* every kernel has it */
-	new_pipe(w, 1, &params);
-	new_pipe(w, 0, &params);
-	RUN_UNTIL(w, submit(w->pipe[0], key, sizeof(key)) == 0);
+	new_end(w, 1, &params);
+	new_end(w, 0, &params);
+	RUN_UNTIL(w, submit(w->end[0], key, sizeof(key)) == 0);
 }
 
 int main(void)
