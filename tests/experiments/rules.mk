@@ -37,7 +37,7 @@ experiments-doc:
 
 draws := $(B)/tests/experiments/draws
 $(draws): $(addprefix $(B)/tests/,experiments/draws.o safety/line.o safety/codec.o) \
-		$(call archives_of,fec)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(call libs_of,fec)
+		$(call archives_of,tunnel)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(call libs_of,tunnel)
 
 check-programs: $(draws)

@@ -3,12 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replicator/tunnel/wire_gate.h"
 #include "rt/check.h"
 #include "tests/safety/safety.h"
 
 /*
- * The real codes. Symbols are numbers written out, so that what is rebuilt can be checked;
- * a symbol that is still missing when the other side has been heard is sent again.
+ * The real codes, and the product's own gate. Symbols are numbers written out, so that what
+ * is rebuilt can be checked; a symbol that is still missing when the other side has reported
+ * is sent again. Each datagram is a send batch of its own, which has left at once, and
+ * deficits are not reported: so the gate opens as early as it ever may.
  */
 #define RING (1u << 16) /* symbols between the first not released and the next one */
 #define CAPACITY 16384
@@ -20,11 +23,11 @@ struct codec {
 	struct fec_decoder *dec;
 	struct safety_line line;
 	struct safety_drawn drawn;
-	uint64_t symbols;	/* sent */
-	uint64_t included;	/* one above the newest that a repair includes */
-	uint64_t completed;	/* what the gate has let pass */
-	uint8_t covers[RING];	/* [symbol]: repairs that cover it, 255 at most */
-	uint64_t missing[RING]; /* [symbol]: first one missing when it was sent */
+	struct wire_gate gate;
+	struct wire_gate_batch batch; /* all that was sent */
+	uint64_t symbols;	      /* sent */
+	uint64_t completed;	      /* what the gate has let pass */
+	uint64_t missing[RING];	      /* [symbol]: first one missing when it was sent */
 	uint64_t released;
 	uint64_t spacing; /* datagrams until the next kill */
 	uint64_t kills;
@@ -63,21 +66,28 @@ static void codec_result(struct codec *k, int res)
 		k->error = res;
 }
 
-static void codec_gate(struct codec *k, const struct fec_repair *head)
+/* The newest datagram has left; what counts now completes, and stays so. */
+static void codec_gate(struct codec *k)
 {
-	uint64_t last = head->first + (uint64_t)(head->count - 1) * head->stride;
+	k->batch.number++;
+	wire_gate_resolved(&k->gate, &k->batch);
+	wire_gate_update(&k->gate, true);
+	if (wire_gate_watermark(&k->gate) > k->completed)
+		k->completed = wire_gate_watermark(&k->gate);
+	k->batch.newest = 0;
+}
 
-	for (uint64_t s = head->first; s <= last; s += head->stride)
-		k->covers[s % RING] += k->covers[s % RING] < UINT8_MAX;
-	if (last + 1 > k->included)
-		k->included = last + 1;
-	if (k->c->paper) {
-		k->completed = k->included;
-		return;
+static void codec_made(struct codec *k, const struct fec_repair *head)
+{
+	k->batch.newest = head->first + (uint64_t)(head->count - 1) * head->stride + 1;
+	if (k->c->code.code == FEC_WINDOW) {
+		k->batch.repairs++;
+		wire_gate_repair(&k->gate);
+	} else {
+		k->batch.blocks++;
+		wire_gate_block(&k->gate, head, k->batch.number + 1);
 	}
-	while (k->completed < k->symbols &&
-	       k->covers[k->completed % RING] >= k->c->repairs)
-		k->completed++;
+	codec_gate(k);
 }
 
 static bool codec_repair(struct codec *k)
@@ -87,7 +97,7 @@ static bool codec_repair(struct codec *k)
 
 	if (!fec_encoder_repair(k->enc, &head, bytes))
 		return false;
-	codec_gate(k, &head);
+	codec_made(k, &head);
 	if (!safety_line_loses(&k->line))
 		codec_result(k, fec_decoder_repair(k->dec, &head, bytes));
 	codec_kill(k);
@@ -99,12 +109,13 @@ static void codec_symbol(struct codec *k)
 	_Alignas(FEC_SYMBOL_ALIGN) uint8_t sym[SAFETY_SYMBOL];
 
 	symbol_make(k->symbols, sym);
-	k->covers[k->symbols % RING] = 0;
 	fec_encoder_add(k->enc, sym);
+	wire_gate_sent(&k->gate, fec_encoder_first(k->enc));
 	if (!safety_line_loses(&k->line))
 		codec_result(k, fec_decoder_symbol(k->dec, k->symbols, sym));
 	k->missing[k->symbols % RING] = fec_decoder_missing_first(k->dec);
-	k->symbols++;
+	k->batch.symbols = ++k->symbols;
+	codec_gate(k);
 	codec_kill(k);
 }
 
@@ -129,11 +140,32 @@ static void codec_hear(struct codec *k)
 		return;
 	then = k->missing[(k->symbols - 1 - k->c->flight) % RING];
 	fec_encoder_confirm(k->enc, then);
+	wire_gate_confirmed(&k->gate, then);
 	while (k->error == 0 && first + k->c->flight < k->symbols) {
 		symbol_make(first, sym);
 		codec_result(k, fec_decoder_symbol(k->dec, first, sym));
 		first = fec_decoder_missing_first(k->dec);
 	}
+}
+
+static int codec_init_gate(struct codec *k, const struct safety_codec *c)
+{
+	struct wire_gate_rule rule = {
+		.code = c->code.code,
+		.paper = c->paper,
+		.repairs = c->repairs,
+		.covers = c->code.c,
+	};
+	int res = wire_gate_init(&k->gate, CAPACITY);
+
+	if (res < 0)
+		return res;
+	for (unsigned n = 1; n <= FEC_LONE_MAX; n++)
+		rule.lone[n] = c->lone != NULL ? c->lone[n] : (uint16_t)c->repairs;
+	k->batch.left = true;
+	wire_gate_follow(&k->gate, &rule);
+	wire_gate_set_evidence(&k->gate, true);
+	return 0;
 }
 
 static int codec_init(struct codec *k, const struct safety_codec *c, uint64_t seed)
@@ -144,7 +176,9 @@ static int codec_init(struct codec *k, const struct safety_codec *c, uint64_t se
 	k->c = c;
 	p.symbol_size = SAFETY_SYMBOL;
 	p.capacity = CAPACITY;
-	res = fec_encoder_new(&p, &k->enc);
+	res = codec_init_gate(k, c);
+	if (res == 0)
+		res = fec_encoder_new(&p, &k->enc);
 	if (res < 0)
 		return res;
 	p.window = FEC_WINDOW_MAX; /* what any repair may span */
@@ -160,7 +194,8 @@ int safety_codec_draw(const struct safety_codec *c, uint64_t kills, uint64_t see
 	double due = 0;
 	int res = k ? codec_init(k, c, seed) : -ENOMEM;
 
-	rt_assert(c->flight + FEC_WINDOW_MAX < CAPACITY);
+	/* What is confirmed was known two flights ago. */
+	rt_assert(2 * c->flight + FEC_WINDOW_MAX < CAPACITY);
 	while (res == 0 && k->error == 0 && k->drawn.disasters < kills) {
 		codec_symbol(k);
 		if (c->code.code == FEC_WINDOW) {
@@ -175,6 +210,7 @@ int safety_codec_draw(const struct safety_codec *c, uint64_t kills, uint64_t see
 	}
 	if (k) {
 		res = res < 0 ? res : k->error;
+		wire_gate_release(&k->gate);
 		fec_encoder_free(k->enc);
 		fec_decoder_free(k->dec);
 		*ret = k->drawn;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * What fec/ states about disasters, against disasters drawn at random. `safety codec`
- * kills the real codes and the gate, `safety model` holds the risk model against an ideal
+ * kills the real codes and the product's wire gate, `safety model` holds the risk model against an ideal
  * code over a grid of lines, `safety mixed` the rule for lone writes. Exit status 1 where
  * a bar is missed.
  */
@@ -236,6 +236,7 @@ static int codec(const struct options *o)
 	if (codec_row(name, &c, o->kills, o, &three) < 0)
 		return 1;
 	c.repairs = r.repairs;
+	c.lone = r.lone;
 	(void)snprintf(name, sizeof(name), "window, m = %u", c.repairs);
 	if (codec_row(name, &c, o->kills, o, &enough) < 0 || codec_paper(o) != 0)
 		return 1;

@@ -10,8 +10,9 @@
 #include "fec/risk.h"
 
 /*
- * Disasters drawn by the million, to hold what fec/ states against: the gate and an ideal
- * code (ideal.c, mixed.c), or the gate and the real codes on small symbols (codec.c). Each
+ * Disasters drawn by the million, to hold what fec/ states against: an ideal code
+ * and its rule (ideal.c, mixed.c), or the product's wire gate and the real codes on small
+ * symbols (codec.c). Each
  * is one long stream; killing its sender behind any datagram leaves at the other side just
  * what the decoder has then, so that every instant is a disaster of its own.
  */
@@ -75,7 +76,7 @@ struct safety_mixed {
 void safety_mixed_draw(const struct safety_mixed *c, uint64_t losses, uint64_t most,
 		       uint64_t seed, struct safety_drawn *ret);
 
-/* ---- codec.c: the real encoder and decoder -------------------------------------------------- */
+/* ---- codec.c: the real gate, encoder and decoder -------------------------------------------- */
 
 #define SAFETY_SYMBOL 32 /* bytes */
 
@@ -83,10 +84,11 @@ struct safety_codec {
 	struct fec_params code; /* symbol_size and capacity are filled in */
 	double share;		/* FEC_WINDOW */
 	struct fec_line line;
-	unsigned repairs; /* that must cover a symbol */
-	bool paper;	  /* the prototype's rule instead: up to the newest symbol that
+	unsigned repairs;     /* m */
+	const uint16_t *lone; /* m(n); NULL: m */
+	bool paper;	 /* the prototype's rule instead: up to the newest symbol that
 			   * any repair includes */
-	unsigned flight;  /* symbols until the other side is heard */
+	unsigned flight; /* symbols until the other side is heard */
 };
 
 /* So many kills, 1 .. 127 datagrams apart. 0, or what the codes returned. */
