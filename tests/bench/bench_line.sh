@@ -186,8 +186,8 @@ goodput_rows()
 
 # ---- B7 -----------------------------------------------------------------------------------
 
-# In `remote` the client is told when the mirror has persisted; that answer's way is taken
-# off.
+# In `remote` the client gets its reply when the mirror has persisted; the way of that answer
+# is taken off.
 in_remote()
 {
 	"$B/tests/bench/load" "$(pair_uri primary remote)" seconds=$run_seconds \

@@ -12,7 +12,7 @@
  *
  *	writes=N median_us=X mean_us=X p99_us=X p999_us=X rate=X mbit=X held=N
  *
- * held: writes that came too late because `depth` were in flight.
+ * held: writes that were issued too late because `depth` were in flight.
  */
 #include "rt/hash.h"
 #include "tests/bench/measure.h"

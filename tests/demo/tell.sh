@@ -11,7 +11,7 @@ say()
 	echo "$*" | fold -s -w 88 | sed 's/ *$//'
 }
 
-# What came out of it.
+# A result.
 fact()
 {
 	echo "   -> $*"

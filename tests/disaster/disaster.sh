@@ -9,7 +9,7 @@
 # repeated.
 #
 #   RUNS (3)  LOSS (0.01)  SEED (chosen)  RATE of the line (200Mbit)  RTT (50ms)  BURST (1)
-#   ASSUME (LOSS)  what the daemons are told of the line's losses
+#   ASSUME (LOSS)  losses that the daemons assume of the line
 #   LOSSY  the line turns lossy only so long before the kill, in seconds: a rolling disaster
 #   POLICY what the writes are completed by:
 #      network    (the one that counts) data and the repairs `safety` asks for have left

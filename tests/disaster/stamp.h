@@ -8,7 +8,7 @@
 #define STAMP_NONE 0 /* no write has this number: the block was never written */
 
 /*
- * What a block says of the write it came from. Writes are numbered 1, 2, 3, ... in the
+ * The mark that a block bears of its write. Writes are numbered 1, 2, 3, ... in the
  * order they were issued. Never are two of one block in flight together.
  */
 struct stamp {
@@ -41,10 +41,11 @@ int stamp_decode(const uint8_t *block, struct stamp *ret);
  * comes from, below[lba] what its stamp says. `completed` is ascending or not, no matter.
  */
 struct stamp_verdict {
-	uint64_t last;	  /* highest write in the image */
-	uint64_t absent;  /* lowest write that is not in it */
-	uint64_t holes;	  /* writes below `last` that are not in it */
-	uint64_t broken;  /* blocks whose write came after one that is not in the image */
+	uint64_t last;	 /* highest write in the image */
+	uint64_t absent; /* lowest write that is not in it */
+	uint64_t holes;	 /* writes below `last` that are not in it */
+	uint64_t
+		broken; /* blocks whose write is later than one that is not in the image */
 	uint64_t missing; /* completed writes that are not in it */
 };
 void stamp_judge(const uint64_t *seen, const uint64_t *below, uint64_t blocks,

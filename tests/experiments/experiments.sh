@@ -46,7 +46,7 @@ shape()
 	fi
 }
 
-# point COMMAND ...: one that cannot be run is told, and the others are run all the same.
+# point COMMAND ...: one that cannot be run is named, and the others are run all the same.
 point()
 {
 	"$@" && return 0

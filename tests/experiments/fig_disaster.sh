@@ -151,7 +151,7 @@ shape_fig6()
 {
 	shape "figure 6: every image is a prefix" all_prefixes fig6
 	for loss in $fig6_losses; do
-		# More than the daemons were told to assume is more than they promise.
+		# More loss than the daemons assume is more than they promise.
 		[ "$(calc "$loss <= $xp_assume * 100")" = 1 ] || continue
 		lost=$(lost_of fig6 "network/edge,50,$loss")
 		shape "figure 6: network/edge loses nothing at $loss % ($lost)" is "$lost" == 0

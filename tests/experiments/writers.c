@@ -9,8 +9,8 @@
  * after `seconds` (5), at SIGTERM, or with the connection, which is no failure.
  *
  * With `groups` it is an open loop instead: so many times a second each of the first
- * `group` (8) writers appends at once, whether or not what came before is complete, over
- * one connection, so that the order of the log is the order of the line. LOG then gets a
+ * `group` (8) writers appends at once, whether or not earlier appends are complete, over
+ * one connection, so that the order of the log is that of the connection. LOG then gets a
  * line per append, "NUMBER ISSUED_NS COMPLETED_NS", in the order of completion;
  * CLOCK_MONOTONIC. Prints
  *

@@ -136,8 +136,8 @@ small_buffer()
 	holds "nor is it the line's loss" "$(figure near link.loss) < 0.01"
 }
 
-# The path gets narrower under a running copy, and wide again; with icmp=on the kernel is
-# told. That larger datagrams are tried again takes minutes: tests/unit/tunnel/test_mtu.c.
+# The path gets narrower under a running copy, and wide again; with icmp=on the kernel gets
+# an ICMP message. That larger datagrams are tried again takes minutes: tests/unit/tunnel/test_mtu.c.
 short_path()
 {
 	line_ask reset >/dev/null

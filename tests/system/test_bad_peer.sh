@@ -47,7 +47,7 @@ test_wrong_key()
 	stop far
 }
 
-# A mirror that has adopted one group refuses another one of the same name.
+# A mirror that is paired with one group refuses another one of the same name.
 test_group_of_the_same_name()
 {
 	need nbdcopy nbdinfo

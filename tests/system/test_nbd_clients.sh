@@ -7,7 +7,7 @@
 
 volumes='{ name = "data"; size = "256MiB"; }, { name = "wal"; size = "64MiB"; }'
 
-# What a client is told about the exports is what the configuration says.
+# Clients see the exports as the configuration has them.
 test_nbdinfo_tells_sizes_and_flags()
 {
 	need nbdinfo

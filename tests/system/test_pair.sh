@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Two daemons on loopback: the mirror follows, exports its image read-only, and takes over
-# when it is told to.
+# when it is asked to.
 . "$(dirname "$0")/lib.sh"
 
 # The mirror's image is the primary's, once all of it is persisted, and cannot be written.

@@ -125,7 +125,7 @@ static void say_stats(struct answer *answer, struct wanem *w)
 
 static void say_error(struct answer *answer, const char *error, const char *what)
 {
-	/* The text is ours or came from the command; quotes would break the line. */
+	/* The text is ours or the command's; quotes would break the answer. */
 	say(answer, "{\"ok\": false, \"error\": \"%s: ", error);
 	for (const char *p = what; *p != '\0' && p - what < 100; p++)
 		say(answer, "%c", *p == '"' || *p == '\\' || *p < ' ' ? '?' : *p);

@@ -5,7 +5,7 @@
  * flow sink PORT SECONDS [SKIP]    takes one connection, reads for SECONDS from the first
  *                                  byte on, or to its end, and prints
  *                                      bytes=N seconds=X mbit=X
- *                                  of what came after the first SKIP seconds
+ *                                  of what is received after the first SKIP seconds
  * flow send ADDRESS PORT CONGESTION
  *                                  fills a connection with that congestion control until
  *                                  the other end closes it; prints

@@ -19,7 +19,7 @@
 #        burst                      8: mean length of a run of losses (Gilbert)
 #        reorder corrupt            1%: held back by `extent`; one bit flipped
 #        mtu                        1400: longer packets are dropped; with icmp=on the sender
-#                                   is told
+#                                   gets an ICMP message
 #        site.rate turns on the building's queue: a packet from A waits there before it comes
 #        to the line "ab", one from B before "ba"
 #   line_in SIDE COMMAND ...     runs a command in namespace A or B and waits for it

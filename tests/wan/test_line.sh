@@ -50,7 +50,7 @@ holds "a rate that falls while packets flow" "$(field overflown ab) >= 100"
 ask set rate=none delay=5ms ab.loss=40% ba.loss=30% ba.burst=4 >"$dir/stats"
 probe 18 3000 64
 for way in ab ba; do
-	# Through a relay the probe first calls until it is heard; those may be lost, too.
+	# Through a relay the probe first calls until it is answered; calls may be lost, too.
 	calls=$(($(field received $way) - $(word $way.sent)))
 	lost=$(($(word $way.sent) - $(word $way.received)))
 	holds "$way: what is counted is what is seen" \

@@ -132,7 +132,7 @@ static void send_batch(struct wanem *w, int dir, struct mmsghdr *msgs, int n)
 	}
 }
 
-/* Datagrams that go out in one call: trains of equal length, each one message. */
+/* Datagrams that go out in one call: those of equal length are one message. */
 struct batch {
 	struct mmsghdr msgs[BATCH];
 	struct iovec iov[BATCH];
@@ -217,7 +217,7 @@ static uint32_t socket_drops(int fd)
 	uint32_t mem[SK_MEMINFO_VARS] = { 0 };
 	socklen_t len = sizeof(mem);
 
-	/* The counter behind SO_RXQ_OVFL, which also tells when nothing came after. */
+	/* The counter behind SO_RXQ_OVFL, which also counts when nothing is received after. */
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, mem, &len) != 0)
 		return UINT32_MAX;
 	return mem[SK_MEMINFO_DROPS];

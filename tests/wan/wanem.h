@@ -30,7 +30,7 @@ enum { WANEM_AB, WANEM_BA, WANEM_DIRS };
 
 struct wanem_counts {
 	uint64_t accepted; /* datagrams that entered the line: delivered + lost + ... */
-	uint64_t received; /* that came to us at all */
+	uint64_t received; /* by us at all */
 	uint64_t accepted_bytes;
 	uint64_t delivered;
 	uint64_t delivered_bytes;
@@ -43,8 +43,8 @@ struct wanem_counts {
 	uint64_t overflown;	 /* found the queue full */
 	uint64_t site_overflown; /* found the building's queue full */
 	uint64_t site_destroyed; /* died with the site */
-	uint64_t shut_out;	 /* came while the line was cut */
-	uint64_t destroyed;	 /* in flight when `cut --destroy` came */
+	uint64_t shut_out;	 /* arrived while the line was cut */
+	uint64_t destroyed;	 /* in flight at `cut --destroy` */
 	uint64_t refused;	 /* nobody at the other end */
 	uint64_t oversize;	 /* longer than this relays, not relayed */
 	uint64_t stream_bytes;
@@ -52,7 +52,7 @@ struct wanem_counts {
 	uint64_t last_ns;
 	uint64_t delay_sum_ns;	/* from arrival here to delivery */
 	uint64_t travel_sum_ns; /* of that, after the line's queue */
-	uint64_t late_sum_ns;	/* of that, what this process came too late */
+	uint64_t late_sum_ns;	/* of that, what this process woke up too late */
 	uint64_t late_max_ns;
 	uint64_t queued_max_ns; /* in the building's queue and the line's */
 };

@@ -26,7 +26,7 @@ static bool lost(struct line *l)
 	return l->bad;
 }
 
-/* So many datagrams, told of in pieces, `us` microseconds each. */
+/* So many datagrams, reported in pieces, `us` microseconds each. */
 static void feed(struct fec_estimate *e, struct line *l, unsigned datagrams, int64_t us)
 {
 	while (datagrams > 0) {

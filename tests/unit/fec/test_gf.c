@@ -190,7 +190,7 @@ static unsigned block_rank(unsigned rows, unsigned cols)
 }
 
 /*
- * What is lost of one block must be told apart by any repairs with as many different rows:
+ * Losses of one block can be rebuilt from any repairs with as many different rows:
  * every square part of the small matrix is regular, and no coefficient is 0.
  */
 static void rows_of_a_block_are_regular(void **state)

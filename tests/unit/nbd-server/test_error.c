@@ -6,7 +6,7 @@
 #include "tests/unit/unit.h"
 
 /*
- * A client acts on the error it is told: EPERM is final, ENOSPC asks for room, ESHUTDOWN
+ * A client acts on the error it gets: EPERM is final, ENOSPC asks for room, ESHUTDOWN
  * says to come back. Each errno of the group's contract has its own answer, and whatever
  * else comes up is an I/O error and never a success.
  */

@@ -158,7 +158,7 @@ static void unknown_commands_are_refused(void **state)
 			assert_int_equal(check((uint16_t)t, 0, 0, 4096), -EINVAL);
 }
 
-/* A mirror's image is never changed, and the client is told that and nothing else. */
+/* A mirror's image is never changed, and EPERM is the client's only answer. */
 static void mirror_refuses_changes(void **state)
 {
 	static const uint16_t changes[] = { NBDS_CMD_WRITE, NBDS_CMD_TRIM,

@@ -183,7 +183,7 @@ static void datagrams_go_on(const char *addr, size_t len,
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		send_one(&a, &b, len);
 		forge_one(&a, &b);
-		run_until(loop, &a.too_long, i + 1); /* told, and not believed */
+		run_until(loop, &a.too_long, i + 1); /* reported, and not believed */
 	}
 	send_one(&a, &b, len);
 	rt_dgram_close(a.dgram);

@@ -306,7 +306,7 @@ static void memory_is_taken_from_those_who_sit_on_it(void **state)
 		raw_request(lazy, NBDS_CMD_READ, 0, 1, 0, PIECE);
 	}
 	live_wait_for(live, memory, 2 * SITTERS * PIECE);
-	/* Who came last has sat for longer than the patience, too, when somebody waits. */
+	/* The last one has sat for longer than the patience, too, when somebody waits. */
 	(void)nanosleep(&patience, NULL);
 	fd = raw_open(live);
 	raw_request(fd, NBDS_CMD_READ, 0, 2, 0, 4096);
@@ -369,8 +369,8 @@ static void ends_wait_for_answers(void **state)
 }
 
 /*
- * A client that dies while the group holds its requests: they are finished, nobody is
- * told, and then everything is given back.
+ * A client that dies while the group holds its requests: they are finished, nobody
+ * gets an answer, and then everything is given back.
  */
 static void client_dies_with_requests_held(void **state)
 {
