@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/exposure.h"
 
-static const struct exposure_sample *at(const struct exposure *e, unsigned i)
+static const struct exposure_sample *exposure_at(const struct exposure *e, unsigned i)
 {
 	return &e->ring[(e->head + i) % EXPOSURE_SAMPLES];
 }
@@ -15,12 +15,12 @@ void exposure_init(struct exposure *e, uint64_t lsn)
 }
 
 /* Half the resolution: each sample keeps the earlier time and the smaller byte count. */
-static void thin_out(struct exposure *e)
+static void exposure_thin_out(struct exposure *e)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < e->count; i += 2)
-		e->ring[(e->head + kept++) % EXPOSURE_SAMPLES] = *at(e, i);
+		e->ring[(e->head + kept++) % EXPOSURE_SAMPLES] = *exposure_at(e, i);
 	e->count = kept;
 	e->stride *= 2;
 }
@@ -28,8 +28,8 @@ static void thin_out(struct exposure *e)
 void exposure_add(struct exposure *e, uint64_t lsn, uint64_t bytes, rt_time now)
 {
 	if (e->count == EXPOSURE_SAMPLES)
-		thin_out(e);
-	if (e->count == 0 || lsn - at(e, e->count - 1)->lsn >= e->stride)
+		exposure_thin_out(e);
+	if (e->count == 0 || lsn - exposure_at(e, e->count - 1)->lsn >= e->stride)
 		e->ring[(e->head + e->count++) % EXPOSURE_SAMPLES] =
 			(struct exposure_sample){ lsn, e->bytes, now };
 	e->bytes += bytes;
@@ -39,7 +39,7 @@ void exposure_add(struct exposure *e, uint64_t lsn, uint64_t bytes, rt_time now)
 void exposure_safe(struct exposure *e, uint64_t lsn)
 {
 	/* The sample that covers lsn + 1 is the last one at or before it. */
-	while (e->count > 1 && at(e, 1)->lsn <= lsn + 1) {
+	while (e->count > 1 && exposure_at(e, 1)->lsn <= lsn + 1) {
 		e->head = (e->head + 1) % EXPOSURE_SAMPLES;
 		e->count--;
 	}
@@ -50,14 +50,14 @@ void exposure_safe(struct exposure *e, uint64_t lsn)
 }
 
 /* The sample that covers `lsn`: the last one that begins at or before it. */
-static unsigned covering(const struct exposure *e, uint64_t lsn)
+static unsigned exposure_covering(const struct exposure *e, uint64_t lsn)
 {
 	unsigned low = 0, high = e->count;
 
 	while (high - low > 1) {
 		unsigned mid = low + (high - low) / 2;
 
-		if (at(e, mid)->lsn <= lsn)
+		if (exposure_at(e, mid)->lsn <= lsn)
 			low = mid;
 		else
 			high = mid;
@@ -76,7 +76,7 @@ void exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
 	ret->writes = e->last_lsn - lsn;
 	if (e->count == 0)
 		return; /* all of it is older than this start: only its number is known */
-	oldest = at(e, covering(e, lsn + 1));
+	oldest = exposure_at(e, exposure_covering(e, lsn + 1));
 	ret->bytes = e->bytes - oldest->bytes;
 	ret->age_ns = rt_time_since(now, oldest->at);
 }
@@ -91,20 +91,23 @@ uint64_t exposure_allows(const struct exposure *e, uint64_t safe, rt_time now,
 		lsn = safe + bound->writes;
 	if (safe >= e->last_lsn || e->count == 0)
 		return lsn;
-	first = covering(e, safe + 1);
-	if (bound->age_ns && rt_time_since(now, at(e, first)->at) > bound->age_ns)
+	first = exposure_covering(e, safe + 1);
+	if (bound->age_ns &&
+	    rt_time_since(now, exposure_at(e, first)->at) > bound->age_ns)
 		return safe;
 	if (!bound->bytes)
 		return lsn;
 	for (unsigned i = first + 1; i < e->count; i++) {
-		if (at(e, i)->bytes - at(e, first)->bytes > bound->bytes) {
-			uint64_t last =
-				at(e, i - 1)->lsn > safe ? at(e, i - 1)->lsn - 1 : safe;
+		if (exposure_at(e, i)->bytes - exposure_at(e, first)->bytes >
+		    bound->bytes) {
+			uint64_t last = exposure_at(e, i - 1)->lsn > safe
+						? exposure_at(e, i - 1)->lsn - 1
+						: safe;
 			return last < lsn ? last : lsn;
 		}
 	}
-	if (e->bytes - at(e, first)->bytes > bound->bytes) {
-		uint64_t last = at(e, e->count - 1)->lsn;
+	if (e->bytes - exposure_at(e, first)->bytes > bound->bytes) {
+		uint64_t last = exposure_at(e, e->count - 1)->lsn;
 
 		last = last > safe ? last - 1 : safe;
 		return last < lsn ? last : lsn;

@@ -64,7 +64,7 @@ void gate_forget_mirror(struct gate *gate)
 }
 
 /* The mode that counts for a queue now. A mode is lowered here and nowhere else. */
-static enum group_mode effective(const struct gate *gate, unsigned q)
+static enum group_mode gate_effective(const struct gate *gate, unsigned q)
 {
 	if (gate->alone || (gate->lowered && queue_lowerable(q)))
 		return GROUP_LOCAL;
@@ -72,7 +72,7 @@ static enum group_mode effective(const struct gate *gate, unsigned q)
 }
 
 /* Up to which LSN a queue is open. */
-static uint64_t open_to(const struct gate *gate, unsigned q)
+static uint64_t gate_open_to(const struct gate *gate, unsigned q)
 {
 	const struct gate_marks *marks = &gate->marks;
 	uint64_t local = queue_durable(q) ? marks->durable : marks->written;
@@ -80,7 +80,7 @@ static uint64_t open_to(const struct gate *gate, unsigned q)
 
 	if (RT_BUG(ACK_BEFORE_WRITTEN) && !queue_durable(q))
 		local = UINT64_MAX;
-	switch (effective(gate, q)) {
+	switch (gate_effective(gate, q)) {
 	case GROUP_LOCAL:
 		far = gate->local_max;
 		break;
@@ -100,7 +100,7 @@ unsigned gate_run(struct gate *gate)
 
 	for (unsigned q = 0; q < GATE_QUEUES; q++) {
 		struct rt_list *head = &gate->queue[q];
-		uint64_t limit = open_to(gate, q);
+		uint64_t limit = gate_open_to(gate, q);
 
 		while (!rt_list_empty(head) && waiter_of(head->next)->lsn <= limit) {
 			struct gate_waiter *w = waiter_of(rt_list_pop(head));
@@ -126,22 +126,22 @@ uint64_t gate_wants_durable(const struct gate *gate)
 	return lsn;
 }
 
-static bool wants(const struct gate *gate, enum group_mode mode)
+static bool gate_wants(const struct gate *gate, enum group_mode mode)
 {
 	for (unsigned q = 0; q < GATE_QUEUES; q++)
-		if (effective(gate, q) == mode && !rt_list_empty(&gate->queue[q]))
+		if (gate_effective(gate, q) == mode && !rt_list_empty(&gate->queue[q]))
 			return true;
 	return false;
 }
 
 bool gate_wants_wire(const struct gate *gate)
 {
-	return wants(gate, GROUP_NETWORK);
+	return gate_wants(gate, GROUP_NETWORK);
 }
 
 bool gate_wants_mirror(const struct gate *gate)
 {
-	return wants(gate, GROUP_REMOTE);
+	return gate_wants(gate, GROUP_REMOTE);
 }
 
 unsigned gate_expire(struct gate *gate, rt_time limit, int err)

@@ -114,7 +114,7 @@ void group_set_alone(struct group *g, enum group_alone alone)
 
 /* ---- the turn ---------------------------------------------------------------------------------- */
 
-static void marks_turn(struct group *g)
+static void group_marks_turn(struct group *g)
 {
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
 	struct gate_marks marks = g->gate.marks;
@@ -145,7 +145,7 @@ static void marks_turn(struct group *g)
 	exposure_safe(&g->exposure, marks.persisted);
 }
 
-static void failure_turn(struct group *g)
+static void group_failure_turn(struct group *g)
 {
 	if (group_is_fenced(g) && g->role == GROUP_PRIMARY)
 		write_fail_waiting(g, -EPERM); /* whose edges were still being read */
@@ -165,7 +165,7 @@ static void group_turn(struct rt_op *op, int res)
 		closing_turn(g);
 		return;
 	}
-	failure_turn(g);
+	group_failure_turn(g);
 	if (group_serving(g) && !g->failed && !group_is_fenced(g) &&
 	    g->role == GROUP_PRIMARY)
 		write_retry(g);
@@ -174,7 +174,7 @@ static void group_turn(struct rt_op *op, int res)
 		session_turn(g->session);
 	if (g->role == GROUP_PRIMARY) {
 		primary_start_turn(g);
-		marks_turn(g);
+		group_marks_turn(g);
 		policy_turn(g);
 		(void)gate_run(&g->gate); /* how many does not matter here */
 	} else {
@@ -199,7 +199,7 @@ void group_wake(struct group *g)
  * A client comes back after a restart and flushes what an earlier process replied to; all
  * that the log holds may have been.
  */
-static void cover_replied(struct group *g, uint64_t lsn)
+static void group_cover_replied(struct group *g, uint64_t lsn)
 {
 	for (unsigned i = 0; i < g->nvolumes; i++)
 		if (g->volumes[i].replied_lsn < lsn)
@@ -214,7 +214,7 @@ void group_begin_serving(struct group *g)
 	if (group_is_stopping(g))
 		return; /* the doors are closed already */
 	if (g->role == GROUP_PRIMARY && !group_is_fenced(g))
-		cover_replied(g, lsn.admitted);
+		group_cover_replied(g, lsn.admitted);
 	exposure_init(&g->exposure, lsn.admitted);
 	if (g->session && g->session->control.hello_received &&
 	    g->session->peer->lsn < lsn.admitted)

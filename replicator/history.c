@@ -6,8 +6,8 @@
 
 #include "rt/check.h"
 
-static bool find(const struct history_side *side, const struct lfs_epoch *epoch,
-		 unsigned *at)
+static bool history_find(const struct history_side *side, const struct lfs_epoch *epoch,
+			 unsigned *at)
 {
 	for (unsigned i = side->nepochs; i-- > 0;) {
 		if (side->epochs[i].id == epoch->id &&
@@ -26,7 +26,7 @@ uint64_t history_epoch_end(const struct history_side *side, unsigned i)
 	return side->lsn;
 }
 
-static const struct lfs_epoch *current(const struct history_side *side)
+static const struct lfs_epoch *history_current(const struct history_side *side)
 {
 	rt_assert(side->nepochs >= 1);
 	return &side->epochs[side->nepochs - 1];
@@ -37,7 +37,7 @@ enum history_relation history_compare(const struct history_side *ours,
 {
 	unsigned at;
 
-	if (find(ours, current(theirs), &at)) {
+	if (history_find(ours, history_current(theirs), &at)) {
 		if (at + 1 < ours->nepochs)
 			return theirs->lsn > history_epoch_end(ours, at) ? HISTORY_SURPLUS
 									 : HISTORY_BEHIND;
@@ -47,7 +47,7 @@ enum history_relation history_compare(const struct history_side *ours,
 			return HISTORY_SPLIT;
 		return HISTORY_BEHIND;
 	}
-	if (find(theirs, current(ours), &at))
+	if (history_find(theirs, history_current(ours), &at))
 		return HISTORY_SUPERSEDED;
 	return HISTORY_SPLIT;
 }

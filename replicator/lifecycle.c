@@ -22,7 +22,8 @@ struct creating {
 	struct group_create *outer;
 };
 
-static void meta_from_config(const struct group_config *config, struct lfs_meta *meta)
+static void group_meta_from_config(const struct group_config *config,
+				   struct lfs_meta *meta)
 {
 	memset(meta, 0, sizeof(*meta));
 	(void)snprintf(meta->group_name, sizeof(meta->group_name), "%s", config->name);
@@ -38,8 +39,9 @@ static void meta_from_config(const struct group_config *config, struct lfs_meta 
 	meta->epochs[0] = (struct lfs_epoch){ .number = 1, .first_lsn = 1 };
 }
 
-static void create_params(const struct group_config *config, const struct lfs_meta *meta,
-			  struct lfs_create_params *params)
+static void group_create_params(const struct group_config *config,
+				const struct lfs_meta *meta,
+				struct lfs_create_params *params)
 {
 	*params = (struct lfs_create_params){
 		.path = config->store,
@@ -79,8 +81,8 @@ void group_create(struct rt_loop *loop, const struct group_config *config,
 	c->outer = outer;
 	c->create.done = group_created;
 	c->create.filled = group_filled;
-	meta_from_config(config, meta);
-	create_params(config, meta, &params);
+	group_meta_from_config(config, meta);
+	group_create_params(config, meta, &params);
 	params.fill = outer->fill;
 	lfs_create(loop, &params, &c->create);
 	rt_free(meta);
@@ -93,8 +95,8 @@ uint64_t group_store_size_min(const struct group_config *config)
 	uint64_t size;
 
 	rt_assert(meta);
-	meta_from_config(config, meta);
-	create_params(config, meta, &params);
+	group_meta_from_config(config, meta);
+	group_create_params(config, meta, &params);
 	size = lfs_store_size_min(&params);
 	rt_free(meta);
 	return size;
@@ -109,8 +111,8 @@ struct opening {
 	struct group_open *outer;
 };
 
-static int judge_volumes(const struct group_config *config, const struct lfs_meta *meta,
-			 char *why)
+static int group_judge_volumes(const struct group_config *config,
+			       const struct lfs_meta *meta, char *why)
 {
 	if (config->nvolumes != meta->nvolumes) {
 		(void)snprintf(why, GROUP_WHY_MAX,
@@ -142,7 +144,7 @@ static int judge_volumes(const struct group_config *config, const struct lfs_met
 	return 0;
 }
 
-static void fill_volumes(struct group *g)
+static void group_fill_volumes(struct group *g)
 {
 	g->nvolumes = g->config.nvolumes;
 	for (unsigned i = 0; i < g->nvolumes; i++) {
@@ -200,7 +202,7 @@ void closing_turn(struct group *g)
  * An unclean open is settled by the new epoch, and not before: who stops while the mirror
  * is still being asked must ask again, or an LSN is given twice in one epoch.
  */
-static void close_log(struct group *g)
+static void group_close_log(struct group *g)
 {
 	group_set_life(g, GROUP_LIFE_CLOSING);
 	g->ending.close.done = group_closed;
@@ -213,11 +215,11 @@ static void close_log(struct group *g)
 static int group_begin(struct group *g, struct group_open *outer)
 {
 	const struct lfs_meta *meta = lfs_meta(g->lfs);
-	int err = judge_volumes(&g->config, meta, outer->why);
+	int err = group_judge_volumes(&g->config, meta, outer->why);
 
 	if (err < 0)
 		return err;
-	fill_volumes(g);
+	group_fill_volumes(g);
 	g->role = meta->role == LFS_MIRROR ? GROUP_MIRROR : GROUP_PRIMARY;
 	if (meta->flags & LFS_FENCED)
 		group_set_standing(g, GROUP_STANDING_FENCED);
@@ -264,7 +266,7 @@ static void group_opened(struct lfs_open *open, int res)
 	if (res < 0) {
 		g->ending.open = outer;
 		g->ending.open_err = res;
-		close_log(g);
+		group_close_log(g);
 		return;
 	}
 	rt_timer_arm(g->loop, &g->turn.tick, rt_now(g->loop));
@@ -316,7 +318,7 @@ void group_open(struct rt_loop *loop, const struct group_config *config,
 /* ---- stop ----------------------------------------------------------------------------------- */
 
 /* Nothing uses the log any more? */
-static bool log_is_quiet(const struct group *g)
+static bool group_log_is_quiet(const struct group *g)
 {
 	return g->pending.requests == 0 && rt_list_empty(&g->writes.inflight) &&
 	       g->pending.log_readers == 0 && !g->flush.under_way && !facts_changing(g) &&
@@ -324,7 +326,7 @@ static bool log_is_quiet(const struct group *g)
 }
 
 /* In sync, the last writes reach the mirror before we go. */
-static bool mirror_has_all(const struct group *g)
+static bool group_mirror_has_all(const struct group *g)
 {
 	return !g->session || g->role == GROUP_MIRROR || !peer_watch_in_sync(&g->watch) ||
 	       g->failed || g->gate.marks.persisted >= lfs_lsn(g->lfs).admitted;
@@ -334,7 +336,7 @@ void stopping_turn(struct group *g)
 {
 	bool late = !rt_time_before(rt_now(g->loop), g->ending.deadline);
 
-	if (!late && (g->pending.requests > 0 || !mirror_has_all(g)))
+	if (!late && (g->pending.requests > 0 || !group_mirror_has_all(g)))
 		return;
 	if (late) {
 		write_fail_waiting(g, -ESHUTDOWN);
@@ -346,14 +348,14 @@ void stopping_turn(struct group *g)
 		g->config.has_peer = false;
 	}
 	apply_discard(&g->apply);
-	if (!log_is_quiet(g))
+	if (!group_log_is_quiet(g))
 		return;
 	rt_timer_disarm(g->loop, &g->turn.tick);
 	rt_timer_disarm(g->loop, &g->ending.timer);
-	close_log(g);
+	group_close_log(g);
 }
 
-static void stop_is_late(struct rt_timer *timer)
+static void group_stop_late(struct rt_timer *timer)
 {
 	group_wake(rt_container_of(timer, struct group, ending.timer));
 }
@@ -366,7 +368,7 @@ void group_stop(struct group *g, int64_t timeout_ms, struct group_stop *stop)
 	group_set_life(g, served ? GROUP_LIFE_STOPPING : GROUP_LIFE_STOPPING_UNSERVED);
 	g->ending.stop = stop;
 	g->ending.deadline = rt_time_add(rt_now(g->loop), timeout_ms * RT_MS);
-	g->ending.timer.fire = stop_is_late;
+	g->ending.timer.fire = group_stop_late;
 	rt_timer_arm(g->loop, &g->ending.timer, g->ending.deadline);
 	if (served && g->events.serving)
 		g->events.serving(g->owner, g, false);

@@ -9,7 +9,7 @@
 #include "replicator/codec.h"
 #include "rt/check.h"
 
-static size_t written(const struct writer *w, size_t size)
+static size_t message_written(const struct writer *w, size_t size)
 {
 	rt_assert(!w->bad);
 	return size - w->left;
@@ -92,7 +92,7 @@ size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t 
 	put_u32(&w, m->meta.max_request);
 	put_volumes(&w, &m->meta);
 	put_epochs(&w, m->meta.epochs, m->meta.nepochs);
-	return written(&w, size);
+	return message_written(&w, size);
 }
 
 int message_decode_hello(const uint8_t *buf, size_t len, struct message_hello *ret)
@@ -134,7 +134,7 @@ size_t message_encode_start(const struct message_start *m, uint8_t *buf, size_t 
 	put_u16(&w, m->symbol_size);
 	put_u16(&w, m->window);
 	put_epochs(&w, m->epochs, m->nepochs);
-	return written(&w, size);
+	return message_written(&w, size);
 }
 
 int message_decode_start(const uint8_t *buf, size_t len, struct message_start *ret)
@@ -169,7 +169,7 @@ size_t message_encode_ping(const struct message_ping *m, uint8_t *buf, size_t si
 	put_u64(&w, m->wall_ns);
 	put_u64(&w, m->admitted);
 	put_u64(&w, m->durable);
-	return written(&w, size);
+	return message_written(&w, size);
 }
 
 int message_decode_ping(const uint8_t *buf, size_t len, struct message_ping *ret)
@@ -191,7 +191,7 @@ size_t message_encode_join(const struct message_join *m, uint8_t *buf, size_t si
 	writer_init(&w, buf, size);
 	put_u64(&w, m->tunnel_id);
 	put_bytes(&w, m->proof, sizeof(m->proof));
-	return written(&w, size);
+	return message_written(&w, size);
 }
 
 int message_decode_join(const uint8_t *buf, size_t len, struct message_join *ret)
@@ -214,7 +214,7 @@ size_t message_encode_progress(const struct message_progress *m, uint8_t *buf,
 	put_u64(&w, m->bytes);
 	put_u64(&w, m->note);
 	put_u64(&w, m->echo);
-	return written(&w, size);
+	return message_written(&w, size);
 }
 
 int message_decode_progress(const uint8_t *buf, size_t len, struct message_progress *ret)
@@ -235,7 +235,7 @@ size_t message_encode_number(uint64_t n, uint8_t *buf, size_t size)
 
 	writer_init(&w, buf, size);
 	put_u64(&w, n);
-	return written(&w, size);
+	return message_written(&w, size);
 }
 
 int message_decode_number(const uint8_t *buf, size_t len, uint64_t *ret)

@@ -5,36 +5,36 @@
 #include "replicator/session.h"
 #include "replicator/transport.h"
 
-static bool bounded(const struct group_config *config)
+static bool policy_is_bounded(const struct group_config *config)
 {
 	return config->exposure_ms || config->exposure_bytes || config->exposure_writes;
 }
 
-static bool counts_as_local(const struct group *g)
+static bool policy_counts_as_local(const struct group *g)
 {
 	return g->alone == GROUP_ALONE && !peer_watch_caught_up(&g->watch);
 }
 
 /* How far local completions may run ahead of the mirror (max_exposure). */
-static uint64_t local_max(const struct group *g)
+static uint64_t policy_local_max(const struct group *g)
 {
 	struct exposure_figures bound = { .writes = g->config.exposure_writes,
 					  .bytes = g->config.exposure_bytes,
 					  .age_ns = g->config.exposure_ms * RT_MS };
 
-	if (!g->session || !bounded(&g->config) || counts_as_local(g))
+	if (!g->session || !policy_is_bounded(&g->config) || policy_counts_as_local(g))
 		return UINT64_MAX;
 	return exposure_allows(&g->exposure, g->gate.marks.persisted, rt_now(g->loop),
 			       &bound);
 }
 
-static void alone_no_more(struct group *g, int res)
+static void policy_alone_over(struct group *g, int res)
 {
 	if (res == 0)
 		group_set_alone(g, GROUP_NOT_ALONE);
 }
 
-static void watch_mirror(struct group *g)
+static void policy_watch_mirror(struct group *g)
 {
 	const struct gate_marks *marks = &g->gate.marks;
 	const struct peer_watch_look look = {
@@ -58,13 +58,13 @@ static void watch_mirror(struct group *g)
 	if (peer_watch_in_sync(&g->watch) && g->alone != GROUP_NOT_ALONE &&
 	    facts_can_change(g)) {
 		facts_edit(g)->flags &= ~(LFS_ALONE | LFS_HOLD);
-		facts_change(g, alone_no_more);
+		facts_change(g, policy_alone_over);
 	}
 }
 
 enum group_mode policy_effective(const struct group *g)
 {
-	if (counts_as_local(g) || !g->config.has_peer)
+	if (policy_counts_as_local(g) || !g->config.has_peer)
 		return GROUP_LOCAL;
 	if (peer_watch_timed_out(&g->watch) &&
 	    g->config.on_disconnect == GROUP_CONTINUE && g->config.sync == GROUP_NETWORK)
@@ -72,7 +72,7 @@ enum group_mode policy_effective(const struct group *g)
 	return g->config.sync;
 }
 
-static enum group_state mirror_state(const struct group *g)
+static enum group_state policy_mirror_state(const struct group *g)
 {
 	if (g->promote)
 		return GROUP_PROMOTING;
@@ -83,7 +83,7 @@ static enum group_state mirror_state(const struct group *g)
 	return session_streaming(g->session) ? GROUP_FOLLOWING : GROUP_LISTENING;
 }
 
-static enum group_state opening_state(const struct group *g)
+static enum group_state policy_starting_state(const struct group *g)
 {
 	if (g->start.phase == PRIMARY_PULLING)
 		return GROUP_RECOVERING;
@@ -94,23 +94,23 @@ static enum group_state opening_state(const struct group *g)
 }
 
 /* No control connection, and nothing that proves the line: not yet away, but not there. */
-static bool line_is_silent(const struct session *s)
+static bool policy_path_is_silent(const struct session *s)
 {
 	return !s->control.link &&
 	       !transport_proven(s->transport, rt_now(s->group->loop));
 }
 
-static enum group_state primary_state(const struct group *g)
+static enum group_state policy_primary_state(const struct group *g)
 {
 	if (!g->session)
 		return group_serving(g) ? GROUP_STANDALONE : GROUP_STARTING;
 	if (!group_serving(g))
-		return opening_state(g);
+		return policy_starting_state(g);
 	if (g->standing == GROUP_STANDING_DIVERGED)
 		return GROUP_DIVERGED;
-	if (session_line_serves(g->session) && !line_is_silent(g->session))
+	if (session_line_serves(g->session) && !policy_path_is_silent(g->session))
 		return peer_watch_in_sync(&g->watch) ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
-	if (counts_as_local(g))
+	if (policy_counts_as_local(g))
 		return GROUP_EXPOSED;
 	if (g->config.sync == GROUP_LOCAL || policy_effective(g) == GROUP_LOCAL)
 		return gate_empty(&g->gate) || g->gate.local_max == UINT64_MAX
@@ -138,22 +138,22 @@ const char *policy_why(const struct group *g)
 	return "the mirror is away, and max_exposure is reached";
 }
 
-static enum group_state judge_state(const struct group *g)
+static enum group_state policy_judge_state(const struct group *g)
 {
 	if (g->failed)
 		return GROUP_FAILED;
 	if (group_is_fenced(g))
 		return GROUP_FENCED;
-	return g->role == GROUP_MIRROR ? mirror_state(g) : primary_state(g);
+	return g->role == GROUP_MIRROR ? policy_mirror_state(g) : policy_primary_state(g);
 }
 
 void policy_turn(struct group *g)
 {
 	if (g->session && g->role == GROUP_PRIMARY) {
-		watch_mirror(g);
+		policy_watch_mirror(g);
 		g->gate.lowered = peer_watch_timed_out(&g->watch);
-		g->gate.alone = counts_as_local(g);
-		g->gate.local_max = local_max(g);
+		g->gate.alone = policy_counts_as_local(g);
+		g->gate.local_max = policy_local_max(g);
 	}
-	group_set_state(g, judge_state(g));
+	group_set_state(g, policy_judge_state(g));
 }

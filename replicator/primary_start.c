@@ -39,7 +39,7 @@ bool primary_start_waits_for_mirror(const struct group *g)
 	return false;
 }
 
-static void epoch_durable(struct group *g, int res)
+static void primary_start_epoch_durable(struct group *g, int res)
 {
 	if (res < 0)
 		return; /* the log has failed and says so itself */
@@ -48,7 +48,7 @@ static void epoch_durable(struct group *g, int res)
 }
 
 /* Completed writes may be missing only if the machine lost its memory. */
-static bool writes_may_be_missing(const struct group *g, const uint8_t boot[16])
+static bool primary_start_may_miss_writes(const struct group *g, const uint8_t boot[16])
 {
 	return !g->start.was_clean && memcmp(boot, lfs_meta(g->lfs)->boot, 16) != 0;
 }
@@ -64,7 +64,7 @@ static void primary_start_epoch(struct group *g)
 	if (rt_boot_id(g->loop, boot) < 0)
 		rt_random(g->loop, boot, sizeof(boot)); /* unknown counts as changed */
 	meta = facts_edit(g);
-	if (writes_may_be_missing(g, boot))
+	if (primary_start_may_miss_writes(g, boot))
 		for (unsigned i = 0; i < meta->nvolumes; i++)
 			rt_random(g->loop, &meta->volumes[i].generation,
 				  sizeof(meta->volumes[i].generation));
@@ -74,7 +74,7 @@ static void primary_start_epoch(struct group *g)
 		history_begin(meta, 0, id, lfs_lsn(g->lfs).admitted + 1);
 	}
 	primary_start_set_phase(g, PRIMARY_EPOCH);
-	facts_change(g, epoch_durable);
+	facts_change(g, primary_start_epoch_durable);
 	if (RT_BUG(EPOCH_NOT_FLUSHED))
 		group_begin_serving(g);
 }

@@ -138,7 +138,7 @@ void group_promote(struct group *g, struct group_promote *p)
 	group_wake(g);
 }
 
-static void promoted(struct group *g, int res)
+static void promote_done(struct group *g, int res)
 {
 	struct group_promote *p = g->promote;
 
@@ -194,7 +194,7 @@ static void promote_epoch(struct group *g)
 	for (unsigned i = 0; i < meta->nvolumes; i++)
 		rt_random(g->loop, &meta->volumes[i].generation,
 			  sizeof(meta->volumes[i].generation));
-	facts_change(g, promoted);
+	facts_change(g, promote_done);
 }
 
 void promote_turn(struct group *g)

@@ -91,9 +91,9 @@ void request_end(struct group_request *r, int res)
 
 /* ---- reads ------------------------------------------------------------------------------- */
 
-static void read_next(struct group_request *r);
+static void request_read_next(struct group_request *r);
 
-static void read_part_done(struct lfs_read *read, int res)
+static void request_read_done(struct lfs_read *read, int res)
 {
 	struct request_state *s = rt_container_of(read, struct request_state, read);
 	struct group_request *r = request_of(s);
@@ -107,11 +107,11 @@ static void read_part_done(struct lfs_read *read, int res)
 		return;
 	}
 	s->read_done += read->blocks;
-	read_next(r);
+	request_read_next(r);
 }
 
 /* Read the next piece that lfs_read() takes in one go. */
-static void read_next(struct group_request *r)
+static void request_read_next(struct group_request *r)
 {
 	struct request_state *s = request_state(r);
 	struct group *g = r->volume->group;
@@ -130,19 +130,19 @@ static void read_next(struct group_request *r)
 		.lba = r->offset / GROUP_BLOCK + s->read_done,
 		.blocks = blocks < most ? blocks : most,
 		.buf = r->buf + (size_t)s->read_done * GROUP_BLOCK,
-		.done = read_part_done,
+		.done = request_read_done,
 	};
 	lfs_read(g->lfs, &s->read);
 }
 
 /* ---- flush --------------------------------------------------------------------------------- */
 
-static void flush_opened(struct gate_waiter *w, int res)
+static void request_flush_opened(struct gate_waiter *w, int res)
 {
 	request_reply(request_of(rt_container_of(w, struct request_state, flush)), res);
 }
 
-static void flush_submit(struct group_request *r)
+static void request_flush_submit(struct group_request *r)
 {
 	struct request_state *s = request_state(r);
 	struct group *g = r->volume->group;
@@ -151,13 +151,13 @@ static void flush_submit(struct group_request *r)
 	request_need(r, &need);
 	s->flush = (struct gate_waiter){ .lsn = r->volume->replied_lsn,
 					 .since = rt_now(g->loop),
-					 .opened = flush_opened };
+					 .opened = request_flush_opened };
 	gate_wait(&g->gate, &s->flush, &need);
 	group_wake(g);
 }
 
 /* No mirror will ever confirm what this site still had when it was superseded. */
-static int flush_fenced(const struct group_request *r)
+static int request_flush_fenced(const struct group_request *r)
 {
 	return r->volume->replied_lsn > r->volume->group->gate.marks.persisted ? -EIO : 0;
 }
@@ -205,7 +205,7 @@ void group_submit(struct group_request *r)
 	switch (r->kind) {
 	case GROUP_READ:
 		rt_assert((uintptr_t)r->buf % GROUP_BLOCK == 0);
-		read_next(r);
+		request_read_next(r);
 		return;
 	case GROUP_WRITE:
 		rt_assert((uintptr_t)r->buf % GROUP_BLOCK == 0);
@@ -219,9 +219,9 @@ void group_submit(struct group_request *r)
 		if (g->role == GROUP_MIRROR)
 			request_end(r, 0); /* read-only: nothing to be made durable */
 		else if (group_is_fenced(g))
-			request_end(r, flush_fenced(r));
+			request_end(r, request_flush_fenced(r));
 		else
-			flush_submit(r);
+			request_flush_submit(r);
 		return;
 	}
 }

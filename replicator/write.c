@@ -71,7 +71,7 @@ static struct write *write_new(struct group_request *r, uint64_t lba, uint32_t b
 }
 
 /* The longest run of blocks under one LSN. */
-static uint32_t part_max(const struct group_request *r, uint32_t blocks)
+static uint32_t write_part_max(const struct group_request *r, uint32_t blocks)
 {
 	uint32_t most = r->volume->group->config.max_request / GROUP_BLOCK;
 
@@ -98,7 +98,7 @@ void write_submit(struct group_request *r)
 	}
 	rt_list_init(&made);
 	while (lba < end) {
-		uint32_t blocks = (uint32_t)(end - lba), most = part_max(r, blocks);
+		uint32_t blocks = (uint32_t)(end - lba), most = write_part_max(r, blocks);
 		struct write *w = write_new(r, lba, blocks < most ? blocks : most);
 
 		if (!w)
@@ -127,7 +127,7 @@ static void write_set_state(struct write *w, enum write_state state)
 
 /* ---- held edges -------------------------------------------------------------------------- */
 
-static bool holds_block(const struct write *w, uint64_t lba, uint32_t blocks)
+static bool write_locks_block(const struct write *w, uint64_t lba, uint32_t blocks)
 {
 	uint64_t last = w->lba + w->blocks - 1;
 
@@ -147,7 +147,7 @@ static bool write_is_blocked(const struct write *w)
 		const struct write *other = rt_container_of(at, struct write, hold_link);
 
 		if (other != w && other->volume == w->volume &&
-		    holds_block(other, w->lba, w->blocks))
+		    write_locks_block(other, w->lba, w->blocks))
 			return true;
 	}
 	return false;
@@ -259,8 +259,8 @@ static void write_read_edges(struct write *w)
 
 /* ---- admission ------------------------------------------------------------------------------ */
 
-static void add_op(struct write *w, enum lfs_kind kind, uint64_t lba, uint32_t blocks,
-		   const uint8_t *data)
+static void write_add_op(struct write *w, enum lfs_kind kind, uint64_t lba,
+			 uint32_t blocks, const uint8_t *data)
 {
 	struct lfs_op *op = &w->ops[w->nops];
 	uint32_t *crcs = w->crcs;
@@ -288,24 +288,24 @@ static void write_build(struct write *w)
 	uint32_t blocks = w->blocks;
 
 	if (w->req->kind == GROUP_WRITE) {
-		add_op(w, LFS_WRITE, lba, blocks, w->data);
+		write_add_op(w, LFS_WRITE, lba, blocks, w->data);
 		return;
 	}
 	if (w->req->kind == GROUP_TRIM) {
-		add_op(w, LFS_TRIM, lba, blocks, NULL);
+		write_add_op(w, LFS_TRIM, lba, blocks, NULL);
 		return;
 	}
 	if (w->edges & EDGE_FIRST) {
-		add_op(w, LFS_WRITE, lba, 1, w->edge_buf);
+		write_add_op(w, LFS_WRITE, lba, 1, w->edge_buf);
 		lba++;
 		blocks--;
 	}
 	if (w->edges & EDGE_LAST) {
 		blocks--;
-		add_op(w, LFS_WRITE, lba + blocks, 1,
-		       w->edge_buf + (w->blocks == 1 ? 0 : GROUP_BLOCK));
+		write_add_op(w, LFS_WRITE, lba + blocks, 1,
+			     w->edge_buf + (w->blocks == 1 ? 0 : GROUP_BLOCK));
 	}
-	add_op(w, LFS_ZERO, lba, blocks, NULL);
+	write_add_op(w, LFS_ZERO, lba, blocks, NULL);
 }
 
 static void write_appended(struct lfs_append *append, int res)
