@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/status.h"
+#include "control/status_json.h"
 #include "replicator/group.h"
 
 /* Digits of a number: more would only show how binary fractions are rounded. */

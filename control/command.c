@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "control/config.h"
-#include "control/request.h"
+#include "control/control_request.h"
 #include "rt/check.h"
 
 enum {

@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/client.h"
 #include "control/command.h"
 #include "control/config.h"
-#include "control/request.h"
-#include "control/status.h"
+#include "control/control_client.h"
+#include "control/control_request.h"
+#include "control/status_json.h"
 #include "rt/addr.h"
 
 /* Verbs that the daemon does. */

@@ -9,9 +9,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "control/control_request.h"
+#include "control/control_server.h"
 #include "control/daemon_sockets.h"
-#include "control/request.h"
-#include "control/server.h"
 #include "control/version.h"
 #include "nbd-server/nbds.h"
 #include "replicator/group.h"

@@ -11,7 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "control/config.h"
-#include "control/server.h"
+#include "control/control_server.h"
 #include "nbd-server/nbds.h"
 #include "rt/log.h"
 

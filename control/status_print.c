@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/status.h"
+#include "control/status_json.h"
 #include "rt/check.h"
 #include "rt/log.h"
 

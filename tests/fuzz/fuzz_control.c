@@ -12,8 +12,8 @@
 
 #include "control/command.h"
 #include "control/config.h"
-#include "control/request.h"
-#include "control/status.h"
+#include "control/control_request.h"
+#include "control/status_json.h"
 #include "rt/check.h"
 
 #define WORDS_MAX 32

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "nbd-server/error.h"
-#include "nbd-server/request.h"
+#include "nbd-server/nbd_request.h"
 #include "replicator/group.h"
 #include "rt/check.h"
 

@@ -16,9 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/client.h"
+#include "control/control_client.h"
+#include "control/control_request.h"
 #include "control/daemon.h"
-#include "control/request.h"
 #include "control/version.h"
 #include "rt/check.h"
 #include "rt/loop.h"

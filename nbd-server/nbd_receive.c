@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "nbd-server/client.h"
+#include "nbd-server/nbd_request.h"
 #include "nbd-server/payload.h"
-#include "nbd-server/request.h"
 #include "nbd-server/server.h"
 #include "rt/check.h"
 

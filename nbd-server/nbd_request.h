@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef NBD_SERVER_REQUEST_H
-#define NBD_SERVER_REQUEST_H
+#ifndef NBD_SERVER_NBD_REQUEST_H
+#define NBD_SERVER_NBD_REQUEST_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "control/request.h"
+#include "control/control_request.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "control/server.h"
+#include "control/control_server.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "control/answer.h"
-#include "control/request.h"
+#include "control/control_request.h"
 #include "replicator/group.h"
 #include "rt/check.h"
 #include "rt/list.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
 
-#include "nbd-server/request.h"
+#include "nbd-server/nbd_request.h"
 #include "replicator/group.h"
 #include "rt/check.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef CONTROL_REQUEST_H
-#define CONTROL_REQUEST_H
+#ifndef CONTROL_CONTROL_REQUEST_H
+#define CONTROL_CONTROL_REQUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/request.h"
+#include "control/control_request.h"
 
 /*
  * A promotion that was not asked for, or one with a force that nobody gave, costs data:

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/request.h"
-#include "control/server.h"
+#include "control/control_request.h"
+#include "control/control_server.h"
 #include "rt/log.h"
 #include "tests/unit/control/double.h"
 

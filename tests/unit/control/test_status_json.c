@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/status.h"
+#include "control/status_json.h"
 #include "tests/unit/control/double.h"
 
 /*

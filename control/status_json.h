@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef CONTROL_STATUS_H
-#define CONTROL_STATUS_H
+#ifndef CONTROL_STATUS_JSON_H
+#define CONTROL_STATUS_JSON_H
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef CONTROL_CLIENT_H
-#define CONTROL_CLIENT_H
+#ifndef CONTROL_CONTROL_CLIENT_H
+#define CONTROL_CONTROL_CLIENT_H
 
 #include <jansson.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nbd-server/request.h"
+#include "nbd-server/nbd_request.h"
 #include "replicator/group.h"
 #include "rt/check.h"
 #include "tests/unit/unit.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "control/status.h"
+#include "control/status_json.h"
 
 #include <errno.h>
 #include <inttypes.h>

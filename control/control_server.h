@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef CONTROL_SERVER_H
-#define CONTROL_SERVER_H
+#ifndef CONTROL_CONTROL_SERVER_H
+#define CONTROL_CONTROL_SERVER_H
 
 #include <stdint.h>
 
@@ -8,7 +8,7 @@
 
 /*
  * The control socket: takes requests of the command, one JSON object per line
- * (control/request.h), and answers each with one line
+ * (control/control_request.h), and answers each with one line
  * {"ok":, "exit":, "error":, ...} in the order of the requests; before it any number of
  * {"progress":...}. On the daemon's loop; whoever can open the socket (mode 0600) is
  * trusted to give orders, but not to send what is no order.
