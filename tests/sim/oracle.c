@@ -80,7 +80,7 @@ uint64_t oracle_last(const struct oracle *o)
 
 /* ---- digests ---------------------------------------------------------------------- */
 
-static uint64_t block_hash(unsigned volume, uint64_t lba, uint64_t stamp)
+uint64_t oracle_hash(unsigned volume, uint64_t lba, uint64_t stamp)
 {
 	uint64_t h = UINT64_C(0x9e3779b97f4a7c15);
 
@@ -95,7 +95,7 @@ static void oracle_set(struct oracle *o, unsigned volume, uint64_t lba, uint64_t
 {
 	uint64_t *p = &o->stamps[volume][lba];
 
-	o->now ^= block_hash(volume, lba, *p) ^ block_hash(volume, lba, stamp);
+	o->now ^= oracle_hash(volume, lba, *p) ^ oracle_hash(volume, lba, stamp);
 	*p = stamp;
 }
 
@@ -105,8 +105,6 @@ static void oracle_change(struct oracle *o, unsigned volume, uint64_t lba,
 	rt_assert(volume < o->nvolumes && lba <= o->blocks[volume] &&
 		  blocks <= o->blocks[volume] - lba);
 	for (uint64_t at = lba; at < lba + blocks; at++) {
-		if (o->stamps[volume][at] == stamp)
-			continue;
 		if (o->nundos == o->undos_size) {
 			o->undos_size = o->undos_size ? 2 * o->undos_size : 1024;
 			o->undos =
@@ -141,17 +139,55 @@ uint64_t oracle_commit(struct oracle *o)
 	return o->last;
 }
 
-void oracle_take_back(struct oracle *o, uint64_t lsn)
+/* Undo down to where the undos of LSN `lsn` + 1 begin. */
+static void oracle_undo(struct oracle *o, uint64_t lsn)
 {
-	rt_assert(lsn <= o->last);
 	while (o->nundos > o->begins[lsn]) {
 		const struct undo *u = &o->undos[--o->nundos];
 
 		oracle_set(o, u->volume, u->lba, u->stamp);
 	}
 	o->last = lsn;
+}
+
+void oracle_take_back(struct oracle *o, uint64_t lsn)
+{
+	rt_assert(lsn <= o->last);
+	oracle_undo(o, lsn);
 	o->branch++;
 	rt_assert(o->now == o->digests[lsn]);
+}
+
+void oracle_drop(struct oracle *o, uint64_t lsn)
+{
+	uint64_t last = o->last, first, n;
+	size_t *ends;
+	struct undo *redo;
+
+	rt_assert(lsn >= 1 && lsn <= last);
+	first = o->begins[lsn];
+	n = o->nundos - first;
+	redo = sim_calloc(n ? n : 1, sizeof(*redo));
+	ends = sim_calloc(last - lsn + 1, sizeof(*ends));
+	for (uint64_t k = lsn; k < last; k++)
+		ends[k - lsn] = (size_t)(o->begins[k + 1] - first);
+	for (size_t i = n; i-- > 0;) { /* what each of them has set */
+		struct undo *u = &o->undos[first + i];
+
+		redo[i] = *u;
+		redo[i].stamp = o->stamps[u->volume][u->lba];
+		oracle_set(o, u->volume, u->lba, u->stamp);
+	}
+	o->nundos = first;
+	oracle_undo(o, lsn - 1);
+	for (uint64_t k = lsn, i = 0; k < last; k++) {
+		for (; i < ends[k - lsn]; i++)
+			oracle_change(o, redo[i].volume, redo[i].lba, 1, redo[i].stamp);
+		(void)oracle_commit(o);
+	}
+	o->branch++; /* its stamps have the old numbers: these are not given again */
+	free(redo);
+	free(ends);
 }
 
 uint64_t oracle_digest(const struct oracle *o, uint64_t lsn)
@@ -191,7 +227,7 @@ void oracle_fill(uint8_t *data, unsigned volume, uint64_t lba, uint32_t blocks,
 		 uint64_t stamp)
 {
 	for (uint32_t b = 0; b < blocks; b++, data += ORACLE_BLOCK) {
-		uint64_t key = block_hash(volume, lba + b, stamp);
+		uint64_t key = oracle_hash(volume, lba + b, stamp);
 
 		memcpy(data, &stamp, 8);
 		for (unsigned i = 1; i < WORDS; i++) {
@@ -208,7 +244,7 @@ int oracle_block(uint64_t *digest, unsigned volume, uint64_t lba, const uint8_t 
 	uint64_t found, key;
 
 	memcpy(&found, data, 8);
-	key = block_hash(volume, lba, found);
+	key = oracle_hash(volume, lba, found);
 	for (unsigned i = 1; i < WORDS; i++) {
 		uint64_t word, want = found != 0 ? block_word(key, i) : 0;
 

@@ -47,6 +47,11 @@ uint64_t oracle_last(const struct oracle *o); /* the last LSN committed */
 /* LSNs after `lsn` never were; a new branch begins there. */
 void oracle_take_back(struct oracle *o, uint64_t lsn);
 
+/* LSN `lsn` was given to nothing: those after it move down by one. */
+void oracle_drop(struct oracle *o, uint64_t lsn);
+
+/* What a block adds to a digest: 0 for stamp 0. */
+uint64_t oracle_hash(unsigned volume, uint64_t lba, uint64_t stamp);
 /* D(lsn), lsn <= oracle_last(). */
 uint64_t oracle_digest(const struct oracle *o, uint64_t lsn);
 /* What (volume, lba) must hold after the last LSN: its stamp, 0 when unmapped. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replicator/request.h"
 #include "rt/check.h"
 #include "rt/loop.h"
 #include "tests/sim/secure_sim.h"
@@ -416,6 +417,21 @@ static void note_completion(struct pair *p, struct pair_request *r)
 		promises->remote = lsn;
 }
 
+/* The log has not taken this change: what came after it has the numbers from there on. */
+static void lsn_not_given(struct pair *p, struct pair_request *r)
+{
+	uint64_t lsn = r->lsn;
+
+	if (lsn == 0)
+		return;
+	sim_require(p->promises.completed < lsn, "a later write was completed first");
+	oracle_drop(p->oracle, lsn);
+	r->lsn = 0;
+	for (unsigned i = 0; i < PAIR_REQUESTS; i++)
+		if (p->requests[i].busy && p->requests[i].lsn > lsn)
+			p->requests[i].lsn--;
+}
+
 static void request_done(struct group_request *req, int res)
 {
 	struct pair_request *r = rt_container_of(req, struct pair_request, req);
@@ -439,7 +455,10 @@ static void request_done(struct group_request *req, int res)
 	} else if (res == 0) {
 		note_completion(p, r);
 	} else {
-		p->broken = true;
+		/* Want of room or memory refuses one write, any other error all of them. */
+		p->broken |= res != -ENOMEM;
+		if (res == -ENOMEM || res == -ENOSPC)
+			lsn_not_given(p, r);
 	}
 	request_back(r);
 	if (p->load)
@@ -491,6 +510,8 @@ static void submit(struct pair *p, struct pair_request *r)
 	work_apply(p->oracle, &op, 1);
 	r->lsn = oracle_commit(p->oracle);
 	group_submit(req);
+	if (request_state(req)->res < 0) /* refused at once: the reply is on its way */
+		lsn_not_given(p, r);
 }
 
 static void client_turn(struct pair *p)

@@ -85,6 +85,39 @@ static void oracle_knows_every_prefix(struct sim_world *w, struct oracle *o,
 	free(kept);
 }
 
+/* Without one LSN in the middle, the rest is as if that had never been asked for. */
+static void oracle_drops_an_lsn(struct sim_world *w)
+{
+	struct oracle *o = oracle_new(VOLUMES, (uint64_t[VOLUMES]){ BLOCKS, BLOCKS });
+	struct image *image = calloc(1, sizeof(*image));
+	uint64_t drop = sim_between(sim_rng(w), 1, LSNS);
+	struct work_shape shape;
+	struct work work;
+
+	sim_require(image != NULL, "memory");
+	work_shape_draw(sim_rng(w), &shape);
+	work_init(&work, o, &shape);
+	for (uint64_t lsn = 1; lsn <= LSNS; lsn++) {
+		struct work_op ops[16];
+		unsigned n = work_next(&work, sim_rng(w), 32, ops);
+
+		for (unsigned i = 0; i < n && lsn != drop; i++)
+			image_apply(image, &ops[i], oracle_stamp(o));
+		work_apply(o, ops, n);
+		(void)oracle_commit(o);
+	}
+	oracle_drop(o, drop);
+	sim_require(oracle_last(o) == LSNS - 1, "last");
+	sim_require(image_digest(image) == oracle_digest(o, LSNS - 1), "dropped");
+	for (unsigned i = 0; i < LSNS; i++)
+		one_lsn(w, o, &work, image);
+	oracle_take_back(o, drop - 1);
+	oracle_take_back(o, 0);
+	sim_require(oracle_digest(o, 0) == 0, "all taken back");
+	oracle_free(o);
+	free(image);
+}
+
 /* A single bit, a block of another place, a mixture of two writes: all are noticed. */
 static void oracle_refuses_strange_blocks(struct sim_world *w)
 {
@@ -110,6 +143,7 @@ static void run_oracle(struct sim_world *w)
 
 	sim_require(image != NULL, "memory");
 	oracle_knows_every_prefix(w, o, image);
+	oracle_drops_an_lsn(w);
 	oracle_refuses_strange_blocks(w);
 	free(image);
 	oracle_free(o);
