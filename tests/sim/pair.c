@@ -183,11 +183,13 @@ struct pair *pair_new(struct sim_world *w)
 			      &s->config.peer.addr);
 	}
 	draw_line(p);
+	pair_judge_begin(p);
 	return p;
 }
 
 void pair_free(struct pair *p)
 {
+	pair_judge_end(p);
 	for (unsigned i = 0; i < PAIR_REQUESTS; i++)
 		free(p->requests[i].buf);
 	for (unsigned i = 0; i < 2; i++) {
@@ -316,6 +318,7 @@ void pair_start(struct pair *p, unsigned i)
 	}
 	sim_require(s->open_res == 0, "open of %s: %d %s", sim_node_name(s->node),
 		    s->open_res, s->open->why);
+	pair_judge_image(p, i, "opened");
 }
 
 /* The client's memory is its own again: nobody may look at it, or change it, from now on. */
@@ -417,7 +420,7 @@ static void note_completion(struct pair *p, struct pair_request *r)
 		promises->remote = lsn;
 }
 
-/* The log has not taken this change: what came after it has the numbers from there on. */
+/* The log has not taken this change: later ones have the numbers from there on. */
 static void lsn_not_given(struct pair *p, struct pair_request *r)
 {
 	uint64_t lsn = r->lsn;

@@ -20,6 +20,13 @@
 
 struct pair;
 
+/* What a site's log shows, as far as it has been judged (pair_judge.c). */
+struct pair_judge {
+	uint64_t *stamps[PAIR_VOLUMES]; /* owned; of each block */
+	uint64_t digest, lsn;
+	bool parted; /* it may hold what the primary has lost and the oracle forgotten */
+};
+
 /* One site: its machine and the process on it. */
 struct pair_site {
 	struct pair *pair;
@@ -33,6 +40,7 @@ struct pair_site {
 	struct group_promote *promote;
 	bool promoted;
 	int promote_res;
+	struct pair_judge judge;
 };
 
 struct pair_request {
@@ -96,6 +104,13 @@ enum group_state pair_state(struct pair *p, unsigned i);
  */
 uint64_t pair_image(struct pair *p, unsigned i, uint64_t low, uint64_t high,
 		    const char *what);
+/* Judge at each LSN that a site takes what its log shows then; from pair_new() on. */
+void pair_judge_begin(struct pair *p);
+void pair_judge_end(struct pair *p);
+/* The whole image that the log of a site shows now is that of its last LSN. */
+void pair_judge_image(struct pair *p, unsigned i, const char *when);
+/* The oracle has forgotten the last LSNs. */
+void pair_judge_taken_back(struct pair *p);
 /* Site 0 serves again after a crash: what it has, against what was promised. */
 void pair_check_reopened(struct pair *p, enum sim_crash kind);
 /* Promote site 1 and check its image against what was promised. */

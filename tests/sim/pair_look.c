@@ -91,6 +91,7 @@ void pair_check_reopened(struct pair *p, enum sim_crash kind)
 		    (unsigned long long)status.lsn.admitted + 1);
 	p->epoch_id = status.epoch_id;
 	oracle_take_back(p->oracle, status.lsn.admitted);
+	pair_judge_taken_back(p);
 	(void)pair_image(p, 0, low, status.lsn.admitted, "after the crash");
 	/* What this site lost in spite of a completion is lost to its clients, too. */
 	if (p->promises.completed > status.lsn.admitted)
@@ -161,6 +162,7 @@ void pair_promote(struct pair *p, bool check_network)
 	sim_require(sim_run_until(p->w, promote_is_over, s, WAIT_NS), "promote hangs");
 	sim_require(s->promote_res == 0, "promote: %d %s", s->promote_res,
 		    s->promote->text);
+	pair_judge_image(p, 1, "promoted");
 	pair_status(p, 1, &status);
 	if (check_network && p->promises.network > low)
 		low = p->promises.network;

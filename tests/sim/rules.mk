@@ -26,9 +26,12 @@ sim_objects := $(call objects,$(sim_core) $(sim_helpers) $(sim_scenarios) \
 	$(if $(filter tunnel,$(sim_rooms)),tests/sim/secure_sim.c))
 sim := $(B)/tests/sim/sim$(if $(SIM_ONLY),-$(subst $(space),-,$(SIM_ONLY)))
 
+# Each call of lfs_append() by the engine comes by pair_judge.c.
+sim_wraps := $(if $(filter %/pair_judge.o,$(sim_objects)),-Wl$(comma)--wrap=lfs_append)
+
 # The simulator's objects come first: rt.a's loop and memory are then never asked for.
 $(sim): $(sim_objects) $(foreach r,$(sim_rooms),$(call archive,$r))
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(sim_objects) \
+	$(call say,LD,$@)$(CC) $(LDFLAGS) $(sim_wraps) -o $@ $(sim_objects) \
 		$(foreach r,$(sim_rooms),$(call archive,$r)) \
 		$(foreach r,$(sim_rooms),$(libs_$r)) -lm
 
