@@ -171,7 +171,7 @@ void sim_trace_passed(uint64_t passed)
 static void trace_signal(int signo)
 {
 	trace_end(signo == SIGABRT   ? "an assertion failed"
-		  : signo == SIGALRM ? "one run takes for ever"
+		  : signo == SIGPROF ? "one run takes for ever"
 				     : "a deadly signal");
 	_exit(1);
 }
@@ -193,7 +193,7 @@ void __sanitizer_set_death_callback(void (*fn)(void)) __attribute__((weak));
 void sim_trace_catch(void)
 {
 	signal(SIGABRT, trace_signal);
-	signal(SIGALRM, trace_signal);
+	signal(SIGPROF, trace_signal);
 	if (__sanitizer_set_death_callback != NULL) {
 		__sanitizer_set_death_callback(trace_death);
 	} else {
