@@ -32,6 +32,16 @@ static bool site0_serving(void *arg)
 	return p->site[0].serving || !sim_node_up(p->site[0].node);
 }
 
+static enum sim_crash draw_crash(struct pair *p)
+{
+	return sim_chance(p->rng, 0.5) ? SIM_KILL : SIM_POWER;
+}
+
+static bool site_is_over(void *arg)
+{
+	return !sim_node_up(((struct pair_site *)arg)->node);
+}
+
 /* The mirror on its own: whatever it shows is a prefix that contains what it confirmed. */
 static void check_mirror(struct pair *p)
 {
@@ -41,20 +51,37 @@ static void check_mirror(struct pair *p)
 	(void)pair_image(p, 1, p->promises.remote, status.lsn.admitted, "the mirror");
 }
 
+/*
+ * Open a site, and mostly let it die at a completion on the way, up to three times, before
+ * it may live. Returns the worst of these deaths.
+ */
+static enum sim_crash open_dying(struct pair *p, unsigned i, enum sim_crash worst)
+{
+	struct sim_node *node = p->site[i].node;
+
+	for (unsigned deep = (unsigned)sim_below(p->rng, 4); deep > 0; deep--) {
+		bool disk = sim_chance(p->rng, 0.5);
+		enum sim_crash kind = draw_crash(p);
+
+		sim_node_crash_after(node, kind, disk ? SIM_ON_DISK : SIM_ON_ANY,
+				     disk ? sim_between(p->rng, 1, 25)
+					  : sim_skewed(p->rng, 1, 300));
+		pair_start(p, i);
+		if (sim_node_up(
+			    node)) /* it may still ask the mirror, or take data back */
+			(void)sim_run_until(p->w, site_is_over, &p->site[i],
+					    (int64_t)sim_skewed(p->rng, 1, 300) * RT_MS);
+		sim_node_crash_after(node, kind, SIM_ON_ANY, 0);
+		pair_crash(p, i, kind);
+		worst = kind == SIM_POWER ? kind : worst;
+	}
+	pair_start(p, i);
+	return worst;
+}
+
 static void restart_primary(struct pair *p, enum sim_crash kind)
 {
-	unsigned deep = (unsigned)sim_below(p->rng, 3);
-
-	while (deep-- > 0) { /* crash while it recovers */
-		struct sim_node *node = p->site[0].node;
-
-		sim_node_crash_after(node, kind, SIM_ON_ANY, 0);
-		pair_start(p, 0);
-		(void)sim_run_for(p->w,
-				  (int64_t)sim_skewed(p->rng, 1, 1000) * RT_MS / 10);
-		pair_crash(p, 0, kind);
-	}
-	pair_start(p, 0);
+	kind = open_dying(p, 0, kind);
 	sim_require(sim_run_until(p->w, site0_serving, p, 120 * RT_S),
 		    "the primary does not serve again");
 	pair_check_reopened(p, kind);
@@ -101,11 +128,6 @@ static bool crash_apart(struct pair *p)
 	return false;
 }
 
-static enum sim_crash draw_crash(struct pair *p)
-{
-	return sim_chance(p->rng, 0.5) ? SIM_KILL : SIM_POWER;
-}
-
 static void crash_primary(struct pair *p)
 {
 	enum sim_crash kind = draw_crash(p);
@@ -124,8 +146,12 @@ static void crash_mirror(struct pair *p)
 {
 	pair_crash(p, 1, draw_crash(p));
 	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 8000) * RT_MS);
+	if (sim_chance(p->rng, 0.5)) { /* it dies as it says hello, or takes new writes */
+		(void)open_dying(p, 1, SIM_KILL);
+		pair_crash(p, 1, draw_crash(p));
+	}
 	sim_net_cut_both(p->site[0].node, p->site[1].node, true);
-	pair_start(p, 1);
+	(void)open_dying(p, 1, SIM_KILL);
 	check_mirror(p); /* before anything new arrives */
 	sim_net_mend(p->site[0].node, p->site[1].node);
 }
@@ -136,7 +162,7 @@ static void crash_both(struct pair *p)
 
 	pair_crash(p, 0, kind);
 	pair_crash(p, 1, draw_crash(p));
-	pair_start(p, 1);
+	(void)open_dying(p, 1, SIM_KILL);
 	check_mirror(p);
 	restart_primary(p, kind);
 }
