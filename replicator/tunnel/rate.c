@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "replicator/tunnel/state.h"
+#include "rt/log.h"
 
 /*
  * How fast a tunnel sends: what acknowledgements say goes to the controller, and what that
@@ -21,11 +22,25 @@ static unsigned rate_datagram(const struct tunnel *t)
 	       t->pacer.headers;
 }
 
-static struct cc_params rate_params(const struct tunnel *t)
+static void rate_state_changed(void *owner, const struct cc_event *event)
+{
+	const struct tunnel *t = owner;
+
+	rt_log(RT_LOG_DEBUG,
+	       "congestion tunnel=%016llx from=%s to=%s rate=%llu queue-us=%lld "
+	       "loss=%.4f",
+	       (unsigned long long)t->params.id, cc_state_name(event->from),
+	       cc_state_name(event->to), (unsigned long long)event->rate_bps,
+	       (long long)(event->queue_ns / RT_US), event->loss);
+}
+
+static struct cc_params rate_params(struct tunnel *t)
 {
 	return (struct cc_params){ .automatic = t->params.rate_auto,
 				   .rate_bps = t->params.rate_bps,
-				   .datagram = rate_datagram(t) };
+				   .datagram = rate_datagram(t),
+				   .changed = rate_state_changed,
+				   .owner = t };
 }
 
 uint64_t tunnel_rate_datagrams(uint64_t bps)
@@ -130,7 +145,7 @@ void tunnel_rate_acked(struct tunnel *t, const struct packet_report *report,
 		.sent_at = entry->at,
 		.sent_all = t->sent.last.eliciting,
 		.sent = entry->eliciting,
-		.came = (double)t->came,
+		.received = (double)t->came,
 		.rtt_ns = rtt_ns > 0 ? rtt_ns : 1,
 	};
 	cc_acked(&t->cc, &ack);

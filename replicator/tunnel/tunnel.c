@@ -340,7 +340,7 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 		ret->burst_upper = upper.burst;
 	}
 	ret->rate_bps = t->pacer.rate_bps;
-	ret->guarded = t->cc.guard_trips;
+	ret->guarded = t->cc.guard.trips;
 	ret->queue_ns = cc_queue_ns(&t->cc);
 	ret->share = (double)t->share / (double)TUNNEL_SHARE_ONE;
 	ret->residual = t->redundancy.now.residual;

@@ -238,7 +238,7 @@ static inline void bn_ours_ack(struct bn *b, const struct bn_event *e)
 		.sent_at = { s->at_ns },
 		.sent_all = f->seq,
 		.sent = e->number,
-		.came = (double)e->arrived,
+		.received = (double)e->arrived,
 		.rtt_ns = b->now_ns - e->delay_ns - s->at_ns,
 	};
 

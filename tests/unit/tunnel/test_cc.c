@@ -144,7 +144,7 @@ static void a_longer_route_is_understood(void **state)
 	bn_run(&b, 75 * RT_S);
 	bn_measure(&b, 10 * RT_S, share);
 	assert_true(share[0] > 0.9);
-	assert_in_range(b.flow[0].cc.base_ns, 79 * RT_MS, 85 * RT_MS);
+	assert_in_range(b.flow[0].cc.path.base_ns, 79 * RT_MS, 85 * RT_MS);
 	bn_release(&b);
 }
 
@@ -159,11 +159,11 @@ static void little_to_send_does_not_lower_the_estimate(void **state)
 	bn_start(&b, 0, BN_OURS, &automatic);
 	bn_run(&b, 5 * RT_S);
 	f = &b.flow[0];
-	before = f->cc.rate;
+	before = f->cc.path.rate;
 	f->offered = 500;
 	f->allowed_ns = b.now_ns;
 	bn_run(&b, 60 * RT_S);
-	assert_true(f->cc.rate > 0.97 * before);
+	assert_true(f->cc.path.rate > 0.97 * before);
 	f->offered = 0;
 	bn_run(&b, 100 * RT_MS);
 	bn_measure(&b, RT_S, share);
@@ -349,7 +349,7 @@ static void a_configured_rate_is_kept(void **state)
 	}
 	bn_measure(&b, 5 * RT_S, share);
 	assert_true(share[0] > 0.97);
-	assert_int_equal(b.flow[0].cc.guard_trips, 0);
+	assert_int_equal(b.flow[0].cc.guard.trips, 0);
 	bn_release(&b);
 }
 
@@ -376,16 +376,16 @@ static void the_guard_backs_off_and_comes_back(void **state)
 	bn_init(&b, 100, 30, 10, 0.01);
 	bn_start(&b, 0, BN_OURS, &params);
 	bn_run(&b, 5 * RT_S);
-	assert_int_equal(b.flow[0].cc.guard_trips, 0);
+	assert_int_equal(b.flow[0].cc.guard.trips, 0);
 	b.rate_bps = 40000000;
 	bn_run(&b, 5 * RT_S);
-	assert_int_equal(b.flow[0].cc.guard_trips, 1);
+	assert_int_equal(b.flow[0].cc.guard.trips, 1);
 	bn_measure(&b, 10 * RT_S, share);
 	assert_true(share[0] > 0.9);
 	assert_true(bn_queue_ms(&b) < 15);
 	b.rate_bps = 110000000;
 	bn_run(&b, 30 * RT_S);
-	assert_false(b.flow[0].cc.guarded);
+	assert_false(b.flow[0].cc.guard.active);
 	assert_int_equal(cc_rate_bps(&b.flow[0].cc), 100000000);
 	bn_measure(&b, 10 * RT_S, share);
 	assert_true(share[0] > 0.88);
@@ -451,21 +451,73 @@ static void nonsense_is_survived(void **state)
 		for (unsigned i = 0; i < 500; i++) {
 			a.sent_all += bn_draw(&draws) % 300;
 			a.sent += bn_draw(&draws) % 200;
-			a.came += (double)(bn_draw(&draws) % 300) - 50;
+			a.received += (double)(bn_draw(&draws) % 300) - 50;
 			a.arrived.ns += (int64_t)(bn_draw(&draws) % (20 * RT_MS));
 			a.sent_at.ns = a.arrived.ns - (int64_t)(bn_draw(&draws) % RT_S);
 			a.rtt_ns = 1 + (int64_t)(bn_draw(&draws) % RT_S);
 			cc_acked(&c, &a);
 			assert_true(cc_rate_bps(&c) <= CC_RATE_MAX);
-			assert_true(isfinite(c.rate) && c.rate >= 0);
+			assert_true(isfinite(c.path.rate) && c.path.rate >= 0);
 			assert_true(cc_open(&c, 0));
 		}
 	}
 }
 
+/* ---- events -------------------------------------------------------------------------- */
+
+struct events {
+	unsigned count, times[CC_STATES][CC_STATES];
+	enum cc_state state;
+};
+
+static void events_changed(void *owner, const struct cc_event *event)
+{
+	struct events *e = owner;
+
+	assert_int_equal(event->from, e->state);
+	assert_true(event->from != event->to);
+	assert_true(event->rate_bps > 0 && event->rate_bps <= CC_RATE_MAX);
+	assert_true(event->loss >= 0 && event->loss <= CC_LOSS_MAX);
+	assert_string_not_equal(cc_state_name(event->from), cc_state_name(event->to));
+	e->state = event->to;
+	e->count++;
+	e->times[event->from][event->to]++;
+}
+
+/* Whoever reads the log sees each state that the controller was in, and why it sent less. */
+static void every_change_of_state_is_an_event(void **state)
+{
+	struct events e = { .state = CC_STARTUP };
+	struct cc_params params = automatic;
+	struct bn b;
+
+	params.changed = events_changed;
+	params.owner = &e;
+	bn_init(&b, 100, 50, 1, 0.01);
+	bn_start(&b, 0, BN_OURS, &params);
+	for (unsigned i = 0; i < 6000; i++) {
+		bn_run(&b, 5 * RT_MS);
+		assert_int_equal(e.state, b.flow[0].cc.state);
+	}
+	assert_int_equal(e.times[CC_STARTUP][CC_DRAIN], 1);
+	assert_int_equal(e.times[CC_DRAIN][CC_CRUISE], 1);
+	assert_in_range(e.times[CC_CRUISE][CC_UP], 10, 25); /* every 2 s */
+	assert_int_equal(e.times[CC_UP][CC_JUDGE],
+			 e.times[CC_CRUISE][CC_UP] + e.times[CC_JUDGE][CC_UP]);
+	bn_start(&b, 1, BN_CUBIC, NULL);
+	for (unsigned i = 0; i < 6000; i++) {
+		bn_run(&b, 5 * RT_MS);
+		assert_int_equal(e.state, b.flow[0].cc.state);
+	}
+	assert_true(e.times[CC_DOWN][CC_SHARED] > 0);
+	assert_true(e.times[CC_SHARED][CC_YIELD] > 0);
+	bn_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_change_of_state_is_an_event),
 		cmocka_unit_test(a_line_is_filled_whatever_it_loses),
 		cmocka_unit_test(lines_of_all_sorts_are_filled),
 		cmocka_unit_test(startup_is_quick_and_does_not_overrun),

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/tunnel/cc_guard.h"
+
+void cc_guard_reset(struct cc_guard *g, rt_time now)
+{
+	g->active = false;
+	g->since = now;
+}
+
+bool cc_guard_trips(struct cc_guard *g, const struct cc_guard_round *r, rt_time now)
+{
+	int64_t bound_ns = r->base_ns / 4 > CC_GUARD_NS ? r->base_ns / 4 : CC_GUARD_NS;
+
+	/* A queue while we hardly send is not ours. */
+	if (r->queue_ns <= bound_ns || r->offered < r->cap / 2) {
+		g->since = now;
+		return false;
+	}
+	if (rt_time_since(now, g->since) < CC_GUARD_AFTER_NS)
+		return false;
+	g->active = true;
+	g->trips++;
+	g->since = now;
+	return true;
+}
+
+bool cc_guard_clears(struct cc_guard *g, double rate, double cap, bool shared,
+		     rt_time now)
+{
+	if (rate < 0.95 * cap || shared) {
+		g->since = now;
+		return false;
+	}
+	if (rt_time_since(now, g->since) < CC_GUARD_CLEAR_NS)
+		return false;
+	cc_guard_reset(g, now);
+	return true;
+}

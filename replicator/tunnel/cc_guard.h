@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_TUNNEL_CC_GUARD_H
+#define REPLICATOR_TUNNEL_CC_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rt/time.h"
+
+/*
+ * The guard over a configured rate: where the path shows by its queue that it is narrower
+ * than configured, or shared, the rate is found as with "auto" until the path takes the
+ * configured one for a while.
+ */
+#define CC_GUARD_NS (20 * RT_MS) /* a queue at a configured rate: this, or RTT/4, */
+#define CC_GUARD_AFTER_NS (250 * RT_MS) /* for so long */
+#define CC_GUARD_CLEAR_NS (10 * RT_S)	/* no queue for so long at the full rate: over */
+
+struct cc_guard {
+	bool active;
+	rt_time since; /* a queue since then; active: none since then */
+	uint64_t trips;
+};
+
+/* A rate was configured anew. `trips` stays. */
+void cc_guard_reset(struct cc_guard *g, rt_time now);
+
+struct cc_guard_round {
+	double offered, cap; /* datagrams per second: sent, and configured */
+	int64_t queue_ns;    /* that stood through the whole round */
+	int64_t base_ns;
+};
+/* A round at the configured rate is over; true: the guard has become active. */
+bool cc_guard_trips(struct cc_guard *g, const struct cc_guard_round *r, rt_time now);
+/*
+ * A round with the guard active is over, in which the path passed `rate`; `shared`: the
+ * queue is somebody else's. True: it is not active any more.
+ */
+bool cc_guard_clears(struct cc_guard *g, double rate, double cap, bool shared,
+		     rt_time now);
+
+#endif
