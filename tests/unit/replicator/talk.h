@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_UNIT_REPLICATOR_TALK_H
+#define TESTS_UNIT_REPLICATOR_TALK_H
+
+/*
+ * What the peer of a site says, as strings of letters: valid messages and such that are
+ * not, at the right time and at the wrong one. Included once per test program.
+ */
+#include "tests/unit/replicator/site.h"
+
+/* ---- what the peer says ------------------------------------------------------------------- */
+
+/*
+ * A letter is a message; those after a blank wait for an answer to what is before it.
+ * H, A, M, N, O: the HELLO of a primary, of one that opens and has lost its last writes,
+ * of a mirror, of one that holds three more, of another protocol. S, C: a START that fits,
+ * and one of transport tcp; W, V, F, T: from too far ahead, from below what is held, of
+ * another history, cut off. P, Z, B: PULL of the last three, of
+ * nothing, of what is not there. Y, R: a READY that fits, and one that does not.
+ * E, D: ENTRY, PULLED. X: no message at all.
+ */
+static inline size_t put_hello(char letter, uint8_t *body)
+{
+	const struct lfs_meta *meta = lfs_meta(site->group->lfs);
+	struct message_hello *m = calloc(1, sizeof(*m));
+	struct lfs_position end;
+	size_t len;
+
+	assert_non_null(m);
+	lfs_position(site->group->lfs, &end);
+	m->protocol = letter == 'O' ? MESSAGE_PROTOCOL + 1 : MESSAGE_PROTOCOL;
+	m->role = strchr("MN", letter) ? LFS_MIRROR : LFS_PRIMARY;
+	m->flags = letter == 'A' ? HELLO_OPENING : 0;
+	m->lsn = letter == 'A' ? SITE_LSNS - 3 : letter == 'N' ? end.lsn + 3 : end.lsn;
+	m->hash = end.hash;
+	m->meta = *meta;
+	memset(m->meta.group, 0x77, sizeof(m->meta.group));
+	(void)snprintf(m->node, sizeof(m->node), "there");
+	len = message_encode_hello(m, body, MESSAGE_MAX);
+	free(m);
+	return len;
+}
+
+static inline size_t put_start(char letter, uint8_t *body)
+{
+	const struct lfs_meta *meta = lfs_meta(site->group->lfs);
+	struct message_start *m = calloc(1, sizeof(*m));
+	size_t len;
+
+	assert_non_null(m);
+	*m = (struct message_start){
+		.tunnel_id = 4711,
+		.from_lsn = lfs_lsn(site->group->lfs).admitted + 1,
+		.code = FEC_WINDOW,
+		.symbol_size = 1408,
+		.window = FEC_WINDOW_MAX,
+		.nepochs = meta->nepochs,
+	};
+	memcpy(m->epochs, meta->epochs, meta->nepochs * sizeof(meta->epochs[0]));
+	if (letter == 'W')
+		m->from_lsn++;
+	if (letter == 'V')
+		m->from_lsn--;
+	if (letter == 'F')
+		m->epochs[m->nepochs - 1].id++;
+	if (letter == 'C')
+		m->transport = MESSAGE_TCP;
+	if (letter == 'L')
+		m->symbol_size = FEC_SYMBOL_ALIGN;
+	len = message_encode_start(m, body, MESSAGE_MAX);
+	free(m);
+	return letter == 'T' ? len - 1 : len;
+}
+
+static inline size_t put_number(char letter, uint8_t *body)
+{
+	uint64_t n = 0;
+
+	if (letter == 'P')
+		n = SITE_LSNS - 2;
+	else if (letter == 'B')
+		n = SITE_LSNS + 1;
+	else if (letter == 'Y')
+		n = site->start.tunnel_id;
+	else if (letter == 'R')
+		n = site->start.tunnel_id + 1;
+	return message_encode_number(n, body, MESSAGE_MAX);
+}
+
+static inline unsigned type_of(char letter)
+{
+	if (strchr("HAMNO", letter))
+		return MESSAGE_HELLO;
+	if (strchr("SWVFTLC", letter))
+		return MESSAGE_START;
+	if (strchr("PZB", letter))
+		return MESSAGE_PULL;
+	if (strchr("YR", letter))
+		return MESSAGE_READY;
+	return letter == 'E' ? MESSAGE_ENTRY : letter == 'D' ? MESSAGE_PULLED : 99;
+}
+
+static inline void say(char letter)
+{
+	unsigned type = type_of(letter);
+	uint8_t *body = malloc(MESSAGE_MAX);
+	size_t len;
+
+	assert_non_null(body);
+	if (type == MESSAGE_HELLO)
+		len = put_hello(letter, body);
+	else if (type == MESSAGE_START)
+		len = put_start(letter, body);
+	else
+		len = put_number(letter, body);
+	if (site->link)
+		(void)link_send(site->link, type, body, len); /* it may end */
+	free(body);
+}
+
+/* The first message is on its way alone; what is said behind it travels together. */
+static inline void say_first(void)
+{
+	const struct message_ping ping = { .serial = 1 };
+	uint8_t body[64];
+
+	assert_int_equal(link_send(site->link, MESSAGE_PING, body,
+				   message_encode_ping(&ping, body, sizeof(body))),
+			 0);
+}
+
+static inline void say_together(const char *letters, size_t n)
+{
+	say_first();
+	for (size_t i = 0; i < n; i++)
+		say(letters[i]);
+}
+
+static inline unsigned answers(void)
+{
+	return site->came[MESSAGE_READY] + site->came[MESSAGE_PULLED] +
+	       site->came[MESSAGE_START] + site->came[MESSAGE_REFUSE] + site->closed;
+}
+
+/*
+ * A new connection, on which the site has said its HELLO. A mirror that still has an old
+ * tunnel first hears from the primary how far that one went.
+ */
+static inline void meet(void)
+{
+	const struct group *g = site->group;
+
+	peer_dial();
+	if (g->role == GROUP_MIRROR && g->session->transport) {
+		SITE_UNTIL(site, site->established);
+		say('H');
+		SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1);
+		peer_dial();
+	}
+	SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1);
+}
+
+static inline void converse(const char *letters)
+{
+	unsigned before;
+	size_t n;
+
+	meet();
+	for (;; letters += n + 1) {
+		n = strcspn(letters, " ");
+		before = answers();
+		say_together(letters, n);
+		SITE_UNTIL(site, answers() > before);
+		if (!letters[n])
+			return;
+	}
+}
+
+static inline void where(struct lfs_position *ret)
+{
+	lfs_position(site->group->lfs, ret);
+	assert_int_equal(lfs_lsn(site->group->lfs).durable, ret->lsn);
+	assert_true(apply_idle(&site->group->apply));
+}
+
+static inline void is_where(const struct lfs_position *before)
+{
+	struct lfs_position now;
+
+	where(&now);
+	assert_int_equal(now.lsn, before->lsn);
+	assert_true(now.hash == before->hash);
+	assert_true(now.epoch_id == before->epoch_id);
+}
+
+#endif
