@@ -25,7 +25,10 @@ static void put_epochs(struct writer *w, const struct lfs_epoch *epochs, unsigne
 	}
 }
 
-/* At least one, numbers and first LSNs ascending. */
+/*
+ * At least one, numbers and first LSNs ascending from 1 on; and a number that no later
+ * epoch could exceed would be one that no promotion can follow.
+ */
 static unsigned get_epochs(struct reader *r, struct lfs_epoch *epochs)
 {
 	uint32_t n = get_u32(r);
@@ -38,6 +41,9 @@ static unsigned get_epochs(struct reader *r, struct lfs_epoch *epochs)
 		epochs[i].number = get_u64(r);
 		epochs[i].id = get_u64(r);
 		epochs[i].first_lsn = get_u64(r);
+		if (epochs[i].number == 0 || epochs[i].number > MESSAGE_EPOCH_MAX ||
+		    epochs[i].first_lsn == 0)
+			r->bad = true;
 		if (i > 0 && (epochs[i].number <= epochs[i - 1].number ||
 			      epochs[i].first_lsn < epochs[i - 1].first_lsn))
 			r->bad = true;

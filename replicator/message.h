@@ -30,6 +30,7 @@ enum message_type {
 };
 
 #define MESSAGE_PROTOCOL 3
+#define MESSAGE_EPOCH_MAX (UINT64_C(1) << 62) /* of an epoch's number */
 #define MESSAGE_TEXT_MAX 200
 /* The longest message but for ENTRY: a HELLO with full history and all volumes. */
 #define MESSAGE_MAX (64u << 10)

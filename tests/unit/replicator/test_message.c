@@ -154,6 +154,27 @@ static void another_version_is_told_from_a_bad_hello(void **state)
 	free(out);
 }
 
+static void epoch_of_number_0(struct message_hello *m)
+{
+	m->meta.epochs[0].number = 0;
+}
+
+static void last_epoch(struct message_hello *m)
+{
+	m->meta.epochs[1].number = MESSAGE_EPOCH_MAX;
+}
+
+/* A mirror that followed it could never be promoted. */
+static void epoch_beyond_the_last(struct message_hello *m)
+{
+	m->meta.epochs[1].number = MESSAGE_EPOCH_MAX + 1;
+}
+
+static void epoch_from_lsn_0(struct message_hello *m)
+{
+	m->meta.epochs[0].first_lsn = 0;
+}
+
 static void unaligned_size(struct message_hello *m)
 {
 	m->meta.volumes[0].size = 5000;
@@ -174,6 +195,10 @@ static void what_is_out_of_range_is_refused(void **state)
 	(void)state;
 	assert_int_equal(hello_with(descending_epochs), -EPROTO);
 	assert_int_equal(hello_with(descending_lsns), -EPROTO);
+	assert_int_equal(hello_with(epoch_of_number_0), -EPROTO);
+	assert_int_equal(hello_with(last_epoch), 0);
+	assert_int_equal(hello_with(epoch_beyond_the_last), -EPROTO);
+	assert_int_equal(hello_with(epoch_from_lsn_0), -EPROTO);
 	assert_int_equal(hello_with(unaligned_size), -EPROTO);
 	assert_int_equal(hello_with(no_role), -EPROTO);
 	assert_int_equal(hello_with(unknown_flag), -EPROTO);
