@@ -93,6 +93,8 @@ static json_t *link_json(const struct group_status *s)
 			  number_json(connected, s ? s->link.guarded : 0), "outages",
 			  number_json(connected, s ? s->link.outages : 0), "overflowed",
 			  number_json(connected, s ? s->link.overflowed : 0)));
+	(void)json_object_set_new(link, "refused_records",
+				  number_json(peer, s ? s->link.refused_records : 0));
 	return link;
 }
 

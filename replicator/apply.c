@@ -39,6 +39,8 @@ apply_fail(struct apply *a, int err, const char *fmt, ...)
 
 	if (a->err == 0) {
 		a->err = err;
+		if (err == -EPROTO || err == -EBADMSG)
+			a->refused++;
 		va_start(args, fmt);
 		(void)vsnprintf(a->why, sizeof(a->why), fmt, args);
 		va_end(args);

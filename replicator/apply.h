@@ -27,6 +27,8 @@ struct apply {
 	char why[160];
 	int64_t last_wall_ns; /* when the primary admitted the last record; 0 unknown */
 	uint64_t applied, applied_bytes;
+	uint64_t
+		refused; /* records of the peer that this site did not take, since start */
 };
 
 void apply_init(struct apply *a, struct group *g);

@@ -274,6 +274,8 @@ struct group_status {
 		uint64_t guarded;    /* times that the line was narrower than `rate` */
 		uint64_t outages;    /* silences of the line that count as no loss */
 		uint64_t overflowed; /* datagrams dropped by either site's own socket */
+		uint64_t
+			refused_records; /* authentic ones that are illegal or do not fit */
 	} link;
 	struct {
 		char code[16];

@@ -59,7 +59,9 @@ static void promote_describe(struct group *g, struct group_promote *p)
 	p->lsn = lsn.durable;
 	promote_text(p, "last durable LSN here: %llu\n", (unsigned long long)lsn.durable);
 	if (g->apply.last_wall_ns) {
-		age = (double)(rt_wall_ns(g->loop) - g->apply.last_wall_ns) / RT_S;
+		/* The peer may claim any time: the difference need not fit 64 bits. */
+		age = ((double)rt_wall_ns(g->loop) - (double)g->apply.last_wall_ns) /
+		      RT_S;
 		promote_text(p, "written at the primary %.1f s ago\n", age < 0 ? 0 : age);
 	} else {
 		promote_text(p, "its age is not known: nothing came since this start\n");

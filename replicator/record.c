@@ -92,6 +92,29 @@ static bool op_is_legal(const struct record_op *wire, const struct lfs_meta *met
 	return lba < volume_blocks && blocks <= volume_blocks - lba;
 }
 
+/* Two operations of one LSN on the same block: no primary makes that. */
+static bool ops_overlap(const struct record_op *a, const struct record_op *b)
+{
+	uint64_t a_lba = le64_get(a->lba), b_lba = le64_get(b->lba);
+
+	if (le16_get(a->volume) != le16_get(b->volume))
+		return false;
+	return a_lba < b_lba ? b_lba - a_lba < le32_get(a->blocks)
+			     : a_lba - b_lba < le32_get(b->blocks);
+}
+
+static bool overlaps_earlier(const uint8_t *ops, unsigned n, const struct record_op *wire)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct record_op other;
+
+		memcpy(&other, ops + i * sizeof(other), sizeof(other));
+		if (ops_overlap(&other, wire))
+			return true;
+	}
+	return false;
+}
+
 /* The operations' area, judged before anything is allocated. */
 static int count_blocks(const uint8_t *ops, unsigned nops, const struct lfs_meta *meta,
 			uint64_t *ret)
@@ -102,7 +125,7 @@ static int count_blocks(const uint8_t *ops, unsigned nops, const struct lfs_meta
 		struct record_op wire;
 
 		memcpy(&wire, ops + i * sizeof(wire), sizeof(wire));
-		if (!op_is_legal(&wire, meta))
+		if (!op_is_legal(&wire, meta) || overlaps_earlier(ops, i, &wire))
 			return -EPROTO;
 		if (wire.kind == LFS_WRITE)
 			blocks += le32_get(wire.blocks);

@@ -49,13 +49,24 @@ static bool take_frames(struct session *s)
 	return true;
 }
 
+/* The rest of what arrived. There may be no connection to refuse it on: it is said. */
+static void take_rest(struct session *s)
+{
+	const struct apply *a = &s->group->apply;
+	bool legal = a->err == 0;
+
+	(void)take_frames(s); /* drained all the same */
+	if (legal && a->err < 0)
+		group_say(s->group, "record-refused why=\"%s\"", a->why);
+}
+
 bool mirror_is_drained(struct session *s)
 {
 	struct group *g = s->group;
 	struct lfs_lsn lsn;
 
 	if (s->transport)
-		(void)take_frames(s); /* drained all the same */
+		take_rest(s);
 	if (g->apply.err < 0)
 		apply_discard(&g->apply);
 	if (!apply_idle(&g->apply))

@@ -353,6 +353,8 @@ void primary_message(struct session *s, unsigned type, const uint8_t *body, size
 			session_refuse(s, "more records than were asked for");
 		else if (s->state == SESSION_PULLING || s->state == SESSION_PULLED)
 			(void)apply_record(&s->group->apply, body, len); /* kept in err */
+		else
+			s->group->apply.refused++; /* nobody asked for it */
 		return;
 	case MESSAGE_PULLED:
 		if (message_decode_number(body, len, &n) == 0)

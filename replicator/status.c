@@ -76,6 +76,7 @@ static void status_link(const struct group *g, struct group_status *ret)
 	ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
 	ret->fec.overhead = -1;
 	ret->exposure.probability = -1;
+	ret->link.refused_records = g->apply.refused;
 	if (!s)
 		return;
 	ret->link.connected = session_streaming(s);

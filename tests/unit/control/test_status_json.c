@@ -67,6 +67,7 @@ static const char *const names[] = {
 	"link.guarded",
 	"link.outages",
 	"link.overflowed",
+	"link.refused_records",
 	"store.checksum_errors",
 };
 

@@ -23,6 +23,7 @@
 #include "tests/unit/unit.h"
 
 #define SITE_BOUND_NS (20 * RT_S)
+#define SITE_POLL_NS (2 * RT_MS)
 #define SITE_LSNS 5
 #define SITE_TYPES 16
 
@@ -34,7 +35,7 @@ struct site {
 	struct lfs *lfs; /* while the store is prepared */
 	unsigned waiting;
 	int res;
-	struct rt_timer bound;
+	struct rt_timer bound, poll;
 	bool late;
 
 	/* the peer */
@@ -44,22 +45,28 @@ struct site {
 	char refused[MESSAGE_TEXT_MAX + 1];
 	struct message_hello hello;
 	struct message_start start;
-	uint64_t number; /* of READY, PULLED */
+	uint64_t number; /* of READY, PULL, PULLED */
 };
 
-/* Run until `what` is true; a test that waits for ever fails. */
+/* Run until `what` is true, looked at often; a test that waits for ever fails. */
 #define SITE_UNTIL(s, what)                                                              \
 	do {                                                                             \
 		rt_timer_arm((s)->loop, &(s)->bound,                                     \
 			     rt_time_add(rt_now((s)->loop), SITE_BOUND_NS));             \
-		while (!(what) && !(s)->late)                                            \
+		while (!(what) && !(s)->late) {                                          \
+			rt_timer_arm((s)->loop, &(s)->poll,                              \
+				     rt_time_add(rt_now((s)->loop), SITE_POLL_NS));      \
 			assert_int_equal(rt_loop_run((s)->loop), 0);                     \
+		}                                                                        \
 		rt_timer_disarm((s)->loop, &(s)->bound);                                 \
+		rt_timer_disarm((s)->loop, &(s)->poll);                                  \
 		if ((s)->late)                                                           \
 			fail_msg("never: %s", #what);                                    \
 	} while (0)
 
 static struct site *site;
+/* What a test has otherwise in the configuration; before site_set_up(). */
+static void (*site_tweak)(struct group_config *config);
 
 static inline void site_ended(int res)
 {
@@ -80,6 +87,11 @@ static inline void site_late(struct rt_timer *timer)
 
 	s->late = true;
 	rt_loop_stop(s->loop);
+}
+
+static inline void site_poll(struct rt_timer *timer)
+{
+	rt_loop_stop(rt_container_of(timer, struct site, poll)->loop);
 }
 
 /* ---- the store ---------------------------------------------------------------------------- */
@@ -235,11 +247,14 @@ static inline void site_set_up(void **state, enum group_role role, bool filled)
 	*state = site;
 	rt_log_set_sink(site_silent, NULL);
 	site->bound.fire = site_late;
+	site->poll.fire = site_poll;
 	assert_int_equal(rt_loop_new(&site->loop), 0);
 	/* Not in /tmp, which may be a file system without O_DIRECT. */
 	(void)snprintf(site->dir, sizeof(site->dir), "/var/tmp/wanmirror-site-XXXXXX");
 	assert_non_null(mkdtemp(site->dir));
 	site->config = site_config(role);
+	if (site_tweak)
+		site_tweak(&site->config);
 	(void)snprintf(site->config.store, sizeof(site->config.store), "%s/store",
 		       site->dir);
 	site->waiting = 1;
@@ -285,7 +300,7 @@ static inline void peer_message(void *owner, struct link *link, unsigned type,
 		assert_int_equal(message_decode_hello(body, len, &site->hello), 0);
 	if (type == MESSAGE_START)
 		assert_int_equal(message_decode_start(body, len, &site->start), 0);
-	if (type == MESSAGE_READY || type == MESSAGE_PULLED)
+	if (type == MESSAGE_READY || type == MESSAGE_PULL || type == MESSAGE_PULLED)
 		assert_int_equal(message_decode_number(body, len, &site->number), 0);
 	if (type == MESSAGE_REFUSE)
 		assert_int_equal(message_decode_text(body, len, site->refused), 0);

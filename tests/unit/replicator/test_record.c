@@ -63,7 +63,7 @@ static const struct lfs_op *some_ops(unsigned *n)
 	static struct lfs_op ops[3];
 
 	ops[0] = (struct lfs_op){ LFS_WRITE, 0, 5, 2, crcs, blocks };
-	ops[1] = (struct lfs_op){ LFS_TRIM, 1, 3, 7, NULL, NULL };
+	ops[1] = (struct lfs_op){ LFS_TRIM, 1, 3, 6, NULL, NULL };
 	ops[2] = (struct lfs_op){ LFS_WRITE, 1, 9, 1, crcs + 2, blocks + 2 * LFS_BLOCK };
 	*n = 3;
 	return ops;
@@ -176,6 +176,34 @@ static void ranges_end_with_their_volume(void **state)
 			 -EPROTO);
 }
 
+static int decode_two(enum lfs_kind kind, uint32_t volume, uint64_t lba, uint32_t n)
+{
+	static uint8_t buf[40 * LFS_BLOCK];
+	const struct lfs_op ops[] = { { LFS_WRITE, 0, 5, 3, crcs, blocks },
+				      { kind, volume, lba, n, crcs, blocks } };
+	struct record rec = { 1, 1, 0, 0, ops, 2 };
+	struct record_owned out;
+	int err = record_decode(buf, make(&rec, buf, sizeof(buf)), meta, &out);
+
+	if (err == 0)
+		record_release(&out);
+	return err;
+}
+
+/* One LSN gives a block one content: side by side is legal, one block in common is not. */
+static void operations_of_one_lsn_do_not_overlap(void **state)
+{
+	(void)state;
+	assert_int_equal(decode_two(LFS_WRITE, 0, 4, 1), 0);
+	assert_int_equal(decode_two(LFS_WRITE, 0, 4, 2), -EPROTO);
+	assert_int_equal(decode_two(LFS_TRIM, 0, 5, 3), -EPROTO);
+	assert_int_equal(decode_two(LFS_TRIM, 0, 6, 1), -EPROTO);
+	assert_int_equal(decode_two(LFS_ZERO, 0, 0, 100), -EPROTO);
+	assert_int_equal(decode_two(LFS_ZERO, 0, 7, 1), -EPROTO);
+	assert_int_equal(decode_two(LFS_ZERO, 0, 8, 1), 0);
+	assert_int_equal(decode_two(LFS_WRITE, 1, 5, 3), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +212,7 @@ int main(void)
 		cmocka_unit_test(a_record_of_any_other_length_is_refused),
 		cmocka_unit_test(a_record_with_any_bit_flipped_is_refused),
 		cmocka_unit_test(ranges_end_with_their_volume),
+		cmocka_unit_test(operations_of_one_lsn_do_not_overlap),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/lies.h"
+
+#include "replicator/history.h"
+#include "replicator/tunnel/secure.h"
+#include "rt/check.h"
+
+/*
+ * Records of a peer that has the key and lies. Whatever is wrong in one, it never gets as
+ * far as the log, where it would meet an assert or become part of the image: it is refused
+ * with the error that names the lie, it is counted, nothing changes, and the next honest
+ * record is taken. At the door itself, over a data connection, and at a primary that pulls
+ * back.
+ */
+
+static uint8_t *bytes; /* FORGE_BYTES */
+
+static uint64_t refused(void)
+{
+	struct group_status *status = calloc(1, sizeof(*status));
+	uint64_t n;
+
+	assert_non_null(status);
+	group_status(site->group, status);
+	n = status->link.refused_records;
+	free(status);
+	return n;
+}
+
+static uint64_t admitted(void)
+{
+	return lfs_lsn(site->group->lfs).admitted;
+}
+
+static bool durable(void)
+{
+	struct lfs_lsn lsn = lfs_lsn(site->group->lfs);
+
+	return lsn.durable == lsn.admitted && apply_idle(&site->group->apply);
+}
+
+/* ---- at the door ---------------------------------------------------------------------------- */
+
+/* Room for a record that may touch 512 leaves of the map. */
+static void roomy(struct group_config *config)
+{
+	config->store_size = 64u << 20;
+}
+
+static int mirror_up(void **state)
+{
+	bytes = malloc(FORGE_BYTES);
+	assert_non_null(bytes);
+	site_tweak = roomy;
+	site_set_up(state, GROUP_MIRROR, true);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	free(bytes);
+	site_tweak = NULL;
+	return site_tear_down(state);
+}
+
+static int give(const struct forged *f)
+{
+	return apply_record(&site->group->apply, bytes, forge_put(f, bytes));
+}
+
+/* The honest record is taken, and nothing is left behind of what was not. */
+static void honesty_goes_on(void)
+{
+	struct apply *a = &site->group->apply;
+	uint64_t before = admitted();
+	struct forged f;
+
+	apply_discard(a);
+	assert_true(apply_idle(a));
+	assert_int_equal(a->bytes, 0);
+	apply_restart(a);
+	forge_honest(&f, 0);
+	assert_int_equal(give(&f), 0);
+	assert_int_equal(admitted(), before + 1);
+	SITE_UNTIL(site, durable());
+	assert_int_equal(a->bytes, 0);
+	assert_int_equal(a->err, 0);
+}
+
+static void must_refuse(const struct forged *f, const char *name, int res,
+			const char *why)
+{
+	struct apply *a = &site->group->apply;
+	uint64_t count = refused(), applied = a->applied, held;
+	struct lfs_position before;
+	struct forged honest;
+
+	where(&before);
+	assert_int_equal(give(f), res);
+	assert_int_equal(a->err, res);
+	if (!strstr(a->why, why))
+		fail_msg("%s: \"%s\" where \"%s\" was due", name, a->why, why);
+	assert_int_equal(refused(), count + 1);
+	/* It is final: what comes behind it is refused for the same reason, and not kept. */
+	held = a->bytes;
+	forge_honest(&honest, 0);
+	assert_int_equal(give(&honest), res);
+	assert_int_equal(a->bytes, held);
+	assert_int_equal(refused(), count + 1);
+	apply_retry(a);
+	apply_discard(a);
+	is_where(&before);
+	assert_int_equal(a->applied, applied);
+}
+
+static void each_lie_is_refused_and_counted(void **state)
+{
+	for (size_t i = 0; i < RT_ARRAY_LEN(lies); i++) {
+		struct forged f;
+
+		forge_honest(&f, 0);
+		lies[i].tell(&f);
+		must_refuse(&f, lies[i].name, lies[i].res, lies[i].why);
+		honesty_goes_on();
+	}
+}
+
+static void history_set(struct group *g, int res)
+{
+	site_ended(res);
+}
+
+/* Each LSN has one epoch: neither the older one nor the newer one is taken out of turn. */
+static void an_epoch_counts_for_its_own_lsns_only(void **state)
+{
+	struct group *g = site->group;
+	uint64_t old = lfs_epoch_of(lfs_meta(g->lfs), 1)->id, first = admitted() + 2;
+	struct forged f;
+
+	history_begin(facts_edit(g), 0, LIES_EPOCH, first);
+	site->waiting = 1;
+	facts_change(g, history_set);
+	assert_int_equal(site_wait(), 0);
+	forge_honest(&f, 0);
+	assert_true(le64_get(f.head.epoch_id) == old);
+	f.head.epoch_id = le64_make(LIES_EPOCH);
+	must_refuse(&f, "the newer one", -EPROTO, LIE_EPOCH);
+	honesty_goes_on();
+	assert_int_equal(admitted() + 1, first);
+	forge_honest(&f, 0);
+	assert_true(le64_get(f.head.epoch_id) == LIES_EPOCH);
+	f.head.epoch_id = le64_make(old);
+	must_refuse(&f, "the older one", -EPROTO, LIE_EPOCH);
+	honesty_goes_on();
+}
+
+/* The longest that is legal, so that the table's "one more" is at the limit. */
+static void what_is_just_legal_is_taken(void **state)
+{
+	uint32_t blocks = lfs_data_max(site->config.max_request) / LFS_BLOCK;
+	struct forged f;
+
+	forge_honest(&f, 0);
+	f.nops = f.blocks = 0;
+	forge_op(&f, LFS_WRITE, 0, 0, blocks);
+	assert_int_equal(give(&f), 0);
+	SITE_UNTIL(site, durable());
+	forge_honest(&f, 0);
+	f.nops = f.blocks = 0;
+	for (unsigned i = 0; i < LFS_OPS_MAX; i++)
+		forge_op(&f, LFS_TRIM, i & 1, i / 2, 1);
+	assert_int_equal(give(&f), 0);
+	SITE_UNTIL(site, durable());
+	forge_honest(&f, 0);
+	f.nops = f.blocks = 0;
+	forge_op(&f, LFS_ZERO, 0, 0,
+		 (uint32_t)(site->config.volumes[0].size / LFS_BLOCK));
+	forge_op(&f, LFS_ZERO, 1, 0,
+		 (uint32_t)(site->config.volumes[1].size / LFS_BLOCK));
+	assert_int_equal(give(&f), 0);
+	SITE_UNTIL(site, durable());
+	assert_int_equal(refused(), 0);
+}
+
+static void promote_answered(struct group_promote *p, int res)
+{
+	site_ended(res);
+}
+
+/* The primary's clock may say anything: it is shown, and nothing is computed past its end. */
+static void any_time_of_the_primary_can_be_told(void **state)
+{
+	static const uint64_t times[] = { 1, INT64_MAX, (uint64_t)INT64_MIN, UINT64_MAX };
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(times); i++) {
+		struct group_promote p = { .dry_run = true, .done = promote_answered };
+		struct forged f;
+
+		forge_honest(&f, 0);
+		f.head.wall_ns = le64_make(times[i]);
+		assert_int_equal(give(&f), 0);
+		SITE_UNTIL(site, durable());
+		site->waiting = 1;
+		group_promote(site->group, &p);
+		assert_int_equal(site_wait(), 0);
+		assert_non_null(strstr(p.text, "written at the primary "));
+	}
+}
+
+/* ---- over a data connection ------------------------------------------------------------------ */
+
+static struct link *data;
+static bool data_up, data_over;
+
+static void data_established(void *owner, struct link *link)
+{
+	data_up = true;
+	rt_loop_stop(site->loop);
+}
+
+static void data_message(void *owner, struct link *link, unsigned type,
+			 const uint8_t *body, size_t len)
+{
+}
+
+static void data_closed(void *owner, struct link *link, int err, const char *why)
+{
+	data = NULL;
+	data_over = true;
+	rt_loop_stop(site->loop);
+}
+
+/* The connection that a START of transport tcp asks for. */
+static void data_dial(void)
+{
+	static const struct link_events events = { .established = data_established,
+						   .message = data_message,
+						   .closed = data_closed };
+	const struct link_params params = { .key = site->config.peer.key,
+					    .message_max = 1u << 20,
+					    .handshake_ns = 5 * RT_S,
+					    .events = &events };
+	struct message_join join = { .tunnel_id = 4711 };
+	uint8_t proofs[2][MESSAGE_PROOF_LEN], body[64];
+	struct rt_addr addr;
+
+	data_up = data_over = false;
+	assert_int_equal(
+		link_export(site->link, "wanmirror data", proofs[0], sizeof(proofs)), 0);
+	memcpy(join.proof, proofs[0], sizeof(join.proof));
+	rt_listener_addr(site->group->session->listener, &addr);
+	assert_int_equal(link_dial(site->loop, &addr, SECURE_DATA, &params, &data), 0);
+	SITE_UNTIL(site, data_up);
+	assert_int_equal(link_send(data, MESSAGE_JOIN, body,
+				   message_encode_join(&join, body, sizeof(body))),
+			 0);
+}
+
+static void frame(const struct forged *f)
+{
+	if (data) /* it may have ended with what is before it */
+		(void)link_send(data, MESSAGE_FRAME, bytes, forge_put(f, bytes));
+}
+
+/* Longer than any record: the transport takes no frame and no message of that length. */
+static bool is_too_long(const struct forged *f)
+{
+	return forge_put(f, bytes) > record_len_max(site->config.max_request);
+}
+
+/* Refused with its reason; what is too long even for that just ends the connection. */
+static void expect_end(const struct lie *lie, uint64_t count)
+{
+	SITE_UNTIL(site, site->came[MESSAGE_REFUSE] > 0 || site->closed);
+	if (refused() != count)
+		fail_msg("%s: %u refused", lie->name, (unsigned)refused());
+	if (site->came[MESSAGE_REFUSE] > 0 && !strstr(site->refused, lie->why))
+		fail_msg("%s: \"%s\" where \"%s\" was due", lie->name, site->refused,
+			 lie->why);
+}
+
+/* A record behind the lie is on its way already, and is not taken either. */
+static void a_lie_in_a_frame_ends_the_connection(void **state)
+{
+	for (size_t i = 0; i < RT_ARRAY_LEN(lies); i++) {
+		uint64_t count = refused(), before;
+		struct forged f;
+
+		converse("HC");
+		assert_int_equal(site->came[MESSAGE_READY], 1);
+		data_dial();
+		before = admitted();
+		forge_honest(&f, 0);
+		frame(&f);
+		SITE_UNTIL(site, admitted() == before + 1 && durable());
+		forge_honest(&f, 0);
+		lies[i].tell(&f);
+		frame(&f);
+		count += !is_too_long(&f);
+		forge_honest(&f, 0);
+		frame(&f);
+		expect_end(&lies[i], count);
+		assert_int_equal(admitted(), before + 1);
+		if (data)
+			link_close(data);
+	}
+	converse("HS");
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+}
+
+/* ---- a primary that pulls back ----------------------------------------------------------------- */
+
+static void must_wait(struct group_config *config)
+{
+	config->on_disconnect = GROUP_STOP;
+	config->open_timeout_ms = 1000;
+}
+
+static int opening_up(void **state)
+{
+	bytes = malloc(FORGE_BYTES);
+	assert_non_null(bytes);
+	site_tweak = must_wait;
+	site_set_up(state, GROUP_PRIMARY, true);
+	assert_false(group_serving(site->group));
+	return 0;
+}
+
+static void be_pulled_from(void)
+{
+	meet();
+	say('N');
+	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1);
+	assert_int_equal(site->number, admitted() + 1);
+}
+
+static void entry(const struct forged *f)
+{
+	assert_int_equal(link_send(site->link, MESSAGE_ENTRY, bytes, forge_put(f, bytes)),
+			 0);
+}
+
+static void is_still_opening(const struct lfs_position *before)
+{
+	is_where(before);
+	assert_false(group_serving(site->group));
+}
+
+static void a_lie_in_an_entry_is_refused(void **state)
+{
+	struct lfs_position before;
+
+	where(&before);
+	for (size_t i = 0; i < RT_ARRAY_LEN(lies); i++) {
+		uint64_t count = refused();
+		struct forged f;
+
+		be_pulled_from();
+		forge_honest(&f, 0);
+		lies[i].tell(&f);
+		entry(&f);
+		expect_end(&lies[i], count + !is_too_long(&f));
+		is_still_opening(&before);
+	}
+}
+
+/* The site goes on from what it holds: no mirror at all is no reason to serve here. */
+static void an_entry_that_nobody_asked_for_is_counted(void **state)
+{
+	struct lfs_position before;
+	struct forged f;
+
+	where(&before);
+	meet();
+	forge_honest(&f, 0);
+	entry(&f);
+	SITE_UNTIL(site, refused() == 1);
+	is_still_opening(&before);
+}
+
+int main(void)
+{
+#define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(each_lie_is_refused_and_counted, mirror_up),
+		TEST(an_epoch_counts_for_its_own_lsns_only, mirror_up),
+		TEST(what_is_just_legal_is_taken, mirror_up),
+		TEST(any_time_of_the_primary_can_be_told, mirror_up),
+		TEST(a_lie_in_a_frame_ends_the_connection, mirror_up),
+		TEST(a_lie_in_an_entry_is_refused, opening_up),
+		TEST(an_entry_that_nobody_asked_for_is_counted, opening_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
