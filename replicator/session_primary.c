@@ -162,7 +162,8 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 static void pull_more(struct session *s)
 {
 	session_event(s, SESSION_EV_PULL_SENT);
-	session_send_number(s, MESSAGE_PULL, lfs_lsn(s->group->lfs).admitted + 1);
+	s->control.pull.from = lfs_lsn(s->group->lfs).admitted + 1;
+	session_send_number(s, MESSAGE_PULL, s->control.pull.from);
 }
 
 /* What does not fit parts the sites; a want of room or memory here only takes time. */
@@ -180,6 +181,20 @@ static void pull_failed(struct session *s)
 	}
 }
 
+static void pulled_entry(struct session *s, const uint8_t *body, size_t len)
+{
+	struct apply *a = &s->group->apply;
+	bool asked = s->state == SESSION_PULLING && a->next_lsn <= s->peer->lsn;
+
+	if (asked && a->bytes <= APPLY_BYTES_MAX) {
+		(void)apply_record(a, body, len); /* pull_turn() looks at its error */
+		return;
+	}
+	a->refused++;
+	if (s->state == SESSION_PULLING || s->state == SESSION_PULLED)
+		session_refuse(s, "more records than were asked for");
+}
+
 static void pull_turn(struct session *s)
 {
 	struct group *g = s->group;
@@ -192,6 +207,10 @@ static void pull_turn(struct session *s)
 	if (s->state != SESSION_PULLED || !apply_idle(&g->apply) ||
 	    lsn.durable < lsn.admitted)
 		return;
+	if (lsn.admitted < s->control.pull.from) {
+		session_refuse(s, "the mirror gives back nothing of what it says it has");
+		return;
+	}
 	if (lsn.admitted < s->peer->lsn) {
 		pull_more(s);
 		return;
@@ -349,12 +368,7 @@ void primary_message(struct session *s, unsigned type, const uint8_t *body, size
 		started(s, body, len);
 		return;
 	case MESSAGE_ENTRY:
-		if (s->group->apply.bytes > APPLY_BYTES_MAX)
-			session_refuse(s, "more records than were asked for");
-		else if (s->state == SESSION_PULLING || s->state == SESSION_PULLED)
-			(void)apply_record(&s->group->apply, body, len); /* kept in err */
-		else
-			s->group->apply.refused++; /* nobody asked for it */
+		pulled_entry(s, body, len);
 		return;
 	case MESSAGE_PULLED:
 		if (message_decode_number(body, len, &n) == 0)

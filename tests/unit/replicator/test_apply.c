@@ -310,6 +310,8 @@ static void a_lie_in_a_frame_ends_the_connection(void **state)
 
 /* ---- a primary that pulls back ----------------------------------------------------------------- */
 
+#define PULL_LOST 3 /* LSNs that only the mirror has: of HELLO N */
+
 static void must_wait(struct group_config *config)
 {
 	config->on_disconnect = GROUP_STOP;
@@ -364,6 +366,57 @@ static void a_lie_in_an_entry_is_refused(void **state)
 	}
 }
 
+/* One entry after the other, since each carries the hash of those before it. */
+static void entries(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t before = admitted();
+		struct forged f;
+
+		forge_honest(&f, 0);
+		entry(&f);
+		SITE_UNTIL(site, admitted() == before + 1);
+	}
+}
+
+/* It would ask for ever. */
+static void a_mirror_that_gives_nothing_back_is_refused(void **state)
+{
+	struct lfs_position before;
+
+	where(&before);
+	be_pulled_from();
+	say('D');
+	SITE_UNTIL(site, site->came[MESSAGE_REFUSE] > 0);
+	assert_string_equal(site->refused,
+			    "the mirror gives back nothing of what it says it has");
+	is_still_opening(&before);
+	/* In pieces is in order. */
+	be_pulled_from();
+	entries(1);
+	say('D');
+	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 2);
+	assert_int_equal(site->number, admitted() + 1);
+	say('D');
+	SITE_UNTIL(site, site->came[MESSAGE_REFUSE] > 0);
+	assert_false(group_serving(site->group));
+}
+
+static void a_mirror_gives_back_no_more_than_it_has(void **state)
+{
+	uint64_t before = admitted();
+	struct forged f;
+
+	be_pulled_from();
+	entries(PULL_LOST);
+	forge_honest(&f, 0);
+	entry(&f);
+	SITE_UNTIL(site, site->came[MESSAGE_REFUSE] > 0);
+	assert_string_equal(site->refused, "more records than were asked for");
+	assert_int_equal(refused(), 1);
+	assert_int_equal(admitted(), before + PULL_LOST);
+}
+
 /* The site goes on from what it holds: no mirror at all is no reason to serve here. */
 static void an_entry_that_nobody_asked_for_is_counted(void **state)
 {
@@ -388,6 +441,8 @@ int main(void)
 		TEST(any_time_of_the_primary_can_be_told, mirror_up),
 		TEST(a_lie_in_a_frame_ends_the_connection, mirror_up),
 		TEST(a_lie_in_an_entry_is_refused, opening_up),
+		TEST(a_mirror_that_gives_nothing_back_is_refused, opening_up),
+		TEST(a_mirror_gives_back_no_more_than_it_has, opening_up),
 		TEST(an_entry_that_nobody_asked_for_is_counted, opening_up),
 	};
 
