@@ -91,6 +91,45 @@ static void each_bound_holds(void **state)
 	free(e);
 }
 
+/*
+ * After an outage long enough that samples stand for many LSNs each, what is written next
+ * begins a sample of its own, wherever in a sample the outage ended: its age is not that of
+ * what has long been safe.
+ */
+static void what_is_safe_ages_nothing_that_comes_later(void **state)
+{
+	const int64_t later = 1000000000;
+	struct exposure *e = filled(100000);
+	uint64_t stride = e->stride;
+	struct exposure_figures f;
+
+	free(e);
+	assert_true(stride > 8);
+	for (uint64_t n = 100000; n < 100000 + 2 * stride; n += 3) {
+		e = filled(n);
+		exposure_safe(e, n);
+		exposure_add(e, n + 1, 512, AT(later));
+		exposure_beyond(e, n, AT(later + 5), &f);
+		assert_int_equal(f.writes, 1);
+		assert_int_equal(f.bytes, 512);
+		assert_int_equal(f.age_ns, 5);
+		free(e);
+	}
+}
+
+/* The oldest write beyond `safe` is what the bound on age is about, at any rate of writes. */
+static void the_oldest_write_reaches_the_bound_on_age(void **state)
+{
+	const struct exposure_figures bound = { .age_ns = 1000 };
+	struct exposure *e = filled(100); /* LSN n at 10 n */
+
+	assert_int_equal(exposure_allows(e, 10, AT(110 + 1000), &bound), UINT64_MAX);
+	assert_int_equal(exposure_allows(e, 10, AT(110 + 1001), &bound), 10);
+	assert_int_equal(exposure_allows(e, 98, AT(110 + 1001), &bound), UINT64_MAX);
+	assert_int_equal(exposure_allows(e, 98, AT(990 + 1001), &bound), 98);
+	free(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -98,6 +137,8 @@ int main(void)
 		cmocka_unit_test(forgetting_what_is_safe_changes_no_figure),
 		cmocka_unit_test(a_long_outage_rounds_up_only),
 		cmocka_unit_test(each_bound_holds),
+		cmocka_unit_test(what_is_safe_ages_nothing_that_comes_later),
+		cmocka_unit_test(the_oldest_write_reaches_the_bound_on_age),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

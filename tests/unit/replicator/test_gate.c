@@ -71,6 +71,71 @@ static void each_mode_waits_for_its_own_watermark(void **state)
 	assert_true(gate_empty(&gate));
 }
 
+/*
+ * A mirror that receives and does not persist may lose what it has received: network then
+ * waits for what is persisted, and goes back to the wire when that moves again.
+ */
+static void what_a_stuck_mirror_has_received_opens_nothing(void **state)
+{
+	struct gate gate;
+	struct test_waiter t[3];
+
+	gate_init(&gate);
+	gate.stuck = true;
+	for (unsigned m = 0; m < 3; m++)
+		wait_at(&gate, &t[m], 5,
+			(struct gate_need){ (enum group_mode)m, false, false });
+	marks(&gate, 9, 9, 9, 9, 4);
+	assert_int_equal(t[GROUP_LOCAL].opened, 1);
+	assert_int_equal(t[GROUP_NETWORK].opened, 0);
+	assert_int_equal(t[GROUP_REMOTE].opened, 0);
+	marks(&gate, 9, 9, 9, 9, 5);
+	assert_int_equal(t[GROUP_NETWORK].opened, 1);
+	assert_int_equal(t[GROUP_REMOTE].opened, 1);
+	wait_at(&gate, &t[0], 8, (struct gate_need){ GROUP_NETWORK, false, false });
+	assert_int_equal(gate_run(&gate), 0);
+	gate.stuck = false;
+	assert_int_equal(gate_run(&gate), 1);
+}
+
+/*
+ * Waiters open in the order of their LSNs, not of their arrival: a flush may cover less than
+ * the write before it, by one LSN, too.
+ */
+static void waiters_open_by_lsn_not_by_arrival(void **state)
+{
+	static const uint64_t lsns[] = { 5, 4, 9, 8, 7, 1, 6 };
+	struct test_waiter t[RT_ARRAY_LEN(lsns)];
+	struct gate gate;
+
+	gate_init(&gate);
+	for (size_t i = 0; i < RT_ARRAY_LEN(lsns); i++)
+		wait_at(&gate, &t[i], lsns[i],
+			(struct gate_need){ GROUP_LOCAL, true, false });
+	for (uint64_t lsn = 1; lsn <= 9; lsn++) {
+		marks(&gate, lsn, lsn, 0, 0, 0);
+		for (size_t i = 0; i < RT_ARRAY_LEN(lsns); i++)
+			assert_int_equal(t[i].opened, lsns[i] <= lsn);
+	}
+	assert_true(gate_empty(&gate));
+}
+
+/* A flush of the log must cover the last one that waits for it, not the first. */
+static void the_last_waiter_says_what_must_be_durable(void **state)
+{
+	struct test_waiter t[3];
+	struct gate gate;
+
+	gate_init(&gate);
+	assert_int_equal(gate_wants_durable(&gate), 0);
+	wait_at(&gate, &t[0], 3, (struct gate_need){ GROUP_REMOTE, true, false });
+	wait_at(&gate, &t[1], 7, (struct gate_need){ GROUP_REMOTE, true, false });
+	wait_at(&gate, &t[2], 9, (struct gate_need){ GROUP_LOCAL, false, false });
+	assert_int_equal(gate_wants_durable(&gate), 7);
+	assert_int_equal(gate_fail(&gate, -EIO), 3);
+	assert_int_equal(gate_wants_durable(&gate), 0);
+}
+
 static void modes_overtake_each_other(void **state)
 {
 	struct gate gate;
@@ -181,6 +246,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_mode_waits_for_its_own_watermark),
+		cmocka_unit_test(what_a_stuck_mirror_has_received_opens_nothing),
+		cmocka_unit_test(waiters_open_by_lsn_not_by_arrival),
+		cmocka_unit_test(the_last_waiter_says_what_must_be_durable),
 		cmocka_unit_test(modes_overtake_each_other),
 		cmocka_unit_test(only_what_may_be_lowered_is_lowered),
 		cmocka_unit_test(a_flush_that_covers_less_overtakes_a_later_fua),

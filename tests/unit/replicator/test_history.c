@@ -66,12 +66,18 @@ static void an_epoch_never_reached_is_empty_afterwards(void **state)
 	struct lfs_meta *meta = calloc(1, sizeof(*meta));
 
 	(void)state;
-	meta->nepochs = 2;
+	meta->nepochs = 4;
 	meta->epochs[0] = (struct lfs_epoch){ 1, 1, 1 };
-	meta->epochs[1] = (struct lfs_epoch){ 2, 2, 100 };
-	history_begin(meta, 0, 3, 91);
-	assert_int_equal(meta->epochs[1].first_lsn, 91);
-	assert_int_equal(meta->epochs[2].first_lsn, 91);
+	meta->epochs[1] = (struct lfs_epoch){ 2, 2, 91 };
+	meta->epochs[2] = (struct lfs_epoch){ 3, 3, 92 };
+	meta->epochs[3] = (struct lfs_epoch){ 4, 4, 100 };
+	history_begin(meta, 0, 5, 91);
+	assert_int_equal(meta->nepochs, 5);
+	assert_int_equal(meta->epochs[0].first_lsn, 1);
+	for (unsigned i = 1; i < 5; i++)
+		assert_int_equal(meta->epochs[i].first_lsn, 91);
+	assert_int_equal(lfs_epoch_of(meta, 90)->number, 1);
+	assert_int_equal(lfs_epoch_of(meta, 91)->number, 5);
 	free(meta);
 }
 
