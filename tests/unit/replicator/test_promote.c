@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/lies.h"
+
+#include "rt/check.h"
+
+/*
+ * A promotion makes a second writer possible: it is refused beside a primary that lives,
+ * unless somebody insists, and says why. One that is made takes in everything that has
+ * arrived, begins an epoch of its own behind it, durably, and shows clients another
+ * generation, because what the primary completed last may be missing.
+ */
+
+static int promoted_res;
+static unsigned promoted;
+
+static void promote_over(struct group_promote *p, int res)
+{
+	promoted_res = res;
+	promoted++;
+	rt_loop_stop(site->loop);
+}
+
+static int promote(struct group_promote *p)
+{
+	p->done = promote_over;
+	promoted = 0;
+	group_promote(site->group, p);
+	SITE_UNTIL(site, promoted == 1);
+	return promoted_res;
+}
+
+static void network(struct group_config *config)
+{
+	config->store_size = 64u << 20;
+	config->sync = GROUP_NETWORK;
+	for (unsigned i = 0; i < config->nvolumes; i++)
+		config->volumes[i].sync = GROUP_NETWORK;
+}
+
+static int mirror_up(void **state)
+{
+	site_tweak = network;
+	site_set_up(state, GROUP_MIRROR, true);
+	return 0;
+}
+
+static void network_or_nothing(struct group_config *config)
+{
+	network(config);
+	config->on_disconnect = GROUP_STOP;
+}
+
+static int holding_mirror_up(void **state)
+{
+	site_tweak = network_or_nothing;
+	site_set_up(state, GROUP_MIRROR, true);
+	return 0;
+}
+
+static int fresh_mirror_up(void **state)
+{
+	site_set_up(state, GROUP_MIRROR, false);
+	return 0;
+}
+
+static int primary_up(void **state)
+{
+	site_set_up(state, GROUP_PRIMARY, true);
+	SITE_UNTIL(site, group_serving(site->group));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	site_tweak = NULL;
+	return site_tear_down(state);
+}
+
+/* ---- whether ---------------------------------------------------------------------------------- */
+
+#define NEVER_RECEIVED (-1)
+
+struct verdict {
+	int silence_ms; /* since the primary was last received */
+	bool fenced;
+	int failed;
+	bool force;
+	int res;
+	const char *text; /* part of it */
+};
+
+static void judged(const struct verdict *v, bool hold)
+{
+	struct group *g = site->group;
+	struct group_promote p = { .dry_run = true, .force = v->force, .hold = hold };
+	uint32_t flags = lfs_meta(g->lfs)->flags;
+	enum group_role role = g->role;
+	int res;
+
+	if (v->silence_ms != NEVER_RECEIVED)
+		peer_watch_primary_rx(&g->watch, (rt_time){ rt_now(g->loop).ns -
+							    v->silence_ms * RT_MS });
+	if (v->fenced)
+		group_set_standing(g, GROUP_STANDING_FENCED);
+	g->failed = v->failed;
+	p.done = promote_over;
+	promoted = 0;
+	group_promote(g, &p);
+	if (v->fenced)
+		group_set_standing(g, GROUP_STANDING_GOOD);
+	g->failed = 0;
+	SITE_UNTIL(site, promoted == 1);
+	res = promoted_res;
+	if (res != v->res || !strstr(p.text, v->text))
+		fail_msg("received %d ms ago, fenced %d, failed %d, force %d: %d \"%s\"",
+			 v->silence_ms, v->fenced, v->failed, v->force, res, p.text);
+	assert_int_equal(g->role, role);
+	assert_int_equal(lfs_meta(g->lfs)->flags, flags);
+}
+
+static void a_mirror_is_promoted_where_the_primary_is_silent(void **state)
+{
+	static const struct verdict verdicts[] = {
+		{ NEVER_RECEIVED, false, 0, false, 0, "nothing was changed" },
+		{ 0, false, 0, false, -EPERM, "the primary was heard" },
+		{ 1000, false, 0, false, -EPERM, "the primary was heard" },
+		{ 4900, false, 0, false, -EPERM, "the primary was heard" },
+		{ 5000, false, 0, false, 0, "nothing was changed" },
+		{ 0, false, 0, true, 0, "nothing was changed" },
+		{ NEVER_RECEIVED, false, -EIO, false, -EIO, "the log of this site" },
+		{ NEVER_RECEIVED, false, -EIO, true, -EIO, "the log of this site" },
+	};
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(verdicts); i++)
+		for (unsigned hold = 0; hold < 2; hold++)
+			judged(&verdicts[i], hold);
+}
+
+static void a_primary_is_promoted_only_where_it_is_fenced(void **state)
+{
+	static const struct verdict verdicts[] = {
+		{ NEVER_RECEIVED, false, 0, false, -EALREADY, "the primary already" },
+		{ NEVER_RECEIVED, false, 0, true, -EALREADY, "the primary already" },
+		{ NEVER_RECEIVED, true, 0, false, -EPERM, "this site is fenced" },
+		{ NEVER_RECEIVED, true, 0, true, 0, "nothing was changed" },
+		{ NEVER_RECEIVED, true, -EIO, true, -EIO, "the log of this site" },
+	};
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(verdicts); i++)
+		judged(&verdicts[i], false);
+}
+
+/* It holds nothing of anybody, whatever is asked. */
+static void a_mirror_that_was_never_filled_is_not_promoted(void **state)
+{
+	static const struct verdict verdicts[] = {
+		{ NEVER_RECEIVED, false, 0, false, -EPERM, "never been filled" },
+		{ NEVER_RECEIVED, false, 0, true, -EPERM, "never been filled" },
+	};
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(verdicts); i++)
+		judged(&verdicts[i], false);
+}
+
+static void one_promotion_is_enough(void **state)
+{
+	struct group_promote first = { .done = promote_over }, second = first;
+
+	promoted = 0;
+	group_promote(site->group, &first);
+	group_promote(site->group, &second);
+	assert_non_null(strstr(second.text, "a promotion is under way"));
+	SITE_UNTIL(site, promoted == 2);
+	assert_int_equal(site->group->role, GROUP_PRIMARY);
+	assert_non_null(strstr(first.text, "now primary in epoch 2"));
+	assert_int_equal(promote(&second), -EALREADY);
+}
+
+/* ---- what it makes ------------------------------------------------------------------------------- */
+
+static struct group_status *status(void)
+{
+	static struct group_status now;
+
+	group_status(site->group, &now);
+	return &now;
+}
+
+static void is_an_epoch_of_its_own(const struct lfs_meta *before, uint64_t last_lsn)
+{
+	const struct lfs_meta *meta = lfs_meta(site->group->lfs);
+	const struct lfs_epoch *now = &meta->epochs[meta->nepochs - 1];
+
+	assert_int_equal(meta->role, LFS_PRIMARY);
+	assert_int_equal(meta->nepochs, before->nepochs + 1);
+	assert_int_equal(now->number, before->epochs[before->nepochs - 1].number + 1);
+	assert_true(now->id != before->epochs[before->nepochs - 1].id);
+	assert_int_equal(now->first_lsn, last_lsn + 1);
+	for (unsigned i = 0; i < meta->nvolumes; i++)
+		assert_true(meta->volumes[i].generation != before->volumes[i].generation);
+}
+
+static void becomes_primary(bool hold)
+{
+	struct group *g = site->group;
+	struct lfs_meta *before = malloc(sizeof(*before));
+	struct group_promote p = { .hold = hold };
+	uint32_t flags;
+
+	assert_non_null(before);
+	*before = *lfs_meta(g->lfs);
+	assert_int_equal(promote(&p), 0);
+	assert_int_equal(p.lsn, SITE_LSNS);
+	is_an_epoch_of_its_own(before, SITE_LSNS);
+	free(before);
+	flags = lfs_meta(g->lfs)->flags;
+	assert_true(flags & LFS_ALONE);
+	assert_int_equal(!!(flags & LFS_HOLD), hold);
+	assert_int_equal(flags & (LFS_FENCED | LFS_SEALED), 0);
+	assert_int_equal(status()->role, GROUP_PRIMARY);
+	assert_true(status()->alone);
+	assert_true(group_serving(g));
+	assert_false(group_volume_read_only(group_volume_at(g, 0)));
+}
+
+static struct group_request *written;
+static int write_res;
+
+static void write_over(struct group_request *r, int res)
+{
+	written = r;
+	write_res = res;
+}
+
+static struct group_request *write_begin(void)
+{
+	struct group_request *r = calloc(1, sizeof(*r));
+
+	assert_non_null(r);
+	*r = (struct group_request){ .kind = GROUP_WRITE,
+				     .volume = group_volume_at(site->group, 0),
+				     .len = GROUP_BLOCK,
+				     .buf = rt_alloc_blocks(GROUP_BLOCK),
+				     .done = write_over };
+	assert_non_null(r->buf);
+	memset(r->buf, 0x77, GROUP_BLOCK);
+	written = NULL;
+	group_submit(r);
+	return r;
+}
+
+static void write_end(struct group_request *r)
+{
+	rt_free(r->buf);
+	free(r);
+}
+
+/* Alone, every mode counts as local, and writes go on. */
+static void alone_it_completes_what_its_mode_cannot(void **state)
+{
+	struct group_request *r;
+
+	becomes_primary(false);
+	SITE_UNTIL(site, status()->state == GROUP_EXPOSED);
+	assert_int_equal(status()->sync_effective, GROUP_LOCAL);
+	r = write_begin();
+	SITE_UNTIL(site, written == r);
+	assert_int_equal(write_res, 0);
+	write_end(r);
+}
+
+static bool write_is_in_the_log(void)
+{
+	struct lfs_lsn lsn = lfs_lsn(site->group->lfs);
+
+	return lsn.admitted == SITE_LSNS + 1 && lsn.written == lsn.admitted;
+}
+
+/*
+ * With --hold, and where the policy is to hold, the mode counts: no mirror, no completion.
+ * The end of the test fails the write.
+ */
+static struct group_request *held;
+
+static void with_hold_its_mode_counts(void **state)
+{
+	becomes_primary(true);
+	held = write_begin();
+	SITE_UNTIL(site, write_is_in_the_log() && status()->state == GROUP_HOLDING);
+	assert_int_equal(status()->sync_effective, GROUP_NETWORK);
+	assert_null(written);
+}
+
+static int held_tear_down(void **state)
+{
+	int res = tear_down(state);
+
+	assert_ptr_equal(written, held);
+	assert_int_equal(write_res, -ESHUTDOWN);
+	write_end(held);
+	return res;
+}
+
+/* ---- what has arrived -------------------------------------------------------------------------------- */
+
+#define ARRIVED 30u /* records of 128 KiB: more than the log takes at once */
+
+/*
+ * The log stops taking records between two checkpoints: what has arrived then waits outside
+ * of it, and belongs to the image that is promoted all the same.
+ */
+static void what_waits_for_the_log_is_promoted_too(void **state)
+{
+	struct group *g = site->group;
+	uint8_t *bytes = malloc(FORGE_BYTES);
+	struct lfs_meta *before = malloc(sizeof(*before));
+	struct group_promote p = { 0 };
+	uint64_t hash, epoch_id;
+	struct forged f;
+
+	assert_true(bytes && before);
+	*before = *lfs_meta(g->lfs);
+	forge_honest(&f, 0);
+	hash = le64_get(f.head.hash_before);
+	epoch_id = le64_get(f.head.epoch_id);
+	for (unsigned i = 0; i < ARRIVED; i++) {
+		struct record_owned owned;
+		size_t len;
+
+		forge_honest(&f, 0);
+		f.nops = f.blocks = 0;
+		forge_op(&f, LFS_WRITE, 0, i, 32);
+		f.head.lsn = le64_make(SITE_LSNS + 1 + i);
+		f.head.hash_before = le64_make(hash);
+		len = forge_put(&f, bytes);
+		assert_int_equal(record_decode(bytes, len, before, &owned), 0);
+		hash = lfs_history_next(hash, epoch_id, owned.rec.ops, owned.rec.nops);
+		record_release(&owned);
+		assert_int_equal(apply_record(&g->apply, bytes, len), 0);
+	}
+	assert_true(lfs_lsn(g->lfs).admitted < SITE_LSNS + ARRIVED);
+	assert_int_equal(promote(&p), 0);
+	assert_int_equal(g->apply.applied, ARRIVED);
+	assert_int_equal(p.lsn, SITE_LSNS + ARRIVED);
+	assert_int_equal(lfs_lsn(g->lfs).durable, SITE_LSNS + ARRIVED);
+	is_an_epoch_of_its_own(before, SITE_LSNS + ARRIVED);
+	assert_int_equal(g->apply.refused, 0);
+	free(before);
+	free(bytes);
+}
+
+int main(void)
+{
+#define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_mirror_is_promoted_where_the_primary_is_silent, mirror_up),
+		TEST(a_primary_is_promoted_only_where_it_is_fenced, primary_up),
+		TEST(a_mirror_that_was_never_filled_is_not_promoted, fresh_mirror_up),
+		TEST(one_promotion_is_enough, mirror_up),
+		TEST(alone_it_completes_what_its_mode_cannot, mirror_up),
+		TEST(alone_it_completes_what_its_mode_cannot, holding_mirror_up),
+		cmocka_unit_test_setup_teardown(with_hold_its_mode_counts,
+						holding_mirror_up, held_tear_down),
+		TEST(what_waits_for_the_log_is_promoted_too, mirror_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
