@@ -132,6 +132,7 @@ static void log_completes(int res)
 	store.nappends--;
 	memmove(store.appends, store.appends + 1, store.nappends * sizeof(a));
 	a->done(a, res);
+	rt_assert(res == 0 || group.apply.err < 0);
 }
 
 void group_wake(struct group *g)

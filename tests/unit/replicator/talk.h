@@ -6,6 +6,7 @@
  * What the peer of a site says, as strings of letters: valid messages and such that are
  * not, at the right time and at the wrong one. Included once per test program.
  */
+#include "replicator/tunnel/secure.h"
 #include "tests/unit/replicator/site.h"
 
 /* ---- what the peer says ------------------------------------------------------------------- */
@@ -191,6 +192,57 @@ static inline void is_where(const struct lfs_position *before)
 	assert_int_equal(now.lsn, before->lsn);
 	assert_true(now.hash == before->hash);
 	assert_true(now.epoch_id == before->epoch_id);
+}
+
+/* ---- the data connection of transport tcp ---------------------------------------------------- */
+
+static struct link *data;
+static bool data_up;
+static unsigned frames_received;
+
+static inline void data_established(void *owner, struct link *link)
+{
+	data_up = true;
+	rt_loop_stop(site->loop);
+}
+
+static inline void data_message(void *owner, struct link *link, unsigned type,
+				const uint8_t *body, size_t len)
+{
+	frames_received += type == MESSAGE_FRAME;
+}
+
+static inline void data_closed(void *owner, struct link *link, int err, const char *why)
+{
+	data = NULL;
+	rt_loop_stop(site->loop);
+}
+
+/* The connection that a START of transport tcp asks for. */
+static inline void data_dial(uint64_t tunnel_id)
+{
+	static const struct link_events events = { .established = data_established,
+						   .message = data_message,
+						   .closed = data_closed };
+	const struct link_params params = { .key = site->config.peer.key,
+					    .message_max = 1u << 20,
+					    .handshake_ns = 5 * RT_S,
+					    .events = &events };
+	struct message_join join = { .tunnel_id = tunnel_id };
+	uint8_t proofs[2][MESSAGE_PROOF_LEN], body[64];
+	struct rt_addr addr;
+
+	data_up = false;
+	frames_received = 0;
+	assert_int_equal(
+		link_export(site->link, "wanmirror data", proofs[0], sizeof(proofs)), 0);
+	memcpy(join.proof, proofs[0], sizeof(join.proof));
+	rt_listener_addr(site->group->session->listener, &addr);
+	assert_int_equal(link_dial(site->loop, &addr, SECURE_DATA, &params, &data), 0);
+	SITE_UNTIL(site, data_up);
+	assert_int_equal(link_send(data, MESSAGE_JOIN, body,
+				   message_encode_join(&join, body, sizeof(body))),
+			 0);
 }
 
 #endif

@@ -2,7 +2,6 @@
 #include "tests/unit/replicator/lies.h"
 
 #include "replicator/history.h"
-#include "replicator/tunnel/secure.h"
 #include "rt/check.h"
 
 /*
@@ -125,6 +124,22 @@ static void each_lie_is_refused_and_counted(void **state)
 	}
 }
 
+/* A peer that sends faster than the log takes is made to wait before memory runs out. */
+static void what_waits_has_a_bound(void **state)
+{
+	struct apply *a = &site->group->apply;
+
+	assert_true(apply_room(a));
+	a->bytes = APPLY_BYTES_MAX - 1;
+	assert_true(apply_room(a));
+	a->bytes = APPLY_BYTES_MAX;
+	assert_false(apply_room(a));
+	a->bytes = 0;
+	a->err = -EIO;
+	assert_false(apply_room(a));
+	a->err = 0;
+}
+
 static void history_set(struct group *g, int res)
 {
 	site_ended(res);
@@ -209,53 +224,6 @@ static void any_time_of_the_primary_can_be_told(void **state)
 
 /* ---- over a data connection ------------------------------------------------------------------ */
 
-static struct link *data;
-static bool data_up, data_over;
-
-static void data_established(void *owner, struct link *link)
-{
-	data_up = true;
-	rt_loop_stop(site->loop);
-}
-
-static void data_message(void *owner, struct link *link, unsigned type,
-			 const uint8_t *body, size_t len)
-{
-}
-
-static void data_closed(void *owner, struct link *link, int err, const char *why)
-{
-	data = NULL;
-	data_over = true;
-	rt_loop_stop(site->loop);
-}
-
-/* The connection that a START of transport tcp asks for. */
-static void data_dial(void)
-{
-	static const struct link_events events = { .established = data_established,
-						   .message = data_message,
-						   .closed = data_closed };
-	const struct link_params params = { .key = site->config.peer.key,
-					    .message_max = 1u << 20,
-					    .handshake_ns = 5 * RT_S,
-					    .events = &events };
-	struct message_join join = { .tunnel_id = 4711 };
-	uint8_t proofs[2][MESSAGE_PROOF_LEN], body[64];
-	struct rt_addr addr;
-
-	data_up = data_over = false;
-	assert_int_equal(
-		link_export(site->link, "wanmirror data", proofs[0], sizeof(proofs)), 0);
-	memcpy(join.proof, proofs[0], sizeof(join.proof));
-	rt_listener_addr(site->group->session->listener, &addr);
-	assert_int_equal(link_dial(site->loop, &addr, SECURE_DATA, &params, &data), 0);
-	SITE_UNTIL(site, data_up);
-	assert_int_equal(link_send(data, MESSAGE_JOIN, body,
-				   message_encode_join(&join, body, sizeof(body))),
-			 0);
-}
-
 static void frame(const struct forged *f)
 {
 	if (data) /* it may have ended with what is before it */
@@ -288,7 +256,7 @@ static void a_lie_in_a_frame_ends_the_connection(void **state)
 
 		converse("HC");
 		assert_int_equal(site->came[MESSAGE_READY], 1);
-		data_dial();
+		data_dial(4711);
 		before = admitted();
 		forge_honest(&f, 0);
 		frame(&f);
@@ -436,6 +404,7 @@ int main(void)
 #define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(each_lie_is_refused_and_counted, mirror_up),
+		TEST(what_waits_has_a_bound, mirror_up),
 		TEST(an_epoch_counts_for_its_own_lsns_only, mirror_up),
 		TEST(what_is_just_legal_is_taken, mirror_up),
 		TEST(any_time_of_the_primary_can_be_told, mirror_up),
