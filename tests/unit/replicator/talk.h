@@ -198,7 +198,9 @@ static inline void is_where(const struct lfs_position *before)
 
 static struct link *data;
 static bool data_up;
+#define FRAMES_MAX 8192
 static unsigned frames_received;
+static uint64_t frame_bytes[FRAMES_MAX + 1]; /* of the first n frames */
 
 static inline void data_established(void *owner, struct link *link)
 {
@@ -209,7 +211,11 @@ static inline void data_established(void *owner, struct link *link)
 static inline void data_message(void *owner, struct link *link, unsigned type,
 				const uint8_t *body, size_t len)
 {
-	frames_received += type == MESSAGE_FRAME;
+	if (type != MESSAGE_FRAME)
+		return;
+	assert_true(frames_received < FRAMES_MAX);
+	frames_received++;
+	frame_bytes[frames_received] = frame_bytes[frames_received - 1] + len;
 }
 
 static inline void data_closed(void *owner, struct link *link, int err, const char *why)
@@ -243,6 +249,51 @@ static inline void data_dial(uint64_t tunnel_id)
 	assert_int_equal(link_send(data, MESSAGE_JOIN, body,
 				   message_encode_join(&join, body, sizeof(body))),
 			 0);
+}
+
+/* What a mirror says that it has taken, of the frames above, and persisted. */
+static inline void progress(unsigned frames, uint64_t persisted)
+{
+	const struct message_progress m = { .frames = frames,
+					    .bytes = frame_bytes[frames],
+					    .note = persisted };
+	uint8_t body[64];
+
+	assert_int_equal(link_send(data, MESSAGE_PROGRESS, body,
+				   message_encode_progress(&m, body, sizeof(body))),
+			 0);
+}
+
+static inline void tcp_peer(struct group_config *config)
+{
+	config->peer.tcp = true;
+}
+
+static inline int tcp_primary_up(void **state)
+{
+	site_tweak = tcp_peer;
+	site_set_up(state, GROUP_PRIMARY, true);
+	SITE_UNTIL(site, group_serving(site->group));
+	return 0;
+}
+
+static inline int tcp_tear_down(void **state)
+{
+	site_tweak = NULL;
+	if (data)
+		link_close(data);
+	data = NULL;
+	return site_tear_down(state);
+}
+
+/* Be a mirror that holds what the primary holds, over transport tcp. */
+static inline void stream(void)
+{
+	converse("M");
+	assert_int_equal(site->came[MESSAGE_START], 1);
+	say('Y');
+	SITE_UNTIL(site, session_streaming(site->group->session));
+	data_dial(site->start.tunnel_id);
 }
 
 #endif

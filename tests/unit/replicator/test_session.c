@@ -266,48 +266,6 @@ static void a_primary_takes_no_orders(void **state)
 
 /* ---- a primary that streams ------------------------------------------------------------------ */
 
-static void tcp(struct group_config *config)
-{
-	config->peer.tcp = true;
-}
-
-static int tcp_primary_up(void **state)
-{
-	site_tweak = tcp;
-	site_set_up(state, GROUP_PRIMARY, true);
-	SITE_UNTIL(site, group_serving(site->group));
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	site_tweak = NULL;
-	if (data)
-		link_close(data);
-	data = NULL;
-	return site_tear_down(state);
-}
-
-static void claim(uint64_t lsn)
-{
-	const struct message_progress progress = { .note = lsn };
-	uint8_t body[64];
-
-	assert_int_equal(
-		link_send(data, MESSAGE_PROGRESS, body,
-			  message_encode_progress(&progress, body, sizeof(body))),
-		0);
-}
-
-static void stream(void)
-{
-	converse("M");
-	assert_int_equal(site->came[MESSAGE_START], 1);
-	say('Y');
-	SITE_UNTIL(site, session_streaming(site->group->session));
-	data_dial(site->start.tunnel_id);
-}
-
 /*
  * What a mirror says that it has persisted completes writes. It cannot have what was never
  * sent: who claims one LSN more than that is no mirror any more.
@@ -320,10 +278,10 @@ static void a_mirror_cannot_hold_what_was_never_sent(void **state)
 	assert_non_null(status);
 	lfs_position(site->group->lfs, &end);
 	stream();
-	claim(end.lsn);
+	progress(0, end.lsn);
 	SITE_UNTIL(site,
 		   (group_status(site->group, status), status->lsn.persisted) == end.lsn);
-	claim(end.lsn + 1);
+	progress(0, end.lsn + 1);
 	SITE_UNTIL(site, answers() > 1); /* START was the first */
 	assert_string_equal(site->refused,
 			    "the mirror claims to hold what was never sent");
@@ -344,7 +302,7 @@ int main(void)
 		TEST(a_fresh_mirror_adopts_no_volume_twice, fresh_mirror_up),
 		TEST(a_primary_takes_no_orders, primary_up),
 		cmocka_unit_test_setup_teardown(a_mirror_cannot_hold_what_was_never_sent,
-						tcp_primary_up, tear_down),
+						tcp_primary_up, tcp_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

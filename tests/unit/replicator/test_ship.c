@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/talk.h"
+
+#include "rt/check.h"
+
+/*
+ * A mirror says how many frames it has received, and from that the primary knows up to
+ * which LSN: that completes writes. Right to the frame, however many are in flight, also
+ * past what the ring of frames begins with, while it grows, and after it has wrapped.
+ */
+
+#define IN_FLIGHT 3000u /* the ring begins with 1024 and grows twice */
+
+static struct group_request trims[IN_FLIGHT];
+static unsigned completed;
+
+static void trim_over(struct group_request *r, int res)
+{
+	assert_int_equal(res, 0);
+	completed++;
+}
+
+static void trim(unsigned n)
+{
+	completed = 0;
+	for (unsigned i = 0; i < n; i++) {
+		trims[i] = (struct group_request){
+			.kind = GROUP_TRIM,
+			.volume = group_volume_at(site->group, i & 1),
+			.offset = (uint64_t)(i / 2 % 256) * GROUP_BLOCK,
+			.len = GROUP_BLOCK,
+			.done = trim_over,
+		};
+		group_submit(&trims[i]);
+	}
+}
+
+static void network_tcp(struct group_config *config)
+{
+	tcp_peer(config);
+	config->sync = GROUP_NETWORK;
+	config->store_size = 256u << 20; /* each trim in flight counts for two leaves */
+	config->on_disconnect = GROUP_STOP;
+	config->open_timeout_ms = 0;
+	for (unsigned i = 0; i < config->nvolumes; i++)
+		config->volumes[i].sync = GROUP_NETWORK;
+}
+
+static int primary_up(void **state)
+{
+	site_tweak = network_tcp;
+	site_set_up(state, GROUP_PRIMARY, true);
+	meet();
+	say('M');
+	SITE_UNTIL(site, group_serving(site->group));
+	return 0;
+}
+
+static uint64_t received(void)
+{
+	static struct group_status status;
+
+	group_status(site->group, &status);
+	assert_int_equal(status.lsn.onwire, status.lsn.received); /* over TCP */
+	return status.lsn.received;
+}
+
+/* All in flight at once; then the mirror takes them in steps around each power of two. */
+static void in_flight_and_taken(unsigned already, uint64_t lsn)
+{
+	static const unsigned steps[] = { 1,	2,    1022, 1023, 1024, 1025,
+					  2046, 2047, 2048, 2049, 2999, IN_FLIGHT };
+
+	trim(IN_FLIGHT);
+	SITE_UNTIL(site, frames_received == already + IN_FLIGHT);
+	assert_int_equal(received(), lsn);
+	assert_int_equal(completed, 0);
+	for (size_t i = 0; i < RT_ARRAY_LEN(steps); i++) {
+		progress(already + steps[i], 0);
+		SITE_UNTIL(site, received() != lsn + (i ? steps[i - 1] : 0));
+		assert_int_equal(received(), lsn + steps[i]);
+		SITE_UNTIL(site, completed >= steps[i]);
+		assert_int_equal(completed, steps[i]);
+	}
+}
+
+static void each_frame_counts_for_its_own_lsn(void **state)
+{
+	uint64_t lsn = lfs_lsn(site->group->lfs).admitted;
+
+	stream();
+	in_flight_and_taken(0, lsn);
+	in_flight_and_taken(IN_FLIGHT, lsn + IN_FLIGHT);
+}
+
+/* The ring grows while its first frame stands in its middle, and the last at its end. */
+static void a_ring_that_has_wrapped_grows(void **state)
+{
+	uint64_t lsn = lfs_lsn(site->group->lfs).admitted;
+
+	stream();
+	trim(700);
+	SITE_UNTIL(site, frames_received == 700);
+	progress(700, 0);
+	SITE_UNTIL(site, completed == 700);
+	in_flight_and_taken(700, lsn + 700);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, primary_up, tcp_tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(each_frame_counts_for_its_own_lsn),
+		TEST(a_ring_that_has_wrapped_grows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
