@@ -28,9 +28,9 @@
 	X(FLUSH_FAILURE_IGNORED)                                                                 \
 	X(UNALIGNED_NO_LOCK) /* read-modify-write without holding its edges */                   \
 	X(MEMORY_BACK_EARLY) /* a request fails while the log still reads its memory */          \
-	X(ECHO_ONE_FOR_ALL)  /* a train has left when one of it has passed the border */         \
-	X(SENDS_UNHEARD) /* a train has left whatever the kernel said to its sends */            \
-	X(COVER_IGNORES_FAILED) /* what is of failed trains eats no repairs */                   \
+	X(ECHO_ONE_FOR_ALL) /* a send batch has left when one of it has passed the border */     \
+	X(SENDS_UNHEARD) /* a send batch has left whatever the kernel said to its sends */       \
+	X(COVER_IGNORES_FAILED) /* symbols of failed batches take no repairs */                  \
 	X(BLOCK_IGNORES_FAILED) /* a block repair counts though a symbol of it may not be out */ \
 	X(COVER_OUTSIDE_WINDOW) /* repairs count for symbols that have left the window */        \
 	X(CHANGE_WITHOUT_FLOOR) /* what was sent without evidence counts when there is some */   \

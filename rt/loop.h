@@ -178,9 +178,9 @@ int rt_sock_congestion(struct rt_sock *sock, const char *name);
 /* ---- datagrams: UDP with evidence ------------------------------------------------ */
 
 #define RT_DGRAM_MAX 65536
-/* Of a train: bytes, and datagrams. */
-#define RT_TRAIN_MAX 65507
-#define RT_TRAIN_DATAGRAMS 64
+/* Of a message: bytes, and datagrams. */
+#define RT_MESSAGE_MAX 65507
+#define RT_MESSAGE_DATAGRAMS 64
 
 struct rt_dgram_events {
 	/* One datagram; the bytes are lent for the call. */
@@ -202,14 +202,14 @@ struct rt_dgram_events {
 
 /*
  * A UDP socket bound to `local` (port 0: any), do-not-fragment set, IP_RECVERR on,
- * transmit stamps on where the device gives them. Events until it is closed.
+ * TX timestamps on where the device gives them. Events until it is closed.
  */
 int rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
 		  const struct rt_dgram_events *events, void *owner,
 		  struct rt_dgram **ret);
 void rt_dgram_addr(struct rt_dgram *dgram, struct rt_addr *ret);
 /*
- * Send one datagram. `stamp` != 0 asks for left(stamp) when a transmit time stamp
+ * Send one datagram. `stamp` != 0 asks for left(stamp) when a TX timestamp
  * (TX_SOFTWARE) proves that the driver took it; nothing is called when it was dropped.
  * res: 0, or -errno: -ENOBUFS dropped in this host, -EMSGSIZE too long for our device,
  * -EAGAIN the socket's buffer is full. An earlier ICMP error makes a send fail unsent
@@ -218,24 +218,24 @@ void rt_dgram_addr(struct rt_dgram *dgram, struct rt_addr *ret);
 void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_addr *to,
 		   const void *buf, size_t len, uint32_t stamp);
 /*
- * Send a train: `len` bytes as datagrams of `segment` bytes, the last one perhaps shorter,
- * in order. The kernel cuts it where it can (UDP_SEGMENT), else we do.
+ * Send a message of datagrams: `len` bytes as datagrams of `segment` bytes, the last one
+ * perhaps shorter, in order. The kernel cuts it where it can (UDP_SEGMENT), else we do.
  *
- * `stamp` is that of the first datagram. Where the kernel refuses a train that it used to
+ * `stamp` is that of the first datagram. Where the kernel refuses a message that it used to
  * take, what was sent after it may be gone already: then the datagrams follow, and the
  * stamp is that of the last, so that what comes before and what is stamped still enclose
  * them. res: 0, or the first error of a datagram; the others were sent all the same.
  */
-struct rt_train {
+struct rt_message {
 	const void *buf; /* lent until `done` */
-	size_t len;	 /* 0 .. RT_TRAIN_MAX */
-	size_t segment;	 /* > 0, and at most RT_TRAIN_DATAGRAMS of them */
+	size_t len;	 /* 0 .. RT_MESSAGE_MAX */
+	size_t segment;	 /* > 0, and at most RT_MESSAGE_DATAGRAMS of them */
 	uint32_t stamp;
 };
-void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
-			 const struct rt_addr *to, const struct rt_train *train);
+void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
+			   const struct rt_addr *to, const struct rt_message *message);
 /*
- * From now on left() says what the card itself has sent, by its own time stamps, instead of
+ * From now on left() says what the card itself has sent, by its own TX timestamps, and not
  * what its driver has taken (TX_HARDWARE; the card must do it, and its administrator must
  * have switched it on, as `hwstamp_ctl -t 1` does). Where that is not so, left() is not
  * called any more. 0 or -errno.

@@ -72,17 +72,17 @@ struct uring_class {
 	void (*complete)(struct rt_loop *loop, struct rt_op *op, int res, unsigned flags);
 };
 
-/* A datagram or a train on its way out: what sendmsg() wants to be lent. */
+/* A datagram or a message on its way out: what sendmsg() wants to be lent. */
 struct uring_msg {
 	struct msghdr hdr; /* first: rt_op.msg points here */
 	struct iovec iov;
 	struct sockaddr_in6 to; /* or a sockaddr_in */
 	uint32_t stamp;
-	uint16_t segment; /* of a train; 0: one datagram */
+	uint16_t segment; /* of a message; 0: one datagram */
 	bool again;	  /* was sent a second time */
 	_Alignas(struct cmsghdr) uint8_t control[3 * CMSG_SPACE(sizeof(uint32_t))];
-	struct rt_op part;	/* a datagram of a train that we have cut */
-	struct rt_op *train;	/* that train's */
+	struct rt_op part;	/* a datagram of a message that we have cut */
+	struct rt_op *message;	/* that message's */
 	struct uring_msg *next; /* in loop->msgs */
 };
 

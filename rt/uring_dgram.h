@@ -21,7 +21,7 @@
 #define DGRAM_PENDING 1024u
 #define DGRAM_HEAD 1500u /* bytes by which one is recognised: all that a tunnel sends */
 #define DGRAM_TOGETHER_ONE 256u /* of rt_dgram.together */
-/* Trains that we cut ourselves before we ask the kernel once more. */
+/* Messages that we cut ourselves before we ask the kernel once more. */
 #define DGRAM_ALONE 4096u
 /* Headers that lower layers put before a datagram: link, tags, tunnels, IPv6, UDP. */
 #define DGRAM_HEADERS_MAX 256u
@@ -59,7 +59,7 @@ struct dgram_recv {
 struct dgram_pending {
 	uint32_t stamp; /* 0: nothing is waited for */
 	uint32_t len;
-	uint32_t first; /* of a train: length of its first datagram; else len */
+	uint32_t first; /* of a message: length of its first datagram; else len */
 	uint8_t head[DGRAM_HEAD];
 };
 
@@ -73,10 +73,10 @@ struct rt_dgram {
 	bool multishot;
 	bool card;	/* stamps are the card's, not the driver's */
 	bool gro;	/* several datagrams may come as one */
-	unsigned alone; /* trains that are still to be sent one datagram at a time */
-	uint64_t cut;	/* trains that the kernel refused, in total */
+	unsigned alone; /* messages that are still to be sent one datagram at a time */
+	uint64_t cut;	/* messages that the kernel refused, in total */
 	struct {	/* for tests, what the kernel is to say; 0: ask it */
-		int train, part;
+		int message, part;
 	} refuse;
 	uint32_t flying;     /* ops of all kinds */
 	uint32_t drops_seen; /* the kernel's counter, which wraps */

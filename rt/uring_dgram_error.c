@@ -10,10 +10,10 @@
 #include "rt/uring_dgram.h"
 
 /*
- * The error queue of a socket: transmit time stamps, and ICMP errors. One operation waits
- * in the ring until there is something; then all that is there is fetched at once, by one
- * call that does not wait. So the two stamps of a train that left at once come in one turn,
- * and what comes late does not pile up: a queue that overflows is evidence lost.
+ * The error queue of a socket: TX timestamps, and ICMP errors. One operation waits in the
+ * ring until there is something; then all that is there is fetched at once, by one call that
+ * does not wait. So two timestamps that are there together are reported in one turn, and late
+ * ones do not pile up: a queue that overflows is evidence lost.
  */
 
 /* The kernel has written into what it was lent before: all of it anew. */
@@ -129,7 +129,7 @@ static bool pending_match(const struct dgram_pending *pending, const uint8_t *da
 	if (cut)
 		return len < pending->len + DGRAM_HEADERS_MAX &&
 		       memmem(data, look, pending->head, head) != NULL;
-	/* A train comes back whole, or its first datagram does: who cut it decides. */
+	/* A message comes back whole, or its first datagram does: who cut it decides. */
 	return pending_ends(pending, data, len, pending->len) ||
 	       pending_ends(pending, data, len, pending->first);
 }

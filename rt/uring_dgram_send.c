@@ -8,10 +8,10 @@
 #include "rt/uring_dgram.h"
 
 /*
- * Sending. A train goes to the kernel as one message, which it or the card cuts into
+ * Sending. The kernel gets a message whole, and it or the card cuts it into
  * datagrams. Where that is refused (a device without checksums, a tunnel, an MTU below
  * the datagram's length, an old kernel) its datagrams go one by one, as parts: operations
- * of our own, and the train's ends with the last of them.
+ * of our own, and the message's ends with the last of them.
  */
 
 /* Not in the headers of older systems; the numbers are the kernel's for all of ours. */
@@ -46,7 +46,7 @@ static void msg_fill(struct rt_dgram *dgram, struct uring_msg *msg, const void *
 							   : sizeof(struct sockaddr_in),
 				    .msg_iov = &msg->iov,
 				    .msg_iovlen = 1 };
-	msg->train = NULL;
+	msg->message = NULL;
 	msg->stamp = 0;
 	msg->segment = 0;
 	msg->again = false;
@@ -74,20 +74,20 @@ static void msg_stamp(struct rt_dgram *dgram, struct uring_msg *msg, uint32_t st
 static void refuse_for_test(struct rt_dgram *dgram, struct rt_op *op,
 			    const struct uring_msg *msg)
 {
-	int res = msg->train ? dgram->refuse.part : dgram->refuse.train;
+	int res = msg->message ? dgram->refuse.part : dgram->refuse.message;
 
-	if (res && (msg->train || msg->segment))
+	if (res && (msg->message || msg->segment))
 		uring_end(dgram->loop, op, res);
 }
 
-/* ---- the datagrams of a train one by one ----------------------------------------- */
+/* ---- the datagrams of a message one by one ----------------------------------------- */
 
 /*
- * A train that waits for its parts is LANDED: it cannot be cancelled, and needs not, since
- * they do not wait. word[0] counts them, word[1] tells whether the kernel is on trial: it
- * refused the train, and what it says to the parts tells why.
+ * A message that waits for its parts is LANDED: it cannot be cancelled, and need not be,
+ * since they do not wait. word[0] counts them, word[1] says whether the kernel is on trial:
+ * it refused the message, and its answer to the parts shows why.
  */
-static void train_part_over(struct rt_dgram *dgram, struct rt_op *op, int res)
+static void message_part_over(struct rt_dgram *dgram, struct rt_op *op, int res)
 {
 	struct rt_loop *loop = dgram->loop;
 
@@ -102,75 +102,79 @@ static void train_part_over(struct rt_dgram *dgram, struct rt_op *op, int res)
 	uring_finish(loop, op, op->res);
 }
 
-static void part_start(struct rt_dgram *dgram, struct rt_op *train, struct uring_msg *msg)
+static void part_start(struct rt_dgram *dgram, struct rt_op *message,
+		       struct uring_msg *msg)
 {
-	msg->train = train;
+	msg->message = message;
 	msg->part = (struct rt_op){ .msg = &msg->hdr };
-	train->word[0]++;
+	message->word[0]++;
 	dgram->flying++;
 	uring_start(dgram->loop, &msg->part, URING_DGRAM_PART, dgram);
 	refuse_for_test(dgram, &msg->part, msg);
 }
 
 /* Cut what `whole` holds into parts; the stamp goes to the first, or to the last. */
-static void train_cut(struct rt_dgram *dgram, struct rt_op *op,
-		      const struct uring_msg *whole, const struct rt_train *train)
+static void message_cut(struct rt_dgram *dgram, struct rt_op *op,
+			const struct uring_msg *whole, const struct rt_message *message)
 {
 	bool trial = whole->segment != 0;
-	size_t stamped = trial ? (train->len - 1) / train->segment * train->segment : 0;
+	size_t stamped =
+		trial ? (message->len - 1) / message->segment * message->segment : 0;
 
 	uring_set_state(op, URING_LANDED);
 	op->msg = NULL;
 	op->res = 0;
 	op->word[0] = 0;
 	op->word[1] = trial;
-	for (size_t at = 0; at < train->len; at += train->segment) {
+	for (size_t at = 0; at < message->len; at += message->segment) {
 		struct uring_msg *msg = uring_msg_get(dgram->loop);
-		size_t len = train->len - at;
+		size_t len = message->len - at;
 
 		if (!msg) {
 			op->res = -ENOMEM;
 			break;
 		}
 		msg->to = whole->to;
-		msg_fill(dgram, msg, (const uint8_t *)train->buf + at,
-			 len < train->segment ? len : train->segment);
-		if (train->stamp && at == stamped)
-			msg_stamp(dgram, msg, train->stamp);
+		msg_fill(dgram, msg, (const uint8_t *)message->buf + at,
+			 len < message->segment ? len : message->segment);
+		if (message->stamp && at == stamped)
+			msg_stamp(dgram, msg, message->stamp);
 		part_start(dgram, op, msg);
 	}
 	if (op->word[0] == 0)
 		uring_end(dgram->loop, op, op->res);
 }
 
-/* The kernel has refused the train `msg`: send its datagrams, and remember. */
-static void train_refused(struct rt_dgram *dgram, struct rt_op *op, struct uring_msg *msg)
+/* The kernel has refused the message `msg`: send its datagrams, and remember. */
+static void message_refused(struct rt_dgram *dgram, struct rt_op *op,
+			    struct uring_msg *msg)
 {
-	struct rt_train train = { .buf = msg->iov.iov_base,
-				  .len = msg->iov.iov_len,
-				  .segment = msg->segment,
-				  .stamp = msg->stamp };
+	struct rt_message message = { .buf = msg->iov.iov_base,
+				      .len = msg->iov.iov_len,
+				      .segment = msg->segment,
+				      .stamp = msg->stamp };
 
 	dgram->cut++;
 	if (msg->stamp && dgram->pending)
 		uring_dgram_unexpect(dgram, msg->stamp);
-	train_cut(dgram, op, msg, &train);
+	message_cut(dgram, op, msg, &message);
 	uring_msg_put(dgram->loop, msg);
 }
 
 /* ---- the door ---------------------------------------------------------------------- */
 
-void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
-			 const struct rt_addr *to, const struct rt_train *train)
+void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
+			   const struct rt_addr *to, const struct rt_message *message)
 {
 	struct uring_msg *msg = uring_msg_get(dgram->loop);
-	bool several = train->len > train->segment;
+	bool several = message->len > message->segment;
 	struct sockaddr_storage ss;
 	socklen_t namelen = uring_sockaddr(to, dgram->family, &ss);
 
 	rt_assert(!dgram->closed);
-	rt_assert(!several || (train->len <= RT_TRAIN_MAX && train->segment > 0 &&
-			       (train->len - 1) / train->segment < RT_TRAIN_DATAGRAMS));
+	rt_assert(!several ||
+		  (message->len <= RT_MESSAGE_MAX && message->segment > 0 &&
+		   (message->len - 1) / message->segment < RT_MESSAGE_DATAGRAMS));
 	dgram->flying++;
 	op->msg = msg ? &msg->hdr : NULL;
 	uring_start(dgram->loop, op, URING_DGRAM_SEND, dgram);
@@ -179,29 +183,29 @@ void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
 		return;
 	}
 	memcpy(&msg->to, &ss, namelen);
-	msg_fill(dgram, msg, train->buf, train->len);
+	msg_fill(dgram, msg, message->buf, message->len);
 	if (several && dgram->alone > 0) {
 		dgram->alone--;
 		rt_list_remove(uring_link(op));
-		train_cut(dgram, op, msg, train);
+		message_cut(dgram, op, msg, message);
 		uring_msg_put(dgram->loop, msg);
 		return;
 	}
 	if (several)
-		msg_segment(msg, train->segment);
-	if (train->stamp)
-		msg_stamp(dgram, msg, train->stamp);
+		msg_segment(msg, message->segment);
+	if (message->stamp)
+		msg_stamp(dgram, msg, message->stamp);
 	refuse_for_test(dgram, op, msg);
 }
 
 void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_addr *to,
 		   const void *buf, size_t len, uint32_t stamp)
 {
-	struct rt_train train = {
+	struct rt_message message = {
 		.buf = buf, .len = len, .segment = len, .stamp = stamp
 	};
 
-	rt_dgram_send_train(dgram, op, to, &train);
+	rt_dgram_send_message(dgram, op, to, &message);
 }
 
 static void send_prep(struct rt_op *op, struct io_uring_sqe *sqe)
@@ -235,7 +239,7 @@ static bool error_is_old(int res)
 	}
 }
 
-/* What a kernel that does not cut this train says, and nothing else does. */
+/* What a kernel that does not cut this message says, and nothing else does. */
 static bool error_is_refusal(int res)
 {
 	return res == -EIO || res == -EINVAL || res == -EMSGSIZE;
@@ -269,7 +273,7 @@ static void send_complete(struct rt_loop *loop, struct rt_op *op, int res, unsig
 	if (sent_again(loop, op, res))
 		return;
 	if (msg && msg->segment && error_is_refusal(res)) {
-		train_refused(dgram, op, msg);
+		message_refused(dgram, op, msg);
 		return;
 	}
 	if (msg)
@@ -284,15 +288,15 @@ static void part_complete(struct rt_loop *loop, struct rt_op *op, int res, unsig
 {
 	struct uring_msg *msg = rt_container_of(op, struct uring_msg, part);
 	struct rt_dgram *dgram = op->impl[2];
-	struct rt_op *train = msg->train;
+	struct rt_op *message = msg->message;
 
 	if (sent_again(loop, op, res))
 		return;
 	uring_finish(loop, op, res);
 	msg_over(dgram, msg, res);
-	/* The train's own count keeps the socket. */
+	/* The message's own count keeps the socket. */
 	uring_dgram_unref(dgram);
-	train_part_over(dgram, train, res < 0 ? res : 0);
+	message_part_over(dgram, message, res < 0 ? res : 0);
 }
 
 const struct uring_class uring_dgram_part_class = { send_prep, part_complete };

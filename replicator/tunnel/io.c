@@ -10,16 +10,16 @@
 #include "rt/loop.h"
 #include "rt/mem.h"
 
-#define TUNNEL_IO_SENDS 256	      /* datagrams and trains lent to the loop at once */
+#define TUNNEL_IO_SENDS 256 /* datagrams and messages lent to the loop at once */
 #define TUNNEL_IO_MEMORY (512u << 10) /* and their bytes */
 /* What must be free before a stopped sender goes on. */
 #define TUNNEL_IO_RESUME_SENDS 64
 #define TUNNEL_IO_RESUME_MEMORY (TUNNEL_IO_MEMORY / 2)
-#define TUNNEL_IO_QUANTUM_NS RT_MS /* of the rate: a train is no longer */
-static_assert(TUNNEL_IO_MEMORY > 2 * RT_TRAIN_MAX,
-	      "a train fits before and after the end");
+#define TUNNEL_IO_QUANTUM_NS RT_MS /* of the rate: a message is no longer */
+static_assert(TUNNEL_IO_MEMORY > 2 * RT_MESSAGE_MAX,
+	      "a message fits before and after the end");
 
-/* One datagram or train that the loop has. */
+/* One datagram or message that the loop has. */
 struct io_send {
 	struct rt_op op;
 	struct tunnel_io *io;
@@ -31,7 +31,7 @@ struct io_send {
 };
 
 /* Datagrams one behind the other in io->memory that are to leave together. */
-struct io_train {
+struct io_message {
 	size_t begin, len; /* len 0: there is none */
 	size_t segment;
 	unsigned datagrams;
@@ -71,7 +71,7 @@ struct tunnel_io {
 	 */
 	uint8_t *memory; /* owned */
 	size_t write;
-	struct io_train train;
+	struct io_message message;
 	unsigned first, next;
 	struct io_send sends[TUNNEL_IO_SENDS];
 };
@@ -90,11 +90,11 @@ static uint32_t io_stamp(struct tunnel_io *io, uint32_t stamp)
 	if (stamp == 0)
 		return 0;
 	io->stamp_last = stamp;
-	/* Once in 2^32 this is 0, and that train is not proven. */
+	/* Once in 2^32 this is 0, and that send batch is not proven. */
 	return io->stamp_base + stamp;
 }
 
-/* ---- trains ------------------------------------------------------------------------ */
+/* ---- messages ------------------------------------------------------------------------ */
 
 static struct io_send *io_send_at(struct tunnel_io *io, unsigned i)
 {
@@ -124,15 +124,15 @@ static void io_lent(struct tunnel_io *io)
 		io_turn(io);
 }
 
-/* The train that was gathered goes out. */
+/* The message that was gathered goes out. */
 static void io_flush(struct tunnel_io *io)
 {
-	const struct io_train *t = &io->train;
+	const struct io_message *t = &io->message;
 	struct io_send *send = io_send_at(io, io->next);
-	struct rt_train train = { .buf = io->memory + t->begin,
-				  .len = t->len,
-				  .segment = t->segment,
-				  .stamp = t->stamp };
+	struct rt_message message = { .buf = io->memory + t->begin,
+				      .len = t->len,
+				      .segment = t->segment,
+				      .stamp = t->stamp };
 
 	if (t->len == 0)
 		return;
@@ -148,8 +148,8 @@ static void io_flush(struct tunnel_io *io)
 	io->stats.sends++;
 	if (io->stats.longest < t->len)
 		io->stats.longest = t->len;
-	rt_dgram_send_train(io->dgram, &send->op, &send->to, &train);
-	io->train.len = 0;
+	rt_dgram_send_message(io->dgram, &send->op, &send->to, &message);
+	io->message.len = 0;
 	if (io->next - io->first == 1)
 		io_lent(io);
 }
@@ -157,15 +157,15 @@ static void io_flush(struct tunnel_io *io)
 /* Bytes in one piece behind io->write. */
 static size_t io_space(struct tunnel_io *io)
 {
-	size_t read = io->first == io->next ? io->train.begin
+	size_t read = io->first == io->next ? io->message.begin
 					    : io_send_at(io, io->first)->begin;
 
-	if (io->first == io->next && io->train.len == 0)
+	if (io->first == io->next && io->message.len == 0)
 		io->write = read = 0; /* nothing is in use: the same memory is warm */
 	return io->write >= read ? TUNNEL_IO_MEMORY - io->write : read - io->write - 1;
 }
 
-/* Room for one more datagram, also if it must begin a train; false: wait for some end. */
+/* Room for one more datagram, also if it must begin a message; false: wait for some end. */
 static bool io_room(struct tunnel_io *io)
 {
 	if (io_space(io) < TUNNEL_DATAGRAM_MAX) {
@@ -181,33 +181,33 @@ static bool io_room(struct tunnel_io *io)
 	return io->next - io->first + 1 < TUNNEL_IO_SENDS;
 }
 
-/* Longer trains would make the queue before the line longer than the pacer meant. */
+/* Longer messages would make the queue before the line longer than the pacer meant. */
 static size_t io_quantum(const struct tunnel_io *io)
 {
 	uint64_t rate = io->tunnel->pacer.rate_bps;
 	uint64_t bytes = rate / 8 * TUNNEL_IO_QUANTUM_NS / RT_S;
 
-	return rate == 0 || bytes > RT_TRAIN_MAX ? RT_TRAIN_MAX : (size_t)bytes;
+	return rate == 0 || bytes > RT_MESSAGE_MAX ? RT_MESSAGE_MAX : (size_t)bytes;
 }
 
 /*
- * A datagram of `len` bytes lies at io->write. It joins the train, or begins the next: a
- * stamp belongs to the first of a train only, and what comes behind a shorter one would
+ * A datagram of `len` bytes lies at io->write. It joins the message, or begins the next: a
+ * stamp belongs to the first of a message only, and what comes behind a shorter one would
  * be cut wrongly.
  */
 static void io_gather(struct tunnel_io *io, size_t len, uint32_t stamp)
 {
-	struct io_train *t = &io->train;
+	struct io_message *t = &io->message;
 	uint64_t number = io->tunnel->sent.last.number;
 
 	if (stamp != 0 || t->full || len > t->segment ||
-	    t->datagrams == RT_TRAIN_DATAGRAMS || t->len + len > io_quantum(io))
+	    t->datagrams == RT_MESSAGE_DATAGRAMS || t->len + len > io_quantum(io))
 		io_flush(io);
 	if (t->len == 0)
-		*t = (struct io_train){ .begin = io->write,
-					.segment = len,
-					.first = number,
-					.stamp = stamp };
+		*t = (struct io_message){ .begin = io->write,
+					  .segment = len,
+					  .first = number,
+					  .stamp = stamp };
 	t->last = number;
 	t->full = len < t->segment;
 	t->len += len;
@@ -477,7 +477,7 @@ void tunnel_io_local(const struct tunnel_io *io, struct rt_addr *ret)
 	rt_dgram_addr(io->dgram, ret);
 }
 
-/* A card that has none of its own leaves trains unproven, and the tunnel finds out. */
+/* A card that has none of its own leaves batches unproven, and the tunnel finds out. */
 static void io_choose_stamps(struct tunnel_io *io, bool card)
 {
 	if (card == io->card || rt_dgram_stamp_card(io->dgram, card) != 0)

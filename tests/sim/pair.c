@@ -71,7 +71,7 @@ static void draw_peer(struct pair *p, struct group_peer_config *c)
 {
 	static const char *const codes[] = { "window", "window", "layered", "rs",
 					     "none" };
-	/* on the last one trains are long */
+	/* on the last one messages are long */
 	static const uint64_t rates[] = { 50000000, 100000000, 200000000,
 					  UINT64_C(4000000000) };
 	const char *code = codes[sim_below(p->rng, RT_ARRAY_LEN(codes))];
@@ -131,7 +131,7 @@ static void draw_line(struct pair *p)
 	if (sim_chance(p->rng, 0.3))
 		net.duplicate = 0.01;
 	if (sim_chance(p->rng, 0.3))
-		net.refuse_train = 0.05;
+		net.refuse_message = 0.05;
 	if (sim_chance(p->rng, 0.2))
 		net.corrupt = 0.001;
 	p->line_loss = net.loss + net.corrupt;

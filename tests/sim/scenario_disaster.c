@@ -24,7 +24,7 @@ static void set_line(struct pair *p)
 		.loss = 0.01,
 		.local_drop = sim_chance(p->rng, 0.5) ? 0.02 : 0,
 		.stamp_lost = sim_chance(p->rng, 0.3) ? 0.01 : 0,
-		.refuse_train = sim_chance(p->rng, 0.3) ? 0.1 : 0,
+		.refuse_message = sim_chance(p->rng, 0.3) ? 0.1 : 0,
 	};
 
 	p->line_loss = net.loss;

@@ -13,7 +13,7 @@
 /*
  * What the gate counts as left, exactly. The line loses nothing and the goal is no spare
  * repairs at all, so there is no probability to hide behind: the sender's host drops
- * datagrams, refuses trains, is slow, and dies; whatever frames its evidence had let go
+ * datagrams, refuses messages, is slow, and dies; whatever frames its evidence had let go
  * must arrive. Meanwhile codes, windows and rates change at any time, and keys are replaced
  * while stamps and sends are on their way. Protects: that nothing is promised for what
  * never left, by any code or any change of it.
@@ -211,7 +211,7 @@ static void leave_network(struct leave *l)
 		.local_drop = sim_chance(l->rng, 0.7) ? 0.5 * sim_unit(l->rng) : 0,
 		.again = sim_chance(l->rng, 0.3) ? 0.2 : 0,
 		.stamp_lost = sim_chance(l->rng, 0.3) ? 0.05 : 0,
-		.refuse_train = sim_chance(l->rng, 0.3) ? 0.3 : 0,
+		.refuse_message = sim_chance(l->rng, 0.3) ? 0.3 : 0,
 		.reorder = sim_chance(l->rng, 0.3) ? 0.1 : 0,
 		.reorder_ns = RT_MS,
 		.duplicate = sim_chance(l->rng, 0.3) ? 0.1 : 0,
@@ -265,7 +265,7 @@ static void leave_heal(struct leave *l)
 {
 	struct sim_net_config *line = sim_net_config(l->primary.node, l->mirror.node);
 
-	line->loss = line->local_drop = line->again = line->refuse_train = 0;
+	line->loss = line->local_drop = line->again = line->refuse_message = 0;
 	sim_net_config(l->mirror.node, l->primary.node)->loss = 0;
 	(void)sim_run_for(l->w, l->delay_ns + 30 * RT_MS);
 	line->local_drop = sim_chance(l->rng, 0.7);

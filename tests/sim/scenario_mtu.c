@@ -19,7 +19,7 @@ static void set_line(struct pair *p)
 		.jitter_ns = RT_MS / 4,
 		.rate_bps = UINT64_C(1000000000),
 		.loss = sim_chance(p->rng, 0.5) ? 0.01 : 0,
-		.refuse_train = sim_chance(p->rng, 0.3) ? 0.1 : 0,
+		.refuse_message = sim_chance(p->rng, 0.3) ? 0.1 : 0,
 	};
 
 	p->line_loss = net.loss;

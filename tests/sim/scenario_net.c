@@ -331,7 +331,7 @@ struct udp {
 	struct rt_addr addr;
 	struct letter *letters; /* DGRAMS */
 	uint32_t next, highest;
-	unsigned train; /* letters in one, less the shorter one at its end; 0: none */
+	unsigned message; /* letters in one, less the shorter one at its end; 0: none */
 	unsigned arrived, late, broken, left, refused, tapped;
 	uint64_t overflowed;
 };
@@ -342,7 +342,7 @@ static void udp_received(void *owner, const uint8_t *dgram, size_t len,
 	struct udp *u = owner;
 	uint32_t n[2];
 
-	sim_require((len == LETTER || (len == LETTER / 2 && u->train > 0)) &&
+	sim_require((len == LETTER || (len == LETTER / 2 && u->message > 0)) &&
 			    from->ip[3] == 1,
 		    "another datagram");
 	memcpy(n, dgram, sizeof(n));
@@ -404,18 +404,18 @@ static void udp_send(void *arg)
 		sim_after(u->w, u->a, 100 * RT_US, udp_send, u);
 }
 
-/* A train of letters, the last one half as long. */
-static void train_send(void *arg)
+/* A message of letters, the last one half as long. */
+static void message_send(void *arg)
 {
 	struct udp *u = arg;
 	uint8_t bytes[LETTERS_MAX * LETTER] = { 0 };
 	struct letter *first = &u->letters[u->next];
-	struct rt_train train = { .buf = bytes,
-				  .len = u->train * LETTER - LETTER / 2,
-				  .segment = LETTER,
-				  .stamp = u->next + 1 };
+	struct rt_message message = { .buf = bytes,
+				      .len = u->message * LETTER - LETTER / 2,
+				      .segment = LETTER,
+				      .stamp = u->next + 1 };
 
-	for (unsigned i = 0; i < u->train; i++, u->next++) {
+	for (unsigned i = 0; i < u->message; i++, u->next++) {
 		struct letter *l = &u->letters[u->next];
 
 		l->sent = i > 0; /* the first stands for all */
@@ -424,10 +424,10 @@ static void train_send(void *arg)
 	}
 	first->udp = u;
 	first->op.done = udp_sent;
-	rt_dgram_send_train(u->from, &first->op, &u->addr, &train);
+	rt_dgram_send_message(u->from, &first->op, &u->addr, &message);
 	memset(bytes, 0xff, sizeof(bytes));
-	if (u->next + u->train <= DGRAMS)
-		sim_after(u->w, u->a, 100 * RT_US, train_send, u);
+	if (u->next + u->message <= DGRAMS)
+		sim_after(u->w, u->a, 100 * RT_US, message_send, u);
 }
 
 static void udp_tap(void *arg, const uint8_t *dgram, size_t len, bool arrives)
@@ -455,8 +455,8 @@ static void udp_run(struct udp *u, const struct sim_net_config *c)
 	sim_require(rt_dgram_open(sim_node_loop(u->a), &any, &udp_events, u, &u->from) ==
 			    0,
 		    "open");
-	if (u->train > 0)
-		train_send(u);
+	if (u->message > 0)
+		message_send(u);
 	else
 		udp_send(u);
 	sim_node_leave(u->a);
@@ -576,31 +576,31 @@ static void cuts_cut(struct udp *u, bool destroy)
 	udp_close(u);
 }
 
-/* Each datagram of a train has its own fate; refused ones go out all the same. */
-static void trains_are_datagrams(struct udp *u)
+/* Each datagram of a message has its own fate; refused ones go out all the same. */
+static void messages_are_datagrams(struct udp *u)
 {
-	unsigned trains;
+	unsigned messages;
 
-	u->train = LETTERS_MAX;
+	u->message = LETTERS_MAX;
 	udp_run(u, &(struct sim_net_config){ .delay_ns = 20 * RT_MS });
 	udp_close(u);
-	trains = u->next / u->train;
+	messages = u->next / u->message;
 	sim_require(u->arrived == u->next && u->late == 0 && u->broken == 0 &&
-			    u->left == trains,
+			    u->left == messages,
 		    "arrived %u left %u", u->arrived, u->left);
-	udp_run(u, &(struct sim_net_config){ .refuse_train = 0.3 });
+	udp_run(u, &(struct sim_net_config){ .refuse_message = 0.3 });
 	udp_close(u);
-	sim_require(u->arrived == u->next && u->broken == 0 && u->left == trains,
+	sim_require(u->arrived == u->next && u->broken == 0 && u->left == messages,
 		    "refused: arrived %u left %u", u->arrived, u->left);
 	udp_run(u, &(struct sim_net_config){ .loss = 0.05 });
 	udp_close(u);
-	near("loss in trains", DGRAMS - u->arrived, 0.05);
-	sim_require(u->left == trains, "what the line loses has left");
+	near("loss in messages", DGRAMS - u->arrived, 0.05);
+	sim_require(u->left == messages, "what the line loses has left");
 	udp_run(u, &(struct sim_net_config){ .path_mtu = LETTER + 27 });
 	udp_close(u);
-	sim_require(u->arrived == trains && u->left == trains && u->refused == 0,
+	sim_require(u->arrived == messages && u->left == messages && u->refused == 0,
 		    "only the short ones pass: %u", u->arrived);
-	u->train = 0;
+	u->message = 0;
 }
 
 static void run_dgram(struct sim_world *w)
@@ -618,7 +618,7 @@ static void run_dgram(struct sim_world *w)
 	the_queue_overflows(&u);
 	cuts_cut(&u, false);
 	cuts_cut(&u, true);
-	trains_are_datagrams(&u);
+	messages_are_datagrams(&u);
 	sim_node_stop(u.a);
 	sim_node_stop(u.b);
 	free(u.letters);

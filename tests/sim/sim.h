@@ -243,16 +243,16 @@ struct sim_net_config {
 	double reorder; /* late by up to reorder_ns, others overtake it */
 	int64_t reorder_ns;
 	double duplicate;
-	double corrupt;	     /* one byte differs */
-	double local_drop;   /* dropped in the sending host: -ENOBUFS, no stamp */
-	double again;	     /* the sender's socket is full: -EAGAIN */
-	double stamp_lost;   /* left, but nobody says so */
-	double rcvbuf_drop;  /* dropped by the receiver's own socket, and counted there */
-	double reset;	     /* per piece of a stream: the connection breaks */
-	double partial;	     /* sends and receives do fewer bytes than they could */
-	uint32_t mtu;	     /* of datagrams, with 28 bytes of headers; 0: no limit */
-	uint32_t path_mtu;   /* the same, further on: longer ones vanish; 0: no limit */
-	double refuse_train; /* the sender's kernel does not cut this train */
+	double corrupt;	    /* one byte differs */
+	double local_drop;  /* dropped in the sending host: -ENOBUFS, no stamp */
+	double again;	    /* the sender's socket is full: -EAGAIN */
+	double stamp_lost;  /* left, but nobody says so */
+	double rcvbuf_drop; /* dropped by the receiver's own socket, and counted there */
+	double reset;	    /* per piece of a stream: the connection breaks */
+	double partial;	    /* sends and receives do fewer bytes than they could */
+	uint32_t mtu;	    /* of datagrams, with 28 bytes of headers; 0: no limit */
+	uint32_t path_mtu;  /* the same, further on: longer ones vanish; 0: no limit */
+	double refuse_message; /* the sender's kernel does not cut this message */
 	int64_t connect_timeout_ns, stream_timeout_ns; /* 0: 10 s, 60 s */
 };
 

@@ -10,8 +10,8 @@
 #define DRIVER_MAX_NS 5000   /* from the call to the driver */
 #define DONE_MAX_NS 30000    /* from the driver to the completion */
 #define STAMP_MAX_NS 100000  /* from the driver to its stamp */
-#define REFUSED_MAX_NS 50000 /* until a refused train is sent datagram by datagram */
-#define ALONE 16	     /* trains after a refusal that the kernel is not asked for */
+#define REFUSED_MAX_NS 50000 /* until a refused message is sent datagram by datagram */
+#define ALONE 16 /* messages after a refusal that the kernel is not asked for */
 
 struct rt_dgram {
 	struct rt_list link; /* in node->dgrams */
@@ -21,7 +21,7 @@ struct rt_dgram {
 	void *owner;
 	struct rt_list stamps; /* struct stamp, on their way */
 	uint64_t overflowed;
-	unsigned alone; /* trains still to be cut here, after a refusal */
+	unsigned alone; /* messages still to be cut here, after a refusal */
 };
 
 /* A datagram on its way: to the driver first, then in the line. */
@@ -340,15 +340,15 @@ static int dgram_leave(struct rt_dgram *dgram, struct sim_link *l, struct packet
 }
 
 /*
- * Each datagram of a train has its own fate. One that the kernel refuses is sent anew:
+ * Each datagram of a message has its own fate. One that the kernel refuses is sent anew:
  * later than what was sent after it, and the last datagram is the stamped one.
  */
-void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
-			 const struct rt_addr *to, const struct rt_train *train)
+void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
+			   const struct rt_addr *to, const struct rt_message *message)
 {
 	struct sim_node *node = dgram->loop->node, *peer = sim_node_by_addr(to, node);
 	int64_t now = sim_world_now->now, at = now + draw_ns(DRIVER_MAX_NS);
-	bool several = train->len > train->segment, refused = false;
+	bool several = message->len > message->segment, refused = false;
 	size_t from = 0;
 	int res = 0;
 
@@ -356,13 +356,14 @@ void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
 		sim_op_end_in(dgram->loop, op, -EHOSTUNREACH, 0, true);
 		return;
 	}
-	rt_assert(!several || (train->len <= RT_TRAIN_MAX && train->segment > 0 &&
-			       (train->len - 1) / train->segment < RT_TRAIN_DATAGRAMS));
+	rt_assert(!several ||
+		  (message->len <= RT_MESSAGE_MAX && message->segment > 0 &&
+		   (message->len - 1) / message->segment < RT_MESSAGE_DATAGRAMS));
 	if (several && dgram->alone > 0)
 		dgram->alone--;
 	else if (several)
 		refused = sim_chance(&sim_world_now->rng_net,
-				     sim_link(node, peer)->config.refuse_train);
+				     sim_link(node, peer)->config.refuse_message);
 	if (at < node->tx_last)
 		at = node->tx_last;
 	if (refused) {
@@ -372,21 +373,21 @@ void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
 		node->tx_last = at;
 	}
 	do {
-		size_t len = train->len - from;
-		bool first = from == 0, last = len <= train->segment;
+		size_t len = message->len - from;
+		bool first = from == 0, last = len <= message->segment;
 		struct packet *p;
 		int r;
 
 		if (!last)
-			len = train->segment;
-		p = packet_new((const uint8_t *)train->buf + from, len);
+			len = message->segment;
+		p = packet_new((const uint8_t *)message->buf + from, len);
 		p->to = *to;
 		r = dgram_leave(dgram, sim_link(node, peer), p, at,
-				(refused ? last : first) ? train->stamp : 0);
+				(refused ? last : first) ? message->stamp : 0);
 		if (res == 0)
 			res = r;
 		from += len;
-	} while (from < train->len);
+	} while (from < message->len);
 	/* A result that a cancel replaces is gone; the datagrams are not. */
 	sim_op_end_in(dgram->loop, op, res, at - now + draw_ns(DONE_MAX_NS), true);
 }
@@ -394,9 +395,9 @@ void rt_dgram_send_train(struct rt_dgram *dgram, struct rt_op *op,
 void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_addr *to,
 		   const void *buf, size_t len, uint32_t stamp)
 {
-	struct rt_train train = {
+	struct rt_message message = {
 		.buf = buf, .len = len, .segment = len, .stamp = stamp
 	};
 
-	rt_dgram_send_train(dgram, op, to, &train);
+	rt_dgram_send_message(dgram, op, to, &message);
 }

@@ -237,7 +237,7 @@ static void until_left(struct world *w, struct end *end, unsigned n)
 }
 
 /*
- * A lone write waits for two stamps, of its train's first datagram and its last: over
+ * An isolated write waits for two stamps, of the first datagram of its message and the last: over
  * loopback they are there together, and must not take a turn each.
  */
 static void stamps_come_together(void **state)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A train is many datagrams for the price of one. Whoever cuts it, the kernel or we after
+ * A message is many datagrams for the price of one. Whoever cuts it, the kernel or we after
  * any of its refusals, each datagram arrives whole and in order, the stamp that was asked
  * for comes once, and the operation ends once.
  */
@@ -14,10 +14,10 @@
 #include "rt/uring_dgram.h"
 #include "tests/unit/rt/call.h"
 
-#define TRAINS 40
+#define MESSAGES 40
 #define SEGMENT 1000u
-#define TRAIN_BYTES (20 * SEGMENT + 37)
-#define DATAGRAMS (TRAINS * 21u)
+#define MESSAGE_BYTES (20 * SEGMENT + 37)
+#define DATAGRAMS (MESSAGES * 21u)
 
 struct far {
 	struct rt_loop *loop;
@@ -25,17 +25,17 @@ struct far {
 	struct rt_addr addr;
 	unsigned received, close_at;
 	uint64_t overflowed;
-	size_t want; /* the next byte, counted over all trains */
+	size_t want; /* the next byte, counted over all messages */
 	bool wrong;
 };
 
 struct near {
 	struct rt_dgram *dgram;
 	unsigned left;
-	uint32_t stamps[TRAINS];
+	uint32_t stamps[MESSAGES];
 };
 
-struct train {
+struct message {
 	struct rt_op op;
 	struct world *world;
 	int res;
@@ -45,9 +45,9 @@ struct world {
 	struct rt_loop *loop;
 	struct near a;
 	struct far b;
-	struct train trains[TRAINS];
+	struct message messages[MESSAGES];
 	unsigned done;
-	uint8_t bytes[TRAINS * TRAIN_BYTES];
+	uint8_t bytes[MESSAGES * MESSAGE_BYTES];
 };
 
 static void far_received(void *owner, const uint8_t *dgram, size_t len,
@@ -55,8 +55,8 @@ static void far_received(void *owner, const uint8_t *dgram, size_t len,
 {
 	struct far *b = owner;
 	struct world *w = rt_container_of(b, struct world, b);
-	size_t in_train = b->want % TRAIN_BYTES;
-	size_t len_wanted = TRAIN_BYTES - in_train;
+	size_t in_message = b->want % MESSAGE_BYTES;
+	size_t len_wanted = MESSAGE_BYTES - in_message;
 
 	if (len_wanted > SEGMENT)
 		len_wanted = SEGMENT;
@@ -80,7 +80,7 @@ static void near_left(void *owner, uint32_t id)
 {
 	struct near *a = owner;
 
-	if (a->left < TRAINS)
+	if (a->left < MESSAGES)
 		a->stamps[a->left] = id;
 	a->left++;
 	rt_loop_stop(rt_container_of(a, struct world, a)->loop);
@@ -133,45 +133,45 @@ static void world_free(struct world *w)
 	free(w);
 }
 
-static void train_done(struct rt_op *op, int res)
+static void message_done(struct rt_op *op, int res)
 {
-	struct train *t = rt_container_of(op, struct train, op);
+	struct message *t = rt_container_of(op, struct message, op);
 
 	t->res = res;
 	t->world->done++;
 	rt_loop_stop(t->world->loop);
 }
 
-/* Train `i`, stamped if i is even. */
-static void train_send(struct world *w, unsigned i, const struct rt_addr *to)
+/* Message `i`, stamped if i is even. */
+static void message_send(struct world *w, unsigned i, const struct rt_addr *to)
 {
-	struct rt_train train = { .buf = w->bytes + (size_t)i * TRAIN_BYTES,
-				  .len = TRAIN_BYTES,
-				  .segment = SEGMENT,
-				  .stamp = i % 2 ? 0 : 500 + i };
+	struct rt_message message = { .buf = w->bytes + (size_t)i * MESSAGE_BYTES,
+				      .len = MESSAGE_BYTES,
+				      .segment = SEGMENT,
+				      .stamp = i % 2 ? 0 : 500 + i };
 
-	memset(&w->trains[i], 0xee, sizeof(w->trains[i]));
-	w->trains[i].op.done = train_done;
-	w->trains[i].world = w;
-	rt_dgram_send_train(w->a.dgram, &w->trains[i].op, to, &train);
+	memset(&w->messages[i], 0xee, sizeof(w->messages[i]));
+	w->messages[i].op.done = message_done;
+	w->messages[i].world = w;
+	rt_dgram_send_message(w->a.dgram, &w->messages[i].op, to, &message);
 }
 
 static void all_arrive(struct world *w)
 {
-	for (unsigned i = 0; i < TRAINS; i++) {
-		train_send(w, i, &w->b.addr);
+	for (unsigned i = 0; i < MESSAGES; i++) {
+		message_send(w, i, &w->b.addr);
 		if (i % 8 == 7) {
 			run_until(w->loop, &w->done, i + 1);
 			run_until(w->loop, &w->b.received, (i + 1) * 21);
 		}
 	}
-	run_until(w->loop, &w->a.left, TRAINS / 2);
+	run_until(w->loop, &w->a.left, MESSAGES / 2);
 	assert_int_equal(w->b.received, DATAGRAMS);
 	assert_int_equal(w->b.want, sizeof(w->bytes));
-	assert_int_equal(w->a.left, TRAINS / 2);
-	for (unsigned i = 0; i < TRAINS; i++)
-		assert_int_equal(w->trains[i].res, 0);
-	for (unsigned i = 0; i < TRAINS / 2; i++)
+	assert_int_equal(w->a.left, MESSAGES / 2);
+	for (unsigned i = 0; i < MESSAGES; i++)
+		assert_int_equal(w->messages[i].res, 0);
+	for (unsigned i = 0; i < MESSAGES / 2; i++)
 		assert_int_equal(w->a.stamps[i], 500 + 2 * i);
 	if (w->b.dgram->multishot)
 		assert_false(w->b.wrong);
@@ -184,7 +184,7 @@ static const unsigned withouts[] = {
 	URING_WITHOUT_TS_ID | URING_WITHOUT_MULTISHOT | URING_WITHOUT_DEFER,
 };
 
-static void trains_arrive_as_datagrams(void **state)
+static void messages_arrive_as_datagrams(void **state)
 {
 	static const char *const addrs[] = { "127.0.0.1:0", "[::1]:0" };
 
@@ -198,7 +198,7 @@ static void trains_arrive_as_datagrams(void **state)
 }
 
 /* The same where the receiver's kernel puts nothing together. */
-static void trains_arrive_without_gro(void **state)
+static void messages_arrive_without_gro(void **state)
 {
 	struct world *w = world_new(0, "127.0.0.1:0");
 
@@ -207,8 +207,8 @@ static void trains_arrive_without_gro(void **state)
 	world_free(w);
 }
 
-/* What a kernel may say to a train; it is asked again only much later. */
-static void refused_trains_are_cut(void **state)
+/* What a kernel may say to a message; it is asked again only much later. */
+static void refused_messages_are_cut(void **state)
 {
 	static const int refusals[] = { -EIO, -EINVAL, -EMSGSIZE };
 
@@ -216,10 +216,10 @@ static void refused_trains_are_cut(void **state)
 		struct world *w =
 			world_new(withouts[i / RT_ARRAY_LEN(refusals)], "127.0.0.1:0");
 
-		w->a.dgram->refuse.train = refusals[i % RT_ARRAY_LEN(refusals)];
+		w->a.dgram->refuse.message = refusals[i % RT_ARRAY_LEN(refusals)];
 		all_arrive(w);
 		assert_in_range(w->a.dgram->cut, 1, 8);
-		assert_in_range(w->a.dgram->alone, DGRAM_ALONE - TRAINS, DGRAM_ALONE);
+		assert_in_range(w->a.dgram->alone, DGRAM_ALONE - MESSAGES, DGRAM_ALONE);
 		world_free(w);
 	}
 }
@@ -240,65 +240,65 @@ static void the_kernel_is_asked_again(void **state)
 {
 	struct world *w = world_new(0, "127.0.0.1:0");
 
-	w->a.dgram->alone = TRAINS / 2;
+	w->a.dgram->alone = MESSAGES / 2;
 	all_arrive(w);
 	assert_int_equal(w->a.dgram->alone, 0);
 	assert_int_equal(w->a.dgram->cut, 0);
 	world_free(w);
 }
 
-/* Datagrams too long for the path are so in a train and alone: it says nothing of trains. */
+/* Datagrams too long for the path are so in a message and alone: it says nothing of messages. */
 static void too_long_is_no_refusal(void **state)
 {
 	struct world *w = world_new(0, "127.0.0.1:0");
 
-	w->a.dgram->refuse.train = -EMSGSIZE;
+	w->a.dgram->refuse.message = -EMSGSIZE;
 	w->a.dgram->refuse.part = -EMSGSIZE;
-	train_send(w, 0, &w->b.addr);
+	message_send(w, 0, &w->b.addr);
 	run_until(w->loop, &w->done, 1);
-	assert_int_equal(w->trains[0].res, -EMSGSIZE);
+	assert_int_equal(w->messages[0].res, -EMSGSIZE);
 	assert_int_equal(w->a.dgram->alone, 0);
 	assert_int_equal(w->b.received, 0);
 	world_free(w);
 }
 
-/* Dropped in this host, datagram by datagram: the train says so. */
+/* Dropped in this host, datagram by datagram: the message says so. */
 static void drops_of_parts_are_told(void **state)
 {
 	struct world *w = world_new(0, "127.0.0.1:0");
 
 	w->a.dgram->alone = 1;
 	w->a.dgram->refuse.part = -ENOBUFS;
-	train_send(w, 0, &w->b.addr);
+	message_send(w, 0, &w->b.addr);
 	run_until(w->loop, &w->done, 1);
-	assert_int_equal(w->trains[0].res, -ENOBUFS);
+	assert_int_equal(w->messages[0].res, -ENOBUFS);
 	world_free(w);
 }
 
-/* An ICMP error for an earlier datagram costs no train. */
-static void icmp_errors_cost_no_train(void **state)
+/* An ICMP error for an earlier datagram costs no message. */
+static void icmp_errors_cost_no_message(void **state)
 {
 	for (unsigned cut = 0; cut < 2; cut++) {
 		struct world *w = world_new(0, "127.0.0.1:0");
 		struct rt_addr nobody;
 		struct rt_dgram *gone;
-		struct rt_op op = { .done = train_done };
+		struct rt_op op = { .done = message_done };
 
 		assert_int_equal(rt_dgram_open(w->loop, &w->b.addr, &far_events, &w->b,
 					       &gone),
 				 -EADDRINUSE);
 		nobody = w->b.addr;
 		nobody.port = 1;
-		for (unsigned i = 0; i < TRAINS; i++) {
-			struct train lost = { .op = op, .world = w };
+		for (unsigned i = 0; i < MESSAGES; i++) {
+			struct message lost = { .op = op, .world = w };
 			unsigned before = w->done;
 
 			w->a.dgram->alone = cut;
 			rt_dgram_send(w->a.dgram, &lost.op, &nobody, "lost", 4, 0);
-			train_send(w, i, &w->b.addr);
+			message_send(w, i, &w->b.addr);
 			run_until(w->loop, &w->done, before + 2);
 			run_until(w->loop, &w->b.received, (i + 1) * 21);
-			assert_int_equal(w->trains[i].res, 0);
+			assert_int_equal(w->messages[i].res, 0);
 		}
 		assert_true(w->a.dgram->icmp_errors > 0);
 		assert_int_equal(w->a.dgram->cut, 0);
@@ -313,14 +313,14 @@ static void drops_at_the_end_are_counted(void **state)
 	unsigned before;
 
 	assert_int_equal(uring_dgram_option(w->b.dgram->fd, SOL_SOCKET, SO_RCVBUF, 1), 0);
-	for (unsigned i = 0; i < TRAINS; i++)
-		train_send(w, i, &w->b.addr);
-	run_until(w->loop, &w->a.left, TRAINS / 2);
-	run_until(w->loop, &w->done, TRAINS);
+	for (unsigned i = 0; i < MESSAGES; i++)
+		message_send(w, i, &w->b.addr);
+	run_until(w->loop, &w->a.left, MESSAGES / 2);
+	run_until(w->loop, &w->done, MESSAGES);
 	run_until(w->loop, &w->b.received, 1);
 	before = w->b.received;
 	assert_true(before < DATAGRAMS);
-	rt_dgram_send(w->a.dgram, &w->trains[0].op, &w->b.addr, "last", 4, 0);
+	rt_dgram_send(w->a.dgram, &w->messages[0].op, &w->b.addr, "last", 4, 0);
 	run_until(w->loop, &w->b.received, before + 1);
 	assert_int_equal(w->b.overflowed + w->b.received, DATAGRAMS + 1);
 	world_free(w);
@@ -333,9 +333,9 @@ static void closing_in_the_middle(void **state)
 
 		w->b.close_at = 10;
 		if (i % 2)
-			w->a.dgram->refuse.train = -EIO;
-		train_send(w, 0, &w->b.addr);
-		train_send(w, 1, &w->b.addr);
+			w->a.dgram->refuse.message = -EIO;
+		message_send(w, 0, &w->b.addr);
+		message_send(w, 1, &w->b.addr);
 		run_until(w->loop, &w->b.received, 10);
 		assert_int_equal(w->b.received, 10);
 		rt_dgram_close(w->a.dgram); /* parts may still be on their way */
@@ -348,14 +348,14 @@ static void closing_in_the_middle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(trains_arrive_as_datagrams),
-		cmocka_unit_test(trains_arrive_without_gro),
-		cmocka_unit_test(refused_trains_are_cut),
+		cmocka_unit_test(messages_arrive_as_datagrams),
+		cmocka_unit_test(messages_arrive_without_gro),
+		cmocka_unit_test(refused_messages_are_cut),
 		cmocka_unit_test(a_kernel_that_refuses),
 		cmocka_unit_test(the_kernel_is_asked_again),
 		cmocka_unit_test(too_long_is_no_refusal),
 		cmocka_unit_test(drops_of_parts_are_told),
-		cmocka_unit_test(icmp_errors_cost_no_train),
+		cmocka_unit_test(icmp_errors_cost_no_message),
 		cmocka_unit_test(drops_at_the_end_are_counted),
 		cmocka_unit_test(closing_in_the_middle),
 	};
