@@ -176,8 +176,8 @@ static void describe_risk(const struct group_fec_config *f, FILE *out)
 		"              each symbol, window %u; a disaster then costs a completed "
 		"`network`\n"
 		"              write with probability %.2g\n",
-		f->assume_loss, f->assume_burst, need.repairs, need.lone[1], need.share,
-		need.window, need.residual);
+		f->assume_loss, f->assume_burst, need.repairs, need.isolated[1],
+		need.share, need.window, need.residual);
 	if (res == -ERANGE)
 		fprintf(out,
 			"              which is more than the safety of %g that is "

@@ -79,14 +79,14 @@ static double blocks_wait(const struct fec_params *code)
 static void weigh_waits(const struct plan_question *q, struct plan_answer *a)
 {
 	unsigned m = a->redundancy.repairs;
-	unsigned lone = a->redundancy.lone[PLAN_WRITE_SYMBOLS];
+	unsigned isolated = a->redundancy.isolated[PLAN_WRITE_SYMBOLS];
 	double flow = m / a->share;
 
 	if (q->code.code != FEC_WINDOW) {
-		lone = q->code.c; /* flushed, each bin gives its repair */
+		isolated = q->code.c; /* flushed, each bin gives its repair */
 		flow = blocks_wait(&q->code);
 	}
-	a->lone_datagrams = PLAN_WRITE_SYMBOLS + lone;
+	a->lone_datagrams = PLAN_WRITE_SYMBOLS + isolated;
 	a->busy_datagrams = flow * (1 + a->share);
 	a->lone_ms = datagrams_ms(q, a->lone_datagrams);
 	a->busy_ms = datagrams_ms(q, a->busy_datagrams);
@@ -170,7 +170,7 @@ static void print_gate(const struct plan_question *q, const struct plan_answer *
 			"gate       a write completes when %u repairs that cover it have "
 			"left"
 			"\n           %u for an isolated one of 4 KiB\n",
-			r->repairs, r->lone[PLAN_WRITE_SYMBOLS]);
+			r->repairs, r->isolated[PLAN_WRITE_SYMBOLS]);
 		break;
 	case PLAN_RECEIVED:
 		fprintf(out,
@@ -238,7 +238,7 @@ static void print_risk(const struct plan_answer *a, bool window, FILE *out)
 void plan_print(const struct plan_question *q, const struct plan_answer *a, FILE *out)
 {
 	char rate[CONFIG_QUANTITY_TEXT];
-	const struct fec_line *line = &q->goal.assume;
+	const struct fec_path *line = &q->goal.assume;
 
 	fprintf(out, "link       %g %% lost, ", 100 * line->loss);
 	if (line->burst > 1)
@@ -309,7 +309,7 @@ static json_t *gate_json(const struct plan_answer *a)
 				 "lone_datagrams", "lone_ms", "busy_datagrams",
 				 "busy_ms");
 	return json_pack("{s:i, s:f, s:f, s:f, s:f}", "lone_repairs",
-			 (int)r->lone[PLAN_WRITE_SYMBOLS], "lone_datagrams",
+			 (int)r->isolated[PLAN_WRITE_SYMBOLS], "lone_datagrams",
 			 a->lone_datagrams, "lone_ms", a->lone_ms, "busy_datagrams",
 			 a->busy_datagrams, "busy_ms", a->busy_ms);
 }
@@ -317,7 +317,7 @@ static json_t *gate_json(const struct plan_answer *a)
 int plan_print_json(const struct plan_question *q, const struct plan_answer *a, FILE *out)
 {
 	const struct fec_redundancy *r = &a->redundancy;
-	const struct fec_line *line = &q->goal.assume;
+	const struct fec_path *line = &q->goal.assume;
 	bool reached = a->gate != PLAN_OUT_OF_REACH;
 	json_t *root =
 		json_pack("{s:f, s:f, s:f, s:I, s:f, s:s, s:s, s:b, s:f, s:i, s:i, s:o, "

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "fec/code.h"
-#include "fec/due.h"
 #include "fec/fec.h"
 #include "fec/layered.h"
+#include "fec/repair_queue.h"
 #include "fec/rs.h"
 #include "fec/sliding.h"
 #include "rt/mem.h"
@@ -14,7 +14,7 @@
 struct fec_encoder {
 	struct fec_params params;
 	uint64_t next;
-	struct due due; /* also what is left of codes before this one */
+	struct repair_queue queue; /* also what is left of codes before this one */
 	struct sliding sliding;
 	struct layered layered;
 	struct rs rs;
@@ -25,7 +25,7 @@ static void encoder_release(struct fec_encoder *enc)
 	sliding_release_memory(&enc->sliding);
 	layered_release_memory(&enc->layered);
 	rs_release_memory(&enc->rs);
-	due_release_memory(&enc->due);
+	repair_queue_release(&enc->queue);
 }
 
 /* Repairs that one flush makes at most. */
@@ -55,8 +55,8 @@ static int encoder_init(struct fec_encoder *enc, const struct fec_params *params
 		return err;
 	*enc = (struct fec_encoder){ .params = *params, .next = next };
 	if (params->code == FEC_LAYERED || params->code == FEC_RS)
-		slots += FEC_DUE_MAX + encoder_flushed_max(params);
-	err = due_init(&enc->due, params->symbol_size, slots);
+		slots += FEC_QUEUE_MAX + encoder_flushed_max(params);
+	err = repair_queue_init(&enc->queue, params->symbol_size, slots);
 	if (err == 0 && params->code == FEC_WINDOW)
 		err = sliding_init(&enc->sliding, params->symbol_size, params->window,
 				   next);
@@ -101,10 +101,10 @@ void fec_encoder_add(struct fec_encoder *enc, const uint8_t *sym)
 	case FEC_NONE:
 		break;
 	case FEC_LAYERED:
-		layered_add(&enc->layered, x, sym, &enc->due);
+		layered_add(&enc->layered, x, sym, &enc->queue);
 		break;
 	case FEC_RS:
-		rs_add(&enc->rs, x, sym, &enc->due);
+		rs_add(&enc->rs, x, sym, &enc->queue);
 		break;
 	case FEC_WINDOW:
 		sliding_add(&enc->sliding, sym);
@@ -130,7 +130,7 @@ uint64_t fec_encoder_next(const struct fec_encoder *enc)
 
 bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_t *out)
 {
-	if (due_pop(&enc->due, head, out))
+	if (repair_queue_pop(&enc->queue, head, out))
 		return true;
 	if (fec_encoder_first(enc) == enc->next)
 		return false;
@@ -138,17 +138,17 @@ bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_
 	return true;
 }
 
-unsigned fec_encoder_due(const struct fec_encoder *enc)
+unsigned fec_encoder_queued(const struct fec_encoder *enc)
 {
-	return enc->due.count;
+	return enc->queue.count;
 }
 
 void fec_encoder_flush(struct fec_encoder *enc)
 {
 	if (enc->params.code == FEC_LAYERED)
-		layered_flush(&enc->layered, &enc->due);
+		layered_flush(&enc->layered, &enc->queue);
 	if (enc->params.code == FEC_RS)
-		rs_flush(&enc->rs, &enc->due);
+		rs_flush(&enc->rs, &enc->queue);
 }
 
 bool fec_encoder_partial(const struct fec_encoder *enc)
@@ -194,14 +194,14 @@ static void encoder_leave_window(struct fec_encoder *enc, struct fec_encoder *ne
 	if (old->first == old->next || old->covered >= fec_encoder_first(next))
 		return;
 	sliding_repair(old, &head, bytes);
-	memcpy(due_push(&next->due, &head), bytes, old->symbol_size);
+	memcpy(repair_queue_push(&next->queue, &head), bytes, old->symbol_size);
 	next->sliding.covered = old->next;
 	next->sliding.key = old->key;
 }
 
 int fec_encoder_change(struct fec_encoder *enc, const struct fec_params *params)
 {
-	unsigned left = enc->due.count + encoder_flushed_max(&enc->params);
+	unsigned left = enc->queue.count + encoder_flushed_max(&enc->params);
 	struct fec_encoder next;
 	int err;
 
@@ -214,8 +214,8 @@ int fec_encoder_change(struct fec_encoder *enc, const struct fec_params *params)
 	if (err < 0)
 		return err;
 	fec_encoder_flush(enc);
-	while (enc->due.count)
-		due_move(&next.due, &enc->due);
+	while (enc->queue.count)
+		repair_queue_move(&next.queue, &enc->queue);
 	next.sliding.key = enc->sliding.key;
 	if (enc->params.code == FEC_WINDOW)
 		encoder_leave_window(enc, &next);

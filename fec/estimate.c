@@ -12,7 +12,7 @@
 
 /* Enough to say something. */
 #define ESTIMATE_SENT_MIN 1000.0
-#define ESTIMATE_RUNS_MIN 5.0
+#define ESTIMATE_BURSTS_MIN 5.0
 /* Before so many were sent a bound falls because more is known, not because the path is
  * better than it was; such a fall need not be slow. */
 #define ESTIMATE_SENT_SETTLED 10000.0
@@ -54,7 +54,7 @@ static double wilson_bound(double hits, double n, double z)
 
 static double counts_burst(const struct fec_counts *c)
 {
-	return c->runs > 0 && c->lost > c->runs ? c->lost / c->runs : 1;
+	return c->bursts > 0 && c->lost > c->bursts ? c->lost / c->bursts : 1;
 }
 
 /*
@@ -65,13 +65,13 @@ static double counts_loss(const struct fec_counts *c, double z)
 {
 	double burst = counts_burst(c), clump = 2 - 1 / burst;
 
-	return burst * clump * poisson_bound(c->runs / clump, z) / c->sent;
+	return burst * clump * poisson_bound(c->bursts / clump, z) / c->sent;
 }
 
 /* More losses that follow a loss than chance explains, if each were lost for itself? */
 static bool counts_bursty(const struct fec_counts *c)
 {
-	double following = c->lost - c->runs;
+	double following = c->lost - c->bursts;
 	double loss = fmin(poisson_bound(c->lost, ESTIMATE_LOSS_Z) / c->sent, 1);
 
 	return poisson_bound(following, -ESTIMATE_LOSS_Z) > c->lost * loss;
@@ -80,33 +80,33 @@ static bool counts_bursty(const struct fec_counts *c)
 /* Each lost datagram is the last of its run with probability 1 / burst. */
 static double counts_burst_above(const struct fec_counts *c)
 {
-	double above = 1 / wilson_bound(c->runs, c->lost, -ESTIMATE_BURST_Z);
+	double above = 1 / wilson_bound(c->bursts, c->lost, -ESTIMATE_BURST_Z);
 
 	return fmin(fmin(above, 2 * counts_burst(c)), FEC_BURST_MAX);
 }
 
-static struct fec_line counts_above(const struct fec_counts *c)
+static struct fec_path counts_above(const struct fec_counts *c)
 {
-	struct fec_line line = { 0, 1 };
+	struct fec_path path = { 0, 1 };
 
-	line.loss = fmin(counts_loss(c, ESTIMATE_LOSS_Z), ESTIMATE_LOSS_MAX);
+	path.loss = fmin(counts_loss(c, ESTIMATE_LOSS_Z), ESTIMATE_LOSS_MAX);
 	if (counts_bursty(c))
-		line.burst = counts_burst_above(c);
-	return line;
+		path.burst = counts_burst_above(c);
+	return path;
 }
 
 /* What was just seen is more than the bound allows. */
-static bool counts_exceed(const struct fec_counts *c, const struct fec_line *upper)
+static bool counts_exceed(const struct fec_counts *c, const struct fec_path *upper)
 {
 	double ends;
 
-	if (c->runs <= 0)
+	if (c->bursts <= 0)
 		return false;
 	if (counts_loss(c, -ESTIMATE_CHANGE_Z) > upper->loss)
 		return true;
 	if (!counts_bursty(c))
 		return false;
-	ends = wilson_bound(c->runs, c->lost, ESTIMATE_CHANGE_Z);
+	ends = wilson_bound(c->bursts, c->lost, ESTIMATE_CHANGE_Z);
 	return 1 / ends > upper->burst;
 }
 
@@ -117,7 +117,7 @@ static void counts_add(struct fec_counts *c, const struct fec_counts *more,
 
 	c->sent = c->sent * keep + more->sent;
 	c->lost = c->lost * keep + more->lost;
-	c->runs = c->runs * keep + more->runs;
+	c->bursts = c->bursts * keep + more->bursts;
 }
 
 static double bound_fall(double from, double to, double elapsed)
@@ -127,18 +127,18 @@ static double bound_fall(double from, double to, double elapsed)
 
 static bool counts_suffice(const struct fec_counts *c)
 {
-	return c->sent >= ESTIMATE_SENT_MIN || c->runs >= ESTIMATE_RUNS_MIN;
+	return c->sent >= ESTIMATE_SENT_MIN || c->bursts >= ESTIMATE_BURSTS_MIN;
 }
 
-static struct fec_line counts_mean(const struct fec_counts *c)
+static struct fec_path counts_mean(const struct fec_counts *c)
 {
-	return (struct fec_line){ c->lost / c->sent, counts_burst(c) };
+	return (struct fec_path){ c->lost / c->sent, counts_burst(c) };
 }
 
 /* What the path was seen to be: worse at once, better slowly. */
 static void estimate_level(struct fec_estimate *e, double elapsed)
 {
-	struct fec_line mean = counts_mean(&e->slow);
+	struct fec_path mean = counts_mean(&e->slow);
 
 	mean.loss = fmin(mean.loss, ESTIMATE_LOSS_MAX);
 	mean.burst = e->upper.burst > 1 ? fmin(mean.burst, FEC_BURST_MAX) : 1;
@@ -156,7 +156,7 @@ static void estimate_level(struct fec_estimate *e, double elapsed)
  */
 static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 {
-	struct fec_line before = e->upper;
+	struct fec_path before = e->upper;
 
 	if (!counts_suffice(&e->slow))
 		return;
@@ -187,9 +187,9 @@ void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
 	double elapsed = (double)rt_time_since(now, e->at);
 
 	more.lost = fmin((double)sample->lost, more.sent);
-	more.runs = fmin((double)sample->runs, more.lost);
-	if (more.lost > 0 && more.runs + e->slow.runs <= 0)
-		more.runs = 1;
+	more.bursts = fmin((double)sample->bursts, more.lost);
+	if (more.lost > 0 && more.bursts + e->slow.bursts <= 0)
+		more.bursts = 1;
 	if (sample->sent == 0 || sample->congested)
 		return;
 	if (elapsed < 0)
@@ -202,8 +202,8 @@ void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
 	estimate_bound(e, more.lost > 0, elapsed);
 }
 
-bool fec_estimate_line(const struct fec_estimate *e, struct fec_line *upper,
-		       struct fec_line *mean)
+bool fec_estimate_path(const struct fec_estimate *e, struct fec_path *upper,
+		       struct fec_path *mean)
 {
 	if (!e->known)
 		return false;

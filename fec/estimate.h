@@ -19,7 +19,7 @@
  * as it is. Burst is 1 while runs are no longer than independent losses make them.
  */
 struct fec_counts {
-	double sent, lost, runs;
+	double sent, lost, bursts;
 };
 
 struct fec_estimate {
@@ -28,16 +28,16 @@ struct fec_estimate {
 		slow; /* decayed: of the last thousand, of the last minute */
 	rt_time at;
 	bool known, settled;
-	struct fec_line level; /* the plain estimate; falls slowly */
-	struct fec_line upper;
+	struct fec_path level; /* the plain estimate; falls slowly */
+	struct fec_path upper;
 };
 
 /* What became of the datagrams between two acknowledgements. */
 struct fec_sample {
-	uint64_t sent;	/* datagrams whose fate is known now */
-	uint64_t lost;	/* of these, by the path */
-	uint64_t runs;	/* runs of successive losses among them; one that goes on from the
-			 * sample before counts in the first only */
+	uint64_t sent; /* datagrams whose fate is known now */
+	uint64_t lost; /* of these, by the path */
+	/* Bursts of losses; one that goes on from the sample before counts there only. */
+	uint64_t bursts;
 	bool congested; /* they were lost while a queue that we fill was long */
 };
 
@@ -50,7 +50,7 @@ void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,
 		      rt_time now);
 /* Upper bounds of the path; *mean (may be NULL): the plain estimates, for status. False
  * (and nothing written) before there is enough to say anything. */
-bool fec_estimate_line(const struct fec_estimate *e, struct fec_line *upper,
-		       struct fec_line *mean);
+bool fec_estimate_path(const struct fec_estimate *e, struct fec_path *upper,
+		       struct fec_path *mean);
 
 #endif

@@ -92,18 +92,18 @@ uint64_t fec_encoder_next(const struct fec_encoder *enc);
  *
  * FEC_WINDOW: a fresh one over the whole window, independent of all before it, whenever
  * the window is not empty.
- * FEC_LAYERED, FEC_RS: the oldest of those that are due, see fec_encoder_due().
+ * FEC_LAYERED, FEC_RS: the oldest of those that are due, see fec_encoder_queued().
  */
 bool fec_encoder_repair(struct fec_encoder *enc, struct fec_repair *head, uint8_t *out);
 /*
  * Repairs that are to leave before the next symbol: of bins and blocks that are full, or
  * were flushed, and what a change left; fec_encoder_repair() gives these first. For
  * FEC_WINDOW and FEC_NONE only a change leaves any. fec_encoder_add() with repairs due is
- * allowed as long as fewer than FEC_DUE_MAX are; beyond that the oldest may be dropped.
+ * allowed as long as fewer than FEC_QUEUE_MAX are; beyond that the oldest may be dropped.
  * A flush or a change drops none that were allowed.
  */
-#define FEC_DUE_MAX 1024
-unsigned fec_encoder_due(const struct fec_encoder *enc);
+#define FEC_QUEUE_MAX 1024
+unsigned fec_encoder_queued(const struct fec_encoder *enc);
 /*
  * Nothing follows for now: partial bins and the short block become due, so that every
  * symbol has all its c repairs. No-op for FEC_WINDOW and FEC_NONE. fec_encoder_partial():

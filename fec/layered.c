@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fec/due.h"
 #include "fec/gf.h"
+#include "fec/repair_queue.h"
 #include "rt/check.h"
 #include "rt/mem.h"
 
@@ -99,24 +99,24 @@ static struct fec_repair layered_head(const struct layered_layer *layer,
 }
 
 static void layered_give(const struct layered *ly, const struct layered_layer *layer,
-			 struct layered_bin *bin, struct due *due)
+			 struct layered_bin *bin, struct repair_queue *queue)
 {
 	struct fec_repair head = layered_head(layer, bin);
 
-	memcpy(due_push(due, &head), bin->bytes, ly->symbol_size);
+	memcpy(repair_queue_push(queue, &head), bin->bytes, ly->symbol_size);
 	bin->count = 0;
 	bin->held = false;
 }
 
 static void layer_add(const struct layered *ly, const struct layered_layer *layer,
-		      uint64_t x, const uint8_t *sym, struct due *due)
+		      uint64_t x, const uint8_t *sym, struct repair_queue *queue)
 {
 	struct layered_bin *bin = &layer->bin[x % layer->bins];
 	bool full = layered_due(ly, layer, x);
 	struct fec_repair head;
 
 	if (bin->held)
-		layered_give(ly, layer, bin, due);
+		layered_give(ly, layer, bin, queue);
 	if (bin->count == 0)
 		bin->first = x;
 	bin->count++;
@@ -131,26 +131,27 @@ static void layer_add(const struct layered *ly, const struct layered_layer *laye
 	}
 	head = layered_head(layer, bin);
 	if (bin->count == 1)
-		memcpy(due_push(due, &head), sym, ly->symbol_size);
+		memcpy(repair_queue_push(queue, &head), sym, ly->symbol_size);
 	else
-		gf_xor(due_push(due, &head), bin->bytes, sym, ly->symbol_size);
+		gf_xor(repair_queue_push(queue, &head), bin->bytes, sym, ly->symbol_size);
 	bin->count = 0;
 }
 
-void layered_add(struct layered *ly, uint64_t x, const uint8_t *sym, struct due *due)
+void layered_add(struct layered *ly, uint64_t x, const uint8_t *sym,
+		 struct repair_queue *queue)
 {
 	for (unsigned l = 0; l < ly->c; l++)
-		layer_add(ly, &ly->layer[l], x, sym, due);
+		layer_add(ly, &ly->layer[l], x, sym, queue);
 }
 
-void layered_flush(struct layered *ly, struct due *due)
+void layered_flush(struct layered *ly, struct repair_queue *queue)
 {
 	for (unsigned l = 0; l < ly->c; l++) {
 		struct layered_layer *layer = &ly->layer[l];
 
 		for (unsigned i = 0; i < layer->bins; i++)
 			if (layer->bin[i].count)
-				layered_give(ly, layer, &layer->bin[i], due);
+				layered_give(ly, layer, &layer->bin[i], queue);
 	}
 }
 

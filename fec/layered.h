@@ -8,7 +8,7 @@
 
 #include "fec/fec.h"
 
-struct due;
+struct repair_queue;
 struct layered_bin;
 
 /*
@@ -44,10 +44,11 @@ void layered_release_memory(struct layered *ly);
 
 /* Bins of all layers: the most repairs that one flush makes. */
 unsigned layered_bins(const struct fec_params *params);
-/* Symbol x is the next one; what it fills goes to `due`. */
-void layered_add(struct layered *ly, uint64_t x, const uint8_t *sym, struct due *due);
+/* Symbol x is the next one; what it fills goes to `queue`. */
+void layered_add(struct layered *ly, uint64_t x, const uint8_t *sym,
+		 struct repair_queue *queue);
 /* Every bin that holds something gives its repair. */
-void layered_flush(struct layered *ly, struct due *due);
+void layered_flush(struct layered *ly, struct repair_queue *queue);
 bool layered_partial(const struct layered *ly);
 
 #endif

@@ -6,15 +6,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "fec/busy.h"
+#include "fec/busy_period.h"
 #include "fec/fec.h"
-#include "fec/lone.h"
+#include "fec/isolated.h"
 #include "rt/check.h"
 
-_Static_assert(LONE_MAX == FEC_LONE_MAX, "one table");
+_Static_assert(ISOLATED_MAX == FEC_ISOLATED_MAX, "one table");
 
-/* What a lone write may cost of the goal; the rest is for those in a flow of data. */
-#define REDUNDANCY_LONE (1.0 / 3)
+/* What an isolated write may cost of the goal; the rest is for those in a flow of data. */
+#define REDUNDANCY_ISOLATED (1.0 / 3)
 /* Of the rest, what symbols that grew too old for the window may cost: sought, most. */
 #define REDUNDANCY_HOLES 0.1
 #define REDUNDANCY_HOLES_MAX 0.5
@@ -32,13 +32,13 @@ static const uint8_t gaps[] = {
 
 struct redundancy {
 	const struct fec_goal *goal;
-	struct fec_line line;
+	struct fec_path path;
 	double flight;
 	double cost;	/* of *best */
 	unsigned worse; /* shares in a row that were no better */
 	bool reached;	/* *best reaches the goal */
 	struct fec_redundancy *best;
-	struct busy busy;
+	struct busy_period busy;
 };
 
 static bool goal_valid(const struct fec_goal *g)
@@ -67,14 +67,14 @@ static unsigned most_repairs(double share)
 static unsigned window_repairs(struct redundancy *r, double share, double sought,
 			       unsigned most, double *cost)
 {
-	double run = 1 / r->busy.line.leave, late = 0;
+	double run = 1 / r->busy.path.leave, late = 0;
 	double group = fmax(1, run / (1 + share));
 	double heal = 1 + r->flight * share / group;
 	unsigned age;
 
-	busy_late_init(&r->busy);
+	busy_period_late_init(&r->busy);
 	for (age = 1; age <= most; age++) {
-		late = FEC_RISK_MARGIN * heal * busy_late_next(&r->busy);
+		late = FEC_RISK_MARGIN * heal * busy_period_late_next(&r->busy);
 		if (late <= sought)
 			break;
 	}
@@ -107,16 +107,17 @@ static void redundancy_try(struct redundancy *r, double share)
 	if (r->reached && affordable < most)
 		most = affordable < 0 ? 0 : (unsigned)affordable;
 	if (most < FEC_RISK_REPAIRS_MIN ||
-	    !busy_run_within(&r->busy, &r->line, share, most, safety / FEC_RISK_MARGIN))
+	    !busy_period_run_within(&r->busy, &r->path, share, most,
+				    safety / FEC_RISK_MARGIN))
 		return;
-	if (repairs_cost(share, busy_age_within(&r->busy, safety / FEC_RISK_MARGIN)) >=
-	    r->cost)
+	if (repairs_cost(share, busy_period_age_within(
+					&r->busy, safety / FEC_RISK_MARGIN)) >= r->cost)
 		return;
 	age = window_repairs(r, share, REDUNDANCY_HOLES * safety,
 			     (unsigned)(FEC_WINDOW_MAX * share), &holes);
 	if (holes > REDUNDANCY_HOLES_MAX * safety)
 		return;
-	repairs = busy_age_within(&r->busy, (safety - holes) / FEC_RISK_MARGIN);
+	repairs = busy_period_age_within(&r->busy, (safety - holes) / FEC_RISK_MARGIN);
 	if (repairs > most)
 		return;
 	if (repairs < FEC_RISK_REPAIRS_MIN)
@@ -127,7 +128,8 @@ static void redundancy_try(struct redundancy *r, double share)
 	r->best->share = share;
 	r->best->repairs = repairs;
 	r->best->window = window_symbols(repairs, age, share);
-	r->best->residual = FEC_RISK_MARGIN * busy_at_least(&r->busy, repairs) + holes;
+	r->best->residual =
+		FEC_RISK_MARGIN * busy_period_at_least(&r->busy, repairs) + holes;
 }
 
 /* The goal is out of reach: everything there is, and what it leaves. */
@@ -142,24 +144,24 @@ static void redundancy_best(struct redundancy *r, double share)
 	r->best->repairs = most;
 	r->best->window = FEC_WINDOW_MAX;
 	r->best->residual = 1;
-	if (!busy_run(&r->busy, &r->line, share, most, r->goal->safety))
+	if (!busy_period_run(&r->busy, &r->path, share, most, r->goal->safety))
 		return;
 	(void)window_repairs(r, share, 0, (unsigned)(FEC_WINDOW_MAX * share), &holes);
 	r->best->residual =
-		fmin(1, FEC_RISK_MARGIN * busy_at_least(&r->busy, most) + holes);
+		fmin(1, FEC_RISK_MARGIN * busy_period_at_least(&r->busy, most) + holes);
 }
 
-static void redundancy_lone(struct redundancy *r)
+static void redundancy_isolated(struct redundancy *r)
 {
 	struct fec_redundancy *best = r->best;
-	struct busy_line line = busy_line_of(&r->line);
-	double worst = lone_repairs(&line, REDUNDANCY_LONE * r->goal->safety,
-				    best->repairs, best->lone);
+	struct busy_period_path path = busy_period_path_of(&r->path);
+	double worst = isolated_repairs(&path, REDUNDANCY_ISOLATED * r->goal->safety,
+					best->repairs, best->isolated);
 
-	for (unsigned n = 1; n <= FEC_LONE_MAX; n++)
-		if (best->lone[n] < FEC_RISK_REPAIRS_MIN)
-			best->lone[n] = FEC_RISK_REPAIRS_MIN;
-	/* with the margin, or with the lone ones beside it: whichever says more */
+	for (unsigned n = 1; n <= FEC_ISOLATED_MAX; n++)
+		if (best->isolated[n] < FEC_RISK_REPAIRS_MIN)
+			best->isolated[n] = FEC_RISK_REPAIRS_MIN;
+	/* with the margin, or with the isolated ones beside it: whichever says more */
 	best->residual =
 		fmin(1, fmax(best->residual, best->residual / FEC_RISK_MARGIN + worst));
 }
@@ -185,7 +187,7 @@ static void redundancy_search(struct redundancy *r)
 		redundancy_try(r, g->min);
 }
 
-int fec_redundancy(const struct fec_goal *goal, const struct fec_line *measured,
+int fec_redundancy(const struct fec_goal *goal, const struct fec_path *measured,
 		   struct fec_redundancy *ret)
 {
 	struct redundancy r = { .goal = goal, .cost = INFINITY };
@@ -193,17 +195,17 @@ int fec_redundancy(const struct fec_goal *goal, const struct fec_line *measured,
 
 	if (!goal_valid(goal) || (measured && !fec_line_valid(measured)))
 		return -EINVAL;
-	r.line = goal->assume;
+	r.path = goal->assume;
 	if (measured) {
-		r.line.loss = fmax(r.line.loss, measured->loss);
-		r.line.burst = fmax(r.line.burst, measured->burst);
+		r.path.loss = fmax(r.path.loss, measured->loss);
+		r.path.burst = fmax(r.path.burst, measured->burst);
 	}
 	r.flight = goal->flight ? goal->flight : FEC_FLIGHT_DEFAULT;
 	r.best = &best;
 	redundancy_search(&r);
 	if (!r.reached)
 		redundancy_best(&r, goal->share > 0 ? goal->share : goal->max);
-	redundancy_lone(&r);
+	redundancy_isolated(&r);
 	*ret = best;
 	return r.reached ? 0 : -ERANGE;
 }

@@ -6,15 +6,15 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "fec/busy.h"
+#include "fec/busy_period.h"
 
 #define RISK_RESOLUTION 1e-15
 #define RISK_WINDOW_MIN 16
 
-bool fec_line_valid(const struct fec_line *line)
+bool fec_line_valid(const struct fec_path *path)
 {
-	return line->loss >= 0 && line->loss < 1 && line->burst >= 1 &&
-	       line->burst <= FEC_BURST_MAX;
+	return path->loss >= 0 && path->loss < 1 && path->burst >= 1 &&
+	       path->burst <= FEC_BURST_MAX;
 }
 
 static bool risk_share_valid(double share)
@@ -22,33 +22,33 @@ static bool risk_share_valid(double share)
 	return share >= FEC_SHARE_MIN && share <= 1;
 }
 
-int fec_risk_residual(const struct fec_line *line, unsigned repairs, double share,
+int fec_risk_residual(const struct fec_path *path, unsigned repairs, double share,
 		      double *ret)
 {
-	struct busy b;
+	struct busy_period b;
 
-	if (!fec_line_valid(line) || !risk_share_valid(share) || repairs == 0 ||
+	if (!fec_line_valid(path) || !risk_share_valid(share) || repairs == 0 ||
 	    repairs > FEC_RISK_REPAIRS_MAX)
 		return -EINVAL;
-	*ret = busy_run(&b, line, share, repairs, RISK_RESOLUTION)
-		       ? fmin(1, FEC_RISK_MARGIN * busy_at_least(&b, repairs))
+	*ret = busy_period_run(&b, path, share, repairs, RISK_RESOLUTION)
+		       ? fmin(1, FEC_RISK_MARGIN * busy_period_at_least(&b, repairs))
 		       : 1;
 	return 0;
 }
 
-int fec_risk_repairs(const struct fec_line *line, double safety, double share,
+int fec_risk_repairs(const struct fec_path *path, double safety, double share,
 		     unsigned *ret)
 {
-	struct busy b;
+	struct busy_period b;
 	unsigned repairs;
 
-	if (!fec_line_valid(line) || !risk_share_valid(share) ||
+	if (!fec_line_valid(path) || !risk_share_valid(share) ||
 	    !(safety > 0 && safety <= 1))
 		return -EINVAL;
-	if (!busy_run_within(&b, line, share, FEC_RISK_REPAIRS_MAX,
-			     safety / FEC_RISK_MARGIN))
+	if (!busy_period_run_within(&b, path, share, FEC_RISK_REPAIRS_MAX,
+				    safety / FEC_RISK_MARGIN))
 		return -ERANGE;
-	repairs = busy_age_within(&b, safety / FEC_RISK_MARGIN);
+	repairs = busy_period_age_within(&b, safety / FEC_RISK_MARGIN);
 	if (repairs > FEC_RISK_REPAIRS_MAX)
 		return -ERANGE;
 	*ret = repairs < FEC_RISK_REPAIRS_MIN ? FEC_RISK_REPAIRS_MIN : repairs;

@@ -9,7 +9,7 @@
  * A path as the risk model sees it (Gilbert, "Capacity of a burst-noise channel", 1960):
  * two states, each datagram of the bad one is lost.
  */
-struct fec_line {
+struct fec_path {
 	double loss;  /* probability that a datagram is lost, 0 <= loss < 1 */
 	double burst; /* mean length of a run of losses, in datagrams, 1 .. FEC_BURST_MAX;
 		       * up to 1 / (1 - loss) each is lost independently */
@@ -24,7 +24,7 @@ struct fec_line {
 /* What is stated is this many times what the model finds: docs/fec.md says why. */
 #define FEC_RISK_MARGIN 1.5
 
-bool fec_line_valid(const struct fec_line *line);
+bool fec_line_valid(const struct fec_path *path);
 
 /*
  * The share of disasters in which at least one completed `network` write is missing from
@@ -36,7 +36,7 @@ bool fec_line_valid(const struct fec_line *line);
  * back to back when the queue runs dry, leave no more. -EINVAL for arguments out of range;
  * else 0 and *ret in 0..1: 1 where losses come nearly as fast as repairs.
  */
-int fec_risk_residual(const struct fec_line *line, unsigned repairs, double share,
+int fec_risk_residual(const struct fec_path *path, unsigned repairs, double share,
 		      double *ret);
 
 /*
@@ -44,7 +44,7 @@ int fec_risk_residual(const struct fec_line *line, unsigned repairs, double shar
  * risk is at most `safety`. -EINVAL as above, -ERANGE when FEC_RISK_REPAIRS_MAX would
  * not reach it.
  */
-int fec_risk_repairs(const struct fec_line *line, double safety, double share,
+int fec_risk_repairs(const struct fec_path *path, double safety, double share,
 		     unsigned *ret);
 
 /*

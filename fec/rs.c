@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fec/due.h"
 #include "fec/fec.h"
 #include "fec/gf.h"
+#include "fec/repair_queue.h"
 #include "fec/window.h"
 #include "rt/mem.h"
 
@@ -56,7 +56,7 @@ void rs_release_memory(struct rs *rs)
 	*rs = (struct rs){ 0 };
 }
 
-void rs_flush(struct rs *rs, struct due *due)
+void rs_flush(struct rs *rs, struct repair_queue *queue)
 {
 	const uint8_t *from[FEC_BLOCK_MAX];
 	uint8_t *rows[FEC_BLOCK_MAX], factors[FEC_BLOCK_MAX];
@@ -71,7 +71,7 @@ void rs_flush(struct rs *rs, struct due *due)
 		from[i] = rs->bytes + i * rs->symbol_size;
 	for (unsigned row = 0; row < rs->c; row++) {
 		head.key = rs_key(rs->first, row);
-		rows[row] = due_push(due, &head);
+		rows[row] = repair_queue_push(queue, &head);
 		if (rs->count == rs->r)
 			continue;
 		window_coefficients(head.key, rs->first, rs->count, factors);
@@ -82,7 +82,7 @@ void rs_flush(struct rs *rs, struct due *due)
 	rs->count = 0;
 }
 
-void rs_add(struct rs *rs, uint64_t x, const uint8_t *sym, struct due *due)
+void rs_add(struct rs *rs, uint64_t x, const uint8_t *sym, struct repair_queue *queue)
 {
 	if (rs->c == 0)
 		return;
@@ -90,7 +90,7 @@ void rs_add(struct rs *rs, uint64_t x, const uint8_t *sym, struct due *due)
 		rs->first = x;
 	memcpy(rs->bytes + rs->count * rs->symbol_size, sym, rs->symbol_size);
 	if (++rs->count == rs->r)
-		rs_flush(rs, due);
+		rs_flush(rs, queue);
 }
 
 bool rs_partial(const struct rs *rs)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct due;
+struct repair_queue;
 struct fec_params;
 
 /*
@@ -28,10 +28,10 @@ struct rs {
 int rs_init(struct rs *rs, const struct fec_params *params);
 void rs_release_memory(struct rs *rs);
 
-/* Symbol x is the next one; with the last of a block its repairs go to `due`. */
-void rs_add(struct rs *rs, uint64_t x, const uint8_t *sym, struct due *due);
+/* Symbol x is the next one; with the last of a block its repairs go to `queue`. */
+void rs_add(struct rs *rs, uint64_t x, const uint8_t *sym, struct repair_queue *queue);
 /* Close a block that is short. */
-void rs_flush(struct rs *rs, struct due *due);
+void rs_flush(struct rs *rs, struct repair_queue *queue);
 bool rs_partial(const struct rs *rs);
 
 #endif

@@ -12,7 +12,7 @@
 /*
  * The wire record: one LSN as it travels to the other site, in a tunnel's frame or in an
  * ENTRY message. Head, operations, block checksums, then the blocks; nothing in it depends
- * on a site. Over a lone 4 KiB block it adds 60 bytes (docs/tunnel.md).
+ * on a site. Over an isolated 4 KiB block it adds 60 bytes (docs/tunnel.md).
  */
 struct record_head {
 	le32 crc; /* CRC-32C of the rest of the head, the operations and the checksums */

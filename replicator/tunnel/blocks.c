@@ -20,7 +20,7 @@ static double blocks_rs(double r, unsigned m, double p)
 	return sum;
 }
 
-unsigned blocks_repairs(const struct fec_params *code, const struct fec_line *line,
+unsigned blocks_repairs(const struct fec_params *code, const struct fec_path *line,
 			double safety, double flight)
 {
 	double p = line->loss, r = code->r, risk;

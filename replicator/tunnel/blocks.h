@@ -2,7 +2,7 @@
 #ifndef REPLICATOR_TUNNEL_BLOCKS_H
 #define REPLICATOR_TUNNEL_BLOCKS_H
 
-struct fec_line;
+struct fec_path;
 struct fec_params;
 
 /*
@@ -19,7 +19,7 @@ struct fec_params;
  */
 #define BLOCKS_NEVER 65535u
 #define BLOCKS_BURST 1.05 /* mean length up to which losses pass for independent */
-unsigned blocks_repairs(const struct fec_params *code, const struct fec_line *line,
+unsigned blocks_repairs(const struct fec_params *code, const struct fec_path *line,
 			double safety, double flight);
 
 #endif

@@ -104,7 +104,7 @@ bool line_settled(struct line *l, const struct packet_report *report,
 	}
 	*ret = (struct fec_sample){ .sent = sent,
 				    .lost = lost,
-				    .runs = line_runs(l, lost, missing, runs) };
+				    .bursts = line_runs(l, lost, missing, runs) };
 	l->settled = report->settled;
 	l->firsts_sent = entry->firsts;
 	l->firsts_came = report->firsts;

@@ -7,7 +7,8 @@
 #include "replicator/tunnel/blocks.h"
 #include "replicator/tunnel/state.h"
 
-#define REDUNDANCY_FLIGHT_MIN 256 /* symbols; a lone write's round trip is no measure */
+#define REDUNDANCY_FLIGHT_MIN                                                            \
+	256 /* symbols; an isolated write's round trip is no measure */
 #define REDUNDANCY_FLIGHT_MAX (1u << 20)
 
 static bool redundancy_possible(const struct tunnel_fec *fec)
@@ -61,11 +62,11 @@ static unsigned redundancy_flight(const struct tunnel *t)
 	return flight;
 }
 
-/* A lone symbol needs as many as any other. */
+/* An isolated symbol needs as many as any other. */
 static void redundancy_alone(struct fec_redundancy *r)
 {
-	for (unsigned n = 1; n <= FEC_LONE_MAX; n++)
-		r->lone[n] = (uint16_t)r->repairs;
+	for (unsigned n = 1; n <= FEC_ISOLATED_MAX; n++)
+		r->isolated[n] = (uint16_t)r->repairs;
 }
 
 static void redundancy_fixed(const struct tunnel_fec *fec, struct fec_redundancy *ret)
@@ -80,11 +81,11 @@ static void redundancy_fixed(const struct tunnel_fec *fec, struct fec_redundancy
 }
 
 /* What blocks need: they have no share to choose, and no window. */
-static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_line *line,
+static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_path *line,
 			     unsigned flight, struct fec_redundancy *ret)
 {
 	const struct fec_goal *goal = &fec->goal;
-	struct fec_line worst = goal->assume;
+	struct fec_path worst = goal->assume;
 
 	if (!(goal->safety > 0 && goal->safety <= 1) || !fec_line_valid(&worst))
 		return -EINVAL;
@@ -102,7 +103,7 @@ static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_line
 }
 
 /* 0, -ERANGE with the best there is, or -EINVAL. */
-static int redundancy_weigh(const struct tunnel_fec *fec, const struct fec_line *line,
+static int redundancy_weigh(const struct tunnel_fec *fec, const struct fec_path *line,
 			    unsigned flight, struct fec_redundancy *ret)
 {
 	struct fec_goal goal = fec->goal;
@@ -204,8 +205,9 @@ void tunnel_gate_changed(struct tunnel *t)
 	};
 	struct evidence *e = &t->evidence;
 
-	static_assert(sizeof(rule.lone) == sizeof(t->redundancy.now.lone), "the same");
-	memcpy(rule.lone, t->redundancy.now.lone, sizeof(rule.lone));
+	static_assert(sizeof(rule.isolated) == sizeof(t->redundancy.now.isolated),
+		      "the same");
+	memcpy(rule.isolated, t->redundancy.now.isolated, sizeof(rule.isolated));
 	wire_gate_follow(&t->gate, &rule);
 	e->level = e->blinded || !redundancy_able(t) ? TUNNEL_MIRROR : t->params.evidence;
 	wire_gate_set_evidence(&t->gate, e->level != TUNNEL_MIRROR);
@@ -229,8 +231,8 @@ static int redundancy_change(struct tunnel *t, const struct fec_params *code,
 
 int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now)
 {
-	struct fec_line upper;
-	bool known = fec_estimate_line(&t->redundancy.estimate, &upper, NULL);
+	struct fec_path upper;
+	bool known = fec_estimate_path(&t->redundancy.estimate, &upper, NULL);
 	const struct tunnel_fec old = t->params.fec;
 	struct fec_redundancy r;
 	struct fec_params code;
@@ -262,12 +264,12 @@ static bool redundancy_near(double a, double b)
 }
 
 /* The line has changed enough to ask again. */
-static bool redundancy_stale(const struct tunnel *t, const struct fec_line *upper,
+static bool redundancy_stale(const struct tunnel *t, const struct fec_path *upper,
 			     unsigned flight)
 {
 	const struct redundancy *red = &t->redundancy;
-	const struct fec_line *assume = &t->params.fec.goal.assume;
-	struct fec_line line = *upper;
+	const struct fec_path *assume = &t->params.fec.goal.assume;
+	struct fec_path line = *upper;
 
 	if (line.loss < assume->loss)
 		line.loss = assume->loss;
@@ -297,7 +299,7 @@ void tunnel_redundancy_follow(struct tunnel *t, rt_time now)
 {
 	struct redundancy *red = &t->redundancy;
 	const struct tunnel_fec *fec = &t->params.fec;
-	struct fec_line upper = fec->goal.assume;
+	struct fec_path upper = fec->goal.assume;
 	unsigned flight = redundancy_flight(t);
 	struct fec_redundancy r;
 	struct fec_params code;
@@ -306,7 +308,7 @@ void tunnel_redundancy_follow(struct tunnel *t, rt_time now)
 	if (fec->repairs_fixed || redundancy_kind(&fec->code) == FEC_NONE ||
 	    rt_time_since(now, red->weighed_at) < REDUNDANCY_EVERY_NS)
 		return;
-	(void)fec_estimate_line(&red->estimate, &upper, NULL); /* or what is assumed */
+	(void)fec_estimate_path(&red->estimate, &upper, NULL); /* or what is assumed */
 	if (!redundancy_stale(t, &upper, flight))
 		return;
 	weighed = redundancy_weigh(fec, &upper, flight, &r);

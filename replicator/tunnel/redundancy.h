@@ -23,7 +23,7 @@ struct redundancy {
 	struct fec_redundancy now;
 	bool unreachable; /* what is in force does not reach the goal */
 	struct fec_estimate estimate;
-	struct fec_line weighed; /* what it was weighed with, */
+	struct fec_path weighed; /* what it was weighed with, */
 	unsigned flight;	 /* and this */
 	rt_time weighed_at;
 };

@@ -99,7 +99,7 @@ enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now)
 {
 	if (t->resend.count > 0)
 		return TUNNEL_RESEND;
-	if (fec_encoder_due(t->encoder) > 0)
+	if (fec_encoder_queued(t->encoder) > 0)
 		return TUNNEL_REPAIR;
 	if ((t->answers > 0 || t->share_due >= TUNNEL_SHARE_ONE) && send_can_repair(t))
 		return TUNNEL_REPAIR;
@@ -300,7 +300,7 @@ static size_t send_repair(struct tunnel *t, uint8_t *buf, rt_time now)
 	struct packet_symbol head = { 0 };
 	struct fec_repair repair;
 	struct packet_data data;
-	bool block = fec_encoder_due(t->encoder) > 0;
+	bool block = fec_encoder_queued(t->encoder) > 0;
 	size_t len;
 
 	if (!fec_encoder_repair(t->encoder, &repair, payload + sizeof(data)))

@@ -33,7 +33,7 @@
 
 /*
  * Patience with repairs on demand: for so many symbols that are not safe and no fewer (a
- * lone write leaves with its repairs, in one train), so long after the last one was sent.
+ * isolated write leaves with its repairs, in one train), so long after the last one was sent.
  */
 #define TUNNEL_PATIENT_SYMBOLS 16
 #define TUNNEL_PATIENCE_NS (500 * RT_US)

@@ -324,7 +324,7 @@ void tunnel_too_long(struct tunnel *t, rt_time now)
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 {
 	const struct sent_entry *e = sent_find(&t->sent, t->line.largest);
-	struct fec_line upper, mean;
+	struct fec_path upper, mean;
 
 	*ret = t->stats;
 	ret->rebuilt = fec_decoder_rebuilt(t->rx.decoder);
@@ -333,7 +333,7 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 	ret->rtt_ns = t->line.rtt_ns;
 	ret->rtt_min_ns = t->line.rtt_min_ns;
 	ret->loss = ret->burst = ret->loss_upper = ret->burst_upper = -1;
-	if (fec_estimate_line(&t->redundancy.estimate, &upper, &mean)) {
+	if (fec_estimate_path(&t->redundancy.estimate, &upper, &mean)) {
 		ret->loss = mean.loss;
 		ret->burst = mean.burst;
 		ret->loss_upper = upper.loss;

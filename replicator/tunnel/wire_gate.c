@@ -202,7 +202,7 @@ static uint64_t gate_needed(const struct wire_gate *g,
 		return 0;
 	if (g->rule.paper)
 		return 1;
-	return gate_asked(n <= FEC_LONE_MAX ? g->rule.lone[n] : g->rule.repairs);
+	return gate_asked(n <= FEC_ISOLATED_MAX ? g->rule.isolated[n] : g->rule.repairs);
 }
 
 /*

@@ -46,11 +46,11 @@
 /* What is asked for, by the code and the goal in force. */
 struct wire_gate_rule {
 	enum fec_code code;
-	bool paper;			 /* the prototype's policy */
-	unsigned repairs;		 /* m */
-	uint16_t lone[FEC_LONE_MAX + 1]; /* m(n) */
-	unsigned covers;		 /* blocks: repairs that each symbol gets, */
-	uint64_t span;			 /* within so many symbols behind it at most */
+	bool paper;				 /* the prototype's policy */
+	unsigned repairs;			 /* m */
+	uint16_t isolated[FEC_ISOLATED_MAX + 1]; /* m(n) */
+	unsigned covers; /* blocks: repairs that each symbol gets, */
+	uint64_t span;	 /* within so many symbols behind it at most */
 };
 
 /* The proof half of a symbol. */

@@ -61,7 +61,7 @@ static double send_all(const struct bench *b)
 	start = now();
 	for (uint64_t i = 0; i < BENCH_SYMBOLS; i++) {
 		fec_encoder_add(enc, pool_symbol(i));
-		while (fec_encoder_due(enc))
+		while (fec_encoder_queued(enc))
 			send_repair(enc, &made);
 		for (owed += b->share; owed >= 1; owed--)
 			send_repair(enc, &made);

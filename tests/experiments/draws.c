@@ -21,7 +21,7 @@
 #define FLIGHT 2048 /* 200 Mbit/s, a round trip of 100 ms: 1700 */
 #define SEED 11
 
-static int window(struct safety_codec *c, const struct fec_line *assume)
+static int window(struct safety_codec *c, const struct fec_path *assume)
 {
 	const struct fec_goal goal = { .safety = SAFETY,
 				       .assume = *assume,
@@ -43,7 +43,7 @@ static int window(struct safety_codec *c, const struct fec_line *assume)
 
 static int configure(struct safety_codec *c, const char *name)
 {
-	const struct fec_line independent = { c->line.loss, 1 };
+	const struct fec_path independent = { c->line.loss, 1 };
 
 	if (strcmp(name, "network") == 0)
 		return window(c, &independent);

@@ -160,8 +160,9 @@ static int codec_init_gate(struct codec *k, const struct safety_codec *c)
 
 	if (res < 0)
 		return res;
-	for (unsigned n = 1; n <= FEC_LONE_MAX; n++)
-		rule.lone[n] = c->lone != NULL ? c->lone[n] : (uint16_t)c->repairs;
+	for (unsigned n = 1; n <= FEC_ISOLATED_MAX; n++)
+		rule.isolated[n] =
+			c->isolated != NULL ? c->isolated[n] : (uint16_t)c->repairs;
 	k->batch.left = true;
 	wire_gate_follow(&k->gate, &rule);
 	wire_gate_set_evidence(&k->gate, true);
@@ -203,7 +204,7 @@ int safety_codec_draw(const struct safety_codec *c, uint64_t kills, uint64_t see
 			if (due >= 1 && codec_repair(k))
 				due -= 1;
 		} else {
-			while (fec_encoder_due(k->enc) > 0 && codec_repair(k)) {
+			while (fec_encoder_queued(k->enc) > 0 && codec_repair(k)) {
 			}
 		}
 		codec_hear(k);

@@ -21,7 +21,7 @@ static uint64_t draw_run(struct safety_line *l, double stays)
 	return more < 1e18 ? 1 + (uint64_t)more : UINT64_MAX;
 }
 
-void safety_line_init(struct safety_line *l, const struct fec_line *is, uint64_t seed)
+void safety_line_init(struct safety_line *l, const struct fec_path *is, uint64_t seed)
 {
 	double run = fmax(is->burst, 1 / (1 - is->loss));
 	double enter = is->loss / (1 - is->loss) / run;

@@ -6,7 +6,7 @@
 /*
  * The gate where data comes and goes: writes of three symbols arrive at random, leave at
  * once, with the paced repairs among them; when none waits, repairs follow until the last
- * write is covered, by m or by lone[]. The other side is heard `flight` datagrams later;
+ * write is covered, by m or by isolated[]. The other side is heard `flight` datagrams later;
  * for what it lacked then as many repairs are sent once more.
  *
  * An ideal code as in ideal.c, with a window that does not end: only how many symbols are
@@ -44,7 +44,7 @@ static bool covered(const struct mixed *x, const struct safety_mixed *c, uint64_
 		return true;
 	n = c->careless ? s + 1 : x->ends[(x->repairs - 1) % RING];
 	n -= x->safe[s % RING] > x->confirmed ? x->safe[s % RING] : x->confirmed;
-	return n <= FEC_LONE_MAX && after >= r->lone[n];
+	return n <= FEC_ISOLATED_MAX && after >= r->isolated[n];
 }
 
 static void send_symbol(struct mixed *x, struct safety_line *line)

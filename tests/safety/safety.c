@@ -2,7 +2,7 @@
 /*
  * What fec/ states about disasters, against disasters drawn at random. `safety codec`
  * kills the real codes and the product's wire gate, `safety model` holds the risk model against an ideal
- * code over a grid of lines, `safety mixed` the rule for lone writes. Exit status 1 where
+ * code over a grid of lines, `safety mixed` the rule for isolated writes. Exit status 1 where
  * a bar is missed.
  */
 #include <stdio.h>
@@ -92,7 +92,7 @@ static int model(const struct options *o)
 				      .flight = FLIGHT };
 		unsigned line = points / RT_ARRAY_LEN(safeties);
 
-		g.assume = (struct fec_line){ losses[line / nbursts],
+		g.assume = (struct fec_path){ losses[line / nbursts],
 					      bursts[line % nbursts] };
 		good += model_point(&g, o, &total);
 	}
@@ -123,7 +123,7 @@ static bool mixed_point(const struct fec_goal *g, double load, unsigned flight,
 	printf("%5.1f %% %5.0f %7.0e %6.2f %7u %6.3f %4u %8u  %9.2e +-%2.0f %% %6llu  "
 	       "%9.2e%s\n",
 	       100 * g->assume.loss, g->assume.burst, g->safety, load, flight, r.share,
-	       r.repairs, r.lone[3], safety_share(&d),
+	       r.repairs, r.isolated[3], safety_share(&d),
 	       d.fatal ? 100 * safety_noise(&d) : 0.0, (unsigned long long)d.losses,
 	       safety_share(&careless), good ? "" : "  MISSED");
 	return good;
@@ -131,17 +131,19 @@ static bool mixed_point(const struct fec_goal *g, double load, unsigned flight,
 
 static int mixed(const struct options *o)
 {
-	static const struct fec_line lines[] = { { 0.01, 1 }, { 0.05, 1 }, { 0.02, 8 } };
+	static const struct fec_path lines[] = { { 0.01, 1 }, { 0.05, 1 }, { 0.02, 8 } };
 	static const double loads[] = { 0.01, 0.1, 0.3, 0.6, 0.8 };
 	static const double safeties[] = { 1e-2, 1e-3, 1e-4 };
 	unsigned points = 0, good = 0;
 	double start = seconds();
 
-	printf("Writes that come and go, covered by m or by lone[]; instants at which "
+	printf("Writes that come and go, covered by m or by isolated[]; instants at "
+	       "which "
 	       "something is not\nconfirmed. Beside it, were symbols behind a write not "
 	       "to "
-	       "count in lone[n]\n\n");
-	printf("   loss burst  safety   load  flight  share    m  lone[3]     drawn      "
+	       "count in isolated[n]\n\n");
+	printf("   loss burst  safety   load  flight  share    m  isolated[3]     drawn  "
+	       "    "
 	       " "
 	       "losses  careless\n");
 	for (unsigned i = 0; i < RT_ARRAY_LEN(lines) * RT_ARRAY_LEN(safeties); i++) {
@@ -179,7 +181,7 @@ static int codec_row(const char *name, const struct safety_codec *c, uint64_t ki
 	return 0;
 }
 
-static const struct fec_line codec_line = { 0.01, 1 };
+static const struct fec_path codec_line = { 0.01, 1 };
 
 static int codec_paper(const struct options *o)
 {
@@ -236,7 +238,7 @@ static int codec(const struct options *o)
 	if (codec_row(name, &c, o->kills, o, &three) < 0)
 		return 1;
 	c.repairs = r.repairs;
-	c.lone = r.lone;
+	c.isolated = r.isolated;
 	(void)snprintf(name, sizeof(name), "window, m = %u", c.repairs);
 	if (codec_row(name, &c, o->kills, o, &enough) < 0 || codec_paper(o) != 0)
 		return 1;

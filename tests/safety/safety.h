@@ -26,7 +26,7 @@ struct safety_line {
 	uint64_t run; /* datagrams that the state will last */
 };
 
-void safety_line_init(struct safety_line *l, const struct fec_line *is, uint64_t seed);
+void safety_line_init(struct safety_line *l, const struct fec_path *is, uint64_t seed);
 /* Whether the next datagram is lost. */
 bool safety_line_loses(struct safety_line *l);
 /* A random number below n. */
@@ -48,7 +48,7 @@ double safety_noise(const struct safety_drawn *d);
 /* ---- ideal.c: data flows, a code that rebuilds whatever can be ----------------------------- */
 
 struct safety_ideal {
-	struct fec_line line;
+	struct fec_path line;
 	double share;
 	unsigned repairs; /* that the gate asks for */
 	unsigned window;  /* symbols */
@@ -64,7 +64,7 @@ void safety_ideal_draw(const struct safety_ideal *c, uint64_t losses, uint64_t m
 /* ---- mixed.c: writes come and go, repairs follow on demand ---------------------------------- */
 
 struct safety_mixed {
-	struct fec_line line;
+	struct fec_path line;
 	const struct fec_redundancy *redundancy;
 	double load;	 /* share of the line that data asks for, up to 1 */
 	unsigned flight; /* datagrams until the other side is heard */
@@ -83,9 +83,9 @@ void safety_mixed_draw(const struct safety_mixed *c, uint64_t losses, uint64_t m
 struct safety_codec {
 	struct fec_params code; /* symbol_size and capacity are filled in */
 	double share;		/* FEC_WINDOW */
-	struct fec_line line;
-	unsigned repairs;     /* m */
-	const uint16_t *lone; /* m(n); NULL: m */
+	struct fec_path line;
+	unsigned repairs;	  /* m */
+	const uint16_t *isolated; /* m(n); NULL: m */
 	bool paper;	 /* the prototype's rule instead: up to the newest symbol that
 			   * any repair includes */
 	unsigned flight; /* symbols until the other side is heard */

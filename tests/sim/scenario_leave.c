@@ -41,7 +41,7 @@ struct leave {
 	struct sim_rng *rng;
 	struct leave_end primary, mirror;
 	uint64_t onwire; /* the most that was promised with these keys */
-	double lone;	 /* share of frames that are submitted by themselves */
+	double isolated; /* share of frames that are submitted by themselves */
 	uint64_t frames; /* to be submitted in all */
 	bool lossy;	 /* the line loses for a while, and takes promises back */
 	bool audited;	 /* frames fill one symbol each, */
@@ -97,7 +97,7 @@ static void leave_primary_changed(void *owner)
 	while (p->submitted < l->frames) {
 		size_t len = leave_frame(l, p->submitted + 1, frame);
 
-		if (sim_chance(l->rng, l->lone))
+		if (sim_chance(l->rng, l->isolated))
 			break;
 		if (tunnel_submit(p->t, frame, len, now) != 0)
 			break;
@@ -308,7 +308,7 @@ static void leave_run(struct sim_world *w)
 	l.lossy = sim_chance(l.rng, 0.4);
 	l.audited = !l.lossy && sim_chance(l.rng, 0.5);
 	l.m = (unsigned)sim_skewed(l.rng, 1, 12);
-	l.lone = sim_chance(l.rng, 0.5) ? 0.9 * sim_unit(l.rng) : 0.01;
+	l.isolated = sim_chance(l.rng, 0.5) ? 0.9 * sim_unit(l.rng) : 0.01;
 	l.primary.node = sim_node_new(w, "primary");
 	l.mirror.node = sim_node_new(w, "mirror");
 	if (l.audited)

@@ -48,11 +48,11 @@ static void says_what_the_model_says(void **state)
 	assert_int_equal(fec_redundancy(&goal, NULL, &r), 0);
 	assert_int_equal(number(root, "repairs"), r.repairs);
 	assert_int_equal(number(root, "window"), r.window);
-	assert_int_equal(number(root, "lone_repairs"), r.lone[3]);
+	assert_int_equal(number(root, "lone_repairs"), r.isolated[3]);
 	assert_true(fabs(number(root, "share") / r.share - 1) < 1e-5);
 	assert_true(fabs(number(root, "risk") / r.residual - 1) < 1e-5);
 	/* 12 us each */
-	assert_true(fabs(number(root, "lone_ms") - (3 + r.lone[3]) * 0.012) < 1e-5);
+	assert_true(fabs(number(root, "lone_ms") - (3 + r.isolated[3]) * 0.012) < 1e-5);
 	assert_true(fabs(number(root, "busy_ms") -
 			 r.repairs * (1 + 1 / r.share) * 0.012) < 1e-3);
 	assert_true(number(root, "goodput_bps") < 1e9 / (1 + r.share));

@@ -72,11 +72,11 @@ static inline void line_repair(struct line *line)
 /* What is due. Returns how much it was. */
 static inline unsigned line_drain(struct line *line)
 {
-	unsigned n = fec_encoder_due(line->enc);
+	unsigned n = fec_encoder_queued(line->enc);
 
 	for (unsigned i = 0; i < n; i++)
 		line_repair(line);
-	assert_int_equal(fec_encoder_due(line->enc), 0);
+	assert_int_equal(fec_encoder_queued(line->enc), 0);
 	return n;
 }
 

@@ -12,7 +12,7 @@
 
 struct line {
 	struct ref_random r;
-	struct fec_line is;
+	struct fec_path is;
 	bool bad;
 	rt_time now;
 };
@@ -40,7 +40,7 @@ static void feed(struct fec_estimate *e, struct line *l, unsigned datagrams, int
 
 			if (lost(l)) {
 				s.lost++;
-				s.runs += !before;
+				s.bursts += !before;
 			}
 		}
 		l->now = rt_time_add(l->now, us * (int64_t)s.sent * RT_US);
@@ -48,11 +48,11 @@ static void feed(struct fec_estimate *e, struct line *l, unsigned datagrams, int
 	}
 }
 
-static struct fec_line upper_of(const struct fec_estimate *e)
+static struct fec_path upper_of(const struct fec_estimate *e)
 {
-	struct fec_line upper = { 0 };
+	struct fec_path upper = { 0 };
 
-	assert_true(fec_estimate_line(e, &upper, NULL));
+	assert_true(fec_estimate_path(e, &upper, NULL));
 	assert_true(fec_line_valid(&upper));
 	return upper;
 }
@@ -61,20 +61,20 @@ static void nothing_is_said_too_early(void **state)
 {
 	struct fec_estimate e;
 	struct line l = { .r = { 1 }, .is = { 0, 1 } };
-	struct fec_line upper = { 42, 42 }, mean = { 42, 42 };
+	struct fec_path upper = { 42, 42 }, mean = { 42, 42 };
 
 	fec_estimate_init(&e);
 	feed(&e, &l, 900, 100);
-	assert_false(fec_estimate_line(&e, &upper, &mean));
+	assert_false(fec_estimate_path(&e, &upper, &mean));
 	assert_true(upper.loss == 42 && mean.burst == 42);
 	feed(&e, &l, 300, 100);
-	assert_true(fec_estimate_line(&e, &upper, &mean));
+	assert_true(fec_estimate_path(&e, &upper, &mean));
 	assert_true(mean.loss == 0 && mean.burst == 1);
 	assert_true(upper.loss > 0 && upper.loss < 0.01 && upper.burst == 1);
 }
 
 /* In how many of a thousand paths of this kind is the truth above the bound? */
-static void bounds_hold(const struct fec_line *is, unsigned datagrams, double *loss,
+static void bounds_hold(const struct fec_path *is, unsigned datagrams, double *loss,
 			double *burst)
 {
 	const unsigned times = 1000;
@@ -84,7 +84,7 @@ static void bounds_hold(const struct fec_line *is, unsigned datagrams, double *l
 	for (unsigned i = 0; i < times; i++) {
 		struct line l = { .r = { i * 77 + 5 }, .is = *is };
 		struct fec_estimate e;
-		struct fec_line upper;
+		struct fec_path upper;
 
 		fec_estimate_init(&e);
 		feed(&e, &l, datagrams, 100);
@@ -105,7 +105,7 @@ static void bounds_hold(const struct fec_line *is, unsigned datagrams, double *l
 static void bounds_hold_as_stated(void **state)
 {
 	static const struct {
-		struct fec_line is;
+		struct fec_path is;
 		unsigned datagrams;
 	} lines[] = {
 		{ { 0.01, 1 }, 2000 },	{ { 0.001, 1 }, 20000 }, { { 0.05, 1 }, 2000 },
@@ -124,7 +124,7 @@ static void bounds_hold_as_stated(void **state)
 
 static void rises_at_once(void **state)
 {
-	static const struct fec_line worse[] = { { 0.05, 1 }, { 0.03, 10 }, { 0.01, 1 } };
+	static const struct fec_path worse[] = { { 0.05, 1 }, { 0.03, 10 }, { 0.01, 1 } };
 
 	for (unsigned i = 0; i < 3; i++) {
 		struct line l = { .r = { i + 1 }, .is = { 0.0005, 1 } };
@@ -160,7 +160,7 @@ static void knows_better_soon_after_a_change(void **state)
 		struct line l = { .r = { i * 31 + 7 }, .is = { 0.001, 1 } };
 		struct fec_redundancy r;
 		struct fec_estimate e;
-		struct fec_line upper;
+		struct fec_path upper;
 
 		fec_estimate_init(&e);
 		feed(&e, &l, 100000, 60);
@@ -184,13 +184,13 @@ static void falls_slowly(void **state)
 {
 	struct line l = { .r = { 3 }, .is = { 0.05, 4 } };
 	struct fec_estimate e;
-	struct fec_line bad, upper;
+	struct fec_path bad, upper;
 
 	fec_estimate_init(&e);
 	feed(&e, &l, 100000, 100); /* 10 s */
 	bad = upper_of(&e);
 	assert_true(bad.loss > 0.05 && bad.burst > 4);
-	l.is = (struct fec_line){ 0.001, 1 };
+	l.is = (struct fec_path){ 0.001, 1 };
 	l.bad = false;
 	feed(&e, &l, 20000, 100); /* 2 s later it still counts .. */
 	upper = upper_of(&e);
@@ -207,11 +207,11 @@ static void fades_without_rising(void **state)
 {
 	struct line l = { .r = { 9 }, .is = { 0.02, 4 } };
 	struct fec_estimate e;
-	struct fec_line before, after;
+	struct fec_path before, after;
 
 	fec_estimate_init(&e);
 	feed(&e, &l, 100000, 100);
-	l.is = (struct fec_line){ 0, 1 };
+	l.is = (struct fec_path){ 0, 1 };
 	l.bad = false;
 	for (unsigned i = 0; i < 900; i++) { /* a second each */
 		before = upper_of(&e);
@@ -227,7 +227,7 @@ static void silence_changes_nothing(void **state)
 {
 	struct line l = { .r = { 4 }, .is = { 0.02, 1 } };
 	struct fec_estimate e;
-	struct fec_line before, after;
+	struct fec_path before, after;
 
 	fec_estimate_init(&e);
 	feed(&e, &l, 50000, 100);
@@ -254,7 +254,7 @@ static void does_not_feed_itself(void **state)
 	fec_estimate_init(&e);
 	for (unsigned second = 0; second < 400; second++) {
 		struct fec_redundancy r;
-		struct fec_line upper;
+		struct fec_path upper;
 
 		feed(&e, &l, (unsigned)(5000 * (1 + share)),
 		     (int64_t)(200 / (1 + share)));
@@ -275,10 +275,10 @@ static void congestion_does_not_count(void **state)
 {
 	struct line l = { .r = { 7 }, .is = { 0.001, 1 } };
 	struct fec_sample full = {
-		.sent = 1000, .lost = 500, .runs = 20, .congested = true
+		.sent = 1000, .lost = 500, .bursts = 20, .congested = true
 	};
 	struct fec_estimate e;
-	struct fec_line before, after;
+	struct fec_path before, after;
 
 	fec_estimate_init(&e);
 	feed(&e, &l, 50000, 100);
@@ -293,21 +293,21 @@ static void congestion_does_not_count(void **state)
 static void impossible_samples_are_clipped(void **state)
 {
 	static const struct fec_sample samples[] = {
-		{ .sent = 0, .lost = 7, .runs = 9 },
-		{ .sent = 10, .lost = 1000, .runs = 0 },
-		{ .sent = UINT64_MAX, .lost = UINT64_MAX, .runs = UINT64_MAX },
-		{ .sent = 5, .lost = 0, .runs = 3 },
-		{ .sent = 1, .lost = 1, .runs = 0 },
+		{ .sent = 0, .lost = 7, .bursts = 9 },
+		{ .sent = 10, .lost = 1000, .bursts = 0 },
+		{ .sent = UINT64_MAX, .lost = UINT64_MAX, .bursts = UINT64_MAX },
+		{ .sent = 5, .lost = 0, .bursts = 3 },
+		{ .sent = 1, .lost = 1, .bursts = 0 },
 	};
 	struct fec_estimate e;
-	struct fec_line upper, mean;
+	struct fec_path upper, mean;
 
 	fec_estimate_init(&e);
 	for (unsigned i = 0; i < 1000; i++) {
 		rt_time now = { (int64_t)(i % 7) * RT_S }; /* not even in order */
 
 		fec_estimate_add(&e, &samples[i * 31 % 5], now);
-		if (fec_estimate_line(&e, &upper, &mean)) {
+		if (fec_estimate_path(&e, &upper, &mean)) {
 			assert_true(fec_line_valid(&upper));
 			assert_true(mean.loss >= 0 && mean.loss <= 1 && mean.burst >= 1);
 		}

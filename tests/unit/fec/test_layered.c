@@ -222,12 +222,12 @@ static void no_layers_no_repairs(void **state)
 }
 
 /* Repairs that nobody takes do not pile up without end: the oldest go. */
-static void due_repairs_are_bounded(void **state)
+static void repair_queue_repairs_are_bounded(void **state)
 {
 	static const uint16_t bins[] = { 1, 20, 40 };
 	const struct fec_params params = layered(1, 3, bins, false);
 	uint8_t sym[REF_SIZE], out[REF_SIZE] __attribute__((aligned(32)));
-	const unsigned symbols = 4 * FEC_DUE_MAX;
+	const unsigned symbols = 4 * FEC_QUEUE_MAX;
 	struct fec_encoder *enc;
 	struct fec_repair head;
 	uint64_t last = 0;
@@ -237,10 +237,10 @@ static void due_repairs_are_bounded(void **state)
 		line_truth(n, sym);
 		fec_encoder_add(enc, sym);
 	}
-	assert_true(fec_encoder_due(enc) >= FEC_DUE_MAX);
-	assert_true(fec_encoder_due(enc) <= FEC_DUE_MAX + 61);
+	assert_true(fec_encoder_queued(enc) >= FEC_QUEUE_MAX);
+	assert_true(fec_encoder_queued(enc) <= FEC_QUEUE_MAX + 61);
 	while (fec_encoder_repair(enc, &head, out)) {
-		assert_true(head.first >= symbols - FEC_DUE_MAX);
+		assert_true(head.first >= symbols - FEC_QUEUE_MAX);
 		assert_true(head.first >= last);
 		last = head.first;
 		line_truth(last, sym);
@@ -258,7 +258,7 @@ int main(void)
 		cmocka_unit_test(delayed_repairs_wait_for_the_next_of_their_bin),
 		cmocka_unit_test(bursts_up_to_the_interleave_are_rebuilt),
 		cmocka_unit_test(no_layers_no_repairs),
-		cmocka_unit_test(due_repairs_are_bounded),
+		cmocka_unit_test(repair_queue_repairs_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

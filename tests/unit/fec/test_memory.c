@@ -72,7 +72,7 @@ static void a_change_that_fails_changes_nothing(void **state)
 		     fail_at++, asked = 0) {
 			assert_int_equal(res, -ENOMEM);
 			assert_int_equal(fec_encoder_first(line.enc), first);
-			assert_int_equal(fec_encoder_due(line.enc), 0);
+			assert_int_equal(fec_encoder_queued(line.enc), 0);
 			assert_int_equal(fec_encoder_partial(line.enc), partial);
 		}
 		fail_at = 0;

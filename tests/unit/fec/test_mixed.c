@@ -341,7 +341,7 @@ static void a_change_to_the_same_changes_nothing(void **state)
 		partial = fec_encoder_partial(line.enc);
 		params.capacity++; /* a decoder's */
 		assert_int_equal(fec_encoder_change(line.enc, &params), 0);
-		assert_int_equal(fec_encoder_due(line.enc), 0);
+		assert_int_equal(fec_encoder_queued(line.enc), 0);
 		assert_int_equal(fec_encoder_first(line.enc), first);
 		assert_int_equal(fec_encoder_partial(line.enc), partial);
 		params.symbol_size += FEC_SYMBOL_ALIGN;

@@ -15,7 +15,7 @@ static const struct fec_goal goal = {
 	.safety = 1e-6, .assume = { 0.01, 1 }, .min = 0.03, .max = 0.5
 };
 
-static struct fec_redundancy weigh(const struct fec_goal *g, const struct fec_line *line,
+static struct fec_redundancy weigh(const struct fec_goal *g, const struct fec_path *line,
 				   int expect)
 {
 	struct fec_redundancy r = { 0 };
@@ -28,9 +28,10 @@ static struct fec_redundancy weigh(const struct fec_goal *g, const struct fec_li
 	assert_true(r.window >= 16 && r.window <= FEC_WINDOW_MAX);
 	/* no symbol leaves the window before m repairs cover it */
 	assert_true(r.window * r.share >= r.repairs - 1e-9);
-	for (unsigned n = 1; n <= FEC_LONE_MAX; n++) {
-		assert_true(r.lone[n] >= r.lone[n - 1] && r.lone[n] <= r.repairs);
-		assert_true(r.lone[n] >= FEC_RISK_REPAIRS_MIN);
+	for (unsigned n = 1; n <= FEC_ISOLATED_MAX; n++) {
+		assert_true(r.isolated[n] >= r.isolated[n - 1] &&
+			    r.isolated[n] <= r.repairs);
+		assert_true(r.isolated[n] >= FEC_RISK_REPAIRS_MIN);
 	}
 	if (g->share > 0)
 		assert_true(r.share == g->share);
@@ -46,7 +47,7 @@ static void one_percent_costs_ten_at_most(void **state)
 
 	assert_true(r.share <= 0.10);
 	assert_true(r.repairs <= 12);
-	assert_int_equal(r.lone[3], 3);
+	assert_int_equal(r.isolated[3], 3);
 }
 
 static void every_line_reaches_its_goal_or_is_refused(void **state)
@@ -59,7 +60,7 @@ static void every_line_reaches_its_goal_or_is_refused(void **state)
 		struct fec_goal g = goal;
 		double share = 0;
 
-		g.assume = (struct fec_line){ losses[i % 5], bursts[i / 5 % 5] };
+		g.assume = (struct fec_path){ losses[i % 5], bursts[i / 5 % 5] };
 		g.safety = safeties[i / 25];
 		share = weigh(&g, NULL, 0).share;
 		assert_true(share > g.assume.loss / (1 - g.assume.loss));
@@ -86,7 +87,7 @@ static void worse_lines_get_more(void **state)
 	double before = 0;
 
 	for (double loss = 0.01; loss <= 0.1; loss += 0.01) {
-		struct fec_line line = { loss, 1 };
+		struct fec_path line = { loss, 1 };
 		struct fec_redundancy r = weigh(&goal, &line, 0);
 
 		assert_true(r.share >= before);
@@ -94,7 +95,7 @@ static void worse_lines_get_more(void **state)
 	}
 	assert_true(before > 0.15);
 	for (double burst = 2; burst <= 32; burst *= 2) {
-		struct fec_line line = { 0.01, burst };
+		struct fec_path line = { 0.01, burst };
 		struct fec_redundancy r = weigh(&goal, &line, 0);
 
 		assert_true(r.repairs > 2 * burst);
@@ -104,7 +105,7 @@ static void worse_lines_get_more(void **state)
 /* What is measured better than assumed changes nothing: no estimator sees a path turn. */
 static void assumption_is_the_least(void **state)
 {
-	struct fec_line good = { 0.0001, 1 };
+	struct fec_path good = { 0.0001, 1 };
 	struct fec_redundancy a = weigh(&goal, NULL, 0), b = weigh(&goal, &good, 0);
 
 	assert_true(a.share == b.share);
@@ -118,7 +119,7 @@ static void out_of_reach_is_said(void **state)
 	struct fec_redundancy r;
 	double alone;
 
-	g.assume = (struct fec_line){ 0.05, 64 };
+	g.assume = (struct fec_path){ 0.05, 64 };
 	r = weigh(&g, NULL, -ERANGE);
 	assert_int_equal(r.repairs, FEC_RISK_REPAIRS_MAX);
 	assert_int_equal(r.window, FEC_WINDOW_MAX);
@@ -139,7 +140,7 @@ static void longer_lines_want_longer_windows(void **state)
 	struct fec_redundancy near, far;
 
 	g.safety = 1e-2; /* few repairs, so that the holes decide */
-	g.assume = (struct fec_line){ 0.001, 16 };
+	g.assume = (struct fec_path){ 0.001, 16 };
 	g.flight = 100;
 	near = weigh(&g, NULL, 0);
 	g.flight = 200000;
@@ -162,7 +163,7 @@ static void arguments_out_of_range(void **state)
 		{ 1e-6, { 0.01, 1 }, 0.03, NAN, 0, 0 },
 		{ 1e-6, { 0.01, 1 }, 0.03, 0.5, -1, 0 },
 	};
-	struct fec_line line = { -1, 1 };
+	struct fec_path line = { -1, 1 };
 	struct fec_redundancy r = { .repairs = 42 };
 
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)

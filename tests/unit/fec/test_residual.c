@@ -51,7 +51,7 @@ static unsigned chunk_run(const struct fec_params *params, double share,
 			assert_int_equal(fec_decoder_symbol(dec, n, sym), 0);
 		if (n == CHUNK - 1)
 			fec_encoder_flush(enc);
-		due = fec_encoder_due(enc);
+		due = fec_encoder_queued(enc);
 		for (owed += share; owed >= 1; owed--)
 			due++;
 		if (n == CHUNK - 1 && params->code == FEC_WINDOW)

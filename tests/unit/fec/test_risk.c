@@ -13,7 +13,7 @@
 
 #define WRITE_SYMBOLS 3 /* a 4 KiB block and its head */
 
-static double residual_of(const struct fec_line *line, unsigned repairs, double share)
+static double residual_of(const struct fec_path *line, unsigned repairs, double share)
 {
 	double ret = -1;
 
@@ -24,14 +24,14 @@ static double residual_of(const struct fec_line *line, unsigned repairs, double 
 
 static double residual(double loss, unsigned repairs, double share)
 {
-	struct fec_line line = { .loss = loss, .burst = 1 };
+	struct fec_path line = { .loss = loss, .burst = 1 };
 
 	return residual_of(&line, repairs, share);
 }
 
 static unsigned repairs_for(double loss, double safety, double share)
 {
-	struct fec_line line = { .loss = loss, .burst = 1 };
+	struct fec_path line = { .loss = loss, .burst = 1 };
 	unsigned ret = 0;
 
 	assert_int_equal(fec_risk_repairs(&line, safety, share, &ret), 0);
@@ -50,7 +50,7 @@ struct drawn {
 
 struct line {
 	struct ref_random r;
-	struct fec_line is;
+	struct fec_path is;
 	bool bad;
 };
 
@@ -65,7 +65,7 @@ static bool lost(struct line *l)
 	return l->bad;
 }
 
-static struct drawn draw(const struct fec_line *is, double share, unsigned repairs,
+static struct drawn draw(const struct fec_path *is, double share, unsigned repairs,
 			 uint64_t seed, unsigned symbols)
 {
 	struct line line = { { seed }, *is, false };
@@ -111,7 +111,7 @@ static struct drawn draw(const struct fec_line *is, double share, unsigned repai
 static void stated_is_1_to_30_times_what_happens(void **state)
 {
 	static const struct {
-		struct fec_line line;
+		struct fec_path line;
 		double share;
 		unsigned repairs, step;
 	} draws[] = {
@@ -124,7 +124,7 @@ static void stated_is_1_to_30_times_what_happens(void **state)
 
 	for (unsigned i = 0; i < sizeof(draws) / sizeof(draws[0]); i++) {
 		for (unsigned m = draws[i].repairs; m <= 100; m += draws[i].step) {
-			const struct fec_line *line = &draws[i].line;
+			const struct fec_path *line = &draws[i].line;
 			double stated = residual_of(line, m, draws[i].share);
 			struct drawn d;
 
@@ -166,9 +166,9 @@ static void risk_is_monotonous(void **state)
 	for (double loss = 0.001; loss < 0.04; loss *= 1.5) {
 		for (double burst = 1; burst < 20; burst *= 4) {
 			for (unsigned m = 1; m < 64; m += 3) {
-				struct fec_line line = { loss, burst };
-				struct fec_line worse = { loss * 1.1, burst };
-				struct fec_line longer = { loss, burst * 2 };
+				struct fec_path line = { loss, burst };
+				struct fec_path worse = { loss * 1.1, burst };
+				struct fec_path longer = { loss, burst * 2 };
 				double here = residual_of(&line, m, 0.1);
 
 				if (here < 1e-12)
@@ -201,7 +201,7 @@ static void repairs_are_the_fewest_that_do(void **state)
 /* More loss than repairs: no number of repairs makes it safe, and that is said. */
 static void overload_is_refused(void **state)
 {
-	struct fec_line line = { .loss = 0.05, .burst = 1 };
+	struct fec_path line = { .loss = 0.05, .burst = 1 };
 	unsigned m = 99;
 
 	assert_true(residual(0.05, 5, 0.05) == 1);
@@ -210,7 +210,7 @@ static void overload_is_refused(void **state)
 	assert_int_equal(fec_risk_repairs(&line, 1e-6, 0.1, &m), -ERANGE);
 	assert_int_equal(m, 99);
 	assert_true(residual(0.09, 64, 0.1) == 1);
-	line = (struct fec_line){ 0.02, 64 };
+	line = (struct fec_path){ 0.02, 64 };
 	assert_int_equal(fec_risk_repairs(&line, 1e-6, 0.5, &m), -ERANGE);
 	assert_int_equal(m, 99);
 }
@@ -218,7 +218,7 @@ static void overload_is_refused(void **state)
 static void arguments_out_of_range(void **state)
 {
 	static const struct {
-		struct fec_line line;
+		struct fec_path line;
 		unsigned repairs;
 		double share, safety;
 	} wrong[] = {

@@ -78,10 +78,10 @@ static void real_codes(const struct fec_goal *g, uint64_t kills)
 	c.share = r.share;
 	c.code.window = (uint16_t)r.window;
 	c.repairs = r.repairs;
-	c.lone = r.lone;
+	c.isolated = r.isolated;
 	assert_int_equal(safety_codec_draw(&c, kills, 1, &enough), 0);
 	c.repairs = r.repairs / 3;
-	c.lone = NULL;
+	c.isolated = NULL;
 	assert_int_equal(safety_codec_draw(&c, kills, 1, &few), 0);
 	print_message("loss %.2f burst %g: m %u lost %.1e of the kills, m %u %.1e\n",
 		      g->assume.loss, g->assume.burst, r.repairs, safety_share(&enough),

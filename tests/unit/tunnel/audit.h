@@ -42,7 +42,7 @@ struct audit {
 	struct seal *seal;    /* owned */
 	uint64_t id;	      /* of the tunnel: datagrams of others are not looked at */
 	unsigned repairs;     /* m */
-	const uint16_t *lone; /* m(n) up to `lone_max`; NULL: m */
+	const uint16_t *isolated; /* m(n) up to `lone_max`; NULL: m */
 	unsigned lone_max;
 	uint64_t onwire, received;
 	uint64_t seen;		      /* symbols whose number is known */
@@ -158,7 +158,7 @@ static inline uint64_t audit_needed(const struct audit *a, uint64_t s, uint64_t 
 	if (base < a->received)
 		base = a->received;
 	n = end > base ? end - base : 1;
-	return a->lone != NULL && n <= a->lone_max ? a->lone[n] : a->repairs;
+	return a->isolated != NULL && n <= a->lone_max ? a->isolated[n] : a->repairs;
 }
 
 /* All that a repair covers has left, or is confirmed. */

@@ -3,7 +3,7 @@
  * The amount that the gate asks for. Protects: that a symbol counts as on the wire with the
  * m(n)-th repair that covers it and has left, and one more for each symbol that has not
  * left; not a repair earlier, which is a promise that a disaster breaks, and not a repair
- * later, which is time that every write loses. In a flow, for lone writes, with blocks, and
+ * later, which is time that every write loses. In a flow, for isolated writes, with blocks, and
  * with a host that refuses sends. An auditor counts from the datagrams alone.
  */
 #include "replicator/tunnel/state.h"
@@ -144,11 +144,11 @@ static void every_load_has_its_own_amount(void **state)
 		goal->flight = 4096;
 		goal->assume.loss = losses[i % 2];
 		assert_int_equal(fec_redundancy(goal, NULL, &r), 0);
-		assert_true(r.repairs >= 8 && r.lone[3] < r.repairs);
+		assert_true(r.repairs >= 8 && r.isolated[3] < r.repairs);
 		amount_init(&p, &a, &params, &line, 200 + i);
 		a.audit.repairs = r.repairs;
-		a.audit.lone = r.lone;
-		a.audit.lone_max = FEC_LONE_MAX;
+		a.audit.isolated = r.isolated;
+		a.audit.lone_max = FEC_ISOLATED_MAX;
 		amount_submit(&p, 1500, 3, every[i / 2]);
 		tunnel_stats(p.end[0], &s);
 		assert_int_equal(s.repairs, r.repairs);
@@ -158,7 +158,7 @@ static void every_load_has_its_own_amount(void **state)
 }
 
 /*
- * A lone write on an idle line: as many repairs are made as the gate asks for, and with
+ * An isolated write on an idle line: as many repairs are made as the gate asks for, and with
  * these it counts, long before an answer can have come.
  */
 static void a_lone_write_has_what_is_asked_for(void **state)
@@ -177,8 +177,8 @@ static void a_lone_write_has_what_is_asked_for(void **state)
 	assert_int_equal(fec_redundancy(&params.fec.goal, NULL, &r), 0);
 	amount_init(&p, &a, &params, &line, 1);
 	a.audit.repairs = r.repairs;
-	a.audit.lone = r.lone;
-	a.audit.lone_max = FEC_LONE_MAX;
+	a.audit.isolated = r.isolated;
+	a.audit.lone_max = FEC_ISOLATED_MAX;
 	for (unsigned n = 1; n <= 40; n++) {
 		tunnel_stats(p.end[0], &before);
 		for (unsigned i = 0; i < n; i++)
@@ -189,8 +189,8 @@ static void a_lone_write_has_what_is_asked_for(void **state)
 				 tunnel_submitted(p.end[0]));
 		tunnel_stats(p.end[0], &after);
 		/* Paced ones that were made before its last symbol do not cover that. */
-		assert_in_range(after.sent_repairs - before.sent_repairs, r.lone[n],
-				r.lone[n] + n / 8 + 1);
+		assert_in_range(after.sent_repairs - before.sent_repairs, r.isolated[n],
+				r.isolated[n] + n / 8 + 1);
 		pair_run(&p, RT_S);
 	}
 	amount_release(&p, &a);

@@ -186,7 +186,7 @@ static void kills_lose_what_the_goal_allows(void **state)
 	struct tunnel_fec codes[] = { adaptive(1e-3), adaptive(1e-3), adaptive(1e-3),
 				      rs(8, 5, 0), layered(8, 5, 0) };
 
-	static const struct fec_line lines[] = {
+	static const struct fec_path lines[] = {
 		{ 0.01, 1 }, { 0.05, 1 }, { 0.01, 4 }, { 0.01, 1 }, { 0.01, 1 }
 	};
 
@@ -227,9 +227,9 @@ static void kills_by_the_papers_rule_are_found_out(void **state)
 	assert_true(lost[3] < lost[0]);
 }
 
-/* ---- the cost of a lone write ------------------------------------------------------------ */
+/* ---- the cost of an isolated write ------------------------------------------------------------ */
 
-/* Three symbols and lone[3] repairs, however many round trips are under way. */
+/* Three symbols and isolated[3] repairs, however many round trips are under way. */
 static void lone_writes_cost_little(void **state)
 {
 	struct tunnel_params params = pair_params();

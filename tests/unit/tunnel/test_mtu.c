@@ -278,7 +278,7 @@ static void an_idle_path_costs_little(void **state)
 	}
 }
 
-/* Loss is no doubt, or a lone write would wait a round trip for nothing. */
+/* Loss is no doubt, or an isolated write would wait a round trip for nothing. */
 static void an_idle_path_stays_proven(void **state)
 {
 	static const double losses[] = { 0, 0.01, 0.05 };

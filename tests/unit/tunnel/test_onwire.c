@@ -375,7 +375,7 @@ static void expedited(struct pair *p, size_t len)
 /*
  * Repairs on demand are dear where data flows, which brings paced ones: a patient tunnel
  * says that some wait, makes them when it is told that there is time, or by itself soon.
- * A lone write has its repairs at once.
+ * An isolated write has its repairs at once.
  */
 static void patience_is_short_and_not_for_lone_writes(void **state)
 {

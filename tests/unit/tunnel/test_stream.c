@@ -122,7 +122,7 @@ static void heads_over_every_boundary(void **state)
 	ends_release(&e);
 }
 
-/* A lone block with its record: exactly three symbols of the usual size. */
+/* An isolated block with its record: exactly three symbols of the usual size. */
 static void a_lone_block_fills_three_symbols(void **state)
 {
 	uint8_t bytes[4096 + 128 - STREAM_HEAD] = { 0 };

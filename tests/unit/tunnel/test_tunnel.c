@@ -94,7 +94,7 @@ static void frames_come_out_of_a_bad_line(void **state)
 	}
 }
 
-/* A lone block with its record fills three symbols and leaves at once with its m. */
+/* An isolated block with its record fills three symbols and leaves at once with its m. */
 static void lone_write_leaves_at_once(void **state)
 {
 	struct tunnel_params params = pair_params();

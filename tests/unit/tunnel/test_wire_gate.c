@@ -262,11 +262,11 @@ static void world_acknowledge(struct world *w, const uint64_t a[NUMBERS], bool l
 	wire_gate_acknowledged(&w->g, &report);
 }
 
-static void world_rule(struct world *w, unsigned m, uint64_t lone, uint64_t upto)
+static void world_rule(struct world *w, unsigned m, uint64_t isolated, uint64_t upto)
 {
 	w->rule.repairs = m;
-	for (unsigned n = 0; n <= FEC_LONE_MAX; n++)
-		w->rule.lone[n] = (uint16_t)(n <= upto ? lone : m);
+	for (unsigned n = 0; n <= FEC_ISOLATED_MAX; n++)
+		w->rule.isolated[n] = (uint16_t)(n <= upto ? isolated : m);
 	wire_gate_follow(&w->g, &w->rule);
 }
 
@@ -418,7 +418,7 @@ static uint64_t heads_watermark(unsigned others, unsigned m, uint64_t confirmed)
 	uint64_t watermark;
 	struct wire_gate g;
 
-	rule.lone[1] = rule.lone[2] = (uint16_t)m;
+	rule.isolated[1] = rule.isolated[2] = (uint16_t)m;
 	assert_int_equal(wire_gate_init(&g, CAPACITY), 0);
 	wire_gate_follow(&g, &rule);
 	wire_gate_set_evidence(&g, true);

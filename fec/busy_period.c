@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "fec/busy.h"
+#include "fec/busy_period.h"
 
 #include <math.h>
 #include <string.h>
 
-#define BUSY_CUT 1e-5	  /* of the resolution: smaller differences do not count */
-#define BUSY_WHOLE 1e-6	  /* nearer to a whole number it is one */
-#define BUSY_REMAINS 0.03 /* what is not followed any further, of what was asked for */
+#define BUSY_PERIOD_CUT 1e-5   /* of the resolution: smaller differences do not count */
+#define BUSY_PERIOD_WHOLE 1e-6 /* nearer to a whole number it is one */
+/* What is not followed any further, of what was asked for. */
+#define BUSY_PERIOD_REMAINS 0.03
 
-struct busy_line busy_line_of(const struct fec_line *line)
+struct busy_period_path busy_period_path_of(const struct fec_path *path)
 {
-	double chance = 1 / (1 - line->loss);
-	double run = line->burst > chance ? line->burst : chance;
+	double chance = 1 / (1 - path->loss);
+	double run = path->burst > chance ? path->burst : chance;
 
-	return (struct busy_line){ .enter = line->loss / (1 - line->loss) / run,
-				   .leave = 1 / run };
+	return (struct busy_period_path){ .enter = path->loss / (1 - path->loss) / run,
+					  .leave = 1 / run };
 }
 
 /* One more symbol: a loss makes the deficit one larger. */
-static void busy_symbol(struct busy *b)
+static void busy_period_symbol(struct busy_period *b)
 {
-	double stay = 1 - b->line.enter, leave = b->line.leave;
-	double enter = b->line.enter, lost = 1 - b->line.leave;
+	double stay = 1 - b->path.enter, leave = b->path.leave;
+	double enter = b->path.enter, lost = 1 - b->path.leave;
 
 	for (unsigned d = b->deepest + 1; d-- > 0;) {
 		double good = b->good[d], bad = b->bad[d];
@@ -30,7 +31,7 @@ static void busy_symbol(struct busy *b)
 		b->bad[d + 1] = good * enter + bad * lost;
 	}
 	b->bad[0] = 0;
-	if (b->deepest < BUSY_DEFICITS) {
+	if (b->deepest < BUSY_PERIOD_DEFICITS) {
 		b->good[++b->deepest] = 0;
 		return;
 	}
@@ -39,10 +40,10 @@ static void busy_symbol(struct busy *b)
 }
 
 /* One more repair: arriving, it makes the deficit one smaller. Idle is not followed. */
-static void busy_repair(struct busy *b)
+static void busy_period_repair(struct busy_period *b)
 {
-	double stay = 1 - b->line.enter, leave = b->line.leave;
-	double enter = b->line.enter, lost = 1 - b->line.leave;
+	double stay = 1 - b->path.enter, leave = b->path.leave;
+	double enter = b->path.enter, lost = 1 - b->path.leave;
 
 	for (unsigned d = 1; d <= b->deepest; d++) {
 		double good = b->good[d], bad = b->bad[d];
@@ -61,14 +62,14 @@ static void busy_repair(struct busy *b)
 }
 
 /* now = now * (1 - odd) + (now and one more symbol) * odd */
-static void busy_odd_symbol(struct busy *b)
+static void busy_period_odd_symbol(struct busy_period *b)
 {
 	size_t bytes = (b->deepest + 1) * sizeof(b->good[0]);
 	unsigned deepest = b->deepest;
 
 	memcpy(b->extra_good, b->good, bytes);
 	memcpy(b->extra_bad, b->bad, bytes);
-	busy_symbol(b);
+	busy_period_symbol(b);
 	for (unsigned d = 0; d <= b->deepest; d++) {
 		b->good[d] *= b->odd;
 		b->bad[d] *= b->odd;
@@ -80,15 +81,15 @@ static void busy_odd_symbol(struct busy *b)
 }
 
 /* The symbols between two repairs, the second of them, and a look. Returns the weight. */
-static double busy_step(struct busy *b)
+static double busy_period_step(struct busy_period *b)
 {
 	double weight = 0;
 
 	for (unsigned i = 0; i < b->between; i++)
-		busy_symbol(b);
+		busy_period_symbol(b);
 	if (b->odd > 0)
-		busy_odd_symbol(b);
-	busy_repair(b);
+		busy_period_odd_symbol(b);
+	busy_period_repair(b);
 	for (unsigned d = 1; d <= b->deepest; d++) {
 		weight += b->good[d] + b->bad[d];
 		b->sum_good[d] += b->good[d];
@@ -103,9 +104,9 @@ static double busy_step(struct busy *b)
  * An idle decoder's last look was at a repair that arrived, or at one that was lost
  * behind symbols that were not; the second is worth what comes of the first.
  */
-static void busy_start(struct busy *b)
+static void busy_period_start(struct busy_period *b)
 {
-	double enter = b->line.enter, leave = b->line.leave;
+	double enter = b->path.enter, leave = b->path.leave;
 	double rest = pow(1 - enter, b->between - 1) * (1 - b->odd * enter);
 	double lost = (1 - enter) * rest * enter / (1 - leave * rest * enter);
 
@@ -121,7 +122,7 @@ static void busy_start(struct busy *b)
 }
 
 /* What is older than the last age, if it goes on to fall as it did last. */
-static double busy_older(const struct busy *b)
+static double busy_period_older(const struct busy_period *b)
 {
 	double last = b->at[b->ages], before = b->at[b->ages - 1];
 
@@ -130,58 +131,58 @@ static double busy_older(const struct busy *b)
 	return last < before ? last * last / (before - last) : INFINITY;
 }
 
-static bool busy_begin(struct busy *b, const struct fec_line *line, double share,
-		       double resolution)
+static bool busy_period_begin(struct busy_period *b, const struct fec_path *path,
+			      double share, double resolution)
 {
 	double gap = 1 / share;
 
-	if (line->loss * gap > BUSY_LOAD_MAX * (1 - line->loss))
+	if (path->loss * gap > BUSY_PERIOD_LOAD_MAX * (1 - path->loss))
 		return false;
-	b->line = busy_line_of(line);
-	b->between = (unsigned)(gap + BUSY_WHOLE);
-	b->odd = gap - b->between > BUSY_WHOLE ? gap - b->between : 0;
-	b->cut = resolution * BUSY_CUT;
-	busy_start(b);
+	b->path = busy_period_path_of(path);
+	b->between = (unsigned)(gap + BUSY_PERIOD_WHOLE);
+	b->odd = gap - b->between > BUSY_PERIOD_WHOLE ? gap - b->between : 0;
+	b->cut = resolution * BUSY_PERIOD_CUT;
+	busy_period_start(b);
 	return true;
 }
 
 /* Returns the weight of all that were at least `age` repairs old, so far. */
-static double busy_look(struct busy *b, unsigned age, double asked)
+static double busy_period_observe(struct busy_period *b, unsigned age, double asked)
 {
-	double weight = busy_step(b);
+	double weight = busy_period_step(b);
 
 	b->at[++b->ages] = weight;
 	b->total += weight;
-	b->older = b->ages < 2 ? INFINITY : busy_older(b);
+	b->older = b->ages < 2 ? INFINITY : busy_period_older(b);
 	return b->ages >= age ? asked + weight : 0;
 }
 
-bool busy_run(struct busy *b, const struct fec_line *line, double share, unsigned age,
-	      double resolution)
+bool busy_period_run(struct busy_period *b, const struct fec_path *path, double share,
+		     unsigned age, double resolution)
 {
 	double asked = 0;
 
-	if (!busy_begin(b, line, share, resolution))
+	if (!busy_period_begin(b, path, share, resolution))
 		return false;
-	while (b->ages < BUSY_STEPS) {
-		asked = busy_look(b, age, asked);
-		if (b->older <= resolution * BUSY_REMAINS ||
-		    (b->ages >= age && b->older <= asked * BUSY_REMAINS))
+	while (b->ages < BUSY_PERIOD_STEPS) {
+		asked = busy_period_observe(b, age, asked);
+		if (b->older <= resolution * BUSY_PERIOD_REMAINS ||
+		    (b->ages >= age && b->older <= asked * BUSY_PERIOD_REMAINS))
 			return true;
 	}
 	return b->older < INFINITY;
 }
 
-bool busy_run_within(struct busy *b, const struct fec_line *line, double share,
-		     unsigned age, double resolution)
+bool busy_period_run_within(struct busy_period *b, const struct fec_path *path,
+			    double share, unsigned age, double resolution)
 {
 	double asked = 0;
 
-	if (!busy_begin(b, line, share, resolution))
+	if (!busy_period_begin(b, path, share, resolution))
 		return false;
-	while (b->ages < BUSY_STEPS) {
-		asked = busy_look(b, age, asked);
-		if (b->older <= resolution * BUSY_REMAINS)
+	while (b->ages < BUSY_PERIOD_STEPS) {
+		asked = busy_period_observe(b, age, asked);
+		if (b->older <= resolution * BUSY_PERIOD_REMAINS)
 			return true;
 		/* what is still to come counts above and below alike */
 		if (asked > resolution * (1 + b->total))
@@ -190,7 +191,7 @@ bool busy_run_within(struct busy *b, const struct fec_line *line, double share,
 	return false;
 }
 
-double busy_at_least(const struct busy *b, unsigned age)
+double busy_period_at_least(const struct busy_period *b, unsigned age)
 {
 	double weight = b->older;
 
@@ -200,19 +201,19 @@ double busy_at_least(const struct busy *b, unsigned age)
 	return weight / (1 + b->total + b->older);
 }
 
-unsigned busy_age_within(const struct busy *b, double share)
+unsigned busy_period_age_within(const struct busy_period *b, double share)
 {
 	double limit = share * (1 + b->total + b->older), weight = b->older;
 	unsigned k = b->ages;
 
 	if (weight > limit)
-		return BUSY_STEPS + 1;
+		return BUSY_PERIOD_STEPS + 1;
 	while (k > 0 && weight + b->at[k] <= limit)
 		weight += b->at[k--];
 	return k + 1;
 }
 
-void busy_late_init(struct busy *b)
+void busy_period_late_init(struct busy_period *b)
 {
 	memcpy(b->good, b->sum_good, sizeof(b->good));
 	memcpy(b->bad, b->sum_bad, sizeof(b->bad));
@@ -220,9 +221,9 @@ void busy_late_init(struct busy *b)
 }
 
 /* The symbols sent meanwhile queue behind: only the path goes on. */
-static void busy_pass(struct busy *b, double times)
+static void busy_period_pass(struct busy_period *b, double times)
 {
-	double enter = b->line.enter, leave = b->line.leave;
+	double enter = b->path.enter, leave = b->path.leave;
 	double stays = pow(fabs(1 - enter - leave), times);
 	double to_bad = enter / (enter + leave) * (1 - stays);
 	double to_good = leave / (enter + leave) * (1 - stays);
@@ -235,13 +236,13 @@ static void busy_pass(struct busy *b, double times)
 	}
 }
 
-double busy_late_next(struct busy *b)
+double busy_period_late_next(struct busy_period *b)
 {
 	double weight = 0;
 
-	if (b->line.enter > 0)
-		busy_pass(b, b->between + b->odd);
-	busy_repair(b);
+	if (b->path.enter > 0)
+		busy_period_pass(b, b->between + b->odd);
+	busy_period_repair(b);
 	for (unsigned d = 1; d <= b->deepest; d++)
 		weight += b->good[d] + b->bad[d];
 	return weight / (1 + b->total + b->older);

@@ -6,7 +6,7 @@
  */
 #include <math.h>
 
-#include "fec/lone.h"
+#include "fec/isolated.h"
 #include "tests/unit/fec/reference.h"
 
 static double choose(unsigned n, unsigned k)
@@ -30,19 +30,20 @@ static void independent_losses_by_hand(void **state)
 	static const double limits[] = { 1.1e-2, 1.3e-4, 3.3e-7, 1.7e-9 };
 
 	for (unsigned i = 0; i < 16; i++) {
-		struct fec_line line = { losses[i / 4], 1 };
-		struct busy_line is = busy_line_of(&line);
-		uint16_t lone[LONE_MAX + 1];
-		double worst = 0, said = lone_repairs(&is, limits[i % 4], 512, lone);
+		struct fec_path line = { losses[i / 4], 1 };
+		struct busy_period_path is = busy_period_path_of(&line);
+		uint16_t isolated[ISOLATED_MAX + 1];
+		double worst = 0,
+		       said = isolated_repairs(&is, limits[i % 4], 512, isolated);
 
-		for (unsigned n = 1; n <= LONE_MAX; n++) {
-			double here = by_hand(n, lone[n], line.loss);
+		for (unsigned n = 1; n <= ISOLATED_MAX; n++) {
+			double here = by_hand(n, isolated[n], line.loss);
 
 			assert_true(here <= limits[i % 4] * 1.000001);
-			if (lone[n] > 1)
-				assert_true(by_hand(n, lone[n] - 1u, line.loss) >
+			if (isolated[n] > 1)
+				assert_true(by_hand(n, isolated[n] - 1u, line.loss) >
 					    limits[i % 4]);
-			assert_true(lone[n] >= lone[n - 1]);
+			assert_true(isolated[n] >= isolated[n - 1]);
 			worst = here > worst ? here : worst;
 		}
 		assert_true(fabs(said / worst - 1) < 1e-6);
@@ -52,24 +53,24 @@ static void independent_losses_by_hand(void **state)
 /* A 4 KiB write, alone: the case that the design names. */
 static void three_symbols_want_three_repairs(void **state)
 {
-	struct fec_line line = { 0.01, 1 };
-	struct busy_line is = busy_line_of(&line);
-	uint16_t lone[LONE_MAX + 1];
+	struct fec_path line = { 0.01, 1 };
+	struct busy_period_path is = busy_period_path_of(&line);
+	uint16_t isolated[ISOLATED_MAX + 1];
 
-	(void)lone_repairs(&is, 1e-6, 512, lone);
-	assert_int_equal(lone[3], 3);
+	(void)isolated_repairs(&is, 1e-6, 512, isolated);
+	assert_int_equal(isolated[3], 3);
 }
 
-static bool lost(struct ref_random *r, const struct busy_line *line, bool *bad)
+static bool lost(struct ref_random *r, const struct busy_period_path *line, bool *bad)
 {
 	*bad = *bad ? !ref_chance(r, line->leave) : ref_chance(r, line->enter);
 	return *bad;
 }
 
 /* How often n symbols and k repairs leave fewer than n. */
-static double draw(const struct fec_line *line, unsigned n, unsigned k, unsigned times)
+static double draw(const struct fec_path *line, unsigned n, unsigned k, unsigned times)
 {
-	struct busy_line is = busy_line_of(line);
+	struct busy_period_path is = busy_period_path_of(line);
 	struct ref_random r = { n * 1000 + k };
 	unsigned missing = 0;
 
@@ -86,16 +87,16 @@ static double draw(const struct fec_line *line, unsigned n, unsigned k, unsigned
 
 static void bursts_as_drawn(void **state)
 {
-	static const struct fec_line lines[] = { { 0.02, 3 }, { 0.05, 8 }, { 0.05, 32 } };
+	static const struct fec_path lines[] = { { 0.02, 3 }, { 0.05, 8 }, { 0.05, 32 } };
 	const double limit = 2e-3;
 
 	for (unsigned i = 0; i < 3; i++) {
-		struct busy_line is = busy_line_of(&lines[i]);
-		uint16_t lone[LONE_MAX + 1];
+		struct busy_period_path is = busy_period_path_of(&lines[i]);
+		uint16_t isolated[ISOLATED_MAX + 1];
 
-		(void)lone_repairs(&is, limit, 512, lone);
-		for (unsigned n = 1; n <= LONE_MAX; n = n * 4 - 1) {
-			unsigned times = 300000, k = lone[n];
+		(void)isolated_repairs(&is, limit, 512, isolated);
+		for (unsigned n = 1; n <= ISOLATED_MAX; n = n * 4 - 1) {
+			unsigned times = 300000, k = isolated[n];
 			double noise = 3.5 * sqrt(limit / times);
 
 			print_message("loss %.2f burst %2g n=%u: %u repairs\n",
@@ -108,13 +109,13 @@ static void bursts_as_drawn(void **state)
 
 static void no_more_than_most(void **state)
 {
-	struct fec_line line = { 0.01, 64 };
-	struct busy_line is = busy_line_of(&line);
-	uint16_t lone[LONE_MAX + 1];
+	struct fec_path line = { 0.01, 64 };
+	struct busy_period_path is = busy_period_path_of(&line);
+	uint16_t isolated[ISOLATED_MAX + 1];
 
-	assert_true(lone_repairs(&is, 1e-9, 40, lone) == 0);
-	for (unsigned n = 1; n <= LONE_MAX; n++)
-		assert_int_equal(lone[n], 40);
+	assert_true(isolated_repairs(&is, 1e-9, 40, isolated) == 0);
+	for (unsigned n = 1; n <= ISOLATED_MAX; n++)
+		assert_int_equal(isolated[n], 40);
 }
 
 int main(void)
