@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "replicator/group_private.h"
+#include "replicator/log_sender.h"
 #include "replicator/policy.h"
 #include "replicator/promote.h"
 #include "replicator/session.h"
-#include "replicator/ship.h"
 #include "replicator/transport.h"
 #include "rt/bug.h"
 #include "rt/mem.h"
@@ -123,21 +123,21 @@ static void group_marks_turn(struct group *g)
 	marks.written = lsn.written;
 	marks.durable = lsn.durable;
 	marks.onwire = marks.received = marks.persisted;
-	if (s && s->ship) {
-		struct ship_marks ship;
+	if (s && s->log_sender) {
+		struct log_sender_marks sent;
 		uint64_t persisted = transport_peer_watermark(s->transport);
 
-		if (persisted >= ship_next(s->ship)) {
+		if (persisted >= log_sender_next(s->log_sender)) {
 			primary_false_claim(s);
 			return;
 		}
-		ship_marks(s->ship, &ship);
+		log_sender_marks(s->log_sender, &sent);
 		if (persisted > marks.persisted)
 			marks.persisted = persisted;
-		marks.received = ship.received;
+		marks.received = sent.received;
 		if (marks.received < marks.persisted)
 			marks.received = marks.persisted;
-		marks.onwire = ship.onwire;
+		marks.onwire = sent.onwire;
 		if (marks.onwire < marks.received)
 			marks.onwire = marks.received;
 	}

@@ -7,8 +7,8 @@
 
 #include "replicator/group_private.h"
 #include "replicator/link.h"
+#include "replicator/log_sender.h"
 #include "replicator/record.h"
-#include "replicator/ship.h"
 #include "replicator/transport.h"
 #include "replicator/tunnel/io.h"
 #include "rt/mem.h"

@@ -14,7 +14,7 @@
 struct group;
 struct group_peer_config;
 struct link;
-struct ship;
+struct log_sender;
 struct transport;
 struct tunnel_io;
 
@@ -68,9 +68,9 @@ struct session {
 	struct transport *transport; /* owned, of one connection */
 	uint64_t guarded;	     /* of this transport's path, as last said */
 	uint16_t symbol_size; /* primary: what the path carries; 0: all as far as known */
-	char transport_why[MESSAGE_TEXT_MAX +
-			   1]; /* the last one ended by itself; or "" */
-	struct ship *ship;     /* owned, primary */
+	/* Why the last transport ended by itself; or "". */
+	char transport_why[MESSAGE_TEXT_MAX + 1];
+	struct log_sender *log_sender; /* owned, primary */
 
 	uint64_t ping_serial;
 	rt_time ping_at;

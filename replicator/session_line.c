@@ -7,8 +7,8 @@
 #include "fec/redundancy.h"
 #include "replicator/group_private.h"
 #include "replicator/link.h"
+#include "replicator/log_sender.h"
 #include "replicator/session.h"
-#include "replicator/ship.h"
 #include "replicator/transport.h"
 #include "replicator/transport_open.h"
 #include "replicator/tunnel/io.h"
@@ -78,8 +78,8 @@ int session_open_transport(struct session *s, const struct message_start *start)
 
 void session_close_transport(struct session *s)
 {
-	ship_free(s->ship);
-	s->ship = NULL;
+	log_sender_free(s->log_sender);
+	s->log_sender = NULL;
 	if (!s->transport)
 		return;
 	transport_free(s->transport);

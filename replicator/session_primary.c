@@ -6,8 +6,8 @@
 #include "replicator/group_private.h"
 #include "replicator/history.h"
 #include "replicator/link.h"
+#include "replicator/log_sender.h"
 #include "replicator/session.h"
-#include "replicator/ship.h"
 #include "replicator/transport.h"
 #include "rt/bug.h"
 
@@ -141,7 +141,7 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 		session_refuse(s, "a READY that fits no START");
 		return;
 	}
-	if (ship_new(g, s->transport, s->start->from_lsn, &s->ship) < 0) {
+	if (log_sender_new(g, s->transport, s->start->from_lsn, &s->log_sender) < 0) {
 		session_refuse(s, "the primary is out of memory");
 		return;
 	}
@@ -302,7 +302,7 @@ static void cannot_ship(struct session *s)
 	char why[MESSAGE_TEXT_MAX];
 
 	(void)snprintf(why, sizeof(why), "the primary cannot read LSN %llu of its log",
-		       (unsigned long long)ship_next(s->ship));
+		       (unsigned long long)log_sender_next(s->log_sender));
 	session_refuse(s, why);
 }
 
@@ -330,7 +330,7 @@ void primary_turn(struct session *s)
 	case SESSION_DATA_ONLY:
 		if (group_is_fenced(g))
 			return;
-		if (ship_pump(s->ship) < 0) {
+		if (log_sender_pump(s->log_sender) < 0) {
 			cannot_ship(s);
 			return;
 		}

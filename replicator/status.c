@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "replicator/group_private.h"
+#include "replicator/log_sender.h"
 #include "replicator/policy.h"
 #include "replicator/session.h"
-#include "replicator/ship.h"
 #include "replicator/transport.h"
 #include "replicator/tunnel/io.h"
 
@@ -197,7 +197,7 @@ void group_status(const struct group *g, struct group_status *ret)
 	status_risk(g, ret);
 	status_store(g, ret);
 	status_volumes(g, ret);
-	if (g->session && g->session->ship && g->role == GROUP_PRIMARY &&
+	if (g->session && g->session->log_sender && g->role == GROUP_PRIMARY &&
 	    !peer_watch_in_sync(&g->watch)) {
 		struct exposure_figures beyond;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "replicator/ship.h"
+#include "replicator/log_sender.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,14 +12,14 @@
 #include "rt/mem.h"
 
 /* Records in one turn of the loop; the rest has its own turn. */
-#define SHIP_PER_TURN 128
-#define SHIP_FRAMES_MIN 1024
+#define LOG_SENDER_PER_TURN 128
+#define LOG_SENDER_FRAMES_MIN 1024
 
 /*
  * lsns[f % size] is the LSN that frame f ends, for base < f <= submitted; base_lsn that of
  * frame `base`. base follows what the mirror has received.
  */
-struct ship {
+struct log_sender {
 	struct group *group;	     /* borrowed */
 	struct transport *transport; /* borrowed */
 	uint64_t next;
@@ -34,9 +34,10 @@ struct ship {
 	size_t head_size;
 };
 
-int ship_new(struct group *g, struct transport *t, uint64_t from, struct ship **ret)
+int log_sender_new(struct group *g, struct transport *t, uint64_t from,
+		   struct log_sender **ret)
 {
-	struct ship *s = rt_zalloc(1, sizeof(*s));
+	struct log_sender *s = rt_zalloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
@@ -44,19 +45,19 @@ int ship_new(struct group *g, struct transport *t, uint64_t from, struct ship **
 	s->transport = t;
 	s->next = from;
 	s->base_lsn = from - 1;
-	s->size = SHIP_FRAMES_MIN;
+	s->size = LOG_SENDER_FRAMES_MIN;
 	s->lsns = rt_zalloc(s->size, sizeof(*s->lsns));
 	s->head_size = RECORD_HEAD_MAX(lfs_data_max(g->config.max_request) / LFS_BLOCK);
 	s->head = rt_alloc(s->head_size);
 	if (!s->lsns || !s->head) {
-		ship_free(s);
+		log_sender_free(s);
 		return -ENOMEM;
 	}
 	*ret = s;
 	return 0;
 }
 
-void ship_free(struct ship *s)
+void log_sender_free(struct log_sender *s)
 {
 	if (!s)
 		return;
@@ -66,19 +67,19 @@ void ship_free(struct ship *s)
 	rt_free(s);
 }
 
-uint64_t ship_next(const struct ship *s)
+uint64_t log_sender_next(const struct log_sender *s)
 {
 	return s->next;
 }
 
 /* ---- which frame ends which LSN ---------------------------------------------------------- */
 
-static uint64_t lsn_of_frame(const struct ship *s, uint64_t frame)
+static uint64_t log_sender_lsn_of(const struct log_sender *s, uint64_t frame)
 {
 	return frame <= s->base ? s->base_lsn : s->lsns[frame & (s->size - 1)];
 }
 
-static int frames_grow(struct ship *s)
+static int log_sender_grow(struct log_sender *s)
 {
 	uint64_t *bigger = rt_zalloc(s->size * 2, sizeof(*bigger));
 	uint64_t last = transport_submitted(s->transport);
@@ -93,13 +94,13 @@ static int frames_grow(struct ship *s)
 	return 0;
 }
 
-void ship_marks(struct ship *s, struct ship_marks *ret)
+void log_sender_marks(struct log_sender *s, struct log_sender_marks *ret)
 {
 	uint64_t received = transport_received(s->transport);
 	uint64_t onwire = transport_onwire(s->transport, rt_now(s->group->loop));
 
-	ret->received = lsn_of_frame(s, received);
-	ret->onwire = lsn_of_frame(s, onwire);
+	ret->received = log_sender_lsn_of(s, received);
+	ret->onwire = log_sender_lsn_of(s, onwire);
 	s->base_lsn = ret->received;
 	s->base = received;
 }
@@ -107,7 +108,7 @@ void ship_marks(struct ship *s, struct ship_marks *ret)
 /* ---- sending -------------------------------------------------------------------------------- */
 
 /* False when the transport has no room (or no memory) now. */
-static bool ship_submit(struct ship *s, const struct record *rec)
+static bool log_sender_submit(struct log_sender *s, const struct record *rec)
 {
 	struct iovec iov[1 + LFS_OPS_MAX];
 	size_t len = record_encode_head(rec, s->head, s->head_size);
@@ -115,7 +116,7 @@ static bool ship_submit(struct ship *s, const struct record *rec)
 	rt_time now = rt_now(s->group->loop);
 
 	if (transport_submitted(s->transport) - s->base >= s->size - 1 &&
-	    frames_grow(s) < 0)
+	    log_sender_grow(s) < 0)
 		return false;
 	if (transport_submitv(s->transport, iov, n, now) < 0)
 		return false;
@@ -124,9 +125,9 @@ static bool ship_submit(struct ship *s, const struct record *rec)
 	return true;
 }
 
-static void ship_read(void *owner, int res, const struct lfs_entry *entry)
+static void log_sender_read(void *owner, int res, const struct lfs_entry *entry)
 {
-	struct ship *s = owner;
+	struct log_sender *s = owner;
 
 	s->reading = false;
 	if (res == 0)
@@ -135,7 +136,7 @@ static void ship_read(void *owner, int res, const struct lfs_entry *entry)
 		s->err = res;
 }
 
-static void drop_follower(struct ship *s)
+static void log_sender_drop_reader(struct log_sender *s)
 {
 	follower_free(s->follower);
 	s->follower = NULL;
@@ -143,7 +144,7 @@ static void drop_follower(struct ship *s)
 }
 
 /* The next LSN from the log: 1 submitted, 0 not now, or -errno. */
-static int ship_from_log(struct ship *s)
+static int log_sender_from_log(struct log_sender *s)
 {
 	struct record rec;
 	int err;
@@ -151,9 +152,9 @@ static int ship_from_log(struct ship *s)
 	if (s->reading || s->err < 0)
 		return s->err;
 	if (s->entry && s->entry->lsn != s->next)
-		drop_follower(s); /* memory was faster */
+		log_sender_drop_reader(s); /* memory was faster */
 	if (!s->follower) {
-		err = follower_new(s->group, s->next, ship_read, s, &s->follower);
+		err = follower_new(s->group, s->next, log_sender_read, s, &s->follower);
 		if (err < 0)
 			return err;
 	}
@@ -163,14 +164,14 @@ static int ship_from_log(struct ship *s)
 		return 0;
 	}
 	rec = record_of_entry(s->entry, rt_wall_ns(s->group->loop));
-	if (!ship_submit(s, &rec))
+	if (!log_sender_submit(s, &rec))
 		return 0;
 	s->entry = NULL;
 	return 1;
 }
 
 /* From memory as long as it goes. Returns how many. */
-static unsigned ship_from_memory(struct ship *s, unsigned most)
+static unsigned log_sender_from_memory(struct log_sender *s, unsigned most)
 {
 	struct write *w = write_find(s->group, s->next);
 	unsigned sent = 0;
@@ -179,30 +180,30 @@ static unsigned ship_from_memory(struct ship *s, unsigned most)
 		struct record rec;
 
 		write_record(w, &rec);
-		if (!ship_submit(s, &rec))
+		if (!log_sender_submit(s, &rec))
 			break;
 		sent++;
 		w = write_after(s->group, w);
 	}
 	if (sent && s->follower && !s->reading)
-		drop_follower(s); /* it stands behind us now */
+		log_sender_drop_reader(s); /* it stands behind us now */
 	return sent;
 }
 
-int ship_pump(struct ship *s)
+int log_sender_pump(struct log_sender *s)
 {
 	struct lfs_lsn lsn = lfs_lsn(s->group->lfs);
-	unsigned left = SHIP_PER_TURN;
+	unsigned left = LOG_SENDER_PER_TURN;
 
 	while (left > 0 && s->next <= lsn.admitted) {
-		unsigned sent = ship_from_memory(s, left);
+		unsigned sent = log_sender_from_memory(s, left);
 
 		left -= sent;
 		if (sent)
 			continue;
 		if (s->next > lsn.written || write_find(s->group, s->next))
 			return s->err; /* not in the log yet, or no room in the transport */
-		switch (ship_from_log(s)) {
+		switch (log_sender_from_log(s)) {
 		case 1:
 			left--;
 			break;
