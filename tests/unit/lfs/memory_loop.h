@@ -55,8 +55,10 @@ static struct disk {
 	rt_time now;
 	bool stopped;
 	bool hold[DISK_KINDS];
-	bool reverse;		   /* the youngest write ends first */
-	unsigned fail[DISK_KINDS]; /* the n-th from now on fails with -EIO; 0: none */
+	uint64_t hold_from;	      /* hold writes from this offset on; 0: none */
+	bool reverse;		      /* the youngest write ends first */
+	unsigned fail[DISK_KINDS];    /* the n-th from now on fails with -EIO; 0: none */
+	uint64_t at_most[DISK_KINDS]; /* bytes that one read or write does; 0: all */
 	unsigned submitted[DISK_KINDS];
 	struct disk_event trace[DISK_TRACE_MAX];
 	unsigned ntrace;
@@ -156,11 +158,13 @@ static inline void disk_note(enum disk_kind kind, uint64_t off, uint64_t len)
 
 static inline int disk_transfer(const struct disk_op *d)
 {
-	uint64_t at = d->off;
+	uint64_t at = d->off, most = disk.at_most[d->kind];
 
 	for (unsigned i = 0; i < d->niov; i++) {
 		uint64_t len = d->iov[i].iov_len;
 
+		if (most && len > most - (at - d->off))
+			len = most - (at - d->off);
 		if (at >= disk.size)
 			break;
 		if (len > disk.size - at)
@@ -207,18 +211,24 @@ static inline int disk_perform(const struct disk_op *d)
 	return res;
 }
 
+static inline bool disk_held(const struct disk_op *d)
+{
+	return disk.hold[d->kind] ||
+	       (d->kind == DISK_WRITE && disk.hold_from && d->off >= disk.hold_from);
+}
+
 /* End one operation. False: all that there are, if any, are held. */
 static inline bool disk_step(void)
 {
 	unsigned at = 0;
 
-	while (at < disk.nops && disk.hold[disk.ops[at].kind])
+	while (at < disk.nops && disk_held(&disk.ops[at]))
 		at++;
 	if (at == disk.nops)
 		return false;
 	if (disk.reverse && disk.ops[at].kind == DISK_WRITE)
 		for (unsigned i = at; i < disk.nops; i++)
-			if (disk.ops[i].kind == DISK_WRITE)
+			if (disk.ops[i].kind == DISK_WRITE && !disk_held(&disk.ops[i]))
 				at = i;
 	struct disk_op d = disk.ops[at];
 

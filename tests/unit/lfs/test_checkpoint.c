@@ -141,6 +141,145 @@ static void who_asks_late_waits_for_the_next(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/* ---- records under way while it is written ------------------------------------------------ */
+
+static struct lfs_append under_way;
+static struct lfs_op under_way_op;
+static uint32_t under_way_crc;
+static int under_way_res;
+
+static void under_way_done(struct lfs_append *a, int res)
+{
+	under_way_res = res;
+}
+
+/* Admit a block full of `byte` and do not wait. */
+static void write_ask(struct world *w, uint64_t lba, uint8_t byte)
+{
+	memset(w->buf, byte, LFS_BLOCK);
+	under_way_crc = rt_crc32c(w->buf, LFS_BLOCK);
+	under_way_op = (struct lfs_op){ .kind = LFS_WRITE,
+					.lba = lba,
+					.blocks = 1,
+					.crcs = &under_way_crc,
+					.data = w->buf };
+	under_way = (struct lfs_append){ .lsn = lfs_lsn(w->lfs).admitted + 1,
+					 .ops = &under_way_op,
+					 .nops = 1,
+					 .done = under_way_done };
+	under_way_res = 1;
+	assert_int_equal(lfs_append(w->lfs, &under_way), 0);
+}
+
+static void checkpoint_ask(struct world *w)
+{
+	running = w;
+	waiter.done = waiter_done;
+	w->waiting = 1;
+	lfs_checkpoint_wait(w->lfs, &waiter);
+}
+
+/* A record that is being written when it begins is behind its start: it is replayed. */
+static void a_record_under_way_is_replayed(void **state)
+{
+	struct world *w = *state;
+	uint8_t *image;
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(write_blocks(w, 1, 1, 1), 0);
+	disk.hold[DISK_WRITE] = true;
+	write_ask(w, 2, 2);
+	disk_run();
+	assert_int_equal(w->lfs->head.built.lsn, 2);
+	checkpoint_ask(w);
+	disk_run();
+	assert_true(w->lfs->ck.state != LFS_CHECKPOINT_IDLE);
+	disk.hold[DISK_WRITE] = false;
+	disk_run();
+	assert_int_equal(w->waiting, 0);
+	assert_int_equal(under_way_res, 0);
+	image = disk_image();
+	assert_int_equal(close_store(w), 0);
+	disk_restore(image);
+	free(image);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(lfs_lsn(w->lfs).admitted, 2);
+	must_hold(w, 1, 1, 1);
+	must_hold(w, 2, 1, 2);
+	assert_int_equal(close_store(w), 0);
+}
+
+/* With a record behind its images whose write does not end before the power is cut. */
+static void cut_with_a_record_under_way(struct world *w, uint32_t *ret_segment)
+{
+	const struct lfs_tail *t = &w->lfs->head.built;
+	uint8_t *image;
+
+	disk.hold[DISK_WRITE] = true;
+	checkpoint_ask(w);
+	disk_run();
+	assert_true(w->lfs->ck.state == LFS_CHECKPOINT_IMAGES ||
+		    w->lfs->ck.state == LFS_CHECKPOINT_LAST_IMAGES);
+	disk.hold_from = LFS_BLOCK *
+			 (uint64_t)lfs_segments_pba(&w->lfs->segs, t->segment, t->block);
+	write_ask(w, 2, 2);
+	disk_run();
+	assert_true(w->lfs->head.built.seq > w->lfs->head.applied.seq + 1);
+	disk.hold[DISK_WRITE] = false;
+	disk_run();
+	assert_int_equal(w->waiting, 0);
+	assert_int_equal(under_way_res, 1);
+	*ret_segment = w->lfs->head.built.segment;
+	image = disk_image();
+	disk.hold_from = 0;
+	disk_run();
+	assert_int_equal(close_store(w), 0);
+	disk_restore(image);
+	free(image);
+}
+
+/* It does not name as durable what is not written: that would be damage after a crash. */
+static void a_record_under_way_is_not_named(void **state)
+{
+	struct world *w = *state;
+	uint32_t segment;
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(write_blocks(w, 1, 1, 1), 0);
+	cut_with_a_record_under_way(w, &segment);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(lfs_lsn(w->lfs).admitted, 1);
+	must_hold(w, 1, 1, 1);
+	must_hold(w, 2, 1, 0);
+	assert_int_equal(close_store(w), 0);
+}
+
+/* Nor does it count a segment that no written record lies in: nobody would free it. */
+static void a_segment_under_way_does_not_count(void **state)
+{
+	struct world *w = *state;
+	uint32_t first, segment;
+	char why[LFS_WHY_MAX];
+
+	w->checkpoint_every = 64 * MIB;
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	first = w->lfs->head.built.segment;
+	/* The next record of a client seals the segment. */
+	while (lfs_inflight_room(w->lfs) >= 4)
+		assert_int_equal(write_blocks(w, 1, 1, 1), 0);
+	cut_with_a_record_under_way(w, &segment);
+	assert_int_not_equal(segment, first);
+	assert_int_equal(open_store(w), 0);
+	/* The full one, and that of this opening when it writes. */
+	assert_int_equal(write_blocks(w, 3, 1, 3), 0);
+	assert_int_equal(w->lfs->segs.free, w->lfs->segs.n - 2);
+	assert_int_equal(lfs_recount(w->lfs, why), 0);
+	assert_int_equal(close_store(w), 0);
+}
+
 /* ---- the power is cut ----------------------------------------------------------------- */
 
 #define LSNS 60u
@@ -231,6 +370,9 @@ int main(void)
 		TEST(the_order_on_the_disk),
 		TEST(a_failed_step_leaves_the_older_checkpoint),
 		TEST(who_asks_late_waits_for_the_next),
+		TEST(a_record_under_way_is_replayed),
+		TEST(a_record_under_way_is_not_named),
+		TEST(a_segment_under_way_does_not_count),
 		TEST(a_power_cut_at_any_write_loses_nothing_flushed),
 	};
 

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A read gives each block as it was last admitted, wherever it lies: in memory, on the
+ * disk in runs, or nowhere. Every block from the disk is verified, and the first bad one
+ * is named; whoever mends a block from the mirror asks for that one.
+ */
+#include "lfs/read.h"
+#include "tests/unit/lfs/world_memory.h"
+
+/* Neighbours in the volume that are none in the log. */
+static void write_scattered(struct world *w, uint32_t blocks)
+{
+	for (uint32_t i = blocks; i-- > 0;)
+		assert_int_equal(write_blocks(w, i, 1, (uint8_t)(i + 1)), 0);
+}
+
+static void must_be_scattered(const uint8_t *buf, uint32_t first, uint32_t blocks)
+{
+	for (uint32_t i = 0; i < blocks; i++)
+		for (uint32_t k = 0; k < LFS_BLOCK; k++)
+			assert_int_equal(buf[i * LFS_BLOCK + k],
+					 (uint8_t)(first + i + 1));
+}
+
+static void open_fresh(struct world *w)
+{
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	disk_run();
+}
+
+static void a_short_read_goes_on(void **state)
+{
+	struct world *w = *state;
+
+	open_fresh(w);
+	assert_int_equal(write_blocks(w, 10, 16, 7), 0);
+	memset(w->buf, 0, BLOCKS_MAX * LFS_BLOCK);
+	disk.at_most[DISK_READ] = LFS_BLOCK;
+	must_hold(w, 10, 16, 7);
+	disk.at_most[DISK_READ] = 512;
+	must_hold(w, 10, 16, 7);
+	disk.at_most[DISK_READ] = LFS_BLOCK;
+	assert_int_equal(close_store(w), 0);
+	assert_int_equal(open_store(w), 0);
+	must_hold(w, 10, 16, 7);
+	assert_int_equal(close_store(w), 0);
+}
+
+static void blocks_that_are_no_neighbours(void **state)
+{
+	struct world *w = *state;
+	uint64_t bad;
+
+	open_fresh(w);
+	write_scattered(w, 16);
+	assert_int_equal(read_blocks(w, 0, 16, &bad), 0);
+	must_be_scattered(w->buf, 0, 16);
+	/* With one that is mapped nowhere in between. */
+	assert_int_equal(read_blocks(w, 14, 4, &bad), 0);
+	must_be_scattered(w->buf, 14, 2);
+	for (uint32_t i = 2 * LFS_BLOCK; i < 4 * LFS_BLOCK; i++)
+		assert_int_equal(w->buf[i], 0);
+	assert_int_equal(close_store(w), 0);
+}
+
+static void the_first_bad_block_is_named(void **state)
+{
+	struct world *w = *state;
+	uint64_t bad = 0;
+
+	open_fresh(w);
+	write_scattered(w, 8);
+	/* Block 7 lies first in the log, each in a record of two blocks. */
+	flip(w, first_data(w) + 2 * LFS_BLOCK * (7 - 5) + 99);
+	flip(w, first_data(w) + 2 * LFS_BLOCK * (7 - 3) + 99);
+	assert_int_equal(read_blocks(w, 0, 8, &bad), -EBADMSG);
+	assert_int_equal(bad, 3);
+	assert_int_equal(read_blocks(w, 4, 4, &bad), -EBADMSG);
+	assert_int_equal(bad, 5);
+	assert_int_equal(read_blocks(w, 0, 3, &bad), 0);
+	/* What the disk refuses is another error. */
+	disk.fail[DISK_READ] = 2;
+	assert_int_equal(read_blocks(w, 0, 3, &bad), -EIO);
+	assert_int_equal(bad, 1);
+	assert_int_equal(read_blocks(w, 0, 3, &bad), 0);
+	assert_int_equal(close_store(w), 0);
+}
+
+#define READS 20u
+
+static struct lfs_read reads[READS];
+static int results[READS];
+
+static void read_noted(struct lfs_read *r, int res)
+{
+	results[r - reads] = res;
+}
+
+/* More runs than there are: a read waits and goes on where it stood. */
+static void more_runs_than_there_are(void **state)
+{
+	struct world *w = *state;
+	uint8_t *bufs = rt_alloc_blocks(READS * BLOCKS_MAX * LFS_BLOCK);
+
+	open_fresh(w);
+	assert_true(READS * BLOCKS_MAX > 2 * LFS_READS_MAX);
+	write_scattered(w, BLOCKS_MAX);
+	disk.hold[DISK_READ] = true;
+	for (unsigned i = 0; i < READS; i++) {
+		results[i] = 1;
+		reads[i] = (struct lfs_read){ .blocks = BLOCKS_MAX,
+					      .buf = bufs + i * BLOCKS_MAX * LFS_BLOCK,
+					      .done = read_noted };
+		lfs_read(w->lfs, &reads[i]);
+	}
+	disk_run();
+	assert_int_equal(disk.nops, LFS_READS_MAX);
+	disk.hold[DISK_READ] = false;
+	disk_run();
+	for (unsigned i = 0; i < READS; i++) {
+		assert_int_equal(results[i], 0);
+		must_be_scattered(reads[i].buf, 0, BLOCKS_MAX);
+	}
+	assert_int_equal(close_store(w), 0);
+	rt_free(bufs);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_short_read_goes_on),
+		TEST(blocks_that_are_no_neighbours),
+		TEST(the_first_bad_block_is_named),
+		TEST(more_runs_than_there_are),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
