@@ -7,6 +7,7 @@
  */
 #include "lfs/checkpoint_slot.h"
 #include "lfs/log_record.h"
+#include "lfs/open_store.h"
 #include "lfs/segment.h"
 #include "tests/unit/lfs/world_memory.h"
 
@@ -67,6 +68,10 @@ static void must_open(struct world *w, uint64_t last)
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(open_store(w), 0);
 		must_end_at(w, last);
+		/* The records of a checkpoint carry the epoch of the last LSN. */
+		assert_int_equal(w->lfs->head.applied.epoch, last ? 1 : 0);
+		assert_int_equal(w->lfs->head.applied.epoch_id,
+				 last ? lfs_meta(w->lfs)->epochs[0].id : 0);
 		assert_int_equal(close_store(w), 0);
 	}
 }
