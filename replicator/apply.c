@@ -49,15 +49,15 @@ apply_fail(struct apply *a, int err, const char *fmt, ...)
 }
 
 /* What a record counts for in the bound, so that a flood of trims is bounded too. */
-static uint64_t item_cost(const struct apply_item *item)
+static uint64_t apply_item_cost(const struct apply_item *item)
 {
 	return item->owned.data_len + sizeof(*item) +
 	       item->owned.rec.nops * sizeof(struct lfs_op);
 }
 
-static void item_free(struct apply_item *item)
+static void apply_item_free(struct apply_item *item)
 {
-	item->apply->bytes -= item_cost(item);
+	item->apply->bytes -= apply_item_cost(item);
 	record_release(&item->owned);
 	rt_free(item);
 }
@@ -74,12 +74,12 @@ static void apply_append_done(struct lfs_append *append, int res)
 	} else {
 		(void)apply_fail(a, res, "this site cannot write its log");
 	}
-	item_free(item);
+	apply_item_free(item);
 	group_wake(a->group);
 }
 
 /* Everything that ties this record to the one before it. */
-static int check_place(struct apply *a, const struct record *rec)
+static int apply_check_place(struct apply *a, const struct record *rec)
 {
 	struct lfs_position end;
 
@@ -95,7 +95,7 @@ static int check_place(struct apply *a, const struct record *rec)
 }
 
 /* The deliberate bug waits for company now and then, so that there is what to swap. */
-static bool waits_for_company(const struct apply *a, const struct apply_item *item)
+static bool apply_waits_for_company(const struct apply *a, const struct apply_item *item)
 {
 	return RT_BUG(APPLY_OUT_OF_ORDER) && item->link.next == &a->queue &&
 	       item->owned.rec.lsn % 4 == 0 &&
@@ -103,7 +103,7 @@ static bool waits_for_company(const struct apply *a, const struct apply_item *it
 }
 
 /* The deliberate bug: the content of two LSNs changes places. */
-static void swap_with_next(struct apply *a, struct apply_item *item)
+static void apply_swap_with_next(struct apply *a, struct apply_item *item)
 {
 	struct apply_item *next;
 	struct record_owned owned = item->owned;
@@ -123,8 +123,8 @@ static int apply_append(struct apply *a, struct apply_item *item)
 	int err;
 
 	if (RT_BUG(APPLY_OUT_OF_ORDER))
-		swap_with_next(a, item);
-	else if (check_place(a, rec) < 0)
+		apply_swap_with_next(a, item);
+	else if (apply_check_place(a, rec) < 0)
 		return a->err;
 	item->append = (struct lfs_append){ .lsn = rec->lsn,
 					    .ops = rec->ops,
@@ -147,7 +147,7 @@ void apply_retry(struct apply *a)
 		struct apply_item *item =
 			rt_container_of(a->queue.next, struct apply_item, link);
 
-		if (waits_for_company(a, item) || apply_append(a, item) < 0)
+		if (apply_waits_for_company(a, item) || apply_append(a, item) < 0)
 			return;
 		rt_list_remove(&item->link);
 		a->inflight++;
@@ -173,12 +173,12 @@ int apply_record(struct apply *a, const uint8_t *bytes, size_t len)
 				  : err == -ENOMEM ? "out of memory"
 						   : "a record is not legal");
 	}
-	a->bytes += item_cost(item);
+	a->bytes += apply_item_cost(item);
 	if (item->owned.rec.lsn != a->next_lsn) {
 		err = apply_fail(a, -EPROTO, "LSN %llu came where %llu was due",
 				 (unsigned long long)item->owned.rec.lsn,
 				 (unsigned long long)a->next_lsn);
-		item_free(item);
+		apply_item_free(item);
 		return err;
 	}
 	a->next_lsn++;
@@ -202,5 +202,5 @@ void apply_discard(struct apply *a)
 	struct rt_list *link;
 
 	while ((link = rt_list_pop(&a->queue)))
-		item_free(rt_container_of(link, struct apply_item, link));
+		apply_item_free(rt_container_of(link, struct apply_item, link));
 }

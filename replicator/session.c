@@ -17,7 +17,7 @@
 #define REFUSED_STAYS_MS 500
 #define COMPLAIN_MS 60000
 
-static struct message_hello *new_hello(void)
+static struct message_hello *session_hello_new(void)
 {
 	return rt_zalloc(1, sizeof(struct message_hello));
 }
@@ -300,7 +300,7 @@ static void session_accepted(void *owner, struct rt_sock *sock,
 static void session_say_hello(struct session *s)
 {
 	struct group *g = s->group;
-	struct message_hello *hello = new_hello();
+	struct message_hello *hello = session_hello_new();
 	struct lfs_position end;
 
 	if (!hello) {
@@ -514,7 +514,7 @@ int session_new(struct group *g, char *why, struct session **ret)
 	s->redial_ms = SESSION_REDIAL_MIN_MS;
 	s->control_rtt_ms = -1;
 	session_weigh_risk(g);
-	s->peer = new_hello();
+	s->peer = session_hello_new();
 	s->start = rt_zalloc(1, sizeof(*s->start));
 	s->scratch = rt_alloc(MESSAGE_MAX);
 	if (!s->peer || !s->start || !s->scratch)

@@ -23,7 +23,7 @@
 /* ---- taking in --------------------------------------------------------------------------- */
 
 /* False when what arrived is no use any more: the connection is refused. */
-static bool take_frames(struct session *s)
+static bool mirror_take_frames(struct session *s)
 {
 	struct apply *a = &s->group->apply;
 	const uint8_t *frame;
@@ -55,7 +55,7 @@ static void take_rest(struct session *s)
 	const struct apply *a = &s->group->apply;
 	bool legal = a->err == 0;
 
-	(void)take_frames(s); /* drained all the same */
+	(void)mirror_take_frames(s); /* drained all the same */
 	if (legal && a->err < 0)
 		group_say(s->group, "record-refused why=\"%s\"", a->why);
 }
@@ -79,34 +79,34 @@ bool mirror_is_drained(struct session *s)
 	return true;
 }
 
-static void drain_over(struct rt_timer *timer)
+static void mirror_drain_late(struct rt_timer *timer)
 {
 	group_wake(rt_container_of(timer, struct session, drain)->group);
 }
 
 void mirror_await_rest(struct session *s)
 {
-	s->drain.fire = drain_over;
+	s->drain.fire = mirror_drain_late;
 	rt_timer_arm(s->group->loop, &s->drain, RT_NEVER);
 }
 
 void mirror_hello_came(struct session *s)
 {
-	s->drain.fire = drain_over;
+	s->drain.fire = mirror_drain_late;
 	rt_timer_arm(s->group->loop, &s->drain,
 		     rt_time_add(rt_now(s->group->loop), DRAIN_MS * RT_MS));
 }
 
 /* ---- what follows from a primary's hello --------------------------------------------------- */
 
-static void refuse_here(struct session *s, const char *why)
+static void mirror_refuse(struct session *s, const char *why)
 {
 	group_set_why(s->group, "%s", why);
 	session_refuse(s, why);
 }
 
 /* A fresh mirror's volumes are those of its own file: they must be the primary's. */
-static const char *judge_adoption(const struct session *s)
+static const char *mirror_judge_pairing(const struct session *s)
 {
 	const struct lfs_meta *mine = lfs_meta(s->group->lfs), *theirs = &s->peer->meta;
 
@@ -129,7 +129,7 @@ static const char *judge_adoption(const struct session *s)
 	return NULL;
 }
 
-static void adopted(struct group *g, int res)
+static void mirror_paired(struct group *g, int res)
 {
 	struct session *s = g->session;
 
@@ -142,14 +142,14 @@ static void adopted(struct group *g, int res)
 	group_wake(g);
 }
 
-static void adopt(struct session *s)
+static void mirror_pair(struct session *s)
 {
 	struct group *g = s->group;
-	const char *why = judge_adoption(s);
+	const char *why = mirror_judge_pairing(s);
 	struct lfs_meta *meta;
 
 	if (why) {
-		refuse_here(s, why);
+		mirror_refuse(s, why);
 		return;
 	}
 	meta = facts_edit(g);
@@ -165,11 +165,11 @@ static void adopt(struct session *s)
 	memcpy(meta->epochs, s->peer->meta.epochs,
 	       meta->nepochs * sizeof(meta->epochs[0]));
 	session_event(s, SESSION_EV_PAIR);
-	facts_change(g, adopted);
+	facts_change(g, mirror_paired);
 }
 
-static enum history_relation stands_to(const struct session *s,
-				       const struct history_side *primary)
+static enum history_relation mirror_relation(const struct session *s,
+					     const struct history_side *primary)
 {
 	const struct lfs_meta *meta = lfs_meta(s->group->lfs);
 	struct lfs_position end;
@@ -180,17 +180,17 @@ static enum history_relation stands_to(const struct session *s,
 						       end.lsn, end.hash });
 }
 
-static void decide_with_primary(struct session *s)
+static void mirror_decide_with_primary(struct session *s)
 {
 	const struct message_hello *peer = s->peer;
 	const struct history_side primary = { peer->meta.epochs, peer->meta.nepochs,
 					      peer->lsn, peer->hash };
 
-	switch (stands_to(s, &primary)) {
+	switch (mirror_relation(s, &primary)) {
 	case HISTORY_AHEAD:
 		if (!(peer->flags & HELLO_OPENING)) {
 			group_set_standing(s->group, GROUP_STANDING_DIVERGED);
-			refuse_here(
+			mirror_refuse(
 				s,
 				"this mirror holds more of the epoch than its primary");
 			return;
@@ -201,21 +201,22 @@ static void decide_with_primary(struct session *s)
 		session_event(s, SESSION_EV_AGREED);
 		return;
 	case HISTORY_SURPLUS:
-		refuse_here(s,
-			    "this mirror holds operations after a fork: it needs rejoin, "
-			    "which is not in this version");
+		mirror_refuse(
+			s, "this mirror holds operations after a fork: it needs rejoin, "
+			   "which is not in this version");
 		return;
 	case HISTORY_SUPERSEDED:
 		session_event(s, SESSION_EV_AGREED); /* it fences itself, by our hello */
 		return;
 	case HISTORY_SPLIT:
 		group_set_standing(s->group, GROUP_STANDING_DIVERGED);
-		refuse_here(s, "split brain: the histories of the two sites have parted");
+		mirror_refuse(s,
+			      "split brain: the histories of the two sites have parted");
 		return;
 	}
 }
 
-static void decide(struct session *s)
+static void mirror_decide(struct session *s)
 {
 	const char *why;
 
@@ -225,13 +226,13 @@ static void decide(struct session *s)
 	if (!why && s->peer->role != LFS_PRIMARY)
 		why = "both sites are mirrors: promote one of them";
 	if (why)
-		refuse_here(s, why);
+		mirror_refuse(s, why);
 	else if (lfs_meta(s->group->lfs)->flags & LFS_UNPAIRED)
-		adopt(s);
+		mirror_pair(s);
 	else if (s->state == SESSION_UNPAIRED_DECIDING) /* paired meanwhile */
 		session_event(s, SESSION_EV_PAIRED);
 	else
-		decide_with_primary(s);
+		mirror_decide_with_primary(s);
 }
 
 /* ---- START ----------------------------------------------------------------------------------- */
@@ -242,10 +243,10 @@ static void mirror_ready(struct session *s)
 	int err = session_open_transport(s, s->start);
 
 	if (err < 0) {
-		refuse_here(s,
-			    err == -EINVAL
-				    ? "a START whose symbols no tunnel can have"
-				    : "the mirror cannot make a tunnel: out of memory");
+		mirror_refuse(s,
+			      err == -EINVAL
+				      ? "a START whose symbols no tunnel can have"
+				      : "the mirror cannot make a tunnel: out of memory");
 		return;
 	}
 	apply_restart(&g->apply);
@@ -260,7 +261,7 @@ static void mirror_ready(struct session *s)
 		  (unsigned long long)s->start->from_lsn, s->peer->node);
 }
 
-static void history_durable(struct group *g, int res)
+static void mirror_history_durable(struct group *g, int res)
 {
 	struct session *s = g->session;
 
@@ -271,7 +272,8 @@ static void history_durable(struct group *g, int res)
 	group_wake(g);
 }
 
-static bool same_history(const struct message_start *start, const struct lfs_meta *meta)
+static bool mirror_same_history(const struct message_start *start,
+				const struct lfs_meta *meta)
 {
 	return start->nepochs == meta->nepochs &&
 	       memcmp(start->epochs, meta->epochs,
@@ -279,7 +281,7 @@ static bool same_history(const struct message_start *start, const struct lfs_met
 }
 
 /* The primary's history must contain all of ours before we take anything of it. */
-static void accept_start(struct session *s)
+static void mirror_accept_start(struct session *s)
 {
 	struct group *g = s->group;
 	const struct message_start *start = s->start;
@@ -288,11 +290,12 @@ static void accept_start(struct session *s)
 	struct lfs_meta *meta;
 
 	if (start->from_lsn != lfs_lsn(g->lfs).admitted + 1 ||
-	    stands_to(s, &primary) != HISTORY_BEHIND) {
-		refuse_here(s, "a START that does not go on from this mirror's position");
+	    mirror_relation(s, &primary) != HISTORY_BEHIND) {
+		mirror_refuse(s,
+			      "a START that does not go on from this mirror's position");
 		return;
 	}
-	if (same_history(start, lfs_meta(g->lfs))) {
+	if (mirror_same_history(start, lfs_meta(g->lfs))) {
 		mirror_ready(s);
 		return;
 	}
@@ -300,14 +303,14 @@ static void accept_start(struct session *s)
 	meta->nepochs = start->nepochs;
 	memcpy(meta->epochs, start->epochs, start->nepochs * sizeof(meta->epochs[0]));
 	session_event(s, SESSION_EV_WRITE_HISTORY);
-	facts_change(g, history_durable);
+	facts_change(g, mirror_history_durable);
 	if (RT_BUG(EPOCH_NOT_FLUSHED))
 		mirror_ready(s);
 }
 
 /* ---- giving back ------------------------------------------------------------------------------- */
 
-static void pull_entry(void *owner, int res, const struct lfs_entry *entry)
+static void mirror_pull_entry(void *owner, int res, const struct lfs_entry *entry)
 {
 	struct session *s = owner;
 	struct group *g = s->group;
@@ -323,8 +326,8 @@ static void pull_entry(void *owner, int res, const struct lfs_entry *entry)
 	}
 	buf = res == 0 ? rt_alloc(size) : NULL;
 	if (!buf) {
-		refuse_here(s, res == 0 ? "this mirror is out of memory"
-					: "this mirror cannot read its own log");
+		mirror_refuse(s, res == 0 ? "this mirror is out of memory"
+					  : "this mirror cannot read its own log");
 		return;
 	}
 	rec = record_of_entry(entry, rt_wall_ns(g->loop));
@@ -341,7 +344,7 @@ static void pull_entry(void *owner, int res, const struct lfs_entry *entry)
 	rt_free(buf);
 }
 
-static void pull_turn(struct session *s)
+static void mirror_pull_turn(struct session *s)
 {
 	if (!s->control.pull.reader || s->control.pull.reading || !s->control.link ||
 	    !link_room(s->control.link))
@@ -362,7 +365,7 @@ void mirror_serve_pull(struct session *s)
 	struct session_pull *pull = &s->control.pull;
 
 	if (pull->from == 0 || pull->from > lfs_lsn(s->group->lfs).durable ||
-	    follower_new(s->group, pull->from, pull_entry, s, &pull->reader) < 0) {
+	    follower_new(s->group, pull->from, mirror_pull_entry, s, &pull->reader) < 0) {
 		session_refuse(s, "a PULL that this mirror cannot serve");
 		return;
 	}
@@ -373,15 +376,15 @@ void mirror_serve_pull(struct session *s)
 
 /* ---- turn ---------------------------------------------------------------------------------------- */
 
-static void follow_turn(struct session *s)
+static void mirror_follow_turn(struct session *s)
 {
 	struct group *g = s->group;
 	struct lfs_lsn lsn;
 
-	if (!take_frames(s))
+	if (!mirror_take_frames(s))
 		return;
 	if (g->apply.err < 0) {
-		refuse_here(s, g->apply.why);
+		mirror_refuse(s, g->apply.why);
 		session_event(s, SESSION_EV_FRAMES_BAD);
 		return;
 	}
@@ -396,7 +399,7 @@ static void follow_turn(struct session *s)
  * completed already and still be on its way. It closed that tunnel before its hello, which
  * says how far it went; so what is missing comes soon or never.
  */
-static bool old_tunnel_brings_more(struct session *s)
+static bool mirror_old_transport_brings_more(struct session *s)
 {
 	if (transport_over(s->transport))
 		return false; /* what it brought is taken by the last look */
@@ -407,7 +410,7 @@ static bool old_tunnel_brings_more(struct session *s)
 	return s->group->apply.next_lsn <= s->peer->lsn && rt_timer_armed(&s->drain);
 }
 
-static enum session_event drain_result(const struct session *s, bool broken)
+static enum session_event mirror_drain_result(const struct session *s, bool broken)
 {
 	if (broken)
 		return SESSION_EV_DRAINED_BROKEN;
@@ -415,12 +418,13 @@ static enum session_event drain_result(const struct session *s, bool broken)
 							     : SESSION_EV_DRAINED;
 }
 
-static void drain_turn(struct session *s)
+static void mirror_drain_turn(struct session *s)
 {
 	bool broken = s->group->apply.err < 0;
 
-	if (!broken && s->transport && s->control.link && old_tunnel_brings_more(s)) {
-		follow_turn(s);
+	if (!broken && s->transport && s->control.link &&
+	    mirror_old_transport_brings_more(s)) {
+		mirror_follow_turn(s);
 		return;
 	}
 	if (!mirror_is_drained(s))
@@ -428,7 +432,7 @@ static void drain_turn(struct session *s)
 	if (s->control.link && s->group->failed) /* it is not durable, nor will be */
 		session_refuse(s, "the log of this site has failed");
 	else
-		session_event(s, drain_result(s, broken));
+		session_event(s, mirror_drain_result(s, broken));
 }
 
 void mirror_turn(struct session *s)
@@ -436,24 +440,24 @@ void mirror_turn(struct session *s)
 	switch (s->state) {
 	case SESSION_DRAINING:
 	case SESSION_DRAINING_DISCONNECTED:
-		drain_turn(s);
+		mirror_drain_turn(s);
 		return;
 	case SESSION_DECIDING:
 	case SESSION_DECIDING_START:
 	case SESSION_DECIDING_PULL:
 	case SESSION_UNPAIRED_DECIDING:
-		decide(s);
+		mirror_decide(s);
 		return;
 	case SESSION_SERVING_PULL:
-		pull_turn(s);
+		mirror_pull_turn(s);
 		return;
 	case SESSION_START_RECEIVED:
 		if (facts_can_change(s->group))
-			accept_start(s);
+			mirror_accept_start(s);
 		return;
 	case SESSION_STREAMING:
 	case SESSION_DATA_ONLY:
-		follow_turn(s);
+		mirror_follow_turn(s);
 		return;
 	case SESSION_DISCONNECTED:
 	case SESSION_HELLO:

@@ -11,7 +11,7 @@
 #include "replicator/transport.h"
 #include "rt/bug.h"
 
-static enum history_relation relation(const struct session *s)
+static enum history_relation primary_relation(const struct session *s)
 {
 	const struct lfs_meta *meta = lfs_meta(s->group->lfs);
 	struct lfs_position end;
@@ -25,7 +25,7 @@ static enum history_relation relation(const struct session *s)
 
 /* ---- conclusions ------------------------------------------------------------------------ */
 
-static void fenced_done(struct group *g, int res)
+static void primary_fenced(struct group *g, int res)
 {
 	if (res < 0)
 		return; /* the log has failed: nothing completes any more either way */
@@ -39,7 +39,7 @@ static void fenced_done(struct group *g, int res)
 		session_refuse(g->session, "this site is fenced: it has been superseded");
 }
 
-static void fence(struct session *s)
+static void primary_fence(struct session *s)
 {
 	struct group *g = s->group;
 
@@ -48,28 +48,29 @@ static void fence(struct session *s)
 		      s->peer->node,
 		      (unsigned long long)s->peer->meta.epochs[s->peer->meta.nepochs - 1]
 			      .number);
-	facts_change(g, fenced_done);
+	facts_change(g, primary_fenced);
 }
 
-static void diverge(struct session *s, const char *why)
+static void primary_diverge(struct session *s, const char *why)
 {
 	group_set_standing(s->group, GROUP_STANDING_DIVERGED);
 	group_set_why(s->group, "%s", why);
 	session_refuse(s, why);
 }
 
-static void two_primaries(struct session *s)
+static void primary_meets_primary(struct session *s)
 {
 	const struct lfs_meta *mine = lfs_meta(s->group->lfs), *other = &s->peer->meta;
 
 	if (mine->epochs[mine->nepochs - 1].id == other->epochs[other->nepochs - 1].id) {
-		diverge(s,
+		primary_diverge(
+			s,
 			"both sites are primary in the same epoch: one store is a copy");
 		return;
 	}
-	switch (relation(s)) {
+	switch (primary_relation(s)) {
 	case HISTORY_SUPERSEDED:
-		fence(s);
+		primary_fence(s);
 		return;
 	case HISTORY_BEHIND:
 	case HISTORY_AHEAD:
@@ -79,14 +80,15 @@ static void two_primaries(struct session *s)
 			"two primaries: the older epoch is superseded and needs rejoin");
 		return;
 	case HISTORY_SPLIT:
-		diverge(s, "split brain: both sites have been primary since they parted");
+		primary_diverge(
+			s, "split brain: both sites have been primary since they parted");
 		return;
 	}
 }
 
 /* ---- START ------------------------------------------------------------------------------- */
 
-static const char *start_refusal(int err)
+static const char *primary_start_refusal(int err)
 {
 	switch (err) {
 	case -ENOMEM:
@@ -100,7 +102,7 @@ static const char *start_refusal(int err)
 	}
 }
 
-static void send_start(struct session *s)
+static void primary_send_start(struct session *s)
 {
 	struct group *g = s->group;
 	const struct lfs_meta *meta = lfs_meta(g->lfs);
@@ -122,7 +124,7 @@ static void send_start(struct session *s)
 	session_choose_code(g, start);
 	err = session_open_transport(s, start);
 	if (err < 0) {
-		session_refuse(s, start_refusal(err));
+		session_refuse(s, primary_start_refusal(err));
 		return;
 	}
 	session_event(s, SESSION_EV_START_SENT);
@@ -130,7 +132,7 @@ static void send_start(struct session *s)
 			message_encode_start(start, s->scratch, MESSAGE_MAX));
 }
 
-static void started(struct session *s, const uint8_t *body, size_t len)
+static void primary_ready_received(struct session *s, const uint8_t *body, size_t len)
 {
 	struct group *g = s->group;
 	struct gate_marks marks = g->gate.marks;
@@ -159,7 +161,7 @@ static void started(struct session *s, const uint8_t *body, size_t len)
 
 /* ---- pull -------------------------------------------------------------------------------- */
 
-static void pull_more(struct session *s)
+static void primary_pull_more(struct session *s)
 {
 	session_event(s, SESSION_EV_PULL_SENT);
 	s->control.pull.from = lfs_lsn(s->group->lfs).admitted + 1;
@@ -167,7 +169,7 @@ static void pull_more(struct session *s)
 }
 
 /* What does not fit parts the sites; a want of room or memory here only takes time. */
-static void pull_failed(struct session *s)
+static void primary_pull_failed(struct session *s)
 {
 	struct group *g = s->group;
 	int err = g->apply.err;
@@ -177,7 +179,7 @@ static void pull_failed(struct session *s)
 		group_set_why(g, "%s", g->apply.why);
 		session_refuse(s, g->apply.why);
 	} else {
-		diverge(s, g->apply.why);
+		primary_diverge(s, g->apply.why);
 	}
 }
 
@@ -195,13 +197,13 @@ static void pulled_entry(struct session *s, const uint8_t *body, size_t len)
 		session_refuse(s, "more records than were asked for");
 }
 
-static void pull_turn(struct session *s)
+static void primary_pull_turn(struct session *s)
 {
 	struct group *g = s->group;
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
 
 	if (g->apply.err < 0) {
-		pull_failed(s);
+		primary_pull_failed(s);
 		return;
 	}
 	if (s->state != SESSION_PULLED || !apply_idle(&g->apply) ||
@@ -212,7 +214,7 @@ static void pull_turn(struct session *s)
 		return;
 	}
 	if (lsn.admitted < s->peer->lsn) {
-		pull_more(s);
+		primary_pull_more(s);
 		return;
 	}
 	group_say(g, "pulled-back to-lsn=%llu", (unsigned long long)lsn.admitted);
@@ -223,12 +225,13 @@ static void pull_turn(struct session *s)
 
 /* ---- what follows from a mirror's hello ----------------------------------------------------- */
 
-static void decide_mirror_is_ahead(struct session *s)
+static void primary_decide_ahead(struct session *s)
 {
 	struct group *g = s->group;
 
 	if (g->start.phase != PRIMARY_ASKING) {
-		diverge(s, "the mirror holds more of this epoch than its primary");
+		primary_diverge(s,
+				"the mirror holds more of this epoch than its primary");
 		return;
 	}
 	if (RT_BUG(SKIP_PULL_BACK)) {
@@ -240,22 +243,22 @@ static void decide_mirror_is_ahead(struct session *s)
 		  (unsigned long long)s->peer->lsn);
 	primary_start_pulling(g);
 	apply_restart(&g->apply);
-	pull_more(s);
+	primary_pull_more(s);
 }
 
-static void decide_with_mirror(struct session *s)
+static void primary_decide_with_mirror(struct session *s)
 {
 	struct group *g = s->group;
 
-	switch (relation(s)) {
+	switch (primary_relation(s)) {
 	case HISTORY_BEHIND:
 		if (g->start.phase == PRIMARY_ASKING)
 			primary_start_mirror_fits(g);
 		else if (g->start.phase == PRIMARY_RUNNING)
-			send_start(s);
+			primary_send_start(s);
 		return;
 	case HISTORY_AHEAD:
-		decide_mirror_is_ahead(s);
+		primary_decide_ahead(s);
 		return;
 	case HISTORY_SURPLUS:
 		session_refuse(
@@ -263,15 +266,16 @@ static void decide_with_mirror(struct session *s)
 			   "which is not in this version");
 		return;
 	case HISTORY_SUPERSEDED:
-		fence(s);
+		primary_fence(s);
 		return;
 	case HISTORY_SPLIT:
-		diverge(s, "split brain: the histories of the two sites have parted");
+		primary_diverge(
+			s, "split brain: the histories of the two sites have parted");
 		return;
 	}
 }
 
-static void decide(struct session *s)
+static void primary_decide(struct session *s)
 {
 	struct group *g = s->group;
 	const char *why;
@@ -288,16 +292,16 @@ static void decide(struct session *s)
 		return;
 	}
 	if (s->peer->role == LFS_PRIMARY) {
-		two_primaries(s);
+		primary_meets_primary(s);
 	} else if (s->peer->flags & HELLO_UNPAIRED) {
 		s->control.hello_received = false;
 		session_event(s, SESSION_EV_PEER_UNPAIRED);
 	} else {
-		decide_with_mirror(s);
+		primary_decide_with_mirror(s);
 	}
 }
 
-static void cannot_ship(struct session *s)
+static void primary_cannot_send(struct session *s)
 {
 	char why[MESSAGE_TEXT_MAX];
 
@@ -320,18 +324,18 @@ void primary_turn(struct session *s)
 
 	switch (s->state) {
 	case SESSION_DECIDING:
-		decide(s);
+		primary_decide(s);
 		return;
 	case SESSION_PULLING:
 	case SESSION_PULLED:
-		pull_turn(s);
+		primary_pull_turn(s);
 		return;
 	case SESSION_STREAMING:
 	case SESSION_DATA_ONLY:
 		if (group_is_fenced(g))
 			return;
 		if (log_sender_pump(s->log_sender) < 0) {
-			cannot_ship(s);
+			primary_cannot_send(s);
 			return;
 		}
 		if (gate_wants_wire(&g->gate) || gate_wants_mirror(&g->gate))
@@ -365,7 +369,7 @@ void primary_message(struct session *s, unsigned type, const uint8_t *body, size
 
 	switch (type) {
 	case MESSAGE_READY:
-		started(s, body, len);
+		primary_ready_received(s, body, len);
 		return;
 	case MESSAGE_ENTRY:
 		pulled_entry(s, body, len);
