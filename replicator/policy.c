@@ -96,7 +96,7 @@ static enum group_state policy_starting_state(const struct group *g)
 /* No control connection, and nothing that proves the line: not yet away, but not there. */
 static bool policy_path_is_silent(const struct session *s)
 {
-	return !s->control.link &&
+	return !s->control.conn &&
 	       !transport_proven(s->transport, rt_now(s->group->loop));
 }
 

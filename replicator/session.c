@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/conn.h"
 #include "replicator/group_private.h"
-#include "replicator/link.h"
 #include "replicator/log_sender.h"
 #include "replicator/record.h"
 #include "replicator/transport.h"
@@ -40,14 +40,14 @@ static void session_dial_later(struct session *s)
 		s->redial_ms * 2 > REDIAL_MAX_MS ? REDIAL_MAX_MS : s->redial_ms * 2;
 }
 
-static void session_control_reset(struct session *s, struct link *link)
+static void session_control_reset(struct session *s, struct conn *conn)
 {
 	follower_free(s->control.pull.reader);
-	s->control = (struct session_control){ .link = link };
+	s->control = (struct session_control){ .conn = conn };
 }
 
 /* The control connection is gone; the data path goes on for control_timeout. */
-static void session_link_gone(struct session *s)
+static void session_conn_lost(struct session *s)
 {
 	session_control_reset(s, NULL);
 	primary_start_conn_lost(s->group);
@@ -60,10 +60,10 @@ static void session_link_gone(struct session *s)
 
 void session_drop(struct session *s)
 {
-	if (!s->control.link)
+	if (!s->control.conn)
 		return;
-	link_close(s->control.link);
-	session_link_gone(s);
+	conn_close(s->control.conn);
+	session_conn_lost(s);
 }
 
 void session_refuse(struct session *s, const char *why)
@@ -71,48 +71,48 @@ void session_refuse(struct session *s, const char *why)
 	size_t len = message_encode_text(why, s->scratch, MESSAGE_MAX);
 
 	/* The first reason is the one; who goes on talking does not put off the end. */
-	if (s->control.link && s->state == SESSION_REFUSED)
+	if (s->control.conn && s->state == SESSION_REFUSED)
 		return;
 	peer_watch_refused(&s->group->watch);
 	if (strcmp(s->refusal, why) != 0)
 		group_say(s->group, "refused peer=%s why=\"%s\"",
 			  s->control.hello_received ? s->peer->node : "?", why);
 	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
-	if (!s->control.link)
+	if (!s->control.conn)
 		return;
-	(void)link_send(s->control.link, MESSAGE_REFUSE, s->scratch,
+	(void)conn_send(s->control.conn, MESSAGE_REFUSE, s->scratch,
 			len); /* it closes anyway */
 	session_event(s, SESSION_EV_REFUSE);
 	group_wake(s->group);
 }
 
-static void session_not_pending(struct session *s, const struct link *link)
+static void session_not_pending(struct session *s, const struct conn *conn)
 {
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
-		if (s->pending[i] == link)
+		if (s->pending[i] == conn)
 			s->pending[i] = NULL;
 }
 
 /* The first message of an accepted data connection: the transport's, or nobody's. */
-static void session_data_link(struct session *s, struct link *link, unsigned type,
+static void session_data_conn(struct session *s, struct conn *conn, unsigned type,
 			      const uint8_t *body, size_t len)
 {
-	session_not_pending(s, link);
+	session_not_pending(s, conn);
 	if (type != MESSAGE_JOIN || !s->transport ||
-	    !transport_join(s->transport, link, body, len))
-		link_close(link);
+	    !transport_join(s->transport, conn, body, len))
+		conn_close(conn);
 }
 
-static void session_established(void *owner, struct link *link)
+static void session_established(void *owner, struct conn *conn)
 {
 	struct session *s = owner;
 
-	if (link_purpose(link) == SECURE_DATA)
+	if (conn_purpose(conn) == SECURE_DATA)
 		return; /* it will say whose data */
-	session_not_pending(s, link);
-	if (s->control.link && s->control.link != link)
-		link_close(s->control.link);
-	session_control_reset(s, link);
+	session_not_pending(s, conn);
+	if (s->control.conn && s->control.conn != conn)
+		conn_close(s->control.conn);
+	session_control_reset(s, conn);
 	primary_start_conn_lost(
 		s->group);  /* the older connection's, if it still pulled */
 	if (!s->refusal[0]) /* else it is one of many that lead nowhere */
@@ -133,7 +133,7 @@ static void session_ping(struct session *s, const uint8_t *body, size_t len)
 	if (s->control.hello_received && s->peer->role == LFS_PRIMARY)
 		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
 	/* Who asks and does not read gets no more answers than fit. */
-	if (link_room(s->control.link))
+	if (conn_room(s->control.conn))
 		session_send_number(s, MESSAGE_PONG, ping.serial);
 }
 
@@ -164,15 +164,15 @@ static void session_hello_came(struct session *s, const uint8_t *body, size_t le
 		mirror_hello_came(s);
 }
 
-static void session_message(void *owner, struct link *link, unsigned type,
+static void session_message(void *owner, struct conn *conn, unsigned type,
 			    const uint8_t *body, size_t len)
 {
 	struct session *s = owner;
 	char text[MESSAGE_TEXT_MAX + 1];
 
-	if (link != s->control.link) {
-		if (link_purpose(link) == SECURE_DATA)
-			session_data_link(s, link, type, body, len);
+	if (conn != s->control.conn) {
+		if (conn_purpose(conn) == SECURE_DATA)
+			session_data_conn(s, conn, type, body, len);
 		return;
 	}
 	group_wake(s->group);
@@ -220,44 +220,44 @@ static void session_complain(struct session *s, int err, const char *why)
 	group_say(s->group, "connection-failed why=\"%s\" error=%d", why, -err);
 }
 
-static void session_closed(void *owner, struct link *link, int err, const char *why)
+static void session_closed(void *owner, struct conn *conn, int err, const char *why)
 {
 	struct session *s = owner;
 
-	session_not_pending(s, link);
-	if (link == s->control.link && s->refusal[0])
+	session_not_pending(s, conn);
+	if (conn == s->control.conn && s->refusal[0])
 		rt_log(RT_LOG_DEBUG, "disconnected group=%s why=\"%s\"",
 		       s->group->config.name, why);
-	else if (link == s->control.link)
+	else if (conn == s->control.conn)
 		group_say(s->group, "disconnected why=\"%s\" error=%d", why, -err);
 	else
 		session_complain(s, err, why);
-	if (link == s->control.link)
-		session_link_gone(s);
+	if (conn == s->control.conn)
+		session_conn_lost(s);
 	else
 		session_dial_later(s);
 }
 
-static void session_link_drained(void *owner, struct link *link)
+static void session_conn_drained(void *owner, struct conn *conn)
 {
 	struct session *s = owner;
 
-	if (link == s->control.link)
+	if (conn == s->control.conn)
 		group_wake(s->group);
 }
 
-static const struct link_events session_events = {
+static const struct conn_events session_events = {
 	.established = session_established,
 	.message = session_message,
 	.closed = session_closed,
-	.drained = session_link_drained,
+	.drained = session_conn_drained,
 };
 
-static void session_link_params(struct session *s, struct link_params *ret)
+static void session_conn_params(struct session *s, struct conn_params *ret)
 {
 	size_t entry = record_len_max(s->group->config.max_request);
 
-	*ret = (struct link_params){
+	*ret = (struct conn_params){
 		.key = s->group->config.peer.key,
 		.message_max = entry > MESSAGE_MAX ? entry : MESSAGE_MAX,
 		.handshake_ns = SESSION_HANDSHAKE_MS * RT_MS,
@@ -269,12 +269,12 @@ static void session_link_params(struct session *s, struct link_params *ret)
 static void session_redial(struct rt_timer *timer)
 {
 	struct session *s = rt_container_of(timer, struct session, redial);
-	struct link_params params;
+	struct conn_params params;
 
-	if (s->control.link || s->pending[0])
+	if (s->control.conn || s->pending[0])
 		return;
-	session_link_params(s, &params);
-	if (link_dial(s->group->loop, &s->group->config.peer.addr, SECURE_CONTROL,
+	session_conn_params(s, &params);
+	if (conn_dial(s->group->loop, &s->group->config.peer.addr, SECURE_CONTROL,
 		      &params, &s->pending[0]) < 0)
 		session_dial_later(s);
 }
@@ -283,14 +283,14 @@ static void session_accepted(void *owner, struct rt_sock *sock,
 			     const struct rt_addr *peer)
 {
 	struct session *s = owner;
-	struct link_params params;
+	struct conn_params params;
 
 	(void)peer; /* the key decides, not the address */
-	session_link_params(s, &params);
+	session_conn_params(s, &params);
 	/* The newest comer gets in: strangers who say nothing cannot keep the peer out. */
-	link_close(s->pending[0]);
+	conn_close(s->pending[0]);
 	memmove(s->pending, s->pending + 1, sizeof(s->pending) - sizeof(s->pending[0]));
-	if (link_serve(s->group->loop, sock, &params,
+	if (conn_serve(s->group->loop, sock, &params,
 		       &s->pending[SESSION_PENDING_MAX - 1]) < 0)
 		s->pending[SESSION_PENDING_MAX - 1] = NULL;
 }
@@ -323,7 +323,7 @@ static void session_say_hello(struct session *s)
 		hello->flags |= HELLO_UNPAIRED;
 	if (g->role == GROUP_PRIMARY && g->start.phase != PRIMARY_RUNNING)
 		hello->flags |= HELLO_OPENING;
-	(void)link_send(s->control.link, MESSAGE_HELLO, s->scratch,
+	(void)conn_send(s->control.conn, MESSAGE_HELLO, s->scratch,
 			message_encode_hello(hello, s->scratch, MESSAGE_MAX));
 	rt_free(hello);
 	if (s->control.hello_received) /* it came before ours */
@@ -335,8 +335,8 @@ void session_send_number(struct session *s, unsigned type, uint64_t n)
 	uint8_t body[8];
 
 	if (s->control
-		    .link) /* a failed send closes the link, which is told by its event */
-		(void)link_send(s->control.link, type, body,
+		    .conn) /* a failed send closes the conn, which is told by its event */
+		(void)conn_send(s->control.conn, type, body,
 				message_encode_number(n, body, sizeof(body)));
 }
 
@@ -372,7 +372,7 @@ void session_event(struct session *s, enum session_event event)
 		rt_assert(!"an event of this state");
 	}
 	s->state = step.state;
-	rt_assert(session_state_connected(s->state) == (s->control.link != NULL));
+	rt_assert(session_state_connected(s->state) == (s->control.conn != NULL));
 	if (step.actions & SESSION_CLOSE_TRANSPORT)
 		session_close_transport(s);
 	if (step.actions & SESSION_SAY_HELLO)
@@ -410,7 +410,7 @@ static void session_heartbeat(struct session *s)
 	uint8_t body[64];
 
 	s->ping_at = rt_now(g->loop);
-	(void)link_send(s->control.link, MESSAGE_PING, body,
+	(void)conn_send(s->control.conn, MESSAGE_PING, body,
 			message_encode_ping(&ping, body, sizeof(body)));
 }
 
@@ -447,9 +447,10 @@ void session_tick(struct session *s)
 	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
 	/* A long message on a narrow line is no silence. */
-	if (s->control.link && rt_time_since(now, link_heard(s->control.link)) > limit) {
+	if (s->control.conn &&
+	    rt_time_since(now, conn_last_rx(s->control.conn)) > limit) {
 		group_say(g, "control-silent seconds=%lld",
-			  (long long)(rt_time_since(now, link_heard(s->control.link)) /
+			  (long long)(rt_time_since(now, conn_last_rx(s->control.conn)) /
 				      RT_S));
 		session_drop(s);
 	}
@@ -462,7 +463,7 @@ void session_tick(struct session *s)
 		s->redial_ms = SESSION_REDIAL_MIN_MS;
 	if (s->state == SESSION_REFUSED && !rt_time_before(now, s->close_at))
 		session_drop(s);
-	else if (s->control.link)
+	else if (s->control.conn)
 		session_heartbeat(s);
 	if (s->state == SESSION_DATA_ONLY &&
 	    peer_watch_control_lost_ns(&g->watch, now) > limit)
@@ -546,9 +547,9 @@ void session_free(struct session *s)
 	rt_timer_disarm(s->group->loop, &s->redial);
 	rt_timer_disarm(s->group->loop, &s->drain);
 	rt_listener_close(s->listener);
-	link_close(s->control.link);
+	conn_close(s->control.conn);
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
-		link_close(s->pending[i]);
+		conn_close(s->pending[i]);
 	follower_free(s->control.pull.reader);
 	session_close_transport(s);
 	tunnel_io_free(s->io);

@@ -13,7 +13,7 @@
 
 struct group;
 struct group_peer_config;
-struct link;
+struct conn;
 struct log_sender;
 struct transport;
 struct tunnel_io;
@@ -39,7 +39,7 @@ struct session_pull {
 
 /* What belongs to one control connection. A new one resets it as a whole. */
 struct session_control {
-	struct link *link;	  /* owned; NULL: there is none */
+	struct conn *conn;	  /* owned; NULL: there is none */
 	bool hello_received;	  /* session.peer is what this peer has said */
 	bool refused_by_peer;	  /* it leads nowhere: dropped by the next turn */
 	bool mirror_was_unpaired; /* the peer is a mirror that has just been paired */
@@ -51,7 +51,7 @@ struct session {
 	enum session_state state;     /* changed by session_event() only */
 	struct rt_listener *listener; /* owned; NULL when we dial */
 	struct session_control control;
-	struct link *pending[SESSION_PENDING_MAX];
+	struct conn *pending[SESSION_PENDING_MAX];
 	struct rt_timer redial;
 	int64_t redial_ms;
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */

@@ -5,8 +5,8 @@
 
 #include "fec/fec.h"
 #include "fec/redundancy.h"
+#include "replicator/conn.h"
 #include "replicator/group_private.h"
-#include "replicator/link.h"
 #include "replicator/log_sender.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
@@ -36,7 +36,7 @@ void session_fit_path(struct session *s)
 {
 	struct transport_path path;
 
-	if (!s->control.link || !transport_path_differs(s->transport, SYMBOL_SIZE, &path))
+	if (!s->control.conn || !transport_path_differs(s->transport, SYMBOL_SIZE, &path))
 		return;
 	if (path.symbol_size == 0) {
 		session_refuse(s, "the path to the mirror swallows even short datagrams");
@@ -66,7 +66,7 @@ int session_open_transport(struct session *s, const struct message_start *start)
 		.loop = s->group->loop,
 		.config = &s->group->config,
 		.primary = s->group->role == GROUP_PRIMARY,
-		.link = s->control.link,
+		.conn = s->control.conn,
 		.io = s->io,
 		.events = &events,
 		.owner = s,

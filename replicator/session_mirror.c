@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/conn.h"
 #include "replicator/group_private.h"
 #include "replicator/history.h"
-#include "replicator/link.h"
 #include "replicator/record.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
@@ -338,16 +338,16 @@ static void mirror_pull_entry(void *owner, int res, const struct lfs_entry *entr
 		memcpy(at, rec.ops[i].data, (size_t)rec.ops[i].blocks * LFS_BLOCK);
 		at += (size_t)rec.ops[i].blocks * LFS_BLOCK;
 	}
-	if (s->control.link) /* a failed send ends the link by its event */
-		(void)link_send(s->control.link, MESSAGE_ENTRY, buf, (size_t)(at - buf));
+	if (s->control.conn) /* a failed send ends the connection by its event */
+		(void)conn_send(s->control.conn, MESSAGE_ENTRY, buf, (size_t)(at - buf));
 	s->control.pull.sent += (uint64_t)(at - buf);
 	rt_free(buf);
 }
 
 static void mirror_pull_turn(struct session *s)
 {
-	if (!s->control.pull.reader || s->control.pull.reading || !s->control.link ||
-	    !link_room(s->control.link))
+	if (!s->control.pull.reader || s->control.pull.reading || !s->control.conn ||
+	    !conn_room(s->control.conn))
 		return;
 	if (!s->control.pull.at_end && s->control.pull.sent < PULL_BYTES) {
 		s->control.pull.reading = true;
@@ -422,14 +422,14 @@ static void mirror_drain_turn(struct session *s)
 {
 	bool broken = s->group->apply.err < 0;
 
-	if (!broken && s->transport && s->control.link &&
+	if (!broken && s->transport && s->control.conn &&
 	    mirror_old_transport_brings_more(s)) {
 		mirror_follow_turn(s);
 		return;
 	}
 	if (!mirror_is_drained(s))
 		return;
-	if (s->control.link && s->group->failed) /* it is not durable, nor will be */
+	if (s->control.conn && s->group->failed) /* it is not durable, nor will be */
 		session_refuse(s, "the log of this site has failed");
 	else
 		session_event(s, mirror_drain_result(s, broken));

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/conn.h"
 #include "replicator/group_private.h"
 #include "replicator/history.h"
-#include "replicator/link.h"
 #include "replicator/log_sender.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
@@ -128,7 +128,7 @@ static void primary_send_start(struct session *s)
 		return;
 	}
 	session_event(s, SESSION_EV_START_SENT);
-	(void)link_send(s->control.link, MESSAGE_START, s->scratch,
+	(void)conn_send(s->control.conn, MESSAGE_START, s->scratch,
 			message_encode_start(start, s->scratch, MESSAGE_MAX));
 }
 

@@ -12,10 +12,10 @@ void transport_begin(struct transport *t)
 	t->ops->begin(t);
 }
 
-bool transport_join(struct transport *t, struct link *link, const uint8_t *body,
+bool transport_join(struct transport *t, struct conn *conn, const uint8_t *body,
 		    size_t len)
 {
-	return t->ops->join(t, link, body, len);
+	return t->ops->join(t, conn, body, len);
 }
 
 const char *transport_over(const struct transport *t)

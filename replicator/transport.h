@@ -16,7 +16,7 @@
  */
 struct transport;
 struct iovec;
-struct link;
+struct conn;
 
 struct transport_events {
 	/*
@@ -58,7 +58,7 @@ struct transport_stats {
 struct transport_ops {
 	void (*free)(struct transport *t);
 	void (*begin)(struct transport *t);
-	bool (*join)(struct transport *t, struct link *link, const uint8_t *body,
+	bool (*join)(struct transport *t, struct conn *conn, const uint8_t *body,
 		     size_t len);
 	const char *(*over)(const struct transport *t);
 
@@ -96,7 +96,7 @@ void transport_begin(struct transport *t);
  * An accepted data connection has said JOIN. True when it belongs to this transport, which
  * owns it from then on.
  */
-bool transport_join(struct transport *t, struct link *link, const uint8_t *body,
+bool transport_join(struct transport *t, struct conn *conn, const uint8_t *body,
 		    size_t len);
 /* It has ended, for good: a text for people, or NULL. */
 const char *transport_over(const struct transport *t);

@@ -6,8 +6,8 @@
 
 #include "fec/fec.h"
 #include "fec/redundancy.h"
+#include "replicator/conn.h"
 #include "replicator/group.h"
-#include "replicator/link.h"
 #include "replicator/message.h"
 #include "replicator/record.h"
 #include "replicator/session.h"
@@ -87,7 +87,7 @@ static int open_udp(const struct transport_setup *setup,
 	int err;
 
 	tunnel->fec = setup->primary ? open_fec(&peer->fec, start) : none;
-	err = link_export(setup->link, UDP_LABEL, tunnel->secret, sizeof(tunnel->secret));
+	err = conn_export(setup->conn, UDP_LABEL, tunnel->secret, sizeof(tunnel->secret));
 	if (err == 0)
 		err = transport_udp_new(setup->io, &params, rt_now(setup->loop), ret);
 	explicit_bzero(tunnel->secret, sizeof(tunnel->secret));
@@ -113,9 +113,9 @@ static int open_tcp(const struct transport_setup *setup,
 	int err;
 
 	/* Known before the peer is asked: the control connection is TCP, too. */
-	if (params.congestion[0] && link_congestion(setup->link, params.congestion) < 0)
+	if (params.congestion[0] && conn_congestion(setup->conn, params.congestion) < 0)
 		return -EPERM;
-	err = link_export(setup->link, TCP_LABEL, params.proofs[0],
+	err = conn_export(setup->conn, TCP_LABEL, params.proofs[0],
 			  sizeof(params.proofs));
 	if (err == 0)
 		err = transport_tcp_new(setup->loop, &params, setup->events, setup->owner,

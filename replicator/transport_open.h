@@ -11,7 +11,7 @@
  * control connection that the START belongs to.
  */
 struct group_config;
-struct link;
+struct conn;
 struct message_start;
 struct rt_loop;
 struct transport;
@@ -23,7 +23,7 @@ struct transport_setup {
 	struct rt_loop *loop;
 	const struct group_config *config;
 	bool primary;	      /* this end sends the frames */
-	struct link *link;    /* the control connection */
+	struct conn *conn;    /* the control connection */
 	struct tunnel_io *io; /* the socket for datagrams, and its events */
 	const struct transport_events *events;
 	void *owner;

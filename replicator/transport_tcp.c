@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "replicator/link.h"
+#include "replicator/conn.h"
 #include "replicator/transport.h"
 #include "replicator/tunnel/tunnel.h"
 #include "rt/check.h"
@@ -34,7 +34,7 @@ struct transport_tcp {
 	char congestion[TCP_CONGESTION_MAX];
 	const struct transport_events *events; /* borrowed */
 	void *owner;
-	struct link *link; /* owned; NULL before it is there and when over */
+	struct conn *conn; /* owned; NULL before it is there and when over */
 	bool joined;	   /* both ends have shown their proof */
 	char why[128];	   /* it has ended; or "" */
 
@@ -68,8 +68,8 @@ static void tcp_end(struct transport_tcp *t, const char *why)
 		return;
 	(void)snprintf(t->why, sizeof(t->why), "%s", why);
 	rt_timer_disarm(t->loop, &t->probe);
-	link_close(t->link);
-	t->link = NULL;
+	conn_close(t->conn);
+	t->conn = NULL;
 	t->joined = false;
 	tcp_changed(t);
 }
@@ -89,7 +89,7 @@ static void tcp_say_join(struct transport_tcp *t)
 	uint8_t body[64];
 
 	memcpy(join.proof, t->params.proofs[!t->params.dials], sizeof(join.proof));
-	(void)link_send(t->link, MESSAGE_JOIN, body,
+	(void)conn_send(t->conn, MESSAGE_JOIN, body,
 			message_encode_join(&join, body,
 					    sizeof(body))); /* told by closed */
 }
@@ -129,11 +129,11 @@ static void tcp_probe(struct rt_timer *timer)
 	rt_timer_arm(t->loop, &t->probe,
 		     rt_time_add(rt_now(t->loop), t->params.probe_ns));
 	tcp_changed(t); /* time has passed: the line may not be proven any more */
-	if (!t->joined || t->echo < t->serial || !link_room(t->link))
+	if (!t->joined || t->echo < t->serial || !conn_room(t->conn))
 		return;
 	t->serial++;
 	t->probed_at = rt_now(t->loop);
-	(void)link_send(t->link, MESSAGE_PROBE, body,
+	(void)conn_send(t->conn, MESSAGE_PROBE, body,
 			message_encode_number(t->serial, body, sizeof(body)));
 }
 
@@ -147,10 +147,10 @@ static int tcp_submitv(struct transport *base, const struct iovec *iov, unsigned
 	for (unsigned i = 0; i < n; i++)
 		len += iov[i].iov_len;
 	rt_assert(t->params.sends && len > 0 && len <= t->params.frame_max);
-	if (!t->joined || !link_room(t->link) ||
+	if (!t->joined || !conn_room(t->conn) ||
 	    (ahead > 0 && ahead + len > t->params.send_memory))
 		return -EAGAIN;
-	if (link_sendv(t->link, MESSAGE_FRAME, iov, n) < 0)
+	if (conn_sendv(t->conn, MESSAGE_FRAME, iov, n) < 0)
 		return -EAGAIN; /* it closes */
 	t->frames++;
 	t->bytes += len;
@@ -201,7 +201,7 @@ static void tcp_frame_came(struct transport_tcp *t, const uint8_t *body, size_t 
 	rt_list_push_back(&t->frames_here, &f->link);
 	t->bytes_here += sizeof(*f) + len;
 	if (t->bytes_here >= TRANSPORT_TCP_TAKE_BYTES)
-		link_pause(t->link, true);
+		conn_pause(t->conn, true);
 	tcp_changed(t);
 }
 
@@ -219,8 +219,8 @@ static int tcp_next_frame(struct transport *base, const uint8_t **frame, size_t 
 	t->bytes_here -= sizeof(*f) + f->len;
 	t->taken_frames++;
 	t->taken_bytes += f->len;
-	if (t->link && t->bytes_here < TRANSPORT_TCP_TAKE_BYTES / 2)
-		link_pause(t->link, false);
+	if (t->conn && t->bytes_here < TRANSPORT_TCP_TAKE_BYTES / 2)
+		conn_pause(t->conn, false);
 	*frame = f->bytes;
 	*len = f->len;
 	return 1;
@@ -235,11 +235,11 @@ static void tcp_transmit(struct transport *base)
 					    .echo = t->echo };
 	uint8_t body[64];
 
-	if (t->params.sends || !t->joined || !link_room(t->link) ||
+	if (t->params.sends || !t->joined || !conn_room(t->conn) ||
 	    memcmp(&m, &t->reported, sizeof(m)) == 0)
 		return;
 	t->reported = m;
-	(void)link_send(t->link, MESSAGE_PROGRESS, body,
+	(void)conn_send(t->conn, MESSAGE_PROGRESS, body,
 			message_encode_progress(&m, body, sizeof(body)));
 }
 
@@ -254,24 +254,24 @@ static void tcp_set_watermark(struct transport *base, uint64_t watermark, rt_tim
 
 /* ---- the connection ------------------------------------------------------------------------------ */
 
-static void tcp_established(void *owner, struct link *link)
+static void tcp_established(void *owner, struct conn *conn)
 {
 	struct transport_tcp *t = owner;
 
-	if (t->congestion[0] && link_congestion(link, t->congestion) < 0)
+	if (t->congestion[0] && conn_congestion(conn, t->congestion) < 0)
 		tcp_end(t, "this kernel does not offer the congestion control that is "
 			   "configured");
 	else
 		tcp_say_join(t);
 }
 
-static void tcp_message(void *owner, struct link *link, unsigned type,
+static void tcp_message(void *owner, struct conn *conn, unsigned type,
 			const uint8_t *body, size_t len)
 {
 	struct transport_tcp *t = owner;
 	uint64_t serial;
 
-	(void)link; /* there is one */
+	(void)conn; /* there is one */
 	if (type == MESSAGE_JOIN && !t->joined && tcp_join_fits(t, body, len)) {
 		tcp_joined(t);
 	} else if (!t->joined) {
@@ -289,23 +289,23 @@ static void tcp_message(void *owner, struct link *link, unsigned type,
 	}
 }
 
-static void tcp_closed(void *owner, struct link *link, int err, const char *why)
+static void tcp_closed(void *owner, struct conn *conn, int err, const char *why)
 {
 	struct transport_tcp *t = owner;
 
-	(void)link; /* dead already */
+	(void)conn; /* dead already */
 	(void)err;
-	t->link = NULL;
+	t->conn = NULL;
 	tcp_end(t, why);
 }
 
-static void tcp_drained(void *owner, struct link *link)
+static void tcp_drained(void *owner, struct conn *conn)
 {
-	(void)link;
+	(void)conn;
 	tcp_changed(owner);
 }
 
-static const struct link_events tcp_link_events = {
+static const struct conn_events tcp_conn_events = {
 	.established = tcp_established,
 	.message = tcp_message,
 	.closed = tcp_closed,
@@ -314,16 +314,16 @@ static const struct link_events tcp_link_events = {
 
 static void tcp_dial(struct transport_tcp *t)
 {
-	const struct link_params params = {
+	const struct conn_params params = {
 		.key = t->params.key,
 		.message_max = t->params.frame_max < MESSAGE_MAX ? MESSAGE_MAX
 								 : t->params.frame_max,
 		.handshake_ns = t->params.handshake_ns,
-		.events = &tcp_link_events,
+		.events = &tcp_conn_events,
 		.owner = t,
 	};
 
-	if (link_dial(t->loop, &t->params.addr, SECURE_DATA, &params, &t->link) < 0)
+	if (conn_dial(t->loop, &t->params.addr, SECURE_DATA, &params, &t->conn) < 0)
 		tcp_end(t, "the data connection cannot be dialed");
 }
 
@@ -331,21 +331,21 @@ static void tcp_begin(struct transport *base)
 {
 	struct transport_tcp *t = tcp_of(base);
 
-	if (t->params.dials && !t->link && !t->why[0])
+	if (t->params.dials && !t->conn && !t->why[0])
 		tcp_dial(t);
 }
 
-static bool tcp_join(struct transport *base, struct link *link, const uint8_t *body,
+static bool tcp_join(struct transport *base, struct conn *conn, const uint8_t *body,
 		     size_t len)
 {
 	struct transport_tcp *t = tcp_of(base);
 
-	if (t->params.dials || t->link || t->why[0] || !tcp_join_fits(t, body, len))
+	if (t->params.dials || t->conn || t->why[0] || !tcp_join_fits(t, body, len))
 		return false;
-	link_hand_over(link, &tcp_link_events, t);
-	t->link = link;
-	tcp_established(t, link);
-	if (t->link)
+	conn_hand_over(conn, &tcp_conn_events, t);
+	t->conn = conn;
+	tcp_established(t, conn);
+	if (t->conn)
 		tcp_joined(t);
 	return true;
 }
@@ -382,7 +382,7 @@ static bool tcp_proven(const struct transport *base, rt_time now)
 static bool tcp_stalled(const struct transport *base, rt_time now, int64_t limit_ns)
 {
 	const struct transport_tcp *t = tcp_of(base);
-	rt_time moved = t->link ? link_moved(t->link) : t->proof_at;
+	rt_time moved = t->conn ? conn_last_tx(t->conn) : t->proof_at;
 
 	return rt_time_since(now, moved) > limit_ns;
 }
@@ -426,7 +426,7 @@ static int tcp_set_rules(struct transport *base, const struct transport_rules *r
 static void tcp_stats(const struct transport *base, struct transport_stats *ret)
 {
 	const struct transport_tcp *t = tcp_of(base);
-	uint64_t waiting = t->link ? link_waiting(t->link) : 0;
+	uint64_t waiting = t->conn ? conn_waiting(t->conn) : 0;
 
 	*ret = (struct transport_stats){
 		.tcp = true,
@@ -447,7 +447,7 @@ static void tcp_free(struct transport *base)
 	struct transport_tcp *t = tcp_of(base);
 
 	rt_timer_disarm(t->loop, &t->probe);
-	link_close(t->link);
+	conn_close(t->conn);
 	while (!rt_list_empty(&t->frames_here))
 		rt_free(rt_container_of(rt_list_pop(&t->frames_here), struct tcp_frame,
 					link));

@@ -16,7 +16,7 @@
  * received; nothing else proves it.
  *
  * Memory: at the end that sends, frames that were not taken yet are at most send_memory
- * (or one frame), of which the link holds a bounded part and the sockets the rest; at the
+ * (or one frame), of which the connection holds a bounded part and the sockets the rest; at the
  * end that takes, TRANSPORT_TCP_TAKE_BYTES and one frame, and then its socket stops the
  * sender.
  */

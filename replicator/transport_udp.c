@@ -40,11 +40,11 @@ static void udp_begin(struct transport *t)
 	(void)t; /* the first datagram begins it */
 }
 
-static bool udp_join(struct transport *t, struct link *link, const uint8_t *body,
+static bool udp_join(struct transport *t, struct conn *conn, const uint8_t *body,
 		     size_t len)
 {
 	(void)t; /* a tunnel has no connection that could be joined to it */
-	(void)link;
+	(void)conn;
 	(void)body;
 	(void)len;
 	return false;

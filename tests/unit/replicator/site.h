@@ -14,8 +14,8 @@
 
 #include "fec/fec.h"
 #include "lfs/lfs.h"
+#include "replicator/conn.h"
 #include "replicator/group_private.h"
-#include "replicator/link.h"
 #include "replicator/session.h"
 #include "rt/crc.h"
 #include "rt/log.h"
@@ -39,7 +39,7 @@ struct site {
 	bool late;
 
 	/* the peer */
-	struct link *link;
+	struct conn *conn;
 	bool established, closed;
 	unsigned came[SITE_TYPES]; /* messages of a type, of this connection */
 	char refused[MESSAGE_TEXT_MAX + 1];
@@ -271,7 +271,7 @@ static inline int site_tear_down(void **state)
 {
 	struct group_stop stop = { .done = site_stopped };
 
-	link_close(site->link);
+	conn_close(site->conn);
 	site->waiting = 1;
 	group_stop(site->group, 1000, &stop);
 	assert_int_equal(site_wait(), 0);
@@ -285,13 +285,13 @@ static inline int site_tear_down(void **state)
 
 /* ---- the peer ------------------------------------------------------------------------------ */
 
-static inline void peer_established(void *owner, struct link *link)
+static inline void peer_established(void *owner, struct conn *conn)
 {
 	site->established = true;
 	rt_loop_stop(site->loop);
 }
 
-static inline void peer_message(void *owner, struct link *link, unsigned type,
+static inline void peer_message(void *owner, struct conn *conn, unsigned type,
 				const uint8_t *body, size_t len)
 {
 	assert_true(type < SITE_TYPES);
@@ -307,9 +307,9 @@ static inline void peer_message(void *owner, struct link *link, unsigned type,
 	rt_loop_stop(site->loop);
 }
 
-static inline void peer_closed(void *owner, struct link *link, int err, const char *why)
+static inline void peer_closed(void *owner, struct conn *conn, int err, const char *why)
 {
-	site->link = NULL;
+	site->conn = NULL;
 	site->closed = true;
 	rt_loop_stop(site->loop);
 }
@@ -317,23 +317,23 @@ static inline void peer_closed(void *owner, struct link *link, int err, const ch
 /* Dial the site, and be its peer; an earlier connection is ended. */
 static inline void peer_dial(void)
 {
-	static const struct link_events events = { .established = peer_established,
+	static const struct conn_events events = { .established = peer_established,
 						   .message = peer_message,
 						   .closed = peer_closed };
-	const struct link_params params = { .key = site->config.peer.key,
+	const struct conn_params params = { .key = site->config.peer.key,
 					    .message_max = 1u << 20,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events };
 	struct rt_addr addr;
 
-	link_close(site->link);
-	site->link = NULL;
+	conn_close(site->conn);
+	site->conn = NULL;
 	site->established = site->closed = false;
 	memset(site->came, 0, sizeof(site->came));
 	site->refused[0] = 0;
 	rt_listener_addr(site->group->session->listener, &addr);
 	assert_int_equal(
-		link_dial(site->loop, &addr, SECURE_CONTROL, &params, &site->link), 0);
+		conn_dial(site->loop, &addr, SECURE_CONTROL, &params, &site->conn), 0);
 }
 
 #endif

@@ -114,8 +114,8 @@ static inline void say(char letter)
 		len = put_start(letter, body);
 	else
 		len = put_number(letter, body);
-	if (site->link)
-		(void)link_send(site->link, type, body, len); /* it may end */
+	if (site->conn)
+		(void)conn_send(site->conn, type, body, len); /* it may end */
 	free(body);
 }
 
@@ -125,7 +125,7 @@ static inline void say_first(void)
 	const struct message_ping ping = { .serial = 1 };
 	uint8_t body[64];
 
-	assert_int_equal(link_send(site->link, MESSAGE_PING, body,
+	assert_int_equal(conn_send(site->conn, MESSAGE_PING, body,
 				   message_encode_ping(&ping, body, sizeof(body))),
 			 0);
 }
@@ -196,19 +196,19 @@ static inline void is_where(const struct lfs_position *before)
 
 /* ---- the data connection of transport tcp ---------------------------------------------------- */
 
-static struct link *data;
+static struct conn *data;
 static bool data_up;
 #define FRAMES_MAX 8192
 static unsigned frames_received;
 static uint64_t frame_bytes[FRAMES_MAX + 1]; /* of the first n frames */
 
-static inline void data_established(void *owner, struct link *link)
+static inline void data_established(void *owner, struct conn *conn)
 {
 	data_up = true;
 	rt_loop_stop(site->loop);
 }
 
-static inline void data_message(void *owner, struct link *link, unsigned type,
+static inline void data_message(void *owner, struct conn *conn, unsigned type,
 				const uint8_t *body, size_t len)
 {
 	if (type != MESSAGE_FRAME)
@@ -218,7 +218,7 @@ static inline void data_message(void *owner, struct link *link, unsigned type,
 	frame_bytes[frames_received] = frame_bytes[frames_received - 1] + len;
 }
 
-static inline void data_closed(void *owner, struct link *link, int err, const char *why)
+static inline void data_closed(void *owner, struct conn *conn, int err, const char *why)
 {
 	data = NULL;
 	rt_loop_stop(site->loop);
@@ -227,10 +227,10 @@ static inline void data_closed(void *owner, struct link *link, int err, const ch
 /* The connection that a START of transport tcp asks for. */
 static inline void data_dial(uint64_t tunnel_id)
 {
-	static const struct link_events events = { .established = data_established,
+	static const struct conn_events events = { .established = data_established,
 						   .message = data_message,
 						   .closed = data_closed };
-	const struct link_params params = { .key = site->config.peer.key,
+	const struct conn_params params = { .key = site->config.peer.key,
 					    .message_max = 1u << 20,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events };
@@ -241,12 +241,12 @@ static inline void data_dial(uint64_t tunnel_id)
 	data_up = false;
 	frames_received = 0;
 	assert_int_equal(
-		link_export(site->link, "wanmirror data", proofs[0], sizeof(proofs)), 0);
+		conn_export(site->conn, "wanmirror data", proofs[0], sizeof(proofs)), 0);
 	memcpy(join.proof, proofs[0], sizeof(join.proof));
 	rt_listener_addr(site->group->session->listener, &addr);
-	assert_int_equal(link_dial(site->loop, &addr, SECURE_DATA, &params, &data), 0);
+	assert_int_equal(conn_dial(site->loop, &addr, SECURE_DATA, &params, &data), 0);
 	SITE_UNTIL(site, data_up);
-	assert_int_equal(link_send(data, MESSAGE_JOIN, body,
+	assert_int_equal(conn_send(data, MESSAGE_JOIN, body,
 				   message_encode_join(&join, body, sizeof(body))),
 			 0);
 }
@@ -259,7 +259,7 @@ static inline void progress(unsigned frames, uint64_t persisted)
 					    .note = persisted };
 	uint8_t body[64];
 
-	assert_int_equal(link_send(data, MESSAGE_PROGRESS, body,
+	assert_int_equal(conn_send(data, MESSAGE_PROGRESS, body,
 				   message_encode_progress(&m, body, sizeof(body))),
 			 0);
 }
@@ -281,7 +281,7 @@ static inline int tcp_tear_down(void **state)
 {
 	site_tweak = NULL;
 	if (data)
-		link_close(data);
+		conn_close(data);
 	data = NULL;
 	return site_tear_down(state);
 }

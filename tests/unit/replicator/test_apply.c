@@ -227,7 +227,7 @@ static void any_time_of_the_primary_can_be_told(void **state)
 static void frame(const struct forged *f)
 {
 	if (data) /* it may have ended with what is before it */
-		(void)link_send(data, MESSAGE_FRAME, bytes, forge_put(f, bytes));
+		(void)conn_send(data, MESSAGE_FRAME, bytes, forge_put(f, bytes));
 }
 
 /* Longer than any record: the transport takes no frame and no message of that length. */
@@ -270,7 +270,7 @@ static void a_lie_in_a_frame_ends_the_connection(void **state)
 		expect_end(&lies[i], count);
 		assert_int_equal(admitted(), before + 1);
 		if (data)
-			link_close(data);
+			conn_close(data);
 	}
 	converse("HS");
 	assert_int_equal(site->came[MESSAGE_READY], 1);
@@ -306,7 +306,7 @@ static void be_pulled_from(void)
 
 static void entry(const struct forged *f)
 {
-	assert_int_equal(link_send(site->link, MESSAGE_ENTRY, bytes, forge_put(f, bytes)),
+	assert_int_equal(conn_send(site->conn, MESSAGE_ENTRY, bytes, forge_put(f, bytes)),
 			 0);
 }
 

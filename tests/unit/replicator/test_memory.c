@@ -222,10 +222,10 @@ static int streaming_up(void **state)
 
 static void mirror_is_back(void)
 {
-	if (site->link && data && session_streaming(site->group->session))
+	if (site->conn && data && session_streaming(site->group->session))
 		return;
 	if (data)
-		link_close(data);
+		conn_close(data);
 	data = NULL;
 	stream();
 }
@@ -307,7 +307,7 @@ static void follow(unsigned n)
 	data_dial(4711);
 	forge_honest(&f, 0);
 	if (data)
-		(void)link_send(data, MESSAGE_FRAME, bytes, forge_put(&f, bytes));
+		(void)conn_send(data, MESSAGE_FRAME, bytes, forge_put(&f, bytes));
 	spare_no_more(&spared);
 	SITE_UNTIL(site, lfs_lsn(site->group->lfs).durable == before + 1 ||
 				 connection_is_over() || !data);
@@ -325,7 +325,7 @@ static void a_mirror_follows_when_there_is_memory(void **state)
 			break;
 		assert_int_equal(site->group->failed, 0);
 		if (data)
-			link_close(data);
+			conn_close(data);
 		data = NULL;
 		admitted = lfs_lsn(site->group->lfs).admitted;
 		follow(0);
@@ -334,7 +334,7 @@ static void a_mirror_follows_when_there_is_memory(void **state)
 			fail_msg("allocation %u: closed %d, data %d, refused \"%s\"", n,
 				 site->closed, data != NULL, site->refused);
 		if (data)
-			link_close(data);
+			conn_close(data);
 		data = NULL;
 	}
 	assert_true(n > 5 && n < FAILURES_MAX);

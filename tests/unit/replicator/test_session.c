@@ -146,7 +146,7 @@ static void a_start_in_the_first_breath_is_refused(void **state)
  */
 static void talk(struct rt_timer *timer)
 {
-	if (!site->link)
+	if (!site->conn)
 		return;
 	say('S');
 	say('P');
@@ -216,7 +216,7 @@ static void say_a_volume_twice(void)
 	assert_int_equal(message_decode_hello(body, len, m), 0);
 	m->meta.volumes[1] = m->meta.volumes[0];
 	len = message_encode_hello(m, body, MESSAGE_MAX);
-	assert_int_equal(link_send(site->link, MESSAGE_HELLO, body, len), 0);
+	assert_int_equal(conn_send(site->conn, MESSAGE_HELLO, body, len), 0);
 	free(body);
 	free(m);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "replicator/link.h"
+#include "replicator/conn.h"
 #include "replicator/message.h"
 #include "replicator/transport.h"
 #include "replicator/transport_tcp.h"
@@ -38,7 +38,7 @@ struct world {
 	struct tunnel_io *io[2];      /* of UDP */
 	struct rt_listener *listener; /* of TCP */
 	struct rt_addr addr;
-	struct link *pending; /* accepted, not joined */
+	struct conn *pending; /* accepted, not joined */
 	struct rt_timer bound;
 	bool late;
 	uint64_t sent, taken;
@@ -76,27 +76,27 @@ static void udp_make(struct world *w)
 	}
 }
 
-static void tcp_said(void *owner, struct link *link, unsigned type, const uint8_t *body,
+static void tcp_said(void *owner, struct conn *conn, unsigned type, const uint8_t *body,
 		     size_t len)
 {
 	struct world *w = owner;
 
 	assert_int_equal(type, MESSAGE_JOIN);
 	w->pending = NULL;
-	assert_true(transport_join(w->end[1], link, body, len));
+	assert_true(transport_join(w->end[1], conn, body, len));
 }
 
-static void tcp_established(void *owner, struct link *link)
+static void tcp_established(void *owner, struct conn *conn)
 {
 	(void)owner;
-	assert_int_equal(link_purpose(link), SECURE_DATA);
+	assert_int_equal(conn_purpose(conn), SECURE_DATA);
 }
 
-static void tcp_closed(void *owner, struct link *link, int err, const char *why)
+static void tcp_closed(void *owner, struct conn *conn, int err, const char *why)
 {
 	struct world *w = owner;
 
-	(void)link;
+	(void)conn;
 	(void)err;
 	(void)why;
 	w->pending = NULL;
@@ -104,11 +104,11 @@ static void tcp_closed(void *owner, struct link *link, int err, const char *why)
 
 static void tcp_accepted(void *owner, struct rt_sock *sock, const struct rt_addr *peer)
 {
-	static const struct link_events events = { .established = tcp_established,
+	static const struct conn_events events = { .established = tcp_established,
 						   .message = tcp_said,
 						   .closed = tcp_closed };
 	struct world *w = owner;
-	const struct link_params params = { .key = key,
+	const struct conn_params params = { .key = key,
 					    .message_max = FRAME_MAX,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events,
@@ -116,7 +116,7 @@ static void tcp_accepted(void *owner, struct rt_sock *sock, const struct rt_addr
 
 	(void)peer;
 	assert_null(w->pending);
-	assert_int_equal(link_serve(w->loop, sock, &params, &w->pending), 0);
+	assert_int_equal(conn_serve(w->loop, sock, &params, &w->pending), 0);
 }
 
 static void tcp_make(struct world *w)
@@ -186,7 +186,7 @@ static int tear_down(void **state)
 		transport_free(w->end[i]);
 		tunnel_io_free(w->io[i]);
 	}
-	link_close(w->pending);
+	conn_close(w->pending);
 	rt_listener_close(w->listener);
 	assert_int_equal(rt_loop_run(w->loop), 0); /* to the last operation in flight */
 	rt_loop_free(w->loop);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "replicator/link.h"
+#include "replicator/conn.h"
 #include "replicator/transport.h"
 #include "replicator/transport_tcp.h"
 #include "rt/check.h"
@@ -30,7 +30,7 @@ struct world {
 	struct rt_listener *listener;
 	struct rt_addr addr;
 	struct transport *end[2]; /* 0 sends and dials */
-	struct link *link;	  /* accepted, not joined */
+	struct conn *conn;	  /* accepted, not joined */
 	bool keep;		  /* the accepted one is ours: it plays the mirror */
 	bool established, refused, closed;
 	struct rt_timer bound;
@@ -46,16 +46,16 @@ static void changed(void *owner)
 
 static const struct transport_events events = { .changed = changed };
 
-static void link_established(void *owner, struct link *link)
+static void conn_established(void *owner, struct conn *conn)
 {
 	struct world *w = owner;
 
-	(void)link;
+	(void)conn;
 	w->established = true;
 	rt_loop_stop(w->loop);
 }
 
-static void link_said(void *owner, struct link *link, unsigned type, const uint8_t *body,
+static void link_said(void *owner, struct conn *conn, unsigned type, const uint8_t *body,
 		      size_t len)
 {
 	struct world *w = owner;
@@ -63,45 +63,45 @@ static void link_said(void *owner, struct link *link, unsigned type, const uint8
 	if (w->keep)
 		return;
 	assert_int_equal(type, MESSAGE_JOIN);
-	assert_int_equal(link_purpose(link), SECURE_DATA);
-	w->link = NULL;
-	if (!transport_join(w->end[1], link, body, len)) {
-		link_close(link);
+	assert_int_equal(conn_purpose(conn), SECURE_DATA);
+	w->conn = NULL;
+	if (!transport_join(w->end[1], conn, body, len)) {
+		conn_close(conn);
 		w->refused = true;
 	}
 	rt_loop_stop(w->loop);
 }
 
-static void link_closed(void *owner, struct link *link, int err, const char *why)
+static void conn_closed(void *owner, struct conn *conn, int err, const char *why)
 {
 	struct world *w = owner;
 
-	(void)link;
+	(void)conn;
 	(void)err;
 	(void)why;
-	w->link = NULL;
+	w->conn = NULL;
 	w->closed = true;
 	rt_loop_stop(w->loop);
 }
 
-static const struct link_events link_events = {
-	.established = link_established,
+static const struct conn_events conn_events = {
+	.established = conn_established,
 	.message = link_said,
-	.closed = link_closed,
+	.closed = conn_closed,
 };
 
 static void accepted(void *owner, struct rt_sock *sock, const struct rt_addr *peer)
 {
 	struct world *w = owner;
-	const struct link_params params = { .key = key,
+	const struct conn_params params = { .key = key,
 					    .message_max = FRAME_MAX,
 					    .handshake_ns = 5 * RT_S,
-					    .events = &link_events,
+					    .events = &conn_events,
 					    .owner = w };
 
 	(void)peer;
-	assert_null(w->link);
-	assert_int_equal(link_serve(w->loop, sock, &params, &w->link), 0);
+	assert_null(w->conn);
+	assert_int_equal(conn_serve(w->loop, sock, &params, &w->conn), 0);
 }
 
 static void bound_fire(struct rt_timer *timer)
@@ -169,7 +169,7 @@ static int tear_down(void **state)
 
 	transport_free(w->end[0]);
 	transport_free(w->end[1]);
-	link_close(w->link);
+	conn_close(w->conn);
 	rt_listener_close(w->listener);
 	assert_int_equal(rt_loop_run(w->loop), 0); /* to the last operation in flight */
 	rt_loop_free(w->loop);
@@ -306,7 +306,7 @@ static void say(struct world *w, const struct message_progress *m)
 {
 	uint8_t body[64];
 
-	assert_int_equal(link_send(w->link, MESSAGE_PROGRESS, body,
+	assert_int_equal(conn_send(w->conn, MESSAGE_PROGRESS, body,
 				   message_encode_progress(m, body, sizeof(body))),
 			 0);
 }
@@ -336,7 +336,7 @@ static void a_lying_mirror_is_no_mirror(void **state)
 		new_end(w, 0, &params);
 		RUN_UNTIL(w, w->established);
 		assert_int_equal(
-			link_send(w->link, MESSAGE_JOIN, body,
+			conn_send(w->conn, MESSAGE_JOIN, body,
 				  message_encode_join(&join, body, sizeof(body))),
 			0);
 		RUN_UNTIL(w, submit(w->end[0], bytes, 100) == 0);
@@ -348,8 +348,8 @@ static void a_lying_mirror_is_no_mirror(void **state)
 		assert_int_equal(transport_received(w->end[0]), 1);
 		transport_free(w->end[0]);
 		w->end[0] = NULL;
-		link_close(w->link);
-		w->link = NULL;
+		conn_close(w->conn);
+		w->conn = NULL;
 	}
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "replicator/link.h"
+#include "replicator/conn.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,12 +10,12 @@
 #include "rt/loop.h"
 #include "rt/mem.h"
 
-#define LINK_IN_BYTES (64u << 10)
-#define LINK_OUT_BYTES (256u << 10)
-#define LINK_QUEUED_MAX (4u << 20) /* link_room() is false beyond */
-#define LINK_QUEUE_FIRST (16u << 10)
+#define CONN_IN_BYTES (64u << 10)
+#define CONN_OUT_BYTES (256u << 10)
+#define CONN_QUEUED_MAX (4u << 20) /* conn_room() is false beyond */
+#define CONN_QUEUE_FIRST (16u << 10)
 /* Sealed at once: of many small messages one record of TLS. */
-#define LINK_CHUNK (64u << 10)
+#define CONN_CHUNK (64u << 10)
 
 struct frame_head {
 	le32 len;
@@ -25,34 +25,34 @@ struct frame_head {
 _Static_assert(sizeof(struct frame_head) == 8, "wire size");
 
 /* Plaintext that waits to be sealed: bytes[head .. tail). */
-struct link_queue {
+struct conn_queue {
 	uint8_t *bytes; /* owned */
 	size_t head, tail, size;
 };
 
-struct link {
+struct conn {
 	struct rt_loop *loop;  /* borrowed */
 	struct rt_sock *sock;  /* owned until closed */
 	struct secure *secure; /* owned */
-	struct link_params params;
+	struct conn_params params;
 	uint8_t key[SECURE_KEY_LEN];
 	struct rt_op connect_op, recv_op, send_op;
 	struct rt_timer handshake;
 	bool connecting, receiving, sending, established, dead;
 	bool paused;
-	rt_time heard, moved; /* when bytes came, and left for the kernel, last */
-	unsigned depth;	      /* inside our own callbacks: memory stays */
-	struct link_queue queue;
+	rt_time last_rx, last_tx; /* when bytes came, and left for the kernel, last */
+	unsigned depth;		  /* inside our own callbacks: memory stays */
+	struct conn_queue queue;
 	struct rt_op resume_op;
 	bool resuming;
-	uint8_t *in, *out; /* owned: LINK_IN_BYTES, LINK_OUT_BYTES */
+	uint8_t *in, *out; /* owned: CONN_IN_BYTES, CONN_OUT_BYTES */
 	size_t out_len, out_at;
 	struct iovec iov;
 	uint8_t *message; /* owned: head and body under assembly */
 	size_t message_len, message_size;
 };
 
-static void link_reap(struct link *l)
+static void conn_reap(struct conn *l)
 {
 	if (!l->dead || l->depth > 0 || l->connecting || l->receiving || l->sending ||
 	    l->resuming)
@@ -67,7 +67,7 @@ static void link_reap(struct link *l)
 }
 
 /* No event any more; what is in flight ends by itself. */
-static void link_die(struct link *l)
+static void conn_die(struct conn *l)
 {
 	if (l->dead)
 		return;
@@ -77,35 +77,35 @@ static void link_die(struct link *l)
 	l->sock = NULL;
 }
 
-static void link_fail(struct link *l, int err, const char *why)
+static void conn_fail(struct conn *l, int err, const char *why)
 {
 	if (l->dead)
 		return;
-	link_die(l);
+	conn_die(l);
 	l->depth++;
 	l->params.events->closed(l->params.owner, l, err, why);
 	l->depth--;
 }
 
-void link_close(struct link *l)
+void conn_close(struct conn *l)
 {
 	if (!l || l->dead)
 		return;
-	link_die(l);
-	link_reap(l);
+	conn_die(l);
+	conn_reap(l);
 }
 
 /* ---- sending ---------------------------------------------------------------------- */
 
-static size_t queue_len(const struct link_queue *q)
+static size_t queue_len(const struct conn_queue *q)
 {
 	return q->tail - q->head;
 }
 
 /* Room for `len` more bytes behind the tail. */
-static int queue_grow(struct link_queue *q, size_t len)
+static int queue_grow(struct conn_queue *q, size_t len)
 {
-	size_t have = queue_len(q), size = q->size ? q->size : LINK_QUEUE_FIRST;
+	size_t have = queue_len(q), size = q->size ? q->size : CONN_QUEUE_FIRST;
 	uint8_t *bytes = q->bytes;
 
 	if (q->tail + len <= q->size)
@@ -129,7 +129,7 @@ static int queue_grow(struct link_queue *q, size_t len)
 	return 0;
 }
 
-static void queue_put(struct link_queue *q, const void *bytes, size_t len)
+static void queue_put(struct conn_queue *q, const void *bytes, size_t len)
 {
 	if (len > 0)
 		memcpy(q->bytes + q->tail, bytes, len);
@@ -137,34 +137,34 @@ static void queue_put(struct link_queue *q, const void *bytes, size_t len)
 }
 
 /* Seal what waits, as far as the buffer for the wire has room. */
-static int link_seal(struct link *l)
+static int conn_seal(struct conn *l)
 {
-	struct link_queue *q = &l->queue;
+	struct conn_queue *q = &l->queue;
 
-	l->out_len = secure_output(l->secure, l->out, LINK_OUT_BYTES);
+	l->out_len = secure_output(l->secure, l->out, CONN_OUT_BYTES);
 	l->out_at = 0;
-	while (queue_len(q) > 0 && l->out_len < LINK_OUT_BYTES / 2) {
-		size_t len = queue_len(q) < LINK_CHUNK ? queue_len(q) : LINK_CHUNK;
+	while (queue_len(q) > 0 && l->out_len < CONN_OUT_BYTES / 2) {
+		size_t len = queue_len(q) < CONN_CHUNK ? queue_len(q) : CONN_CHUNK;
 
 		if (secure_write(l->secure, q->bytes + q->head, len) < 0)
 			return -EIO;
 		q->head += len;
 		l->out_len += secure_output(l->secure, l->out + l->out_len,
-					    LINK_OUT_BYTES - l->out_len);
+					    CONN_OUT_BYTES - l->out_len);
 	}
 	if (queue_len(q) == 0)
 		q->head = q->tail = 0;
 	return 0;
 }
 
-static void link_fail_later(struct link *l);
+static void conn_fail_later(struct conn *l);
 
-static void link_pump(struct link *l)
+static void conn_pump(struct conn *l)
 {
 	if (l->dead || l->sending || l->connecting)
 		return;
-	if (l->out_at == l->out_len && link_seal(l) < 0) {
-		link_fail_later(l);
+	if (l->out_at == l->out_len && conn_seal(l) < 0) {
+		conn_fail_later(l);
 		return;
 	}
 	if (l->out_len == l->out_at)
@@ -174,60 +174,60 @@ static void link_pump(struct link *l)
 	rt_sendv(l->sock, &l->send_op, &l->iov, 1);
 }
 
-static void link_send_done(struct rt_op *op, int res)
+static void conn_send_done(struct rt_op *op, int res)
 {
-	struct link *l = rt_container_of(op, struct link, send_op);
+	struct conn *l = rt_container_of(op, struct conn, send_op);
 
 	l->sending = false;
 	l->depth++;
 	if (res < 0) {
-		link_fail(l, res, "the connection broke while sending");
+		conn_fail(l, res, "the connection broke while sending");
 	} else if (!l->dead) {
 		l->out_at += (size_t)res;
-		l->moved = rt_now(l->loop);
-		link_pump(l);
-		if (!l->dead && link_room(l) && l->params.events->drained)
+		l->last_tx = rt_now(l->loop);
+		conn_pump(l);
+		if (!l->dead && conn_room(l) && l->params.events->drained)
 			l->params.events->drained(l->params.owner, l);
 	}
 	l->depth--;
-	link_reap(l);
+	conn_reap(l);
 }
 
-bool link_room(const struct link *l)
+bool conn_room(const struct conn *l)
 {
-	return !l->dead && queue_len(&l->queue) < LINK_QUEUED_MAX;
+	return !l->dead && queue_len(&l->queue) < CONN_QUEUED_MAX;
 }
 
-rt_time link_heard(const struct link *l)
+rt_time conn_last_rx(const struct conn *l)
 {
-	return l->heard;
+	return l->last_rx;
 }
 
-rt_time link_moved(const struct link *l)
+rt_time conn_last_tx(const struct conn *l)
 {
-	return l->moved;
+	return l->last_tx;
 }
 
-size_t link_waiting(const struct link *l)
+size_t conn_waiting(const struct conn *l)
 {
 	return queue_len(&l->queue) + (l->out_len - l->out_at);
 }
 
-static void link_send_failed(struct rt_timer *timer)
+static void conn_send_failed(struct rt_timer *timer)
 {
-	struct link *l = rt_container_of(timer, struct link, handshake);
+	struct conn *l = rt_container_of(timer, struct conn, handshake);
 
-	link_fail(l, -ENOMEM, "a message could not be sent");
-	link_reap(l);
+	conn_fail(l, -ENOMEM, "a message could not be sent");
+	conn_reap(l);
 }
 
-static void link_fail_later(struct link *l)
+static void conn_fail_later(struct conn *l)
 {
-	l->handshake.fire = link_send_failed;
+	l->handshake.fire = conn_send_failed;
 	rt_timer_arm(l->loop, &l->handshake, rt_now(l->loop));
 }
 
-int link_sendv(struct link *l, unsigned type, const struct iovec *iov, unsigned n)
+int conn_sendv(struct conn *l, unsigned type, const struct iovec *iov, unsigned n)
 {
 	struct frame_head head = { .type = le16_make((uint16_t)type) };
 	size_t len = 0;
@@ -238,47 +238,47 @@ int link_sendv(struct link *l, unsigned type, const struct iovec *iov, unsigned 
 		len += iov[i].iov_len;
 	head.len = le32_make((uint32_t)len);
 	if (queue_grow(&l->queue, sizeof(head) + len) < 0) {
-		link_fail_later(l);
+		conn_fail_later(l);
 		return -ENOMEM;
 	}
 	queue_put(&l->queue, &head, sizeof(head));
 	for (unsigned i = 0; i < n; i++)
 		queue_put(&l->queue, iov[i].iov_base, iov[i].iov_len);
-	link_pump(l);
+	conn_pump(l);
 	return 0;
 }
 
-int link_send(struct link *l, unsigned type, const void *body, size_t len)
+int conn_send(struct conn *l, unsigned type, const void *body, size_t len)
 {
 	struct iovec iov = { (void *)(uintptr_t)body, len };
 
-	return link_sendv(l, type, &iov, 1);
+	return conn_sendv(l, type, &iov, 1);
 }
 
-enum secure_purpose link_purpose(const struct link *l)
+enum secure_purpose conn_purpose(const struct conn *l)
 {
 	return secure_purpose(l->secure);
 }
 
-void link_hand_over(struct link *l, const struct link_events *events, void *owner)
+void conn_hand_over(struct conn *l, const struct conn_events *events, void *owner)
 {
 	l->params.events = events;
 	l->params.owner = owner;
 }
 
-int link_congestion(struct link *l, const char *name)
+int conn_congestion(struct conn *l, const char *name)
 {
 	return l->dead ? -EPIPE : rt_sock_congestion(l->sock, name);
 }
 
-int link_export(struct link *l, const char *label, uint8_t *out, size_t len)
+int conn_export(struct conn *l, const char *label, uint8_t *out, size_t len)
 {
 	return secure_export(l->secure, label, out, len);
 }
 
 /* ---- receiving -------------------------------------------------------------------- */
 
-static size_t message_want(const struct link *l)
+static size_t message_want(const struct conn *l)
 {
 	struct frame_head head;
 
@@ -288,7 +288,7 @@ static size_t message_want(const struct link *l)
 	return sizeof(head) + le32_get(head.len);
 }
 
-static int message_grow(struct link *l, size_t size)
+static int message_grow(struct conn *l, size_t size)
 {
 	uint8_t *bigger;
 
@@ -305,7 +305,7 @@ static int message_grow(struct link *l, size_t size)
 }
 
 /* A whole message is assembled: check its head and hand it up. */
-static int message_deliver(struct link *l)
+static int message_deliver(struct conn *l)
 {
 	struct frame_head head;
 
@@ -317,7 +317,7 @@ static int message_deliver(struct link *l)
 }
 
 /* Take what the peer sent out of the secured stream. 0, or a negative errno. */
-static int link_read_messages(struct link *l)
+static int conn_read_messages(struct conn *l)
 {
 	while (!l->dead && !l->paused) {
 		size_t want = message_want(l);
@@ -345,15 +345,15 @@ static int link_read_messages(struct link *l)
 	return 0;
 }
 
-static void link_recv(struct link *l)
+static void conn_recv(struct conn *l)
 {
 	if (l->dead || l->paused || l->receiving)
 		return;
 	l->receiving = true;
-	rt_recv(l->sock, &l->recv_op, l->in, LINK_IN_BYTES);
+	rt_recv(l->sock, &l->recv_op, l->in, CONN_IN_BYTES);
 }
 
-static void link_established(struct link *l)
+static void conn_established(struct conn *l)
 {
 	if (l->established || !secure_established(l->secure))
 		return;
@@ -362,7 +362,7 @@ static void link_established(struct link *l)
 	l->params.events->established(l->params.owner, l);
 }
 
-static const char *link_error_text(int err)
+static const char *conn_error_text(int err)
 {
 	switch (err) {
 	case -EPROTO:
@@ -376,48 +376,48 @@ static const char *link_error_text(int err)
 	}
 }
 
-static void link_take_messages(struct link *l)
+static void conn_take_messages(struct conn *l)
 {
-	int err = l->established ? link_read_messages(l) : 0;
+	int err = l->established ? conn_read_messages(l) : 0;
 
 	if (err < 0) {
-		link_fail(l, err, link_error_text(err));
+		conn_fail(l, err, conn_error_text(err));
 		return;
 	}
-	link_pump(l);
-	link_recv(l);
+	conn_pump(l);
+	conn_recv(l);
 }
 
-static void link_take(struct link *l, size_t len)
+static void conn_take(struct conn *l, size_t len)
 {
 	const char *why = "the peer speaks no TLS or has another key";
 	int err = secure_input(l->secure, l->in, len, &why);
 
 	if (err < 0) {
-		link_pump(
+		conn_pump(
 			l); /* an alert may be waiting; it is lost with the socket or not */
-		link_fail(l, err, why);
+		conn_fail(l, err, why);
 		return;
 	}
-	link_established(l);
+	conn_established(l);
 	if (!l->dead)
-		link_take_messages(l);
+		conn_take_messages(l);
 }
 
-static void link_resumed(struct rt_op *op, int res)
+static void conn_resumed(struct rt_op *op, int res)
 {
-	struct link *l = rt_container_of(op, struct link, resume_op);
+	struct conn *l = rt_container_of(op, struct conn, resume_op);
 
 	(void)res; /* rt_defer has no result of its own */
 	l->resuming = false;
 	l->depth++;
 	if (!l->dead && !l->paused)
-		link_take_messages(l);
+		conn_take_messages(l);
 	l->depth--;
-	link_reap(l);
+	conn_reap(l);
 }
 
-void link_pause(struct link *l, bool paused)
+void conn_pause(struct conn *l, bool paused)
 {
 	if (l->paused == paused)
 		return;
@@ -428,62 +428,62 @@ void link_pause(struct link *l, bool paused)
 	rt_defer(l->loop, &l->resume_op);
 }
 
-static void link_heard_some(struct link *l, size_t len)
+static void conn_received(struct conn *l, size_t len)
 {
-	l->heard = rt_now(l->loop);
-	link_take(l, len);
+	l->last_rx = rt_now(l->loop);
+	conn_take(l, len);
 }
 
-static void link_recv_done(struct rt_op *op, int res)
+static void conn_recv_done(struct rt_op *op, int res)
 {
-	struct link *l = rt_container_of(op, struct link, recv_op);
+	struct conn *l = rt_container_of(op, struct conn, recv_op);
 
 	l->receiving = false;
 	l->depth++;
 	if (l->dead)
 		;
 	else if (res == 0)
-		link_fail(l, -ECONNRESET, "the peer ended the connection");
+		conn_fail(l, -ECONNRESET, "the peer ended the connection");
 	else if (res < 0)
-		link_fail(l, res, "the connection broke");
+		conn_fail(l, res, "the connection broke");
 	else
-		link_heard_some(l, (size_t)res);
+		conn_received(l, (size_t)res);
 	l->depth--;
-	link_reap(l);
+	conn_reap(l);
 }
 
 /* ---- beginning ---------------------------------------------------------------------- */
 
-static void link_connect_done(struct rt_op *op, int res)
+static void conn_connect_done(struct rt_op *op, int res)
 {
-	struct link *l = rt_container_of(op, struct link, connect_op);
+	struct conn *l = rt_container_of(op, struct conn, connect_op);
 
 	l->connecting = false;
 	l->depth++;
 	if (l->dead)
 		;
 	else if (res < 0)
-		link_fail(l, res, "cannot connect");
+		conn_fail(l, res, "cannot connect");
 	else {
-		link_pump(l);
-		link_recv(l);
+		conn_pump(l);
+		conn_recv(l);
 	}
 	l->depth--;
-	link_reap(l);
+	conn_reap(l);
 }
 
-static void link_handshake_late(struct rt_timer *timer)
+static void conn_handshake_late(struct rt_timer *timer)
 {
-	struct link *l = rt_container_of(timer, struct link, handshake);
+	struct conn *l = rt_container_of(timer, struct conn, handshake);
 
-	link_fail(l, -ETIMEDOUT, "no handshake within its time");
-	link_reap(l);
+	conn_fail(l, -ETIMEDOUT, "no handshake within its time");
+	conn_reap(l);
 }
 
-static int link_new(struct rt_loop *loop, const struct link_params *params,
-		    struct link **ret)
+static int conn_new(struct rt_loop *loop, const struct conn_params *params,
+		    struct conn **ret)
 {
-	struct link *l = rt_zalloc(1, sizeof(*l));
+	struct conn *l = rt_zalloc(1, sizeof(*l));
 	int err = -ENOMEM;
 
 	if (!l)
@@ -492,14 +492,14 @@ static int link_new(struct rt_loop *loop, const struct link_params *params,
 	l->params = *params;
 	memcpy(l->key, params->key, sizeof(l->key));
 	l->params.key = l->key;
-	l->connect_op.done = link_connect_done;
-	l->recv_op.done = link_recv_done;
-	l->send_op.done = link_send_done;
-	l->resume_op.done = link_resumed;
-	l->handshake.fire = link_handshake_late;
+	l->connect_op.done = conn_connect_done;
+	l->recv_op.done = conn_recv_done;
+	l->send_op.done = conn_send_done;
+	l->resume_op.done = conn_resumed;
+	l->handshake.fire = conn_handshake_late;
 	l->message_size = sizeof(struct frame_head);
-	l->in = rt_alloc(LINK_IN_BYTES);
-	l->out = rt_alloc(LINK_OUT_BYTES);
+	l->in = rt_alloc(CONN_IN_BYTES);
+	l->out = rt_alloc(CONN_OUT_BYTES);
 	l->message = rt_alloc(l->message_size);
 	if (!l->in || !l->out || !l->message)
 		goto fail;
@@ -509,16 +509,16 @@ static int link_new(struct rt_loop *loop, const struct link_params *params,
 	return 0;
 fail:
 	l->dead = true;
-	link_reap(l);
+	conn_reap(l);
 	return err;
 }
 
-int link_dial(struct rt_loop *loop, const struct rt_addr *addr,
-	      enum secure_purpose purpose, const struct link_params *params,
-	      struct link **ret)
+int conn_dial(struct rt_loop *loop, const struct rt_addr *addr,
+	      enum secure_purpose purpose, const struct conn_params *params,
+	      struct conn **ret)
 {
-	struct link *l;
-	int err = link_new(loop, params, &l);
+	struct conn *l;
+	int err = conn_new(loop, params, &l);
 
 	if (err < 0)
 		return err;
@@ -526,7 +526,7 @@ int link_dial(struct rt_loop *loop, const struct rt_addr *addr,
 	if (err == 0)
 		err = rt_connect(loop, addr, &l->connect_op, &l->sock);
 	if (err < 0) {
-		link_close(l);
+		conn_close(l);
 		return err;
 	}
 	l->connecting = true;
@@ -534,11 +534,11 @@ int link_dial(struct rt_loop *loop, const struct rt_addr *addr,
 	return 0;
 }
 
-int link_serve(struct rt_loop *loop, struct rt_sock *sock,
-	       const struct link_params *params, struct link **ret)
+int conn_serve(struct rt_loop *loop, struct rt_sock *sock,
+	       const struct conn_params *params, struct conn **ret)
 {
-	struct link *l;
-	int err = link_new(loop, params, &l);
+	struct conn *l;
+	int err = conn_new(loop, params, &l);
 
 	if (err < 0) {
 		rt_sock_close(sock);
@@ -547,10 +547,10 @@ int link_serve(struct rt_loop *loop, struct rt_sock *sock,
 	l->sock = sock;
 	err = secure_accept(l->key, &l->secure);
 	if (err < 0) {
-		link_close(l);
+		conn_close(l);
 		return err;
 	}
-	link_recv(l);
+	conn_recv(l);
 	*ret = l;
 	return 0;
 }

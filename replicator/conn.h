@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef REPLICATOR_LINK_H
-#define REPLICATOR_LINK_H
+#ifndef REPLICATOR_CONN_H
+#define REPLICATOR_CONN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,74 +19,74 @@ struct rt_sock;
  * over a secured byte stream. A frame is le32 length of the body, le16 type, le16 zero,
  * body (docs/tunnel.md).
  *
- * Events are called from the loop only. After link_close(), or after `closed`, none is
+ * Events are called from the loop only. After conn_close(), or after `closed`, none is
  * called any more and the handle is dead; the memory goes when the last operation in
  * flight has ended.
  */
-struct link;
+struct conn;
 
-struct link_events {
+struct conn_events {
 	/* Both ends have shown that they know the key. */
-	void (*established)(void *owner, struct link *link);
+	void (*established)(void *owner, struct conn *conn);
 	/* One message; the body is lent for the call. */
-	void (*message)(void *owner, struct link *link, unsigned type,
+	void (*message)(void *owner, struct conn *conn, unsigned type,
 			const uint8_t *body, size_t len);
 	/* The connection is over; `why` is a text for people. */
-	void (*closed)(void *owner, struct link *link, int err, const char *why);
-	/* What was queued has been sent: link_room() may be true again. May be NULL. */
-	void (*drained)(void *owner, struct link *link);
+	void (*closed)(void *owner, struct conn *conn, int err, const char *why);
+	/* What was queued has been sent: conn_room() may be true again. May be NULL. */
+	void (*drained)(void *owner, struct conn *conn);
 };
 
-struct link_params {
+struct conn_params {
 	const uint8_t *key;		  /* SECURE_KEY_LEN bytes, copied */
 	size_t message_max;		  /* longest body taken */
 	int64_t handshake_ns;		  /* until established */
-	const struct link_events *events; /* borrowed, outlives the link */
+	const struct conn_events *events; /* borrowed, outlives the connection */
 	void *owner;
 };
 
 /* Dial `addr`. 0, -ENOMEM or -errno when not even the start works. */
-int link_dial(struct rt_loop *loop, const struct rt_addr *addr,
-	      enum secure_purpose purpose, const struct link_params *params,
-	      struct link **ret);
-/* Serve an accepted socket, which the link owns from now on, also on failure. */
-int link_serve(struct rt_loop *loop, struct rt_sock *sock,
-	       const struct link_params *params, struct link **ret);
-void link_close(struct link *link); /* NULL is fine */
+int conn_dial(struct rt_loop *loop, const struct rt_addr *addr,
+	      enum secure_purpose purpose, const struct conn_params *params,
+	      struct conn **ret);
+/* Serve an accepted socket, which the connection owns from now on, also on failure. */
+int conn_serve(struct rt_loop *loop, struct rt_sock *sock,
+	       const struct conn_params *params, struct conn **ret);
+void conn_close(struct conn *conn); /* NULL is fine */
 
 /* What it is for; of an accepted one, once established. */
-enum secure_purpose link_purpose(const struct link *link);
+enum secure_purpose conn_purpose(const struct conn *conn);
 /* Events go to somebody else from now on. */
-void link_hand_over(struct link *link, const struct link_events *events, void *owner);
+void conn_hand_over(struct conn *conn, const struct conn_events *events, void *owner);
 /*
  * Choose "reno", "cubic", "bbr", ... for what we send. 0; or -errno, when the kernel does
  * not have it, or not for this user.
  */
-int link_congestion(struct link *link, const char *name);
+int conn_congestion(struct conn *conn, const char *name);
 
 /*
  * Queue one message (body copied, at most message_max). 0, or -ENOMEM, -EPIPE after which
- * the link closes.
+ * the connection closes.
  */
-int link_send(struct link *link, unsigned type, const void *body, size_t len);
+int conn_send(struct conn *conn, unsigned type, const void *body, size_t len);
 /* As above, gathered from pieces. */
-int link_sendv(struct link *link, unsigned type, const struct iovec *iov, unsigned n);
+int conn_sendv(struct conn *conn, unsigned type, const struct iovec *iov, unsigned n);
 /* Less than a bound of bytes waits for the wire: bulk senders stop at false. */
-bool link_room(const struct link *link);
+bool conn_room(const struct conn *conn);
 /* Bytes that wait for the wire. */
-size_t link_waiting(const struct link *link);
+size_t conn_waiting(const struct conn *conn);
 /*
  * When bytes of the other end came last, and when the kernel last took some of ours, be it
  * a part of a message only: on a narrow line a long one takes its time.
  */
-rt_time link_heard(const struct link *link);
-rt_time link_moved(const struct link *link);
+rt_time conn_last_rx(const struct conn *conn);
+rt_time conn_last_tx(const struct conn *conn);
 /*
  * No message is handed up from now on (one that is being handed up is the last), and
  * nothing is read that the peer would send: it is held by its socket. Or go on.
  */
-void link_pause(struct link *link, bool paused);
+void conn_pause(struct conn *conn, bool paused);
 /* Keying material of this connection (secure_export). */
-int link_export(struct link *link, const char *label, uint8_t *out, size_t len);
+int conn_export(struct conn *conn, const char *label, uint8_t *out, size_t len);
 
 #endif
