@@ -38,7 +38,7 @@ static void facts_changed(struct lfs_set_meta *set, int res)
 
 	g->facts.changing = false;
 	if (res < 0)
-		group_say(g, "superblock-write-failed error=%d", -res);
+		group_event(g, "superblock-write-failed error=%d", -res);
 	g->facts.done(g, res);
 	group_wake(g);
 }

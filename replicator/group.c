@@ -15,7 +15,7 @@
 
 /* ---- what the group says and shows ---------------------------------------------------- */
 
-void group_say(struct group *g, const char *fmt, ...)
+void group_event(struct group *g, const char *fmt, ...)
 {
 	char line[400], event[512];
 	va_list args;
@@ -24,8 +24,8 @@ void group_say(struct group *g, const char *fmt, ...)
 	(void)vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
 	(void)snprintf(event, sizeof(event), "%s group=%s", line, g->config.name);
-	if (g->events.said)
-		g->events.said(g->owner, g, event);
+	if (g->events.logged)
+		g->events.logged(g->owner, g, event);
 	else
 		rt_log(RT_LOG_INFO, "%s", event);
 }
@@ -67,8 +67,8 @@ void group_set_state(struct group *g, enum group_state state)
 	if (g->state == state)
 		return;
 	rt_assert(group_state_may_follow(g->state, state));
-	group_say(g, "state from=%s to=%s", group_state_name(g->state),
-		  group_state_name(state));
+	group_event(g, "state from=%s to=%s", group_state_name(g->state),
+		    group_state_name(state));
 	g->state = state;
 }
 
@@ -220,12 +220,12 @@ void group_begin_serving(struct group *g)
 	    g->session->peer->lsn < lsn.admitted)
 		peer_watch_opened_alone(&g->watch); /* modes count once it is gone */
 	group_set_life(g, GROUP_LIFE_SERVING);
-	group_say(g, "serving role=%s lsn=%llu epoch=%llu",
-		  g->role == GROUP_MIRROR ? "mirror" : "primary",
-		  (unsigned long long)lsn.admitted,
-		  (unsigned long long)lfs_meta(g->lfs)
-			  ->epochs[lfs_meta(g->lfs)->nepochs - 1]
-			  .number);
+	group_event(g, "serving role=%s lsn=%llu epoch=%llu",
+		    g->role == GROUP_MIRROR ? "mirror" : "primary",
+		    (unsigned long long)lsn.admitted,
+		    (unsigned long long)lfs_meta(g->lfs)
+			    ->epochs[lfs_meta(g->lfs)->nepochs - 1]
+			    .number);
 	if (g->events.serving)
 		g->events.serving(g->owner, g, true);
 	group_wake(g);
@@ -247,7 +247,7 @@ void group_log_failed(void *owner, int err, const char *why)
 
 	g->failed = err;
 	group_set_why(g, "%s", why);
-	group_say(g, "log-failed error=%d why=\"%s\"", -err, why);
+	group_event(g, "log-failed error=%d why=\"%s\"", -err, why);
 	group_wake(g);
 }
 
@@ -262,7 +262,7 @@ void group_tick(struct rt_timer *timer)
 	if (g->session)
 		session_tick(g->session);
 	if (hold > 0 && gate_expire(&g->gate, (rt_time){ now.ns - hold }, -EIO) > 0)
-		group_say(g, "hold-timeout ms=%lld",
-			  (long long)g->config.hold_timeout_ms);
+		group_event(g, "hold-timeout ms=%lld",
+			    (long long)g->config.hold_timeout_ms);
 	group_wake(g);
 }

@@ -127,7 +127,7 @@ void group_log_failed(void *owner, int err, const char *why);
 
 void group_wake(struct group *g);
 /* One line to the log, "event key=value ...". */
-void group_say(struct group *g, const char *fmt, ...)
+void group_event(struct group *g, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void group_set_life(struct group *g, enum group_life life);
 void group_set_standing(struct group *g, enum group_standing standing);

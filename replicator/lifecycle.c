@@ -104,7 +104,7 @@ uint64_t group_store_size_min(const struct group_config *config)
 
 /* ---- open -------------------------------------------------------------------------------- */
 
-struct opening {
+struct group_opening {
 	struct lfs_open open;
 	struct lfs_events events;
 	struct group *group;
@@ -243,7 +243,7 @@ static int group_begin(struct group *g, struct group_open *outer)
 
 static void group_opened(struct lfs_open *open, int res)
 {
-	struct opening *o = rt_container_of(open, struct opening, open);
+	struct group_opening *o = rt_container_of(open, struct group_opening, open);
 	struct group *g = o->group;
 	struct group_open *outer = o->outer;
 
@@ -256,11 +256,11 @@ static void group_opened(struct lfs_open *open, int res)
 	}
 	g->lfs = open->lfs;
 	g->start.was_clean = open->recovery.was_clean;
-	group_say(g, "recovered lsn=%llu clean=%d records=%llu bytes=%llu ms=%lld",
-		  (unsigned long long)open->recovery.last_lsn, g->start.was_clean,
-		  (unsigned long long)open->recovery.records,
-		  (unsigned long long)open->recovery.bytes,
-		  (long long)(open->recovery.took_ns / RT_MS));
+	group_event(g, "recovered lsn=%llu clean=%d records=%llu bytes=%llu ms=%lld",
+		    (unsigned long long)open->recovery.last_lsn, g->start.was_clean,
+		    (unsigned long long)open->recovery.records,
+		    (unsigned long long)open->recovery.bytes,
+		    (long long)(open->recovery.took_ns / RT_MS));
 	rt_free(o);
 	res = group_begin(g, outer);
 	if (res < 0) {
@@ -282,7 +282,7 @@ void group_open(struct rt_loop *loop, const struct group_config *config,
 		const struct group_events *events, void *owner, struct group_open *outer)
 {
 	struct group *g = rt_zalloc(1, sizeof(*g));
-	struct opening *o = rt_zalloc(1, sizeof(*o));
+	struct group_opening *o = rt_zalloc(1, sizeof(*o));
 
 	rt_assert(g && o); /* at the start of the program: nothing to save */
 	g->loop = loop;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "replicator/follower.h"
+#include "replicator/group_log_reader.h"
 #include "replicator/group_private.h"
 #include "replicator/record.h"
 #include "replicator/transport.h"
@@ -26,7 +26,7 @@ struct log_sender {
 	uint64_t *lsns; /* owned */
 	uint64_t size;	/* a power of two */
 	uint64_t base, base_lsn;
-	struct follower *follower; /* owned; NULL while all comes from memory */
+	struct group_log_reader *reader; /* owned; NULL while all comes from memory */
 	const struct lfs_entry *entry;
 	bool reading;
 	int err;
@@ -61,7 +61,7 @@ void log_sender_free(struct log_sender *s)
 {
 	if (!s)
 		return;
-	follower_free(s->follower);
+	group_log_reader_free(s->reader);
 	rt_free(s->lsns);
 	rt_free(s->head);
 	rt_free(s);
@@ -138,8 +138,8 @@ static void log_sender_read(void *owner, int res, const struct lfs_entry *entry)
 
 static void log_sender_drop_reader(struct log_sender *s)
 {
-	follower_free(s->follower);
-	s->follower = NULL;
+	group_log_reader_free(s->reader);
+	s->reader = NULL;
 	s->entry = NULL;
 }
 
@@ -153,14 +153,15 @@ static int log_sender_from_log(struct log_sender *s)
 		return s->err;
 	if (s->entry && s->entry->lsn != s->next)
 		log_sender_drop_reader(s); /* memory was faster */
-	if (!s->follower) {
-		err = follower_new(s->group, s->next, log_sender_read, s, &s->follower);
+	if (!s->reader) {
+		err = group_log_reader_new(s->group, s->next, log_sender_read, s,
+					   &s->reader);
 		if (err < 0)
 			return err;
 	}
 	if (!s->entry) {
 		s->reading = true;
-		follower_next(s->follower);
+		group_log_reader_next(s->reader);
 		return 0;
 	}
 	rec = record_of_entry(s->entry, rt_wall_ns(s->group->loop));
@@ -185,7 +186,7 @@ static unsigned log_sender_from_memory(struct log_sender *s, unsigned most)
 		sent++;
 		w = write_after(s->group, w);
 	}
-	if (sent && s->follower && !s->reading)
+	if (sent && s->reader && !s->reading)
 		log_sender_drop_reader(s); /* it stands behind us now */
 	return sent;
 }

@@ -49,11 +49,11 @@ static void policy_watch_mirror(struct group *g)
 	unsigned news = peer_watch_turn(&g->watch, &look);
 
 	if ((news & PEER_WATCH_NEWS_TIMED_OUT) && group_serving(g))
-		group_say(g, "mirror-away policy=%s",
-			  g->config.on_disconnect == GROUP_CONTINUE ? "continue"
-								    : "hold");
+		group_event(g, "mirror-away policy=%s",
+			    g->config.on_disconnect == GROUP_CONTINUE ? "continue"
+								      : "hold");
 	if (news & PEER_WATCH_NEWS_IN_SYNC)
-		group_say(g, "in-sync lsn=%llu", (unsigned long long)marks->received);
+		group_event(g, "in-sync lsn=%llu", (unsigned long long)marks->received);
 	g->gate.stuck = peer_watch_stuck(&g->watch, look.timeout_ns, look.now);
 	if (peer_watch_in_sync(&g->watch) && g->alone != GROUP_NOT_ALONE &&
 	    facts_can_change(g)) {
@@ -108,7 +108,7 @@ static enum group_state policy_primary_state(const struct group *g)
 		return policy_starting_state(g);
 	if (g->standing == GROUP_STANDING_DIVERGED)
 		return GROUP_DIVERGED;
-	if (session_line_serves(g->session) && !policy_path_is_silent(g->session))
+	if (session_path_serves(g->session) && !policy_path_is_silent(g->session))
 		return peer_watch_in_sync(&g->watch) ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
 	if (policy_counts_as_local(g))
 		return GROUP_EXPOSED;

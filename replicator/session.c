@@ -42,7 +42,7 @@ static void session_dial_later(struct session *s)
 
 static void session_control_reset(struct session *s, struct conn *conn)
 {
-	follower_free(s->control.pull.reader);
+	group_log_reader_free(s->control.pull.reader);
 	s->control = (struct session_control){ .conn = conn };
 }
 
@@ -75,8 +75,8 @@ void session_refuse(struct session *s, const char *why)
 		return;
 	peer_watch_refused(&s->group->watch);
 	if (strcmp(s->refusal, why) != 0)
-		group_say(s->group, "refused peer=%s why=\"%s\"",
-			  s->control.hello_received ? s->peer->node : "?", why);
+		group_event(s->group, "refused peer=%s why=\"%s\"",
+			    s->control.hello_received ? s->peer->node : "?", why);
 	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
 	if (!s->control.conn)
 		return;
@@ -116,7 +116,7 @@ static void session_established(void *owner, struct conn *conn)
 	primary_start_conn_lost(
 		s->group);  /* the older connection's, if it still pulled */
 	if (!s->refusal[0]) /* else it is one of many that lead nowhere */
-		group_say(s->group, "connected peer-key=verified");
+		group_event(s->group, "connected peer-key=verified");
 	session_event(s, SESSION_EV_CONNECTED);
 	group_wake(s->group);
 }
@@ -187,7 +187,7 @@ static void session_message(void *owner, struct conn *conn, unsigned type,
 		if (message_decode_text(body, len, text) < 0)
 			(void)snprintf(text, sizeof(text), "it does not say why");
 		if (strcmp(text, s->refusal) != 0)
-			group_say(s->group, "peer-refused why=\"%s\"", text);
+			group_event(s->group, "peer-refused why=\"%s\"", text);
 		(void)snprintf(s->refusal, sizeof(s->refusal), "%s", text);
 		peer_watch_refused(&s->group->watch);
 		s->control.refused_by_peer = true;
@@ -217,7 +217,7 @@ static void session_complain(struct session *s, int err, const char *why)
 	if (s->complained.ns && rt_time_since(now, s->complained) < COMPLAIN_MS * RT_MS)
 		return;
 	s->complained = now;
-	group_say(s->group, "connection-failed why=\"%s\" error=%d", why, -err);
+	group_event(s->group, "connection-failed why=\"%s\" error=%d", why, -err);
 }
 
 static void session_closed(void *owner, struct conn *conn, int err, const char *why)
@@ -229,7 +229,7 @@ static void session_closed(void *owner, struct conn *conn, int err, const char *
 		rt_log(RT_LOG_DEBUG, "disconnected group=%s why=\"%s\"",
 		       s->group->config.name, why);
 	else if (conn == s->control.conn)
-		group_say(s->group, "disconnected why=\"%s\" error=%d", why, -err);
+		group_event(s->group, "disconnected why=\"%s\" error=%d", why, -err);
 	else
 		session_complain(s, err, why);
 	if (conn == s->control.conn)
@@ -434,9 +434,9 @@ static void session_say_guarded(struct session *s)
 		return;
 	transport_stats(s->transport, &stats);
 	if (stats.guarded > s->guarded)
-		group_say(s->group, "line-narrower-than-rate rate=%llu found=%llu",
-			  (unsigned long long)s->group->config.peer.rate_bps,
-			  (unsigned long long)stats.rate_bps);
+		group_event(s->group, "line-narrower-than-rate rate=%llu found=%llu",
+			    (unsigned long long)s->group->config.peer.rate_bps,
+			    (unsigned long long)stats.rate_bps);
 	s->guarded = stats.guarded; /* a new transport begins at 0 */
 }
 
@@ -449,13 +449,14 @@ void session_tick(struct session *s)
 	/* A long message on a narrow line is no silence. */
 	if (s->control.conn &&
 	    rt_time_since(now, conn_last_rx(s->control.conn)) > limit) {
-		group_say(g, "control-silent seconds=%lld",
-			  (long long)(rt_time_since(now, conn_last_rx(s->control.conn)) /
-				      RT_S));
+		group_event(
+			g, "control-silent seconds=%lld",
+			(long long)(rt_time_since(now, conn_last_rx(s->control.conn)) /
+				    RT_S));
 		session_drop(s);
 	}
 	if (session_transport_is_stalled(s, now)) {
-		group_say(g, "data-silent seconds=%lld", (long long)(limit / RT_S));
+		group_event(g, "data-silent seconds=%lld", (long long)(limit / RT_S));
 		session_drop(s);
 	}
 	session_say_guarded(s);
@@ -550,7 +551,7 @@ void session_free(struct session *s)
 	conn_close(s->control.conn);
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
 		conn_close(s->pending[i]);
-	follower_free(s->control.pull.reader);
+	group_log_reader_free(s->control.pull.reader);
 	session_close_transport(s);
 	tunnel_io_free(s->io);
 	rt_free(s->peer);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "replicator/follower.h"
+#include "replicator/group_log_reader.h"
 #include "replicator/message.h"
 #include "replicator/session_machine.h"
 #include "rt/loop.h"
@@ -32,7 +32,7 @@ struct tunnel_io;
 /* A mirror gives back what it holds, from an LSN on. */
 struct session_pull {
 	uint64_t from;
-	struct follower *reader; /* owned; NULL until the PULL is served */
+	struct group_log_reader *reader; /* owned; NULL until the PULL is served */
 	bool reading, at_end;
 	uint64_t sent; /* bytes */
 };
@@ -99,7 +99,7 @@ const char *session_why(const struct session *s);
 /* A connection is there and carries writes. */
 bool session_streaming(const struct session *s);
 /* The line is proven and what is sent is persisted. */
-bool session_line_serves(const struct session *s);
+bool session_path_serves(const struct session *s);
 
 /* ---- the two ends (session_primary.c, session_mirror.c) -------------------------------- */
 

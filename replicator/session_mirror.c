@@ -57,7 +57,7 @@ static void take_rest(struct session *s)
 
 	(void)mirror_take_frames(s); /* drained all the same */
 	if (legal && a->err < 0)
-		group_say(s->group, "record-refused why=\"%s\"", a->why);
+		group_event(s->group, "record-refused why=\"%s\"", a->why);
 }
 
 bool mirror_is_drained(struct session *s)
@@ -136,7 +136,7 @@ static void mirror_paired(struct group *g, int res)
 	if (res < 0 || !s)
 		return;
 	group_number_volumes(g);
-	group_say(g, "adopted primary=%s volumes=%u", s->peer->node, g->nvolumes);
+	group_event(g, "paired primary=%s volumes=%u", s->peer->node, g->nvolumes);
 	if (s->state == SESSION_PAIRING)
 		session_event(s, SESSION_EV_PAIRED);
 	group_wake(g);
@@ -257,8 +257,8 @@ static void mirror_ready(struct session *s)
 	group_set_why(g, "%s", "");
 	session_send_number(s, MESSAGE_READY, s->start->tunnel_id);
 	transport_begin(s->transport);
-	group_say(g, "following from-lsn=%llu primary=%s",
-		  (unsigned long long)s->start->from_lsn, s->peer->node);
+	group_event(g, "following from-lsn=%llu primary=%s",
+		    (unsigned long long)s->start->from_lsn, s->peer->node);
 }
 
 static void mirror_history_durable(struct group *g, int res)
@@ -351,10 +351,10 @@ static void mirror_pull_turn(struct session *s)
 		return;
 	if (!s->control.pull.at_end && s->control.pull.sent < PULL_BYTES) {
 		s->control.pull.reading = true;
-		follower_next(s->control.pull.reader);
+		group_log_reader_next(s->control.pull.reader);
 		return;
 	}
-	follower_free(s->control.pull.reader);
+	group_log_reader_free(s->control.pull.reader);
 	s->control.pull.reader = NULL;
 	session_send_number(s, MESSAGE_PULLED, lfs_lsn(s->group->lfs).durable);
 	session_event(s, SESSION_EV_PULL_SERVED);
@@ -365,7 +365,8 @@ void mirror_serve_pull(struct session *s)
 	struct session_pull *pull = &s->control.pull;
 
 	if (pull->from == 0 || pull->from > lfs_lsn(s->group->lfs).durable ||
-	    follower_new(s->group, pull->from, mirror_pull_entry, s, &pull->reader) < 0) {
+	    group_log_reader_new(s->group, pull->from, mirror_pull_entry, s,
+				 &pull->reader) < 0) {
 		session_refuse(s, "a PULL that this mirror cannot serve");
 		return;
 	}

@@ -32,7 +32,7 @@ static void primary_fenced(struct group *g, int res)
 	group_set_standing(g, GROUP_STANDING_FENCED);
 	write_fail_waiting(g, -EPERM);
 	(void)gate_fail(&g->gate, -EPERM);
-	group_say(g, "fenced why=\"the other site is primary in a newer epoch\"");
+	group_event(g, "fenced why=\"the other site is primary in a newer epoch\"");
 	if (g->life == GROUP_LIFE_STARTING)
 		group_begin_serving(g); /* met while it opened: reads */
 	if (g->session)
@@ -111,9 +111,9 @@ static void primary_send_start(struct session *s)
 
 	if (s->peer->lsn < g->gate.marks.persisted || s->control.mirror_was_unpaired) {
 		if (!s->control.mirror_was_unpaired)
-			group_say(g, "mirror-lost-data had=%llu has=%llu",
-				  (unsigned long long)g->gate.marks.persisted,
-				  (unsigned long long)s->peer->lsn);
+			group_event(g, "mirror-lost-data had=%llu has=%llu",
+				    (unsigned long long)g->gate.marks.persisted,
+				    (unsigned long long)s->peer->lsn);
 		gate_forget_mirror(&g->gate);
 		peer_watch_mirror_lost_data(&g->watch);
 	}
@@ -155,8 +155,8 @@ static void primary_ready_received(struct session *s, const uint8_t *body, size_
 	s->refusal[0] = 0;
 	group_is_agreed(g);
 	group_set_why(g, "%s", "");
-	group_say(g, "streaming from-lsn=%llu peer=%s",
-		  (unsigned long long)s->start->from_lsn, s->peer->node);
+	group_event(g, "streaming from-lsn=%llu peer=%s",
+		    (unsigned long long)s->start->from_lsn, s->peer->node);
 }
 
 /* ---- pull -------------------------------------------------------------------------------- */
@@ -217,7 +217,7 @@ static void primary_pull_turn(struct session *s)
 		primary_pull_more(s);
 		return;
 	}
-	group_say(g, "pulled-back to-lsn=%llu", (unsigned long long)lsn.admitted);
+	group_event(g, "pulled-back to-lsn=%llu", (unsigned long long)lsn.admitted);
 	primary_start_pulled(g);
 	session_event(s, SESSION_EV_PULL_DONE);
 	group_wake(g);
@@ -238,9 +238,9 @@ static void primary_decide_ahead(struct session *s)
 		primary_start_mirror_fits(g);
 		return;
 	}
-	group_say(g, "pulling-back from-lsn=%llu to-lsn=%llu",
-		  (unsigned long long)lfs_lsn(g->lfs).admitted + 1,
-		  (unsigned long long)s->peer->lsn);
+	group_event(g, "pulling-back from-lsn=%llu to-lsn=%llu",
+		    (unsigned long long)lfs_lsn(g->lfs).admitted + 1,
+		    (unsigned long long)s->peer->lsn);
 	primary_start_pulling(g);
 	apply_restart(&g->apply);
 	primary_pull_more(s);

@@ -44,7 +44,7 @@ static struct write *write_new(struct group_request *r, uint64_t lba, uint32_t b
 	if (!w)
 		return NULL;
 	rt_list_init(&w->link);
-	rt_list_init(&w->hold_link);
+	rt_list_init(&w->lock_link);
 	w->group = g;
 	w->req = r;
 	w->volume = r->volume->index;
@@ -144,7 +144,7 @@ static bool write_is_blocked(const struct write *w)
 	if (RT_BUG(UNALIGNED_NO_LOCK))
 		return false;
 	for (const struct rt_list *at = head->next; at != head; at = at->next) {
-		const struct write *other = rt_container_of(at, struct write, hold_link);
+		const struct write *other = rt_container_of(at, struct write, lock_link);
 
 		if (other != w && other->volume == w->volume &&
 		    write_locks_block(other, w->lba, w->blocks))
@@ -163,7 +163,7 @@ static void write_part_over(struct write *w, int res)
 		return;
 	}
 	rt_list_remove(&w->link);
-	rt_list_remove(&w->hold_link);
+	rt_list_remove(&w->lock_link);
 	w->replied = true;
 	request_part_done(r, res, res == 0 ? w->append.lsn : 0);
 	if (w->state != WRITE_ADMITTED || w->appended)
@@ -236,7 +236,7 @@ static void write_read_edges(struct write *w)
 	struct group *g = w->group;
 
 	write_set_state(w, WRITE_READING);
-	rt_list_push_back(&g->writes.locks, &w->hold_link);
+	rt_list_push_back(&g->writes.locks, &w->lock_link);
 	w->reads = (w->edges & EDGE_FIRST ? 1u : 0u) + (w->edges & EDGE_LAST ? 1u : 0u);
 	if (w->edges & EDGE_FIRST) {
 		w->read[0] = (struct lfs_read){ .volume = w->volume,
@@ -353,7 +353,7 @@ static int write_append(struct write *w)
 	if (err < 0)
 		return err;
 	write_set_state(w, WRITE_ADMITTED);
-	rt_list_remove(&w->hold_link);
+	rt_list_remove(&w->lock_link);
 	rt_list_remove(&w->link);
 	rt_list_push_back(&g->writes.inflight, &w->link);
 	exposure_add(&g->exposure, w->append.lsn, write_bytes(w), rt_now(g->loop));

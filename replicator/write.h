@@ -23,7 +23,7 @@ enum write_state {
 
 struct write {
 	struct rt_list link;	  /* writes.waiting, later writes.inflight */
-	struct rt_list hold_link; /* writes.locks while it holds its edges */
+	struct rt_list lock_link; /* writes.locks while it holds its edges */
 	struct group *group;
 	struct group_request *req; /* owned by the client; valid until replied */
 	enum write_state state;

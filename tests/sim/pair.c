@@ -218,7 +218,7 @@ static void in_sync_said(struct pair *p, const struct group *group)
 		promises->network = promises->lowered;
 }
 
-static void said(void *owner, struct group *group, const char *line)
+static void logged(void *owner, struct group *group, const char *line)
 {
 	struct pair_site *s = owner;
 
@@ -298,7 +298,8 @@ static bool site_opened(void *arg)
 
 void pair_start(struct pair *p, unsigned i)
 {
-	static const struct group_events events = { .serving = serving, .said = said };
+	static const struct group_events events = { .serving = serving,
+						    .logged = logged };
 	struct pair_site *s = &p->site[i];
 	struct rt_loop *loop = sim_node_start(s->node);
 

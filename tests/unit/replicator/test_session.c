@@ -185,7 +185,7 @@ static bool unpaired(void)
 	return lfs_meta(site->group->lfs)->flags & LFS_UNPAIRED;
 }
 
-/* It has no history that a START could go on from; it must be adopted first. */
+/* It has no history that a START could go on from; it must be paired first. */
 static void a_fresh_mirror_is_not_started(void **state)
 {
 	converse("HS");
@@ -221,7 +221,7 @@ static void say_a_volume_twice(void)
 	free(m);
 }
 
-static void a_fresh_mirror_adopts_no_volume_twice(void **state)
+static void a_fresh_mirror_pairs_with_no_volume_twice(void **state)
 {
 	static const char why[] = "the names of the volumes differ between the two sites";
 
@@ -299,7 +299,7 @@ int main(void)
 		TEST(a_start_in_the_first_breath_is_refused, mirror_up),
 		TEST(a_refused_connection_ends_in_any_case, mirror_up),
 		TEST(a_fresh_mirror_is_not_started, fresh_mirror_up),
-		TEST(a_fresh_mirror_adopts_no_volume_twice, fresh_mirror_up),
+		TEST(a_fresh_mirror_pairs_with_no_volume_twice, fresh_mirror_up),
 		TEST(a_primary_takes_no_orders, primary_up),
 		cmocka_unit_test_setup_teardown(a_mirror_cannot_hold_what_was_never_sent,
 						tcp_primary_up, tcp_tear_down),

@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "replicator/follower.h"
+#include "replicator/group_log_reader.h"
 
 #include <errno.h>
 
 #include "replicator/group_private.h"
 #include "rt/mem.h"
 
-struct follower {
+struct group_log_reader {
 	struct group *group;
 	struct lfs_log_reader *follow; /* owned */
 	struct lfs_log_reader_next next;
-	follower_fn *fn;
+	group_log_reader_fn *fn;
 	void *owner;
 	bool reading, dropped;
 };
 
-static void follower_done(struct lfs_log_reader_next *next, int res)
+static void group_log_reader_done(struct lfs_log_reader_next *next, int res)
 {
-	struct follower *f = rt_container_of(next, struct follower, next);
+	struct group_log_reader *f = rt_container_of(next, struct group_log_reader, next);
 	struct group *g = f->group;
 
 	f->reading = false;
 	g->pending.log_readers--;
 	group_wake(g);
 	if (f->dropped) {
-		follower_free(f);
+		group_log_reader_free(f);
 		return;
 	}
 	f->fn(f->owner, res, res == 0 ? &next->entry : NULL);
 }
 
-int follower_new(struct group *g, uint64_t from, follower_fn *fn, void *owner,
-		 struct follower **ret)
+int group_log_reader_new(struct group *g, uint64_t from, group_log_reader_fn *fn,
+			 void *owner, struct group_log_reader **ret)
 {
-	struct follower *f = rt_zalloc(1, sizeof(*f));
+	struct group_log_reader *f = rt_zalloc(1, sizeof(*f));
 	int err;
 
 	if (!f)
@@ -46,12 +46,12 @@ int follower_new(struct group *g, uint64_t from, follower_fn *fn, void *owner,
 	f->group = g;
 	f->fn = fn;
 	f->owner = owner;
-	f->next.done = follower_done;
+	f->next.done = group_log_reader_done;
 	*ret = f;
 	return 0;
 }
 
-void follower_next(struct follower *f)
+void group_log_reader_next(struct group_log_reader *f)
 {
 	rt_assert(!f->reading);
 	f->reading = true;
@@ -59,7 +59,7 @@ void follower_next(struct follower *f)
 	lfs_log_reader_next(f->follow, &f->next);
 }
 
-void follower_free(struct follower *f)
+void group_log_reader_free(struct group_log_reader *f)
 {
 	if (!f)
 		return;

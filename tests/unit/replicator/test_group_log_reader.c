@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "replicator/follower.h"
+#include "replicator/group_log_reader.h"
 
 #include <errno.h>
 
@@ -13,7 +13,7 @@
  */
 
 struct reader {
-	struct follower *f;
+	struct group_log_reader *f;
 	unsigned answers;
 	int res;
 	uint64_t lsn, lba;
@@ -37,7 +37,7 @@ static int next(struct reader *r)
 {
 	unsigned before = r->answers;
 
-	follower_next(r->f);
+	group_log_reader_next(r->f);
 	assert_int_equal(site->group->pending.log_readers, 1);
 	SITE_UNTIL(site, r->answers > before);
 	assert_int_equal(r->answers, before + 1);
@@ -56,7 +56,8 @@ static void each_lsn_comes_once_and_in_order(void **state)
 	for (uint64_t from = 1; from <= SITE_LSNS + 1; from++) {
 		struct reader r = { 0 };
 
-		assert_int_equal(follower_new(site->group, from, answered, &r, &r.f), 0);
+		assert_int_equal(
+			group_log_reader_new(site->group, from, answered, &r, &r.f), 0);
 		for (uint64_t lsn = from; lsn <= SITE_LSNS; lsn++) {
 			assert_int_equal(next(&r), 0);
 			assert_int_equal(r.lsn, lsn);
@@ -65,7 +66,7 @@ static void each_lsn_comes_once_and_in_order(void **state)
 		}
 		assert_int_equal(next(&r), -ENODATA);
 		assert_int_equal(next(&r), -ENODATA); /* it may be asked again later */
-		follower_free(r.f);
+		group_log_reader_free(r.f);
 	}
 }
 
@@ -73,10 +74,11 @@ static void what_the_log_does_not_hold_is_not_read(void **state)
 {
 	struct reader r = { 0 };
 
-	assert_int_equal(follower_new(site->group, SITE_LSNS + 2, answered, &r, &r.f),
+	assert_int_equal(group_log_reader_new(site->group, SITE_LSNS + 2, answered, &r,
+					      &r.f),
 			 -ENOENT);
 	assert_null(r.f);
-	follower_free(NULL);
+	group_log_reader_free(NULL);
 }
 
 /* The end of the test stops the group: with a read that nobody waits for still under way. */
@@ -84,19 +86,20 @@ static void dropped_while_it_reads_it_says_nothing_more(void **state)
 {
 	struct reader r = { 0 }, other = { 0 };
 
-	assert_int_equal(follower_new(site->group, 1, answered, &r, &r.f), 0);
-	assert_int_equal(follower_new(site->group, 2, answered, &other, &other.f), 0);
-	follower_next(r.f);
-	follower_next(other.f);
+	assert_int_equal(group_log_reader_new(site->group, 1, answered, &r, &r.f), 0);
+	assert_int_equal(group_log_reader_new(site->group, 2, answered, &other, &other.f),
+			 0);
+	group_log_reader_next(r.f);
+	group_log_reader_next(other.f);
 	assert_int_equal(site->group->pending.log_readers, 2);
-	follower_free(r.f);
+	group_log_reader_free(r.f);
 	assert_int_equal(site->group->pending.log_readers, 2);
 	SITE_UNTIL(site, site->group->pending.log_readers == 0);
 	assert_int_equal(r.answers, 0);
 	assert_int_equal(other.answers, 1);
 	assert_int_equal(other.lsn, 2);
-	follower_next(other.f);
-	follower_free(other.f);
+	group_log_reader_next(other.f);
+	group_log_reader_free(other.f);
 	assert_int_equal(site->group->pending.log_readers, 1);
 }
 

@@ -42,8 +42,8 @@ void session_fit_path(struct session *s)
 		session_refuse(s, "the path to the mirror swallows even short datagrams");
 		return;
 	}
-	group_say(s->group, "path-mtu datagrams=%u symbols=%u before=%u", path.mtu,
-		  (unsigned)path.symbol_size, (unsigned)s->start->symbol_size);
+	group_event(s->group, "path-mtu datagrams=%u symbols=%u before=%u", path.mtu,
+		    (unsigned)path.symbol_size, (unsigned)s->start->symbol_size);
 	s->symbol_size = path.symbol_size;
 	session_drop(s);
 }
@@ -100,7 +100,7 @@ void session_transport_over(struct session *s)
 	if (g->role == GROUP_MIRROR && s->state != SESSION_STREAMING)
 		return;
 	if (strcmp(s->transport_why, why) != 0)
-		group_say(g, "data-connection-over why=\"%s\"", why);
+		group_event(g, "data-connection-over why=\"%s\"", why);
 	(void)snprintf(s->transport_why, sizeof(s->transport_why), "%s", why);
 	if (g->role == GROUP_PRIMARY) {
 		peer_watch_refused(
@@ -124,7 +124,7 @@ bool session_streaming(const struct session *s)
 	return s->state == SESSION_STREAMING || s->state == SESSION_DATA_ONLY;
 }
 
-bool session_line_serves(const struct session *s)
+bool session_path_serves(const struct session *s)
 {
 	const struct group *g = s->group;
 
@@ -153,7 +153,7 @@ void session_weigh_risk(struct group *g)
 /* Another transport, or what cannot change on the same one: all over, from a new hello. */
 static void session_start_again(struct session *s)
 {
-	group_say(s->group, "starting-again why=\"the configuration has changed\"");
+	group_event(s->group, "starting-again why=\"the configuration has changed\"");
 	s->redial_ms = SESSION_REDIAL_MIN_MS;
 	session_drop(s);
 }
