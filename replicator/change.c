@@ -7,7 +7,7 @@
 
 /*
  * A configuration that changes under a running group. Most keys are read where they are
- * used, so taking them over is all; the session is told of those of the line. What was
+ * used, so taking them over is all; the session looks at those of the path. What was
  * promised stays so: a request that waits keeps the mode that it came with.
  */
 

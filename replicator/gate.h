@@ -42,7 +42,7 @@ struct gate_waiter {
 struct gate {
 	struct rt_list queue[GATE_QUEUES];
 	struct gate_marks marks;
-	bool lowered; /* the mirror is away and the policy says continue */
+	bool lowered; /* the mirror has timed out and the policy says continue */
 	bool alone;   /* promoted: every mode counts as local */
 	bool stuck;   /* the mirror takes nothing: what it gets counts for nothing */
 	uint64_t local_max; /* max_exposure: local completions only up to this LSN */

@@ -271,8 +271,8 @@ struct group_status {
 		double rtt_ms, loss, burst;
 		uint64_t rate_bps, sent_bytes, repair_bytes, rebuilt, retransmitted;
 		uint64_t unauthentic, in_line;
-		uint64_t guarded;    /* times that the line was narrower than `rate` */
-		uint64_t outages;    /* silences of the line that count as no loss */
+		uint64_t guarded;    /* times that the path was narrower than `rate` */
+		uint64_t outages;    /* silences of the path that count as no loss */
 		uint64_t overflowed; /* datagrams dropped by either site's own socket */
 		uint64_t
 			refused_records; /* authentic ones that are illegal or do not fit */

@@ -7,7 +7,7 @@ static void group_flushed(struct lfs_flush *op, int res)
 {
 	struct group *g = rt_container_of(op, struct group, flush.op);
 
-	(void)res; /* a failed flush is the log's failure, told by its event */
+	(void)res; /* a failed flush is the log's failure, and has its event */
 	g->flush.under_way = false;
 	group_wake(g);
 }

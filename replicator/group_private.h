@@ -24,7 +24,8 @@
 /*
  * A group from inside: its parts, each with a header of its own. They are moved by one
  * function, group_turn(), which runs once per turn of the loop in which somebody called
- * group_wake(): it brings watermarks to the gate, opens it, ships, and looks at the state.
+ * group_wake(): it brings watermarks to the gate, opens it, sends the log, and judges the
+ * state.
  */
 struct session;
 
@@ -149,7 +150,7 @@ static inline bool group_is_fenced(const struct group *g)
 
 /* A connection streams: what the two sites held against each other is over. */
 void group_is_agreed(struct group *g);
-/* An opening primary may serve from now on. */
+/* A primary that starts may serve from now on. */
 void group_begin_serving(struct group *g);
 
 #endif

@@ -199,7 +199,7 @@ void closing_turn(struct group *g)
 }
 
 /*
- * An unclean open is settled by the new epoch, and not before: who stops while the mirror
+ * An unclean open is over with the new epoch, and not before: who stops while the mirror
  * is still being asked must ask again, or an LSN is given twice in one epoch.
  */
 static void group_close_log(struct group *g)

@@ -93,7 +93,7 @@ static enum group_state policy_starting_state(const struct group *g)
 	return GROUP_STARTING;
 }
 
-/* No control connection, and nothing that proves the line: not yet away, but not there. */
+/* No control connection and no proof of the path: silent, though not timed out yet. */
 static bool policy_path_is_silent(const struct session *s)
 {
 	return !s->control.conn &&
@@ -129,13 +129,13 @@ const char *policy_why(const struct group *g)
 	if (g->gate.stuck)
 		return "the mirror does not persist what it receives";
 	if (!peer_watch_timed_out(&g->watch))
-		return "the line to the mirror is silent, but not yet for as long as "
-		       "away";
+		return "the path to the mirror is silent, but not yet for as long as "
+		       "`away`";
 	if (g->config.sync == GROUP_REMOTE)
-		return "the mirror is away, and remote writes wait for it";
+		return "the mirror has timed out, and remote writes wait for it";
 	if (g->config.on_disconnect == GROUP_STOP)
-		return "the mirror is away, and on_disconnect is hold";
-	return "the mirror is away, and max_exposure is reached";
+		return "the mirror has timed out, and on_disconnect is hold";
+	return "the mirror has timed out, and max_exposure is reached";
 }
 
 static enum group_state policy_judge_state(const struct group *g)

@@ -10,7 +10,7 @@
 #include "replicator/history.h"
 #include "replicator/session.h"
 
-/* A primary that was heard less than this ago is taken for alive. */
+/* A primary whose last message is younger than this counts as alive. */
 #define PROMOTE_SILENCE_MS 5000
 
 struct promote_reply {

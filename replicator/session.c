@@ -326,7 +326,7 @@ static void session_say_hello(struct session *s)
 	(void)conn_send(s->control.conn, MESSAGE_HELLO, s->scratch,
 			message_encode_hello(hello, s->scratch, MESSAGE_MAX));
 	rt_free(hello);
-	if (s->control.hello_received) /* it came before ours */
+	if (s->control.hello_received) /* it arrived before ours */
 		session_event(s, SESSION_EV_PEER_HELLO);
 }
 
@@ -335,7 +335,7 @@ void session_send_number(struct session *s, unsigned type, uint64_t n)
 	uint8_t body[8];
 
 	if (s->control
-		    .conn) /* a failed send closes the conn, which is told by its event */
+		    .conn) /* a failed send closes the connection, which has its event */
 		(void)conn_send(s->control.conn, type, body,
 				message_encode_number(n, body, sizeof(body)));
 }
@@ -425,7 +425,7 @@ static bool session_transport_is_stalled(const struct session *s, rt_time now)
 	       transport_stalled(s->transport, now, limit);
 }
 
-/* The line is narrower than its `rate`: somebody should know. */
+/* The path is narrower than its `rate`: somebody should know. */
 static void session_say_guarded(struct session *s)
 {
 	struct transport_stats stats;
@@ -446,7 +446,7 @@ void session_tick(struct session *s)
 	rt_time now = rt_now(g->loop);
 	int64_t limit = g->config.control_timeout_ms * RT_MS;
 
-	/* A long message on a narrow line is no silence. */
+	/* A long message on a narrow path is no silence. */
 	if (s->control.conn &&
 	    rt_time_since(now, conn_last_rx(s->control.conn)) > limit) {
 		group_event(

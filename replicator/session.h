@@ -66,7 +66,7 @@ struct session {
 
 	struct tunnel_io *io;	     /* owned, for good */
 	struct transport *transport; /* owned, of one connection */
-	uint64_t guarded;	     /* of this transport's path, as last said */
+	uint64_t guarded;	     /* of this transport, as last logged */
 	uint16_t symbol_size; /* primary: what the path carries; 0: all as far as known */
 	/* Why the last transport ended by itself; or "". */
 	char transport_why[MESSAGE_TEXT_MAX + 1];
@@ -98,7 +98,7 @@ void session_change(struct session *s, const struct group_peer_config *before);
 const char *session_why(const struct session *s);
 /* A connection is there and carries writes. */
 bool session_streaming(const struct session *s);
-/* The line is proven and what is sent is persisted. */
+/* The path is proven and what is sent is persisted. */
 bool session_path_serves(const struct session *s);
 
 /* ---- the two ends (session_primary.c, session_mirror.c) -------------------------------- */
@@ -133,7 +133,7 @@ extern const struct tunnel_io_events session_io_events;
 void session_fit_path(struct session *s);
 /* What START says of the code. */
 void session_choose_code(const struct group *g, struct message_start *start);
-/* What the model says of the line that is assumed: once, since it takes a while. */
+/* What the model says of the path that is assumed: once, since it takes a while. */
 void session_weigh_risk(struct group *g);
 /* What both sides check of a hello before anything else; a text, or NULL when it fits. */
 const char *session_judge_hello(const struct session *s);

@@ -24,8 +24,8 @@ enum session_state {
 	SESSION_REFUSED, /* leads nowhere; closed a little later */
 
 	/* Of a mirror. */
-	SESSION_DECIDING_START,	   /* START came before the conclusion */
-	SESSION_DECIDING_PULL,	   /* PULL came before the conclusion */
+	SESSION_DECIDING_START,	   /* START arrived before the conclusion */
+	SESSION_DECIDING_PULL,	   /* PULL arrived before the conclusion */
 	SESSION_UNPAIRED,	   /* has said HELLO of a store without a group */
 	SESSION_UNPAIRED_DECIDING, /* and knows the primary whose group it may join */
 	SESSION_PAIRING,	   /* makes the group's identity durable */
@@ -46,7 +46,7 @@ enum session_event {
 	SESSION_EV_CONNECTED,		/* a control connection has shown the key */
 	SESSION_EV_CONN_LOST,		/* it ended, and no transport brings more */
 	SESSION_EV_CONN_LOST_DATA_GOOD, /* it ended, and the transport still works */
-	SESSION_EV_CONTROL_TIMEOUT,	/* none came back for control_timeout */
+	SESSION_EV_CONTROL_TIMEOUT,	/* there was none for control_timeout */
 	SESSION_EV_TRANSPORT_ENDED,	/* the primary's; a mirror's is drained */
 	SESSION_EV_REFUSE,		/* this site ends the connection, with a reason */
 	SESSION_EV_PEER_HELLO,

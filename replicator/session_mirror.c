@@ -42,7 +42,7 @@ static bool mirror_take_frames(struct session *s)
 		}
 		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
 		if (apply_record(a, frame, len) < 0)
-			return true; /* told by a->err */
+			return true; /* a->err says it */
 	}
 	if (apply_room(a))
 		group_wake(s->group); /* there may be more */

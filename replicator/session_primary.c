@@ -189,7 +189,7 @@ static void pulled_entry(struct session *s, const uint8_t *body, size_t len)
 	bool asked = s->state == SESSION_PULLING && a->next_lsn <= s->peer->lsn;
 
 	if (asked && a->bytes <= APPLY_BYTES_MAX) {
-		(void)apply_record(a, body, len); /* pull_turn() looks at its error */
+		(void)apply_record(a, body, len); /* primary_pull_turn() looks at its error */
 		return;
 	}
 	a->refused++;

@@ -63,7 +63,7 @@ static void status_transport(const struct group *g, struct group_status *ret)
 	ret->link.overflowed = stats.overflowed;
 	ret->fec.repairs_needed = stats.repairs;
 	ret->fec.overhead = stats.overhead;
-	/* What counts as on the line has been received: nothing is left to chance. */
+	/* What counts as on the wire has been received: nothing is left to chance. */
 	ret->exposure.probability = evidence == TUNNEL_MIRROR ? 0
 				    : stats.residual >= 0     ? stats.residual
 							      : g->risk.left;
@@ -90,7 +90,7 @@ static void status_link(const struct group *g, struct group_status *ret)
 		       ret->link.tcp ? "none" : g->config.peer.fec.code);
 }
 
-/* Without a transport the next one will leave what the model says of the line assumed. */
+/* Without a transport the next one will leave what the model says of the assumed path. */
 static void status_risk(const struct group *g, struct group_status *ret)
 {
 	struct exposure_figures beyond;
@@ -135,7 +135,7 @@ static void status_lsn(const struct group *g, struct group_status *ret)
 	ret->lsn.admitted = lsn.admitted;
 	ret->lsn.written = lsn.written;
 	ret->lsn.durable = lsn.durable;
-	if (g->role == GROUP_MIRROR) { /* its own log, in the words of the line */
+	if (g->role == GROUP_MIRROR) { /* its own log, in the words of the wire */
 		ret->lsn.onwire = ret->lsn.received = lsn.admitted;
 		ret->lsn.persisted = lsn.durable;
 		return;

@@ -125,7 +125,7 @@ static void write_set_state(struct write *w, enum write_state state)
 	w->state = state;
 }
 
-/* ---- held edges -------------------------------------------------------------------------- */
+/* ---- range locks ------------------------------------------------------------------------ */
 
 static bool write_locks_block(const struct write *w, uint64_t lba, uint32_t blocks)
 {

@@ -11,7 +11,7 @@ struct group_request;
 struct record;
 
 /*
- * One LSN of a client's request, from its arrival to its reply: waits for held edges and
+ * One LSN of a client's request, from its arrival to its reply: waits for range locks and
  * for the log, reads the edges it covers in part, is appended and shipped, and waits at
  * the gate. Freed when the gate has opened and the log has given its memory back.
  */
@@ -23,7 +23,7 @@ enum write_state {
 
 struct write {
 	struct rt_list link;	  /* writes.waiting, later writes.inflight */
-	struct rt_list lock_link; /* writes.locks while it holds its edges */
+	struct rt_list lock_link; /* writes.locks while it locks its edges */
 	struct group *group;
 	struct group_request *req; /* owned by the client; valid until replied */
 	enum write_state state;
