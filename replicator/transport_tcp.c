@@ -41,7 +41,7 @@ struct transport_tcp {
 	uint64_t frames, bytes; /* submitted */
 	uint64_t taken_frames, taken_bytes;
 	uint64_t watermark;    /* ours at the end that takes, the peer's at the other */
-	uint64_t serial, echo; /* newest probe; the newest that came back, or came */
+	uint64_t serial, echo; /* newest probe; the newest that returned, or arrived */
 	rt_time probed_at, proof_at;
 	int64_t rtt_ns; /* < 0: unknown */
 	struct rt_timer probe;
@@ -91,7 +91,7 @@ static void tcp_say_join(struct transport_tcp *t)
 	memcpy(join.proof, t->params.proofs[!t->params.dials], sizeof(join.proof));
 	(void)conn_send(t->conn, MESSAGE_JOIN, body,
 			message_encode_join(&join, body,
-					    sizeof(body))); /* told by closed */
+					    sizeof(body))); /* `closed` follows */
 }
 
 static bool tcp_join_fits(const struct transport_tcp *t, const uint8_t *body, size_t len)
@@ -128,7 +128,7 @@ static void tcp_probe(struct rt_timer *timer)
 
 	rt_timer_arm(t->loop, &t->probe,
 		     rt_time_add(rt_now(t->loop), t->params.probe_ns));
-	tcp_changed(t); /* time has passed: the line may not be proven any more */
+	tcp_changed(t); /* time has passed: the path may not be proven any more */
 	if (!t->joined || t->echo < t->serial || !conn_room(t->conn))
 		return;
 	t->serial++;
@@ -183,7 +183,7 @@ static void tcp_progress(struct transport_tcp *t, const uint8_t *body, size_t le
 
 /* ---- the end that takes ----------------------------------------------------------------------- */
 
-static void tcp_frame_came(struct transport_tcp *t, const uint8_t *body, size_t len)
+static void tcp_frame_received(struct transport_tcp *t, const uint8_t *body, size_t len)
 {
 	struct tcp_frame *f;
 
@@ -279,7 +279,7 @@ static void tcp_message(void *owner, struct conn *conn, unsigned type,
 	} else if (type == MESSAGE_PROGRESS && t->params.sends) {
 		tcp_progress(t, body, len);
 	} else if (type == MESSAGE_FRAME && !t->params.sends) {
-		tcp_frame_came(t, body, len);
+		tcp_frame_received(t, body, len);
 	} else if (type == MESSAGE_PROBE && !t->params.sends &&
 		   message_decode_number(body, len, &serial) == 0) {
 		t->echo = serial;

@@ -186,7 +186,7 @@ struct rt_dgram_events {
 	/* One datagram; the bytes are lent for the call. */
 	void (*received)(void *owner, const uint8_t *dgram, size_t len,
 			 const struct rt_addr *from);
-	/* The driver has taken the datagram that was sent with stamp `id`. */
+	/* The driver has taken the datagram that was sent with TX timestamp `id`. */
 	void (*left)(void *owner, uint32_t id);
 	/*
 	 * Datagrams that our own receive buffer dropped, in total; an estimate where the
@@ -209,28 +209,28 @@ int rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
 		  struct rt_dgram **ret);
 void rt_dgram_addr(struct rt_dgram *dgram, struct rt_addr *ret);
 /*
- * Send one datagram. `stamp` != 0 asks for left(stamp) when a TX timestamp
+ * Send one datagram. `timestamp` != 0 asks for left(timestamp) when a TX timestamp
  * (TX_SOFTWARE) proves that the driver took it; nothing is called when it was dropped.
  * res: 0, or -errno: -ENOBUFS dropped in this host, -EMSGSIZE too long for our device,
  * -EAGAIN the socket's buffer is full. An earlier ICMP error makes a send fail unsent
  * with -ECONNREFUSED: the loop sends it again itself, once.
  */
 void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_addr *to,
-		   const void *buf, size_t len, uint32_t stamp);
+		   const void *buf, size_t len, uint32_t timestamp);
 /*
  * Send a message of datagrams: `len` bytes as datagrams of `segment` bytes, the last one
  * perhaps shorter, in order. The kernel cuts it where it can (UDP_SEGMENT), else we do.
  *
- * `stamp` is that of the first datagram. Where the kernel refuses a message that it used to
- * take, what was sent after it may be gone already: then the datagrams follow, and the
- * stamp is that of the last, so that what comes before and what is stamped still enclose
- * them. res: 0, or the first error of a datagram; the others were sent all the same.
+ * `timestamp` is that of the first datagram. Where the kernel refuses a message that it
+ * used to take, what was sent after it may be gone already: then the datagrams follow, and
+ * the TX timestamp is that of the last, so that what is before it and what has one still
+ * enclose them. res: 0, or the first error of a datagram; the others were sent.
  */
 struct rt_message {
 	const void *buf; /* lent until `done` */
 	size_t len;	 /* 0 .. RT_MESSAGE_MAX */
 	size_t segment;	 /* > 0, and at most RT_MESSAGE_DATAGRAMS of them */
-	uint32_t stamp;
+	uint32_t timestamp;
 };
 void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
 			   const struct rt_addr *to, const struct rt_message *message);
@@ -240,7 +240,7 @@ void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
  * have switched it on, as `hwstamp_ctl -t 1` does). Where that is not so, left() is not
  * called any more. 0 or -errno.
  */
-int rt_dgram_stamp_card(struct rt_dgram *dgram, bool card);
+int rt_dgram_timestamp_card(struct rt_dgram *dgram, bool card);
 void rt_dgram_close(struct rt_dgram *dgram); /* NULL is fine; as rt_sock_close() */
 
 #endif

@@ -29,7 +29,7 @@
 /* Features that a test can take away, to run what older kernels run. */
 #define URING_WITHOUT_DEFER 1u	   /* deferred task work, single issuer (6.1) */
 #define URING_WITHOUT_MULTISHOT 2u /* multishot receive, provided buffers (6.0) */
-#define URING_WITHOUT_TS_ID 4u	   /* an identifier per transmit stamp (6.13) */
+#define URING_WITHOUT_TS_ID 4u	   /* an identifier per TX timestamp (6.13) */
 
 /*
  * rt_op.kind holds one of these in its low byte, uring_state in the next, and
@@ -77,7 +77,7 @@ struct uring_msg {
 	struct msghdr hdr; /* first: rt_op.msg points here */
 	struct iovec iov;
 	struct sockaddr_in6 to; /* or a sockaddr_in */
-	uint32_t stamp;
+	uint32_t timestamp;
 	uint16_t segment; /* of a message; 0: one datagram */
 	bool again;	  /* was sent a second time */
 	_Alignas(struct cmsghdr) uint8_t control[3 * CMSG_SPACE(sizeof(uint32_t))];

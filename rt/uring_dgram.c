@@ -23,15 +23,16 @@ static void buffer_size(int fd, int force, int name, int size)
 		(void)uring_dgram_option(fd, SOL_SOCKET, name, size);
 }
 
-/* Only which stamps to report: each send asks for its own. */
-static int stamps_set(struct rt_dgram *dgram)
+/* Only which TX timestamps to report: each send asks for its own. */
+static int timestamps_set(struct rt_dgram *dgram)
 {
-	int stamps = SOF_TIMESTAMPING_OPT_ID;
+	int timestamps = SOF_TIMESTAMPING_OPT_ID;
 
-	stamps |= dgram->card ? SOF_TIMESTAMPING_RAW_HARDWARE : SOF_TIMESTAMPING_SOFTWARE;
+	timestamps |=
+		dgram->card ? SOF_TIMESTAMPING_RAW_HARDWARE : SOF_TIMESTAMPING_SOFTWARE;
 	if (!dgram->pending)
-		stamps |= SOF_TIMESTAMPING_OPT_TSONLY;
-	return uring_dgram_option(dgram->fd, SOL_SOCKET, SO_TIMESTAMPING, stamps);
+		timestamps |= SOF_TIMESTAMPING_OPT_TSONLY;
+	return uring_dgram_option(dgram->fd, SOL_SOCKET, SO_TIMESTAMPING, timestamps);
 }
 
 static int options_set(struct rt_dgram *dgram)
@@ -59,13 +60,13 @@ static int options_set(struct rt_dgram *dgram)
 	dgram->gro = uring_dgram_option(fd, IPPROTO_UDP, UDP_GRO, 1) == 0;
 	buffer_size(fd, SO_RCVBUFFORCE, SO_RCVBUF, DGRAM_RCVBUF);
 	buffer_size(fd, SO_SNDBUFFORCE, SO_SNDBUF, DGRAM_SNDBUF);
-	return stamps_set(dgram);
+	return timestamps_set(dgram);
 }
 
-int rt_dgram_stamp_card(struct rt_dgram *dgram, bool card)
+int rt_dgram_timestamp_card(struct rt_dgram *dgram, bool card)
 {
 	dgram->card = card;
-	return stamps_set(dgram);
+	return timestamps_set(dgram);
 }
 
 static void dgram_free(struct rt_dgram *dgram)

@@ -15,9 +15,9 @@
 /* Bytes of control messages asked for with a datagram, and with an error. */
 #define DGRAM_CONTROL 64 /* SO_RXQ_OVFL and UDP_GRO */
 #define DGRAM_ERROR_CONTROL 256
-/* Enough of a stamped datagram, with headers of lower layers, to recognise it. */
+/* Enough of a timestamped datagram, with headers of lower layers, to recognise it. */
 #define DGRAM_ERROR_DATA 2048
-/* Stamps waited for at a time, without identifiers in the kernel (see below). */
+/* TX timestamps waited for at a time, without identifiers in the kernel (see below). */
 #define DGRAM_PENDING 1024u
 #define DGRAM_HEAD 1500u /* bytes by which one is recognised: all that a tunnel sends */
 #define DGRAM_TOGETHER_ONE 256u /* of rt_dgram.together */
@@ -50,14 +50,14 @@ struct dgram_recv {
 };
 
 /*
- * Before 6.13 a stamp cannot carry our identifier, and the kernel's own count goes
+ * Before 6.13 a TX timestamp cannot carry our identifier, and the kernel's own count goes
  * wrong when a send fails half-way. There the kernel gives the datagram back with its
- * stamp, and we look which one it was. Equal datagrams are not told apart, but then the
- * evidence is about the same bytes: so all of them are compared, since who forges one for
- * a relay has its head right.
+ * TX timestamp, and we look which one it was. Equal datagrams cannot be distinguished, but
+ * then the evidence is about the same bytes: so all of them are compared, since who forges
+ * one for a relay has its head right.
  */
 struct dgram_pending {
-	uint32_t stamp; /* 0: nothing is waited for */
+	uint32_t timestamp; /* 0: nothing is waited for */
 	uint32_t len;
 	uint32_t first; /* of a message: length of its first datagram; else len */
 	uint8_t head[DGRAM_HEAD];
@@ -71,7 +71,7 @@ struct rt_dgram {
 	int family;
 	bool closed; /* by its owner: freed with the last op in flight */
 	bool multishot;
-	bool card;	/* stamps are the card's, not the driver's */
+	bool card;	/* TX timestamps are the card's, not the driver's */
 	bool gro;	/* several datagrams may come as one */
 	unsigned alone; /* messages that are still to be sent one datagram at a time */
 	uint64_t cut;	/* messages that the kernel refused, in total */
@@ -104,12 +104,12 @@ int uring_dgram_error_init(struct rt_dgram *dgram); /* 0 or -ENOMEM */
 void uring_dgram_error_release(struct rt_dgram *dgram);
 void uring_dgram_error_start(struct rt_dgram *dgram);
 void uring_dgram_error_cancel(struct rt_dgram *dgram);
-/* 1 where a stamp may carry our identifier, 0 where it may not. */
+/* 1 where a TX timestamp may carry our identifier, 0 where it may not. */
 int uring_dgram_ts_id(struct rt_loop *loop);
 /* Set a socket option to `value`: 0 or -errno. */
 int uring_dgram_option(int fd, int level, int name, int value);
-/* A datagram with a stamp is about to be sent; or it failed. */
+/* A datagram with a TX timestamp is about to be sent; or it failed. */
 void uring_dgram_expect(struct rt_dgram *dgram, const struct uring_msg *msg);
-void uring_dgram_unexpect(struct rt_dgram *dgram, uint32_t stamp);
+void uring_dgram_unexpect(struct rt_dgram *dgram, uint32_t timestamp);
 
 #endif

@@ -69,7 +69,7 @@ static void error_prep(struct rt_op *op, struct io_uring_sqe *sqe)
 	io_uring_prep_poll_add(sqe, dgram->fd, POLLERR);
 }
 
-/* ---- which datagram a stamp belongs to, without identifiers --------------------- */
+/* ---- which datagram a TX timestamp belongs to, without identifiers ------------------ */
 
 void uring_dgram_expect(struct rt_dgram *dgram, const struct uring_msg *msg)
 {
@@ -80,7 +80,7 @@ void uring_dgram_expect(struct rt_dgram *dgram, const struct uring_msg *msg)
 	/* Too many: the oldest get no evidence, which is safe. */
 	if (dgram->pending_end - dgram->pending_first > DGRAM_PENDING)
 		dgram->pending_first++;
-	*pending = (struct dgram_pending){ .stamp = msg->stamp,
+	*pending = (struct dgram_pending){ .timestamp = msg->timestamp,
 					   .len = (uint32_t)len,
 					   .first = msg->segment ? msg->segment
 								 : (uint32_t)len };
@@ -89,18 +89,18 @@ void uring_dgram_expect(struct rt_dgram *dgram, const struct uring_msg *msg)
 
 static void pending_clear(struct rt_dgram *dgram, struct dgram_pending *pending)
 {
-	pending->stamp = 0;
+	pending->timestamp = 0;
 	while (dgram->pending_first != dgram->pending_end &&
-	       !dgram->pending[dgram->pending_first % DGRAM_PENDING].stamp)
+	       !dgram->pending[dgram->pending_first % DGRAM_PENDING].timestamp)
 		dgram->pending_first++;
 }
 
-void uring_dgram_unexpect(struct rt_dgram *dgram, uint32_t stamp)
+void uring_dgram_unexpect(struct rt_dgram *dgram, uint32_t timestamp)
 {
 	for (uint32_t i = dgram->pending_first; i != dgram->pending_end; i++) {
 		struct dgram_pending *pending = &dgram->pending[i % DGRAM_PENDING];
 
-		if (pending->stamp == stamp) {
+		if (pending->timestamp == timestamp) {
 			pending_clear(dgram, pending);
 			return;
 		}
@@ -124,7 +124,7 @@ static bool pending_match(const struct dgram_pending *pending, const uint8_t *da
 	size_t head = pending->len < DGRAM_HEAD ? pending->len : DGRAM_HEAD;
 	size_t look = len < DGRAM_HEADERS_MAX + head ? len : DGRAM_HEADERS_MAX + head;
 
-	if (!pending->stamp)
+	if (!pending->timestamp)
 		return false;
 	if (cut)
 		return len < pending->len + DGRAM_HEADERS_MAX &&
@@ -141,11 +141,11 @@ static uint32_t pending_take(struct rt_dgram *dgram, const uint8_t *data, size_t
 
 	for (i = dgram->pending_first; i != dgram->pending_end; i++) {
 		struct dgram_pending *pending = &dgram->pending[i % DGRAM_PENDING];
-		uint32_t stamp = pending->stamp;
+		uint32_t timestamp = pending->timestamp;
 
 		if (pending_match(pending, data, len, cut)) {
 			pending_clear(dgram, pending);
-			return stamp;
+			return timestamp;
 		}
 	}
 	return 0;
@@ -154,10 +154,10 @@ static uint32_t pending_take(struct rt_dgram *dgram, const uint8_t *data, size_t
 /* ---- what an entry says ---------------------------------------------------------- */
 
 struct entry {
-	bool stamped;  /* there is a software time stamp */
-	bool transmit; /* that says that the driver has it */
-	bool icmp;     /* or it is an error of the network, */
-	bool too_long; /* and this one */
+	bool timestamped; /* there is a software TX timestamp */
+	bool transmit;	  /* that says that the driver has it */
+	bool icmp;	  /* or it is an error of the network, */
+	bool too_long;	  /* and this one */
 	uint32_t id;
 };
 
@@ -178,7 +178,7 @@ static void entry_error(struct entry *entry, const struct cmsghdr *c)
 	entry->id = err.ee_data;
 }
 
-/* The kernel puts the driver's stamp first, and the card's own last. */
+/* The kernel puts the driver's TX timestamp first, and the card's own last. */
 #define ENTRY_DRIVER 0
 #define ENTRY_CARD 2
 
@@ -196,7 +196,7 @@ static void entry_read(struct entry *entry, struct msghdr *hdr, bool card)
 			   c->cmsg_type == SCM_TIMESTAMPING &&
 			   c->cmsg_len >= CMSG_LEN(sizeof(ts))) {
 			memcpy(&ts, CMSG_DATA(c), sizeof(ts));
-			entry->stamped = ts.ts[which].tv_sec || ts.ts[which].tv_nsec;
+			entry->timestamped = ts.ts[which].tv_sec || ts.ts[which].tv_nsec;
 		}
 	}
 }
@@ -210,7 +210,7 @@ static void error_take(struct rt_dgram *dgram, struct msghdr *hdr, size_t len)
 		dgram->icmp_errors++;
 	if (entry.too_long && dgram->events->too_long)
 		dgram->events->too_long(dgram->owner);
-	if (!entry.stamped || !entry.transmit)
+	if (!entry.timestamped || !entry.transmit)
 		return;
 	if (dgram->pending)
 		entry.id = pending_take(dgram, hdr->msg_iov->iov_base, len,

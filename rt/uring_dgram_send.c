@@ -47,7 +47,7 @@ static void msg_fill(struct rt_dgram *dgram, struct uring_msg *msg, const void *
 				    .msg_iov = &msg->iov,
 				    .msg_iovlen = 1 };
 	msg->message = NULL;
-	msg->stamp = 0;
+	msg->timestamp = 0;
 	msg->segment = 0;
 	msg->again = false;
 }
@@ -58,16 +58,17 @@ static void msg_segment(struct uring_msg *msg, size_t segment)
 	control_put(msg, IPPROTO_UDP, UDP_SEGMENT, &msg->segment, sizeof(msg->segment));
 }
 
-static void msg_stamp(struct rt_dgram *dgram, struct uring_msg *msg, uint32_t stamp)
+static void msg_timestamp(struct rt_dgram *dgram, struct uring_msg *msg,
+			  uint32_t timestamp)
 {
-	msg->stamp = stamp;
+	msg->timestamp = timestamp;
 	control_put_u32(msg, SO_TIMESTAMPING,
 			dgram->card ? SOF_TIMESTAMPING_TX_HARDWARE
 				    : SOF_TIMESTAMPING_TX_SOFTWARE);
 	if (dgram->pending)
 		uring_dgram_expect(dgram, msg);
 	else
-		control_put_u32(msg, DGRAM_SCM_TS_OPT_ID, stamp);
+		control_put_u32(msg, DGRAM_SCM_TS_OPT_ID, timestamp);
 }
 
 /* What a test wants to hear instead of the kernel's word. */
@@ -113,12 +114,12 @@ static void part_start(struct rt_dgram *dgram, struct rt_op *message,
 	refuse_for_test(dgram, &msg->part, msg);
 }
 
-/* Cut what `whole` holds into parts; the stamp goes to the first, or to the last. */
+/* Cut what `whole` has into parts; the TX timestamp goes to the first or the last. */
 static void message_cut(struct rt_dgram *dgram, struct rt_op *op,
 			const struct uring_msg *whole, const struct rt_message *message)
 {
 	bool trial = whole->segment != 0;
-	size_t stamped =
+	size_t timestamped =
 		trial ? (message->len - 1) / message->segment * message->segment : 0;
 
 	uring_set_state(op, URING_LANDED);
@@ -137,8 +138,8 @@ static void message_cut(struct rt_dgram *dgram, struct rt_op *op,
 		msg->to = whole->to;
 		msg_fill(dgram, msg, (const uint8_t *)message->buf + at,
 			 len < message->segment ? len : message->segment);
-		if (message->stamp && at == stamped)
-			msg_stamp(dgram, msg, message->stamp);
+		if (message->timestamp && at == timestamped)
+			msg_timestamp(dgram, msg, message->timestamp);
 		part_start(dgram, op, msg);
 	}
 	if (op->word[0] == 0)
@@ -152,11 +153,11 @@ static void message_refused(struct rt_dgram *dgram, struct rt_op *op,
 	struct rt_message message = { .buf = msg->iov.iov_base,
 				      .len = msg->iov.iov_len,
 				      .segment = msg->segment,
-				      .stamp = msg->stamp };
+				      .timestamp = msg->timestamp };
 
 	dgram->cut++;
-	if (msg->stamp && dgram->pending)
-		uring_dgram_unexpect(dgram, msg->stamp);
+	if (msg->timestamp && dgram->pending)
+		uring_dgram_unexpect(dgram, msg->timestamp);
 	message_cut(dgram, op, msg, &message);
 	uring_msg_put(dgram->loop, msg);
 }
@@ -193,16 +194,16 @@ void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
 	}
 	if (several)
 		msg_segment(msg, message->segment);
-	if (message->stamp)
-		msg_stamp(dgram, msg, message->stamp);
+	if (message->timestamp)
+		msg_timestamp(dgram, msg, message->timestamp);
 	refuse_for_test(dgram, op, msg);
 }
 
 void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_addr *to,
-		   const void *buf, size_t len, uint32_t stamp)
+		   const void *buf, size_t len, uint32_t timestamp)
 {
 	struct rt_message message = {
-		.buf = buf, .len = len, .segment = len, .stamp = stamp
+		.buf = buf, .len = len, .segment = len, .timestamp = timestamp
 	};
 
 	rt_dgram_send_message(dgram, op, to, &message);
@@ -260,8 +261,8 @@ static bool sent_again(struct rt_loop *loop, struct rt_op *op, int res)
 
 static void msg_over(struct rt_dgram *dgram, struct uring_msg *msg, int res)
 {
-	if (res < 0 && msg->stamp && dgram->pending)
-		uring_dgram_unexpect(dgram, msg->stamp);
+	if (res < 0 && msg->timestamp && dgram->pending)
+		uring_dgram_unexpect(dgram, msg->timestamp);
 	uring_msg_put(dgram->loop, msg);
 }
 

@@ -17,7 +17,7 @@
 
 struct cubic {
 	double window;
-	double max;	 /* where the last loss came, after fast convergence */
+	double max;	 /* where the last loss was, after fast convergence */
 	double begin;	 /* where it began to grow */
 	double estimate; /* what Reno would have by now */
 	rt_time epoch;	 /* since when it grows */

@@ -36,7 +36,7 @@ struct io_message {
 	size_t segment;
 	unsigned datagrams;
 	uint64_t first, last; /* numbers of its datagrams */
-	uint32_t stamp;
+	uint32_t timestamp;
 	bool full; /* its last datagram was a shorter one */
 };
 
@@ -53,12 +53,12 @@ struct tunnel_io {
 	struct rt_op spare; /* sends what waits patiently, if the loop has time */
 	bool turning, starved, sparing;
 	bool follows; /* the peer is where its datagrams come from */
-	bool card;    /* stamps are the card's */
+	bool card;    /* TX timestamps are the card's */
 	/*
-	 * Stamps are numbered per socket: one of an earlier tunnel that comes late must
-	 * not pass for this one's. Ours is stamp_base + the tunnel's.
+	 * TX timestamps are numbered per socket: one that is late, of an earlier
+	 * tunnel, must not pass for one of this. Ours is timestamp_base + the tunnel's.
 	 */
-	uint32_t stamp_base, stamp_last;
+	uint32_t timestamp_base, timestamp_last;
 	struct tunnel_io_stats stats;
 	struct edge_client *edge; /* owned; NULL: datagrams go straight to the peer */
 	struct rt_addr edge_addr;
@@ -85,13 +85,13 @@ static void io_release_if_done(struct tunnel_io *io)
 	rt_free(io);
 }
 
-static uint32_t io_stamp(struct tunnel_io *io, uint32_t stamp)
+static uint32_t io_timestamp(struct tunnel_io *io, uint32_t timestamp)
 {
-	if (stamp == 0)
+	if (timestamp == 0)
 		return 0;
-	io->stamp_last = stamp;
+	io->timestamp_last = timestamp;
 	/* Once in 2^32 this is 0, and that send batch is not proven. */
-	return io->stamp_base + stamp;
+	return io->timestamp_base + timestamp;
 }
 
 /* ---- messages ------------------------------------------------------------------------ */
@@ -132,7 +132,7 @@ static void io_flush(struct tunnel_io *io)
 	struct rt_message message = { .buf = io->memory + t->begin,
 				      .len = t->len,
 				      .segment = t->segment,
-				      .stamp = t->stamp };
+				      .timestamp = t->timestamp };
 
 	if (t->len == 0)
 		return;
@@ -181,7 +181,7 @@ static bool io_room(struct tunnel_io *io)
 	return io->next - io->first + 1 < TUNNEL_IO_SENDS;
 }
 
-/* Longer messages would make the queue before the line longer than the pacer meant. */
+/* Longer messages would make the queue before the path longer than the pacer meant. */
 static size_t io_quantum(const struct tunnel_io *io)
 {
 	uint64_t rate = io->tunnel->pacer.rate_bps;
@@ -192,22 +192,22 @@ static size_t io_quantum(const struct tunnel_io *io)
 
 /*
  * A datagram of `len` bytes lies at io->write. It joins the message, or begins the next: a
- * stamp belongs to the first of a message only, and what comes behind a shorter one would
- * be cut wrongly.
+ * TX timestamp belongs to the first of a message only, and what follows a shorter one
+ * would be cut wrongly.
  */
-static void io_gather(struct tunnel_io *io, size_t len, uint32_t stamp)
+static void io_gather(struct tunnel_io *io, size_t len, uint32_t timestamp)
 {
 	struct io_message *t = &io->message;
 	uint64_t number = io->tunnel->sent.last.number;
 
-	if (stamp != 0 || t->full || len > t->segment ||
+	if (timestamp != 0 || t->full || len > t->segment ||
 	    t->datagrams == RT_MESSAGE_DATAGRAMS || t->len + len > io_quantum(io))
 		io_flush(io);
 	if (t->len == 0)
 		*t = (struct io_message){ .begin = io->write,
 					  .segment = len,
 					  .first = number,
-					  .stamp = stamp };
+					  .timestamp = timestamp };
 	t->last = number;
 	t->full = len < t->segment;
 	t->len += len;
@@ -215,7 +215,7 @@ static void io_gather(struct tunnel_io *io, size_t len, uint32_t stamp)
 	io->write += len;
 }
 
-/* The relay at the border is told anew, now and then, whose tunnel this is. */
+/* The relay at the border learns anew, now and then, whose tunnel this is. */
 static void io_register(struct tunnel_io *io, rt_time now)
 {
 	size_t len;
@@ -252,9 +252,9 @@ static void io_send(struct tunnel_io *io)
 	io->starved = false;
 	io_register(io, now);
 	while (io_room(io)) {
-		uint32_t stamp;
-		size_t len =
-			tunnel_transmit(io->tunnel, io->memory + io->write, now, &stamp);
+		uint32_t timestamp;
+		size_t len = tunnel_transmit(io->tunnel, io->memory + io->write, now,
+					     &timestamp);
 
 		if (len == 0) {
 			io_flush(io);
@@ -264,7 +264,7 @@ static void io_send(struct tunnel_io *io)
 		}
 		if (io->edge != NULL)
 			edge_client_await(io->edge, io->memory + io->write, len);
-		io_gather(io, len, io_stamp(io, stamp));
+		io_gather(io, len, io_timestamp(io, timestamp));
 	}
 	io_flush(io);
 	io->starved = true;
@@ -398,11 +398,11 @@ static void io_received(void *owner, const uint8_t *dgram, size_t len,
 static void io_left(void *owner, uint32_t id)
 {
 	struct tunnel_io *io = owner;
-	uint32_t stamp = id - io->stamp_base;
+	uint32_t timestamp = id - io->timestamp_base;
 
-	if (io->tunnel == NULL || stamp == 0 || stamp > io->stamp_last)
+	if (io->tunnel == NULL || timestamp == 0 || timestamp > io->timestamp_last)
 		return;
-	tunnel_left(io->tunnel, stamp, rt_now(io->loop));
+	tunnel_left(io->tunnel, timestamp, rt_now(io->loop));
 	io_turn(io);
 }
 
@@ -478,9 +478,9 @@ void tunnel_io_local(const struct tunnel_io *io, struct rt_addr *ret)
 }
 
 /* A card that has none of its own leaves batches unproven, and the tunnel finds out. */
-static void io_choose_stamps(struct tunnel_io *io, bool card)
+static void io_choose_timestamps(struct tunnel_io *io, bool card)
 {
-	if (card == io->card || rt_dgram_stamp_card(io->dgram, card) != 0)
+	if (card == io->card || rt_dgram_timestamp_card(io->dgram, card) != 0)
 		return;
 	io->card = card;
 }
@@ -492,14 +492,14 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 	io_towards(io, peer);
 	io->follows = peer->kind == RT_ADDR_NONE;
 	if (t != NULL)
-		io_choose_stamps(io, t->params.evidence == TUNNEL_NIC);
+		io_choose_timestamps(io, t->params.evidence == TUNNEL_NIC);
 	if (io->edge != NULL && t != NULL) {
 		io_towards(io, &io->edge_addr);
 		io->follows = false;
 		edge_client_init(io->edge, io->edge_key, t->params.id, rt_now(io->loop));
 	}
-	io->stamp_base += io->stamp_last;
-	io->stamp_last = 0;
+	io->timestamp_base += io->timestamp_last;
+	io->timestamp_last = 0;
 	rt_timer_disarm(io->loop, &io->timer);
 	if (t != NULL) {
 		tunnel_set_patient(t, true);

@@ -48,8 +48,8 @@ int tunnel_io_set_edge(struct tunnel_io *io, const struct rt_addr *edge,
 void tunnel_io_kick(struct tunnel_io *io);
 
 struct tunnel_io_stats {
-	uint64_t datagrams, sends; /* sent; and in how many trains */
-	uint64_t longest;	   /* bytes in one train */
+	uint64_t datagrams, sends; /* sent; and in how many messages */
+	uint64_t longest;	   /* bytes in one message */
 	uint64_t foreign;	   /* datagrams of no tunnel that is attached */
 	uint64_t refused;	   /* datagrams that the tunnel refused */
 	uint64_t echoes, forged;   /* from the relay at the border; not from it */

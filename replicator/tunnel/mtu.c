@@ -4,7 +4,7 @@
 #include "fec/fec.h"
 #include "rt/check.h"
 
-/* A probe that the line has only delayed may come so much after its follower. */
+/* A probe that the path has only delayed may arrive so much after its follower. */
 #define MTU_GRACE_NS RT_MS
 /* Until a follower counts as lost: at least this, three round trips, and at most that. */
 #define MTU_LOST_NS (200 * RT_MS)
@@ -67,7 +67,7 @@ void mtu_init(struct mtu *m, const struct mtu_params *params, rt_time now)
 	mtu_search(m, m->size, now);
 }
 
-/* The largest of this round, or since then, that came; 0: none. */
+/* The largest of this round, or since then, that arrived; 0: none. */
 static size_t mtu_round_best(const struct mtu *m)
 {
 	uint16_t behind = (uint16_t)(m->serial - m->echo);
@@ -110,7 +110,7 @@ static void mtu_rest(struct mtu *m, rt_time now)
 		m->next_at = RT_NEVER;
 }
 
-/* `size` comes through: found by a probe, or told by data. */
+/* `size` comes through: found by a probe, or shown by data. */
 static void mtu_passes(struct mtu *m, size_t size, rt_time now)
 {
 	bool over = m->searching && m->want <= size;
@@ -191,14 +191,14 @@ static void mtu_full(struct mtu *m, const struct mtu_news *news, bool probed, rt
 {
 	if (news->full_largest || news->marks > m->marks || probed) {
 		m->marks = news->marks;
-		m->full_came = news->full;
+		m->full_received = news->full;
 		mtu_passes(m, m->size, now);
 		return;
 	}
-	if (news->full < m->full_came + MTU_DOUBT)
+	if (news->full < m->full_received + MTU_DOUBT)
 		return;
 	m->doubted = true;
-	if (news->full < m->full_came + MTU_SUSPECT || m->is_short ||
+	if (news->full < m->full_received + MTU_SUSPECT || m->is_short ||
 	    (m->searching && m->want == m->size))
 		return;
 	mtu_search(m, m->size, now);

@@ -14,7 +14,7 @@
  * of data and repairs.
  *
  * A round sends probes, padded to ascending sizes, and then a small one, the follower.
- * When the follower is acknowledged, the largest probe that came is known, too: they carry
+ * When the follower is acknowledged, the largest probe that arrived is known, too: they carry
  * serials, and the other side returns the highest it has seen. A round whose follower is
  * lost says nothing and is repeated. The first round of a search has one probe, of the size
  * that is wanted; only if that does not come the rest of the ladder is tried. A size is
@@ -26,8 +26,8 @@
  * mtu_silence_ns(); when the kernel refuses one as too long; and,
  * where the tunnel sends less than it might, every MTU_RAISE_NS for `max`.
  *
- * MTU_DOUBT of them are enough for the line not to be proven until one comes again. So that
- * this holds for an idle tunnel, too, half of the probes that keep its line proven are
+ * MTU_DOUBT of them are enough for the path not to be proven until one arrives. So that
+ * this holds for an idle tunnel, too, half of the probes that keep its path proven are
  * padded to `size`. The others, and some small ones under load, are what tells on the full
  * ones before them.
  */
@@ -49,7 +49,7 @@ struct mtu {
 	bool searching;
 	size_t want;	 /* of this search */
 	unsigned rounds; /* of this search that `want` has failed */
-	size_t best;	 /* that came in these */
+	size_t best;	 /* that arrived in these */
 	/* The round. */
 	uint16_t serial;	    /* of the newest probe; 0: there was none */
 	uint16_t sizes[MTU_LADDER]; /* of the round's probes; the last has `serial` */
@@ -63,7 +63,7 @@ struct mtu {
 	rt_time next_at; /* the next thing to do; RT_NEVER */
 	/* What data and repairs tell. */
 	uint64_t
-		full_came; /* of those sent, up to the newest that is known to have come */
+		full_received; /* of those sent, up to the newest known to have arrived */
 	uint64_t
 		asked; /* one behind so many of full size must have come: the path may have
 			 * shrunk while nobody asked */
@@ -85,7 +85,7 @@ static inline rt_time mtu_deadline(const struct mtu *m)
 /* `full` datagrams of full size have been sent so far: silence behind them is suspect. */
 static inline bool mtu_waits(const struct mtu *m, uint64_t full)
 {
-	return !m->searching && !m->is_short && full >= m->full_came + MTU_SUSPECT;
+	return !m->searching && !m->is_short && full >= m->full_received + MTU_SUSPECT;
 }
 int64_t mtu_silence_ns(const struct mtu *m);
 /*
@@ -108,8 +108,8 @@ struct mtu_news {
 	uint64_t largest;  /* packet number */
 	uint64_t full;	   /* datagrams of full size sent up to that one */
 	bool full_largest; /* `largest` is one of these */
-	uint64_t marks;	   /* a sum that has grown if others of them came */
-	uint16_t echo;	   /* highest serial that came; 0: none */
+	uint64_t marks;	   /* a sum that has grown if others of them arrived */
+	uint16_t echo;	   /* highest serial that arrived; 0: none */
 	int64_t rtt_ns;	   /* < 0: unknown */
 };
 void mtu_acknowledged(struct mtu *m, const struct mtu_news *news, rt_time now);
@@ -119,7 +119,7 @@ void mtu_refused(struct mtu *m, rt_time now);
 /* Nothing of full size has come since that was in doubt, or since somebody asked. */
 static inline bool mtu_unknown(const struct mtu *m)
 {
-	return m->doubted || m->full_came <= m->asked;
+	return m->doubted || m->full_received <= m->asked;
 }
 
 /* Nothing shows that the path carries `size`, or something that it does not any more. */

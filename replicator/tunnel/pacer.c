@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/tunnel/pacer.h"
 
-/* What `len` bytes take on the line, the remainder of the division carried over. */
+/* What `len` bytes take on the path, the remainder of the division carried over. */
 static int64_t pacer_cost(struct pacer *p, size_t len)
 {
 	uint64_t bits = (uint64_t)(len + p->headers) * 8;
@@ -22,7 +22,7 @@ static void pacer_burst(struct pacer *p)
 	p->rest = 0;
 	if (p->rate_bps == 0)
 		return;
-	/* A couple of datagrams, so that a slow line's timer need not be exact. */
+	/* A couple of datagrams, so that a slow path's timer need not be exact. */
 	p->burst_ns = 2 * pacer_cost(p, p->datagram_max);
 	if (p->burst_ns < PACER_BURST_NS)
 		p->burst_ns = PACER_BURST_NS;

@@ -9,18 +9,18 @@
 #include "rt/time.h"
 
 /*
- * Token buckets in integer nanoseconds, each kept as the time at which the line would be
+ * Token buckets in integer nanoseconds, each kept as the time at which the path would be
  * empty if it had sent everything at the bucket's rate (the generic cell rate algorithm,
  * ITU-T I.371). Idle time is not saved up. But when there was something to send all the
  * time and we woke up late, because the host had other work, up to PACER_LATE_NS of the
- * rate are caught up: not at once, since a line's queue may be short, but at a quarter
+ * rate are caught up: not at once, since a path's queue may be short, but at a quarter
  * more than the rate. So of what was charged in any interval of length T, two things hold,
  * with a datagram more for each, and unpaced charges on top, which are paid back later:
  *
  *	charged <= rate * (T + burst + PACER_LATE_NS)	  burst alone if never late
  *	charged <= rate * (T * 5/4 + burst)
  *
- * where burst is PACER_BURST_NS, or two datagrams on a slow line. Once a bucket is empty
+ * where burst is PACER_BURST_NS, or two datagrams on a slow path. Once a bucket is empty
  * it rests until a part of the burst is there again: a wake-up per datagram would cost
  * more than the datagram.
  */
@@ -29,7 +29,7 @@
 #define PACER_PEAK_NUM 5 /* while catching up: this much of the rate */
 #define PACER_PEAK_DEN 4
 #define PACER_REST 4  /* a quarter of the burst */
-#define PACER_IPV4 28 /* headers of IP and UDP that each datagram has on the line */
+#define PACER_IPV4 28 /* headers of IP and UDP that each datagram has on the path */
 #define PACER_IPV6 48
 
 struct pacer {

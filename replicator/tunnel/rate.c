@@ -14,7 +14,7 @@
 /* The pacer is set anew only when the rate has changed by this part of it. */
 #define RATE_STEP 32
 
-/* A datagram of data on the line, in bytes. */
+/* A datagram of data on the path, in bytes. */
 static unsigned rate_datagram(const struct tunnel *t)
 {
 	return (unsigned)(sizeof(struct packet_head) + sizeof(struct packet_data) +

@@ -413,7 +413,7 @@ static void message_send(void *arg)
 	struct rt_message message = { .buf = bytes,
 				      .len = u->message * LETTER - LETTER / 2,
 				      .segment = LETTER,
-				      .stamp = u->next + 1 };
+				      .timestamp = u->next + 1 };
 
 	for (unsigned i = 0; i < u->message; i++, u->next++) {
 		struct letter *l = &u->letters[u->next];

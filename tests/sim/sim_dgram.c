@@ -88,7 +88,7 @@ int rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
 }
 
 /* The simulated card stamps what its driver takes. */
-int rt_dgram_stamp_card(struct rt_dgram *dgram, bool card)
+int rt_dgram_timestamp_card(struct rt_dgram *dgram, bool card)
 {
 	return 0;
 }
@@ -383,7 +383,7 @@ void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
 		p = packet_new((const uint8_t *)message->buf + from, len);
 		p->to = *to;
 		r = dgram_leave(dgram, sim_link(node, peer), p, at,
-				(refused ? last : first) ? message->stamp : 0);
+				(refused ? last : first) ? message->timestamp : 0);
 		if (res == 0)
 			res = r;
 		from += len;
@@ -396,7 +396,7 @@ void rt_dgram_send(struct rt_dgram *dgram, struct rt_op *op, const struct rt_add
 		   const void *buf, size_t len, uint32_t stamp)
 {
 	struct rt_message message = {
-		.buf = buf, .len = len, .segment = len, .stamp = stamp
+		.buf = buf, .len = len, .segment = len, .timestamp = stamp
 	};
 
 	rt_dgram_send_message(dgram, op, to, &message);

@@ -265,7 +265,7 @@ static void a_stamp_is_of_these_bytes(void **state)
 		URING_WITHOUT_TS_ID, URING_WITHOUT_TS_ID | URING_WITHOUT_MULTISHOT
 	};
 	uint8_t dropped[1472] = { 1, 2, 3 }, sent[1472] = { 1, 2, 3 };
-	struct uring_msg msg = { .iov = { dropped, sizeof(dropped) }, .stamp = 5 };
+	struct uring_msg msg = { .iov = { dropped, sizeof(dropped) }, .timestamp = 5 };
 
 	sent[sizeof(sent) - 1] = 1;
 	for (unsigned i = 0; i < RT_ARRAY_LEN(without); i++) {

@@ -148,7 +148,7 @@ static void message_send(struct world *w, unsigned i, const struct rt_addr *to)
 	struct rt_message message = { .buf = w->bytes + (size_t)i * MESSAGE_BYTES,
 				      .len = MESSAGE_BYTES,
 				      .segment = SEGMENT,
-				      .stamp = i % 2 ? 0 : 500 + i };
+				      .timestamp = i % 2 ? 0 : 500 + i };
 
 	memset(&w->messages[i], 0xee, sizeof(w->messages[i]));
 	w->messages[i].op.done = message_done;
