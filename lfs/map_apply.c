@@ -42,6 +42,8 @@ static void append_out(struct lfs *lfs, const struct lfs_append *a)
 	for (unsigned i = 0; i < a->nops; i++) {
 		const struct lfs_op *op = &a->ops[i];
 
+		if (RT_BUG(LEAVES_STAY_PENDING) && op->kind != LFS_WRITE)
+			continue;
 		lfs->admission.pending_leaves -=
 			op->kind == LFS_WRITE ? lfs_map_leaves(op->lba, op->blocks) : 2;
 	}

@@ -9,6 +9,7 @@
 #include "replicator/group_private.h"
 #include "replicator/history.h"
 #include "replicator/session.h"
+#include "rt/bug.h"
 
 /* A primary whose last message is younger than this counts as alive. */
 #define PROMOTE_SILENCE_MS 5000
@@ -213,7 +214,8 @@ void promote_turn(struct group *g)
 		promote_reply(g, p, -EIO);
 		return;
 	}
-	if (g->session && g->role == GROUP_MIRROR && !mirror_is_drained(g->session))
+	if (g->session && g->role == GROUP_MIRROR && !mirror_is_drained(g->session) &&
+	    !RT_BUG(PROMOTE_UNDRAINED))
 		return;
 	promote_epoch(g);
 }

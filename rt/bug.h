@@ -28,6 +28,8 @@
 	X(FLUSH_FAILURE_IGNORED)                                                                 \
 	X(UNALIGNED_NO_LOCK) /* read-modify-write without holding its edges */                   \
 	X(MEMORY_BACK_EARLY) /* a request fails while the log still reads its memory */          \
+	X(PROMOTE_UNDRAINED) /* the epoch of a promotion begins before what is queued */         \
+	X(LEAVES_STAY_PENDING) /* what is in the map goes on being counted as admitted */        \
 	X(ECHO_ONE_FOR_ALL) /* a send batch has left when one of it has passed the border */     \
 	X(SENDS_UNHEARD) /* a send batch has left whatever the kernel said to its sends */       \
 	X(COVER_IGNORES_FAILED) /* symbols of failed batches take no repairs */                  \

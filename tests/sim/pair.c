@@ -189,6 +189,10 @@ struct pair *pair_new(struct sim_world *w)
 
 void pair_free(struct pair *p)
 {
+	p->load = false;
+	for (unsigned i = 0; i < 2; i++)
+		if (p->site[i].group && sim_node_up(p->site[i].node))
+			pair_stop(p, i);
 	pair_judge_end(p);
 	for (unsigned i = 0; i < PAIR_REQUESTS; i++)
 		free(p->requests[i].buf);
@@ -258,21 +262,24 @@ static bool creating_done(void *arg)
 	return ((struct creating *)arg)->done;
 }
 
+void pair_create_site(struct pair *p, unsigned i)
+{
+	struct pair_site *s = &p->site[i];
+	struct creating c = { .create.done = created };
+	struct rt_loop *loop = sim_node_start(s->node);
+
+	sim_node_enter(s->node);
+	group_create(loop, &s->config, &c.create);
+	sim_node_leave(s->node);
+	sim_require(sim_run_until(p->w, creating_done, &c, WAIT_NS), "create hangs");
+	sim_require(c.res == 0, "create: %d %s", c.res, c.create.why);
+	sim_node_stop(s->node);
+}
+
 void pair_create(struct pair *p)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		struct pair_site *s = &p->site[i];
-		struct creating c = { .create.done = created };
-		struct rt_loop *loop = sim_node_start(s->node);
-
-		sim_node_enter(s->node);
-		group_create(loop, &s->config, &c.create);
-		sim_node_leave(s->node);
-		sim_require(sim_run_until(p->w, creating_done, &c, WAIT_NS),
-			    "create hangs");
-		sim_require(c.res == 0, "create: %d %s", c.res, c.create.why);
-		sim_node_stop(s->node);
-	}
+	pair_create_site(p, 0);
+	pair_create_site(p, 1);
 }
 
 static void opened(struct group_open *open, int res)
@@ -374,6 +381,8 @@ void pair_stop(struct pair *p, unsigned i)
 	rt_assert(s->stop);
 	s->stop->done = stopped;
 	s->stop->impl = p;
+	if (i == 0 && pair_idle(p))
+		pair_at_rest(p, i);
 	sim_node_enter(s->node);
 	group_stop(s->group, 5000, s->stop);
 	sim_node_leave(s->node);

@@ -82,9 +82,11 @@ struct pair {
 };
 
 struct pair *pair_new(struct sim_world *w);
+/* Stops what still runs, which must leave nothing behind. */
 void pair_free(struct pair *p);
-/* Create both stores. */
+/* Create both stores, or one. */
 void pair_create(struct pair *p);
+void pair_create_site(struct pair *p, unsigned i);
 /* Start a site and wait until its store is open. */
 void pair_start(struct pair *p, unsigned i);
 /* Kill it; the client's requests to it are gone. */
@@ -109,6 +111,8 @@ void pair_judge_begin(struct pair *p);
 void pair_judge_end(struct pair *p);
 /* The whole image that the log of a site shows now is that of its last LSN. */
 void pair_judge_image(struct pair *p, unsigned i, const char *when);
+/* No request is under way at a site: nothing is counted as if one were. */
+void pair_at_rest(struct pair *p, unsigned i);
 /* The oracle has forgotten the last LSNs. */
 void pair_judge_taken_back(struct pair *p);
 /* Site 0 serves again after a crash: what it has, against what was promised. */

@@ -137,6 +137,32 @@ void pair_judge_image(struct pair *p, unsigned i, const char *when)
 	judge_lsn(s, lsn, when);
 }
 
+void pair_at_rest(struct pair *p, unsigned i)
+{
+	const struct group *g = p->site[i].group;
+	const struct lfs_admission *log = &g->lfs->admission;
+
+	if (g->failed) /* what the log had taken stays there */
+		return;
+	sim_require(g->pending.requests == 0 && gate_empty(&g->gate) &&
+			    rt_list_empty(&g->writes.waiting) &&
+			    rt_list_empty(&g->writes.locks) &&
+			    rt_list_empty(&g->writes.inflight),
+		    "%s is idle, and has requests or range locks",
+		    sim_node_name(p->site[i].node));
+	sim_require(apply_idle(&g->apply) && g->apply.bytes == 0,
+		    "%s is idle, and holds %llu bytes of records",
+		    sim_node_name(p->site[i].node), (unsigned long long)g->apply.bytes);
+	sim_require(rt_list_empty(&log->queue) && log->pending_appends == 0 &&
+			    log->pending_leaves == 0 && log->queued_blocks == 0,
+		    "the log of %s is idle, and counts %llu appends, %llu leaves, %llu "
+		    "blocks",
+		    sim_node_name(p->site[i].node),
+		    (unsigned long long)log->pending_appends,
+		    (unsigned long long)log->pending_leaves,
+		    (unsigned long long)log->queued_blocks);
+}
+
 void pair_judge_taken_back(struct pair *p)
 {
 	for (unsigned i = 0; i < 2; i++)

@@ -232,7 +232,8 @@ static void opening(struct pair *p)
 	load(p);
 	pair_crash(p, 0, SIM_POWER);
 	(void)sim_run_for(p->w, RT_S);
-	if (v->has_on_disconnect || v->sync == GROUP_REMOTE)
+	if (v->has_on_disconnect || v->sync == GROUP_REMOTE ||
+	    p->site[0].config.fua_remote || p->site[0].config.on_disconnect == GROUP_STOP)
 		open_in_vain(p);
 	pair_start(p, 0);
 	while (times-- > 0) {

@@ -162,4 +162,4 @@ static void opening_run(struct sim_world *w)
 static const char *const opening_bugs[] = { "PULL_NOT_FLUSHED", NULL };
 
 SIM_SCENARIO(opening, "each completion of an opening is a site's last", opening_run,
-	     opening_bugs, .all_max = 40)
+	     opening_bugs, .all_max = 24)

@@ -229,6 +229,8 @@ static void quiet_end(struct pair *p)
 		    "idle, but the mirror persists %llu of %llu",
 		    (unsigned long long)a.lsn.persisted,
 		    (unsigned long long)a.lsn.admitted);
+	pair_at_rest(p, 0);
+	pair_at_rest(p, 1);
 	(void)pair_image(p, 0, a.lsn.admitted, a.lsn.admitted, "at the end");
 	(void)pair_image(p, 1, a.lsn.admitted, a.lsn.admitted, "at the end");
 	pair_stop(p, 0);
