@@ -35,7 +35,7 @@ static bool confirm_lost(const struct tunnel *t, const struct confirm *c, uint64
 		return false;
 	e = sent_find(&t->sent, number);
 	return e == NULL || c->entry == NULL ||
-	       rt_time_since(c->entry->at, e->at) >= line_grace_ns(&t->line);
+	       rt_time_since(c->entry->at, e->at) >= path_reo_wnd_ns(&t->path);
 }
 
 static void confirm_resend(struct tunnel *t, uint64_t number)
@@ -152,14 +152,14 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
  * guards against it is that the gate was closed meanwhile. What is shorter is a burst.
  */
 static bool confirm_outage(const struct tunnel *t, const struct packet_report *report,
-			   struct line_outage *ret)
+			   struct path_outage *ret)
 {
 	const struct sent *s = &t->sent;
-	uint64_t from = report->gap_first, settled = t->line.settled;
+	uint64_t from = report->gap_first, settled = t->path.settled;
 	const struct sent_entry *before, *first,
 		*last = sent_find(s, report->gap_end - 1);
 
-	if (report->gap_end <= settled + 1 || t->line.rtt_ns < 0 || last == NULL)
+	if (report->gap_end <= settled + 1 || t->path.rtt_ns < 0 || last == NULL)
 		return false; /* it was in an earlier sample; or nothing is known of it */
 	if (from <= settled)
 		from = settled + 1;
@@ -167,12 +167,12 @@ static bool confirm_outage(const struct tunnel *t, const struct packet_report *r
 	first = sent_find(s, from);
 	if (first == NULL) /* forgotten: of the rest of it */
 		first = sent_find(s, s->last.number - s->size + 1);
-	if (first == NULL || rt_time_since(last->at, first->at) < line_proof_ns(&t->line))
+	if (first == NULL || rt_time_since(last->at, first->at) < path_proof_ns(&t->path))
 		return false;
 	ret->numbers = report->gap_end - from;
 	/* What came before it in this sample goes with it if it is forgotten, too. */
 	ret->firsts =
-		last->firsts - (before == NULL ? t->line.firsts_sent : before->firsts);
+		last->firsts - (before == NULL ? t->path.firsts_sent : before->firsts);
 	return true;
 }
 
@@ -181,13 +181,13 @@ static void confirm_sample(struct tunnel *t, const struct packet_report *report,
 			   rt_time now)
 {
 	const struct sent_entry *e = sent_find(&t->sent, report->settled);
-	const struct sent_entry *before = sent_find(&t->sent, t->line.settled);
-	struct line_outage gap;
+	const struct sent_entry *before = sent_find(&t->sent, t->path.settled);
+	struct path_outage gap;
 	struct fec_sample sample;
 	bool outage = confirm_outage(t, report, &gap);
 
 	if (e == NULL ||
-	    !line_settled(&t->line, report, e, outage ? &gap : NULL, &sample))
+	    !path_decided(&t->path, report, e, outage ? &gap : NULL, &sample))
 		return;
 	t->stats.outages += outage;
 	sample.congested = cc_congested(&t->cc, before == NULL ? 0 : before->eliciting,
@@ -207,7 +207,7 @@ static void confirm_mtu(struct tunnel *t, const struct confirm *c, rt_time now)
 		.full = c->entry == NULL ? t->sent.last.full : c->entry->full,
 		.marks = r->seen + r->below + r->rebuilt,
 		.echo = r->probe,
-		.rtt_ns = t->line.rtt_ns,
+		.rtt_ns = t->path.rtt_ns,
 	};
 
 	mtu_acknowledged(&t->mtu, &news, now);
@@ -227,7 +227,7 @@ static void confirm_again(struct tunnel *t, const struct packet_report *report)
 
 		if (!sym->again)
 			continue;
-		line_sent_again(&t->line, in_vain);
+		path_retransmitted(&t->path, in_vain);
 		t->stats.in_vain += in_vain;
 	}
 }
@@ -257,11 +257,11 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 	if (report->note > t->peer_note)
 		t->peer_note = report->note;
 	/* One that was overtaken has nothing more to say. */
-	if (p->number > t->ack_seen && report->largest >= t->line.largest) {
+	if (p->number > t->ack_seen && report->largest >= t->path.largest) {
 		t->ack_seen = p->number;
 		c.entry = sent_find(&t->sent, report->largest);
-		if (report->largest > t->line.largest) {
-			line_acknowledged(&t->line, report, c.entry, now);
+		if (report->largest > t->path.largest) {
+			path_acknowledged(&t->path, report, c.entry, now);
 			tunnel_rate_acked(t, report, c.entry, now);
 		}
 		confirm_sample(t, report, now);

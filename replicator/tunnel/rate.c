@@ -102,7 +102,7 @@ void tunnel_set_ipv6(struct tunnel *t, bool ipv6)
 
 static uint64_t rate_in_flight(const struct tunnel *t)
 {
-	const struct sent_entry *e = sent_find(&t->sent, t->line.largest);
+	const struct sent_entry *e = sent_find(&t->sent, t->path.largest);
 
 	return t->sent.last.eliciting - (e == NULL ? 0 : e->eliciting);
 }

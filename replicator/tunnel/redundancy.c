@@ -54,9 +54,9 @@ static unsigned redundancy_flight(const struct tunnel *t)
 	double bits = 8.0 * (t->params.symbol_size + t->pacer.headers), want;
 	unsigned flight = REDUNDANCY_FLIGHT_MIN;
 
-	if (t->line.rtt_ns < 0 || t->pacer.rate_bps == 0)
+	if (t->path.rtt_ns < 0 || t->pacer.rate_bps == 0)
 		return 0;
-	want = (double)t->pacer.rate_bps / bits * (double)t->line.rtt_ns / (double)RT_S;
+	want = (double)t->pacer.rate_bps / bits * (double)t->path.rtt_ns / (double)RT_S;
 	while (flight < want && flight < REDUNDANCY_FLIGHT_MAX)
 		flight *= 2;
 	return flight;

@@ -384,16 +384,16 @@ static bool send_outstanding(const struct tunnel *t)
 /* Under load nothing small follows what is full by itself: to tell on it something must. */
 static rt_time send_tell_at(const struct tunnel *t)
 {
-	rt_time at = rt_time_add(t->probed_at, line_probe_ns(&t->line));
+	rt_time at = rt_time_add(t->probed_at, path_probe_ns(&t->path));
 
-	if (t->sent.last.full < t->probed_full + TUNNEL_PROBE_FULL || t->line.rtt_ns < 0)
+	if (t->sent.last.full < t->probed_full + TUNNEL_PROBE_FULL || t->path.rtt_ns < 0)
 		return RT_NEVER;
 	return send_proving(t, at) ? at : RT_NEVER;
 }
 
 static rt_time send_probe_at(const struct tunnel *t)
 {
-	int64_t fast_ns = line_probe_ns(&t->line);
+	int64_t fast_ns = path_probe_ns(&t->path);
 	rt_time fast_at =
 		rt_time_min(rt_time_add(t->eliciting_at, fast_ns), send_tell_at(t));
 	rt_time last = t->eliciting_at;
@@ -417,7 +417,7 @@ static rt_time send_probe_at(const struct tunnel *t)
 /* When to ask for the path's MTU: as planned, or when what was sent is not answered. */
 static rt_time send_mtu_at(const struct tunnel *t)
 {
-	const struct sent_entry *e = sent_find(&t->sent, t->line.largest + 1);
+	const struct sent_entry *e = sent_find(&t->sent, t->path.largest + 1);
 	rt_time at = mtu_deadline(&t->mtu);
 
 	if (e == NULL || !mtu_waits(&t->mtu, t->sent.last.full))

@@ -5,10 +5,10 @@
 #include "replicator/tunnel/ack.h"
 #include "replicator/tunnel/cc.h"
 #include "replicator/tunnel/evidence.h"
-#include "replicator/tunnel/line.h"
 #include "replicator/tunnel/mtu.h"
 #include "replicator/tunnel/pacer.h"
 #include "replicator/tunnel/packet.h"
+#include "replicator/tunnel/path.h"
 #include "replicator/tunnel/redundancy.h"
 #include "replicator/tunnel/replay.h"
 #include "replicator/tunnel/seal.h"
@@ -61,7 +61,7 @@ struct tunnel {
 	uint64_t came; /* datagrams that the other side has got, acknowledgements aside */
 	struct evidence evidence;
 	struct wire_gate gate;
-	struct line line;
+	struct path path;
 	struct mtu mtu;
 	struct tunnel_resend resend;
 	uint64_t credit; /* symbols below this may be sent */

@@ -73,7 +73,7 @@ static int tunnel_new_sending(struct tunnel *t, rt_time now)
 		res = seal_new(p->secret, p->dialed, &t->seal_tx);
 	tunnel_gate_changed(t);
 	tunnel_rate_init(t, now);
-	line_init(&t->line);
+	path_init(&t->path);
 	tunnel_mtu_init(t, now);
 	t->suite = seal_suite_best();
 	t->credit = TUNNEL_CREDIT_FIRST;
@@ -255,7 +255,7 @@ enum tunnel_evidence tunnel_evidence_level(const struct tunnel *t)
 
 bool tunnel_proven(const struct tunnel *t, rt_time now)
 {
-	return line_proven(&t->line, now) && !mtu_doubtful(&t->mtu);
+	return path_proven(&t->path, now) && !mtu_doubtful(&t->mtu);
 }
 
 bool tunnel_away(const struct tunnel *t, rt_time now)
@@ -323,15 +323,15 @@ void tunnel_too_long(struct tunnel *t, rt_time now)
 
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 {
-	const struct sent_entry *e = sent_find(&t->sent, t->line.largest);
+	const struct sent_entry *e = sent_find(&t->sent, t->path.largest);
 	struct fec_path upper, mean;
 
 	*ret = t->stats;
 	ret->rebuilt = fec_decoder_rebuilt(t->rx.decoder);
 	ret->overflowed = t->overflowed;
-	ret->peer_overflowed = t->line.overflowed;
-	ret->rtt_ns = t->line.rtt_ns;
-	ret->rtt_min_ns = t->line.rtt_min_ns;
+	ret->peer_overflowed = t->path.overflowed;
+	ret->rtt_ns = t->path.rtt_ns;
+	ret->rtt_min_ns = t->path.rtt_min_ns;
 	ret->loss = ret->burst = ret->loss_upper = ret->burst_upper = -1;
 	if (fec_estimate_path(&t->redundancy.estimate, &upper, &mean)) {
 		ret->loss = mean.loss;

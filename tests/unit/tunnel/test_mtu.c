@@ -27,8 +27,8 @@ static size_t carried(size_t mtu)
 	return best;
 }
 
-static void path_init(struct pair *p, uint16_t symbol, size_t mtu, double loss,
-		      uint64_t seed)
+static void mtu_pair_init(struct pair *p, uint16_t symbol, size_t mtu, double loss,
+			  uint64_t seed)
 {
 	struct tunnel_params params = pair_params();
 	struct pair_line line = pair_line(RTT_NS / 2, loss);
@@ -44,7 +44,7 @@ static void a_full_path_costs_one_probe(void **state)
 	struct tunnel_stats before, after;
 	struct pair p;
 
-	path_init(&p, 1408, 0, 0, 1);
+	mtu_pair_init(&p, 1408, 0, 0, 1);
 	assert_int_equal(tunnel_path_mtu(p.end[0]), 0);
 	pair_run(&p, 2 * RTT_NS);
 	for (int end = 0; end < 2; end++) {
@@ -68,7 +68,7 @@ static void short_paths_are_found_at_once(void **state)
 		uint16_t fit;
 		struct pair p;
 
-		path_init(&p, 1408, mtu, 0, mtu);
+		mtu_pair_init(&p, 1408, mtu, 0, mtu);
 		pair_run(&p, 4 * RTT_NS);
 		pair_run(&p, MTU_ROUNDS * RTT_NS);
 		assert_true(tunnel_mtu_short(p.end[0]));
@@ -82,7 +82,7 @@ static void short_paths_are_found_at_once(void **state)
 			continue;
 		}
 		assert_in_range(fit, 640, 1376);
-		path_init(&p, fit, mtu, 0, mtu);
+		mtu_pair_init(&p, fit, mtu, 0, mtu);
 		for (unsigned i = 0; i < 20; i++)
 			assert_true(pair_submit(&p, 0, 50000));
 		assert_true(pair_run_taken(&p, 1, 20, 5 * RT_S));
@@ -101,7 +101,7 @@ static void loss_is_no_short_path(void **state)
 	for (uint64_t seed = 0; seed < 45; seed++) {
 		struct pair p;
 
-		path_init(&p, 1408, 0, losses[seed % 3], seed);
+		mtu_pair_init(&p, 1408, 0, losses[seed % 3], seed);
 		p.line[0].burst = p.line[1].burst = 1 + (double)(seed % 5);
 		for (unsigned i = 0; i < 40; i++) {
 			(void)pair_submit(&p, 0, 3000);
@@ -120,7 +120,7 @@ static void a_dead_line_is_not_short(void **state)
 {
 	struct pair p;
 
-	path_init(&p, 1408, 0, 0, 1);
+	mtu_pair_init(&p, 1408, 0, 0, 1);
 	p.line[0].cut = true;
 	pair_run(&p, 60 * RT_S);
 	assert_false(tunnel_mtu_short(p.end[0]));
@@ -139,7 +139,7 @@ static void a_path_that_shrinks(void **state)
 		struct pair p;
 		int64_t shrunk;
 
-		path_init(&p, 1408, 0, seed % 2 ? 0.01 : 0, seed);
+		mtu_pair_init(&p, 1408, 0, seed % 2 ? 0.01 : 0, seed);
 		for (unsigned i = 0; i < 30; i++) {
 			(void)pair_submit(&p, 0, 20000);
 			tunnel_expedite(p.end[0], pair_now(&p));
@@ -311,7 +311,7 @@ static void larger_ones_are_tried_again(void **state)
 {
 	struct pair p;
 
-	path_init(&p, 1120, 1200, 0, 1);
+	mtu_pair_init(&p, 1120, 1200, 0, 1);
 	pair_run(&p, RT_S);
 	assert_int_equal(tunnel_path_mtu(p.end[0]), 1172);
 	pair_run(&p, MTU_RAISE_NS + RT_S);
@@ -333,7 +333,7 @@ static void the_kernel_gives_a_hint(void **state)
 {
 	struct pair p;
 
-	path_init(&p, 1408, 0, 0, 1);
+	mtu_pair_init(&p, 1408, 0, 0, 1);
 	pair_run(&p, RT_S);
 	tunnel_too_long(p.end[0], pair_now(&p));
 	tunnel_too_long(p.end[0], pair_now(&p));
@@ -354,7 +354,7 @@ static void serials_wrap(void **state)
 	for (unsigned first = 65520; first <= 65535; first++) {
 		struct pair p;
 
-		path_init(&p, 1408, 1200, 0, first);
+		mtu_pair_init(&p, 1408, 1200, 0, first);
 		p.end[0]->mtu.serial = (uint16_t)first;
 		p.end[1]->probe = (uint16_t)first;
 		pair_run(&p, RT_S);

@@ -118,7 +118,7 @@ static void an_outage_of_many_thousands(void **state)
 	}
 	cut(&p, false, false);
 	load(&p, RT_S);
-	assert_in_range(p.end[0]->line.missing, p.end[0]->sent.size / 2,
+	assert_in_range(p.end[0]->path.missing, p.end[0]->sent.size / 2,
 			p.end[0]->sent.size);
 	assert_int_equal(stats(&p).outages, 1);
 	assert_true(stats(&p).burst_upper < 2);

@@ -4,8 +4,8 @@
  * it: redundancy follows these figures, so disorder must not look like loss, a burst must
  * not look like many losses, and a sender that leaps must not keep us walking.
  */
-#include "replicator/tunnel/line.h"
 #include "replicator/tunnel/packet.h"
+#include "replicator/tunnel/path.h"
 #include "replicator/tunnel/replay.h"
 #include "replicator/tunnel/sent.h"
 #include "replicator/tunnel/tally.h"
@@ -171,13 +171,13 @@ static void a_leap_is_bounded(void **state)
 	replay_release(&r.replay);
 }
 
-static uint64_t lost_by_line(struct line *l, const struct packet_report *report,
+static uint64_t lost_by_path(struct path *p, const struct packet_report *report,
 			     uint64_t firsts_sent)
 {
 	struct sent_entry entry = { .firsts = firsts_sent };
 	struct fec_sample sample;
 
-	assert_true(line_settled(l, report, &entry, NULL, &sample));
+	assert_true(path_decided(p, report, &entry, NULL, &sample));
 	return sample.lost;
 }
 
@@ -185,22 +185,22 @@ static uint64_t lost_by_line(struct line *l, const struct packet_report *report,
 static void what_a_buffer_drops_is_no_loss(void **state)
 {
 	struct packet_report r = { .settled = 1000, .firsts = 900, .overflowed = 60 };
-	struct line l;
+	struct path p;
 
-	line_init(&l);
-	assert_int_equal(lost_by_line(&l, &r, 1000), 40);
+	path_init(&p);
+	assert_int_equal(lost_by_path(&p, &r, 1000), 40);
 	/* Its count runs ahead of what is settled, by one sample. */
 	r = (struct packet_report){ .settled = 2000, .firsts = 1900, .overflowed = 160 };
-	assert_int_equal(lost_by_line(&l, &r, 2000), 0);
+	assert_int_equal(lost_by_path(&p, &r, 2000), 0);
 	r.settled = 3000;
 	r.firsts = 2780;
-	assert_int_equal(lost_by_line(&l, &r, 3000), 20);
+	assert_int_equal(lost_by_path(&p, &r, 3000), 20);
 	r.settled = 4000;
 	r.firsts = 3680;
-	assert_int_equal(lost_by_line(&l, &r, 4000), 100);
+	assert_int_equal(lost_by_path(&p, &r, 4000), 100);
 	/* One that falls is no news, and gives nothing away. */
 	r = (struct packet_report){ .settled = 5000, .firsts = 4580, .overflowed = 7 };
-	assert_int_equal(lost_by_line(&l, &r, 5000), 100);
+	assert_int_equal(lost_by_path(&p, &r, 5000), 100);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef REPLICATOR_TUNNEL_LINE_H
-#define REPLICATOR_TUNNEL_LINE_H
+#ifndef REPLICATOR_TUNNEL_PATH_H
+#define REPLICATOR_TUNNEL_PATH_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,22 +12,22 @@ struct packet_report;
 struct sent_entry;
 
 /*
- * What acknowledgements say about the line: its round trip (RFC 6298's smoothing), its
+ * What acknowledgements say about the path: its round trip (RFC 6298's smoothing), its
  * losses, and whether it is alive.
  *
  * Loss is of first transmissions only, and without what the receiver's own socket
  * dropped: redundancy must not feed itself.
  *
  * Proof: an authentic acknowledgement covers a datagram sent less than
- * max(3 RTT, RTT + LINE_PROOF_NS) ago.
+ * max(3 RTT, RTT + PATH_PROOF_NS) ago.
  */
-#define LINE_PROOF_NS (50 * RT_MS)
-#define LINE_PROBE_NS (25 * RT_MS)
+#define PATH_PROOF_NS (50 * RT_MS)
+#define PATH_PROBE_NS (25 * RT_MS)
 
-struct line {
+struct path {
 	int64_t rtt_ns, rtt_min_ns; /* -1 before the first sample */
 	int64_t rtt_var_ns;	    /* mean deviation, as RFC 6298 has it */
-	int64_t grace_ns;	    /* on top of what these ask for */
+	int64_t reo_extra_ns;	    /* on top of what these ask for */
 	uint64_t largest;	    /* highest number acknowledged */
 	rt_time largest_sent;	    /* when that one was sent */
 	/* Totals where the current sample of the loss began. */
@@ -36,9 +36,9 @@ struct line {
 	uint64_t ours, ours_fresh; /* dropped by the receiver, not yet found missing */
 };
 
-void line_init(struct line *l);
-/* Successive numbers that say nothing of the line's losses: it was cut. */
-struct line_outage {
+void path_init(struct path *p);
+/* Successive numbers that say nothing of the path's losses: it was cut. */
+struct path_outage {
 	uint64_t numbers, firsts;
 };
 /*
@@ -46,27 +46,31 @@ struct line_outage {
  * `entry`, without an outage that ended among it (or NULL). True with *ret (lost, by the
  * line, of sent; in so many runs) if it is news.
  */
-bool line_settled(struct line *l, const struct packet_report *report,
-		  const struct sent_entry *entry, const struct line_outage *outage,
+bool path_decided(struct path *p, const struct packet_report *report,
+		  const struct sent_entry *entry, const struct path_outage *outage,
 		  struct fec_sample *ret);
 /* An acknowledgement whose `largest` is new; `entry` (or NULL) is what was sent so. */
-void line_acknowledged(struct line *l, const struct packet_report *report,
+void path_acknowledged(struct path *p, const struct packet_report *report,
 		       const struct sent_entry *entry, rt_time now);
-bool line_proven(const struct line *l, rt_time now);
-/* So long after it was sent the newest datagram that is known to have come proves nothing. */
-int64_t line_proof_ns(const struct line *l);
+bool path_proven(const struct path *p, rt_time now);
+/*
+ * So long after it was sent the newest datagram that is known to have come proves
+ * nothing.
+ */
+int64_t path_proof_ns(const struct path *p);
 /*
  * How much later than a datagram another must have been sent whose arrival shows that the
- * first is lost: max(RTT/4, twice its deviation, LINE_GRACE_NS), and more for as long as
- * that turns out to be too little, never above max(RTT, LINE_GRACE_MAX_NS). A host whose
- * processor is busy puts datagrams in disorder by milliseconds on a line that needs none.
+ * first is lost: max(RTT/4, twice its deviation, PATH_REO_WND_NS), and more for as long
+ * as that turns out to be too little, never above max(RTT, PATH_REO_WND_MAX_NS). A host
+ * whose processor is busy puts datagrams in disorder by milliseconds on a line that needs
+ * none.
  */
-#define LINE_GRACE_NS RT_MS
-#define LINE_GRACE_MAX_NS (20 * RT_MS)
-int64_t line_grace_ns(const struct line *l);
+#define PATH_REO_WND_NS RT_MS
+#define PATH_REO_WND_MAX_NS (20 * RT_MS)
+int64_t path_reo_wnd_ns(const struct path *p);
 /* Something was sent again: in vain, since the first one came, or not. */
-void line_sent_again(struct line *l, bool in_vain);
-/* Silence after which a probe goes out: max(RTT, LINE_PROBE_NS) / 2. */
-int64_t line_probe_ns(const struct line *l);
+void path_retransmitted(struct path *p, bool in_vain);
+/* Silence after which a probe goes out: max(RTT, PATH_PROBE_NS) / 2. */
+int64_t path_probe_ns(const struct path *p);
 
 #endif
