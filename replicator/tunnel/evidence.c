@@ -9,55 +9,55 @@ void evidence_init(struct evidence *e, enum tunnel_evidence level)
 {
 	*e = (struct evidence){
 		.level = level,
-		.next_stamp = 1,
-		.train_max = EVIDENCE_TRAIN_MAX,
+		.next_timestamp = 1,
+		.batch_max = EVIDENCE_BATCH_MAX,
 		.bound_ns = EVIDENCE_BOUND_NS,
-		.longest = EVIDENCE_TRAIN_LONG,
+		.longest = EVIDENCE_BATCH_LONG,
 		.lent = UINT64_MAX,
 	};
 }
 
 /*
- * A stamp costs two calls and a message of its own, and long trains have fewer: that of a
- * fast line takes no longer for it.
+ * A timestamp costs two calls and a message of its own, and long send batches have fewer:
+ * that of a fast line takes no longer for it.
  */
 void evidence_set_rate(struct evidence *e, uint64_t rate_bps)
 {
-	uint64_t most = rate_bps / 8 * EVIDENCE_TRAIN_NS / RT_S / TUNNEL_DATAGRAM_MAX;
+	uint64_t most = rate_bps / 8 * EVIDENCE_BATCH_NS / RT_S / TUNNEL_DATAGRAM_MAX;
 
-	if (most < EVIDENCE_TRAIN_MAX)
-		most = EVIDENCE_TRAIN_MAX;
-	if (rate_bps == 0 || most > EVIDENCE_TRAIN_LONG)
-		most = EVIDENCE_TRAIN_LONG;
-	e->train_max = (uint32_t)most;
+	if (most < EVIDENCE_BATCH_MAX)
+		most = EVIDENCE_BATCH_MAX;
+	if (rate_bps == 0 || most > EVIDENCE_BATCH_LONG)
+		most = EVIDENCE_BATCH_LONG;
+	e->batch_max = (uint32_t)most;
 }
 
-static struct train *evidence_train(struct evidence *e, uint64_t i)
+static struct send_batch *evidence_batch(struct evidence *e, uint64_t i)
 {
-	return &e->trains[i % EVIDENCE_TRAINS];
+	return &e->batches[i % EVIDENCE_BATCHES];
 }
 
-static const struct train *evidence_newest(const struct evidence *e)
+static const struct send_batch *evidence_newest(const struct evidence *e)
 {
-	return e->head == e->tail ? NULL : &e->trains[(e->tail - 1) % EVIDENCE_TRAINS];
+	return e->head == e->tail ? NULL : &e->batches[(e->tail - 1) % EVIDENCE_BATCHES];
 }
 
-static uint32_t evidence_new_stamp(struct evidence *e)
+static uint32_t evidence_new_timestamp(struct evidence *e)
 {
-	if (e->next_stamp == 0)
-		e->next_stamp = 1; /* 0 means none */
-	return e->next_stamp++;
+	if (e->next_timestamp == 0)
+		e->next_timestamp = 1; /* 0 means none */
+	return e->next_timestamp++;
 }
 
-/* All of train i may have been echoed, and it will not grow any more. */
+/* All of send batch i may have been echoed, and it will not grow any more. */
 static void evidence_echoed(struct evidence *e, uint64_t i, rt_time now)
 {
-	struct train *t = evidence_train(e, i);
+	struct send_batch *b = evidence_batch(e, i);
 
-	if (!t->closed || t->echoed < (RT_BUG(ECHO_ONE_FOR_ALL) ? 1 : t->echoes))
+	if (!b->closed || b->echoed < (RT_BUG(ECHO_ONE_FOR_ALL) ? 1 : b->echoes))
 		return;
-	t->first_left = t->fence_left = true;
-	e->delay_ns += (rt_time_since(now, t->sent) - e->delay_ns) / 8;
+	b->first_left = b->closing_left = true;
+	e->delay_ns += (rt_time_since(now, b->sent) - e->delay_ns) / 8;
 	if (i >= e->complete)
 		e->complete = i + 1;
 }
@@ -65,61 +65,61 @@ static void evidence_echoed(struct evidence *e, uint64_t i, rt_time now)
 /* By the rate, and by what the kernel has refused of late. */
 static uint32_t evidence_longest(const struct evidence *e)
 {
-	return e->longest < e->train_max ? e->longest : e->train_max;
+	return e->longest < e->batch_max ? e->longest : e->batch_max;
 }
 
 uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 {
-	const struct train *newest = evidence_newest(e);
-	struct train *t;
-	uint32_t stamp = 0;
+	const struct send_batch *newest = evidence_newest(e);
+	struct send_batch *b;
+	uint32_t timestamp = 0;
 	bool full;
 
 	if (newest == NULL || newest->closed) {
-		rt_assert(e->tail - e->head < EVIDENCE_TRAINS);
-		t = evidence_train(e, e->tail++);
-		*t = (struct train){ 0 };
-		stamp = t->first_stamp = evidence_new_stamp(e);
+		rt_assert(e->tail - e->head < EVIDENCE_BATCHES);
+		b = evidence_batch(e, e->tail++);
+		*b = (struct send_batch){ 0 };
+		timestamp = b->first_timestamp = evidence_new_timestamp(e);
 	} else {
-		t = evidence_train(e, e->tail - 1);
+		b = evidence_batch(e, e->tail - 1);
 	}
-	t->sent = sent->now;
-	t->number = sent->number;
-	t->symbols = sent->symbols;
-	t->repairs = sent->repairs;
-	t->blocks = sent->blocks;
-	if (sent->newest > t->newest)
-		t->newest = sent->newest;
-	t->datagrams++;
-	t->echoes += !sent->probe;
-	/* The last place of the ring stays open: its train grows instead. */
-	full = e->tail - e->head == EVIDENCE_TRAINS;
-	if ((sent->last || t->datagrams >= evidence_longest(e)) && !full) {
-		if (stamp == 0)
-			stamp = evidence_new_stamp(e);
-		t->fence_stamp = stamp;
-		t->closed = true;
+	b->sent = sent->now;
+	b->number = sent->number;
+	b->symbols = sent->symbols;
+	b->repairs = sent->repairs;
+	b->blocks = sent->blocks;
+	if (sent->newest > b->newest)
+		b->newest = sent->newest;
+	b->datagrams++;
+	b->echoes += !sent->probe;
+	/* The last place of the ring stays open: its send batch grows instead. */
+	full = e->tail - e->head == EVIDENCE_BATCHES;
+	if ((sent->last || b->datagrams >= evidence_longest(e)) && !full) {
+		if (timestamp == 0)
+			timestamp = evidence_new_timestamp(e);
+		b->closing_timestamp = timestamp;
+		b->closed = true;
 		if (e->level == TUNNEL_EDGE)
 			evidence_echoed(e, e->tail - 1, sent->now);
 	}
-	return stamp;
+	return timestamp;
 }
 
-void evidence_stamp(struct evidence *e, uint32_t stamp, rt_time now)
+void evidence_timestamp(struct evidence *e, uint32_t timestamp, rt_time now)
 {
-	e->stamped = true;
+	e->timestamped = true;
 	for (uint64_t i = e->head; i < e->tail; i++) {
-		struct train *t = evidence_train(e, i);
-		bool first = t->first_stamp == stamp;
-		bool fence = t->closed && t->fence_stamp == stamp;
+		struct send_batch *b = evidence_batch(e, i);
+		bool first = b->first_timestamp == timestamp;
+		bool closing = b->closed && b->closing_timestamp == timestamp;
 
-		if (!first && !fence)
+		if (!first && !closing)
 			continue;
-		t->first_left |= first;
-		t->fence_left |= fence;
-		if (fence)
-			e->delay_ns += (rt_time_since(now, t->sent) - e->delay_ns) / 8;
-		if (t->first_left && t->fence_left && i >= e->complete)
+		b->first_left |= first;
+		b->closing_left |= closing;
+		if (closing)
+			e->delay_ns += (rt_time_since(now, b->sent) - e->delay_ns) / 8;
+		if (b->first_left && b->closing_left && i >= e->complete)
 			e->complete = i + 1;
 		return;
 	}
@@ -133,45 +133,45 @@ void evidence_lent(struct evidence *e, uint64_t oldest)
 void evidence_unsent(struct evidence *e, uint64_t first, uint64_t last)
 {
 	uint64_t before =
-		e->resolved; /* number of the newest datagram of the train before */
+		e->resolved; /* number of the newest datagram of the send batch before */
 
-	e->longest = EVIDENCE_TRAIN_MIN;
+	e->longest = EVIDENCE_BATCH_MIN;
 	for (uint64_t i = e->head; i < e->tail; i++) {
-		struct train *t = evidence_train(e, i);
+		struct send_batch *b = evidence_batch(e, i);
 
-		if (first <= t->number && last > before && !RT_BUG(SENDS_UNHEARD))
-			t->unsent = true;
-		before = t->number;
+		if (first <= b->number && last > before && !RT_BUG(SENDS_UNHEARD))
+			b->unsent = true;
+		before = b->number;
 	}
 }
 
 void evidence_echo(struct evidence *e, uint64_t number, rt_time now)
 {
-	e->stamped = true;
+	e->timestamped = true;
 	if (number <= e->resolved)
 		return;
 	for (uint64_t i = e->head; i < e->tail; i++) {
-		struct train *t = evidence_train(e, i);
+		struct send_batch *b = evidence_batch(e, i);
 
-		if (number > t->number)
+		if (number > b->number)
 			continue;
-		t->echoed++;
+		b->echoed++;
 		evidence_echoed(e, i, now);
 		return;
 	}
 }
 
-/* Whether trains are proven one by one, or what was sent is taken to have left. */
+/* Whether send batches are proven one by one, or what was sent is taken to have left. */
 static bool evidence_is_proof(const struct evidence *e)
 {
 	return e->level == TUNNEL_DRIVER || e->level == TUNNEL_NIC ||
 	       e->level == TUNNEL_EDGE;
 }
 
-/* Nothing of the train is still on its way into the kernel. */
-static bool evidence_is_sent(const struct evidence *e, const struct train *t)
+/* Nothing of the send batch is still on its way into the kernel. */
+static bool evidence_is_sent(const struct evidence *e, const struct send_batch *b)
 {
-	return t->number < e->lent || RT_BUG(SENDS_UNHEARD);
+	return b->number < e->lent || RT_BUG(SENDS_UNHEARD);
 }
 
 void evidence_arrived(struct evidence *e, uint64_t number)
@@ -180,21 +180,21 @@ void evidence_arrived(struct evidence *e, uint64_t number)
 		e->arrived = number;
 }
 
-static void evidence_done(struct evidence *e, const struct train *t, bool left,
+static void evidence_done(struct evidence *e, const struct send_batch *b, bool left,
 			  struct wire_gate_batch *ret)
 {
 	*ret = (struct wire_gate_batch){
-		.number = t->number,
-		.symbols = t->symbols,
-		.repairs = t->repairs,
-		.blocks = t->blocks,
-		.newest = t->newest,
+		.number = b->number,
+		.symbols = b->symbols,
+		.repairs = b->repairs,
+		.blocks = b->blocks,
+		.newest = b->newest,
 		.left = left,
 	};
-	e->resolved = t->number;
+	e->resolved = b->number;
 	e->head++;
 	e->failures = left ? 0 : e->failures + 1;
-	e->longest += left && e->longest < EVIDENCE_TRAIN_LONG;
+	e->longest += left && e->longest < EVIDENCE_BATCH_LONG;
 	e->bound_ns = EVIDENCE_BOUND_NS;
 	if (e->bound_ns < 4 * e->delay_ns)
 		e->bound_ns = 4 * e->delay_ns;
@@ -205,8 +205,8 @@ static void evidence_done(struct evidence *e, const struct train *t, bool left,
 }
 
 /*
- * One more train has arrived without proof. A relay at the border that is behind may pass
- * many on before its first echo gets here: then time counts, too.
+ * One more send batch has arrived without proof. A relay at the border that is behind may
+ * pass many on before its first echo gets here: then time counts, too.
  */
 static bool evidence_is_blind(struct evidence *e, rt_time now)
 {
@@ -220,55 +220,55 @@ static bool evidence_is_blind(struct evidence *e, rt_time now)
 
 bool evidence_resolve(struct evidence *e, rt_time now, struct wire_gate_batch *ret)
 {
-	const struct train *t;
+	const struct send_batch *b;
 
 	if (e->head == e->tail)
 		return false;
-	t = evidence_train(e, e->head);
+	b = evidence_batch(e, e->head);
 	if (!evidence_is_proof(e)) {
-		evidence_done(e, t, true, ret);
+		evidence_done(e, b, true, ret);
 		return true;
 	}
-	if (!t->closed)
+	if (!b->closed)
 		return false;
-	if (t->unsent) {
-		evidence_done(e, t, false, ret);
+	if (b->unsent) {
+		evidence_done(e, b, false, ret);
 		return true;
 	}
-	if (t->first_left && t->fence_left && evidence_is_sent(e, t)) {
-		evidence_done(e, t, true, ret);
+	if (b->first_left && b->closing_left && evidence_is_sent(e, b)) {
+		evidence_done(e, b, true, ret);
 		return true;
 	}
-	if (rt_time_since(now, t->sent) < e->bound_ns &&
-	    (e->complete <= e->head + EVIDENCE_OVERTAKEN || !evidence_is_sent(e, t)))
+	if (rt_time_since(now, b->sent) < e->bound_ns &&
+	    (e->complete <= e->head + EVIDENCE_OVERTAKEN || !evidence_is_sent(e, b)))
 		return false;
-	if (!e->stamped && t->number <= e->arrived && evidence_is_blind(e, now)) {
+	if (!e->timestamped && b->number <= e->arrived && evidence_is_blind(e, now)) {
 		e->blinded = true;
 		e->level = TUNNEL_MIRROR;
 	}
-	evidence_done(e, t, RT_BUG(GATE_ON_TIMEOUT), ret);
+	evidence_done(e, b, RT_BUG(GATE_ON_TIMEOUT), ret);
 	return true;
 }
 
 rt_time evidence_deadline(const struct evidence *e)
 {
-	const struct train *t = &e->trains[e->head % EVIDENCE_TRAINS];
+	const struct send_batch *b = &e->batches[e->head % EVIDENCE_BATCHES];
 
-	if (e->head == e->tail || !t->closed)
+	if (e->head == e->tail || !b->closed)
 		return RT_NEVER;
-	return rt_time_add(t->sent, e->bound_ns);
+	return rt_time_add(b->sent, e->bound_ns);
 }
 
-rt_time evidence_fence_at(const struct evidence *e)
+rt_time evidence_closing_at(const struct evidence *e)
 {
-	const struct train *t = evidence_newest(e);
+	const struct send_batch *b = evidence_newest(e);
 
-	if (t == NULL || t->closed || e->tail - e->head == EVIDENCE_TRAINS)
+	if (b == NULL || b->closed || e->tail - e->head == EVIDENCE_BATCHES)
 		return RT_NEVER;
-	return rt_time_add(t->sent, EVIDENCE_LINGER_NS);
+	return rt_time_add(b->sent, EVIDENCE_LINGER_NS);
 }
 
-bool evidence_wants_fence(const struct evidence *e, rt_time now)
+bool evidence_wants_closing(const struct evidence *e, rt_time now)
 {
-	return !rt_time_before(now, evidence_fence_at(e));
+	return !rt_time_before(now, evidence_closing_at(e));
 }

@@ -21,8 +21,8 @@ static bool send_can_repair(const struct tunnel *t)
 
 /*
  * The next symbol would push the oldest one out of the window, and that one is neither
- * confirmed nor has it left with its repairs. As long as trains do get through it is
- * enough that its repairs are under way: should they fail after all, it waits to be
+ * confirmed nor has it left with its repairs. As long as send batches do get through it
+ * is enough that its repairs are under way: should they fail after all, it waits to be
  * confirmed.
  */
 static bool send_window_full(const struct tunnel *t)
@@ -69,7 +69,7 @@ static bool send_wants_repair(const struct tunnel *t, rt_time now)
 {
 	if (!send_can_repair(t) || !t->params.fec.on_demand)
 		return false;
-	if (evidence_wants_fence(&t->evidence, now))
+	if (evidence_wants_closing(&t->evidence, now))
 		return true;
 	if (send_is_demanded(t) && !rt_time_before(now, send_patience(t)))
 		return true;
@@ -87,12 +87,12 @@ static rt_time send_flush_at(const struct tunnel *t)
 	return rt_time_add(t->data_at, EVIDENCE_LINGER_NS);
 }
 
-/* The same for an open train behind which no repair can go. */
-static rt_time send_fence_at(const struct tunnel *t)
+/* The same for an open send batch behind which no repair can go. */
+static rt_time send_closing_at(const struct tunnel *t)
 {
 	if (t->evidence.level == TUNNEL_MIRROR || t->tx.confirmed >= t->tx.sent)
 		return RT_NEVER;
-	return evidence_fence_at(&t->evidence);
+	return evidence_closing_at(&t->evidence);
 }
 
 enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now)
@@ -109,8 +109,8 @@ enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now)
 		return TUNNEL_REPAIR;
 	if (!rt_time_before(now, send_flush_at(t)))
 		return TUNNEL_FLUSH;
-	if (!rt_time_before(now, send_fence_at(t)))
-		return TUNNEL_FENCE;
+	if (!rt_time_before(now, send_closing_at(t)))
+		return TUNNEL_CLOSE;
 	return TUNNEL_NOTHING;
 }
 
@@ -342,7 +342,7 @@ static size_t send_next(struct tunnel *t, uint8_t *buf, rt_time now)
 	case TUNNEL_FLUSH:
 		fec_encoder_flush(t->encoder);
 		return send_next(t, buf, now);
-	case TUNNEL_FENCE:
+	case TUNNEL_CLOSE:
 		return send_probe(t, buf, now);
 	case TUNNEL_NOTHING:
 		break;
@@ -350,7 +350,7 @@ static size_t send_next(struct tunnel *t, uint8_t *buf, rt_time now)
 	return 0;
 }
 
-/* Put the datagram just made into a train; the stamp it needs, or 0. */
+/* Put the datagram just made into a send batch; the timestamp it needs, or 0. */
 static uint32_t send_evidence(struct tunnel *t, bool probe, rt_time now)
 {
 	struct evidence_sent sent = {
@@ -359,18 +359,18 @@ static uint32_t send_evidence(struct tunnel *t, bool probe, rt_time now)
 		.repairs = t->sent.last.repairs,
 		.blocks = wire_gate_blocks(&t->gate),
 		.newest = t->newest,
-		/* What goes out behind a train that has waited long closes it. */
-		.last = evidence_wants_fence(&t->evidence, now) ||
+		/* What goes out behind a send batch that has waited long closes it. */
+		.last = evidence_wants_closing(&t->evidence, now) ||
 			!tunnel_may_send(t, now) ||
 			(tunnel_next(t, now) == TUNNEL_NOTHING &&
 			 !tunnel_waits_patiently(t, now)),
 		.probe = probe,
 		.now = now,
 	};
-	uint32_t stamp = evidence_add(&t->evidence, &sent);
+	uint32_t timestamp = evidence_add(&t->evidence, &sent);
 
 	return t->evidence.level == TUNNEL_DRIVER || t->evidence.level == TUNNEL_NIC
-		       ? stamp
+		       ? timestamp
 		       : 0;
 }
 
@@ -425,11 +425,11 @@ static rt_time send_mtu_at(const struct tunnel *t)
 	return rt_time_min(at, rt_time_add(e->at, mtu_silence_ns(&t->mtu)));
 }
 
-size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *stamp)
+size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *timestamp)
 {
 	size_t len;
 
-	*stamp = 0;
+	*timestamp = 0;
 	if (tunnel_broken(t))
 		return 0;
 	tunnel_gate_update(t, now);
@@ -450,8 +450,8 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 		cc_limited(&t->cc);
 		return 0;
 	}
-	*stamp = send_evidence(t, buf[0] == PACKET_PROBE, now);
-	/* The driver will stamp it all the same. */
+	*timestamp = send_evidence(t, buf[0] == PACKET_PROBE, now);
+	/* The driver will timestamp it all the same. */
 	if (t->unsealed == t->sent.last.number)
 		evidence_unsent(&t->evidence, t->unsealed, t->unsealed);
 	tunnel_gate_update(t, now);
@@ -461,7 +461,7 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *st
 rt_time tunnel_deadline(const struct tunnel *t)
 {
 	rt_time at = rt_time_min(t->ack.due, send_probe_at(t));
-	rt_time later = rt_time_min(send_fence_at(t), send_flush_at(t));
+	rt_time later = rt_time_min(send_closing_at(t), send_flush_at(t));
 	rt_time patience = send_patience(t);
 	rt_time ready = t->pacer.ready_at;
 

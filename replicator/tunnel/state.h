@@ -33,7 +33,8 @@
 
 /*
  * Patience with repairs on demand: for so many symbols that are not safe and no fewer (a
- * isolated write leaves with its repairs, in one train), so long after the last one was sent.
+ * isolated write leaves with its repairs, in one send batch), so long after the last one
+ * was sent.
  */
 #define TUNNEL_PATIENT_SYMBOLS 16
 #define TUNNEL_PATIENCE_NS (500 * RT_US)
@@ -129,7 +130,7 @@ enum tunnel_next {
 	TUNNEL_REPAIR,
 	TUNNEL_DATA,
 	TUNNEL_FLUSH, /* what is partial becomes due; no datagram by itself */
-	TUNNEL_FENCE, /* a probe behind an open train */
+	TUNNEL_CLOSE, /* a probe behind an open send batch */
 };
 enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now);
 

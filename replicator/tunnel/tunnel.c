@@ -229,7 +229,7 @@ void tunnel_gate_update(struct tunnel *t, rt_time now)
 	struct wire_gate_batch batch;
 
 	while (evidence_resolve(&t->evidence, now, &batch)) {
-		/* There may be no time stamps to be had, as this batch shows. */
+		/* There may be no TX timestamps to be had, as this batch shows. */
 		if (t->evidence.level == TUNNEL_MIRROR)
 			wire_gate_set_evidence(&t->gate, false);
 		wire_gate_resolved(&t->gate, &batch);
@@ -270,9 +270,9 @@ bool tunnel_broken(const struct tunnel *t)
 
 /* ---- datagrams --------------------------------------------------------------------- */
 
-void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now)
+void tunnel_left(struct tunnel *t, uint32_t timestamp, rt_time now)
 {
-	evidence_stamp(&t->evidence, stamp, now);
+	evidence_timestamp(&t->evidence, timestamp, now);
 	tunnel_gate_update(t, now);
 }
 

@@ -140,7 +140,7 @@ uint64_t tunnel_received(const struct tunnel *t);
 bool tunnel_proven(const struct tunnel *t, rt_time now);
 /*
  * params.evidence, or TUNNEL_MIRROR where there is no code or it cannot give m repairs,
- * or where the device turned out to give no stamps.
+ * or where the device turned out to give no timestamps.
  */
 enum tunnel_evidence tunnel_evidence_level(const struct tunnel *t);
 /* Nothing authentic has arrived for away_ns. */
@@ -163,10 +163,10 @@ bool tunnel_broken(const struct tunnel *t);
 int tunnel_receive(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time now);
 /*
  * Write the next datagram to be sent to `buf` (TUNNEL_DATAGRAM_MAX bytes). Returns its
- * length, 0 when nothing is to be sent before tunnel_deadline(). *stamp: nonzero asks the
- * owner to have its leaving proven, and to call tunnel_left(stamp).
+ * length, 0 when nothing is to be sent before tunnel_deadline(). *timestamp: nonzero asks
+ * the owner to have its leaving proven, and to call tunnel_left(timestamp).
  */
-size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *stamp);
+size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *timestamp);
 /* When to call tunnel_transmit() next if nothing arrives before; RT_NEVER if idle. */
 rt_time tunnel_deadline(const struct tunnel *t);
 /*
@@ -179,8 +179,8 @@ rt_time tunnel_deadline(const struct tunnel *t);
 bool tunnel_lent(struct tunnel *t, uint64_t oldest, rt_time now);
 /* One of first .. last at least was refused; said before tunnel_lent() passes them. */
 void tunnel_unsent(struct tunnel *t, uint64_t first, uint64_t last);
-/* The driver has taken the datagram that was given `stamp`. */
-void tunnel_left(struct tunnel *t, uint32_t stamp, rt_time now);
+/* The driver has taken the datagram that was given `timestamp`. */
+void tunnel_left(struct tunnel *t, uint32_t timestamp, rt_time now);
 /* TUNNEL_EDGE: the relay at the border has passed on the datagram with this number. */
 void tunnel_echoed(struct tunnel *t, uint64_t number, rt_time now);
 /* Our own socket has dropped datagrams, `total` so far: not the line's loss. */

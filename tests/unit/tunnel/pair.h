@@ -16,8 +16,9 @@
 
 /*
  * Two tunnels and the line between them, in virtual time. Each end has a queue in its
- * host, which may drop, and whose driver stamps what it takes; then a line per direction
- * that delays, loses, duplicates and reorders. Everything follows from one seed.
+ * host, which may drop, and whose driver timestamps what it takes; then a line per
+ * direction that delays, loses, duplicates and reorders. Everything follows from one
+ * seed.
  */
 
 #define PAIR_UNUSED __attribute__((unused))
@@ -43,7 +44,7 @@ static inline bool pair_chance(struct pair_rng *r, double p)
 }
 
 struct pair_line {
-	int64_t queue_ns;    /* from transmit to the driver, which stamps */
+	int64_t queue_ns;    /* from transmit to the driver, which timestamps */
 	int64_t delay_ns;    /* from the driver to the other end */
 	int64_t jitter_ns;   /* at most, on top: reorders */
 	double loss;	     /* mean share lost */
@@ -53,7 +54,7 @@ struct pair_line {
 	double local;	     /* share dropped before the driver */
 	bool cut;	     /* everything is lost */
 	size_t mtu;	     /* longer datagrams vanish; 0: none do */
-	bool no_stamps;	     /* the device gives none */
+	bool no_timestamps;  /* the device gives none */
 	bool refuses;	     /* the kernel says what it drops before the driver */
 	bool losing;	     /* in a run of losses */
 	uint64_t sent, lost; /* datagrams */
@@ -66,7 +67,7 @@ struct pair_event {
 	uint64_t seq;
 	enum pair_kind kind;
 	int from;
-	uint32_t stamp;
+	uint32_t timestamp;
 	size_t len;
 	struct pair_event *spare;
 	uint8_t bytes[TUNNEL_DATAGRAM_MAX];
@@ -270,8 +271,8 @@ static inline void pair_leaves(struct pair *p, const struct pair_event *e)
 	l->sent++;
 	if (p->left != NULL)
 		p->left(p, e->from, e->bytes, e->len);
-	if (e->stamp != 0 && !l->no_stamps)
-		tunnel_left(p->end[e->from], e->stamp, pair_now(p));
+	if (e->timestamp != 0 && !l->no_timestamps)
+		tunnel_left(p->end[e->from], e->timestamp, pair_now(p));
 	if (pair_lost(p, l) || (l->mtu != 0 && e->len > l->mtu)) {
 		l->lost++;
 		return;
@@ -303,7 +304,8 @@ static inline void pair_transmit(struct pair *p, int end)
 		return;
 	for (;;) {
 		e = pair_event_new(p);
-		e->len = tunnel_transmit(p->end[end], e->bytes, pair_now(p), &e->stamp);
+		e->len = tunnel_transmit(p->end[end], e->bytes, pair_now(p),
+					 &e->timestamp);
 		if (e->len == 0)
 			break;
 		assert_true(++burst < 1000000);

@@ -2,7 +2,7 @@
 /*
  * Evidence from the border: messages are read back as they were written and nothing
  * else is taken for one; an echo proves what was sent, once, and nothing that differs in
- * a single bit; a train has left when all of it has.
+ * a single bit; a send batch has left when all of it has.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -172,8 +172,11 @@ static void registrations_come_again(void **state)
 	free(c);
 }
 
-/* A train of four: three echoes prove nothing, nor does the same one twice (see above). */
-static void a_train_has_left_when_all_of_it_has(void **state)
+/*
+ * A send batch of four: three echoes prove nothing, nor does the same one twice (see
+ * above).
+ */
+static void a_batch_has_left_when_all_of_it_has(void **state)
 {
 	struct evidence e;
 	struct wire_gate_batch out;
@@ -198,15 +201,17 @@ static void a_train_has_left_when_all_of_it_has(void **state)
 	assert_false(evidence_resolve(&e, now, &out));
 }
 
-/* A probe closes a train where no repair can; no relay echoes it, before or after. */
-static void a_fence_that_is_a_probe_is_not_waited_for(void **state)
+/*
+ * A probe closes a send batch where no repair can; no relay echoes it, before or after.
+ */
+static void a_closing_that_is_a_probe_is_not_waited_for(void **state)
 {
 	for (unsigned echoes_first = 0; echoes_first < 2; echoes_first++) {
 		struct evidence e;
 		struct wire_gate_batch out;
 		rt_time now = { RT_S };
 		struct evidence_sent sent = { .number = 1, .symbols = 1, .now = now };
-		struct evidence_sent fence = {
+		struct evidence_sent closing = {
 			.number = 2, .symbols = 1, .last = true, .probe = true, .now = now
 		};
 
@@ -214,7 +219,7 @@ static void a_fence_that_is_a_probe_is_not_waited_for(void **state)
 		(void)evidence_add(&e, &sent);
 		if (echoes_first)
 			evidence_echo(&e, 1, now);
-		(void)evidence_add(&e, &fence);
+		(void)evidence_add(&e, &closing);
 		if (!echoes_first) {
 			assert_false(evidence_resolve(&e, now, &out));
 			evidence_echo(&e, 1, now);
@@ -233,8 +238,8 @@ int main(void)
 		cmocka_unit_test(an_echo_proves_what_was_sent_once),
 		cmocka_unit_test(nobody_waits_for_acknowledgements),
 		cmocka_unit_test(registrations_come_again),
-		cmocka_unit_test(a_train_has_left_when_all_of_it_has),
-		cmocka_unit_test(a_fence_that_is_a_probe_is_not_waited_for),
+		cmocka_unit_test(a_batch_has_left_when_all_of_it_has),
+		cmocka_unit_test(a_closing_that_is_a_probe_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

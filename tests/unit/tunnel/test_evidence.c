@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A train counts when its own first datagram's stamp and the fence's are both in, and
- * never otherwise: not by half of them, not by another train's, not by waiting.
+ * A send batch counts when its own first datagram's timestamp and the closing datagram's
+ * are both in, and never otherwise: not by half of them, not by another send batch's, not
+ * by waiting.
  */
 #include "replicator/tunnel/evidence.h"
 #include "replicator/tunnel/wire_gate.h"
@@ -21,24 +22,27 @@ static void run_init(struct run *r, enum tunnel_evidence level)
 	evidence_init(&r->e, level);
 }
 
-/* Send data symbols, then repairs; *first and *fence get the stamps of the train. */
-static void train(struct run *r, unsigned symbols, unsigned repairs, uint32_t *first,
-		  uint32_t *fence)
+/*
+ * Send data symbols, then repairs; *first and *closing get the timestamps of the send
+ * batch.
+ */
+static void batch(struct run *r, unsigned symbols, unsigned repairs, uint32_t *first,
+		  uint32_t *closing)
 {
 	unsigned n = symbols + repairs;
 
 	for (unsigned i = 0; i < n; i++) {
-		uint32_t stamp;
+		uint32_t timestamp;
 
 		r->sent.number++;
 		r->sent.symbols += i < symbols;
 		r->sent.repairs += i >= symbols;
 		r->sent.last = i == n - 1;
-		stamp = evidence_add(&r->e, &r->sent);
-		assert_int_equal(stamp != 0, i == 0 || i == n - 1);
+		timestamp = evidence_add(&r->e, &r->sent);
+		assert_int_equal(timestamp != 0, i == 0 || i == n - 1);
 		if (i == 0)
-			*first = stamp;
-		*fence = stamp;
+			*first = timestamp;
+		*closing = timestamp;
 	}
 }
 
@@ -55,21 +59,21 @@ static bool resolved(struct run *r, int64_t after_ns, bool *left)
 	return res;
 }
 
-static void both_stamps_are_needed(void **state)
+static void both_timestamps_are_needed(void **state)
 {
-	uint32_t first, fence;
+	uint32_t first, closing;
 	struct run r;
 	bool left;
 
 	run_init(&r, TUNNEL_DRIVER);
-	train(&r, 3, 3, &first, &fence);
-	assert_int_not_equal(first, fence);
+	batch(&r, 3, 3, &first, &closing);
+	assert_int_not_equal(first, closing);
 	assert_false(resolved(&r, 0, &left));
-	evidence_stamp(&r.e, fence, r.sent.now);
-	evidence_stamp(&r.e, fence + 1, r.sent.now);
-	evidence_stamp(&r.e, 0, r.sent.now);
+	evidence_timestamp(&r.e, closing, r.sent.now);
+	evidence_timestamp(&r.e, closing + 1, r.sent.now);
+	evidence_timestamp(&r.e, 0, r.sent.now);
 	assert_false(resolved(&r, 0, &left));
-	evidence_stamp(&r.e, first, r.sent.now);
+	evidence_timestamp(&r.e, first, r.sent.now);
 	assert_true(resolved(&r, 0, &left));
 	assert_true(left);
 	assert_int_equal(r.repairs, 3);
@@ -78,28 +82,28 @@ static void both_stamps_are_needed(void **state)
 
 static void one_datagram_is_its_own_fence(void **state)
 {
-	uint32_t first, fence;
+	uint32_t first, closing;
 	struct run r;
 	bool left;
 
 	run_init(&r, TUNNEL_DRIVER);
-	train(&r, 0, 1, &first, &fence);
-	assert_int_equal(first, fence);
-	evidence_stamp(&r.e, first, r.sent.now);
+	batch(&r, 0, 1, &first, &closing);
+	assert_int_equal(first, closing);
+	evidence_timestamp(&r.e, first, r.sent.now);
 	assert_true(resolved(&r, 0, &left) && left);
 }
 
-/* Head drop: the fence is in, the first is not. Tail drop: the other way. */
-static void a_cut_train_fails_after_its_bound(void **state)
+/* Head drop: the closing datagram is in, the first is not. Tail drop: the other way. */
+static void a_cut_batch_fails_after_its_bound(void **state)
 {
 	for (int tail = 0; tail < 2; tail++) {
-		uint32_t first = 0, fence = 0;
+		uint32_t first = 0, closing = 0;
 		struct run r;
 		bool left;
 
 		run_init(&r, TUNNEL_DRIVER);
-		train(&r, 4, 2, &first, &fence);
-		evidence_stamp(&r.e, tail ? first : fence, r.sent.now);
+		batch(&r, 4, 2, &first, &closing);
+		evidence_timestamp(&r.e, tail ? first : closing, r.sent.now);
 		assert_false(resolved(&r, EVIDENCE_BOUND_NS - 1, &left));
 		assert_int_equal(rt_time_since(evidence_deadline(&r.e), r.sent.now),
 				 EVIDENCE_BOUND_NS);
@@ -108,29 +112,30 @@ static void a_cut_train_fails_after_its_bound(void **state)
 		assert_int_equal(r.repairs, 0);
 		assert_int_equal(r.resolved, 2);
 		/* Too late now. */
-		evidence_stamp(&r.e, tail ? fence : first, r.sent.now);
+		evidence_timestamp(&r.e, tail ? closing : first, r.sent.now);
 		assert_false(resolved(&r, EVIDENCE_BOUND_MAX_NS, &left));
 		assert_int_equal(r.repairs, 0);
 	}
 }
 
 /*
- * The stamps of both ends say nothing of a send between them: its train waits for the
- * kernel's word, also when others overtake it, and has failed when that is a refusal.
+ * The timestamps of both ends say nothing of a send between them: its send batch waits
+ * for the kernel's word, also when others overtake it, and has failed when that is a
+ * refusal.
  */
-static void every_send_of_a_train_is_heard(void **state)
+static void every_send_of_a_batch_is_heard(void **state)
 {
-	uint32_t first[4], fence[4];
+	uint32_t first[4], closing[4];
 	struct run r;
 	bool left;
 
 	run_init(&r, TUNNEL_DRIVER);
 	for (unsigned i = 0; i < 4; i++)
-		train(&r, 4, 2, &first[i], &fence[i]);
+		batch(&r, 4, 2, &first[i], &closing[i]);
 	evidence_lent(&r.e, 3); /* of 1 .. 6 */
 	for (unsigned i = 0; i < 4; i++) {
-		evidence_stamp(&r.e, first[i], r.sent.now);
-		evidence_stamp(&r.e, fence[i], r.sent.now);
+		evidence_timestamp(&r.e, first[i], r.sent.now);
+		evidence_timestamp(&r.e, closing[i], r.sent.now);
 	}
 	assert_false(resolved(&r, 0, &left));
 	evidence_lent(&r.e, 6);
@@ -145,9 +150,9 @@ static void every_send_of_a_train_is_heard(void **state)
 	assert_true(resolved(&r, 0, &left) && !left);
 	assert_true(resolved(&r, 0, &left) && left);
 	assert_int_equal(r.repairs, 4);
-	train(&r, 4, 2, &first[0], &fence[0]);
-	evidence_stamp(&r.e, first[0], r.sent.now);
-	evidence_stamp(&r.e, fence[0], r.sent.now);
+	batch(&r, 4, 2, &first[0], &closing[0]);
+	evidence_timestamp(&r.e, first[0], r.sent.now);
+	evidence_timestamp(&r.e, closing[0], r.sent.now);
 	evidence_lent(&r.e, 30);
 	assert_true(resolved(&r, EVIDENCE_BOUND_MAX_NS, &left) && !left);
 }
@@ -163,7 +168,7 @@ static double unproven(unsigned longest, uint64_t seed)
 	struct run r;
 
 	run_init(&r, TUNNEL_DRIVER);
-	for (uint64_t n = 1, stamp = 0; n <= total; n++) {
+	for (uint64_t n = 1, timestamp = 0; n <= total; n++) {
 		struct wire_gate_batch out;
 		uint32_t next;
 
@@ -177,10 +182,10 @@ static double unproven(unsigned longest, uint64_t seed)
 		/* The message before this datagram goes out. */
 		if (n > 1 && pair_chance(&rng, 0.1))
 			evidence_unsent(&r.e, first, n - 1);
-		else if (stamp != 0)
-			evidence_stamp(&r.e, (uint32_t)stamp, r.sent.now);
+		else if (timestamp != 0)
+			evidence_timestamp(&r.e, (uint32_t)timestamp, r.sent.now);
 		first = n;
-		stamp = next;
+		timestamp = next;
 		evidence_lent(&r.e, n);
 		while (evidence_resolve(&r.e, r.sent.now, &out)) {
 			failed += out.left ? 0 : out.symbols - resolved;
@@ -192,51 +197,51 @@ static double unproven(unsigned longest, uint64_t seed)
 
 static void a_refusal_takes_little_with_it(void **state)
 {
-	double always = unproven(EVIDENCE_TRAIN_MAX, 1), now = unproven(0, 1);
+	double always = unproven(EVIDENCE_BATCH_MAX, 1), now = unproven(0, 1);
 
 	print_message("refused 0.1 of the messages, not proven: %.3f of the symbols; in "
-		      "trains of %u %.3f\n",
-		      now, EVIDENCE_TRAIN_MAX, always);
+		      "send batches of %u %.3f\n",
+		      now, EVIDENCE_BATCH_MAX, always);
 	assert_true(always > 0.3);
 	assert_true(now < 0.7 * always && now > 0.1);
 }
 
-/* And trains are long again when there are no refusals. */
-static void trains_grow_again(void **state)
+/* And send batches are long again when there are no refusals. */
+static void batches_grow_again(void **state)
 {
-	uint32_t first = 0, fence = 0;
+	uint32_t first = 0, closing = 0;
 	struct run r;
 	bool left;
 
 	run_init(&r, TUNNEL_DRIVER);
-	train(&r, 4, 2, &first, &fence);
+	batch(&r, 4, 2, &first, &closing);
 	evidence_unsent(&r.e, 2, 3);
 	assert_true(resolved(&r, 0, &left) && !left);
-	for (unsigned n = EVIDENCE_TRAIN_MIN; n <= EVIDENCE_TRAIN_MAX; n++) {
+	for (unsigned n = EVIDENCE_BATCH_MIN; n <= EVIDENCE_BATCH_MAX; n++) {
 		assert_int_equal(r.e.longest, n);
-		train(&r, n, 0, &first, &fence);
+		batch(&r, n, 0, &first, &closing);
 		assert_int_equal(r.e.tail - r.e.head, 1);
-		evidence_stamp(&r.e, first, r.sent.now);
-		evidence_stamp(&r.e, fence, r.sent.now);
+		evidence_timestamp(&r.e, first, r.sent.now);
+		evidence_timestamp(&r.e, closing, r.sent.now);
 		assert_true(resolved(&r, 0, &left) && left);
 	}
-	assert_true(r.e.longest > r.e.train_max);
+	assert_true(r.e.longest > r.e.batch_max);
 }
 
-/* Trains are resolved in order; one that two others have overtaken has failed. */
-static void an_overtaken_train_fails_at_once(void **state)
+/* Send batches are resolved in order; one that two others have overtaken has failed. */
+static void an_overtaken_batch_fails_at_once(void **state)
 {
-	uint32_t first[4], fence[4];
+	uint32_t first[4], closing[4];
 	struct run r;
 	bool left;
 
 	run_init(&r, TUNNEL_DRIVER);
 	for (unsigned i = 0; i < 4; i++)
-		train(&r, 1, 1, &first[i], &fence[i]);
+		batch(&r, 1, 1, &first[i], &closing[i]);
 	for (unsigned i = 1; i < 3; i++) {
 		assert_false(resolved(&r, 0, &left));
-		evidence_stamp(&r.e, first[i], r.sent.now);
-		evidence_stamp(&r.e, fence[i], r.sent.now);
+		evidence_timestamp(&r.e, first[i], r.sent.now);
+		evidence_timestamp(&r.e, closing[i], r.sent.now);
 	}
 	assert_true(resolved(&r, 0, &left));
 	assert_false(left);
@@ -249,8 +254,10 @@ static void an_overtaken_train_fails_at_once(void **state)
 	assert_int_equal(r.resolved, 3);
 }
 
-/* Datagrams from one fence to the next when nothing ends a train early. */
-static unsigned train_length(struct run *r)
+/*
+ * Datagrams from one closing datagram to the next when nothing ends a send batch early.
+ */
+static unsigned batch_length(struct run *r)
 {
 	unsigned length = 0;
 
@@ -263,69 +270,72 @@ static unsigned train_length(struct run *r)
 	return length;
 }
 
-/* Stamps cost calls: fast lines have long trains, and others wait for none of these. */
-static void trains_are_as_long_as_the_rate_allows(void **state)
+/*
+ * TX timestamps cost calls: fast lines have long send batches, and others wait for none
+ * of these.
+ */
+static void batches_are_as_long_as_the_rate_allows(void **state)
 {
 	static const struct {
 		uint64_t rate_bps;
 		unsigned length;
 	} lines[] = {
-		{ 1000000, EVIDENCE_TRAIN_MAX },
-		{ 1000000000, EVIDENCE_TRAIN_MAX },
+		{ 1000000, EVIDENCE_BATCH_MAX },
+		{ 1000000000, EVIDENCE_BATCH_MAX },
 		{ 2000000000, 84 },
-		{ UINT64_C(10000000000), EVIDENCE_TRAIN_LONG },
-		{ 0, EVIDENCE_TRAIN_LONG },
+		{ UINT64_C(10000000000), EVIDENCE_BATCH_LONG },
+		{ 0, EVIDENCE_BATCH_LONG },
 	};
 	struct run r;
 
 	run_init(&r, TUNNEL_DRIVER);
-	assert_int_equal(train_length(&r), EVIDENCE_TRAIN_MAX);
+	assert_int_equal(batch_length(&r), EVIDENCE_BATCH_MAX);
 	for (unsigned i = 0; i < RT_ARRAY_LEN(lines); i++) {
 		evidence_set_rate(&r.e, lines[i].rate_bps);
-		assert_int_equal(train_length(&r), lines[i].length);
+		assert_int_equal(batch_length(&r), lines[i].length);
 	}
 }
 
-/* However many trains wait: no more than the ring holds, and none is forgotten. */
-static void trains_without_stamps_are_bounded(void **state)
+/* However many send batches wait: no more than the ring holds, and none is forgotten. */
+static void batches_without_timestamps_are_bounded(void **state)
 {
-	uint32_t first, fence, stamps = 0;
+	uint32_t first, closing, timestamps = 0;
 	struct run r;
 	bool left;
 
 	run_init(&r, TUNNEL_DRIVER);
-	for (unsigned i = 0; i < 10 * EVIDENCE_TRAINS; i++) {
-		uint32_t stamp;
+	for (unsigned i = 0; i < 10 * EVIDENCE_BATCHES; i++) {
+		uint32_t timestamp;
 
 		r.sent.number++;
 		r.sent.symbols++;
 		r.sent.last = true;
-		stamp = evidence_add(&r.e, &r.sent);
-		stamps += stamp != 0;
-		assert_true(r.e.tail - r.e.head <= EVIDENCE_TRAINS);
+		timestamp = evidence_add(&r.e, &r.sent);
+		timestamps += timestamp != 0;
+		assert_true(r.e.tail - r.e.head <= EVIDENCE_BATCHES);
 	}
-	assert_int_equal(stamps, EVIDENCE_TRAINS);
+	assert_int_equal(timestamps, EVIDENCE_BATCHES);
 	while (resolved(&r, 100 * RT_S, &left))
 		assert_false(left);
-	/* The one left open takes the next fence. */
+	/* The one left open takes the next closing. */
 	assert_int_equal(r.e.tail - r.e.head, 1);
-	assert_true(evidence_wants_fence(&r.e, rt_time_add(r.sent.now, RT_S)));
+	assert_true(evidence_wants_closing(&r.e, rt_time_add(r.sent.now, RT_S)));
 	r.sent.now = rt_time_add(r.sent.now, RT_S);
-	train(&r, 0, 1, &first, &fence);
-	assert_int_not_equal(fence, 0);
+	batch(&r, 0, 1, &first, &closing);
+	assert_int_not_equal(closing, 0);
 }
 
-/* Trains arrive and there is never a stamp: the device gives none. */
-static void a_device_without_stamps_is_found_out(void **state)
+/* Send batches arrive and there is never a timestamp: the device gives none. */
+static void a_device_without_timestamps_is_found_out(void **state)
 {
-	uint32_t first, fence;
+	uint32_t first, closing;
 	struct run r;
 	bool left;
 
 	run_init(&r, TUNNEL_DRIVER);
 	for (unsigned i = 0; i < EVIDENCE_BLIND; i++) {
 		assert_int_equal(r.e.level, TUNNEL_DRIVER);
-		train(&r, 1, 3, &first, &fence);
+		batch(&r, 1, 3, &first, &closing);
 		evidence_arrived(&r.e, r.sent.number);
 		assert_true(resolved(&r, 10 * RT_S, &left));
 	}
@@ -333,7 +343,7 @@ static void a_device_without_stamps_is_found_out(void **state)
 	/* Drops in this host look different: nothing arrives. */
 	run_init(&r, TUNNEL_DRIVER);
 	for (unsigned i = 0; i < 100; i++) {
-		train(&r, 1, 3, &first, &fence);
+		batch(&r, 1, 3, &first, &closing);
 		assert_true(resolved(&r, 10 * RT_S, &left));
 	}
 	assert_int_equal(r.e.level, TUNNEL_DRIVER);
@@ -342,16 +352,16 @@ static void a_device_without_stamps_is_found_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(both_stamps_are_needed),
+		cmocka_unit_test(both_timestamps_are_needed),
 		cmocka_unit_test(one_datagram_is_its_own_fence),
-		cmocka_unit_test(a_cut_train_fails_after_its_bound),
-		cmocka_unit_test(every_send_of_a_train_is_heard),
+		cmocka_unit_test(a_cut_batch_fails_after_its_bound),
+		cmocka_unit_test(every_send_of_a_batch_is_heard),
 		cmocka_unit_test(a_refusal_takes_little_with_it),
-		cmocka_unit_test(trains_grow_again),
-		cmocka_unit_test(an_overtaken_train_fails_at_once),
-		cmocka_unit_test(trains_are_as_long_as_the_rate_allows),
-		cmocka_unit_test(trains_without_stamps_are_bounded),
-		cmocka_unit_test(a_device_without_stamps_is_found_out),
+		cmocka_unit_test(batches_grow_again),
+		cmocka_unit_test(an_overtaken_batch_fails_at_once),
+		cmocka_unit_test(batches_are_as_long_as_the_rate_allows),
+		cmocka_unit_test(batches_without_timestamps_are_bounded),
+		cmocka_unit_test(a_device_without_timestamps_is_found_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

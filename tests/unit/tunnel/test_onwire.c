@@ -91,15 +91,15 @@ static void deliberate_bugs_are_found_out(void **state)
 	assert_true(pair_submit(&p, 0, 4000));
 	tunnel_expedite(p.end[0], pair_now(&p));
 	pair_run(&p, 10 * RT_S);
-	/* This is what nothing_counts_without_stamps() would trip over. */
+	/* This is what nothing_counts_without_timestamps() would trip over. */
 	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
 	pair_release(&p);
 	assert_int_equal(rt_bug_select("NONE"), 0);
 }
 #endif
 
-/* No stamp, no gate: not after a second, not after a minute. Fresh repairs go out. */
-static void nothing_counts_without_stamps(void **state)
+/* No timestamp, no gate: not after a second, not after a minute. Fresh repairs go out. */
+static void nothing_counts_without_timestamps(void **state)
 {
 	struct tunnel_params params = pair_params();
 	struct pair_line line = pair_line(10 * RT_MS, 0);
@@ -127,7 +127,7 @@ static void nothing_counts_without_stamps(void **state)
 	pair_release(&p);
 }
 
-/* A queue that takes all and a line that is dead: stamps alone prove nothing. */
+/* A queue that takes all and a line that is dead: timestamps alone prove nothing. */
 static void nothing_counts_on_a_dead_line(void **state)
 {
 	struct tunnel_params params = pair_params();
@@ -176,14 +176,14 @@ static void nothing_counts_when_one_direction_is_cut(void **state)
 	}
 }
 
-/* A device without stamps: found out, and then received is what counts. */
-static void device_without_stamps_is_found_out(void **state)
+/* A device without timestamps: found out, and then received is what counts. */
+static void device_without_timestamps_is_found_out(void **state)
 {
 	struct tunnel_params params = pair_params();
 	struct pair_line line = pair_line(10 * RT_MS, 0.01);
 	struct pair p;
 
-	line.no_stamps = true;
+	line.no_timestamps = true;
 	pair_init(&p, &params, &line, 4);
 	for (unsigned i = 1; i <= 2000; i++) {
 		assert_true(pair_submit(&p, 0, 3000));
@@ -412,8 +412,8 @@ static void patience_is_short_and_not_for_lone_writes(void **state)
 }
 
 /*
- * In a flow nobody waits longer than for a train to end and m repairs to follow, and few
- * repairs do.
+ * In a flow nobody waits longer than for a send batch to end and m repairs to follow, and
+ * few repairs do.
  */
 static void paced_repairs_do_for_a_patient_flow(void **state)
 {
@@ -445,10 +445,10 @@ int main(void)
 #ifdef RT_BUGS
 		cmocka_unit_test(deliberate_bugs_are_found_out),
 #endif
-		cmocka_unit_test(nothing_counts_without_stamps),
+		cmocka_unit_test(nothing_counts_without_timestamps),
 		cmocka_unit_test(nothing_counts_on_a_dead_line),
 		cmocka_unit_test(nothing_counts_when_one_direction_is_cut),
-		cmocka_unit_test(device_without_stamps_is_found_out),
+		cmocka_unit_test(device_without_timestamps_is_found_out),
 		cmocka_unit_test(without_code_onwire_is_received),
 		cmocka_unit_test(watermarks_keep_their_order),
 		cmocka_unit_test(one_hole_behind_the_other_holds),

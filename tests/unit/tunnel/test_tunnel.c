@@ -225,7 +225,7 @@ static struct pair_line swarm_line(struct pair_rng *rng)
 		l.local = 0.2;
 	l.queue_ns = (int64_t)pair_below(rng, pair_chance(rng, 0.2) ? 50 * RT_MS
 								    : 200 * RT_US);
-	l.no_stamps = pair_chance(rng, 0.1);
+	l.no_timestamps = pair_chance(rng, 0.1);
 	return l;
 }
 
@@ -254,7 +254,7 @@ static void swarm_print(const struct pair *p)
 	       (unsigned long long)p->seed, q->symbol_size, q->fec.repairs,
 	       q->fec.code.window, q->fec.goal.share, (int)q->fec.code.code,
 	       (unsigned long long)q->rate_bps, (int)q->evidence, p->line[0].loss,
-	       p->line[0].burst, p->line[0].local, !p->line[0].no_stamps,
+	       p->line[0].burst, p->line[0].local, !p->line[0].no_timestamps,
 	       (unsigned long long)(s.sent_data - s.retransmitted),
 	       (unsigned long long)s.sent_data, (unsigned long long)s.sent_repairs,
 	       (unsigned long long)s.retransmitted, (unsigned long long)s.sent_acks);

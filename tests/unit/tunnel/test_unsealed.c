@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Without memory for a cipher a datagram leaves without its content, and the driver stamps
- * it like any other. Protects: that is no evidence of what it should have held.
+ * Without memory for a cipher a datagram leaves without its content, and the driver
+ * timestamps it like any other. Protects: that is no evidence of what it should have
+ * held.
  */
 #include <dlfcn.h>
 #include <gnutls/crypto.h>
