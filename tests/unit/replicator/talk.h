@@ -13,10 +13,10 @@
 
 /*
  * A letter is a message; those after a blank wait for an answer to what is before it.
- * H, A, M, N, O: the HELLO of a primary, of one that opens and has lost its last writes,
- * of a mirror, of one that holds three more, of another protocol. S, C: a START that fits,
- * and one of transport tcp; W, V, F, T: from too far ahead, from below what is held, of
- * another history, cut off. P, Z, B: PULL of the last three, of
+ * H, A, M, N, Q, O: the HELLO of a primary, of one that opens and has lost its last writes,
+ * of a mirror, of one that holds three more, of one that lacks two, of another protocol.
+ * S, C: a START that fits, and one of transport tcp; W, V, F, T: from too far ahead, from
+ * below what is held, of another history, cut off. P, Z, B: PULL of the last three, of
  * nothing, of what is not there. Y, R: a READY that fits, and one that does not.
  * E, D: ENTRY, PULLED. X: no message at all.
  */
@@ -30,9 +30,15 @@ static inline size_t put_hello(char letter, uint8_t *body)
 	assert_non_null(m);
 	lfs_position(site->group->lfs, &end);
 	m->protocol = letter == 'O' ? MESSAGE_PROTOCOL + 1 : MESSAGE_PROTOCOL;
-	m->role = strchr("MN", letter) ? LFS_MIRROR : LFS_PRIMARY;
+	m->role = strchr("MNQ", letter) ? LFS_MIRROR : LFS_PRIMARY;
 	m->flags = letter == 'A' ? HELLO_OPENING : 0;
-	m->lsn = letter == 'A' ? SITE_LSNS - 3 : letter == 'N' ? end.lsn + 3 : end.lsn;
+	m->lsn = end.lsn;
+	if (letter == 'A')
+		m->lsn = SITE_LSNS - 3;
+	if (letter == 'N')
+		m->lsn += 3;
+	if (letter == 'Q')
+		m->lsn -= 2;
 	m->hash = end.hash;
 	m->meta = *meta;
 	memset(m->meta.group, 0x77, sizeof(m->meta.group));
@@ -90,7 +96,7 @@ static inline size_t put_number(char letter, uint8_t *body)
 
 static inline unsigned type_of(char letter)
 {
-	if (strchr("HAMNO", letter))
+	if (strchr("HAMNQO", letter))
 		return MESSAGE_HELLO;
 	if (strchr("SWVFTLC", letter))
 		return MESSAGE_START;

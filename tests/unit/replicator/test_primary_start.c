@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/talk.h"
+
+#include "rt/check.h"
+
+/*
+ * What a primary does before its first request. Where a completed write may be at the
+ * mirror alone, it waits for the mirror, whatever open_timeout says; a backlog for the mirror means that the
+ * modes do not count yet.
+ */
+
+/* ---- whether it opens without its mirror --------------------------------------------------------- */
+
+struct policy {
+	enum group_disconnect policy;
+	bool fua_remote;
+	enum group_mode sync; /* of volume b */
+	int own;	      /* on_disconnect of volume b itself; -1: the group's */
+	bool waits;
+};
+
+static void a_mirror_that_may_hold_more_is_waited_for(void **state)
+{
+	static const struct policy policies[] = {
+		{ GROUP_CONTINUE, false, GROUP_LOCAL, -1, false },
+		{ GROUP_CONTINUE, false, GROUP_NETWORK, -1, false },
+		{ GROUP_CONTINUE, false, GROUP_REMOTE, -1, true },
+		{ GROUP_CONTINUE, false, GROUP_REMOTE, GROUP_CONTINUE, false },
+		{ GROUP_CONTINUE, false, GROUP_NETWORK, GROUP_STOP, true },
+		{ GROUP_CONTINUE, true, GROUP_LOCAL, -1, true },
+		{ GROUP_CONTINUE, true, GROUP_LOCAL, GROUP_CONTINUE, true },
+		{ GROUP_STOP, false, GROUP_LOCAL, -1, true },
+		{ GROUP_STOP, false, GROUP_NETWORK, GROUP_CONTINUE, true },
+	};
+	struct group *g = calloc(1, sizeof(*g));
+
+	assert_non_null(g);
+	g->nvolumes = 2;
+	for (size_t i = 0; i < RT_ARRAY_LEN(policies); i++) {
+		const struct policy *p = &policies[i];
+		struct group_volume *b = &g->volumes[1];
+
+		g->config.on_disconnect = p->policy;
+		g->config.fua_remote = p->fua_remote;
+		b->sync = p->sync;
+		b->has_policy = p->own >= 0;
+		b->policy = p->own >= 0 ? (enum group_disconnect)p->own : GROUP_CONTINUE;
+		if (primary_start_waits_for_mirror(g) != p->waits)
+			fail_msg("policy %u is the other way round", (unsigned)i);
+	}
+	free(g);
+}
+
+static void fua_remote(struct group_config *config)
+{
+	config->fua_remote = true;
+	config->open_timeout_ms = 0;
+}
+
+static int fua_remote_up(void **state)
+{
+	site_tweak = fua_remote;
+	site_set_up(state, GROUP_PRIMARY, true);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	site_tweak = NULL;
+	return site_tear_down(state);
+}
+
+static enum group_state state_now(void)
+{
+	static struct group_status status;
+
+	group_status(site->group, &status);
+	return status.state;
+}
+
+/* Not after open_timeout either, which is over at once here; only with its mirror. */
+static void fua_remote_opens_with_the_mirror_only(void **state)
+{
+	SITE_UNTIL(site, state_now() == GROUP_HOLDING);
+	assert_false(group_serving(site->group));
+	meet();
+	assert_true(site->hello.flags & HELLO_OPENING);
+	say('M');
+	SITE_UNTIL(site, group_serving(site->group));
+}
+
+/* ---- a backlog ----------------------------------------------------------------------------------- */
+
+static void network(struct group_config *config)
+{
+	config->on_disconnect = GROUP_CONTINUE;
+	config->open_timeout_ms = 60000;
+	config->sync = GROUP_NETWORK;
+	for (unsigned i = 0; i < config->nvolumes; i++)
+		config->volumes[i].sync = GROUP_NETWORK;
+}
+
+static int network_up(void **state)
+{
+	site_tweak = network;
+	site_set_up(state, GROUP_PRIMARY, true);
+	assert_false(group_serving(site->group));
+	return 0;
+}
+
+static enum group_mode effective(void)
+{
+	static struct group_status status;
+
+	group_status(site->group, &status);
+	return status.sync_effective;
+}
+
+static void a_mirror_that_has_all_makes_the_modes_count(void **state)
+{
+	meet();
+	say('M');
+	SITE_UNTIL(site, group_serving(site->group));
+	assert_false(peer_watch_timed_out(&site->group->watch));
+	assert_int_equal(effective(), GROUP_NETWORK);
+}
+
+static void a_backlog_is_not_in_the_mode_yet(void **state)
+{
+	meet();
+	say('Q');
+	SITE_UNTIL(site, group_serving(site->group));
+	assert_true(peer_watch_timed_out(&site->group->watch));
+	assert_int_equal(effective(), GROUP_LOCAL);
+}
+
+int main(void)
+{
+#define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_mirror_that_may_hold_more_is_waited_for),
+		TEST(fua_remote_opens_with_the_mirror_only, fua_remote_up),
+		TEST(a_mirror_that_has_all_makes_the_modes_count, network_up),
+		TEST(a_backlog_is_not_in_the_mode_yet, network_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
