@@ -54,7 +54,8 @@ struct lfs_volume {
  */
 struct lfs_meta {
 	uint8_t group[16]; /* all zero while LFS_UNPAIRED */
-	uint8_t boot[16];  /* boot id at the last open for writing */
+	uint8_t boot
+		[16]; /* boot id when the group last began to write; the group sets it */
 	char group_name[LFS_NAME_MAX];
 	enum lfs_role role;
 	uint32_t flags;

@@ -125,17 +125,12 @@ static void open_recovered(struct lfs_recover *rc, int res)
 		if (res)
 			lfs_say(rc->why, "no memory for the log's buffers");
 	}
-	if (!res) {
-		*op->meta = lfs->meta;
-		res = rt_boot_id(lfs->loop, op->meta->boot);
-		if (res)
-			lfs_say(rc->why, "no boot id: %s", strerror(-res));
-	}
 	if (res) {
 		memcpy(op->o->why, rc->why, LFS_WHY_MAX);
 		open_failed(op, res);
 		return;
 	}
+	*op->meta = lfs->meta;
 	lfs->incarnation = lfs->superblock.current.incarnation;
 	if (lfs->incarnation < rc->replay.incarnation)
 		lfs->incarnation = rc->replay.incarnation;

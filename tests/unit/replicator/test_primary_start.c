@@ -5,7 +5,8 @@
 
 /*
  * What a primary does before its first request. Where a completed write may be at the
- * mirror alone, it waits for the mirror, whatever open_timeout says; a backlog for the mirror means that the
+ * mirror alone, it waits for the mirror, whatever open_timeout says; after a crash of the
+ * machine its volumes have another generation; a backlog for the mirror means that the
  * modes do not count yet.
  */
 
@@ -134,6 +135,108 @@ static void a_backlog_is_not_in_the_mode_yet(void **state)
 	assert_int_equal(effective(), GROUP_LOCAL);
 }
 
+/* ---- generations ---------------------------------------------------------------------------------- */
+
+static void stopped(struct group_stop *stop, int res)
+{
+	site->group = NULL;
+	site_ended(res);
+}
+
+static void stop(void)
+{
+	struct group_stop s = { .done = stopped };
+
+	site->waiting = 1;
+	group_stop(site->group, 1000, &s);
+	assert_int_equal(site_wait(), 0);
+}
+
+static void facts_set(struct lfs_set_meta *set, int res)
+{
+	site_ended(res);
+}
+
+/* The store of the stopped site is as after a crash, of this boot or of another one. */
+static void crash(bool machine)
+{
+	static const struct lfs_events events = { site_log_moved, site_log_failed };
+	struct lfs_open open = { .done = site_log_opened };
+	struct lfs_set_meta set = { .done = facts_set };
+	struct lfs_close close = { .done = site_log_closed, .unclean = true };
+	struct lfs_meta *meta = malloc(sizeof(*meta));
+
+	assert_non_null(meta);
+	site->waiting = 1;
+	lfs_open(site->loop,
+		 &(struct lfs_open_params){ .path = site->config.store,
+					    .group_name = site->config.name,
+					    .map_memory = site->config.map_memory,
+					    .events = &events },
+		 &open);
+	assert_int_equal(site_wait(), 0);
+	*meta = *lfs_meta(site->lfs);
+	meta->boot[0] ^= machine;
+	site->waiting = 1;
+	lfs_set_meta(site->lfs, &set, meta);
+	assert_int_equal(site_wait(), 0);
+	site->waiting = 1;
+	lfs_close(site->lfs, &close);
+	assert_int_equal(site_wait(), 0);
+	free(meta);
+}
+
+static void start(void)
+{
+	struct group_open open = { .done = site_opened };
+	struct group_events events = { .serving = site_serves };
+
+	site->waiting = 1;
+	group_open(site->loop, &site->config, &events, NULL, &open);
+	assert_int_equal(site_wait(), 0);
+	SITE_UNTIL(site, group_serving(site->group));
+}
+
+static int alone_up(void **state)
+{
+	site_set_up(state, GROUP_PRIMARY, true);
+	SITE_UNTIL(site, group_serving(site->group));
+	return 0;
+}
+
+static struct lfs_meta facts_now(void)
+{
+	return *lfs_meta(site->group->lfs);
+}
+
+/*
+ * A process that dies loses nothing that completed; a machine may. Only then may a cache of
+ * a client be ahead of the volume, and only then the generation is another one. In either
+ * case no LSN is given twice in one epoch.
+ */
+static void a_crash_of_the_machine_changes_the_generation(void **state)
+{
+	for (unsigned round = 0; round < 4; round++) {
+		bool machine = round & 1;
+		struct lfs_meta before = facts_now(), now;
+
+		stop();
+		crash(machine);
+		crash(false); /* a process that died before it could begin */
+		start();
+		now = facts_now();
+		for (unsigned i = 0; i < now.nvolumes; i++)
+			assert_int_equal(now.volumes[i].generation !=
+						 before.volumes[i].generation,
+					 machine);
+		assert_int_equal(now.nepochs, before.nepochs + 1);
+		assert_int_equal(now.epochs[now.nepochs - 1].first_lsn,
+				 lfs_lsn(site->group->lfs).admitted + 1);
+		assert_true(now.epochs[now.nepochs - 1].id !=
+			    before.epochs[before.nepochs - 1].id);
+	}
+}
+
 int main(void)
 {
 #define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
@@ -142,6 +245,7 @@ int main(void)
 		TEST(fua_remote_opens_with_the_mirror_only, fua_remote_up),
 		TEST(a_mirror_that_has_all_makes_the_modes_count, network_up),
 		TEST(a_backlog_is_not_in_the_mode_yet, network_up),
+		TEST(a_crash_of_the_machine_changes_the_generation, alone_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
