@@ -301,6 +301,62 @@ static int held_tear_down(void **state)
 	return res;
 }
 
+/* ---- until a mirror is in sync ---------------------------------------------------------------------- */
+
+static void tcp(struct group_config *config)
+{
+	network(config);
+	config->peer.tcp = true;
+}
+
+static int tcp_mirror_up(void **state)
+{
+	site_tweak = tcp;
+	site_set_up(state, GROUP_MIRROR, true);
+	return 0;
+}
+
+static bool is_alone(void)
+{
+	return lfs_meta(site->group->lfs)->flags & LFS_ALONE;
+}
+
+static void write_one(void)
+{
+	struct group_request *r = write_begin();
+
+	SITE_UNTIL(site, written == r);
+	assert_int_equal(write_res, 0);
+	write_end(r);
+}
+
+/*
+ * Alone ends with IN_SYNC, not before: what completed locally while the mirror caught up
+ * must have left, too, or a path that ends now leaves modes that promise what is not so.
+ */
+static void alone_ends_when_the_mirror_is_in_sync(void **state)
+{
+	struct group *g = site->group;
+
+	becomes_primary(false);
+	converse("Q"); /* a mirror that lacks two */
+	say('Y');
+	SITE_UNTIL(site, session_streaming(g->session));
+	data_dial(site->start.tunnel_id);
+	SITE_UNTIL(site, frames_received == 2);
+	write_one();
+	SITE_UNTIL(site, frames_received == 3);
+	assert_false(peer_watch_caught_up(&g->watch));
+	progress(2, 0);
+	SITE_UNTIL(site, peer_watch_caught_up(&g->watch));
+	assert_false(peer_watch_in_sync(&g->watch));
+	assert_false(facts_changing(g));
+	assert_true(is_alone());
+	progress(3, 0);
+	SITE_UNTIL(site, peer_watch_in_sync(&g->watch) && !is_alone());
+	assert_int_equal(status()->state, GROUP_IN_SYNC);
+}
+
 /* ---- what has arrived -------------------------------------------------------------------------------- */
 
 #define ARRIVED 30u /* records of 128 KiB: more than the log takes at once */
@@ -361,6 +417,8 @@ int main(void)
 		TEST(alone_it_completes_what_its_mode_cannot, holding_mirror_up),
 		cmocka_unit_test_setup_teardown(with_hold_its_mode_counts,
 						holding_mirror_up, held_tear_down),
+		cmocka_unit_test_setup_teardown(alone_ends_when_the_mirror_is_in_sync,
+						tcp_mirror_up, tcp_tear_down),
 		TEST(what_waits_for_the_log_is_promoted_too, mirror_up),
 	};
 
