@@ -43,7 +43,7 @@ struct redundancy {
 
 static bool goal_valid(const struct fec_goal *g)
 {
-	return g->safety > 0 && g->safety <= 1 && fec_line_valid(&g->assume) &&
+	return g->safety > 0 && g->safety <= 1 && fec_path_valid(&g->assume) &&
 	       g->min >= FEC_SHARE_MIN && g->min <= g->max && g->max <= 1 &&
 	       (g->share == 0 || (g->share >= FEC_SHARE_MIN && g->share <= 1));
 }
@@ -193,7 +193,7 @@ int fec_redundancy(const struct fec_goal *goal, const struct fec_path *measured,
 	struct redundancy r = { .goal = goal, .cost = INFINITY };
 	struct fec_redundancy best = { 0 };
 
-	if (!goal_valid(goal) || (measured && !fec_line_valid(measured)))
+	if (!goal_valid(goal) || (measured && !fec_path_valid(measured)))
 		return -EINVAL;
 	r.path = goal->assume;
 	if (measured) {

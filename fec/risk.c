@@ -11,7 +11,7 @@
 #define RISK_RESOLUTION 1e-15
 #define RISK_WINDOW_MIN 16
 
-bool fec_line_valid(const struct fec_path *path)
+bool fec_path_valid(const struct fec_path *path)
 {
 	return path->loss >= 0 && path->loss < 1 && path->burst >= 1 &&
 	       path->burst <= FEC_BURST_MAX;
@@ -27,7 +27,7 @@ int fec_risk_residual(const struct fec_path *path, unsigned repairs, double shar
 {
 	struct busy_period b;
 
-	if (!fec_line_valid(path) || !risk_share_valid(share) || repairs == 0 ||
+	if (!fec_path_valid(path) || !risk_share_valid(share) || repairs == 0 ||
 	    repairs > FEC_RISK_REPAIRS_MAX)
 		return -EINVAL;
 	*ret = busy_period_run(&b, path, share, repairs, RISK_RESOLUTION)
@@ -42,7 +42,7 @@ int fec_risk_repairs(const struct fec_path *path, double safety, double share,
 	struct busy_period b;
 	unsigned repairs;
 
-	if (!fec_line_valid(path) || !risk_share_valid(share) ||
+	if (!fec_path_valid(path) || !risk_share_valid(share) ||
 	    !(safety > 0 && safety <= 1))
 		return -EINVAL;
 	if (!busy_period_run_within(&b, path, share, FEC_RISK_REPAIRS_MAX,

@@ -24,7 +24,7 @@ struct fec_path {
 /* What is stated is this many times what the model finds: docs/fec.md says why. */
 #define FEC_RISK_MARGIN 1.5
 
-bool fec_line_valid(const struct fec_path *path);
+bool fec_path_valid(const struct fec_path *path);
 
 /*
  * The share of disasters in which at least one completed `network` write is missing from

@@ -8,7 +8,7 @@
 /*
  * A configuration that changes under a running group. Most keys are read where they are
  * used, so taking them over is all; the session looks at those of the path. What was
- * promised stays so: a request that waits keeps the mode that it came with.
+ * promised stays so: a waiting request keeps the mode it was submitted with.
  */
 
 static void change_volumes(struct group *g, const struct group_config *config)

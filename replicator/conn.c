@@ -40,7 +40,7 @@ struct conn {
 	struct rt_timer handshake;
 	bool connecting, receiving, sending, established, dead;
 	bool paused;
-	rt_time last_rx, last_tx; /* when bytes came, and left for the kernel, last */
+	rt_time last_rx, last_tx; /* of bytes received, of bytes handed to the kernel */
 	unsigned depth;		  /* inside our own callbacks: memory stays */
 	struct conn_queue queue;
 	struct rt_op resume_op;

@@ -76,14 +76,14 @@ bool conn_room(const struct conn *conn);
 /* Bytes that wait for the wire. */
 size_t conn_waiting(const struct conn *conn);
 /*
- * When bytes of the other end came last, and when the kernel last took some of ours, be it
- * a part of a message only: on a narrow line a long one takes its time.
+ * The last times at which bytes of the peer were received and the kernel accepted bytes of
+ * ours. Parts of a message count: a long message takes its time on a narrow path.
  */
 rt_time conn_last_rx(const struct conn *conn);
 rt_time conn_last_tx(const struct conn *conn);
 /*
  * No message is handed up from now on (one that is being handed up is the last), and
- * nothing is read that the peer would send: it is held by its socket. Or go on.
+ * nothing is read that the peer would send: its socket retains it. Or go on.
  */
 void conn_pause(struct conn *conn, bool paused);
 /* Keying material of this connection (secure_export). */

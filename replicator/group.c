@@ -17,13 +17,13 @@
 
 void group_event(struct group *g, const char *fmt, ...)
 {
-	char line[400], event[512];
+	char text[400], event[512];
 	va_list args;
 
 	va_start(args, fmt);
-	(void)vsnprintf(line, sizeof(line), fmt, args);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	(void)snprintf(event, sizeof(event), "%s group=%s", line, g->config.name);
+	(void)snprintf(event, sizeof(event), "%s group=%s", text, g->config.name);
 	if (g->events.logged)
 		g->events.logged(g->owner, g, event);
 	else

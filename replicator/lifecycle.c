@@ -104,7 +104,7 @@ uint64_t group_store_size_min(const struct group_config *config)
 
 /* ---- open -------------------------------------------------------------------------------- */
 
-struct group_opening {
+struct group_open_op {
 	struct lfs_open open;
 	struct lfs_events events;
 	struct group *group;
@@ -243,7 +243,7 @@ static int group_begin(struct group *g, struct group_open *outer)
 
 static void group_opened(struct lfs_open *open, int res)
 {
-	struct group_opening *o = rt_container_of(open, struct group_opening, open);
+	struct group_open_op *o = rt_container_of(open, struct group_open_op, open);
 	struct group *g = o->group;
 	struct group_open *outer = o->outer;
 
@@ -282,7 +282,7 @@ void group_open(struct rt_loop *loop, const struct group_config *config,
 		const struct group_events *events, void *owner, struct group_open *outer)
 {
 	struct group *g = rt_zalloc(1, sizeof(*g));
-	struct group_opening *o = rt_zalloc(1, sizeof(*o));
+	struct group_open_op *o = rt_zalloc(1, sizeof(*o));
 
 	rt_assert(g && o); /* at the start of the program: nothing to save */
 	g->loop = loop;

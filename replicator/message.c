@@ -218,7 +218,7 @@ size_t message_encode_progress(const struct message_progress *m, uint8_t *buf,
 	writer_init(&w, buf, size);
 	put_u64(&w, m->frames);
 	put_u64(&w, m->bytes);
-	put_u64(&w, m->note);
+	put_u64(&w, m->watermark);
 	put_u64(&w, m->echo);
 	return message_written(&w, size);
 }
@@ -230,7 +230,7 @@ int message_decode_progress(const uint8_t *buf, size_t len, struct message_progr
 	reader_init(&r, buf, len);
 	ret->frames = get_u64(&r);
 	ret->bytes = get_u64(&r);
-	ret->note = get_u64(&r);
+	ret->watermark = get_u64(&r);
 	ret->echo = get_u64(&r);
 	return reader_done(&r) ? 0 : -EPROTO;
 }

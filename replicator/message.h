@@ -38,7 +38,7 @@ enum message_type {
 #define HELLO_FENCED 1u
 #define HELLO_ALONE 2u
 #define HELLO_UNPAIRED 4u
-#define HELLO_OPENING 8u /* a primary that does not serve yet */
+#define HELLO_STARTING 8u /* a primary that does not serve yet */
 #define HELLO_FLAGS 15u
 
 struct message_hello {
@@ -80,7 +80,7 @@ struct message_join {
 
 struct message_progress {
 	uint64_t frames, bytes; /* taken, of FRAME */
-	uint64_t note;		/* persisted LSN */
+	uint64_t watermark;	/* persisted LSN */
 	uint64_t echo;		/* newest PROBE */
 };
 

@@ -91,16 +91,16 @@ void peer_watch_primary_ping(struct peer_watch *w, uint64_t admitted)
  * receives, and connects again for ever. Nothing received beyond `persisted` is no such
  * case: then the path is what stands still.
  */
-static void watch_persisted(struct peer_watch *w, const struct peer_watch_look *look)
+static void watch_persisted(struct peer_watch *w, const struct peer_watch_input *input)
 {
-	if (look->received > w->received_most)
-		w->received_most = look->received;
-	if (look->persisted != w->persisted || look->persisted >= look->admitted) {
-		w->persisted = look->persisted;
-		w->persisted_moved = look->now;
+	if (input->received > w->received_most)
+		w->received_most = input->received;
+	if (input->persisted != w->persisted || input->persisted >= input->admitted) {
+		w->persisted = input->persisted;
+		w->persisted_moved = input->now;
 		w->refused = false;
-	} else if (w->received_most <= look->persisted && !w->refused) {
-		w->persisted_moved = look->now;
+	} else if (w->received_most <= input->persisted && !w->refused) {
+		w->persisted_moved = input->now;
 	}
 }
 
@@ -110,21 +110,21 @@ static void watch_persisted(struct peer_watch *w, const struct peer_watch_look *
  * the wire: IN_SYNC, once that has left, too. Both targets are fixed when they are set, so
  * a load that never ends does not move them.
  */
-static unsigned watch_catch_up(struct peer_watch *w, const struct peer_watch_look *look)
+static unsigned watch_catch_up(struct peer_watch *w, const struct peer_watch_input *input)
 {
-	if (!peer_watch_caught_up(w) && look->received >= w->caught_up_target) {
+	if (!peer_watch_caught_up(w) && input->received >= w->caught_up_target) {
 		watch_set_level(w, PEER_WATCH_CAUGHT_UP);
-		w->in_sync_target = look->admitted;
+		w->in_sync_target = input->admitted;
 	}
 	if (w->level != PEER_WATCH_CAUGHT_UP ||
-	    (look->onwire < w->in_sync_target && !RT_BUG(IN_SYNC_OFF_WIRE)))
+	    (input->onwire < w->in_sync_target && !RT_BUG(IN_SYNC_OFF_WIRE)))
 		return 0;
 	watch_set_level(w, PEER_WATCH_IN_SYNC);
 	return PEER_WATCH_NEWS_IN_SYNC;
 }
 
 /* The path serves, after it did not, or still does. */
-static unsigned watch_served(struct peer_watch *w, const struct peer_watch_look *look)
+static unsigned watch_served(struct peer_watch *w, const struct peer_watch_input *input)
 {
 	if (peer_watch_in_sync(w)) {
 		w->disconnected_since = RT_NEVER;
@@ -132,24 +132,24 @@ static unsigned watch_served(struct peer_watch *w, const struct peer_watch_look 
 	}
 	/* What completed in between has to arrive, too, through the same transport. */
 	if (!rt_time_is_never(w->disconnected_since)) {
-		w->caught_up_target = look->admitted;
+		w->caught_up_target = input->admitted;
 		if (w->level == PEER_WATCH_CAUGHT_UP)
 			watch_set_level(w, PEER_WATCH_CATCHING_UP);
 	}
 	w->disconnected_since = RT_NEVER;
-	return watch_catch_up(w, look);
+	return watch_catch_up(w, input);
 }
 
-unsigned peer_watch_turn(struct peer_watch *w, const struct peer_watch_look *look)
+unsigned peer_watch_turn(struct peer_watch *w, const struct peer_watch_input *input)
 {
 	unsigned news = 0;
 
-	watch_persisted(w, look);
-	if (peer_watch_serves(w, look->streaming, look->timeout_ns, look->now))
-		return watch_served(w, look);
+	watch_persisted(w, input);
+	if (peer_watch_serves(w, input->streaming, input->timeout_ns, input->now))
+		return watch_served(w, input);
 	if (rt_time_is_never(w->disconnected_since))
-		w->disconnected_since = look->now;
-	if (rt_time_since(look->now, w->disconnected_since) < look->timeout_ns)
+		w->disconnected_since = input->now;
+	if (rt_time_since(input->now, w->disconnected_since) < input->timeout_ns)
 		return 0;
 	if (!peer_watch_timed_out(w))
 		news = PEER_WATCH_NEWS_TIMED_OUT;

@@ -64,7 +64,7 @@ void peer_watch_primary_rx(struct peer_watch *w, rt_time now);
 void peer_watch_primary_ping(struct peer_watch *w, uint64_t admitted);
 
 /* What a primary knows in a turn. */
-struct peer_watch_look {
+struct peer_watch_input {
 	rt_time now;
 	int64_t timeout_ns; /* `away` */
 	bool streaming;	    /* a transport carries writes */
@@ -76,7 +76,7 @@ struct peer_watch_look {
 #define PEER_WATCH_NEWS_IN_SYNC 2u
 
 /* Once in each turn. Returns what has become true in it: PEER_WATCH_NEWS_... */
-unsigned peer_watch_turn(struct peer_watch *w, const struct peer_watch_look *look);
+unsigned peer_watch_turn(struct peer_watch *w, const struct peer_watch_input *input);
 
 /* ---- queries --------------------------------------------------------------------------- */
 

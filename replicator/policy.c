@@ -37,7 +37,7 @@ static void policy_alone_over(struct group *g, int res)
 static void policy_watch_mirror(struct group *g)
 {
 	const struct gate_marks *marks = &g->gate.marks;
-	const struct peer_watch_look look = {
+	const struct peer_watch_input input = {
 		.now = rt_now(g->loop),
 		.timeout_ns = g->config.away_ms * RT_MS,
 		.streaming = session_streaming(g->session),
@@ -46,7 +46,7 @@ static void policy_watch_mirror(struct group *g)
 		.received = marks->received,
 		.onwire = marks->onwire,
 	};
-	unsigned news = peer_watch_turn(&g->watch, &look);
+	unsigned news = peer_watch_turn(&g->watch, &input);
 
 	if ((news & PEER_WATCH_NEWS_TIMED_OUT) && group_serving(g))
 		group_event(g, "mirror-away policy=%s",
@@ -54,7 +54,7 @@ static void policy_watch_mirror(struct group *g)
 								      : "hold");
 	if (news & PEER_WATCH_NEWS_IN_SYNC)
 		group_event(g, "in-sync lsn=%llu", (unsigned long long)marks->received);
-	g->gate.stuck = peer_watch_stuck(&g->watch, look.timeout_ns, look.now);
+	g->gate.stuck = peer_watch_stuck(&g->watch, input.timeout_ns, input.now);
 	if (peer_watch_in_sync(&g->watch) && g->alone != GROUP_NOT_ALONE &&
 	    facts_can_change(g)) {
 		facts_edit(g)->flags &= ~(LFS_ALONE | LFS_HOLD);

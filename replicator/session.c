@@ -147,7 +147,7 @@ static void session_pong(struct session *s, const uint8_t *body, size_t len)
 		(double)rt_time_since(rt_now(s->group->loop), s->ping_at) / RT_MS;
 }
 
-static void session_hello_came(struct session *s, const uint8_t *body, size_t len)
+static void session_hello_received(struct session *s, const uint8_t *body, size_t len)
 {
 	s->control.hello_received = false; /* what it said before is overwritten */
 	if (message_decode_hello(body, len, s->peer) < 0) {
@@ -161,7 +161,7 @@ static void session_hello_came(struct session *s, const uint8_t *body, size_t le
 		s->control.mirror_was_unpaired = true;
 	session_event(s, SESSION_EV_PEER_HELLO);
 	if (s->group->role == GROUP_MIRROR)
-		mirror_hello_came(s);
+		mirror_hello_received(s);
 }
 
 static void session_message(void *owner, struct conn *conn, unsigned type,
@@ -193,7 +193,7 @@ static void session_message(void *owner, struct conn *conn, unsigned type,
 		s->control.refused_by_peer = true;
 		return;
 	case MESSAGE_HELLO:
-		session_hello_came(s, body, len);
+		session_hello_received(s, body, len);
 		return;
 	default:
 		if (s->group->role == GROUP_PRIMARY)
@@ -322,7 +322,7 @@ static void session_say_hello(struct session *s)
 	if (hello->meta.flags & LFS_UNPAIRED)
 		hello->flags |= HELLO_UNPAIRED;
 	if (g->role == GROUP_PRIMARY && g->start.phase != PRIMARY_RUNNING)
-		hello->flags |= HELLO_OPENING;
+		hello->flags |= HELLO_STARTING;
 	(void)conn_send(s->control.conn, MESSAGE_HELLO, s->scratch,
 			message_encode_hello(hello, s->scratch, MESSAGE_MAX));
 	rt_free(hello);
@@ -381,7 +381,7 @@ void session_event(struct session *s, enum session_event event)
 		mirror_await_rest(s);
 	if (step.actions & SESSION_TIME_LOSS)
 		peer_watch_control_lost(&s->group->watch, now);
-	if (step.actions & SESSION_CLOSE_SOON)
+	if (step.actions & SESSION_CLOSE_DELAYED)
 		s->close_at = rt_time_add(now, REFUSED_STAYS_MS * RT_MS);
 	if (step.actions & SESSION_DROP)
 		session_drop(s);
@@ -483,7 +483,7 @@ void session_turn(struct session *s)
 		primary_turn(s);
 	else
 		mirror_turn(s);
-	/* Only now: the hello that came with the refusal may be what fences us. */
+	/* Only now: the HELLO received with the refusal may fence this site. */
 	if (s->control.refused_by_peer &&
 	    !(session_is_deciding(s) && facts_changing(s->group)))
 		session_drop(s);

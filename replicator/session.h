@@ -56,7 +56,7 @@ struct session {
 	int64_t redial_ms;
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */
 	rt_time close_at;      /* a refused connection is closed then */
-	rt_time complained;    /* last line about a connection that failed */
+	rt_time complained;    /* when a failed connection was last logged */
 	char refusal[MESSAGE_TEXT_MAX +
 		     1]; /* why the last connection led nowhere; or "" */
 
@@ -111,7 +111,7 @@ void primary_false_claim(struct session *s);
 void mirror_await_rest(struct session *s);
 /* The PULL of control.pull.from begins to be answered. */
 void mirror_serve_pull(struct session *s);
-void mirror_hello_came(struct session *s);
+void mirror_hello_received(struct session *s);
 void mirror_turn(struct session *s);
 void mirror_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
 /* Everything that arrived whole is in the log and durable. */

@@ -77,7 +77,7 @@ static const struct row rows[] = {
 	 */
 	{ "refused already", BOTH, STATE(REFUSED), EVENT(REFUSE), STAY, 0 },
 	{ "refused", BOTH, WITH_CONN, EVENT(REFUSE), SESSION_REFUSED,
-	  SESSION_CLOSE_SOON },
+	  SESSION_CLOSE_DELAYED },
 	/* HELLO may be said again; only the first one of a connection was waited for. */
 	{ "the peer's HELLO", BOTH, STATE(HELLO), EVENT(PEER_HELLO), SESSION_DECIDING,
 	  0 },

@@ -84,7 +84,7 @@ enum session_action {
 	SESSION_SAY_HELLO = 1u << 1,
 	SESSION_AWAIT_REST = 1u << 2, /* of the old transport, until the peer's HELLO */
 	SESSION_TIME_LOSS = 1u << 3,  /* control_timeout counts from now */
-	SESSION_CLOSE_SOON = 1u << 4,
+	SESSION_CLOSE_DELAYED = 1u << 4,
 	SESSION_DROP = 1u << 5, /* end the connection now */
 	SESSION_SERVE_PULL = 1u << 6,
 	SESSION_OUT_OF_TURN = 1u << 7, /* the peer may not say this now: refuse it */

@@ -90,7 +90,7 @@ void mirror_await_rest(struct session *s)
 	rt_timer_arm(s->group->loop, &s->drain, RT_NEVER);
 }
 
-void mirror_hello_came(struct session *s)
+void mirror_hello_received(struct session *s)
 {
 	s->drain.fire = mirror_drain_late;
 	rt_timer_arm(s->group->loop, &s->drain,
@@ -188,7 +188,7 @@ static void mirror_decide_with_primary(struct session *s)
 
 	switch (mirror_relation(s, &primary)) {
 	case HISTORY_AHEAD:
-		if (!(peer->flags & HELLO_OPENING)) {
+		if (!(peer->flags & HELLO_STARTING)) {
 			group_set_standing(s->group, GROUP_STANDING_DIVERGED);
 			mirror_refuse(
 				s,
@@ -406,7 +406,7 @@ static bool mirror_old_transport_brings_more(struct session *s)
 		return false; /* what it brought is taken by the last look */
 	if (!s->control.hello_received)
 		return true;
-	if (s->peer->role != LFS_PRIMARY || (s->peer->flags & HELLO_OPENING))
+	if (s->peer->role != LFS_PRIMARY || (s->peer->flags & HELLO_STARTING))
 		return false;
 	return s->group->apply.next_lsn <= s->peer->lsn && rt_timer_armed(&s->drain);
 }

@@ -112,7 +112,7 @@ void session_transport_over(struct session *s)
 	}
 }
 
-/* ---- the line, and what is said of it --------------------------------------------------- */
+/* ---- the transport, and why there is none ---------------------------------------------- */
 
 const char *session_why(const struct session *s)
 {
@@ -151,7 +151,7 @@ void session_weigh_risk(struct group *g)
 }
 
 /* Another transport, or what cannot change on the same one: all over, from a new hello. */
-static void session_start_again(struct session *s)
+static void session_restart(struct session *s)
 {
 	group_event(s->group, "starting-again why=\"the configuration has changed\"");
 	s->redial_ms = SESSION_REDIAL_MIN_MS;
@@ -169,12 +169,12 @@ void session_change(struct session *s, const struct group_peer_config *before)
 		return; /* the next START is of the new configuration */
 	if (peer->tcp != before->tcp || peer->evidence != before->evidence ||
 	    strcmp(peer->congestion, before->congestion) != 0) {
-		session_start_again(s);
+		session_restart(s);
 		return;
 	}
 	session_choose_code(g, s->start);
 	if (transport_reconfigure(
 		    s->transport, &g->config, s->start,
 		    memcmp(&peer->fec, &before->fec, sizeof(peer->fec)) != 0, now) < 0)
-		session_start_again(s);
+		session_restart(s);
 }

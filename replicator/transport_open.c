@@ -18,7 +18,7 @@
 
 #define UDP_LABEL "wanmirror datagrams"
 #define TCP_LABEL "wanmirror data"
-#define PROBES_UNTIL_AWAY 10 /* unanswered ones until the peer counts as timed out */
+#define PROBES_UNTIL_TIMEOUT 10 /* unanswered ones until the peer counts as timed out */
 
 static enum tunnel_evidence open_evidence(enum group_evidence evidence)
 {
@@ -108,7 +108,7 @@ static int open_tcp(const struct transport_setup *setup,
 		.frame_max = (uint32_t)record_len_max(config->max_request),
 		.send_memory = config->send_memory,
 		.handshake_ns = SESSION_HANDSHAKE_MS * RT_MS,
-		.probe_ns = config->away_ms * RT_MS / PROBES_UNTIL_AWAY,
+		.probe_ns = config->away_ms * RT_MS / PROBES_UNTIL_TIMEOUT,
 	};
 	int err;
 

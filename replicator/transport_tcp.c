@@ -176,8 +176,8 @@ static void tcp_progress(struct transport_tcp *t, const uint8_t *body, size_t le
 	t->taken_frames = m.frames;
 	t->taken_bytes = m.bytes;
 	t->echo = m.echo;
-	if (m.note > t->watermark)
-		t->watermark = m.note;
+	if (m.watermark > t->watermark)
+		t->watermark = m.watermark;
 	tcp_changed(t);
 }
 
@@ -231,7 +231,7 @@ static void tcp_transmit(struct transport *base)
 	struct transport_tcp *t = tcp_of(base);
 	const struct message_progress m = { .frames = t->taken_frames,
 					    .bytes = t->taken_bytes,
-					    .note = t->watermark,
+					    .watermark = t->watermark,
 					    .echo = t->echo };
 	uint8_t body[64];
 

@@ -87,7 +87,7 @@ static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_path
 	const struct fec_goal *goal = &fec->goal;
 	struct fec_path worst = goal->assume;
 
-	if (!(goal->safety > 0 && goal->safety <= 1) || !fec_line_valid(&worst))
+	if (!(goal->safety > 0 && goal->safety <= 1) || !fec_path_valid(&worst))
 		return -EINVAL;
 	if (line != NULL && line->loss > worst.loss)
 		worst.loss = line->loss;

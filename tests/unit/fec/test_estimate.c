@@ -53,7 +53,7 @@ static struct fec_path upper_of(const struct fec_estimate *e)
 	struct fec_path upper = { 0 };
 
 	assert_true(fec_estimate_path(e, &upper, NULL));
-	assert_true(fec_line_valid(&upper));
+	assert_true(fec_path_valid(&upper));
 	return upper;
 }
 
@@ -308,7 +308,7 @@ static void impossible_samples_are_clipped(void **state)
 
 		fec_estimate_add(&e, &samples[i * 31 % 5], now);
 		if (fec_estimate_path(&e, &upper, &mean)) {
-			assert_true(fec_line_valid(&upper));
+			assert_true(fec_path_valid(&upper));
 			assert_true(mean.loss >= 0 && mean.loss <= 1 && mean.burst >= 1);
 		}
 	}

@@ -31,7 +31,7 @@ static inline size_t put_hello(char letter, uint8_t *body)
 	lfs_position(site->group->lfs, &end);
 	m->protocol = letter == 'O' ? MESSAGE_PROTOCOL + 1 : MESSAGE_PROTOCOL;
 	m->role = strchr("MNQ", letter) ? LFS_MIRROR : LFS_PRIMARY;
-	m->flags = letter == 'A' ? HELLO_OPENING : 0;
+	m->flags = letter == 'A' ? HELLO_STARTING : 0;
 	m->lsn = end.lsn;
 	if (letter == 'A')
 		m->lsn = SITE_LSNS - 3;
@@ -262,7 +262,7 @@ static inline void progress(unsigned frames, uint64_t persisted)
 {
 	const struct message_progress m = { .frames = frames,
 					    .bytes = frame_bytes[frames],
-					    .note = persisted };
+					    .watermark = persisted };
 	uint8_t body[64];
 
 	assert_int_equal(conn_send(data, MESSAGE_PROGRESS, body,

@@ -57,7 +57,7 @@ static void played(const struct step *steps, size_t n)
 	peer_watch_init(&w);
 	for (size_t i = 0; i < n; i++) {
 		const struct step *s = &steps[i];
-		const struct peer_watch_look look = {
+		const struct peer_watch_input input = {
 			.now = at(s->ms),
 			.timeout_ns = AWAY_MS * RT_MS,
 			.streaming = s->streaming,
@@ -69,12 +69,12 @@ static void played(const struct step *steps, size_t n)
 		unsigned news;
 
 		happen(&w, s);
-		news = peer_watch_turn(&w, &look);
+		news = peer_watch_turn(&w, &input);
 		if (news != (strcmp(s->news, "timed out") == 0 ? PEER_WATCH_NEWS_TIMED_OUT
 			     : strcmp(s->news, "in sync") == 0 ? PEER_WATCH_NEWS_IN_SYNC
 							       : 0u) ||
 		    w.level != s->level ||
-		    peer_watch_serves(&w, s->streaming, look.timeout_ns, look.now) !=
+		    peer_watch_serves(&w, s->streaming, input.timeout_ns, input.now) !=
 			    s->serves)
 			fail_msg("step %zu: news %u, level %d", i, news, w.level);
 		assert_int_equal(peer_watch_timed_out(&w),

@@ -85,7 +85,7 @@ static void fua_remote_opens_with_the_mirror_only(void **state)
 	SITE_UNTIL(site, state_now() == GROUP_HOLDING);
 	assert_false(group_serving(site->group));
 	meet();
-	assert_true(site->hello.flags & HELLO_OPENING);
+	assert_true(site->hello.flags & HELLO_STARTING);
 	say('M');
 	SITE_UNTIL(site, group_serving(site->group));
 }

@@ -313,10 +313,10 @@ static void a_transport_that_ends_takes_the_connection_with_it(void **state)
 
 static void bad_frames_are_said_and_drained(void **state)
 {
-	static const struct move connected[] = { A(REFUSE, REFUSED, SESSION_CLOSE_SOON),
-						 M(FRAMES_BAD, DRAINING),
-						 M(DRAINED_BROKEN, REFUSED),
-						 M(CONN_LOST, DISCONNECTED) };
+	static const struct move connected[] = {
+		A(REFUSE, REFUSED, SESSION_CLOSE_DELAYED), M(FRAMES_BAD, DRAINING),
+		M(DRAINED_BROKEN, REFUSED), M(CONN_LOST, DISCONNECTED)
+	};
 	static const struct move data_only[] = { M(FRAMES_BAD, DRAINING_DISCONNECTED),
 						 M(DRAINED_BROKEN, DISCONNECTED) };
 
@@ -326,7 +326,7 @@ static void bad_frames_are_said_and_drained(void **state)
 
 static void a_refusal_is_final(void **state)
 {
-	static const struct move moves[] = { A(REFUSE, REFUSED, SESSION_CLOSE_SOON),
+	static const struct move moves[] = { A(REFUSE, REFUSED, SESSION_CLOSE_DELAYED),
 					     M(REFUSE, REFUSED),
 					     M(PEER_HELLO, REFUSED),
 					     A(START, REFUSED, SESSION_OUT_OF_TURN),

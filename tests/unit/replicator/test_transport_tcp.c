@@ -320,7 +320,7 @@ static void a_lying_mirror_is_no_mirror(void **state)
 		{ .frames = 2, .bytes = 199 },
 		{ .frames = 1, .bytes = 200 },
 		{ .frames = 0, .bytes = 100 },
-		{ .frames = 1, .bytes = 99, .note = 1 },
+		{ .frames = 1, .bytes = 99, .watermark = 1 },
 		{ .frames = 1, .bytes = 100, .echo = 1u << 30 },
 	};
 	uint8_t bytes[100] = { 0 }, body[64];
