@@ -15,7 +15,7 @@
 #define ESTIMATE_BURSTS_MIN 5.0
 /* Before so many were sent a bound falls because more is known, not because the path is
  * better than it was; such a fall need not be slow. */
-#define ESTIMATE_SENT_SETTLED 10000.0
+#define ESTIMATE_SENT_DECIDED 10000.0
 
 /* One-sided quantiles of the normal distribution. */
 #define ESTIMATE_LOSS_Z 2.326	/* 99 % */
@@ -142,7 +142,7 @@ static void estimate_level(struct fec_estimate *e, double elapsed)
 
 	mean.loss = fmin(mean.loss, ESTIMATE_LOSS_MAX);
 	mean.burst = e->upper.burst > 1 ? fmin(mean.burst, FEC_BURST_MAX) : 1;
-	if (!e->settled) {
+	if (!e->decided) {
 		e->level = mean;
 		return;
 	}
@@ -162,7 +162,7 @@ static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 		return;
 	if (e->known && counts_exceed(&e->quick, &e->upper)) {
 		e->slow = e->quick; /* the path has changed: what was no longer counts */
-		e->settled = true;
+		e->decided = true;
 	}
 	e->upper = counts_above(&e->slow);
 	estimate_level(e, elapsed_ns / (double)ESTIMATE_FALL_NS);
@@ -172,12 +172,12 @@ static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 	 * As losses of long ago fade from the counts the bounds of so few grow wider; that
 	 * is no news of the path, and only losses are.
 	 */
-	if (e->settled && !news) {
+	if (e->decided && !news) {
 		e->upper.loss = fmin(e->upper.loss, before.loss);
 		e->upper.burst = fmin(e->upper.burst, before.burst);
 	}
 	e->known = true;
-	e->settled = e->settled || e->slow.sent >= ESTIMATE_SENT_SETTLED;
+	e->decided = e->decided || e->slow.sent >= ESTIMATE_SENT_DECIDED;
 }
 
 void fec_estimate_add(struct fec_estimate *e, const struct fec_sample *sample,

@@ -27,7 +27,7 @@ struct fec_estimate {
 	struct fec_counts quick,
 		slow; /* decayed: of the last thousand, of the last minute */
 	rt_time at;
-	bool known, settled;
+	bool known, decided;
 	struct fec_path level; /* the plain estimate; falls slowly */
 	struct fec_path upper;
 };

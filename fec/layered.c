@@ -80,8 +80,8 @@ void layered_release_memory(struct layered *ly)
  * reaches each bins / g rounds the same ones; then the symbol before is taken, and so on,
  * g <= r times, until the period is over.
  */
-static bool layered_due(const struct layered *ly, const struct layered_layer *layer,
-			uint64_t x)
+static bool layered_is_full(const struct layered *ly, const struct layered_layer *layer,
+			    uint64_t x)
 {
 	uint32_t at = (uint32_t)((x + layer->ahead) % layer->period);
 	uint32_t round = at / ly->r;
@@ -112,7 +112,7 @@ static void layer_add(const struct layered *ly, const struct layered_layer *laye
 		      uint64_t x, const uint8_t *sym, struct repair_queue *queue)
 {
 	struct layered_bin *bin = &layer->bin[x % layer->bins];
-	bool full = layered_due(ly, layer, x);
+	bool full = layered_is_full(ly, layer, x);
 	struct fec_repair head;
 
 	if (bin->held)

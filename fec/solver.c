@@ -188,7 +188,7 @@ static void solver_link(struct solver *sv, struct solver_row *row)
 static void solver_substitute(struct solver *sv, uint64_t number)
 {
 	const uint8_t *sym = store_slot(sv->store, number);
-	struct solver_row *again[2];
+	struct solver_row *relink[2];
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < sv->active; i++) {
@@ -203,11 +203,11 @@ static void solver_substitute(struct solver *sv, uint64_t number)
 			/* one row at most has it first, and one at most has it last */
 			rt_assert(n < 2);
 			solver_unlink(sv, row);
-			again[n++] = row;
+			relink[n++] = row;
 		}
 	}
 	for (unsigned i = 0; i < n; i++)
-		solver_link(sv, again[i]);
+		solver_link(sv, relink[i]);
 }
 
 bool solver_step(struct solver *sv, uint64_t *number)

@@ -34,7 +34,7 @@ static const unsigned followers[] = {
 	[LFS_CHECKPOINT_SUPERBLOCK] = BIT(LFS_CHECKPOINT_IDLE),
 };
 
-static void slot_next(struct lfs *lfs);
+static void checkpoint_slot_next(struct lfs *lfs);
 
 static void checkpoint_set_state(struct lfs *lfs, enum lfs_checkpoint_state state)
 {
@@ -272,7 +272,7 @@ full:
 	w->piece_len = n;
 }
 
-static void slot_failed(struct lfs *lfs, int res)
+static void checkpoint_slot_failed(struct lfs *lfs, int res)
 {
 	lfs_fail(lfs, res, "write of checkpoint slot %u failed: %s", lfs->ck.slot.number,
 		 strerror(-res));
@@ -280,7 +280,7 @@ static void slot_failed(struct lfs *lfs, int res)
 	lfs_advance(lfs);
 }
 
-static void slot_written(struct rt_op *op, int res)
+static void checkpoint_slot_written(struct rt_op *op, int res)
 {
 	struct lfs_checkpoint_slot_writer *w =
 		rt_container_of(op, struct lfs_checkpoint_slot_writer, op);
@@ -288,7 +288,7 @@ static void slot_written(struct rt_op *op, int res)
 	uint32_t whole = w->piece_len / LFS_BLOCK * LFS_BLOCK;
 
 	if (res <= 0) {
-		slot_failed(lfs, res ? res : -EIO);
+		checkpoint_slot_failed(lfs, res ? res : -EIO);
 		return;
 	}
 	lfs->figures.disk_bytes += (uint64_t)res;
@@ -306,15 +306,15 @@ static void slot_written(struct rt_op *op, int res)
 	w->off += whole;
 	w->piece_len -= whole;
 	memmove(w->piece, w->piece + whole, w->piece_len);
-	slot_next(lfs);
+	checkpoint_slot_next(lfs);
 }
 
-static void slot_write(struct lfs *lfs, uint32_t len)
+static void checkpoint_slot_write(struct lfs *lfs, uint32_t len)
 {
 	struct lfs_checkpoint_slot_writer *w = &lfs->ck.slot;
 
 	w->piece_done = 0;
-	w->op.done = slot_written;
+	w->op.done = checkpoint_slot_written;
 	rt_write(lfs->file, &w->op, w->piece, len, w->off);
 }
 
@@ -323,7 +323,7 @@ static void superblock_named(struct lfs_superblock_request *req, int res)
 	checkpoint_end(rt_container_of(req, struct lfs, ck.req), res);
 }
 
-static void slot_head(struct lfs *lfs)
+static void checkpoint_slot_head(struct lfs *lfs)
 {
 	struct lfs_checkpoint_slot_writer *w = &lfs->ck.slot;
 	struct lfs_checkpoint_slot slot = {
@@ -338,16 +338,16 @@ static void slot_head(struct lfs *lfs)
 		.nsegments = w->nsegments,
 	};
 
-	rt_assert(LFS_BLOCK + slot.body_length <= lfs->geo.slot_size);
+	rt_assert(LFS_BLOCK + slot.body_length <= lfs->geo.checkpoint_slot_size);
 	lfs_checkpoint_slot_encode_head(w->piece, &slot, lfs->superblock.current.store,
 					(uint64_t)rt_wall_ns(lfs->loop));
 	checkpoint_set_state(lfs, LFS_CHECKPOINT_HEAD);
 	w->off = lfs_checkpoint_slot_off(&lfs->geo, w->number);
 	w->piece_len = LFS_BLOCK;
-	slot_write(lfs, LFS_BLOCK);
+	checkpoint_slot_write(lfs, LFS_BLOCK);
 }
 
-static void slot_name(struct lfs *lfs)
+static void checkpoint_slot_name(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
@@ -355,26 +355,26 @@ static void slot_name(struct lfs *lfs)
 	ck->req = (struct lfs_superblock_request){
 		.done = superblock_named,
 		.checkpoint = true,
-		.slot = ck->slot.number,
-		.slot_seq = ck->slot.seq,
+		.checkpoint_slot = ck->slot.number,
+		.checkpoint_slot_seq = ck->slot.seq,
 	};
 	lfs_superblock_submit(lfs, &ck->req);
 }
 
 /* The next piece of the body, then the head, then the superblock. */
-static void slot_next(struct lfs *lfs)
+static void checkpoint_slot_next(struct lfs *lfs)
 {
 	struct lfs_checkpoint_slot_writer *w = &lfs->ck.slot;
 	uint32_t whole;
 
 	if (lfs->ck.state == LFS_CHECKPOINT_HEAD) {
-		slot_name(lfs);
+		checkpoint_slot_name(lfs);
 		return;
 	}
 	if (w->nsegments < lfs->segs.n)
 		piece_fill(lfs);
 	if (!w->piece_len) {
-		slot_head(lfs);
+		checkpoint_slot_head(lfs);
 		return;
 	}
 	whole = (w->piece_len + LFS_BLOCK - 1) / LFS_BLOCK * LFS_BLOCK;
@@ -385,10 +385,10 @@ static void slot_next(struct lfs *lfs)
 		w->piece_len = whole;
 	}
 	w->body_crc = rt_crc32c_more(w->body_crc, w->piece, whole);
-	slot_write(lfs, whole);
+	checkpoint_slot_write(lfs, whole);
 }
 
-static void slot_begin(struct lfs *lfs)
+static void checkpoint_slot_begin(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 	struct lfs_checkpoint_slot_writer *w = &ck->slot;
@@ -396,14 +396,14 @@ static void slot_begin(struct lfs *lfs)
 	checkpoint_set_state(lfs, LFS_CHECKPOINT_BODY);
 	ck->volume = 0;
 	ck->index = 0;
-	w->number = !lfs->superblock.current.slot;
-	w->seq = lfs->superblock.current.slot_seq + 1;
+	w->number = !lfs->superblock.current.checkpoint_slot;
+	w->seq = lfs->superblock.current.checkpoint_slot_seq + 1;
 	w->nleaves = 0;
 	w->nsegments = 0;
 	w->body_crc = rt_crc32c(NULL, 0);
 	w->piece_len = 0;
 	w->off = lfs_checkpoint_slot_off(&lfs->geo, w->number) + LFS_BLOCK;
-	slot_next(lfs);
+	checkpoint_slot_next(lfs);
 }
 
 /* ---- from outside ------------------------------------------------------------------------------- */
@@ -427,7 +427,7 @@ void lfs_checkpoint_advance(struct lfs *lfs)
 	if (ck->state == LFS_CHECKPOINT_IDLE && checkpoint_wanted(lfs))
 		checkpoint_begin(lfs);
 	if (ck->state == LFS_CHECKPOINT_SEARCHED)
-		slot_begin(lfs);
+		checkpoint_slot_begin(lfs);
 }
 
 void lfs_checkpoint_wait(struct lfs *lfs, struct lfs_wait *w)

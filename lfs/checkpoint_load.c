@@ -73,21 +73,21 @@ static int tables_reset(struct lfs_recover *rc)
 }
 
 /* This checkpoint slot cannot be used: the other one, or the end. */
-static void slot_refuse(struct lfs_recover *rc, const char *what)
+static void checkpoint_slot_refuse(struct lfs_recover *rc, const char *what)
 {
-	rt_log(RT_LOG_WARN, "checkpoint_damaged slot=%u reason=\"%s\"", rc->load.slot_at,
-	       what);
+	rt_log(RT_LOG_WARN, "checkpoint_damaged slot=%u reason=\"%s\"",
+	       rc->load.checkpoint_slot_at, what);
 	if (rc->fallback) {
 		lfs_say(rc->why,
 			"no checkpoint can be used: slot %u: %s; the other one is "
 			"damaged too",
-			rc->load.slot_at, what);
+			rc->load.checkpoint_slot_at, what);
 		lfs_recover_end(rc, -EUCLEAN);
 		return;
 	}
 	rc->fallback = true;
 	rc->cross = true;
-	rc->load.slot_at = !rc->load.slot_at;
+	rc->load.checkpoint_slot_at = !rc->load.checkpoint_slot_at;
 	head_read(rc);
 }
 
@@ -139,7 +139,7 @@ static void leaves_loaded(struct lfs_recover *rc)
 		lfs_replay_start(rc);
 		return;
 	case -EUCLEAN:
-		slot_refuse(rc, "the image of a leaf of the map is damaged");
+		checkpoint_slot_refuse(rc, "the image of a leaf of the map is damaged");
 		return;
 	case -ENOMEM:
 		lfs_say(rc->why, "the map needs more than map_memory = %llu bytes",
@@ -179,7 +179,7 @@ static void leaves_read(struct lfs_recover *rc)
 
 /* ---- the checkpoint slot --------------------------------------------------------------------------------- */
 
-static void slot_read(struct lfs_recover *rc)
+static void checkpoint_slot_read(struct lfs_recover *rc)
 {
 	int res = tables_reset(rc);
 
@@ -189,7 +189,7 @@ static void slot_read(struct lfs_recover *rc)
 	}
 	if (lfs_checkpoint_slot_decode_body(&rc->load.slot, rc->load.body, &rc->lfs->segs,
 					    &rc->lfs->map)) {
-		slot_refuse(rc, "its tables are damaged");
+		checkpoint_slot_refuse(rc, "its tables are damaged");
 		return;
 	}
 	rt_free(rc->load.body);
@@ -209,14 +209,14 @@ static void body_read(struct lfs_recover *rc)
 	uint64_t left = rc->load.slot.body_length - rc->load.got;
 
 	if (!left) {
-		slot_read(rc);
+		checkpoint_slot_read(rc);
 		return;
 	}
 	rc->load.op.done = body_done;
 	rt_read(rc->lfs->file, &rc->load.op, rc->load.body + rc->load.got,
 		left < BODY_PIECE ? left : BODY_PIECE,
-		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.slot_at) + LFS_BLOCK +
-			rc->load.got);
+		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.checkpoint_slot_at) +
+			LFS_BLOCK + rc->load.got);
 }
 
 static void body_done(struct rt_op *op, int res)
@@ -224,7 +224,8 @@ static void body_done(struct rt_op *op, int res)
 	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, load.op);
 
 	if (res <= 0) {
-		lfs_say(rc->why, "reading checkpoint slot %u failed", rc->load.slot_at);
+		lfs_say(rc->why, "reading checkpoint slot %u failed",
+			rc->load.checkpoint_slot_at);
 		lfs_recover_end(rc, -EIO);
 		return;
 	}
@@ -233,11 +234,11 @@ static void body_done(struct rt_op *op, int res)
 }
 
 /* Is it the checkpoint that the superblock means? The other one is at least an older one. */
-static bool slot_is_named(const struct lfs_recover *rc)
+static bool checkpoint_slot_is_named(const struct lfs_recover *rc)
 {
-	const struct lfs_superblock *super = &rc->lfs->superblock.current;
+	const struct lfs_superblock *superblock = &rc->lfs->superblock.current;
 
-	return rc->fallback || rc->load.slot.seq == super->slot_seq;
+	return rc->fallback || rc->load.slot.seq == superblock->checkpoint_slot_seq;
 }
 
 static void head_done(struct rt_op *op, int res)
@@ -246,18 +247,19 @@ static void head_done(struct rt_op *op, int res)
 	struct lfs *lfs = rc->lfs;
 
 	if (res != LFS_BLOCK) {
-		lfs_say(rc->why, "reading checkpoint slot %u failed", rc->load.slot_at);
+		lfs_say(rc->why, "reading checkpoint slot %u failed",
+			rc->load.checkpoint_slot_at);
 		lfs_recover_end(rc, -EIO);
 		return;
 	}
 	if (lfs_checkpoint_slot_decode_head(rc->load.head, &lfs->geo,
 					    lfs->superblock.current.store,
 					    &rc->load.slot)) {
-		slot_refuse(rc, "its head is damaged");
+		checkpoint_slot_refuse(rc, "its head is damaged");
 		return;
 	}
-	if (!slot_is_named(rc)) {
-		slot_refuse(rc, "it is not the one that the superblock means");
+	if (!checkpoint_slot_is_named(rc)) {
+		checkpoint_slot_refuse(rc, "it is not the one that the superblock means");
 		return;
 	}
 	/* What it says of the log stays true, whatever happened to the rest of it. */
@@ -281,7 +283,7 @@ static void head_read(struct lfs_recover *rc)
 {
 	rc->load.op.done = head_done;
 	rt_read(rc->lfs->file, &rc->load.op, rc->load.head, LFS_BLOCK,
-		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.slot_at));
+		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.checkpoint_slot_at));
 }
 
 void lfs_recover_start(struct lfs_recover *rc)
@@ -289,7 +291,7 @@ void lfs_recover_start(struct lfs_recover *rc)
 	struct lfs *lfs = rc->lfs;
 
 	rc->began = rt_now(lfs->loop);
-	rc->load.slot_at = lfs->superblock.current.slot;
+	rc->load.checkpoint_slot_at = lfs->superblock.current.checkpoint_slot;
 	rc->load.head = rt_alloc_blocks(LFS_BLOCK);
 	rc->load.images = rt_alloc_blocks((size_t)LFS_LOADS * LFS_BLOCK);
 	rc->replay.ops = rt_zalloc(LFS_OPS_MAX, sizeof(*rc->replay.ops));

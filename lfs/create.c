@@ -30,7 +30,7 @@ struct creating {
 	bool made;  /* the file is ours: unlink it if this fails */
 	bool fill;
 	uint64_t size, filled; /* of the store, and so much of it is written */
-	struct lfs_superblock super;
+	struct lfs_superblock superblock;
 	struct lfs_meta *meta; /* owned */
 	uint8_t *buf; /* owned: for checkpoint slot, superblocks, a piece of the fill */
 	uint64_t len, done, off;
@@ -131,31 +131,31 @@ static void create_flush_step(struct creating *cr)
 	create_flush(cr, create_last_step);
 }
 
-static void create_super_b_step(struct creating *cr)
+static void create_superblock_b_step(struct creating *cr)
 {
-	cr->super.seq = 1;
+	cr->superblock.seq = 1;
 	create_write_all(cr, lfs_superblock_off(1),
-			 lfs_superblock_encode(cr->buf, &cr->super, cr->meta),
+			 lfs_superblock_encode(cr->buf, &cr->superblock, cr->meta),
 			 create_flush_step);
 }
 
-static void create_super_a_step(struct creating *cr)
+static void create_superblock_a_step(struct creating *cr)
 {
-	cr->super.seq = 2;
+	cr->superblock.seq = 2;
 	create_write_all(cr, lfs_superblock_off(0),
-			 lfs_superblock_encode(cr->buf, &cr->super, cr->meta),
-			 create_super_b_step);
+			 lfs_superblock_encode(cr->buf, &cr->superblock, cr->meta),
+			 create_superblock_b_step);
 }
 
-static void create_slot_flush_step(struct creating *cr)
+static void create_checkpoint_slot_flush_step(struct creating *cr)
 {
-	create_flush(cr, create_super_a_step);
+	create_flush(cr, create_superblock_a_step);
 }
 
 /* No leaves, all segments free: the body is zeros. */
-static void create_slot_step(struct creating *cr)
+static void create_checkpoint_slot_step(struct creating *cr)
 {
-	const struct lfs_geometry *geo = &cr->super.geo;
+	const struct lfs_geometry *geo = &cr->superblock.geo;
 	struct lfs_checkpoint_slot slot = {
 		.seq = 1,
 		.body_length = ((uint64_t)geo->segments *
@@ -167,10 +167,10 @@ static void create_slot_step(struct creating *cr)
 
 	memset(cr->buf, 0, LFS_BLOCK + slot.body_length);
 	slot.body_crc = rt_crc32c(cr->buf + LFS_BLOCK, slot.body_length);
-	lfs_checkpoint_slot_encode_head(cr->buf, &slot, cr->super.store,
+	lfs_checkpoint_slot_encode_head(cr->buf, &slot, cr->superblock.store,
 					(uint64_t)rt_wall_ns(cr->loop));
 	create_write_all(cr, lfs_checkpoint_slot_off(geo, 0),
-			 LFS_BLOCK + slot.body_length, create_slot_flush_step);
+			 LFS_BLOCK + slot.body_length, create_checkpoint_slot_flush_step);
 }
 
 /*
@@ -185,7 +185,7 @@ static void create_fill_step(struct creating *cr)
 	if (off && cr->c->filled)
 		cr->c->filled(cr->c, off, cr->size);
 	if (!len) {
-		create_slot_step(cr);
+		create_checkpoint_slot_step(cr);
 		return;
 	}
 	if (!off)
@@ -199,7 +199,7 @@ static void create_first_step(struct creating *cr)
 	if (cr->fill)
 		create_fill_step(cr);
 	else
-		create_slot_step(cr);
+		create_checkpoint_slot_step(cr);
 }
 
 /* ---- what there is ------------------------------------------------------------------------------ */
@@ -308,9 +308,9 @@ static void draw_ids(struct creating *cr)
 	struct lfs_meta *m = cr->meta;
 	static const uint8_t none[LFS_ID_LEN];
 
-	cr->super.incarnation = draw_incarnation(cr->loop);
-	rt_random(cr->loop, cr->super.store, LFS_ID_LEN);
-	rt_random(cr->loop, cr->super.node, LFS_ID_LEN);
+	cr->superblock.incarnation = draw_incarnation(cr->loop);
+	rt_random(cr->loop, cr->superblock.store, LFS_ID_LEN);
+	rt_random(cr->loop, cr->superblock.node, LFS_ID_LEN);
 	if (m->role == LFS_MIRROR)
 		m->flags |= LFS_UNPAIRED;
 	else if (!memcmp(m->group, none, LFS_ID_LEN))
@@ -338,15 +338,15 @@ static int create_check(struct creating *cr, const struct lfs_create_params *par
 {
 	uint64_t slot, room = cr->fill ? FILL_PIECE : 2 * LFS_SUPERBLOCK_REGION;
 	int res = lfs_geometry_make(size, params->segment_size, params->checkpoint_every,
-				    &cr->super.geo, cr->c->why);
+				    &cr->superblock.geo, cr->c->why);
 
 	if (!res)
-		res = lfs_meta_check(cr->meta, &cr->super.geo, cr->c->why);
+		res = lfs_meta_check(cr->meta, &cr->superblock.geo, cr->c->why);
 	if (res)
 		return res;
-	cr->super.slot_seq = 1;
+	cr->superblock.checkpoint_slot_seq = 1;
 	slot = LFS_BLOCK +
-	       (uint64_t)cr->super.geo.segments *
+	       (uint64_t)cr->superblock.geo.segments *
 		       sizeof(struct lfs_checkpoint_slot_segment) +
 	       LFS_BLOCK;
 	cr->size = size;

@@ -81,14 +81,14 @@ struct lfs_superblock_head {
 	uint8_t group[LFS_ID_LEN];
 	uint8_t boot[LFS_ID_LEN];
 	le64 store_size;
-	le64 segments_off; /* byte offset of segment 0 */
-	le64 slot_size;	   /* bytes of a checkpoint slot */
+	le64 segments_off;	   /* byte offset of segment 0 */
+	le64 checkpoint_slot_size; /* bytes of a checkpoint slot */
 	le64 checkpoint_every;
 	le32 segment_size;
 	le32 segments;
-	le64 incarnation; /* raised by each open for writing */
-	le64 slot_seq;	  /* sequence of the newest checkpoint */
-	le32 slot;	  /* where it lies: 0 or 1 */
+	le64 incarnation;	  /* raised by each open for writing */
+	le64 checkpoint_slot_seq; /* sequence of the newest checkpoint */
+	le32 checkpoint_slot;	  /* where it lies: 0 or 1 */
 	le32 role;
 	le32 flags;
 	le32 max_request;

@@ -292,7 +292,7 @@ static void cross_loaded(struct lfs_scan *s, int res)
 
 	if (res) {
 		lfs_say(rc->why, "reading the header of segment %u failed",
-			rc->replay.look.segment);
+			rc->replay.search.segment);
 		lfs_recover_end(rc, res);
 		return;
 	}
@@ -303,7 +303,7 @@ static void cross_loaded(struct lfs_scan *s, int res)
 		return;
 	}
 	segment_leave(rc);
-	rc->replay.tail.segment = rc->replay.look.segment;
+	rc->replay.tail.segment = rc->replay.search.segment;
 	rc->replay.tail.block = 0;
 	rc->replay.incarnation = info.incarnation;
 	rc->replay.header_read = false;
@@ -319,7 +319,7 @@ static void log_torn(struct lfs_recover *rc)
 		log_end(rc);
 		return;
 	}
-	rc->replay.look.segment = next;
+	rc->replay.search.segment = next;
 	rc->replay.scan.loaded = cross_loaded;
 	lfs_scan_load(&rc->replay.scan, next, 0, rc->lfs->segs.blocks);
 }
@@ -329,7 +329,8 @@ static bool evidence_header(struct lfs_recover *rc, const uint8_t *block)
 {
 	struct lfs_segment_info info;
 
-	if (lfs_segment_decode(block, &info) || info.number != rc->replay.look.segment ||
+	if (lfs_segment_decode(block, &info) ||
+	    info.number != rc->replay.search.segment ||
 	    memcmp(info.store, rc->lfs->superblock.current.store, LFS_ID_LEN) != 0)
 		return false;
 	if (info.incarnation > rc->replay.incarnation &&
@@ -339,7 +340,7 @@ static bool evidence_header(struct lfs_recover *rc, const uint8_t *block)
 		return true;
 	}
 	if (info.incarnation == rc->replay.incarnation && info.next < rc->lfs->segs.n)
-		rc->replay.look.next = info.next;
+		rc->replay.search.next = info.next;
 	return false;
 }
 
@@ -349,19 +350,19 @@ enum evidence { EVIDENCE_NONE, EVIDENCE_RELOAD, EVIDENCE_FOUND };
 static enum evidence evidence_block(struct lfs_recover *rc, const uint8_t *block,
 				    size_t len)
 {
-	uint64_t pba = lfs_segments_pba(&rc->lfs->segs, rc->replay.look.segment,
-					rc->replay.look.block);
+	uint64_t pba = lfs_segments_pba(&rc->lfs->segs, rc->replay.search.segment,
+					rc->replay.search.block);
 	struct lfs_record rec;
 	uint32_t want;
 	int res = lfs_record_decode(block, len, &rec, &want);
 
 	if (res == -EMSGSIZE)
-		return rc->replay.look.block > rc->replay.scan.block ? EVIDENCE_RELOAD
-								     : EVIDENCE_NONE;
+		return rc->replay.search.block > rc->replay.scan.block ? EVIDENCE_RELOAD
+								       : EVIDENCE_NONE;
 	if (res || rec.address != pba || rec.incarnation != rc->replay.incarnation ||
 	    rec.seq <= rc->replay.tail.seq)
 		return EVIDENCE_NONE;
-	rc->replay.look.found = true;
+	rc->replay.search.found = true;
 	if (rec.durable_seq <= rc->replay.tail.seq)
 		return EVIDENCE_NONE;
 	log_corrupt(rc, "record", rec.seq);
@@ -372,16 +373,16 @@ static enum evidence evidence_window(struct lfs_recover *rc)
 {
 	uint32_t end = rc->replay.scan.block + rc->replay.scan.have;
 
-	for (; rc->replay.look.block < end; rc->replay.look.block++) {
+	for (; rc->replay.search.block < end; rc->replay.search.block++) {
 		const uint8_t *block =
-			lfs_scan_block(&rc->replay.scan, rc->replay.look.block);
+			lfs_scan_block(&rc->replay.scan, rc->replay.search.block);
 		enum evidence res = EVIDENCE_NONE;
 
-		if (rc->replay.look.block == 0)
+		if (rc->replay.search.block == 0)
 			res = evidence_header(rc, block) ? EVIDENCE_FOUND : EVIDENCE_NONE;
 		else
 			res = evidence_block(rc, block,
-					     (size_t)(end - rc->replay.look.block) *
+					     (size_t)(end - rc->replay.search.block) *
 						     LFS_BLOCK);
 		if (res != EVIDENCE_NONE)
 			return res;
@@ -395,19 +396,19 @@ static void evidence_search(struct lfs_recover *rc)
 
 	if (evidence_window(rc) == EVIDENCE_FOUND)
 		return;
-	if (rc->replay.look.block >= blocks) {
-		bool first = rc->replay.look.segment == rc->replay.tail.segment;
+	if (rc->replay.search.block >= blocks) {
+		bool first = rc->replay.search.segment == rc->replay.tail.segment;
 
-		if (rc->replay.look.next == LFS_SEGMENT_NONE ||
-		    (!first && !rc->replay.look.found) ||
-		    ++rc->replay.look.looked > rc->lfs->segs.n) {
+		if (rc->replay.search.next == LFS_SEGMENT_NONE ||
+		    (!first && !rc->replay.search.found) ||
+		    ++rc->replay.search.searched > rc->lfs->segs.n) {
 			log_torn(rc);
 			return;
 		}
-		rc->replay.look.segment = rc->replay.look.next;
-		rc->replay.look.next = LFS_SEGMENT_NONE;
-		rc->replay.look.block = 0;
-		rc->replay.look.found = false;
+		rc->replay.search.segment = rc->replay.search.next;
+		rc->replay.search.next = LFS_SEGMENT_NONE;
+		rc->replay.search.block = 0;
+		rc->replay.search.found = false;
 	}
 	evidence_load(rc);
 }
@@ -418,7 +419,7 @@ static void evidence_loaded(struct lfs_scan *s, int res)
 
 	if (res) {
 		lfs_say(rc->why, "reading the log in segment %u failed",
-			rc->replay.look.segment);
+			rc->replay.search.segment);
 		lfs_recover_end(rc, res);
 		return;
 	}
@@ -428,8 +429,8 @@ static void evidence_loaded(struct lfs_scan *s, int res)
 static void evidence_load(struct lfs_recover *rc)
 {
 	rc->replay.scan.loaded = evidence_loaded;
-	lfs_scan_load(&rc->replay.scan, rc->replay.look.segment, rc->replay.look.block,
-		      rc->lfs->segs.blocks);
+	lfs_scan_load(&rc->replay.scan, rc->replay.search.segment,
+		      rc->replay.search.block, rc->lfs->segs.blocks);
 }
 
 /* The chain ends here. Why? */
@@ -450,12 +451,12 @@ static void break_decide(struct lfs_recover *rc)
 		log_end(rc);
 		return;
 	}
-	rc->replay.look.segment = t->segment;
-	rc->replay.look.block = t->block;
-	rc->replay.look.next = t->block ? rc->replay.next : LFS_SEGMENT_NONE;
-	rc->replay.look.found = false;
-	rc->replay.look.looked = 0;
-	if (rc->replay.look.block < rc->lfs->segs.blocks)
+	rc->replay.search.segment = t->segment;
+	rc->replay.search.block = t->block;
+	rc->replay.search.next = t->block ? rc->replay.next : LFS_SEGMENT_NONE;
+	rc->replay.search.found = false;
+	rc->replay.search.searched = 0;
+	if (rc->replay.search.block < rc->lfs->segs.blocks)
 		evidence_load(rc);
 	else
 		evidence_search(rc);

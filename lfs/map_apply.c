@@ -99,14 +99,14 @@ static void inflight_retire(struct lfs_inflight *f)
 static void inflight_pop(struct lfs *lfs)
 {
 	struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
-	struct rt_list told, *l;
+	struct rt_list applied, *l;
 
-	rt_list_init(&told);
+	rt_list_init(&applied);
 	while ((l = rt_list_pop(&f->in_map)) != NULL)
-		rt_list_push_back(&told, l);
+		rt_list_push_back(&applied, l);
 	lfs->head.first = (lfs->head.first + 1) % LFS_RECORDS_IN_FLIGHT;
 	lfs->head.ninflight--;
-	while ((l = rt_list_pop(&told)) != NULL) {
+	while ((l = rt_list_pop(&applied)) != NULL) {
 		struct lfs_append *a = lfs_append_of(l);
 
 		lfs->advanced = true;

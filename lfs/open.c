@@ -151,14 +151,14 @@ static void open_recovered(struct lfs_recover *rc, int res)
 static int supers_choose(struct opening *op)
 {
 	struct lfs *lfs = op->lfs;
-	struct lfs_superblock super[2];
+	struct lfs_superblock superblock[2];
 	char why[2][LFS_WHY_MAX];
 	int res[2];
 	unsigned best;
 
 	for (unsigned i = 0; i < 2; i++) {
 		res[i] = lfs_superblock_decode(op->supers + i * LFS_SUPERBLOCK_REGION,
-					       &super[i], op->meta, why[i]);
+					       &superblock[i], op->meta, why[i]);
 		if (res[i] == -EPROTONOSUPPORT) {
 			memcpy(op->o->why, why[i], LFS_WHY_MAX);
 			return res[i];
@@ -171,7 +171,7 @@ static int supers_choose(struct opening *op)
 					      : why[best]);
 		return res[best];
 	}
-	best = res[0] || (!res[1] && super[1].seq > super[0].seq);
+	best = res[0] || (!res[1] && superblock[1].seq > superblock[0].seq);
 	op->one_bad = res[0] || res[1];
 	(void)lfs_superblock_decode(op->supers + best * LFS_SUPERBLOCK_REGION,
 				    &lfs->superblock.current, &lfs->meta, why[0]);

@@ -32,7 +32,7 @@ struct lfs_load_leaf {
 /* A checkpoint slot, and the leaves that it names (checkpoint_load.c). */
 struct lfs_load {
 	struct rt_op op;
-	unsigned slot_at; /* 0 or 1 */
+	unsigned checkpoint_slot_at; /* 0 or 1 */
 	struct lfs_checkpoint_slot slot;
 	uint8_t *head; /* owned: one block */
 	uint8_t *body; /* owned */
@@ -46,11 +46,11 @@ struct lfs_load {
 	int res;
 };
 
-/* The search for evidence behind a break: where it looks. */
-struct lfs_look {
+/* The search for evidence behind a break: its place. */
+struct lfs_search {
 	uint32_t segment, block, next;
-	uint32_t looked; /* segments */
-	bool found;	 /* a record of this incarnation, in this segment */
+	uint32_t searched; /* segments */
+	bool found;	   /* a record of this incarnation, in this segment */
 };
 
 /* The chain of records (log_replay.c). */
@@ -63,7 +63,7 @@ struct lfs_replay {
 	struct lfs_op *ops; /* owned */
 	uint32_t *crcs;	    /* owned */
 	rt_time reported;
-	struct lfs_look look;
+	struct lfs_search search;
 };
 
 struct lfs_recover {

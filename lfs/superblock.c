@@ -33,7 +33,7 @@ uint64_t lfs_geometry_leaves(const struct lfs_geometry *geo)
 	return leaves_max(geo->segments, geo->segment_size);
 }
 
-static uint64_t slot_size(uint64_t segments, uint32_t segment_size)
+static uint64_t checkpoint_slot_size(uint64_t segments, uint32_t segment_size)
 {
 	return round_up(sizeof(struct lfs_checkpoint_slot_head) +
 				leaves_max(segments, segment_size) *
@@ -44,7 +44,8 @@ static uint64_t slot_size(uint64_t segments, uint32_t segment_size)
 
 static uint64_t segments_off(uint64_t segments, uint32_t segment_size)
 {
-	return round_up(2 * LFS_SUPERBLOCK_REGION + 2 * slot_size(segments, segment_size),
+	return round_up(2 * LFS_SUPERBLOCK_REGION +
+				2 * checkpoint_slot_size(segments, segment_size),
 			SEGMENTS_ALIGN);
 }
 
@@ -91,7 +92,7 @@ int lfs_geometry_make(uint64_t size, uint32_t segment_size, uint64_t checkpoint_
 	*ret = (struct lfs_geometry){
 		.store_size = size,
 		.segments_off = segments_off(n, segment_size),
-		.slot_size = slot_size(n, segment_size),
+		.checkpoint_slot_size = checkpoint_slot_size(n, segment_size),
 		.checkpoint_every = checkpoint_every,
 		.segment_size = segment_size,
 		.segments = (uint32_t)n,
@@ -130,7 +131,8 @@ static bool geometry_fits(const struct lfs_geometry *geo)
 	return !lfs_geometry_make(geo->store_size, geo->segment_size,
 				  geo->checkpoint_every, &want, why) &&
 	       want.segments_off == geo->segments_off &&
-	       want.slot_size == geo->slot_size && want.segments == geo->segments;
+	       want.checkpoint_slot_size == geo->checkpoint_slot_size &&
+	       want.segments == geo->segments;
 }
 
 /* ---- meta --------------------------------------------------------------------------------- */
@@ -261,32 +263,32 @@ static void put_tables(uint8_t *at, const struct lfs_meta *meta)
 	}
 }
 
-static uint32_t super_used(uint32_t nvolumes, uint32_t nepochs)
+static uint32_t superblock_used(uint32_t nvolumes, uint32_t nepochs)
 {
 	return (uint32_t)(sizeof(struct lfs_superblock_head) +
 			  nvolumes * sizeof(struct lfs_superblock_volume) +
 			  nepochs * sizeof(struct lfs_superblock_epoch));
 }
 
-uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *super,
+uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superblock,
 			       const struct lfs_meta *meta)
 {
-	uint32_t used = super_used(meta->nvolumes, meta->nepochs);
+	uint32_t used = superblock_used(meta->nvolumes, meta->nepochs);
 	uint32_t length = (uint32_t)round_up(used, LFS_BLOCK);
 	struct lfs_superblock_head h = {
 		.magic = le64_make(LFS_SUPERBLOCK_MAGIC),
 		.length = le32_make(length),
 		.version = le32_make(LFS_VERSION),
-		.seq = le64_make(super->seq),
-		.store_size = le64_make(super->geo.store_size),
-		.segments_off = le64_make(super->geo.segments_off),
-		.slot_size = le64_make(super->geo.slot_size),
-		.checkpoint_every = le64_make(super->geo.checkpoint_every),
-		.segment_size = le32_make(super->geo.segment_size),
-		.segments = le32_make(super->geo.segments),
-		.incarnation = le64_make(super->incarnation),
-		.slot_seq = le64_make(super->slot_seq),
-		.slot = le32_make(super->slot),
+		.seq = le64_make(superblock->seq),
+		.store_size = le64_make(superblock->geo.store_size),
+		.segments_off = le64_make(superblock->geo.segments_off),
+		.checkpoint_slot_size = le64_make(superblock->geo.checkpoint_slot_size),
+		.checkpoint_every = le64_make(superblock->geo.checkpoint_every),
+		.segment_size = le32_make(superblock->geo.segment_size),
+		.segments = le32_make(superblock->geo.segments),
+		.incarnation = le64_make(superblock->incarnation),
+		.checkpoint_slot_seq = le64_make(superblock->checkpoint_slot_seq),
+		.checkpoint_slot = le32_make(superblock->checkpoint_slot),
 		.role = le32_make(meta->role),
 		.flags = le32_make(meta->flags),
 		.max_request = le32_make(meta->max_request),
@@ -295,8 +297,8 @@ uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *super,
 	};
 
 	rt_assert(length <= LFS_SUPERBLOCK_REGION);
-	memcpy(h.store, super->store, LFS_ID_LEN);
-	memcpy(h.node, super->node, LFS_ID_LEN);
+	memcpy(h.store, superblock->store, LFS_ID_LEN);
+	memcpy(h.node, superblock->node, LFS_ID_LEN);
 	memcpy(h.group, meta->group, LFS_ID_LEN);
 	memcpy(h.boot, meta->boot, LFS_ID_LEN);
 	memcpy(h.group_name, meta->group_name, strnlen(meta->group_name, LFS_NAME_MAX));
@@ -333,24 +335,24 @@ static void get_tables(const uint8_t *at, struct lfs_meta *meta)
 	}
 }
 
-static void get_head(const struct lfs_superblock_head *h, struct lfs_superblock *super,
-		     struct lfs_meta *meta)
+static void get_head(const struct lfs_superblock_head *h,
+		     struct lfs_superblock *superblock, struct lfs_meta *meta)
 {
 	memset(meta, 0, sizeof(*meta));
-	super->seq = le64_get(h->seq);
-	memcpy(super->store, h->store, LFS_ID_LEN);
-	memcpy(super->node, h->node, LFS_ID_LEN);
-	super->geo = (struct lfs_geometry){
+	superblock->seq = le64_get(h->seq);
+	memcpy(superblock->store, h->store, LFS_ID_LEN);
+	memcpy(superblock->node, h->node, LFS_ID_LEN);
+	superblock->geo = (struct lfs_geometry){
 		.store_size = le64_get(h->store_size),
 		.segments_off = le64_get(h->segments_off),
-		.slot_size = le64_get(h->slot_size),
+		.checkpoint_slot_size = le64_get(h->checkpoint_slot_size),
 		.checkpoint_every = le64_get(h->checkpoint_every),
 		.segment_size = le32_get(h->segment_size),
 		.segments = le32_get(h->segments),
 	};
-	super->incarnation = le64_get(h->incarnation);
-	super->slot_seq = le64_get(h->slot_seq);
-	super->slot = le32_get(h->slot);
+	superblock->incarnation = le64_get(h->incarnation);
+	superblock->checkpoint_slot_seq = le64_get(h->checkpoint_slot_seq);
+	superblock->checkpoint_slot = le32_get(h->checkpoint_slot);
 	memcpy(meta->group, h->group, LFS_ID_LEN);
 	memcpy(meta->boot, h->boot, LFS_ID_LEN);
 	memcpy(meta->group_name, h->group_name, LFS_NAME_MAX);
@@ -390,7 +392,7 @@ static int decode_version(const struct lfs_superblock_head *h, char why[LFS_WHY_
 	return 0;
 }
 
-int lfs_superblock_decode(const uint8_t *buf, struct lfs_superblock *super,
+int lfs_superblock_decode(const uint8_t *buf, struct lfs_superblock *superblock,
 			  struct lfs_meta *meta, char why[LFS_WHY_MAX])
 {
 	char detail[LFS_WHY_MAX - 64];
@@ -413,16 +415,16 @@ int lfs_superblock_decode(const uint8_t *buf, struct lfs_superblock *super,
 	ret = decode_version(&h, why);
 	if (ret)
 		return ret;
-	get_head(&h, super, meta);
+	get_head(&h, superblock, meta);
 	if (meta->nvolumes > LFS_VOLUMES_MAX || meta->nepochs > LFS_HISTORY_MAX ||
-	    super_used(meta->nvolumes, meta->nepochs) > length || !head_zeros(&h) ||
-	    !geometry_fits(&super->geo) || super->slot > 1) {
+	    superblock_used(meta->nvolumes, meta->nepochs) > length || !head_zeros(&h) ||
+	    !geometry_fits(&superblock->geo) || superblock->checkpoint_slot > 1) {
 		lfs_say(why, "superblock damaged: counts or geometry impossible");
 		return -EUCLEAN;
 	}
 	get_tables(buf + sizeof(h), meta);
 	_Static_assert(sizeof(detail) + 32 <= LFS_WHY_MAX, "fits into why");
-	ret = lfs_meta_check(meta, &super->geo, why);
+	ret = lfs_meta_check(meta, &superblock->geo, why);
 	if (!ret)
 		return 0;
 	memcpy(detail, why, sizeof(detail));

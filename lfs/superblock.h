@@ -12,7 +12,7 @@
 struct lfs_geometry {
 	uint64_t store_size;
 	uint64_t segments_off; /* bytes */
-	uint64_t slot_size;
+	uint64_t checkpoint_slot_size;
 	uint64_t checkpoint_every;
 	uint32_t segment_size;
 	uint32_t segments;
@@ -23,8 +23,8 @@ struct lfs_superblock {
 	uint8_t store[LFS_ID_LEN], node[LFS_ID_LEN];
 	struct lfs_geometry geo;
 	uint64_t incarnation;
-	uint64_t slot_seq;
-	uint32_t slot;
+	uint64_t checkpoint_slot_seq;
+	uint32_t checkpoint_slot;
 };
 
 static inline uint64_t lfs_superblock_off(unsigned copy)
@@ -35,7 +35,7 @@ static inline uint64_t lfs_superblock_off(unsigned copy)
 static inline uint64_t lfs_checkpoint_slot_off(const struct lfs_geometry *geo,
 					       unsigned slot)
 {
-	return 2 * (uint64_t)LFS_SUPERBLOCK_REGION + slot * geo->slot_size;
+	return 2 * (uint64_t)LFS_SUPERBLOCK_REGION + slot * geo->checkpoint_slot_size;
 }
 
 /* Leaves that a slot of this geometry has room for. */
@@ -55,13 +55,13 @@ int lfs_meta_check(const struct lfs_meta *meta, const struct lfs_geometry *geo,
 		   char why[LFS_WHY_MAX]);
 
 /* Into `buf` of LFS_SUPERBLOCK_REGION bytes. Returns how many of them are to be written. */
-uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *super,
+uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superblock,
 			       const struct lfs_meta *meta);
 /*
  * From LFS_SUPERBLOCK_REGION bytes. 0; -EMEDIUMTYPE it is not one; -EUCLEAN damaged;
  * -EPROTONOSUPPORT a newer version or an unknown feature; `why`.
  */
-int lfs_superblock_decode(const uint8_t *buf, struct lfs_superblock *super,
+int lfs_superblock_decode(const uint8_t *buf, struct lfs_superblock *superblock,
 			  struct lfs_meta *meta, char why[LFS_WHY_MAX]);
 
 #endif

@@ -123,8 +123,8 @@ static void req_merge(struct lfs_superblock_writer *sb,
 	if (req->meta)
 		*sb->meta_next = *req->meta;
 	if (req->checkpoint) {
-		sb->next.slot = req->slot;
-		sb->next.slot_seq = req->slot_seq;
+		sb->next.checkpoint_slot = req->checkpoint_slot;
+		sb->next.checkpoint_slot_seq = req->checkpoint_slot_seq;
 	}
 	sb->meta_next->flags |= req->set_flags;
 	sb->meta_next->flags &= ~req->clear_flags;

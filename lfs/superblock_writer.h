@@ -16,9 +16,9 @@ struct lfs_superblock_request {
 	struct rt_list link;
 	void (*done)(struct lfs_superblock_request *req, int res);
 	const struct lfs_meta *meta; /* borrowed until done; NULL: as it is */
-	bool checkpoint;	     /* slot and slot_seq count */
-	uint32_t slot;
-	uint64_t slot_seq;
+	bool checkpoint;	     /* the next two count */
+	uint32_t checkpoint_slot;
+	uint64_t checkpoint_slot_seq;
 	uint32_t clear_flags, set_flags;
 };
 

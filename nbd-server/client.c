@@ -120,7 +120,7 @@ static void client_negotiate(struct nbds_client *c);
 static bool client_ends(struct nbds_client *c, int res)
 {
 	if (c->state == NBDS_CL_CLOSED)
-		nbds_client_kick(c);
+		nbds_client_schedule(c);
 	else if (res <= 0)
 		nbds_client_close(c);
 	else
@@ -239,7 +239,7 @@ static void client_linger(struct nbds_client *c);
 void nbds_client_ignored(struct nbds_client *c, int res)
 {
 	if (c->state != NBDS_CL_LINGERING)
-		nbds_client_kick(c);
+		nbds_client_schedule(c);
 	else if (res <= 0)
 		nbds_client_close(c);
 	else
@@ -266,7 +266,7 @@ static void client_linger(struct nbds_client *c)
 }
 
 /* Everything that was asked is answered: end, if an end is due. */
-static void client_settle(struct nbds_client *c)
+static void client_advance(struct nbds_client *c)
 {
 	bool stopping = c->state == NBDS_CL_SERVING && c->srv->stopping;
 	unsigned unread = (c->filling ? 1 : 0) + (c->skipping ? 1 : 0);
@@ -299,7 +299,7 @@ void nbds_client_drain(struct nbds_client *c, bool polite)
 	nbds_server_leave(c->srv, c);
 	if (!c->receiving)
 		nbds_receive_drop(c);
-	nbds_client_kick(c);
+	nbds_client_schedule(c);
 }
 
 void nbds_client_close(struct nbds_client *c)
@@ -312,7 +312,7 @@ void nbds_client_close(struct nbds_client *c)
 	if (!c->receiving)
 		nbds_receive_drop(c);
 	client_free_answers(c);
-	nbds_client_kick(c);
+	nbds_client_schedule(c);
 }
 
 void nbds_client_stop(struct nbds_client *c)
@@ -325,7 +325,7 @@ void nbds_client_stop(struct nbds_client *c)
 	nbds_server_leave(c->srv, c);
 	if (c->state == NBDS_CL_SERVING)
 		client_arm(c, c->srv->limits.patience_ms);
-	nbds_client_kick(c);
+	nbds_client_schedule(c);
 }
 
 static void client_free(struct nbds_client *c)
@@ -344,7 +344,7 @@ static void client_reap(struct nbds_client *c)
 	nbds_done_fn *done = c->done;
 	void *owner = c->owner;
 
-	if (c->receiving || c->sending || c->kicked || c->njobs > 0)
+	if (c->receiving || c->sending || c->scheduled || c->njobs > 0)
 		return;
 	client_free(c);
 	if (done)
@@ -370,11 +370,11 @@ static void client_timer_fired(struct rt_timer *timer)
 
 /* ---- the turn ---------------------------------------------------------------------- */
 
-static void client_kick_done(struct rt_op *op, int res)
+static void client_turn_done(struct rt_op *op, int res)
 {
-	struct nbds_client *c = rt_container_of(op, struct nbds_client, kick_op);
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, turn_op);
 
-	c->kicked = false;
+	c->scheduled = false;
 	if (c->state == NBDS_CL_CLOSED) {
 		client_reap(c);
 		return;
@@ -383,15 +383,15 @@ static void client_kick_done(struct rt_op *op, int res)
 		nbds_receive(c);
 	if (c->state == NBDS_CL_SERVING || c->state == NBDS_CL_DRAINING)
 		nbds_reply_send(c);
-	client_settle(c);
+	client_advance(c);
 }
 
-void nbds_client_kick(struct nbds_client *c)
+void nbds_client_schedule(struct nbds_client *c)
 {
-	if (c->kicked)
+	if (c->scheduled)
 		return;
-	c->kicked = true;
-	rt_defer(c->srv->loop, &c->kick_op);
+	c->scheduled = true;
+	rt_defer(c->srv->loop, &c->turn_op);
 }
 
 static rt_time client_due(const struct nbds_client *c, const struct nbds_job *job)
@@ -433,7 +433,7 @@ int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn 
 	c->done = done;
 	c->owner = owner;
 	c->timer.fire = client_timer_fired;
-	c->kick_op.done = client_kick_done;
+	c->turn_op.done = client_turn_done;
 	rt_list_init(&c->waiting);
 	rt_list_init(&c->answers);
 	rt_list_init(&c->sent);

@@ -84,8 +84,8 @@ struct nbds_client {
 	unsigned iov_at, iov_end;
 	struct nbds_reply_head heads[NBDS_BATCH];
 
-	struct rt_op kick_op;
-	bool kicked;
+	struct rt_op turn_op;
+	bool scheduled;
 };
 
 /* ---- client.c ---------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn 
 		    void *owner);
 
 /* Look at everything again in the next turn: requests, answers, the end. */
-void nbds_client_kick(struct nbds_client *c);
+void nbds_client_schedule(struct nbds_client *c);
 
 /* Close at once; what is in flight ends by itself. May be called in any state. */
 void nbds_client_close(struct nbds_client *c);
@@ -132,7 +132,7 @@ void nbds_receive_drop(struct nbds_client *c);
 
 /* ---- reply.c ----------------------------------------------------------------------- */
 
-/* Queue the answer `res` of a job; it goes out when the client is next kicked. */
+/* Queue the answer `res` of a job; it goes out in the client's next turn. */
 void nbds_reply(struct nbds_job *job, int res);
 
 /* Send what is queued, unless a send is under way. */

@@ -54,7 +54,7 @@ static void receive_group_done(struct group_request *r, int res)
 		c->srv->stats.failed_requests++;
 	if (c->state == NBDS_CL_CLOSED) {
 		nbds_job_free(job);
-		nbds_client_kick(c);
+		nbds_client_schedule(c);
 		return;
 	}
 	nbds_reply(job, res);

@@ -11,7 +11,7 @@ void nbds_reply(struct nbds_job *job, int res)
 	job->res = res;
 	job->since = rt_now(c->srv->loop);
 	rt_list_push_back(&c->answers, &job->link);
-	nbds_client_kick(c);
+	nbds_client_schedule(c);
 }
 
 static void reply_add(struct nbds_client *c, void *p, size_t len)
@@ -72,7 +72,7 @@ static void reply_send_done(struct rt_op *op, int res)
 	c->sending = false;
 	if (c->state == NBDS_CL_CLOSED) {
 		reply_free_sent(c);
-		nbds_client_kick(c);
+		nbds_client_schedule(c);
 		return;
 	}
 	if (res <= 0) {
@@ -88,7 +88,7 @@ static void reply_send_done(struct rt_op *op, int res)
 	reply_free_sent(c);
 	nbds_reply_send(c);
 	if (c->stuck || c->state != NBDS_CL_SERVING || c->srv->stopping)
-		nbds_client_kick(c);
+		nbds_client_schedule(c);
 }
 
 void nbds_reply_send(struct nbds_client *c)

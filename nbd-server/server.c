@@ -124,7 +124,8 @@ void nbds_server_memory_freed(struct nbds_server *srv)
 {
 	if (rt_list_empty(&srv->waiters))
 		return;
-	nbds_client_kick(rt_container_of(srv->waiters.next, struct nbds_client, waiting));
+	nbds_client_schedule(
+		rt_container_of(srv->waiters.next, struct nbds_client, waiting));
 }
 
 void nbds_server_wait(struct nbds_server *srv, struct nbds_client *client)

@@ -135,7 +135,7 @@ struct group_events {
 	/* The group serves reads (and writes, on a primary) from now on, or stops serving. */
 	void (*serving)(void *owner, struct group *group, bool on);
 	/* One line for the log: state changes and what an operator must know. */
-	void (*logged)(void *owner, struct group *group, const char *line);
+	void (*logged)(void *owner, struct group *group, const char *event);
 };
 
 struct group_open {

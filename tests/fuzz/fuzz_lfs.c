@@ -83,7 +83,7 @@ static void fuzz_super(const uint8_t *data, size_t size)
 	static uint8_t buf[LFS_SUPERBLOCK_REGION];
 	static struct lfs_meta meta;
 	struct lfs_superblock_head h;
-	struct lfs_superblock super;
+	struct lfs_superblock superblock;
 	char why[LFS_WHY_MAX];
 
 	memset(buf, 0, sizeof(buf));
@@ -94,11 +94,12 @@ static void fuzz_super(const uint8_t *data, size_t size)
 		h.length = le32_make(LFS_BLOCK);
 	memcpy(buf, &h, sizeof(h));
 	mend(buf, 8, le32_get(h.length));
-	if (lfs_superblock_decode(buf, &super, &meta, why))
+	if (lfs_superblock_decode(buf, &superblock, &meta, why))
 		return;
 	rt_assert(meta.nvolumes <= LFS_VOLUMES_MAX && meta.nepochs >= 1);
-	rt_assert(super.slot <= 1 && super.geo.segments >= LFS_SEGMENTS_MIN);
-	rt_assert(lfs_superblock_encode(buf, &super, &meta) <= sizeof(buf));
+	rt_assert(superblock.checkpoint_slot <= 1 &&
+		  superblock.geo.segments >= LFS_SEGMENTS_MIN);
+	rt_assert(lfs_superblock_encode(buf, &superblock, &meta) <= sizeof(buf));
 }
 
 /* Head and tables of a small store. */

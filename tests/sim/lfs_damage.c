@@ -105,17 +105,17 @@ static bool geometry(struct site *s, struct lfs_geometry *ret)
 {
 	uint8_t *buf = site_alloc(LFS_SUPERBLOCK_REGION);
 	struct lfs_meta *meta = site_alloc(sizeof(*meta));
-	struct lfs_superblock super;
+	struct lfs_superblock superblock;
 	char why[LFS_WHY_MAX];
 	int res;
 
 	sim_disk_peek(s->disk, 0, buf, LFS_SUPERBLOCK_REGION);
-	res = lfs_superblock_decode(buf, &super, meta, why);
+	res = lfs_superblock_decode(buf, &superblock, meta, why);
 	if (res) {
 		sim_disk_peek(s->disk, lfs_superblock_off(1), buf, LFS_SUPERBLOCK_REGION);
-		res = lfs_superblock_decode(buf, &super, meta, why);
+		res = lfs_superblock_decode(buf, &superblock, meta, why);
 	}
-	*ret = super.geo;
+	*ret = superblock.geo;
 	free(buf);
 	free(meta);
 	return !res;
@@ -135,8 +135,9 @@ uint64_t site_draw_damage(struct site *s)
 		if (geometry(s, &geo))
 			return lfs_checkpoint_slot_off(&geo,
 						       (unsigned)sim_below(s->rng, 2)) +
-			       sim_below(s->rng,
-					 geo.slot_size < 16384 ? geo.slot_size : 16384);
+			       sim_below(s->rng, geo.checkpoint_slot_size < 16384
+							 ? geo.checkpoint_slot_size
+							 : 16384);
 		break;
 	case 2:
 		if (last_record(s, BIT(LFS_RECORD_LEAF), &rec))

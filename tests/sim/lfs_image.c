@@ -62,9 +62,10 @@ static void change_super(struct site *s)
 	free(buf);
 }
 
-static void change_slot(struct site *s, const struct lfs_superblock *super)
+static void change_slot(struct site *s, const struct lfs_superblock *superblock)
 {
-	uint64_t off = lfs_checkpoint_slot_off(&super->geo, super->slot);
+	uint64_t off =
+		lfs_checkpoint_slot_off(&superblock->geo, superblock->checkpoint_slot);
 	uint8_t *head = site_alloc(LFS_BLOCK), *body;
 	struct lfs_checkpoint_slot_head h;
 	uint64_t len;
@@ -72,7 +73,7 @@ static void change_slot(struct site *s, const struct lfs_superblock *super)
 	sim_disk_peek(s->disk, off, head, LFS_BLOCK);
 	memcpy(&h, head, sizeof(h));
 	len = le64_get(h.body_length);
-	if (len >= LFS_BLOCK && len < super->geo.slot_size) {
+	if (len >= LFS_BLOCK && len < superblock->geo.checkpoint_slot_size) {
 		body = site_alloc(len);
 		sim_disk_peek(s->disk, off + LFS_BLOCK, body, len);
 		if (sim_chance(s->rng, 0.5))
@@ -90,15 +91,15 @@ static void change_slot(struct site *s, const struct lfs_superblock *super)
 }
 
 /* A block of the log: a segment's header, a record's head area, or nothing to mend. */
-static void change_log(struct site *s, const struct lfs_superblock *super)
+static void change_log(struct site *s, const struct lfs_superblock *superblock)
 {
-	uint64_t blocks = super->geo.segment_size / LFS_BLOCK, at;
+	uint64_t blocks = superblock->geo.segment_size / LFS_BLOCK, at;
 	uint8_t *area = site_alloc(LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
 	size_t len = LFS_BLOCK;
 	struct lfs_record rec;
 	uint32_t want;
 
-	at = super->geo.segments_off +
+	at = superblock->geo.segments_off +
 	     (sim_skewed(s->rng, 1, 4 * blocks) - 1) * LFS_BLOCK;
 	for (uint64_t i = 0; i < blocks; i++, at += LFS_BLOCK) {
 		sim_disk_peek(s->disk, at, area, LFS_BLOCK);
@@ -119,24 +120,24 @@ static void change(struct site *s)
 {
 	uint8_t *buf = site_alloc(LFS_SUPERBLOCK_REGION);
 	struct lfs_meta *meta = site_alloc(sizeof(*meta));
-	struct lfs_superblock super[2];
+	struct lfs_superblock superblock[2];
 	char why[LFS_WHY_MAX];
 	bool good[2];
 	unsigned best;
 
 	for (unsigned i = 0; i < 2; i++) {
 		sim_disk_peek(s->disk, lfs_superblock_off(i), buf, LFS_SUPERBLOCK_REGION);
-		good[i] = !lfs_superblock_decode(buf, &super[i], meta, why);
+		good[i] = !lfs_superblock_decode(buf, &superblock[i], meta, why);
 	}
 	free(buf);
 	free(meta);
-	best = !good[0] || (good[1] && super[1].seq > super[0].seq);
+	best = !good[0] || (good[1] && superblock[1].seq > superblock[0].seq);
 	if (!good[best] || sim_chance(s->rng, 0.2))
 		change_super(s);
 	else if (sim_chance(s->rng, 0.4))
-		change_slot(s, &super[best]);
+		change_slot(s, &superblock[best]);
 	else
-		change_log(s, &super[best]);
+		change_log(s, &superblock[best]);
 }
 
 /* ---- what can still be done with it ------------------------------------------------------- */

@@ -44,13 +44,13 @@ static void check_incarnation(struct site *s)
 	uint64_t most = 0;
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct lfs_superblock super;
+		struct lfs_superblock superblock;
 		char why[LFS_WHY_MAX];
 
 		sim_disk_peek(s->disk, lfs_superblock_off(i), buf, LFS_SUPERBLOCK_REGION);
-		if (!lfs_superblock_decode(buf, &super, meta, why) &&
-		    super.incarnation > most)
-			most = super.incarnation;
+		if (!lfs_superblock_decode(buf, &superblock, meta, why) &&
+		    superblock.incarnation > most)
+			most = superblock.incarnation;
 	}
 	free(buf);
 	free(meta);

@@ -10,6 +10,10 @@ function add_word(row,    part, n)
 		phrase[phrases] = " " part[2] " "
 		return
 	}
+	if (part[1] == "=") {
+		stays[part[2]] = 1
+		return
+	}
 	if (n != 4) {
 		print "bad-row\t1\t" FILENAME ":" FNR ": wants a word, what to write, where, places"
 		return
@@ -63,15 +67,22 @@ function look_at(kind, mark, text,    n, part, i, j, list, m, w)
 	}
 }
 
-function prose(kind, mark, text,    i, at)
+# `text` without the phrases that say something else.
+function without_phrases(text,    i, at)
+{
+	for (i = 1; i <= phrases; i++)
+		while ((at = index(text, phrase[i])) > 0)
+			text = substr(text, 1, at) substr(text, at + length(phrase[i]) - 1)
+	return text
+}
+
+function prose(kind, mark, text)
 {
 	gsub(/`[^`]*`/, " ", text)
 	gsub(/"[^"]*"/, " ", text)
 	text = " " tolower(text) " "
 	gsub(/[^a-z_()]+/, " ", text)
-	for (i = 1; i <= phrases; i++)
-		while ((at = index(text, phrase[i])) > 0)
-			text = substr(text, 1, at) substr(text, at + length(phrase[i]) - 1)
+	text = without_phrases(text)
 	# Names of the code that prose mentions are counted where they are defined.
 	gsub(/[a-z]+_[a-z_]*/, " ", text)
 	gsub(/[a-z]+\(\)/, " ", text)
@@ -89,8 +100,8 @@ function names(text,    parts)
 		judged[id, folder] = 1
 		parts = tolower(id)
 		gsub(/[_0-9]+/, " ", parts)
-		if (!(id in counted))
-			look_at("name", "n", parts)
+		if (!(id in counted) && !(id in stays))
+			look_at("name", "n", without_phrases(" " parts " "))
 	}
 }
 

@@ -279,6 +279,9 @@ good
 echo 'struct train { int line_ns; };' | source_of replicator/tunnel/bad.c
 refused retired 'replicator/tunnel/bad.c:2: train -> send batch' \
 	'replicator/tunnel/bad.c:2: line_ns -> path'
+echo 'int slot_ns, checkpoint_slot_ns; /* the slot */' | source_of lfs/bad.c
+refused retired 'lfs/bad.c:2: slot_ns -> checkpoint slot'
+echo 'int slot, checkpoint_slot_ns, records_in_flight;' | source_of lfs/bad.c
 echo 'int line_ns; /* a line in a file */' | source_of control/bad.c
 echo 'int log_level; /* one line of the log, a `line`, "line" */' | source_of fec/bad.c
 echo 'int log_level;' | source_of replicator/tunnel/bad.c

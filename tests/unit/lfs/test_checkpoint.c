@@ -49,8 +49,9 @@ static void the_order_on_the_disk(void **state)
 	assert_int_equal(create(w, 0), 0);
 	assert_int_equal(open_store(w), 0);
 	for (unsigned round = 0; round < 4; round++) {
-		enum where slot = w->lfs->superblock.current.slot ? SLOT_0 : SLOT_1;
-		enum where super = w->lfs->superblock.copy ? SUPER_A : SUPER_B;
+		enum where slot =
+			w->lfs->superblock.current.checkpoint_slot ? SLOT_0 : SLOT_1;
+		enum where superblock = w->lfs->superblock.copy ? SUPER_A : SUPER_B;
 		unsigned step = 0;
 
 		assert_int_equal(write_blocks(w, round, 1, 1), 0);
@@ -70,7 +71,7 @@ static void the_order_on_the_disk(void **state)
 			if (where(w, e->off) == LOG) {
 				assert_int_equal(step, 0);
 				step = 1;
-			} else if (where(w, e->off) == super) {
+			} else if (where(w, e->off) == superblock) {
 				assert_int_equal(step, 4);
 				step = 5;
 			} else {
@@ -101,12 +102,12 @@ static void a_failed_step_leaves_the_older_checkpoint(void **state)
 		assert_int_equal(open_store(w), 0);
 		assert_int_equal(write_blocks(w, 5, 1, 7), 0);
 		assert_int_equal(flush_store(w), 0);
-		slot = w->lfs->superblock.current.slot;
+		slot = w->lfs->superblock.current.checkpoint_slot;
 		/* Images, body, head, superblock. */
 		disk.fail[DISK_WRITE] = n;
 		assert_int_equal(checkpoint(w), -EIO);
 		assert_int_equal(disk.fail[DISK_WRITE], 0);
-		assert_int_equal(w->lfs->superblock.current.slot, slot);
+		assert_int_equal(w->lfs->superblock.current.checkpoint_slot, slot);
 		assert_int_equal(close_store(w), -EIO);
 		assert_int_equal(open_store(w), 0);
 		must_hold(w, 5, 1, 7);
@@ -124,7 +125,7 @@ static void who_asks_late_waits_for_the_next(void **state)
 	assert_int_equal(create(w, 0), 0);
 	assert_int_equal(open_store(w), 0);
 	assert_int_equal(write_blocks(w, 1, 1, 1), 0);
-	seq = w->lfs->superblock.current.slot_seq;
+	seq = w->lfs->superblock.current.checkpoint_slot_seq;
 	disk.hold[DISK_FLUSH] = true;
 	running = w;
 	waiter.done = waiter_done;
@@ -137,7 +138,7 @@ static void who_asks_late_waits_for_the_next(void **state)
 	disk.hold[DISK_FLUSH] = false;
 	disk_run();
 	assert_int_equal(w->waiting, 0);
-	assert_int_equal(w->lfs->superblock.current.slot_seq, seq + 2);
+	assert_int_equal(w->lfs->superblock.current.checkpoint_slot_seq, seq + 2);
 	assert_int_equal(close_store(w), 0);
 }
 

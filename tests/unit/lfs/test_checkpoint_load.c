@@ -43,29 +43,32 @@ static struct lfs_superblock super_now(struct world *w)
 {
 	static uint8_t buf[2][LFS_SUPERBLOCK_REGION];
 	static struct lfs_meta meta;
-	struct lfs_superblock super[2];
+	struct lfs_superblock superblock[2];
 	char why[LFS_WHY_MAX];
 
 	for (unsigned i = 0; i < 2; i++) {
 		peek(w, lfs_superblock_off(i), buf[i], LFS_SUPERBLOCK_REGION);
-		assert_int_equal(lfs_superblock_decode(buf[i], &super[i], &meta, why), 0);
+		assert_int_equal(
+			lfs_superblock_decode(buf[i], &superblock[i], &meta, why), 0);
 	}
-	return super[super[1].seq > super[0].seq];
+	return superblock[superblock[1].seq > superblock[0].seq];
 }
 
 /* Byte offsets of the images that the newest checkpoint names. Returns how many. */
 static unsigned images_of(struct world *w, uint64_t off[LEAVES])
 {
-	struct lfs_superblock super = super_now(w);
-	uint64_t at = lfs_checkpoint_slot_off(&super.geo, super.slot);
+	struct lfs_superblock superblock = super_now(w);
+	uint64_t at =
+		lfs_checkpoint_slot_off(&superblock.geo, superblock.checkpoint_slot);
 	uint8_t head[LFS_BLOCK];
 	struct lfs_checkpoint_slot slot;
 	unsigned n = 0;
 
 	peek(w, at, head, sizeof(head));
-	assert_int_equal(
-		lfs_checkpoint_slot_decode_head(head, &super.geo, super.store, &slot), 0);
-	assert_int_equal(slot.seq, super.slot_seq);
+	assert_int_equal(lfs_checkpoint_slot_decode_head(head, &superblock.geo,
+							 superblock.store, &slot),
+			 0);
+	assert_int_equal(slot.seq, superblock.checkpoint_slot_seq);
 	for (uint32_t i = 0; i < slot.nleaves; i++) {
 		struct lfs_checkpoint_slot_leaf leaf;
 

@@ -341,17 +341,18 @@ static void a_start_in_a_free_segment_is_refused(void **state)
 	struct world *w = *state;
 	uint8_t *image = long_log(w), block[LFS_BLOCK];
 	struct lfs_segment_info info;
-	struct lfs_superblock super;
+	struct lfs_superblock superblock;
 	struct lfs_checkpoint_slot slot;
 	uint64_t off;
 
 	disk_restore(image);
 	free(image);
-	assert_int_equal(lfs_superblock_decode(disk.bytes, &super, &w->meta, w->why), 0);
-	off = lfs_checkpoint_slot_off(&super.geo, super.slot);
+	assert_int_equal(lfs_superblock_decode(disk.bytes, &superblock, &w->meta, w->why),
+			 0);
+	off = lfs_checkpoint_slot_off(&superblock.geo, superblock.checkpoint_slot);
 	peek(w, off, block, sizeof(block));
-	assert_int_equal(lfs_checkpoint_slot_decode_head(block, &super.geo, super.store,
-							 &slot),
+	assert_int_equal(lfs_checkpoint_slot_decode_head(block, &superblock.geo,
+							 superblock.store, &slot),
 			 0);
 	peek(w, segment_off(w, 0), block, sizeof(block));
 	assert_int_equal(lfs_segment_decode(block, &info), 0);
@@ -360,7 +361,7 @@ static void a_start_in_a_free_segment_is_refused(void **state)
 	slot.start.generation = info.generation;
 	slot.start.chain = info.seed;
 	slot.incarnation = info.incarnation;
-	lfs_checkpoint_slot_encode_head(block, &slot, super.store, 0);
+	lfs_checkpoint_slot_encode_head(block, &slot, superblock.store, 0);
 	poke(w, off, block, sizeof(block));
 	must_refuse(w, -EUCLEAN);
 }
@@ -386,7 +387,9 @@ static void an_older_checkpoint_leads_into_the_next_incarnation(void **state)
 		peek(w, lfs_superblock_off(i), &h[i], sizeof(h[i]));
 	newest = le64_get(h[1].seq) > le64_get(h[0].seq);
 	flip(w, 2 * LFS_SUPERBLOCK_REGION +
-			le32_get(h[newest].slot) * le64_get(h[newest].slot_size) + 40);
+			le32_get(h[newest].checkpoint_slot) *
+				le64_get(h[newest].checkpoint_slot_size) +
+			40);
 	assert_int_equal(open_store(w), 0);
 	assert_int_equal(lfs_lsn(w->lfs).admitted, 4);
 	must_hold(w, 1, 1, 0x11);
@@ -395,7 +398,9 @@ static void an_older_checkpoint_leads_into_the_next_incarnation(void **state)
 	/* The end of the earlier incarnation is known: nothing before it may be missing. */
 	disk_restore(image);
 	flip(w, 2 * LFS_SUPERBLOCK_REGION +
-			le32_get(h[newest].slot) * le64_get(h[newest].slot_size) + 40);
+			le32_get(h[newest].checkpoint_slot) *
+				le64_get(h[newest].checkpoint_slot_size) +
+			40);
 	flip(w, block_off(w, HEAD_3) + 40);
 	flip(w, block_off(w, MARKER) + 40);
 	must_refuse(w, -EUCLEAN);

@@ -16,13 +16,13 @@
 
 static uint8_t buf[LFS_SUPERBLOCK_REGION];
 static struct lfs_meta meta, got_meta;
-static struct lfs_superblock super, got;
+static struct lfs_superblock superblock, got;
 static char why[LFS_WHY_MAX];
 
 static void sample(unsigned nvolumes, unsigned nepochs)
 {
 	memset(&meta, 0, sizeof(meta));
-	memset(&super, 0, sizeof(super));
+	memset(&superblock, 0, sizeof(superblock));
 	memset(meta.group, 1, sizeof(meta.group));
 	memset(meta.boot, 2, sizeof(meta.boot));
 	strncpy(meta.group_name, "payments", LFS_NAME_MAX - 1);
@@ -46,13 +46,14 @@ static void sample(unsigned nvolumes, unsigned nepochs)
 			.id = i * 77,
 			.first_lsn = i * 10 + 1,
 		};
-	super.seq = 9;
-	super.incarnation = 4;
-	super.slot = 1;
-	super.slot_seq = 17;
-	memset(super.store, 3, sizeof(super.store));
-	memset(super.node, 4, sizeof(super.node));
-	assert_int_equal(lfs_geometry_make(256 * MIB, 4 << 20, MIB, &super.geo, why), 0);
+	superblock.seq = 9;
+	superblock.incarnation = 4;
+	superblock.checkpoint_slot = 1;
+	superblock.checkpoint_slot_seq = 17;
+	memset(superblock.store, 3, sizeof(superblock.store));
+	memset(superblock.node, 4, sizeof(superblock.node));
+	assert_int_equal(lfs_geometry_make(256 * MIB, 4 << 20, MIB, &superblock.geo, why),
+			 0);
 }
 
 static int decode(void)
@@ -65,12 +66,12 @@ static void check_round_trip(unsigned nvolumes, unsigned nepochs)
 	uint32_t len;
 
 	sample(nvolumes, nepochs);
-	len = lfs_superblock_encode(buf, &super, &meta);
+	len = lfs_superblock_encode(buf, &superblock, &meta);
 	assert_int_equal(len % LFS_BLOCK, 0);
 	assert_true(len <= LFS_SUPERBLOCK_REGION);
 	memset(&got, 0, sizeof(got));
 	assert_int_equal(decode(), 0);
-	assert_memory_equal(&got, &super, sizeof(super));
+	assert_memory_equal(&got, &superblock, sizeof(superblock));
 	assert_memory_equal(&got_meta, &meta, sizeof(meta));
 }
 
@@ -86,7 +87,7 @@ static void any_flipped_bit_is_damage(void **state)
 	uint32_t len;
 
 	sample(3, 2);
-	len = lfs_superblock_encode(buf, &super, &meta);
+	len = lfs_superblock_encode(buf, &superblock, &meta);
 	for (size_t bit = 0; bit < len * 8; bit++) {
 		int res;
 
@@ -98,7 +99,7 @@ static void any_flipped_bit_is_damage(void **state)
 	/* Cut off anywhere: zeros follow. */
 	for (size_t n = 8; n < sizeof(struct lfs_superblock_head) + 3 * 88 + 2 * 24;
 	     n++) {
-		lfs_superblock_encode(buf, &super, &meta);
+		lfs_superblock_encode(buf, &superblock, &meta);
 		if (buf[n] == 0)
 			continue;
 		memset(buf + n, 0, sizeof(buf) - n);
@@ -120,7 +121,7 @@ static int with_head(void (*change)(struct lfs_superblock_head *h))
 	struct lfs_superblock_head h;
 
 	sample(3, 2);
-	lfs_superblock_encode(buf, &super, &meta);
+	lfs_superblock_encode(buf, &superblock, &meta);
 	memcpy(&h, buf, sizeof(h));
 	change(&h);
 	memcpy(buf, &h, sizeof(h));
@@ -158,11 +159,12 @@ static void segment_size_odd(struct lfs_superblock_head *h)
 }
 static void slot_2(struct lfs_superblock_head *h)
 {
-	h->slot = le32_make(2);
+	h->checkpoint_slot = le32_make(2);
 }
 static void slot_size_less(struct lfs_superblock_head *h)
 {
-	h->slot_size = le64_make(le64_get(h->slot_size) - LFS_BLOCK);
+	h->checkpoint_slot_size =
+		le64_make(le64_get(h->checkpoint_slot_size) - LFS_BLOCK);
 }
 static void store_huge(struct lfs_superblock_head *h)
 {
@@ -273,7 +275,7 @@ static void geometry_has_limits(void **state)
 static int check_meta(void)
 {
 	why[0] = 0;
-	return lfs_meta_check(&meta, &super.geo, why);
+	return lfs_meta_check(&meta, &superblock.geo, why);
 }
 
 static void meta_has_limits(void **state)
@@ -284,7 +286,7 @@ static void meta_has_limits(void **state)
 	assert_int_equal(check_meta(), 0);
 	meta.max_request = LFS_REQUEST_MIN - LFS_BLOCK;
 	assert_int_equal(check_meta(), -EINVAL);
-	meta.max_request = super.geo.segment_size / 4;
+	meta.max_request = superblock.geo.segment_size / 4;
 	assert_int_equal(check_meta(), 0);
 	meta.max_request += LFS_BLOCK;
 	assert_int_equal(check_meta(), -EINVAL);
