@@ -72,7 +72,7 @@ $(call archive,$1): $(call objects,$(call sources,$1))
 	$$(call say,AR,$$@)rm -f $$@; $(AR) rcs $$@ $$^
 unit_$1 := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$1/test_*.c))
 $$(unit_$1): $(B)/tests/unit/$1/test_%: $(B)/tests/unit/$1/test_%.o $(call archives_of,$1)
-	$$(call say,LD,$$@)$(CC) $(LDFLAGS) -o $$@ $$^ $(call libs_of,$1) -lcmocka
+	$$(call say,LD,$$@)$(CC) $$(LDFLAGS) -o $$@ $$^ $(call libs_of,$1) -lcmocka
 .PHONY: unit-$1
 unit-$1: $$(unit_$1)
 	$(Q)set -e; for t in $$(unit_$1); do echo "== $$$$t"; $$$$t; done

@@ -20,6 +20,8 @@
 /* After the primary's hello: how long the rest of an old tunnel is waited for. */
 #define DRAIN_MS 500
 
+#define MIRROR_LOG_FAILED "the log of this site has failed"
+
 /* ---- taking in --------------------------------------------------------------------------- */
 
 /* False when what arrived is no use any more: the connection is refused. */
@@ -129,12 +131,31 @@ static const char *mirror_judge_pairing(const struct session *s)
 	return NULL;
 }
 
+/* The connection would wait for ever; the next one decides anew. */
+static void mirror_refuse_not_durable(struct session *s, const char *fact, int err)
+{
+	char why[MESSAGE_TEXT_MAX];
+
+	if (s->group->failed) { /* the group's `why` is the log's own */
+		session_refuse(s, MIRROR_LOG_FAILED);
+		return;
+	}
+	(void)snprintf(why, sizeof(why), "this mirror cannot make %s durable: %s", fact,
+		       strerror(-err));
+	mirror_refuse(s, why);
+}
+
 static void mirror_paired(struct group *g, int res)
 {
 	struct session *s = g->session;
 
-	if (res < 0 || !s)
+	if (!s)
 		return;
+	if (res < 0) {
+		if (s->state == SESSION_PAIRING)
+			mirror_refuse_not_durable(s, "the pairing", res);
+		return;
+	}
 	group_number_volumes(g);
 	group_event(g, "paired primary=%s volumes=%u", s->peer->node, g->nvolumes);
 	if (s->state == SESSION_PAIRING)
@@ -265,9 +286,11 @@ static void mirror_history_durable(struct group *g, int res)
 {
 	struct session *s = g->session;
 
-	if (res < 0 || !s || s->state != SESSION_WRITING_HISTORY)
+	if (!s || s->state != SESSION_WRITING_HISTORY)
 		return;
-	if (!RT_BUG(EPOCH_NOT_FLUSHED))
+	if (res < 0)
+		mirror_refuse_not_durable(s, "the history of START", res);
+	else if (!RT_BUG(EPOCH_NOT_FLUSHED))
 		mirror_ready(s);
 	group_wake(g);
 }
@@ -431,7 +454,7 @@ static void mirror_drain_turn(struct session *s)
 	if (!mirror_is_drained(s))
 		return;
 	if (s->control.conn && s->group->failed) /* it is not durable, nor will be */
-		session_refuse(s, "the log of this site has failed");
+		session_refuse(s, MIRROR_LOG_FAILED);
 	else
 		session_event(s, mirror_drain_result(s, broken));
 }

@@ -15,8 +15,9 @@
  * A letter is a message; those after a blank wait for an answer to what is before it.
  * H, A, M, N, Q, O: the HELLO of a primary, of one that opens and has lost its last writes,
  * of a mirror, of one that holds three more, of one that lacks two, of another protocol.
- * S, C: a START that fits, and one of transport tcp; W, V, F, T: from too far ahead, from
- * below what is held, of another history, cut off. P, Z, B: PULL of the last three, of
+ * S, C, G: a START that fits, one of transport tcp, one whose history goes on to a new
+ * epoch; W, V, F, T: from too far ahead, from below what is held, of another history, cut
+ * off. P, Z, B: PULL of the last three, of
  * nothing, of what is not there. Y, R: a READY that fits, and one that does not.
  * E, D: ENTRY, PULLED. X: no message at all.
  */
@@ -64,6 +65,12 @@ static inline size_t put_start(char letter, uint8_t *body)
 		.nepochs = meta->nepochs,
 	};
 	memcpy(m->epochs, meta->epochs, meta->nepochs * sizeof(meta->epochs[0]));
+	if (letter == 'G') {
+		const struct lfs_epoch *last = &m->epochs[m->nepochs - 1];
+
+		m->epochs[m->nepochs++] =
+			(struct lfs_epoch){ last->number + 1, 0x6709, m->from_lsn };
+	}
 	if (letter == 'W')
 		m->from_lsn++;
 	if (letter == 'V')
@@ -98,7 +105,7 @@ static inline unsigned type_of(char letter)
 {
 	if (strchr("HAMNQO", letter))
 		return MESSAGE_HELLO;
-	if (strchr("SWVFTLC", letter))
+	if (strchr("SWVFTLCG", letter))
 		return MESSAGE_START;
 	if (strchr("PZB", letter))
 		return MESSAGE_PULL;
