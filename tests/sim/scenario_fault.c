@@ -209,6 +209,22 @@ static bool is_recovering(void *arg)
 	return serves(arg) || pair_state(arg, 0) == GROUP_RECOVERING;
 }
 
+/* Of all that forbids the primary to open without its mirror, fua = "remote" alone. */
+static void only_fua_remote(struct pair *p)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct group_config *c = &p->site[i].config;
+
+		c->fua_remote = true;
+		c->on_disconnect = GROUP_CONTINUE;
+		for (unsigned v = 0; v < PAIR_VOLUMES; v++) {
+			c->volumes[v].has_on_disconnect = false;
+			if (c->volumes[v].sync == GROUP_REMOTE)
+				c->volumes[v].sync = GROUP_NETWORK;
+		}
+	}
+}
+
 /* A volume that may not go on without the mirror does not open without it. */
 static void open_in_vain(struct pair *p)
 {
@@ -228,6 +244,8 @@ static void opening(struct pair *p)
 
 	v->has_on_disconnect = sim_chance(p->rng, 0.5);
 	v->on_disconnect = GROUP_STOP;
+	if (sim_chance(p->rng, 0.25))
+		only_fua_remote(p);
 	begin(p);
 	load(p);
 	pair_crash(p, 0, SIM_POWER);
