@@ -75,17 +75,17 @@ static int udp_next_frame(struct transport *t, const uint8_t **frame, size_t *le
 
 static void udp_set_watermark(struct transport *t, uint64_t watermark, rt_time now)
 {
-	tunnel_set_note(udp_tunnel(t), watermark, now);
+	tunnel_set_watermark(udp_tunnel(t), watermark, now);
 }
 
 static uint64_t udp_peer_watermark(const struct transport *t)
 {
-	return tunnel_peer_note(udp_tunnel(t));
+	return tunnel_peer_watermark(udp_tunnel(t));
 }
 
 static void udp_transmit(struct transport *t)
 {
-	tunnel_io_kick(udp_of(t)->io);
+	tunnel_io_schedule(udp_of(t)->io);
 }
 
 static uint64_t udp_submitted(const struct transport *t)

@@ -36,9 +36,9 @@
 	X(BLOCK_IGNORES_FAILED) /* a block repair counts though a symbol of it may not be out */ \
 	X(COVER_OUTSIDE_WINDOW) /* repairs count for symbols that have left the window */        \
 	X(CHANGE_WITHOUT_FLOOR) /* what was sent without evidence counts when there is some */   \
-	X(HOLD_BY_NEW_GOAL) /* a deficit counts when the new m repairs have passed */            \
-	X(HOLD_NOTHING)	    /* a deficit does not take promises back */                          \
-	X(PROBES_UNPADDED)  /* an idle line is proven by what is small */                        \
+	X(BLOCK_BY_NEW_GOAL) /* a deficit counts when the new m repairs have passed */           \
+	X(BLOCK_NOTHING)     /* a deficit does not take promises back */                         \
+	X(PROBES_UNPADDED)   /* small datagrams alone prove an idle path */                      \
 	X(IN_SYNC_OFF_WIRE) /* what completed while the mirror was away need not have left */
 
 #ifdef RT_BUGS

@@ -20,13 +20,13 @@ static double blocks_rs(double r, unsigned m, double p)
 	return sum;
 }
 
-unsigned blocks_repairs(const struct fec_params *code, const struct fec_path *line,
+unsigned blocks_repairs(const struct fec_params *code, const struct fec_path *path,
 			double safety, double flight)
 {
-	double p = line->loss, r = code->r, risk;
+	double p = path->loss, r = code->r, risk;
 	unsigned m;
 
-	if (line->burst > BLOCKS_BURST)
+	if (path->burst > BLOCKS_BURST)
 		return BLOCKS_NEVER;
 	for (m = FEC_RISK_REPAIRS_MIN; m <= FEC_BLOCK_MAX; m++) {
 		if (code->code == FEC_RS)

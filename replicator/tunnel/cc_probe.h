@@ -49,7 +49,7 @@ struct cc_probe_outcome {
 	bool limited_before; /* more was not offered in its round */
 	bool excess;	     /* more was lost than the path loses by itself */
 };
-/* The round after the probe is over; true: more came out, probe at once once more. */
+/* The round after the probe is over; true: the path carried more, probe once more at once. */
 bool cc_probe_judge(struct cc_probe *p, const struct cc_probe_outcome *o);
 
 #endif

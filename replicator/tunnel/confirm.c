@@ -5,7 +5,7 @@
 
 /*
  * What an acknowledgement does at the sender: symbols are confirmed and forgotten,
- * credit and note rise, the line shows its round trip and loss, and what is missing is
+ * credit and watermark rise, the path's round trip and loss are sampled, and what is missing is
  * answered: with fresh repairs while the symbols are in the code's window, with the
  * symbols themselves after that. What is on its way is not sent again.
  */
@@ -14,18 +14,18 @@
 struct confirm {
 	const struct packet_report *report;
 	const struct sent_entry
-		*entry;	 /* of the highest number that came; NULL: forgotten */
+		*entry;	 /* of the highest number received; NULL: forgotten */
 	uint64_t old;	 /* missing symbols that have left the window */
 	uint64_t lost;	 /* those in the window whose datagram must be lost */
 	uint64_t gone;	 /* all whose datagram must be lost, or the one before */
-	uint64_t tail;	 /* lost symbols that the other side has not heard of */
+	uint64_t tail;	 /* lost symbols above all that the peer has reported */
 	unsigned looked; /* symbols looked at so far */
 };
 
 /*
  * Whether what was sent as `number` must be lost: a datagram that was sent a good while
- * later has come. Time and not a count of datagrams, so that a line which reorders is not
- * taken for one that loses (after RACK, RFC 8985).
+ * later was received. Time and not a count of datagrams decides, so a path that reorders is
+ * not taken for one that loses (after RACK, RFC 8985).
  */
 static bool confirm_lost(const struct tunnel *t, const struct confirm *c, uint64_t number)
 {
@@ -58,7 +58,7 @@ static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number
 	uint64_t covering = wire_gate_covering(&t->gate, number);
 	bool lost = confirm_lost(t, c, sym->number);
 
-	c->gone += lost || sym->again; /* of that one nothing is known yet */
+	c->gone += lost || sym->retransmitted; /* of that one nothing is known yet */
 	if (wire_gate_in_window(&t->gate, number)) {
 		c->lost += lost;
 		return;
@@ -74,7 +74,7 @@ static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number
 		confirm_resend(t, number);
 }
 
-/* What was sent and the other side has not heard of. */
+/* Symbols sent above the highest one that the peer has reported. */
 static void confirm_tail(struct tunnel *t, struct confirm *c)
 {
 	uint64_t n = c->report->seen;
@@ -86,7 +86,7 @@ static void confirm_tail(struct tunnel *t, struct confirm *c)
 		bool lost = confirm_lost(t, c, sym->number);
 
 		/* First transmissions go out in order: behind one on its way all are. */
-		if (!lost && !sym->again)
+		if (!lost && !sym->retransmitted)
 			return;
 		if (!lost)
 			continue;
@@ -126,12 +126,12 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 	if (deficit > t->tx.sent - first)
 		deficit = t->tx.sent - first;
 	fresh = deficit > c->old ? deficit - c->old : 0;
-	/* What is not lost may still come, if the line reorders. */
+	/* A symbol that is not lost may still arrive, if the path reorders. */
 	if (fresh > c->lost)
 		fresh = c->lost;
 	if (fresh > t->redundancy.code.window)
 		fresh = t->redundancy.code.window;
-	/* On an idle line one more costs nothing, and saves a round trip if one is lost. */
+	/* On an idle path one more costs nothing, and saves a round trip if one is lost. */
 	if (fresh > 0 && !stream_tx_unsent(&t->tx))
 		fresh++;
 	t->answers = fresh > coming ? fresh - coming : 0;
@@ -147,22 +147,22 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 }
 
 /*
- * Whether the run of missing numbers that is reported is an outage: of all that was sent for
- * longer than a line stays proven nothing came. No redundancy is meant for that; what
- * guards against it is that the gate was closed meanwhile. What is shorter is a burst.
+ * Whether the run of missing numbers that is reported is an outage: nothing that
+ * was sent for longer than a path stays proven was received. Redundancy does not cover an
+ * outage: the closed gate does. A shorter run is a loss burst.
  */
 static bool confirm_outage(const struct tunnel *t, const struct packet_report *report,
 			   struct path_outage *ret)
 {
 	const struct sent *s = &t->sent;
-	uint64_t from = report->gap_first, settled = t->path.settled;
+	uint64_t from = report->gap_first, decided = t->path.decided;
 	const struct sent_entry *before, *first,
 		*last = sent_find(s, report->gap_end - 1);
 
-	if (report->gap_end <= settled + 1 || t->path.rtt_ns < 0 || last == NULL)
+	if (report->gap_end <= decided + 1 || t->path.rtt_ns < 0 || last == NULL)
 		return false; /* it was in an earlier sample; or nothing is known of it */
-	if (from <= settled)
-		from = settled + 1;
+	if (from <= decided)
+		from = decided + 1;
 	before = sent_find(s, from - 1);
 	first = sent_find(s, from);
 	if (first == NULL) /* forgotten: of the rest of it */
@@ -170,18 +170,18 @@ static bool confirm_outage(const struct tunnel *t, const struct packet_report *r
 	if (first == NULL || rt_time_since(last->at, first->at) < path_proof_ns(&t->path))
 		return false;
 	ret->numbers = report->gap_end - from;
-	/* What came before it in this sample goes with it if it is forgotten, too. */
-	ret->firsts =
-		last->firsts - (before == NULL ? t->path.firsts_sent : before->firsts);
+	/* If `before` is forgotten, the sample's originals before the outage go with it. */
+	ret->originals = last->originals -
+			 (before == NULL ? t->path.originals_sent : before->originals);
 	return true;
 }
 
-/* What the line has lost since the last sample. */
+/* The path's losses since the last sample. */
 static void confirm_sample(struct tunnel *t, const struct packet_report *report,
 			   rt_time now)
 {
-	const struct sent_entry *e = sent_find(&t->sent, report->settled);
-	const struct sent_entry *before = sent_find(&t->sent, t->path.settled);
+	const struct sent_entry *e = sent_find(&t->sent, report->decided);
+	const struct sent_entry *before = sent_find(&t->sent, t->path.decided);
 	struct path_outage gap;
 	struct fec_sample sample;
 	bool outage = confirm_outage(t, report, &gap);
@@ -214,29 +214,29 @@ static void confirm_mtu(struct tunnel *t, const struct confirm *c, rt_time now)
 }
 
 /*
- * What was sent again and is confirmed by a receiver that has not seen that yet was sent
- * in vain (after Eifel, RFC 3522).
+ * A retransmission is spurious if the receiver confirms its symbol before it has received
+ * the retransmission (after Eifel, RFC 3522).
  */
-static void confirm_again(struct tunnel *t, const struct packet_report *report)
+static void confirm_retransmitted(struct tunnel *t, const struct packet_report *report)
 {
 	uint64_t n = t->tx.confirmed;
 
-	for (; n < report->below && n < t->again_upto; n++) {
+	for (; n < report->below && n < t->retransmitted_upto; n++) {
 		const struct stream_symbol *sym = stream_tx_symbol(&t->tx, n);
-		bool in_vain = sym->number > report->largest;
+		bool spurious = sym->number > report->largest;
 
-		if (!sym->again)
+		if (!sym->retransmitted)
 			continue;
-		path_retransmitted(&t->path, in_vain);
-		t->stats.in_vain += in_vain;
+		path_retransmitted(&t->path, spurious);
+		t->stats.spurious += spurious;
 	}
 }
 
 static bool confirm_honest(const struct tunnel *t, const struct packet_report *r)
 {
 	return r->largest <= t->sent.last.number && r->below <= t->tx.sent &&
-	       r->seen <= t->tx.sent && r->firsts <= t->sent.last.firsts &&
-	       r->settled <= t->sent.last.number;
+	       r->seen <= t->tx.sent && r->originals <= t->sent.last.originals &&
+	       r->decided <= t->sent.last.number;
 }
 
 int tunnel_confirm(struct tunnel *t, const struct packet *p,
@@ -247,15 +247,15 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 	if (!confirm_honest(t, report))
 		return -EPROTO;
 	if (report->below > t->tx.confirmed) {
-		confirm_again(t, report);
+		confirm_retransmitted(t, report);
 		wire_gate_confirmed(&t->gate, report->below);
 		stream_tx_confirm(&t->tx, report->below);
 		fec_encoder_confirm(t->encoder, report->below);
 	}
 	if (report->credit > t->credit)
 		t->credit = report->credit;
-	if (report->note > t->peer_note)
-		t->peer_note = report->note;
+	if (report->watermark > t->peer_watermark)
+		t->peer_watermark = report->watermark;
 	/* One that was overtaken has nothing more to say. */
 	if (p->number > t->ack_seen && report->largest >= t->path.largest) {
 		t->ack_seen = p->number;

@@ -98,8 +98,8 @@ int edge_decode(const uint8_t *dgram, size_t len, const uint8_t key[EDGE_KEY_LEN
 	return 0;
 }
 
-bool edge_look(const uint8_t *dgram, size_t len, const uint8_t key[EDGE_KEY_LEN],
-	       struct edge_seen *ret)
+bool edge_recognize(const uint8_t *dgram, size_t len, const uint8_t key[EDGE_KEY_LEN],
+		    struct edge_seen *ret)
 {
 	struct packet_head head;
 	le64 k[2];

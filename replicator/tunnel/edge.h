@@ -77,7 +77,7 @@ int edge_decode(const uint8_t *dgram, size_t len, const uint8_t key[EDGE_KEY_LEN
  * Packet number and hash (SipHash-2-4 under the key's first half) of a datagram of a
  * tunnel; false for one that nobody waits for: too short, an acknowledgement, a probe.
  */
-bool edge_look(const uint8_t *dgram, size_t len, const uint8_t key[EDGE_KEY_LEN],
-	       struct edge_seen *ret);
+bool edge_recognize(const uint8_t *dgram, size_t len, const uint8_t key[EDGE_KEY_LEN],
+		    struct edge_seen *ret);
 
 #endif

@@ -21,7 +21,8 @@ size_t edge_client_register(struct edge_client *c, uint8_t out[EDGE_MESSAGE_MAX]
 	if (rt_time_before(now, c->register_at))
 		return 0;
 	c->serial++;
-	c->register_at = rt_time_add(now, c->echoes > 0 ? EDGE_AGAIN_NS : EDGE_HURRY_NS);
+	c->register_at =
+		rt_time_add(now, c->echoes > 0 ? EDGE_REFRESH_NS : EDGE_HURRY_NS);
 	return edge_encode(&m, c->key, out);
 }
 
@@ -29,7 +30,7 @@ void edge_client_await(struct edge_client *c, const uint8_t *dgram, size_t len)
 {
 	struct edge_seen seen;
 
-	if (edge_look(dgram, len, c->key, &seen))
+	if (edge_recognize(dgram, len, c->key, &seen))
 		c->awaited[seen.number % EDGE_AWAITED] = seen;
 }
 

@@ -10,12 +10,12 @@
 
 /*
  * The primary's side of the relay at its border: registers the tunnel, again and again,
- * and turns the relay's echoes into the stamps that the tunnel waits for. An echo counts
+ * and turns the relay's echoes into the TX timestamps that the tunnel waits for. An echo counts
  * once, and only for a datagram that we sent with that number and those bytes.
  */
-#define EDGE_AWAITED 1024	    /* stamped datagrams at once; a power of two */
+#define EDGE_AWAITED 1024	    /* datagrams whose echo is awaited; a power of two */
 #define EDGE_HURRY_NS (100 * RT_MS) /* between registrations before the first echo */
-#define EDGE_AGAIN_NS RT_S
+#define EDGE_REFRESH_NS RT_S
 
 struct edge_client {
 	uint8_t key[EDGE_KEY_LEN];

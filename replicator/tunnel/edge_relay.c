@@ -12,14 +12,14 @@
 
 #define RELAY_TUNNELS 256    /* registered at once */
 #define RELAY_SLOTS 4096     /* datagrams on their way out */
-#define RELAY_ECHO_SLOTS 256 /* of these, kept for echoes: without them all is in vain */
-#define RELAY_PENDING 4096   /* datagrams whose stamp is awaited; a power of two */
+#define RELAY_ECHO_SLOTS 256 /* of these, kept for echoes: no gate opens without them */
+#define RELAY_PENDING 4096   /* datagrams whose timestamp is awaited; a power of two */
 #define RELAY_SILENT_NS (60 * RT_S) /* a tunnel not registered again is forgotten */
 
 struct relay_tunnel {
 	uint64_t serial, echo_serial;
 	struct rt_addr primary;
-	rt_time heard;
+	rt_time last_rx;
 	rt_time answered; /* by the mirror; 0: never */
 	unsigned count;	  /* to be echoed at the end of this turn */
 	struct edge_seen seen[EDGE_ECHO_ENTRIES];
@@ -33,9 +33,9 @@ struct relay_slot {
 	uint8_t buf[TUNNEL_DATAGRAM_MAX];
 };
 
-/* What stamp number s stands for lies at s % RELAY_PENDING. */
+/* What timestamp number s stands for lies at s % RELAY_PENDING. */
 struct relay_pending {
-	uint32_t stamp; /* 0: nothing */
+	uint32_t timestamp; /* 0: nothing */
 	uint64_t id;
 	struct edge_seen seen;
 };
@@ -46,7 +46,7 @@ struct edge_relay {
 	struct rt_dgram *inner, *outer; /* owned; NULL after edge_relay_free() */
 	struct edge_relay_stats stats;
 	uint64_t inner_overflow, outer_overflow;
-	uint32_t stamp;
+	uint32_t timestamp;
 	struct rt_op *over; /* borrowed: who freed us waits for it */
 	struct rt_op turn;  /* sends the echoes of a turn together */
 	bool turning;
@@ -103,10 +103,10 @@ static bool relay_goes_before(const struct edge_relay *r, const struct relay_tun
 {
 	if (relay_is_answered(r, a) != relay_is_answered(r, b))
 		return relay_is_answered(r, b);
-	return rt_time_before(a->heard, b->heard);
+	return rt_time_before(a->last_rx, b->last_rx);
 }
 
-/* A free place, or that of one which nobody answers, or has not been heard of for longest. */
+/* A free place, or that of an unanswered tunnel, or of the one with the oldest last_rx. */
 static struct relay_tunnel *relay_place(struct edge_relay *r, uint64_t id)
 {
 	unsigned best = 0;
@@ -135,7 +135,7 @@ static void relay_register(struct edge_relay *r, const struct edge_message *m,
 	}
 	t->serial = m->serial;
 	t->primary = *from;
-	t->heard = rt_now(r->loop);
+	t->last_rx = rt_now(r->loop);
 }
 
 /* A tunnel that is registered still; its primary says so every second. */
@@ -148,7 +148,7 @@ static struct relay_tunnel *relay_known(struct edge_relay *r, const uint8_t *dgr
 	if (len > TUNNEL_DATAGRAM_MAX || !tunnel_datagram_id(dgram, len, &id))
 		return NULL;
 	t = relay_find(r, id);
-	if (t == NULL || rt_time_since(rt_now(r->loop), t->heard) >= RELAY_SILENT_NS)
+	if (t == NULL || rt_time_since(rt_now(r->loop), t->last_rx) >= RELAY_SILENT_NS)
 		return NULL;
 	return t;
 }
@@ -222,13 +222,13 @@ static uint32_t relay_expect(struct edge_relay *r, uint64_t id, const uint8_t *d
 {
 	struct relay_pending p = { .id = id };
 
-	if (!edge_look(dgram, len, r->params.key, &p.seen))
+	if (!edge_recognize(dgram, len, r->params.key, &p.seen))
 		return 0;
-	if (++r->stamp == 0)
-		r->stamp = 1; /* 0 asks for none */
-	p.stamp = r->stamp;
-	r->pending[p.stamp % RELAY_PENDING] = p;
-	return p.stamp;
+	if (++r->timestamp == 0)
+		r->timestamp = 1; /* 0 asks for none */
+	p.timestamp = r->timestamp;
+	r->pending[p.timestamp % RELAY_PENDING] = p;
+	return p.timestamp;
 }
 
 static void relay_inner_received(void *owner, const uint8_t *dgram, size_t len,
@@ -261,15 +261,15 @@ static void relay_inner_received(void *owner, const uint8_t *dgram, size_t len,
 }
 
 /* The driver has it: it has left the site. */
-static void relay_left(void *owner, uint32_t stamp)
+static void relay_left(void *owner, uint32_t timestamp)
 {
 	struct edge_relay *r = owner;
-	struct relay_pending *p = &r->pending[stamp % RELAY_PENDING];
+	struct relay_pending *p = &r->pending[timestamp % RELAY_PENDING];
 	struct relay_tunnel *t;
 
-	if (p->stamp != stamp || (t = relay_find(r, p->id)) == NULL)
+	if (p->timestamp != timestamp || (t = relay_find(r, p->id)) == NULL)
 		return;
-	p->stamp = 0;
+	p->timestamp = 0;
 	if (t->count == EDGE_ECHO_ENTRIES)
 		relay_echo(r, t);
 	t->seen[t->count++] = p->seen;
@@ -301,9 +301,9 @@ static void relay_outer_received(void *owner, const uint8_t *dgram, size_t len,
 	rt_dgram_send(r->inner, &slot->op, &slot->to, slot->buf, len, 0);
 }
 
-static void relay_no_stamp(void *owner, uint32_t stamp)
+static void relay_no_timestamp(void *owner, uint32_t timestamp)
 {
-	/* Nothing asks for stamps on the way back. */
+	/* No datagram asks for a TX timestamp on the way back. */
 }
 
 static void relay_inner_overflowed(void *owner, uint64_t total)
@@ -321,7 +321,7 @@ static void relay_outer_overflowed(void *owner, uint64_t total)
 }
 
 static const struct rt_dgram_events relay_inner_events = { relay_inner_received,
-							   relay_no_stamp,
+							   relay_no_timestamp,
 							   relay_inner_overflowed, NULL };
 static const struct rt_dgram_events relay_outer_events = { relay_outer_received,
 							   relay_left,
@@ -385,6 +385,7 @@ void edge_relay_stats(const struct edge_relay *r, struct edge_relay_stats *ret)
 	*ret = r->stats;
 	ret->overflowed = r->inner_overflow + r->outer_overflow;
 	for (unsigned i = 0; i < RELAY_TUNNELS; i++)
-		ret->tunnels += r->ids[i] != 0 &&
-				rt_time_since(now, r->tunnels[i].heard) < RELAY_SILENT_NS;
+		ret->tunnels +=
+			r->ids[i] != 0 &&
+			rt_time_since(now, r->tunnels[i].last_rx) < RELAY_SILENT_NS;
 }

@@ -18,8 +18,8 @@ void evidence_init(struct evidence *e, enum tunnel_evidence level)
 }
 
 /*
- * A timestamp costs two calls and a message of its own, and long send batches have fewer:
- * that of a fast line takes no longer for it.
+ * A timestamp costs two calls and a message of its own, and long send batches need fewer
+ * of them: at a high rate a longer batch takes no more time.
  */
 void evidence_set_rate(struct evidence *e, uint64_t rate_bps)
 {

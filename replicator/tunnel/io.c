@@ -51,7 +51,7 @@ struct tunnel_io {
 	struct rt_timer timer;
 	struct rt_op turn;  /* calls `changed`, then sends; once per turn of the loop */
 	struct rt_op spare; /* sends what waits patiently, if the loop has time */
-	bool turning, starved, sparing;
+	bool turning, send_blocked, sparing;
 	bool follows; /* the peer is where its datagrams come from */
 	bool card;    /* TX timestamps are the card's */
 	/*
@@ -237,7 +237,7 @@ static rt_time io_deadline(const struct tunnel_io *io)
 /* What waits patiently goes out when this thread has time. */
 static void io_spare(struct tunnel_io *io, rt_time now)
 {
-	if (io->sparing || !tunnel_waits_patiently(io->tunnel, now))
+	if (io->sparing || !tunnel_coalesces(io->tunnel, now))
 		return;
 	io->sparing = true;
 	rt_defer_idle(io->loop, &io->spare);
@@ -249,7 +249,7 @@ static void io_send(struct tunnel_io *io)
 
 	if (io->dgram == NULL || io->tunnel == NULL || io->peer.kind == RT_ADDR_NONE)
 		return;
-	io->starved = false;
+	io->send_blocked = false;
 	io_register(io, now);
 	while (io_room(io)) {
 		uint32_t timestamp;
@@ -267,7 +267,7 @@ static void io_send(struct tunnel_io *io)
 		io_gather(io, len, io_timestamp(io, timestamp));
 	}
 	io_flush(io);
-	io->starved = true;
+	io->send_blocked = true;
 	rt_timer_disarm(io->loop, &io->timer);
 }
 
@@ -305,7 +305,7 @@ static void io_send_done(struct rt_op *op, int res)
 		tunnel_too_long(io->tunnel, rt_now(io->loop));
 	if (io->dgram == NULL)
 		io_release_if_done(io);
-	else if (io->starved && io_may_resume(io))
+	else if (io->send_blocked && io_may_resume(io))
 		io_send(io);
 }
 
@@ -336,9 +336,9 @@ static void io_spare_done(struct rt_op *op, int res)
 	}
 	if (io->tunnel == NULL)
 		return;
-	tunnel_set_patient(io->tunnel, false);
+	tunnel_set_coalescing(io->tunnel, false);
 	io_send(io);
-	tunnel_set_patient(io->tunnel, true);
+	tunnel_set_coalescing(io->tunnel, true);
 }
 
 static void io_timer_fire(struct rt_timer *timer)
@@ -502,7 +502,7 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 	io->timestamp_last = 0;
 	rt_timer_disarm(io->loop, &io->timer);
 	if (t != NULL) {
-		tunnel_set_patient(t, true);
+		tunnel_set_coalescing(t, true);
 		tunnel_overflowed(t, io->stats.overflow);
 		io_lent(io);
 		io_turn(io);
@@ -526,7 +526,7 @@ int tunnel_io_set_edge(struct tunnel_io *io, const struct rt_addr *edge,
 	return 0;
 }
 
-void tunnel_io_kick(struct tunnel_io *io)
+void tunnel_io_schedule(struct tunnel_io *io)
 {
 	if (!io->turning)
 		io_send(io);

@@ -45,7 +45,7 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 int tunnel_io_set_edge(struct tunnel_io *io, const struct rt_addr *edge,
 		       const uint8_t *key);
 /* The owner has called the tunnel: send what is to be sent, look at its deadline. */
-void tunnel_io_kick(struct tunnel_io *io);
+void tunnel_io_schedule(struct tunnel_io *io);
 
 struct tunnel_io_stats {
 	uint64_t datagrams, sends; /* sent; and in how many messages */

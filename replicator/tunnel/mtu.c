@@ -5,7 +5,7 @@
 #include "rt/check.h"
 
 /* A probe that the path has only delayed may arrive so much after its follower. */
-#define MTU_GRACE_NS RT_MS
+#define MTU_REO_WND_MIN_NS RT_MS
 /* Until a follower counts as lost: at least this, three round trips, and at most that. */
 #define MTU_LOST_NS (200 * RT_MS)
 #define MTU_LOST_MAX_NS (5 * RT_S)
@@ -103,7 +103,7 @@ static void mtu_rest(struct mtu *m, rt_time now)
 {
 	m->searching = false;
 	if (m->is_short)
-		m->next_at = rt_time_add(now, MTU_AGAIN_NS);
+		m->next_at = rt_time_add(now, MTU_RETRY_NS);
 	else if (m->path < m->max)
 		m->next_at = rt_time_add(now, MTU_RAISE_NS);
 	else
@@ -149,7 +149,7 @@ int64_t mtu_silence_ns(const struct mtu *m)
 	return 3 * m->rtt_ns > MTU_LOST_NS ? 3 * m->rtt_ns : MTU_LOST_NS;
 }
 
-static int64_t mtu_patience_ns(const struct mtu *m)
+static int64_t mtu_reply_timeout_ns(const struct mtu *m)
 {
 	int64_t ns = mtu_silence_ns(m);
 
@@ -163,9 +163,9 @@ size_t mtu_next(struct mtu *m, uint64_t number, rt_time now, uint16_t *serial)
 	*serial = 0;
 	if (!m->searching) {
 		/* Too short, or silent: again. Else there may be more by now. */
-		bool again = m->is_short || rt_time_before(now, m->next_at);
+		bool retry = m->is_short || rt_time_before(now, m->next_at);
 
-		mtu_search(m, again ? m->size : m->max, now);
+		mtu_search(m, retry ? m->size : m->max, now);
 	} else if (m->answered) {
 		mtu_fails(m, now);
 	} else if (m->follower != 0) {
@@ -180,7 +180,7 @@ size_t mtu_next(struct mtu *m, uint64_t number, rt_time now, uint16_t *serial)
 		return m->sizes[m->sent++];
 	}
 	m->follower = number;
-	m->next_at = rt_time_add(now, mtu_patience_ns(m));
+	m->next_at = rt_time_add(now, mtu_reply_timeout_ns(m));
 	return m->follower_len;
 }
 
@@ -206,7 +206,7 @@ static void mtu_full(struct mtu *m, const struct mtu_news *news, bool probed, rt
 
 void mtu_acknowledged(struct mtu *m, const struct mtu_news *news, rt_time now)
 {
-	int64_t grace_ns = news->rtt_ns / 4;
+	int64_t reo_wnd_ns = news->rtt_ns / 4;
 	bool echoed = news->echo != m->echo;
 
 	m->rtt_ns = news->rtt_ns;
@@ -218,7 +218,8 @@ void mtu_acknowledged(struct mtu *m, const struct mtu_news *news, rt_time now)
 	    news->largest < m->follower)
 		return;
 	m->answered = true;
-	m->next_at = rt_time_add(now, grace_ns > MTU_GRACE_NS ? grace_ns : MTU_GRACE_NS);
+	m->next_at = rt_time_add(
+		now, reo_wnd_ns > MTU_REO_WND_MIN_NS ? reo_wnd_ns : MTU_REO_WND_MIN_NS);
 }
 
 void mtu_refused(struct mtu *m, rt_time now)

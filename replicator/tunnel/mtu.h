@@ -35,7 +35,7 @@
 #define MTU_DOUBT 2
 #define MTU_SUSPECT 6
 #define MTU_RAISE_NS (600 * RT_S)
-#define MTU_AGAIN_NS (5 * RT_S) /* between searches on a path that is too short */
+#define MTU_RETRY_NS (5 * RT_S) /* between searches on a path that is too short */
 #define MTU_SMALL 640		/* the shortest that is tried, in bytes of symbol */
 #define MTU_LADDER 10
 

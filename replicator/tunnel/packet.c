@@ -71,7 +71,8 @@ void packet_data_encode(const struct packet_symbol *s, struct packet_data *data)
 	data->symbol = le64_make(s->symbol);
 	data->key = le32_make(sum ? s->stride : s->key);
 	data->count = le16_make(s->count);
-	data->flags = le16_make((s->again ? PACKET_AGAIN : 0) | (sum ? PACKET_SUM : 0));
+	data->flags = le16_make((s->retransmitted ? PACKET_RETRANSMITTED : 0) |
+				(sum ? PACKET_SUM : 0));
 }
 
 int packet_data_decode(enum packet_type type, const struct packet_data *data,
@@ -83,7 +84,7 @@ int packet_data_decode(enum packet_type type, const struct packet_data *data,
 	bool repair = type == PACKET_REPAIR;
 	bool sum = flags & PACKET_SUM;
 
-	if ((flags & ~(repair ? PACKET_SUM : PACKET_AGAIN)) != 0)
+	if ((flags & ~(repair ? PACKET_SUM : PACKET_RETRANSMITTED)) != 0)
 		return -EPROTO;
 	if (repair ? count == 0 : count != 0 || key != 0)
 		return -EPROTO;
@@ -95,7 +96,7 @@ int packet_data_decode(enum packet_type type, const struct packet_data *data,
 		.count = count,
 		.stride = sum ? (uint16_t)key : repair,
 		.kind = sum ? FEC_XOR : FEC_COMBINATION,
-		.again = flags & PACKET_AGAIN,
+		.retransmitted = flags & PACKET_RETRANSMITTED,
 	};
 	return 0;
 }
@@ -126,20 +127,20 @@ size_t packet_ack_encode(const struct packet_report *r, uint8_t out[PACKET_ACK_M
 {
 	struct packet_ack ack = {
 		.largest = le64_make(r->largest),
-		.settled = le64_make(r->settled),
-		.firsts = le64_make(r->firsts),
+		.decided = le64_make(r->decided),
+		.originals = le64_make(r->originals),
 		.missing = le64_make(r->missing),
-		.runs = le64_make(r->runs),
+		.bursts = le64_make(r->bursts),
 		.overflowed = le64_make(r->overflowed),
 		.below = le64_make(r->below),
 		.seen = le64_make(r->seen),
 		.rebuilt = le64_make(r->rebuilt),
 		.credit = le64_make(r->credit),
-		.note = le64_make(r->note),
+		.watermark = le64_make(r->watermark),
 		.delay_us = le32_make(r->delay_us),
 		.deficit = le32_make(r->deficit),
 		.holes = le16_make((uint16_t)r->nholes),
-		.came = le32_make(r->came),
+		.received = le32_make(r->received),
 		.probe = le16_make(r->probe),
 		.gap_first = le64_make(r->gap_first),
 		.gap_end = le64_make(r->gap_end),
@@ -188,13 +189,13 @@ static int packet_holes_decode(const uint8_t *bytes, struct packet_report *ret)
 /* Missing numbers and their runs: up to `settled`, and not more than one another. */
 static bool packet_missing_possible(const struct packet_report *r)
 {
-	if (r->missing > r->settled || r->runs > r->missing ||
-	    (r->runs == 0 && r->missing > 0))
+	if (r->missing > r->decided || r->bursts > r->missing ||
+	    (r->bursts == 0 && r->missing > 0))
 		return false;
 	if (r->gap_end == 0)
 		return r->gap_first == 0;
 	return r->gap_first > 0 && r->gap_first < r->gap_end &&
-	       r->gap_end <= r->settled && r->gap_end - r->gap_first <= r->missing;
+	       r->gap_end <= r->decided && r->gap_end - r->gap_first <= r->missing;
 }
 
 int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *ret)
@@ -210,19 +211,19 @@ int packet_ack_decode(const uint8_t *payload, size_t len, struct packet_report *
 		return -EPROTO;
 	ret->probe = le16_get(ack.probe);
 	ret->largest = le64_get(ack.largest);
-	ret->settled = le64_get(ack.settled);
-	ret->firsts = le64_get(ack.firsts);
+	ret->decided = le64_get(ack.decided);
+	ret->originals = le64_get(ack.originals);
 	ret->missing = le64_get(ack.missing);
-	ret->runs = le64_get(ack.runs);
+	ret->bursts = le64_get(ack.bursts);
 	ret->overflowed = le64_get(ack.overflowed);
 	ret->below = le64_get(ack.below);
 	ret->seen = le64_get(ack.seen);
 	ret->rebuilt = le64_get(ack.rebuilt);
 	ret->credit = le64_get(ack.credit);
-	ret->note = le64_get(ack.note);
+	ret->watermark = le64_get(ack.watermark);
 	ret->delay_us = le32_get(ack.delay_us);
 	ret->deficit = le32_get(ack.deficit);
-	ret->came = le32_get(ack.came);
+	ret->received = le32_get(ack.received);
 	ret->gap_first = le64_get(ack.gap_first);
 	ret->gap_end = le64_get(ack.gap_end);
 	if (ret->below > ret->seen || ret->seen > UINT64_MAX / 2)

@@ -39,12 +39,13 @@ struct packet_data {
 	le64 symbol; /* data: its number; repair: the first one covered */
 	le32 key;    /* combination: of the coefficients; sum: stride; data: 0 */
 	le16 count;  /* repair: symbols covered; data: 0 */
-	le16 flags;  /* data: PACKET_AGAIN; repair: PACKET_SUM; other bits are 0 */
+	le16 flags; /* data: PACKET_RETRANSMITTED; repair: PACKET_SUM; other bits are 0 */
 };
 static_assert(sizeof(struct packet_data) == 16, "wire size");
 
-#define PACKET_AGAIN 1 /* this symbol was sent before: not for the loss estimator */
-#define PACKET_SUM 2   /* the sum of symbols `stride` apart; else a combination */
+#define PACKET_RETRANSMITTED                                                             \
+	1	     /* this symbol was sent before: not for the loss estimator */
+#define PACKET_SUM 2 /* the sum of symbols `stride` apart; else a combination */
 
 /* Of a probe that is padded with zeros to a length: does the path carry it? */
 struct packet_probe {
@@ -60,22 +61,22 @@ struct packet_hole {
 static_assert(sizeof(struct packet_hole) == 8, "wire size");
 
 struct packet_ack {
-	le64 largest;	 /* highest packet number that came, acknowledgements aside */
-	le64 settled;	 /* the next three are of the packet numbers up to this one */
-	le64 firsts;	 /* data datagrams that came in time, without PACKET_AGAIN */
-	le64 missing;	 /* numbers that did not come in time (tally.h) */
-	le64 runs;	 /* runs of successive ones among them */
+	le64 largest;	 /* highest packet number received, acknowledgements aside */
+	le64 decided;	 /* the next three are of the packet numbers up to this one */
+	le64 originals;	 /* data datagrams received in time, not PACKET_RETRANSMITTED */
+	le64 missing;	 /* numbers not received in time (tally.h) */
+	le64 bursts;	 /* runs of successive ones among them */
 	le64 overflowed; /* datagrams that the receiver's own socket dropped */
 	le64 below;	 /* every symbol below is here, received or rebuilt */
 	le64 seen;	 /* one above the highest symbol received, rebuilt or covered */
 	le64 rebuilt;	 /* symbols rebuilt so far */
 	le64 credit;	 /* symbols below this one may be sent */
-	le64 note;	 /* tunnel_set_note() */
+	le64 watermark;	 /* tunnel_set_watermark() */
 	le32 delay_us;	 /* from the arrival of `largest` to this datagram */
 	le32 deficit;	 /* combinations still needed for all symbols below `seen` */
 	le16 holes;	 /* that follow */
-	le16 probe;	 /* highest serial of a padded probe that came; 0: none */
-	le32 came;	 /* datagrams that came, acknowledgements aside: low 32 bits */
+	le16 probe;	 /* highest serial of a padded probe received; 0: none */
+	le32 received;	 /* datagrams received, acknowledgements aside: low 32 bits */
 	le64 gap_first;	 /* of the newest long run of missing numbers: its first, */
 	le64 gap_end;	 /* and the number behind its last; 0, 0: there was none */
 };
@@ -99,14 +100,14 @@ struct packet_symbol {
 	uint16_t count;	 /* of a repair */
 	uint16_t stride; /* of a repair: 1 .. FEC_INTERLEAVE_MAX; of a combination: 1 */
 	uint8_t kind;	 /* of a repair: enum fec_kind */
-	bool again;	 /* of a symbol */
+	bool retransmitted; /* of a symbol */
 };
 
 struct packet_report {
-	uint64_t largest, settled, firsts, missing, runs;
-	uint64_t overflowed, below, seen, rebuilt, credit, note;
+	uint64_t largest, decided, originals, missing, bursts;
+	uint64_t overflowed, below, seen, rebuilt, credit, watermark;
 	uint64_t gap_first, gap_end;
-	uint32_t delay_us, deficit, came;
+	uint32_t delay_us, deficit, received;
 	uint16_t probe;
 	unsigned nholes;
 	struct {

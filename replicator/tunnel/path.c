@@ -33,30 +33,31 @@ static void path_rtt(struct path *p, int64_t sample_ns, int64_t delay_ns)
 }
 
 /*
- * Runs are counted over datagrams of all kinds, loss over first transmissions: the runs
- * of these are taken to be as long as those of all, so of a run that took three of them
- * and five others three eighths are told. A part counts as a whole one at first, so that
- * no loss is without a run, and is owed by what follows.
+ * Bursts are counted over datagrams of all kinds, loss over originals. The bursts of
+ * originals are taken to be as long as those of all: a burst of three originals and five
+ * others counts as three eighths. A part counts as a whole burst at first, so that no loss
+ * is without a burst, and the following samples owe the difference.
  */
-static uint64_t path_runs(struct path *p, uint64_t lost, uint64_t missing, uint64_t runs)
+static uint64_t path_bursts(struct path *p, uint64_t lost, uint64_t missing,
+			    uint64_t bursts)
 {
-	double n = missing > 0 ? (double)lost * (double)runs / (double)missing : 0;
+	double n = missing > 0 ? (double)lost * (double)bursts / (double)missing : 0;
 	uint64_t whole;
 
-	/* Longer ones are not told apart. */
-	if (runs > 0 && n < (double)lost / FEC_BURST_MAX)
+	/* The estimator does not distinguish longer ones. */
+	if (bursts > 0 && n < (double)lost / FEC_BURST_MAX)
 		n = (double)lost / FEC_BURST_MAX;
-	p->runs_owed += n < (double)lost ? n : (double)lost;
-	whole = p->runs_owed > 0 ? (uint64_t)ceil(p->runs_owed) : 0;
+	p->bursts_owed += n < (double)lost ? n : (double)lost;
+	whole = p->bursts_owed > 0 ? (uint64_t)ceil(p->bursts_owed) : 0;
 	if (whole > lost)
 		whole = lost;
-	p->runs_owed -= (double)whole;
+	p->bursts_owed -= (double)whole;
 	return whole;
 }
 
 /*
- * How many of `lost` the receiver's own socket dropped. Its count runs ahead of what is
- * settled, so what is not used up waits for the next sample, and no longer.
+ * How many of `lost` the receiver's own socket dropped. Its count is ahead of the
+ * decided numbers, so the unused rest waits for the next sample, and no longer.
  */
 static uint64_t path_ours(struct path *p, const struct packet_report *report,
 			  uint64_t lost)
@@ -84,32 +85,35 @@ bool path_decided(struct path *p, const struct packet_report *report,
 		  const struct sent_entry *entry, const struct path_outage *outage,
 		  struct fec_sample *ret)
 {
-	uint64_t sent = entry->firsts - p->firsts_sent;
-	uint64_t came = report->firsts - p->firsts_came;
-	uint64_t missing = report->missing - p->missing, runs = report->runs - p->runs;
+	uint64_t sent = entry->originals - p->originals_sent;
+	uint64_t received = report->originals - p->originals_received;
+	uint64_t missing = report->missing - p->missing,
+		 bursts = report->bursts - p->bursts;
 	uint64_t lost;
 
-	if (report->settled <= p->settled || entry->firsts <= p->firsts_sent)
+	if (report->decided <= p->decided || entry->originals <= p->originals_sent)
 		return false;
 	/* Totals that fall are no totals: that one tells us nothing. */
-	lost = came < sent && report->firsts >= p->firsts_came ? sent - came : 0;
+	lost = received < sent && report->originals >= p->originals_received
+		       ? sent - received
+		       : 0;
 	lost -= path_ours(p, report, lost);
-	if (report->missing < p->missing || report->runs < p->runs)
-		missing = runs = lost;
+	if (report->missing < p->missing || report->bursts < p->bursts)
+		missing = bursts = lost;
 	if (outage != NULL) {
-		path_without(&lost, outage->firsts);
-		path_without(&sent, outage->firsts);
+		path_without(&lost, outage->originals);
+		path_without(&sent, outage->originals);
 		path_without(&missing, outage->numbers);
-		path_without(&runs, 1);
+		path_without(&bursts, 1);
 	}
 	*ret = (struct fec_sample){ .sent = sent,
 				    .lost = lost,
-				    .bursts = path_runs(p, lost, missing, runs) };
-	p->settled = report->settled;
-	p->firsts_sent = entry->firsts;
-	p->firsts_came = report->firsts;
+				    .bursts = path_bursts(p, lost, missing, bursts) };
+	p->decided = report->decided;
+	p->originals_sent = entry->originals;
+	p->originals_received = report->originals;
 	p->missing = report->missing;
-	p->runs = report->runs;
+	p->bursts = report->bursts;
 	p->overflowed = report->overflowed;
 	return true;
 }
@@ -138,9 +142,9 @@ int64_t path_reo_wnd_ns(const struct path *p)
 	return reo_wnd_ns < most_ns ? reo_wnd_ns : most_ns;
 }
 
-void path_retransmitted(struct path *p, bool in_vain)
+void path_retransmitted(struct path *p, bool spurious)
 {
-	if (!in_vain)
+	if (!spurious)
 		p->reo_extra_ns -= p->reo_extra_ns / 8;
 	else if (path_reo_wnd_ns(p) < PATH_REO_WND_MAX_NS ||
 		 path_reo_wnd_ns(p) < p->rtt_ns)

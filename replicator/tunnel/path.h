@@ -31,20 +31,20 @@ struct path {
 	uint64_t largest;	    /* highest number acknowledged */
 	rt_time largest_sent;	    /* when that one was sent */
 	/* Totals where the current sample of the loss began. */
-	uint64_t settled, firsts_sent, firsts_came, missing, runs, overflowed;
-	double runs_owed;	   /* of runs, less those told: -1 .. 0 */
+	uint64_t decided, originals_sent, originals_received, missing, bursts, overflowed;
+	double bursts_owed;	   /* of bursts, less those counted: -1 .. 0 */
 	uint64_t ours, ours_fresh; /* dropped by the receiver, not yet found missing */
 };
 
 void path_init(struct path *p);
 /* Successive numbers that say nothing of the path's losses: it was cut. */
 struct path_outage {
-	uint64_t numbers, firsts;
+	uint64_t numbers, originals;
 };
 /*
- * What the receiver's tally says of all that was sent up to report->settled, which is
- * `entry`, without an outage that ended among it (or NULL). True with *ret (lost, by the
- * line, of sent; in so many runs) if it is news.
+ * The receiver's tally of all that was sent up to report->decided, which is `entry`, less
+ * an outage that ended among it (or NULL). If it is news: true with *ret, which counts the
+ * originals sent, those that the path lost, and their bursts.
  */
 bool path_decided(struct path *p, const struct packet_report *report,
 		  const struct sent_entry *entry, const struct path_outage *outage,
@@ -62,14 +62,14 @@ int64_t path_proof_ns(const struct path *p);
  * How much later than a datagram another must have been sent whose arrival shows that the
  * first is lost: max(RTT/4, twice its deviation, PATH_REO_WND_NS), and more for as long
  * as that turns out to be too little, never above max(RTT, PATH_REO_WND_MAX_NS). A host
- * whose processor is busy puts datagrams in disorder by milliseconds on a line that needs
+ * whose processor is busy puts datagrams in disorder by milliseconds on a path that needs
  * none.
  */
 #define PATH_REO_WND_NS RT_MS
 #define PATH_REO_WND_MAX_NS (20 * RT_MS)
 int64_t path_reo_wnd_ns(const struct path *p);
-/* Something was sent again: in vain, since the first one came, or not. */
-void path_retransmitted(struct path *p, bool in_vain);
+/* A symbol was retransmitted; `spurious`: its original was received. */
+void path_retransmitted(struct path *p, bool spurious);
 /* Silence after which a probe goes out: max(RTT, PATH_PROBE_NS) / 2. */
 int64_t path_probe_ns(const struct path *p);
 

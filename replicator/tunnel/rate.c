@@ -132,7 +132,7 @@ void tunnel_rate_acked(struct tunnel *t, const struct packet_report *report,
 	uint64_t rate, old = t->pacer.rate_bps;
 	struct cc_ack ack;
 
-	t->came += (uint32_t)(report->came - (uint32_t)t->came);
+	t->peer_received += (uint32_t)(report->received - (uint32_t)t->peer_received);
 	if (entry == NULL)
 		return;
 	rtt_ns = rt_time_since(now, entry->at);
@@ -145,7 +145,7 @@ void tunnel_rate_acked(struct tunnel *t, const struct packet_report *report,
 		.sent_at = entry->at,
 		.sent_all = t->sent.last.eliciting,
 		.sent = entry->eliciting,
-		.received = (double)t->came,
+		.received = (double)t->peer_received,
 		.rtt_ns = rtt_ns > 0 ? rtt_ns : 1,
 	};
 	cc_acked(&t->cc, &ack);

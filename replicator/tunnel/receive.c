@@ -34,7 +34,7 @@ static int receive_symbol(struct tunnel *t, const struct packet *p)
 	if (sym.symbol >= stream_rx_credit(&t->rx))
 		return -EPROTO;
 	t->stats.received_data++;
-	if (!sym.again)
+	if (!sym.retransmitted)
 		tally_first(&t->tally, p->number);
 	t->stats.duplicates += sym.symbol < fec_decoder_missing_first(t->rx.decoder) ||
 			       fec_decoder_get(t->rx.decoder, sym.symbol, NULL) != NULL;
@@ -109,13 +109,13 @@ int tunnel_take(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time now,
 		t->stats.unauthentic++;
 		return -EPROTO;
 	}
-	/* First: behind a leap what came before it may be forgotten. */
+	/* First: a leap in the numbers makes the window forget earlier datagrams. */
 	tally_turn(&t->tally, &t->replay, now);
 	if (!replay_take(&t->replay, p.number)) {
 		t->stats.replayed++;
 		return 0;
 	}
-	t->heard = now;
+	t->last_rx = now;
 	t->stats.received_bytes += len;
 	res = receive_packet(t, &p, text.in_len - SEAL_TAG, now, p.number > highest + 1);
 	if (res != 0) {

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /*
- * The numbers that came already, as a sliding window of bits below the highest one
+ * The numbers received so far, as a sliding window of bits below the highest one
  * (after RFC 6479). Invariant: every number n with highest - size < n <= highest has its
- * bit; all below count as come.
+ * bit; all below count as received.
  */
 #define REPLAY_MIN 65536u
 #define REPLAY_MAX (1u << 20)

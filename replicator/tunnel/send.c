@@ -49,20 +49,20 @@ static bool send_is_demanded(const struct tunnel *t)
 }
 
 /*
- * Until when they wait: what follows brings paced ones, if somebody is just making it. A
- * time that is past where there is no patience.
+ * Repairs on demand wait until then: following data brings paced repairs. A time in the
+ * past where the tunnel does not coalesce.
  */
-static rt_time send_patience(const struct tunnel *t)
+static rt_time send_coalesce_until(const struct tunnel *t)
 {
-	if (!t->patient ||
-	    t->tx.sent - wire_gate_ready(&t->gate) < TUNNEL_PATIENT_SYMBOLS)
+	if (!t->coalescing ||
+	    t->tx.sent - wire_gate_ready(&t->gate) < TUNNEL_COALESCE_SYMBOLS)
 		return (rt_time){ INT64_MIN };
-	return rt_time_add(t->data_at, TUNNEL_PATIENCE_NS);
+	return rt_time_add(t->data_at, TUNNEL_COALESCE_NS);
 }
 
-bool tunnel_waits_patiently(const struct tunnel *t, rt_time now)
+bool tunnel_coalesces(const struct tunnel *t, rt_time now)
 {
-	return rt_time_before(now, send_patience(t)) && send_is_demanded(t);
+	return rt_time_before(now, send_coalesce_until(t)) && send_is_demanded(t);
 }
 
 static bool send_wants_repair(const struct tunnel *t, rt_time now)
@@ -71,7 +71,7 @@ static bool send_wants_repair(const struct tunnel *t, rt_time now)
 		return false;
 	if (evidence_wants_closing(&t->evidence, now))
 		return true;
-	if (send_is_demanded(t) && !rt_time_before(now, send_patience(t)))
+	if (send_is_demanded(t) && !rt_time_before(now, send_coalesce_until(t)))
 		return true;
 	return send_window_full(t) &&
 	       wire_gate_lacking(&t->gate, fec_encoder_first(t->encoder) + 1) > 0;
@@ -101,7 +101,7 @@ enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now)
 		return TUNNEL_RESEND;
 	if (fec_encoder_queued(t->encoder) > 0)
 		return TUNNEL_REPAIR;
-	if ((t->answers > 0 || t->share_due >= TUNNEL_SHARE_ONE) && send_can_repair(t))
+	if ((t->answers > 0 || t->share_owed >= TUNNEL_SHARE_ONE) && send_can_repair(t))
 		return TUNNEL_REPAIR;
 	if (stream_tx_unsent(&t->tx) && t->tx.sent < t->credit && !send_window_full(t))
 		return TUNNEL_DATA;
@@ -154,15 +154,15 @@ static size_t send_ack(struct tunnel *t, uint8_t *buf, rt_time now)
 	int64_t delay_us = rt_time_since(now, t->ack.largest_at) / RT_US;
 	struct packet_report report = {
 		.largest = t->ack.largest,
-		.settled = t->tally.settled,
-		.firsts = t->tally.firsts,
+		.decided = t->tally.decided,
+		.originals = t->tally.originals,
 		.missing = t->tally.missing,
-		.runs = t->tally.runs,
+		.bursts = t->tally.bursts,
 		.gap_first = t->tally.gap_first,
 		.gap_end = t->tally.gap_end,
 		.overflowed = t->overflowed,
-		.came = t->ack.came,
-		.note = t->note,
+		.received = t->ack.received,
+		.watermark = t->watermark,
 		.delay_us = delay_us < UINT32_MAX ? (uint32_t)delay_us : UINT32_MAX,
 		.probe = t->probe,
 	};
@@ -197,17 +197,16 @@ static size_t send_padded(struct tunnel *t, uint8_t *buf, uint16_t serial, size_
 	return send_packet(t, buf, PACKET_PROBE, tunnel_payload(t), len);
 }
 
-/* Somebody relies on the line and on evidence: it is kept proven. */
+/* Requests rely on the path and on evidence: the tunnel keeps the path proven. */
 static bool send_proving(const struct tunnel *t, rt_time now)
 {
 	return t->evidence.level != TUNNEL_MIRROR && rt_time_before(now, t->prove_until);
 }
 
 /*
- * A line that is to be proven must show that it carries what is as long as data is; and
- * one that is in doubt, or it would stay so when nothing more is sent. A small probe tells
- * whether that came; where the last one has told all there is to tell the next is padded.
- * So an idle line sees the two in turn.
+ * A path that is to be proven, or whose MTU is in doubt, must show that it carries datagrams
+ * of full size. A small probe asks whether they were received; if no full datagram was sent
+ * since the last small probe, the next probe is padded. So the two alternate on an idle path.
  */
 static size_t send_alive(struct tunnel *t, uint8_t *buf, rt_time now)
 {
@@ -235,15 +234,16 @@ static size_t send_mtu_probe(struct tunnel *t, uint8_t *buf, rt_time now)
 static_assert(sizeof(struct packet_data) <= STREAM_ROOM,
 	      "a symbol's head lies before it");
 
-static size_t send_symbol(struct tunnel *t, uint8_t *buf, uint64_t number, bool again)
+static size_t send_symbol(struct tunnel *t, uint8_t *buf, uint64_t number,
+			  bool retransmitted)
 {
 	struct stream_symbol *sym = stream_tx_symbol(&t->tx, number);
-	struct packet_symbol head = { .symbol = number, .again = again };
+	struct packet_symbol head = { .symbol = number, .retransmitted = retransmitted };
 	struct packet_data data;
 	uint8_t *payload = stream_tx_bytes(&t->tx, number) - sizeof(data);
 
 	sym->number = t->sent.last.number;
-	sym->again = again;
+	sym->retransmitted = retransmitted;
 	packet_data_encode(&head, &data);
 	memcpy(payload, &data, sizeof(data));
 	t->stats.sent_data++;
@@ -261,12 +261,12 @@ static size_t send_data(struct tunnel *t, uint8_t *buf, rt_time now)
 	wire_gate_sent(&t->gate, fec_encoder_first(t->encoder));
 	t->tx.sent++;
 	t->data_at = now;
-	t->share_due += t->share;
+	t->share_owed += t->share;
 	sent_add(&t->sent, SENT_FIRST, now);
 	return send_symbol(t, buf, number, false);
 }
 
-static size_t send_again(struct tunnel *t, uint8_t *buf, rt_time now)
+static size_t send_retransmission(struct tunnel *t, uint8_t *buf, rt_time now)
 {
 	struct tunnel_resend *r = &t->resend;
 
@@ -278,10 +278,10 @@ static size_t send_again(struct tunnel *t, uint8_t *buf, rt_time now)
 		if (number < t->tx.confirmed)
 			continue;
 		stream_tx_symbol(&t->tx, number)->queued = false;
-		sent_add(&t->sent, SENT_AGAIN, now);
+		sent_add(&t->sent, SENT_RETRANSMITTED, now);
 		t->stats.retransmitted++;
-		if (number >= t->again_upto)
-			t->again_upto = number + 1;
+		if (number >= t->retransmitted_upto)
+			t->retransmitted_upto = number + 1;
 		return send_symbol(t, buf, number, true);
 	}
 	return 0;
@@ -290,7 +290,8 @@ static size_t send_again(struct tunnel *t, uint8_t *buf, rt_time now)
 /* One of those that are owed. */
 static void send_repair_paid(struct tunnel *t)
 {
-	t->share_due -= t->share_due < TUNNEL_SHARE_ONE ? t->share_due : TUNNEL_SHARE_ONE;
+	t->share_owed -=
+		t->share_owed < TUNNEL_SHARE_ONE ? t->share_owed : TUNNEL_SHARE_ONE;
 	t->answers -= t->answers > 0;
 }
 
@@ -333,7 +334,7 @@ static size_t send_next(struct tunnel *t, uint8_t *buf, rt_time now)
 	t->newest = 0;
 	switch (tunnel_next(t, now)) {
 	case TUNNEL_RESEND:
-		len = send_again(t, buf, now);
+		len = send_retransmission(t, buf, now);
 		return len > 0 ? len : send_next(t, buf, now);
 	case TUNNEL_REPAIR:
 		return send_repair(t, buf, now);
@@ -363,7 +364,7 @@ static uint32_t send_evidence(struct tunnel *t, bool probe, rt_time now)
 		.last = evidence_wants_closing(&t->evidence, now) ||
 			!tunnel_may_send(t, now) ||
 			(tunnel_next(t, now) == TUNNEL_NOTHING &&
-			 !tunnel_waits_patiently(t, now)),
+			 !tunnel_coalesces(t, now)),
 		.probe = probe,
 		.now = now,
 	};
@@ -381,8 +382,8 @@ static bool send_outstanding(const struct tunnel *t)
 	       (stream_tx_unsent(&t->tx) && t->tx.sent >= t->credit);
 }
 
-/* Under load nothing small follows what is full by itself: to tell on it something must. */
-static rt_time send_tell_at(const struct tunnel *t)
+/* Under load no small datagram follows full ones by itself: a small probe must. */
+static rt_time send_small_probe_at(const struct tunnel *t)
 {
 	rt_time at = rt_time_add(t->probed_at, path_probe_ns(&t->path));
 
@@ -394,24 +395,24 @@ static rt_time send_tell_at(const struct tunnel *t)
 static rt_time send_probe_at(const struct tunnel *t)
 {
 	int64_t fast_ns = path_probe_ns(&t->path);
-	rt_time fast_at =
-		rt_time_min(rt_time_add(t->eliciting_at, fast_ns), send_tell_at(t));
+	rt_time fast_at = rt_time_min(rt_time_add(t->eliciting_at, fast_ns),
+				      send_small_probe_at(t));
 	rt_time last = t->eliciting_at;
 
 	if (t->probe_now)
 		return (rt_time){ 0 };
 	if (send_outstanding(t) || rt_time_before(fast_at, t->prove_until)) {
-		/* Nobody answers: do not fill the line with questions. */
-		if (rt_time_since(t->eliciting_at, t->heard) > t->params.away_ns)
+		/* Nobody answers: do not fill the path with probes. */
+		if (rt_time_since(t->eliciting_at, t->last_rx) > t->params.timeout_ns)
 			return rt_time_add(last, fast_ns > TUNNEL_SLOW_NS
 							 ? fast_ns
 							 : TUNNEL_SLOW_NS);
 		return fast_at;
 	}
 	/* Idle: one of both ends asks often enough that neither takes it for away. */
-	if (rt_time_before(last, t->heard))
-		last = t->heard;
-	return rt_time_add(last, t->params.away_ns / 4);
+	if (rt_time_before(last, t->last_rx))
+		last = t->last_rx;
+	return rt_time_add(last, t->params.timeout_ns / 4);
 }
 
 /* When to ask for the path's MTU: as planned, or when what was sent is not answered. */
@@ -433,7 +434,7 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *ti
 	if (tunnel_broken(t))
 		return 0;
 	tunnel_gate_update(t, now);
-	if (!rt_time_before(now, t->ack.due))
+	if (!rt_time_before(now, t->ack.deadline))
 		return send_ack(t, buf, now);
 	if (!rt_time_before(now, send_probe_at(t)))
 		return send_alive(t, buf, now);
@@ -460,9 +461,9 @@ size_t tunnel_transmit(struct tunnel *t, uint8_t *buf, rt_time now, uint32_t *ti
 
 rt_time tunnel_deadline(const struct tunnel *t)
 {
-	rt_time at = rt_time_min(t->ack.due, send_probe_at(t));
+	rt_time at = rt_time_min(t->ack.deadline, send_probe_at(t));
 	rt_time later = rt_time_min(send_closing_at(t), send_flush_at(t));
-	rt_time patience = send_patience(t);
+	rt_time coalesced_at = send_coalesce_until(t);
 	rt_time ready = t->pacer.ready_at;
 
 	if (tunnel_broken(t))
@@ -471,8 +472,8 @@ rt_time tunnel_deadline(const struct tunnel *t)
 	at = rt_time_min(at, send_mtu_at(t));
 	if (!tunnel_rate_open(t))
 		return at;
-	if (patience.ns != INT64_MIN && send_is_demanded(t))
-		later = rt_time_min(later, patience);
+	if (coalesced_at.ns != INT64_MIN && send_is_demanded(t))
+		later = rt_time_min(later, coalesced_at);
 	if (tunnel_next(t, (rt_time){ INT64_MIN }) != TUNNEL_NOTHING)
 		at = rt_time_min(at, ready);
 	else if (!rt_time_is_never(later))

@@ -27,7 +27,7 @@ void sent_add(struct sent *s, enum sent_kind kind, rt_time now)
 {
 	s->last.number++;
 	s->last.at = now;
-	s->last.firsts += kind == SENT_FIRST;
+	s->last.originals += kind == SENT_FIRST;
 	s->last.repairs += kind == SENT_REPAIR;
 	s->last.eliciting += kind != SENT_ACK;
 	s->last.full += kind != SENT_ACK && kind != SENT_PROBE;

@@ -17,7 +17,7 @@
 struct sent_entry {
 	uint64_t number; /* 0: none */
 	rt_time at;
-	uint64_t firsts;    /* data datagrams, first transmissions */
+	uint64_t originals; /* data datagrams, first transmissions */
 	uint64_t repairs;   /* repairs of the window; those of blocks are SENT_BLOCK */
 	uint64_t eliciting; /* all but acknowledgements */
 	uint64_t full;	    /* of these, all but small probes: as long as data is */
@@ -35,7 +35,7 @@ void sent_release(struct sent *s);
 
 enum sent_kind {
 	SENT_FIRST,
-	SENT_AGAIN,
+	SENT_RETRANSMITTED,
 	SENT_REPAIR,
 	SENT_BLOCK,
 	SENT_PROBE,

@@ -9,7 +9,6 @@
 #include "replicator/tunnel/pacer.h"
 #include "replicator/tunnel/packet.h"
 #include "replicator/tunnel/path.h"
-#include "replicator/tunnel/redundancy.h"
 #include "replicator/tunnel/replay.h"
 #include "replicator/tunnel/seal.h"
 #include "replicator/tunnel/sent.h"
@@ -17,14 +16,16 @@
 #include "replicator/tunnel/stream_tx.h"
 #include "replicator/tunnel/tally.h"
 #include "replicator/tunnel/tunnel.h"
+#include "replicator/tunnel/tunnel_redundancy.h"
 #include "replicator/tunnel/wire_gate.h"
 
 /* What the files of one tunnel share; nobody else includes this. */
 
-#define TUNNEL_CREDIT_FIRST 64	     /* symbols that every receiver has room for */
-#define TUNNEL_RESEND_MAX 256	     /* symbols that wait to be sent again */
-#define TUNNEL_RESEND_SCAN 4096	     /* missing symbols looked at per acknowledgement */
-#define TUNNEL_PROVE_NS (60 * RT_S)  /* how long after the last gate the line is proven */
+#define TUNNEL_CREDIT_FIRST 64	/* symbols that every receiver has room for */
+#define TUNNEL_RESEND_MAX 256	/* symbols that wait to be retransmitted */
+#define TUNNEL_RESEND_SCAN 4096 /* missing symbols looked at per acknowledgement */
+#define TUNNEL_PROVE_NS                                                                  \
+	(60 * RT_S) /* how long after the last gate the path is kept proven */
 #define TUNNEL_SLOW_NS (500 * RT_MS) /* between probes when nobody answers */
 #define TUNNEL_PROBE_FULL 8 /* full datagrams under load between small probes, at least */
 /* rate = "auto": the rings that remember datagrams are made for at least this rate. */
@@ -32,14 +33,14 @@
 #define TUNNEL_SHARE_ONE (UINT64_C(1) << 32)
 
 /*
- * Patience with repairs on demand: for so many symbols that are not safe and no fewer (a
- * isolated write leaves with its repairs, in one send batch), so long after the last one
- * was sent.
+ * Coalescing of repairs on demand: with at least so many symbols that are not safe (an
+ * isolated write leaves with its repairs, in one send batch) they wait so long after the
+ * newest symbol was sent.
  */
-#define TUNNEL_PATIENT_SYMBOLS 16
-#define TUNNEL_PATIENCE_NS (500 * RT_US)
+#define TUNNEL_COALESCE_SYMBOLS 16
+#define TUNNEL_COALESCE_NS (500 * RT_US)
 
-/* Symbols to be sent again, oldest first; each is marked `queued`. */
+/* Symbols to be retransmitted, oldest first; each is marked `queued`. */
 struct tunnel_resend {
 	uint64_t ring[TUNNEL_RESEND_MAX];
 	unsigned head, count;
@@ -48,18 +49,19 @@ struct tunnel_resend {
 struct tunnel {
 	struct tunnel_params params;
 	struct tunnel_stats stats;
-	rt_time heard; /* anything authentic */
+	rt_time last_rx; /* anything authentic */
 
 	/* Sending. */
 	struct seal *seal_tx; /* owned */
 	enum seal_suite suite;
 	struct fec_encoder *encoder; /* owned */
-	struct redundancy redundancy;
+	struct tunnel_redundancy redundancy;
 	struct stream_tx tx;
 	struct sent sent;
 	struct pacer pacer;
 	struct cc cc;
-	uint64_t came; /* datagrams that the other side has got, acknowledgements aside */
+	uint64_t
+		peer_received; /* datagrams that the peer has received, acknowledgements aside */
 	struct evidence evidence;
 	struct wire_gate gate;
 	struct path path;
@@ -67,19 +69,19 @@ struct tunnel {
 	struct tunnel_resend resend;
 	uint64_t credit; /* symbols below this may be sent */
 	uint64_t share,
-		share_due; /* of TUNNEL_SHARE_ONE: paced repairs per symbol, owed */
-	uint64_t answers;  /* fresh repairs owed for a deficit */
-	uint64_t newest;   /* one above the newest symbol in the repair just made, or 0 */
-	uint64_t again_upto; /* one above the newest symbol that was sent again */
-	uint64_t urgent;     /* symbols below this hold frames that wait at the gate */
+		share_owed; /* of TUNNEL_SHARE_ONE: paced repairs per symbol, owed */
+	uint64_t answers;   /* fresh repairs owed for a deficit */
+	uint64_t newest; /* one above the newest symbol in the repair just made, or 0 */
+	uint64_t retransmitted_upto; /* one above the newest retransmitted symbol */
+	uint64_t urgent;   /* symbols below this hold frames that wait at the gate */
 	uint64_t unsealed; /* packet number of the newest that left without its content */
 	uint64_t ack_seen; /* packet number of the newest acknowledgement */
-	uint64_t peer_note;
+	uint64_t peer_watermark;
 	rt_time eliciting_at; /* when something that is acknowledged was sent */
 	rt_time data_at;      /* when a symbol was first sent */
-	rt_time prove_until;  /* the line is kept proven until then */
+	rt_time prove_until;  /* the path is kept proven until then */
 	bool probe_now;
-	bool patient;	      /* repairs on demand may wait for paced ones */
+	bool coalescing;      /* repairs on demand may wait for paced ones */
 	rt_time probed_at;    /* when the last small probe was sent, behind so many */
 	uint64_t probed_full; /* datagrams of full size */
 
@@ -89,7 +91,7 @@ struct tunnel {
 	struct tally tally;
 	struct stream_rx rx;
 	struct ack ack;
-	uint64_t note;
+	uint64_t watermark;
 	uint64_t overflowed;
 	uint16_t probe; /* highest serial of a padded probe */
 
@@ -103,7 +105,7 @@ static inline uint8_t *tunnel_payload(const struct tunnel *t)
 	return t->scratch + FEC_SYMBOL_ALIGN - sizeof(struct packet_data);
 }
 
-/* redundancy.c: how much is sent. Errors as tunnel_new(). */
+/* tunnel_redundancy.c: how much is sent. Errors as tunnel_new(). */
 int tunnel_redundancy_init(struct tunnel *t, rt_time now);
 /* The estimate has learned something. */
 void tunnel_redundancy_follow(struct tunnel *t, rt_time now);
@@ -143,7 +145,7 @@ void tunnel_gate_update(struct tunnel *t, rt_time now);
 
 /*
  * receive.c: as tunnel_receive(), and *newest (false on error): this datagram's number is
- * the highest so far, so where it came from is where the other end is.
+ * the highest so far, so its source address is the peer's.
  */
 int tunnel_take(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time now,
 		bool *newest);

@@ -23,8 +23,8 @@ struct stream_symbol {
 	uint64_t frames; /* frames that end in this symbol or before it */
 	uint64_t number; /* packet number of its newest transmission */
 	uint32_t buffer;
-	bool queued; /* to be sent again */
-	bool again;  /* was sent again */
+	bool queued;	    /* to be sent again */
+	bool retransmitted; /* was sent again */
 };
 
 struct stream_tx {

@@ -8,31 +8,31 @@ void tally_init(struct tally *t, rt_time now)
 	*t = (struct tally){ .turned = now };
 }
 
-/* The next `numbers` behind what is settled are missing. */
+/* The next `numbers` behind `decided` are missing. */
 static void tally_missing(struct tally *t, uint64_t numbers)
 {
 	if (!t->running) {
-		t->runs++;
-		t->run = t->settled + 1;
+		t->bursts++;
+		t->run = t->decided + 1;
 	}
 	t->running = true;
 	t->missing += numbers;
-	t->settled += numbers;
+	t->decided += numbers;
 }
 
-/* The next one came; *longest: of the runs that this turn has seen the end of. */
-static void tally_came(struct tally *t, uint64_t *longest)
+/* The next number was received; *longest: of the bursts that have ended in this turn. */
+static void tally_received(struct tally *t, uint64_t *longest)
 {
-	t->settled++;
-	if (t->running && t->settled - t->run > *longest) {
-		*longest = t->settled - t->run;
+	t->decided++;
+	if (t->running && t->decided - t->run > *longest) {
+		*longest = t->decided - t->run;
 		t->gap_first = t->run;
-		t->gap_end = t->settled;
+		t->gap_end = t->decided;
 	}
 	t->running = false;
 }
 
-static void tally_settle(struct tally *t, const struct replay *replay)
+static void tally_decide(struct tally *t, const struct replay *replay)
 {
 	/* Half the window is remembered for sure, and bounds the walk. */
 	uint64_t known = replay->highest - replay->highest % 64;
@@ -41,31 +41,31 @@ static void tally_settle(struct tally *t, const struct replay *replay)
 	known = known > replay->size / 2 ? known - replay->size / 2 : 0;
 	if (known > t->mark)
 		known = t->mark;
-	if (known > t->settled)
-		tally_missing(t, known - t->settled);
-	while (t->settled < t->mark) {
-		if (replay_has(replay, t->settled + 1))
-			tally_came(t, &longest);
+	if (known > t->decided)
+		tally_missing(t, known - t->decided);
+	while (t->decided < t->mark) {
+		if (replay_has(replay, t->decided + 1))
+			tally_received(t, &longest);
 		else
 			tally_missing(t, 1);
 	}
-	t->firsts = t->upto;
+	t->originals = t->upto;
 }
 
 void tally_turn(struct tally *t, const struct replay *replay, rt_time now)
 {
-	if (rt_time_since(now, t->turned) < TALLY_SETTLE_NS)
+	if (rt_time_since(now, t->turned) < TALLY_REO_WND_NS)
 		return;
 	t->turned = now;
-	tally_settle(t, replay);
+	tally_decide(t, replay);
 	t->mark = replay->highest;
-	t->upto = t->came;
+	t->upto = t->received;
 }
 
 void tally_first(struct tally *t, uint64_t number)
 {
-	if (number <= t->settled)
+	if (number <= t->decided)
 		return;
-	t->came++;
+	t->received++;
 	t->upto += number <= t->mark;
 }

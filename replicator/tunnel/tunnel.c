@@ -16,7 +16,7 @@ static bool tunnel_params_possible(const struct tunnel_params *p)
 	if (p->symbol_size < 64 || p->symbol_size > PACKET_SYMBOL_MAX ||
 	    p->symbol_size % FEC_SYMBOL_ALIGN != 0)
 		return false;
-	if (p->frame_max == 0 || p->frame_max > TUNNEL_FRAME_MAX || p->away_ns <= 0)
+	if (p->frame_max == 0 || p->frame_max > TUNNEL_FRAME_MAX || p->timeout_ns <= 0)
 		return false;
 	if (p->send_memory > TUNNEL_MEMORY_MAX || p->receive_memory > TUNNEL_MEMORY_MAX)
 		return false;
@@ -115,7 +115,7 @@ int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **
 	if (t == NULL)
 		return -ENOMEM;
 	t->params = *params;
-	t->heard = now;
+	t->last_rx = now;
 	res = tunnel_new_sending(t, now);
 	if (res == 0)
 		res = tunnel_new_receiving(t, now);
@@ -180,15 +180,15 @@ int tunnel_submit(struct tunnel *t, const uint8_t *frame, size_t len, rt_time no
 void tunnel_expedite(struct tunnel *t, rt_time now)
 {
 	t->urgent = stream_tx_end(&t->tx);
-	/* While nobody asked, only small datagrams told that the line is there. */
+	/* Without a request only small datagrams have proven the path. */
 	if (!rt_time_before(now, t->prove_until))
 		t->mtu.asked = t->sent.last.full;
 	t->prove_until = rt_time_add(now, TUNNEL_PROVE_NS);
 }
 
-void tunnel_set_patient(struct tunnel *t, bool patient)
+void tunnel_set_coalescing(struct tunnel *t, bool coalescing)
 {
-	t->patient = patient;
+	t->coalescing = coalescing;
 }
 
 int tunnel_next_frame(struct tunnel *t, const uint8_t **frame, size_t *len)
@@ -204,17 +204,17 @@ int tunnel_next_frame(struct tunnel *t, const uint8_t **frame, size_t *len)
 	return res;
 }
 
-void tunnel_set_note(struct tunnel *t, uint64_t note, rt_time now)
+void tunnel_set_watermark(struct tunnel *t, uint64_t watermark, rt_time now)
 {
-	if (note <= t->note)
+	if (watermark <= t->watermark)
 		return;
-	t->note = note;
+	t->watermark = watermark;
 	ack_at_once(&t->ack, now);
 }
 
-uint64_t tunnel_peer_note(const struct tunnel *t)
+uint64_t tunnel_peer_watermark(const struct tunnel *t)
 {
-	return t->peer_note;
+	return t->peer_watermark;
 }
 
 /* ---- watermarks -------------------------------------------------------------------- */
@@ -258,9 +258,9 @@ bool tunnel_proven(const struct tunnel *t, rt_time now)
 	return path_proven(&t->path, now) && !mtu_doubtful(&t->mtu);
 }
 
-bool tunnel_away(const struct tunnel *t, rt_time now)
+bool tunnel_timed_out(const struct tunnel *t, rt_time now)
 {
-	return rt_time_since(now, t->heard) >= t->params.away_ns;
+	return rt_time_since(now, t->last_rx) >= t->params.timeout_ns;
 }
 
 bool tunnel_broken(const struct tunnel *t)

@@ -59,12 +59,12 @@ struct tunnel_params {
 	struct tunnel_fec fec;		   /* of what this end sends */
 	uint16_t symbol_size;
 	bool rate_auto;	       /* find the rate; rate_bps is then where it begins */
-	uint64_t rate_bps;     /* of everything sent, in bits per second on the line */
+	uint64_t rate_bps;     /* of everything sent, in bits per second on the path */
 	size_t send_memory;    /* bytes of frames held for sending or repair */
 	size_t receive_memory; /* bytes of symbols held out of order: advertised as credit */
 	uint32_t frame_max;    /* longest frame in either direction */
 	enum tunnel_evidence evidence;
-	int64_t away_ns; /* silence after which the line counts as dead */
+	int64_t timeout_ns; /* silence after which the peer has timed out */
 };
 
 /* 0, -EINVAL for parameters out of range, -ENOTSUP for what is not there yet, -ENOMEM. */
@@ -109,10 +109,10 @@ void tunnel_expedite(struct tunnel *t, rt_time now);
  * Whether the repairs on demand of a flow of data wait a little for the paced ones, which
  * come with the data that follows (false at first; docs/tunnel.md). The owner then asks
  * after a transmit that gave nothing whether some wait, and if it has nothing else to do
- * goes on without patience.
+ * sends them without coalescing.
  */
-void tunnel_set_patient(struct tunnel *t, bool patient);
-bool tunnel_waits_patiently(const struct tunnel *t, rt_time now);
+void tunnel_set_coalescing(struct tunnel *t, bool coalescing);
+bool tunnel_coalesces(const struct tunnel *t, rt_time now);
 
 /*
  * The next whole frame that arrived, in order: 1 with *frame and *len (lent until the next
@@ -122,11 +122,11 @@ bool tunnel_waits_patiently(const struct tunnel *t, rt_time now);
 int tunnel_next_frame(struct tunnel *t, const uint8_t **frame, size_t *len);
 
 /*
- * A number for the other side that rides on every acknowledgement (persisted LSN) and
- * only grows, and the other side's.
+ * The owner's watermark (persisted LSN), which only grows and is piggybacked on every
+ * acknowledgement; and the peer's.
  */
-void tunnel_set_note(struct tunnel *t, uint64_t note, rt_time now);
-uint64_t tunnel_peer_note(const struct tunnel *t);
+void tunnel_set_watermark(struct tunnel *t, uint64_t watermark, rt_time now);
+uint64_t tunnel_peer_watermark(const struct tunnel *t);
 
 /* ---- watermarks: counts of leading frames ------------------------------------------- */
 
@@ -136,15 +136,15 @@ uint64_t tunnel_submitted(const struct tunnel *t);
 uint64_t tunnel_onwire(const struct tunnel *t, rt_time now);
 /* The other end has them all. */
 uint64_t tunnel_received(const struct tunnel *t);
-/* An authentic acknowledgement has lately proven the line alive. */
+/* An authentic acknowledgement has lately proven the path alive. */
 bool tunnel_proven(const struct tunnel *t, rt_time now);
 /*
  * params.evidence, or TUNNEL_MIRROR where there is no code or it cannot give m repairs,
  * or where the device turned out to give no timestamps.
  */
 enum tunnel_evidence tunnel_evidence_level(const struct tunnel *t);
-/* Nothing authentic has arrived for away_ns. */
-bool tunnel_away(const struct tunnel *t, rt_time now);
+/* Nothing authentic has arrived for timeout_ns. */
+bool tunnel_timed_out(const struct tunnel *t, rt_time now);
 /*
  * The other end has the keys and lies, or is broken: so many of its authentic datagrams
  * were malformed (TUNNEL_MALFORMED_MAX), or its stream is none. Final: the tunnel takes
@@ -183,7 +183,7 @@ void tunnel_unsent(struct tunnel *t, uint64_t first, uint64_t last);
 void tunnel_left(struct tunnel *t, uint32_t timestamp, rt_time now);
 /* TUNNEL_EDGE: the relay at the border has passed on the datagram with this number. */
 void tunnel_echoed(struct tunnel *t, uint64_t number, rt_time now);
-/* Our own socket has dropped datagrams, `total` so far: not the line's loss. */
+/* Our own socket has dropped datagrams, `total` so far: not the path's loss. */
 void tunnel_overflowed(struct tunnel *t, uint64_t total);
 /*
  * The longest datagram that the path is known to carry; 0: nothing is known. Where those of
@@ -210,16 +210,16 @@ struct tunnel_stats {
 	uint64_t rebuilt, retransmitted, unauthentic, replayed, malformed, overflowed;
 	uint64_t peer_overflowed; /* as it last said */
 	uint64_t deficits;	  /* answers to deficits */
-	uint64_t in_vain;	  /* retransmitted, though the first one did come */
+	uint64_t spurious;	  /* retransmitted, though the original was received */
 	int64_t rtt_ns;		  /* smoothed; -1 before the first sample */
 	int64_t rtt_min_ns;	  /* -1 before the first sample */
 	/* Of first transmissions, as the receiver saw them; < 0: unknown. */
 	double loss, burst;		/* mean */
 	double loss_upper, burst_upper; /* what redundancy goes by */
-	uint64_t outages;		/* silences of the line that count as no loss */
+	uint64_t outages;		/* silences of the path that count as no loss */
 	uint64_t in_line;  /* datagrams sent and not yet known to have arrived */
 	uint64_t rate_bps; /* in force */
-	uint64_t guarded;  /* times that the line was narrower than the configured rate */
+	uint64_t guarded;  /* times that the path was narrower than the configured rate */
 	int64_t queue_ns;  /* newest round trip, less the least one */
 	double share;	   /* paced repairs per data symbol, in force */
 	double residual;   /* risk per disaster that the model states; < 0: unknown */

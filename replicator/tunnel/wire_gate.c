@@ -273,7 +273,7 @@ static bool gate_promise_broken(const struct wire_gate *g, uint64_t number,
 	if (g->deficit.promised && g->deficit.symbol == number)
 		return true;
 	if (proof->promised > 0 && report->largest >= proof->promised &&
-	    !RT_BUG(HOLD_BY_NEW_GOAL))
+	    !RT_BUG(BLOCK_BY_NEW_GOAL))
 		return true;
 	/* In no window, and never in one that a repair was made for. */
 	if (!wire_gate_in_window(g, number) && proof->left_at == proof->repairs)
@@ -291,7 +291,8 @@ void wire_gate_acknowledged(struct wire_gate *g, const struct wire_gate_report *
 
 	d->promised = missing && gate_promise_broken(g, first, report);
 	/* The repairs of the promise may still arrive, but not for what is lost. */
-	d->blocks = d->promised || (missing && report->lost && !RT_BUG(HOLD_BY_NEW_GOAL));
+	d->blocks =
+		d->promised || (missing && report->lost && !RT_BUG(BLOCK_BY_NEW_GOAL));
 	d->symbol = first;
 	d->repairs = report->repairs;
 	d->missing =
@@ -310,7 +311,7 @@ static bool gate_blocked(const struct wire_gate *g)
 	const struct wire_gate_deficit *d = &g->deficit;
 	uint64_t end, left;
 
-	if (!d->blocks || d->symbol < g->confirmed || RT_BUG(HOLD_NOTHING))
+	if (!d->blocks || d->symbol < g->confirmed || RT_BUG(BLOCK_NOTHING))
 		return false;
 	/* Repairs up to this one cover the symbol. */
 	end = wire_gate_in_window(g, d->symbol) ? g->repairs

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size > sizeof(bytes))
 		return 0;
-	(void)edge_look(data, size, key, &seen);	  /* whether or not it is one */
+	(void)edge_recognize(data, size, key, &seen);	  /* whether or not it is one */
 	rt_assert(edge_decode(data, size, key, &m) != 0); /* nobody guesses a MAC */
 	if (size < EDGE_MAC_LEN)
 		return 0;

@@ -80,7 +80,7 @@ static void fuzz_raw(struct fuzz *f)
 static void fuzz_symbol(struct fuzz *f, enum packet_type type)
 {
 	struct packet_symbol sym = { .symbol = fuzz_number(f, 1),
-				     .again =
+				     .retransmitted =
 					     type == PACKET_DATA && fuzz_take(f, 1) & 1 };
 	uint8_t bytes[FUZZ_SYMBOL];
 
@@ -97,18 +97,18 @@ static void fuzz_symbol(struct fuzz *f, enum packet_type type)
 static void fuzz_ack(struct fuzz *f)
 {
 	struct packet_report r = { .largest = fuzz_number(f, 2),
-				   .firsts = fuzz_number(f, 1),
+				   .originals = fuzz_number(f, 1),
 				   .below = fuzz_number(f, 1),
 				   .credit = fuzz_number(f, 2),
-				   .note = fuzz_number(f, 1),
+				   .watermark = fuzz_number(f, 1),
 				   .delay_us = (uint32_t)fuzz_number(f, 3),
 				   .deficit = (uint32_t)fuzz_number(f, 1) };
 
 	r.seen = r.below + fuzz_number(f, 1);
 	if (f->wild > 0) {
-		r.settled = fuzz_number(f, 1);
+		r.decided = fuzz_number(f, 1);
 		r.missing = fuzz_number(f, 1);
-		r.runs = fuzz_number(f, 1);
+		r.bursts = fuzz_number(f, 1);
 		r.overflowed = fuzz_number(f, 1);
 		r.rebuilt = fuzz_number(f, 1);
 	}
@@ -240,7 +240,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					.rate_bps = 10000000,
 					.frame_max = 256,
 					.evidence = TUNNEL_DRIVER,
-					.away_ns = RT_S };
+					.timeout_ns = RT_S };
 	const struct tunnel_fec fec = { .code = { .code = FEC_WINDOW, .window = 16 },
 					.goal = { .share = 0.25 },
 					.on_demand = true,

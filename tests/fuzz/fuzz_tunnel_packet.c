@@ -77,7 +77,7 @@ static void fuzz_tunnel(const uint8_t *data, size_t size)
 					.fec = { .code = { .code = FEC_NONE } },
 					.symbol_size = 1408,
 					.frame_max = 4096,
-					.away_ns = RT_S };
+					.timeout_ns = RT_S };
 	uint64_t id;
 
 	if (t == NULL)

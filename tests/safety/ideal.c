@@ -8,7 +8,7 @@
  * whose ends only move forward nothing is gained by any other order than the oldest first,
  * so that the decoder is a queue: lost symbols wait, each repair that arrives serves the
  * oldest, and one that is served late, when no window reaches back to it any more, is a
- * hole until the sender is told. The prefix ends where the queue was last empty.
+ * hole until that is reported to the sender. The prefix ends where the queue was last empty.
  */
 #define QUEUE (1u << 16)
 

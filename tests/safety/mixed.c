@@ -6,7 +6,7 @@
 /*
  * The gate where data comes and goes: writes of three symbols arrive at random, leave at
  * once, with the paced repairs among them; when none waits, repairs follow until the last
- * write is covered, by m or by isolated[]. The other side is heard `flight` datagrams later;
+ * write is covered, by m or by isolated[]. Its reports are received `flight` datagrams later;
  * for what it lacked then as many repairs are sent once more.
  *
  * An ideal code as in ideal.c, with a window that does not end: only how many symbols are

@@ -67,7 +67,7 @@ struct safety_mixed {
 	struct fec_path line;
 	const struct fec_redundancy *redundancy;
 	double load;	 /* share of the line that data asks for, up to 1 */
-	unsigned flight; /* datagrams until the other side is heard */
+	unsigned flight; /* datagrams until the peer's report is received */
 	/* The rule as it must not be: symbols behind the one in question do not count. */
 	bool careless;
 };
@@ -88,7 +88,7 @@ struct safety_codec {
 	const uint16_t *isolated; /* m(n); NULL: m */
 	bool paper;	 /* the prototype's rule instead: up to the newest symbol that
 			   * any repair includes */
-	unsigned flight; /* symbols until the other side is heard */
+	unsigned flight; /* symbols until the peer's report is received */
 };
 
 /* So many kills, 1 .. 127 datagrams apart. 0, or what the codes returned. */

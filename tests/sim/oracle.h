@@ -105,7 +105,7 @@ struct work {
 void work_shape_draw(struct sim_rng *rng, struct work_shape *ret);
 void work_init(struct work *work, const struct oracle *o, const struct work_shape *shape);
 /* One LSN's operations into ops[shape.ops_max], blocks of data together <= data_max.
- * Returns how many, >= 1. The oracle is not told. */
+ * Returns how many, >= 1. The oracle does not learn of it. */
 unsigned work_next(struct work *work, struct sim_rng *rng, uint32_t data_max,
 		   struct work_op *ops);
 /* Tell the oracle about them: writes and unmaps, no commit. */

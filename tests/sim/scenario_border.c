@@ -14,7 +14,7 @@
  * Evidence from the border: a primary, a building whose network loses, the relay, a line
  * that does not. Protects: when building and primary vanish together, with whatever lay
  * in the building's queues, every frame that counted as on the wire arrives, since the
- * relay has seen it out; a relay that was restarted serves on without being told.
+ * relay has seen it out; a restarted relay serves on by itself.
  */
 #define FRAME_MAX 20000
 #define FRAMES 400
@@ -66,7 +66,7 @@ static void border_primary_changed(void *owner)
 	tunnel_expedite(p->t, now);
 	if (tunnel_onwire(p->t, now) > b->onwire)
 		b->onwire = tunnel_onwire(p->t, now);
-	tunnel_io_kick(p->io);
+	tunnel_io_schedule(p->io);
 }
 
 static void border_mirror_changed(void *owner)
@@ -85,7 +85,7 @@ static void border_mirror_changed(void *owner)
 			    "frame %llu is another", (unsigned long long)m->taken);
 	}
 	sim_require(res == 0, "framing %d", res);
-	tunnel_io_kick(m->io);
+	tunnel_io_schedule(m->io);
 }
 
 static void border_start_end(struct border *b, struct border_end *end, bool dials)

@@ -105,7 +105,7 @@ static void leave_primary_changed(void *owner)
 	}
 	if (sim_chance(l->rng, 0.7))
 		tunnel_expedite(p->t, now);
-	tunnel_io_kick(p->io);
+	tunnel_io_schedule(p->io);
 }
 
 static void leave_mirror_changed(void *owner)
@@ -124,7 +124,7 @@ static void leave_mirror_changed(void *owner)
 			    "frame %llu is another", (unsigned long long)m->taken);
 	}
 	sim_require(res == 0, "framing %d", res);
-	tunnel_io_kick(m->io);
+	tunnel_io_schedule(m->io);
 }
 
 /* Any code, any policy that promises what it says, no repair to spare. */
@@ -239,7 +239,7 @@ static void leave_change(struct leave *l)
 	else /* not every rate, of one that was made for 50 Mbit/s */
 		(void)tunnel_set_rate(p->t, false, sim_between(l->rng, 1, 1000) * 1000000,
 				      now);
-	tunnel_io_kick(p->io);
+	tunnel_io_schedule(p->io);
 	sim_node_leave(p->node);
 }
 
@@ -336,7 +336,7 @@ static void leave_run(struct sim_world *w)
 
 static const char *const leave_bugs[] = { "SENDS_UNHEARD",	  "COVER_IGNORES_FAILED",
 					  "BLOCK_IGNORES_FAILED", "COVER_OUTSIDE_WINDOW",
-					  "CHANGE_WITHOUT_FLOOR", "HOLD_NOTHING",
-					  "HOLD_BY_NEW_GOAL",	  "GATE_ONE_LESS",
+					  "CHANGE_WITHOUT_FLOOR", "BLOCK_NOTHING",
+					  "BLOCK_BY_NEW_GOAL",	  "GATE_ONE_LESS",
 					  "GATE_HALF_OF_M",	  NULL };
 SIM_SCENARIO(leave, "nothing is promised for what never left", leave_run, leave_bugs)

@@ -10,8 +10,8 @@
 #include "tests/unit/tunnel/params.h"
 
 /*
- * `rate = "auto"` with whole tunnels over the simulated line: a line whose rate nobody has
- * told is filled within a few seconds whatever it loses, its queue stays short, a change of
+ * `rate = "auto"` with whole tunnels over the simulated line: a line of unknown rate
+ * is filled within a few seconds whatever it loses, its queue stays short, a change of
  * its rate is followed, be it to next to nothing or in fits, and two tunnels of one host
  * share it. Protects: everything between the controller (which has its own tests) and the
  * datagrams: what is counted, who wakes up when the window opens, that nothing stalls when

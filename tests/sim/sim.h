@@ -127,8 +127,8 @@ enum sim_crash {
 	 */
 	SIM_KILL,
 	/*
-	 * As above, and of what was not flushed each disk keeps none, all, what came
-	 * first, a random set of writes or of sectors, or the last write torn. The peer
+	 * As above, and of the unflushed writes each disk keeps none, all, the first
+	 * ones, a random set of writes or of sectors, or the last write torn. The peer
 	 * hears nothing. The boot id changes.
 	 */
 	SIM_POWER,
@@ -291,7 +291,7 @@ void sim_net_stats(struct sim_node *a, struct sim_node *b, struct sim_net_stats 
 
 /*
  * What became of the n-th datagram: called for each datagram offered to the line a to b,
- * when it is decided. `arrives` is what was drawn; a destroyed one is told again.
+ * when it is decided. `arrives` is what was drawn; a destroyed one is reported once more.
  */
 typedef void sim_net_tap_fn(void *arg, const uint8_t *dgram, size_t len, bool arrives);
 void sim_net_tap(struct sim_node *a, struct sim_node *b, sim_net_tap_fn *fn, void *arg);

@@ -187,7 +187,7 @@ void sim_drop_events(struct rt_loop *loop)
 		sim_heap_remove(i);
 		if (e != NULL)
 			e->type->over(e);
-		i = 1; /* what came in its place may lie anywhere above */
+		i = 1; /* its replacement may lie anywhere above */
 	}
 }
 

@@ -356,7 +356,7 @@ static void a_mirror_is_promoted(void **state)
 						  P_CONNECTED };
 
 	PLAY(GROUP_MIRROR, STREAMING, drained);
-	/* A connection that came while the epoch was made durable. */
+	/* A connection accepted while the epoch was made durable. */
 	PLAY(GROUP_PRIMARY, DRAINING, as_primary);
 }
 

@@ -39,9 +39,9 @@ struct audit_repair {
 };
 
 struct audit {
-	struct seal *seal;    /* owned */
-	uint64_t id;	      /* of the tunnel: datagrams of others are not looked at */
-	unsigned repairs;     /* m */
+	struct seal *seal; /* owned */
+	uint64_t id;	   /* of the tunnel: datagrams of others are not looked at */
+	unsigned repairs;  /* m */
 	const uint16_t *isolated; /* m(n) up to `lone_max`; NULL: m */
 	unsigned lone_max;
 	uint64_t onwire, received;
@@ -101,7 +101,7 @@ static inline void audit_made(struct audit *a, const uint8_t *dgram, size_t len)
 	enum packet_type type;
 	uint64_t number = audit_open(a, dgram, len, &type, &sym);
 
-	if (number == 0 || type != PACKET_DATA || sym.again)
+	if (number == 0 || type != PACKET_DATA || sym.retransmitted)
 		return;
 	rt_assert(sym.symbol == a->seen && a->seen < AUDIT_MOST);
 	a->symbols[a->seen].number = number;

@@ -36,7 +36,7 @@ static inline struct tunnel_params params_tunnel(uint64_t id, size_t memory,
 		.receive_memory = memory,
 		.frame_max = frame_max,
 		.evidence = TUNNEL_DRIVER,
-		.away_ns = 5 * RT_S,
+		.timeout_ns = 5 * RT_S,
 	};
 }
 

@@ -162,7 +162,7 @@ static void contract_secrets_differ(void **state)
 	assert_memory_not_equal(secret[0], secret[1], 32);
 }
 
-/* Who has another key gets nowhere, and both sides are told why in words. */
+/* A peer with another key is refused, and both sides report why in words. */
 static void contract_wrong_key_is_refused(void **state)
 {
 	struct contract c;

@@ -275,7 +275,7 @@ static void what_the_other_one_leaves_is_taken(void **state)
 	bn_release(&b);
 }
 
-/* ---- congestion and the line's own loss ------------------------------------------------ */
+/* ---- congestion and non-congestive loss ------------------------------------------------ */
 
 /* Of the time, losses in which would be called our own. */
 static double called_congested(struct bn *b, int64_t for_ns)

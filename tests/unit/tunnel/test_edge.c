@@ -102,7 +102,7 @@ static size_t echo_of(const uint8_t *dgram, size_t len, uint64_t id, uint8_t *ou
 {
 	struct edge_message m = { .type = EDGE_ECHO, .id = id, .serial = 1, .count = 1 };
 
-	assert_true(edge_look(dgram, len, key, &m.seen[0]));
+	assert_true(edge_recognize(dgram, len, key, &m.seen[0]));
 	return edge_encode(&m, key, out);
 }
 
@@ -138,13 +138,16 @@ static void nobody_waits_for_acknowledgements(void **state)
 	uint8_t dgram[256];
 	struct edge_seen seen;
 
-	assert_false(edge_look(dgram, datagram_of(1, PACKET_ACK, dgram), key, &seen));
-	assert_false(edge_look(dgram, datagram_of(1, PACKET_PROBE, dgram), key, &seen));
-	assert_false(edge_look(dgram, 35, key, &seen));
-	assert_true(edge_look(dgram, datagram_of(1, PACKET_REPAIR, dgram), key, &seen));
+	assert_false(
+		edge_recognize(dgram, datagram_of(1, PACKET_ACK, dgram), key, &seen));
+	assert_false(
+		edge_recognize(dgram, datagram_of(1, PACKET_PROBE, dgram), key, &seen));
+	assert_false(edge_recognize(dgram, 35, key, &seen));
+	assert_true(
+		edge_recognize(dgram, datagram_of(1, PACKET_REPAIR, dgram), key, &seen));
 }
 
-/* Registrations: at once, then often until the relay is heard, then now and then. */
+/* Registrations: at once, then often until the first echo, then now and then. */
 static void registrations_come_again(void **state)
 {
 	struct edge_client *c = calloc(1, sizeof(*c));
@@ -168,7 +171,7 @@ static void registrations_come_again(void **state)
 	len = datagram_of(1, PACKET_DATA, dgram);
 	(void)edge_client_echo(c, echo, echo_of(dgram, len, 7, echo), numbers);
 	assert_true(edge_client_register(c, out, now) > 0);
-	assert_int_equal(rt_time_since(c->register_at, now), EDGE_AGAIN_NS);
+	assert_int_equal(rt_time_since(c->register_at, now), EDGE_REFRESH_NS);
 	free(c);
 }
 

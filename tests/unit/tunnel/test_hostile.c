@@ -226,13 +226,21 @@ static void impossible_acknowledgements_are_refused(void **state)
 		{ .largest = 1000 },
 		{ .below = 1000, .seen = 1000 },
 		{ .seen = 1000 },
-		{ .firsts = 1000 },
-		{ .settled = 1000 },
-		{ .settled = 1, .missing = 2, .runs = 1 },
-		{ .settled = 10, .missing = 2, .runs = 3 },
-		{ .settled = 10, .missing = 2 },
-		{ .settled = 10, .missing = 2, .runs = 1, .gap_first = 7, .gap_end = 10 },
-		{ .settled = 10, .missing = 2, .runs = 1, .gap_first = 9, .gap_end = 11 },
+		{ .originals = 1000 },
+		{ .decided = 1000 },
+		{ .decided = 1, .missing = 2, .bursts = 1 },
+		{ .decided = 10, .missing = 2, .bursts = 3 },
+		{ .decided = 10, .missing = 2 },
+		{ .decided = 10,
+		  .missing = 2,
+		  .bursts = 1,
+		  .gap_first = 7,
+		  .gap_end = 10 },
+		{ .decided = 10,
+		  .missing = 2,
+		  .bursts = 1,
+		  .gap_first = 9,
+		  .gap_end = 11 },
 	};
 	struct tunnel_stats stats;
 	struct tunnel *t;
@@ -256,7 +264,7 @@ static void boundless_deficits_have_bounds(void **state)
 				     .deficit = UINT32_MAX,
 				     .delay_us = UINT32_MAX,
 				     .credit = UINT64_MAX,
-				     .note = UINT64_MAX,
+				     .watermark = UINT64_MAX,
 				     .rebuilt = UINT64_MAX,
 				     .overflowed = UINT64_MAX,
 				     .nholes = 1 };
@@ -284,13 +292,13 @@ static void random_acknowledgements_do_no_harm(void **state)
 	for (unsigned i = 0; i < 20000; i++) {
 		struct packet_report r = {
 			.largest = pair_below(&rng, 400),
-			.firsts = pair_below(&rng, 100),
+			.originals = pair_below(&rng, 100),
 			.overflowed = pair_draw(&rng) >> pair_below(&rng, 64),
 			.below = pair_below(&rng, 3) ? 0 : pair_below(&rng, 130),
 			.credit = pair_below(&rng, 300),
-			.settled = pair_below(&rng, 200),
+			.decided = pair_below(&rng, 200),
 			.missing = pair_below(&rng, 100),
-			.runs = pair_below(&rng, 50),
+			.bursts = pair_below(&rng, 50),
 			.deficit = (uint32_t)pair_below(&rng, 100),
 			.delay_us = (uint32_t)pair_draw(&rng),
 		};
@@ -468,8 +476,8 @@ static void repairs_of_nothing_sent_do_no_harm(void **state)
 }
 
 /*
- * One lie may be a mistake. TUNNEL_MALFORMED_MAX are the end of the session: the owner is
- * told, nothing more is taken in and nothing sent.
+ * One lie may be a mistake. TUNNEL_MALFORMED_MAX are the end of the session: the owner
+ * learns of it, nothing more is taken in and nothing sent.
  */
 static void a_liar_is_shut_out(void **state)
 {
@@ -557,7 +565,7 @@ static void parameters_out_of_range_are_refused(void **state)
 	TRY(fec.goal.share, 4.1);
 	TRY(frame_max, 0);
 	TRY(frame_max, UINT32_MAX);
-	TRY(away_ns, 0);
+	TRY(timeout_ns, 0);
 	TRY(rate_bps, UINT64_C(400000000001));
 	TRY(evidence, TUNNEL_MIRROR + 1);
 	TRY(fec.code.code, FEC_RS + 100);

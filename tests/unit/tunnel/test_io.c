@@ -81,7 +81,7 @@ static void both_changed(void *owner)
 			s->submitted++;
 		}
 		b->onwire_ahead += tunnel_onwire(s->t, now) > tunnel_received(s->t);
-		tunnel_io_kick(s->io);
+		tunnel_io_schedule(s->io);
 	}
 	if (b->done(b))
 		rt_loop_stop(b->loop);
@@ -178,7 +178,7 @@ static void frames_get_through(void **state)
 		       (unsigned long long)io.overflow,
 		       (int)tunnel_evidence_level(b.side[0].t),
 		       (unsigned long long)b.onwire_ahead);
-	/* At this rate they leave in trains, or the processor is spent on system calls. */
+	/* At this rate they leave in send batches, or the processor is spent on system calls. */
 	assert_true(io.datagrams >= stats.sent_data + stats.sent_repairs);
 	assert_true(io.sends * 3 < io.datagrams);
 	assert_in_range(io.longest, 10000, 65507);
@@ -216,7 +216,7 @@ static void frames_get_through_over_ipv6(void **state)
 	local[0] = local[1] = old;
 }
 
-/* No train is longer than a millisecond of the rate, or the pacer paces nothing. */
+/* No send batch is longer than a millisecond of the rate, or the pacer paces nothing. */
 static void trains_are_no_bursts(void **state)
 {
 	struct tunnel_io_stats io;
@@ -341,7 +341,7 @@ static void strangers_move_nothing(void **state)
 	both_release(&b);
 }
 
-/* The end that dials was told this address as that of the other one. */
+/* The dialing end has this address configured as its peer's. */
 static void dial_door(struct both *b, struct rt_dgram *door)
 {
 	struct rt_addr dialed;
@@ -352,7 +352,7 @@ static void dial_door(struct both *b, struct rt_dgram *door)
 
 /*
  * Somebody on the way carries what the end that listens says, and does so from an address
- * of his own. The one that dials goes on sending where it was told to: he takes nothing.
+ * of his own. The one that dials goes on sending to its configured address: he takes nothing.
  */
 struct detour {
 	struct rt_dgram

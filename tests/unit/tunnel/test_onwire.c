@@ -143,12 +143,12 @@ static void nothing_counts_on_a_dead_line(void **state)
 	tunnel_expedite(p.end[0], pair_now(&p));
 	pair_run(&p, 60 * RT_S);
 	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 1);
-	assert_true(tunnel_away(p.end[0], pair_now(&p)));
+	assert_true(tunnel_timed_out(p.end[0], pair_now(&p)));
 	p.line[0].cut = false;
 	p.line[1].cut = false;
 	pair_run(&p, 2 * RT_S);
 	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
-	assert_false(tunnel_away(p.end[0], pair_now(&p)));
+	assert_false(tunnel_timed_out(p.end[0], pair_now(&p)));
 	pair_release(&p);
 }
 
@@ -373,8 +373,8 @@ static void expedited(struct pair *p, size_t len)
 }
 
 /*
- * Repairs on demand are dear where data flows, which brings paced ones: a patient tunnel
- * says that some wait, makes them when it is told that there is time, or by itself soon.
+ * Repairs on demand are dear where data flows, which brings paced ones: a coalescing tunnel
+ * says that some wait, makes them when its owner says that there is time, or by itself soon.
  * An isolated write has its repairs at once.
  */
 static void patience_is_short_and_not_for_lone_writes(void **state)
@@ -386,25 +386,25 @@ static void patience_is_short_and_not_for_lone_writes(void **state)
 
 	params.rate_bps = UINT64_C(10000000000);
 	warm(&p, &params, &line, 1);
-	tunnel_set_patient(p.end[0], true);
+	tunnel_set_coalescing(p.end[0], true);
 	expedited(&p, 4000);
 	pair_run(&p, 50 * RT_US);
 	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
-	assert_false(tunnel_waits_patiently(p.end[0], pair_now(&p)));
+	assert_false(tunnel_coalesces(p.end[0], pair_now(&p)));
 
 	made = repairs_made(&p);
 	expedited(&p, 40000);
 	pair_run(&p, 50 * RT_US);
 	assert_in_range(repairs_made(&p) - made, 3, 4); /* of 29 symbols, paced */
-	assert_true(tunnel_waits_patiently(p.end[0], pair_now(&p)));
+	assert_true(tunnel_coalesces(p.end[0], pair_now(&p)));
 	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 2);
-	tunnel_set_patient(p.end[0], false);
-	assert_false(tunnel_waits_patiently(p.end[0], pair_now(&p)));
+	tunnel_set_coalescing(p.end[0], false);
+	assert_false(tunnel_coalesces(p.end[0], pair_now(&p)));
 	pair_run(&p, 50 * RT_US);
 	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 3);
 
 	/* Nobody has time, and nothing follows. */
-	tunnel_set_patient(p.end[0], true);
+	tunnel_set_coalescing(p.end[0], true);
 	expedited(&p, 40000);
 	pair_run(&p, 5 * RT_MS);
 	assert_int_equal(tunnel_onwire(p.end[0], pair_now(&p)), 4);
@@ -424,7 +424,7 @@ static void paced_repairs_do_for_a_patient_flow(void **state)
 
 	params.rate_bps = UINT64_C(10000000000);
 	warm(&p, &params, &line, 1);
-	tunnel_set_patient(p.end[0], true);
+	tunnel_set_coalescing(p.end[0], true);
 	made = repairs_made(&p);
 	for (; submitted <= 100; submitted++) {
 		expedited(&p, 40000);

@@ -73,7 +73,7 @@ static void data_round_trip(void **state)
 {
 	const struct packet_symbol cases[] = {
 		{ .symbol = 0 },
-		{ .symbol = UINT64_MAX, .again = true },
+		{ .symbol = UINT64_MAX, .retransmitted = true },
 		{ .symbol = 77, .key = UINT32_MAX, .count = UINT16_MAX, .stride = 1 },
 		{ .symbol = 77, .count = 8, .stride = 1, .kind = FEC_XOR },
 		{ .symbol = 77,
@@ -92,7 +92,7 @@ static void data_round_trip(void **state)
 		assert_int_equal(got.symbol, cases[i].symbol);
 		assert_int_equal(got.key, cases[i].key);
 		assert_int_equal(got.count, cases[i].count);
-		assert_int_equal(got.again, cases[i].again);
+		assert_int_equal(got.retransmitted, cases[i].retransmitted);
 		assert_int_equal(got.stride, cases[i].stride);
 		assert_int_equal(got.kind, cases[i].kind);
 		/* What is right for one type is wrong for the other. */
@@ -129,19 +129,19 @@ static void strides_out_of_range_are_refused(void **state)
 static struct packet_report report_full(void)
 {
 	struct packet_report r = { .largest = 1000,
-				   .settled = 990,
-				   .firsts = 900,
+				   .decided = 990,
+				   .originals = 900,
 				   .missing = 20,
-				   .runs = 5,
+				   .bursts = 5,
 				   .overflowed = 3,
 				   .below = 500,
 				   .seen = 500 + 3 * PACKET_HOLES_MAX,
 				   .rebuilt = 12,
 				   .credit = 70000,
-				   .note = UINT64_MAX,
+				   .watermark = UINT64_MAX,
 				   .delay_us = 1999,
 				   .deficit = 90,
-				   .came = 0xfedcba98,
+				   .received = 0xfedcba98,
 				   .gap_first = 975,
 				   .gap_end = 990,
 				   .nholes = PACKET_HOLES_MAX };
@@ -166,19 +166,19 @@ static void ack_round_trip(void **state)
 		assert_int_equal(len, 120 + 8 * n);
 		assert_int_equal(packet_ack_decode(bytes, len, &got), 0);
 		assert_int_equal(got.largest, r.largest);
-		assert_int_equal(got.settled, r.settled);
-		assert_int_equal(got.firsts, r.firsts);
+		assert_int_equal(got.decided, r.decided);
+		assert_int_equal(got.originals, r.originals);
 		assert_int_equal(got.missing, r.missing);
-		assert_int_equal(got.runs, r.runs);
+		assert_int_equal(got.bursts, r.bursts);
 		assert_int_equal(got.overflowed, r.overflowed);
 		assert_int_equal(got.below, r.below);
 		assert_int_equal(got.seen, r.seen);
 		assert_int_equal(got.rebuilt, r.rebuilt);
 		assert_int_equal(got.credit, r.credit);
-		assert_int_equal(got.note, r.note);
+		assert_int_equal(got.watermark, r.watermark);
 		assert_int_equal(got.delay_us, r.delay_us);
 		assert_int_equal(got.deficit, r.deficit);
-		assert_int_equal(got.came, r.came);
+		assert_int_equal(got.received, r.received);
 		assert_int_equal(got.gap_first, r.gap_first);
 		assert_int_equal(got.gap_end, r.gap_end);
 		assert_int_equal(got.nholes, n);
@@ -207,10 +207,10 @@ static void ack_bounds_are_checked(void **state)
 	} while (0)
 	REFUSED(r.seen = r.below - 1);		/* seen before what is here */
 	REFUSED(r.seen = UINT64_MAX);		/* beyond any stream */
-	REFUSED(r.missing = r.settled + 1);	/* more than there were */
-	REFUSED(r.runs = r.missing + 1);	/* of nothing */
-	REFUSED(r.runs = 0);			/* in no run */
-	REFUSED(r.gap_end = 991);		/* not settled yet */
+	REFUSED(r.missing = r.decided + 1);	/* more than there were */
+	REFUSED(r.bursts = r.missing + 1);	/* of nothing */
+	REFUSED(r.bursts = 0);			/* in no run */
+	REFUSED(r.gap_end = 991);		/* not decided yet */
 	REFUSED(r.gap_first = 991);		/* ends before it begins */
 	REFUSED(r.gap_first = 990);		/* is none, and has a place */
 	REFUSED(r.gap_end = 0);			/* ends nowhere */

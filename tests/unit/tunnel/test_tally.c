@@ -33,11 +33,11 @@ static void come(struct run *r, uint64_t number, bool first)
 		tally_first(&r->tally, number);
 }
 
-/* Two more turns, so that all up to `number` is settled. */
+/* Two more turns, so that all up to `number` is decided. */
 static void settle(struct run *r, uint64_t number)
 {
 	for (unsigned i = 1; i <= 3; i++) {
-		r->now_ns += TALLY_SETTLE_NS;
+		r->now_ns += TALLY_REO_WND_NS;
 		come(r, number + i, false);
 	}
 }
@@ -51,14 +51,15 @@ static void nothing_lost_is_nothing_missing(void **state)
 		come(&r, n, n % 10 != 0);
 		r.now_ns += 50 * RT_US;
 		assert_int_equal(r.tally.missing, 0);
-		assert_true(r.tally.settled <= n);
-		assert_true(r.tally.settled + 801 >= n || n < 801);
-		assert_int_equal(r.tally.firsts, r.tally.settled - r.tally.settled / 10);
+		assert_true(r.tally.decided <= n);
+		assert_true(r.tally.decided + 801 >= n || n < 801);
+		assert_int_equal(r.tally.originals,
+				 r.tally.decided - r.tally.decided / 10);
 	}
 	replay_release(&r.replay);
 }
 
-/* Against the definition, number by number: what came in 20 ms did come. */
+/* Against the definition, number by number: a datagram received within 20 ms counts. */
 static void losses_and_their_runs_are_counted(void **state)
 {
 	for (uint64_t seed = 1; seed < 20; seed++) {
@@ -82,10 +83,10 @@ static void losses_and_their_runs_are_counted(void **state)
 		}
 		come(&r, 20001, false);
 		settle(&r, 20001);
-		assert_true(r.tally.settled >= 20001);
+		assert_true(r.tally.decided >= 20001);
 		assert_int_equal(r.tally.missing, missing);
-		assert_int_equal(r.tally.runs, runs);
-		assert_int_equal(r.tally.firsts, firsts);
+		assert_int_equal(r.tally.bursts, runs);
+		assert_int_equal(r.tally.originals, firsts);
 		replay_release(&r.replay);
 	}
 }
@@ -102,7 +103,7 @@ static void disorder_is_not_loss(void **state)
 	}
 	settle(&r, 20000);
 	assert_int_equal(r.tally.missing, 0);
-	assert_int_equal(r.tally.firsts, 20000);
+	assert_int_equal(r.tally.originals, 20000);
 	replay_release(&r.replay);
 }
 
@@ -120,8 +121,8 @@ static void what_comes_late_was_missing(void **state)
 	come(&r, 500, true);
 	settle(&r, 1003);
 	assert_int_equal(r.tally.missing, 1);
-	assert_int_equal(r.tally.runs, 1);
-	assert_int_equal(r.tally.firsts, 999);
+	assert_int_equal(r.tally.bursts, 1);
+	assert_int_equal(r.tally.originals, 999);
 	replay_release(&r.replay);
 }
 
@@ -142,7 +143,7 @@ static void a_gap_is_told_as_it_was(void **state)
 	settle(&r, 2000);
 	assert_int_equal(r.tally.gap_first, 521);
 	assert_int_equal(r.tally.gap_end, 560);
-	assert_int_equal(r.tally.runs, 4);
+	assert_int_equal(r.tally.bursts, 4);
 	for (uint64_t n = 2010; n <= 2100; n++)
 		if (n != 2050)
 			come(&r, n, true);
@@ -163,18 +164,18 @@ static void a_leap_is_bounded(void **state)
 	run_init(&r);
 	come(&r, 1, true);
 	for (uint64_t n = UINT64_C(1) << 20; n < UINT64_C(1) << 62; n <<= 7) {
-		r.now_ns += TALLY_SETTLE_NS;
+		r.now_ns += TALLY_REO_WND_NS;
 		come(&r, n, false);
-		assert_true(r.tally.runs <= r.tally.missing);
-		assert_true(r.tally.missing <= r.tally.settled);
+		assert_true(r.tally.bursts <= r.tally.missing);
+		assert_true(r.tally.missing <= r.tally.decided);
 	}
 	replay_release(&r.replay);
 }
 
 static uint64_t lost_by_path(struct path *p, const struct packet_report *report,
-			     uint64_t firsts_sent)
+			     uint64_t originals_sent)
 {
-	struct sent_entry entry = { .firsts = firsts_sent };
+	struct sent_entry entry = { .originals = originals_sent };
 	struct fec_sample sample;
 
 	assert_true(path_decided(p, report, &entry, NULL, &sample));
@@ -184,22 +185,24 @@ static uint64_t lost_by_path(struct path *p, const struct packet_report *report,
 /* What the receiver's own buffer dropped is not the line's loss; no more than that. */
 static void what_a_buffer_drops_is_no_loss(void **state)
 {
-	struct packet_report r = { .settled = 1000, .firsts = 900, .overflowed = 60 };
+	struct packet_report r = { .decided = 1000, .originals = 900, .overflowed = 60 };
 	struct path p;
 
 	path_init(&p);
 	assert_int_equal(lost_by_path(&p, &r, 1000), 40);
-	/* Its count runs ahead of what is settled, by one sample. */
-	r = (struct packet_report){ .settled = 2000, .firsts = 1900, .overflowed = 160 };
+	/* Its count is ahead of `decided`, by one sample. */
+	r = (struct packet_report){ .decided = 2000,
+				    .originals = 1900,
+				    .overflowed = 160 };
 	assert_int_equal(lost_by_path(&p, &r, 2000), 0);
-	r.settled = 3000;
-	r.firsts = 2780;
+	r.decided = 3000;
+	r.originals = 2780;
 	assert_int_equal(lost_by_path(&p, &r, 3000), 20);
-	r.settled = 4000;
-	r.firsts = 3680;
+	r.decided = 4000;
+	r.originals = 3680;
 	assert_int_equal(lost_by_path(&p, &r, 4000), 100);
 	/* One that falls is no news, and gives nothing away. */
-	r = (struct packet_report){ .settled = 5000, .firsts = 4580, .overflowed = 7 };
+	r = (struct packet_report){ .decided = 5000, .originals = 4580, .overflowed = 7 };
 	assert_int_equal(lost_by_path(&p, &r, 5000), 100);
 }
 

@@ -2,7 +2,7 @@
 /*
  * What the other end says of the line is believed. A line that loses in runs is taken for
  * one, however little is sent on it and whatever of it is data; and once the mirror has
- * told that it lacks something, nothing completes that could not be decoded there.
+ * reported a deficit, nothing completes that could not be decoded there.
  */
 #include "replicator/tunnel/state.h"
 #include "tests/unit/tunnel/pair.h"
@@ -62,7 +62,7 @@ static void runs_are_found_under_any_load(void **state)
 			runs_are_found(burst, loads[i]);
 }
 
-/* The mirror has told what it lacks, and not yet that it has it. */
+/* The mirror has reported a deficit, and not yet that it is filled. */
 static bool has_told(const struct pair *p)
 {
 	const struct tunnel *t = p->end[0];
@@ -72,7 +72,7 @@ static bool has_told(const struct pair *p)
 
 /*
  * A line without loss loses one run of `burst` datagrams. The site vanishes when the first
- * write completes after it was told: true. All that has completed must be there.
+ * write completes after the report: true. All that has completed must be there.
  */
 static bool nothing_completes_in_vain(uint64_t rate_bps, int64_t delay_ns, unsigned burst,
 				      uint64_t seed)

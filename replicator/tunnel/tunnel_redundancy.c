@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "replicator/tunnel/redundancy.h"
+#include "replicator/tunnel/tunnel_redundancy.h"
 
 #include <errno.h>
 #include <string.h>
@@ -81,7 +81,7 @@ static void redundancy_fixed(const struct tunnel_fec *fec, struct fec_redundancy
 }
 
 /* What blocks need: they have no share to choose, and no window. */
-static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_path *line,
+static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_path *path,
 			     unsigned flight, struct fec_redundancy *ret)
 {
 	const struct fec_goal *goal = &fec->goal;
@@ -89,10 +89,10 @@ static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_path
 
 	if (!(goal->safety > 0 && goal->safety <= 1) || !fec_path_valid(&worst))
 		return -EINVAL;
-	if (line != NULL && line->loss > worst.loss)
-		worst.loss = line->loss;
-	if (line != NULL && line->burst > worst.burst)
-		worst.burst = line->burst;
+	if (path != NULL && path->loss > worst.loss)
+		worst.loss = path->loss;
+	if (path != NULL && path->burst > worst.burst)
+		worst.burst = path->burst;
 	if (goal->flight > 0)
 		flight = goal->flight;
 	ret->repairs = blocks_repairs(&fec->code, &worst, goal->safety,
@@ -103,7 +103,7 @@ static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_path
 }
 
 /* 0, -ERANGE with the best there is, or -EINVAL. */
-static int redundancy_weigh(const struct tunnel_fec *fec, const struct fec_path *line,
+static int redundancy_weigh(const struct tunnel_fec *fec, const struct fec_path *path,
 			    unsigned flight, struct fec_redundancy *ret)
 {
 	struct fec_goal goal = fec->goal;
@@ -117,7 +117,7 @@ static int redundancy_weigh(const struct tunnel_fec *fec, const struct fec_path 
 		return 0;
 	}
 	if (kind != FEC_WINDOW)
-		return redundancy_blocks(fec, line, flight, ret);
+		return redundancy_blocks(fec, path, flight, ret);
 	/* Less cannot be modelled; more is no harm. */
 	if (goal.min < FEC_SHARE_MIN)
 		goal.min = FEC_SHARE_MIN;
@@ -125,7 +125,7 @@ static int redundancy_weigh(const struct tunnel_fec *fec, const struct fec_path 
 		goal.share = FEC_SHARE_MIN;
 	if (goal.flight == 0)
 		goal.flight = flight;
-	return fec_redundancy(&goal, line, ret);
+	return fec_redundancy(&goal, path, ret);
 }
 
 static void redundancy_apply(struct tunnel *t, const struct fec_params *code,
@@ -141,7 +141,7 @@ static void redundancy_apply(struct tunnel *t, const struct fec_params *code,
 
 int tunnel_redundancy_init(struct tunnel *t, rt_time now)
 {
-	struct redundancy *red = &t->redundancy;
+	struct tunnel_redundancy *red = &t->redundancy;
 	const struct tunnel_fec *fec = &t->params.fec;
 	struct fec_redundancy r;
 	struct fec_params code;
@@ -256,27 +256,27 @@ int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now)
 	return 0;
 }
 
-/* ---- following the line ------------------------------------------------------------- */
+/* ---- following the path ------------------------------------------------------------- */
 
 static bool redundancy_near(double a, double b)
 {
 	return a <= b * 1.1 && b <= a * 1.1;
 }
 
-/* The line has changed enough to ask again. */
+/* The path has changed enough to ask again. */
 static bool redundancy_stale(const struct tunnel *t, const struct fec_path *upper,
 			     unsigned flight)
 {
-	const struct redundancy *red = &t->redundancy;
+	const struct tunnel_redundancy *red = &t->redundancy;
 	const struct fec_path *assume = &t->params.fec.goal.assume;
-	struct fec_path line = *upper;
+	struct fec_path path = *upper;
 
-	if (line.loss < assume->loss)
-		line.loss = assume->loss;
-	if (line.burst < assume->burst)
-		line.burst = assume->burst;
-	return flight != red->flight || !redundancy_near(line.loss, red->weighed.loss) ||
-	       !redundancy_near(line.burst, red->weighed.burst);
+	if (path.loss < assume->loss)
+		path.loss = assume->loss;
+	if (path.burst < assume->burst)
+		path.burst = assume->burst;
+	return flight != red->flight || !redundancy_near(path.loss, red->weighed.loss) ||
+	       !redundancy_near(path.burst, red->weighed.burst);
 }
 
 /*
@@ -286,18 +286,18 @@ static bool redundancy_stale(const struct tunnel *t, const struct fec_path *uppe
 static void redundancy_fit(const struct tunnel *t, struct fec_params *code)
 {
 	const struct fec_params *old = &t->redundancy.code;
-	uint64_t held = fec_encoder_next(t->encoder) - fec_encoder_first(t->encoder);
+	uint64_t in_window = fec_encoder_next(t->encoder) - fec_encoder_first(t->encoder);
 
 	if (code->code != FEC_WINDOW || old->code != FEC_WINDOW)
 		return;
 	if (code->window < old->window &&
-	    (2u * code->window > old->window || held > code->window))
+	    (2u * code->window > old->window || in_window > code->window))
 		code->window = old->window;
 }
 
 void tunnel_redundancy_follow(struct tunnel *t, rt_time now)
 {
-	struct redundancy *red = &t->redundancy;
+	struct tunnel_redundancy *red = &t->redundancy;
 	const struct tunnel_fec *fec = &t->params.fec;
 	struct fec_path upper = fec->goal.assume;
 	unsigned flight = redundancy_flight(t);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef REPLICATOR_TUNNEL_REDUNDANCY_H
-#define REPLICATOR_TUNNEL_REDUNDANCY_H
+#ifndef REPLICATOR_TUNNEL_TUNNEL_REDUNDANCY_H
+#define REPLICATOR_TUNNEL_TUNNEL_REDUNDANCY_H
 
 #include <stdbool.h>
 
@@ -10,7 +10,7 @@
 #include "rt/time.h"
 
 /*
- * How much is sent: the goal, the line as it is estimated, and what follows from both. It
+ * How much is sent: the goal, the path as it is estimated, and what follows from both. It
  * is asked again when the estimate or the flight has changed by more than a tenth, and at
  * most every REDUNDANCY_EVERY_NS. The estimate rises at once and falls slowly, and so does
  * what follows from it.
@@ -18,7 +18,7 @@
 #define REDUNDANCY_EVERY_NS (100 * RT_MS)
 #define REDUNDANCY_SHARE_MAX 4.0 /* where it is fixed together with m */
 
-struct redundancy {
+struct tunnel_redundancy {
 	struct fec_params code; /* in force */
 	struct fec_redundancy now;
 	bool unreachable; /* what is in force does not reach the goal */
