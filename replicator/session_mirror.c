@@ -201,6 +201,13 @@ static enum history_relation mirror_relation(const struct session *s,
 						       end.lsn, end.hash });
 }
 
+static void mirror_agree(struct session *s)
+{
+	session_event(s, SESSION_EV_AGREED);
+	if (s->state != SESSION_WAITING) /* START or PULL is here: the next turn's */
+		group_wake(s->group);
+}
+
 static void mirror_decide_with_primary(struct session *s)
 {
 	const struct message_hello *peer = s->peer;
@@ -216,10 +223,10 @@ static void mirror_decide_with_primary(struct session *s)
 				"this mirror holds more of the epoch than its primary");
 			return;
 		}
-		session_event(s, SESSION_EV_AGREED);
+		mirror_agree(s);
 		return;
 	case HISTORY_BEHIND:
-		session_event(s, SESSION_EV_AGREED);
+		mirror_agree(s);
 		return;
 	case HISTORY_SURPLUS:
 		mirror_refuse(
@@ -227,7 +234,7 @@ static void mirror_decide_with_primary(struct session *s)
 			   "which is not in this version");
 		return;
 	case HISTORY_SUPERSEDED:
-		session_event(s, SESSION_EV_AGREED); /* it fences itself, by our hello */
+		mirror_agree(s); /* it fences itself, by our hello */
 		return;
 	case HISTORY_SPLIT:
 		group_set_standing(s->group, GROUP_STANDING_DIVERGED);

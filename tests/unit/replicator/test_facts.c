@@ -162,6 +162,57 @@ static void a_history_that_fails_ends_the_connection(void **state)
 	assert_string_equal(site->group->why, "");
 }
 
+/* ---- what waits for the end of a write ------------------------------------------------------ */
+
+static void no_heartbeat(struct group_config *config)
+{
+	config->heartbeat_ms = 3 * SITE_BOUND_NS / RT_MS;
+	config->control_timeout_ms = 10 * config->heartbeat_ms;
+}
+
+static int mirror_without_heartbeat_up(void **state)
+{
+	site_tweak = no_heartbeat;
+	return mirror_up(state);
+}
+
+static int tear_down(void **state)
+{
+	site_tweak = NULL;
+	return site_tear_down(state);
+}
+
+/*
+ * START and PULL that arrive before the mirror's conclusion wait for it, here because the
+ * superblock is being written; but not for the next heartbeat, too.
+ */
+static void start_and_pull_are_answered_with_the_conclusion(void **state)
+{
+	static const struct {
+		const char *said;
+		enum session_state waits;
+		enum message_type answer;
+	} cases[] = {
+		{ "HS", SESSION_DECIDING_START, MESSAGE_READY },
+		{ "AP", SESSION_DECIDING_PULL, MESSAGE_PULLED },
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(cases); i++) {
+		fail_with = -ENOMEM;
+		meet();
+		say_together("HG", 2);
+		SITE_UNTIL(site, change_is_taken());
+		meet();
+		say_together(cases[i].said, 2);
+		SITE_UNTIL(site, site->group->session->state == cases[i].waits);
+		/* Its timer of the old transport would wake the group, too. */
+		SITE_UNTIL(site, !rt_timer_armed(&site->group->session->drain));
+		change_fail();
+		SITE_UNTIL(site, answers() > 0);
+		assert_int_equal(site->came[cases[i].answer], 1);
+	}
+}
+
 int main(void)
 {
 #define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, site_tear_down)
@@ -170,6 +221,9 @@ int main(void)
 		TEST(a_failure_of_an_older_connection_refuses_no_newer_one,
 		     fresh_mirror_up),
 		TEST(a_history_that_fails_ends_the_connection, mirror_up),
+		cmocka_unit_test_setup_teardown(
+			start_and_pull_are_answered_with_the_conclusion,
+			mirror_without_heartbeat_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
