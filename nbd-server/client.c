@@ -50,7 +50,7 @@ static void client_set_state(struct nbds_client *c, enum nbds_client_state next)
 		break;
 	case NBDS_CL_CLOSED:
 		rt_timer_disarm(c->srv->loop, &c->timer);
-		rt_timer_disarm(c->srv->loop, &c->again);
+		rt_timer_disarm(c->srv->loop, &c->retry);
 		rt_sock_close(c->sock);
 		c->sock = NULL;
 		break;
@@ -108,7 +108,7 @@ static void client_free_answers(struct nbds_client *c)
 {
 	struct rt_list *e;
 
-	while ((e = rt_list_pop(&c->answers)))
+	while ((e = rt_list_pop(&c->reply.answers)))
 		nbds_job_free(rt_container_of(e, struct nbds_job, link));
 }
 
@@ -130,9 +130,9 @@ static bool client_ends(struct nbds_client *c, int res)
 
 static void client_flush_done(struct rt_op *op, int res)
 {
-	struct nbds_client *c = rt_container_of(op, struct nbds_client, send_op);
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, reply.send_op);
 
-	c->sending = false;
+	c->reply.sending = false;
 	if (client_ends(c, res))
 		return;
 	c->out_sent += (size_t)res;
@@ -141,30 +141,32 @@ static void client_flush_done(struct rt_op *op, int res)
 
 static void client_flush(struct nbds_client *c)
 {
-	c->iov[0] = (struct iovec){ c->out + c->out_sent, c->out_len - c->out_sent };
-	c->sending = true;
-	c->send_op.done = client_flush_done;
-	rt_sendv(c->sock, &c->send_op, c->iov, 1);
+	c->reply.iov[0] =
+		(struct iovec){ c->out + c->out_sent, c->out_len - c->out_sent };
+	c->reply.sending = true;
+	c->reply.send_op.done = client_flush_done;
+	rt_sendv(c->sock, &c->reply.send_op, c->reply.iov, 1);
 }
 
 static void client_more_done(struct rt_op *op, int res)
 {
-	struct nbds_client *c = rt_container_of(op, struct nbds_client, recv_op);
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, input.recv_op);
 
-	c->receiving = false;
+	c->input.receiving = false;
 	if (client_ends(c, res))
 		return;
-	c->in_end += (size_t)res;
+	c->input.end += (size_t)res;
 	client_negotiate(c);
 }
 
 static void client_more(struct nbds_client *c)
 {
 	/* The handshake takes what is whole, so what is left begins at the front. */
-	rt_assert(c->in_begin == 0 && c->in_end < NBDS_INPUT_SIZE);
-	c->receiving = true;
-	c->recv_op.done = client_more_done;
-	rt_recv(c->sock, &c->recv_op, c->in + c->in_end, NBDS_INPUT_SIZE - c->in_end);
+	rt_assert(c->input.begin == 0 && c->input.end < NBDS_INPUT_SIZE);
+	c->input.receiving = true;
+	c->input.recv_op.done = client_more_done;
+	rt_recv(c->sock, &c->input.recv_op, c->input.bytes + c->input.end,
+		NBDS_INPUT_SIZE - c->input.end);
 }
 
 static void client_start_serving(struct nbds_client *c)
@@ -182,8 +184,8 @@ static void client_start_serving(struct nbds_client *c)
 static bool client_handshake(struct nbds_client *c)
 {
 	struct nbds_handshake_io io = {
-		.in = c->in,
-		.in_len = c->in_end,
+		.in = c->input.bytes,
+		.in_len = c->input.end,
 		.out = c->out,
 		.out_size = CLIENT_OUT_SIZE,
 	};
@@ -193,8 +195,8 @@ static bool client_handshake(struct nbds_client *c)
 		nbds_client_close(c);
 		return false;
 	}
-	memmove(c->in, c->in + io.in_used, c->in_end - io.in_used);
-	c->in_end -= io.in_used;
+	memmove(c->input.bytes, c->input.bytes + io.in_used, c->input.end - io.in_used);
+	c->input.end -= io.in_used;
 	c->out_len = io.out_len;
 	c->out_sent = 0;
 	return io.out_len > 0;
@@ -202,7 +204,7 @@ static bool client_handshake(struct nbds_client *c)
 
 static void client_again(struct rt_timer *timer)
 {
-	struct nbds_client *c = rt_container_of(timer, struct nbds_client, again);
+	struct nbds_client *c = rt_container_of(timer, struct nbds_client, retry);
 
 	if (!rt_time_before(rt_now(c->srv->loop), c->wait_until))
 		c->handshake.late = true;
@@ -226,7 +228,7 @@ static void client_negotiate(struct nbds_client *c)
 	if (client_handshake(c))
 		client_flush(c);
 	else if (c->state == NBDS_CL_NEGOTIATING && c->handshake.waiting)
-		rt_timer_arm(c->srv->loop, &c->again,
+		rt_timer_arm(c->srv->loop, &c->retry,
 			     rt_time_add(rt_now(c->srv->loop), CLIENT_AGAIN_MS * RT_MS));
 	else if (c->state == NBDS_CL_NEGOTIATING)
 		client_more(c);
@@ -248,9 +250,9 @@ void nbds_client_ignored(struct nbds_client *c, int res)
 
 static void client_linger_done(struct rt_op *op, int res)
 {
-	struct nbds_client *c = rt_container_of(op, struct nbds_client, recv_op);
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, input.recv_op);
 
-	c->receiving = false;
+	c->input.receiving = false;
 	nbds_client_ignored(c, res);
 }
 
@@ -260,20 +262,20 @@ static void client_linger_done(struct rt_op *op, int res)
  */
 static void client_linger(struct nbds_client *c)
 {
-	c->receiving = true;
-	c->recv_op.done = client_linger_done;
-	rt_recv(c->sock, &c->recv_op, c->in, NBDS_INPUT_SIZE);
+	c->input.receiving = true;
+	c->input.recv_op.done = client_linger_done;
+	rt_recv(c->sock, &c->input.recv_op, c->input.bytes, NBDS_INPUT_SIZE);
 }
 
 /* Everything that was asked is answered: end, if an end is due. */
 static void client_advance(struct nbds_client *c)
 {
 	bool stopping = c->state == NBDS_CL_SERVING && c->srv->stopping;
-	unsigned unread = (c->filling ? 1 : 0) + (c->skipping ? 1 : 0);
+	unsigned unread = (c->payload.filling ? 1 : 0) + (c->payload.skipping ? 1 : 0);
 
 	if (c->state != NBDS_CL_DRAINING && !stopping)
 		return;
-	if (c->sending || c->njobs > unread)
+	if (c->reply.sending || c->njobs > unread)
 		return;
 	if (stopping) {
 		nbds_client_drain(c, true);
@@ -286,7 +288,7 @@ static void client_advance(struct nbds_client *c)
 	}
 	rt_sock_shutdown(c->sock);
 	client_set_state(c, NBDS_CL_LINGERING);
-	if (!c->receiving)
+	if (!c->input.receiving)
 		client_linger(c);
 }
 
@@ -294,10 +296,10 @@ void nbds_client_drain(struct nbds_client *c, bool polite)
 {
 	rt_assert(c->state == NBDS_CL_SERVING || c->state == NBDS_CL_NEGOTIATING);
 	c->polite = polite;
-	c->stuck = false;
+	c->input.stuck = false;
 	client_set_state(c, NBDS_CL_DRAINING);
 	nbds_server_leave(c->srv, c);
-	if (!c->receiving)
+	if (!c->input.receiving)
 		nbds_receive_drop(c);
 	nbds_client_schedule(c);
 }
@@ -306,10 +308,10 @@ void nbds_client_close(struct nbds_client *c)
 {
 	if (c->state == NBDS_CL_CLOSED)
 		return;
-	c->stuck = false;
+	c->input.stuck = false;
 	client_set_state(c, NBDS_CL_CLOSED);
 	nbds_server_leave(c->srv, c);
-	if (!c->receiving)
+	if (!c->input.receiving)
 		nbds_receive_drop(c);
 	client_free_answers(c);
 	nbds_client_schedule(c);
@@ -333,7 +335,7 @@ static void client_free(struct nbds_client *c)
 	struct nbds_server *srv = c->srv;
 
 	rt_list_remove(&c->link);
-	rt_free(c->in);
+	rt_free(c->input.bytes);
 	rt_free(c->out);
 	rt_free(c);
 	nbds_server_client_gone(srv);
@@ -344,7 +346,7 @@ static void client_reap(struct nbds_client *c)
 	nbds_done_fn *done = c->done;
 	void *owner = c->owner;
 
-	if (c->receiving || c->sending || c->scheduled || c->njobs > 0)
+	if (c->input.receiving || c->reply.sending || c->scheduled || c->njobs > 0)
 		return;
 	client_free(c);
 	if (done)
@@ -379,7 +381,7 @@ static void client_turn_done(struct rt_op *op, int res)
 		client_reap(c);
 		return;
 	}
-	if (c->stuck)
+	if (c->input.stuck)
 		nbds_receive(c);
 	if (c->state == NBDS_CL_SERVING || c->state == NBDS_CL_DRAINING)
 		nbds_reply_send(c);
@@ -408,9 +410,9 @@ bool nbds_client_overdue(const struct nbds_client *c, rt_time now)
 
 	if (c->state == NBDS_CL_CLOSED)
 		return false;
-	if (c->filling && rt_time_before(client_due(c, c->filling), now))
+	if (c->payload.filling && rt_time_before(client_due(c, c->payload.filling), now))
 		return true;
-	first = rt_list_empty(&c->sent) ? &c->answers : &c->sent;
+	first = rt_list_empty(&c->reply.sent) ? &c->reply.answers : &c->reply.sent;
 	if (rt_list_empty(first))
 		return false;
 	return rt_time_before(
@@ -424,9 +426,9 @@ int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn 
 
 	if (!c)
 		return -ENOMEM;
-	c->in = rt_alloc(NBDS_INPUT_SIZE);
+	c->input.bytes = rt_alloc(NBDS_INPUT_SIZE);
 	c->out = rt_alloc(CLIENT_OUT_SIZE);
-	if (!c->in || !c->out)
+	if (!c->input.bytes || !c->out)
 		goto fail;
 	c->srv = srv;
 	c->sock = sock;
@@ -435,19 +437,19 @@ int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn 
 	c->timer.fire = client_timer_fired;
 	c->turn_op.done = client_turn_done;
 	rt_list_init(&c->waiting);
-	rt_list_init(&c->answers);
-	rt_list_init(&c->sent);
+	rt_list_init(&c->reply.answers);
+	rt_list_init(&c->reply.sent);
 	rt_list_push_back(&srv->clients, &c->link);
 	nbds_handshake_init(&c->handshake, &srv->catalog);
 	client_arm(c, srv->limits.handshake_ms);
 	/* Half of the time, so that a refused client has as much to react. */
-	c->again.fire = client_again;
+	c->retry.fire = client_again;
 	c->wait_until =
 		rt_time_add(rt_now(srv->loop), srv->limits.handshake_ms / 2 * RT_MS);
 	client_negotiate(c);
 	return 0;
 fail:
-	rt_free(c->in);
+	rt_free(c->input.bytes);
 	rt_free(c->out);
 	rt_free(c);
 	return -ENOMEM;

@@ -44,6 +44,35 @@ struct nbds_job {
 	rt_time since; /* payload is awaited, or the answer waits, since then */
 };
 
+/* What is received from the client and not yet decoded (nbd_receive.c). */
+struct nbds_client_input {
+	struct rt_op recv_op;
+	bool receiving;
+	bool receiving_direct; /* into payload.filling */
+	uint8_t *bytes;	       /* owned; NBDS_INPUT_SIZE */
+	size_t begin, end;
+	bool stuck; /* stands still at a limit */
+};
+
+/* The write request whose payload is being received. */
+struct nbds_client_payload {
+	struct nbds_job *filling; /* a write whose payload is not all there; or NULL */
+	uint32_t filled;
+	uint32_t skip;		   /* payload of a refused write that is still to come */
+	struct nbds_job *skipping; /* that write */
+};
+
+/* The answers on their way out (reply.c). */
+struct nbds_client_reply {
+	struct rt_op send_op;
+	bool sending;
+	struct rt_list answers; /* not sent yet */
+	struct rt_list sent;	/* being sent */
+	struct iovec iov[2 * NBDS_BATCH];
+	unsigned iov_at, iov_end;
+	struct nbds_reply_head heads[NBDS_BATCH];
+};
+
 struct nbds_client {
 	struct nbds_server *srv; /* borrowed */
 	struct rt_list link;	 /* in srv->clients */
@@ -55,34 +84,20 @@ struct nbds_client {
 	void *owner;
 
 	struct nbds_handshake handshake;
-	struct rt_timer again; /* while the handshake waits for an export */
+	struct rt_timer retry; /* while the handshake waits for an export */
 	rt_time wait_until;    /* then it is refused */
 	uint8_t *out;	       /* owned; answers of the negotiation, NULL after it */
 	size_t out_len, out_sent;
 
-	struct rt_op recv_op;
-	bool receiving;
-	bool receiving_direct; /* into `filling` */
-	uint8_t *in;	       /* owned; NBDS_INPUT_SIZE */
-	size_t in_begin, in_end;
-	struct nbds_job *filling; /* a write whose payload is not all there; or NULL */
-	uint32_t filled;
-	uint32_t skip;		   /* payload of a refused write that is still to come */
-	struct nbds_job *skipping; /* that write */
-	bool stuck;		   /* stands still at a limit */
-	struct rt_list waiting;	   /* in srv->waiters */
+	struct nbds_client_input input;
+	struct nbds_client_payload payload;
+	struct rt_list waiting; /* in srv->waiters */
 
 	unsigned njobs;	   /* all of them */
 	unsigned in_group; /* those that the group has */
 	uint64_t memory;   /* payload that they cost */
 
-	struct rt_op send_op;
-	bool sending;
-	struct rt_list answers; /* not sent yet */
-	struct rt_list sent;	/* being sent */
-	struct iovec iov[2 * NBDS_BATCH];
-	unsigned iov_at, iov_end;
-	struct nbds_reply_head heads[NBDS_BATCH];
+	struct nbds_client_reply reply;
 
 	struct rt_op turn_op;
 	bool scheduled;

@@ -21,7 +21,7 @@ enum receive_step {
 
 static size_t receive_left(const struct nbds_client *c)
 {
-	return c->in_end - c->in_begin;
+	return c->input.end - c->input.begin;
 }
 
 static size_t receive_take(struct nbds_client *c, size_t want)
@@ -33,13 +33,13 @@ static size_t receive_take(struct nbds_client *c, size_t want)
 
 void nbds_receive_drop(struct nbds_client *c)
 {
-	rt_assert(!c->receiving);
-	if (c->filling)
-		nbds_job_free(c->filling);
-	if (c->skipping)
-		nbds_job_free(c->skipping);
-	c->filling = c->skipping = NULL;
-	c->skip = 0;
+	rt_assert(!c->input.receiving);
+	if (c->payload.filling)
+		nbds_job_free(c->payload.filling);
+	if (c->payload.skipping)
+		nbds_job_free(c->payload.skipping);
+	c->payload.filling = c->payload.skipping = NULL;
+	c->payload.skip = 0;
 }
 
 /* ---- to the group ------------------------------------------------------------------ */
@@ -100,42 +100,42 @@ static void receive_submit(struct nbds_client *c, struct nbds_job *job)
 
 static enum receive_step receive_filled(struct nbds_client *c)
 {
-	struct nbds_job *job = c->filling;
+	struct nbds_job *job = c->payload.filling;
 
-	if (c->filled < job->group.len)
+	if (c->payload.filled < job->group.len)
 		return RECEIVE_MORE;
-	c->filling = NULL;
+	c->payload.filling = NULL;
 	receive_submit(c, job);
 	return RECEIVE_WENT_ON;
 }
 
 static uint8_t *receive_place(const struct nbds_client *c)
 {
-	const struct nbds_job *job = c->filling;
+	const struct nbds_job *job = c->payload.filling;
 
-	return job->buf + job->group.offset % GROUP_BLOCK + c->filled;
+	return job->buf + job->group.offset % GROUP_BLOCK + c->payload.filled;
 }
 
 static enum receive_step receive_payload(struct nbds_client *c)
 {
-	size_t n = receive_take(c, c->filling->group.len - c->filled);
+	size_t n = receive_take(c, c->payload.filling->group.len - c->payload.filled);
 
-	memcpy(receive_place(c), c->in + c->in_begin, n);
-	c->in_begin += n;
-	c->filled += (uint32_t)n;
+	memcpy(receive_place(c), c->input.bytes + c->input.begin, n);
+	c->input.begin += n;
+	c->payload.filled += (uint32_t)n;
 	return receive_filled(c);
 }
 
 static enum receive_step receive_skip(struct nbds_client *c)
 {
-	size_t n = receive_take(c, c->skip);
-	struct nbds_job *job = c->skipping;
+	size_t n = receive_take(c, c->payload.skip);
+	struct nbds_job *job = c->payload.skipping;
 
-	c->in_begin += n;
-	c->skip -= (uint32_t)n;
-	if (c->skip > 0)
+	c->input.begin += n;
+	c->payload.skip -= (uint32_t)n;
+	if (c->payload.skip > 0)
 		return RECEIVE_MORE;
-	c->skipping = NULL;
+	c->payload.skipping = NULL;
 	nbds_reply(job, job->res);
 	return RECEIVE_WENT_ON;
 }
@@ -178,8 +178,8 @@ static void receive_refuse(struct nbds_client *c, const struct nbds_request *req
 		return;
 	}
 	job->res = err;
-	c->skipping = job;
-	c->skip = nbds_request_payload(req);
+	c->payload.skipping = job;
+	c->payload.skip = nbds_request_payload(req);
 }
 
 static void receive_accept(struct nbds_client *c, const struct nbds_request *req,
@@ -192,8 +192,8 @@ static void receive_accept(struct nbds_client *c, const struct nbds_request *req
 		receive_submit(c, job);
 		return;
 	}
-	c->filling = job;
-	c->filled = 0;
+	c->payload.filling = job;
+	c->payload.filled = 0;
 }
 
 static bool receive_has_data(const struct nbds_request *req)
@@ -232,7 +232,7 @@ static enum receive_step receive_request(struct nbds_client *c,
 	job->buf = buf;
 	job->span = span;
 	c->memory += buf ? nbds_payload_cost(span) : 0;
-	c->in_begin += sizeof(struct nbds_request_head);
+	c->input.begin += sizeof(struct nbds_request_head);
 	if (err)
 		receive_refuse(c, req, job, err);
 	else
@@ -249,7 +249,7 @@ static enum receive_step receive_head(struct nbds_client *c)
 
 	if (receive_left(c) < sizeof(struct nbds_request_head))
 		return RECEIVE_MORE;
-	if (nbds_request_decode((const void *)(c->in + c->in_begin), &req)) {
+	if (nbds_request_decode((const void *)(c->input.bytes + c->input.begin), &req)) {
 		c->srv->stats.protocol_errors++;
 		nbds_client_close(c);
 		return RECEIVE_ENDED;
@@ -265,9 +265,9 @@ static enum receive_step receive_head(struct nbds_client *c)
 
 static void receive_done(struct rt_op *op, int res)
 {
-	struct nbds_client *c = rt_container_of(op, struct nbds_client, recv_op);
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, input.recv_op);
 
-	c->receiving = false;
+	c->input.receiving = false;
 	if (c->state != NBDS_CL_SERVING) {
 		nbds_receive_drop(c);
 		nbds_client_ignored(c, res);
@@ -281,39 +281,41 @@ static void receive_done(struct rt_op *op, int res)
 		nbds_client_drain(c, false);
 		return;
 	}
-	if (c->receiving_direct) {
-		c->filled += (uint32_t)res;
+	if (c->input.receiving_direct) {
+		c->payload.filled += (uint32_t)res;
 		(void)receive_filled(c);
 	} else {
-		c->in_end += (size_t)res;
+		c->input.end += (size_t)res;
 	}
 	nbds_receive(c);
 }
 
 static void receive_start(struct nbds_client *c)
 {
-	uint32_t left = c->filling ? c->filling->group.len - c->filled : 0;
+	uint32_t left = c->payload.filling
+				? c->payload.filling->group.len - c->payload.filled
+				: 0;
 
-	if (c->in_begin > 0) {
-		memmove(c->in, c->in + c->in_begin, receive_left(c));
-		c->in_end -= c->in_begin;
-		c->in_begin = 0;
+	if (c->input.begin > 0) {
+		memmove(c->input.bytes, c->input.bytes + c->input.begin, receive_left(c));
+		c->input.end -= c->input.begin;
+		c->input.begin = 0;
 	}
-	c->receiving = true;
-	c->recv_op.done = receive_done;
-	c->receiving_direct = left >= RECEIVE_DIRECT_MIN;
-	if (c->receiving_direct)
-		rt_recv(c->sock, &c->recv_op, receive_place(c), left);
+	c->input.receiving = true;
+	c->input.recv_op.done = receive_done;
+	c->input.receiving_direct = left >= RECEIVE_DIRECT_MIN;
+	if (c->input.receiving_direct)
+		rt_recv(c->sock, &c->input.recv_op, receive_place(c), left);
 	else
-		rt_recv(c->sock, &c->recv_op, c->in + c->in_end,
-			NBDS_INPUT_SIZE - c->in_end);
+		rt_recv(c->sock, &c->input.recv_op, c->input.bytes + c->input.end,
+			NBDS_INPUT_SIZE - c->input.end);
 }
 
 static enum receive_step receive_step(struct nbds_client *c)
 {
-	if (c->filling)
+	if (c->payload.filling)
 		return receive_payload(c);
-	if (c->skipping)
+	if (c->payload.skipping)
 		return receive_skip(c);
 	return receive_head(c);
 }
@@ -322,14 +324,14 @@ void nbds_receive(struct nbds_client *c)
 {
 	enum receive_step step;
 
-	if (c->state != NBDS_CL_SERVING || c->receiving)
+	if (c->state != NBDS_CL_SERVING || c->input.receiving)
 		return;
 	do
 		step = receive_step(c);
 	while (step == RECEIVE_WENT_ON);
-	c->stuck = step == RECEIVE_STUCK;
+	c->input.stuck = step == RECEIVE_STUCK;
 	if (step == RECEIVE_MORE)
 		receive_start(c);
-	if (c->stuck)
+	if (c->input.stuck)
 		c->srv->stats.waited++;
 }

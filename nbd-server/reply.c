@@ -10,66 +10,70 @@ void nbds_reply(struct nbds_job *job, int res)
 
 	job->res = res;
 	job->since = rt_now(c->srv->loop);
-	rt_list_push_back(&c->answers, &job->link);
+	rt_list_push_back(&c->reply.answers, &job->link);
 	nbds_client_schedule(c);
 }
 
 static void reply_add(struct nbds_client *c, void *p, size_t len)
 {
-	struct iovec *last = c->iov_end > 0 ? &c->iov[c->iov_end - 1] : NULL;
+	struct iovec *last =
+		c->reply.iov_end > 0 ? &c->reply.iov[c->reply.iov_end - 1] : NULL;
 
 	/* Heads lie one behind the other: answers without data become one piece. */
 	if (last && (uint8_t *)last->iov_base + last->iov_len == p) {
 		last->iov_len += len;
 		return;
 	}
-	rt_assert(c->iov_end < RT_ARRAY_LEN(c->iov));
-	c->iov[c->iov_end++] = (struct iovec){ p, len };
+	rt_assert(c->reply.iov_end < RT_ARRAY_LEN(c->reply.iov));
+	c->reply.iov[c->reply.iov_end++] = (struct iovec){ p, len };
 }
 
 static void reply_gather_one(struct nbds_client *c, struct nbds_job *job, unsigned i)
 {
-	c->heads[i] = (struct nbds_reply_head){
+	c->reply.heads[i] = (struct nbds_reply_head){
 		.magic = be32_make(NBDS_REPLY_MAGIC),
 		.error = be32_make(nbds_error(job->res)),
 		.cookie = be64_make(job->cookie),
 	};
-	reply_add(c, &c->heads[i], sizeof(c->heads[i]));
+	reply_add(c, &c->reply.heads[i], sizeof(c->reply.heads[i]));
 	if (job->res == 0 && job->buf && job->group.kind == GROUP_READ)
 		reply_add(c, job->buf + job->group.offset % GROUP_BLOCK, job->group.len);
-	rt_list_push_back(&c->sent, &job->link);
+	rt_list_push_back(&c->reply.sent, &job->link);
 }
 
 static void reply_send_rest(struct nbds_client *c)
 {
-	c->sending = true;
-	rt_sendv(c->sock, &c->send_op, &c->iov[c->iov_at], c->iov_end - c->iov_at);
+	c->reply.sending = true;
+	rt_sendv(c->sock, &c->reply.send_op, &c->reply.iov[c->reply.iov_at],
+		 c->reply.iov_end - c->reply.iov_at);
 }
 
 /* `n` bytes more have been sent: move on in the iovec array. */
 static void reply_advance(struct nbds_client *c, size_t n)
 {
-	while (c->iov_at < c->iov_end && n >= c->iov[c->iov_at].iov_len)
-		n -= c->iov[c->iov_at++].iov_len;
-	if (c->iov_at == c->iov_end)
+	while (c->reply.iov_at < c->reply.iov_end &&
+	       n >= c->reply.iov[c->reply.iov_at].iov_len)
+		n -= c->reply.iov[c->reply.iov_at++].iov_len;
+	if (c->reply.iov_at == c->reply.iov_end)
 		return;
-	c->iov[c->iov_at].iov_base = (uint8_t *)c->iov[c->iov_at].iov_base + n;
-	c->iov[c->iov_at].iov_len -= n;
+	c->reply.iov[c->reply.iov_at].iov_base =
+		(uint8_t *)c->reply.iov[c->reply.iov_at].iov_base + n;
+	c->reply.iov[c->reply.iov_at].iov_len -= n;
 }
 
 static void reply_free_sent(struct nbds_client *c)
 {
 	struct rt_list *e;
 
-	while ((e = rt_list_pop(&c->sent)))
+	while ((e = rt_list_pop(&c->reply.sent)))
 		nbds_job_free(rt_container_of(e, struct nbds_job, link));
 }
 
 static void reply_send_done(struct rt_op *op, int res)
 {
-	struct nbds_client *c = rt_container_of(op, struct nbds_client, send_op);
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, reply.send_op);
 
-	c->sending = false;
+	c->reply.sending = false;
 	if (c->state == NBDS_CL_CLOSED) {
 		reply_free_sent(c);
 		nbds_client_schedule(c);
@@ -81,13 +85,13 @@ static void reply_send_done(struct rt_op *op, int res)
 		return;
 	}
 	reply_advance(c, (size_t)res);
-	if (c->iov_at < c->iov_end) {
+	if (c->reply.iov_at < c->reply.iov_end) {
 		reply_send_rest(c);
 		return;
 	}
 	reply_free_sent(c);
 	nbds_reply_send(c);
-	if (c->stuck || c->state != NBDS_CL_SERVING || c->srv->stopping)
+	if (c->input.stuck || c->state != NBDS_CL_SERVING || c->srv->stopping)
 		nbds_client_schedule(c);
 }
 
@@ -96,11 +100,11 @@ void nbds_reply_send(struct nbds_client *c)
 	struct rt_list *e;
 	unsigned i;
 
-	if (c->sending || rt_list_empty(&c->answers))
+	if (c->reply.sending || rt_list_empty(&c->reply.answers))
 		return;
-	c->iov_at = c->iov_end = 0;
-	for (i = 0; i < NBDS_BATCH && (e = rt_list_pop(&c->answers)); i++)
+	c->reply.iov_at = c->reply.iov_end = 0;
+	for (i = 0; i < NBDS_BATCH && (e = rt_list_pop(&c->reply.answers)); i++)
 		reply_gather_one(c, rt_container_of(e, struct nbds_job, link), i);
-	c->send_op.done = reply_send_done;
+	c->reply.send_op.done = reply_send_done;
 	reply_send_rest(c);
 }
