@@ -54,7 +54,7 @@ static void confirm_resend(struct tunnel *t, uint64_t number)
 static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number)
 {
 	const struct stream_symbol *sym = stream_tx_symbol(&t->tx, number);
-	bool data_follows = stream_tx_unsent(&t->tx) && t->tx.sent < t->credit;
+	bool data_follows = stream_tx_unsent(&t->tx) && t->tx.sent < t->peer.credit;
 	uint64_t covering = wire_gate_covering(&t->gate, number);
 	bool lost = confirm_lost(t, c, sym->number);
 
@@ -134,8 +134,8 @@ static void confirm_deficit(struct tunnel *t, struct confirm *c)
 	/* On an idle path one more costs nothing, and saves a round trip if one is lost. */
 	if (fresh > 0 && !stream_tx_unsent(&t->tx))
 		fresh++;
-	t->answers = fresh > coming ? fresh - coming : 0;
-	t->stats.deficits += t->answers > 0;
+	t->repairs.answers = fresh > coming ? fresh - coming : 0;
+	t->stats.deficits += t->repairs.answers > 0;
 	report = (struct wire_gate_report){
 		.largest = c->report->largest,
 		.repairs = passed,
@@ -221,7 +221,7 @@ static void confirm_retransmitted(struct tunnel *t, const struct packet_report *
 {
 	uint64_t n = t->tx.confirmed;
 
-	for (; n < report->below && n < t->retransmitted_upto; n++) {
+	for (; n < report->below && n < t->resend.upto; n++) {
 		const struct stream_symbol *sym = stream_tx_symbol(&t->tx, n);
 		bool spurious = sym->number > report->largest;
 
@@ -252,13 +252,13 @@ int tunnel_confirm(struct tunnel *t, const struct packet *p,
 		stream_tx_confirm(&t->tx, report->below);
 		fec_encoder_confirm(t->encoder, report->below);
 	}
-	if (report->credit > t->credit)
-		t->credit = report->credit;
-	if (report->watermark > t->peer_watermark)
-		t->peer_watermark = report->watermark;
+	if (report->credit > t->peer.credit)
+		t->peer.credit = report->credit;
+	if (report->watermark > t->peer.watermark)
+		t->peer.watermark = report->watermark;
 	/* One that was overtaken has nothing more to say. */
-	if (p->number > t->ack_seen && report->largest >= t->path.largest) {
-		t->ack_seen = p->number;
+	if (p->number > t->peer.ack_seen && report->largest >= t->path.largest) {
+		t->peer.ack_seen = p->number;
 		c.entry = sent_find(&t->sent, report->largest);
 		if (report->largest > t->path.largest) {
 			path_acknowledged(&t->path, report, c.entry, now);

@@ -132,7 +132,7 @@ void tunnel_rate_acked(struct tunnel *t, const struct packet_report *report,
 	uint64_t rate, old = t->pacer.rate_bps;
 	struct cc_ack ack;
 
-	t->peer_received += (uint32_t)(report->received - (uint32_t)t->peer_received);
+	t->peer.received += (uint32_t)(report->received - (uint32_t)t->peer.received);
 	if (entry == NULL)
 		return;
 	rtt_ns = rt_time_since(now, entry->at);
@@ -145,7 +145,7 @@ void tunnel_rate_acked(struct tunnel *t, const struct packet_report *report,
 		.sent_at = entry->at,
 		.sent_all = t->sent.last.eliciting,
 		.sent = entry->eliciting,
-		.received = (double)t->peer_received,
+		.received = (double)t->peer.received,
 		.rtt_ns = rtt_ns > 0 ? rtt_ns : 1,
 	};
 	cc_acked(&t->cc, &ack);

@@ -115,7 +115,7 @@ int tunnel_take(struct tunnel *t, const uint8_t *dgram, size_t len, rt_time now,
 		t->stats.replayed++;
 		return 0;
 	}
-	t->last_rx = now;
+	t->peer.last_rx = now;
 	t->stats.received_bytes += len;
 	res = receive_packet(t, &p, text.in_len - SEAL_TAG, now, p.number > highest + 1);
 	if (res != 0) {

@@ -42,7 +42,7 @@ static bool send_window_full(const struct tunnel *t)
 /* Repairs that who waits at the gate lacks. */
 static bool send_is_demanded(const struct tunnel *t)
 {
-	uint64_t urgent = t->urgent < t->tx.sent ? t->urgent : t->tx.sent;
+	uint64_t urgent = t->repairs.urgent < t->tx.sent ? t->repairs.urgent : t->tx.sent;
 
 	return send_can_repair(t) && t->params.fec.on_demand &&
 	       wire_gate_lacking(&t->gate, urgent) > 0;
@@ -54,10 +54,10 @@ static bool send_is_demanded(const struct tunnel *t)
  */
 static rt_time send_coalesce_until(const struct tunnel *t)
 {
-	if (!t->coalescing ||
+	if (!t->repairs.coalescing ||
 	    t->tx.sent - wire_gate_ready(&t->gate) < TUNNEL_COALESCE_SYMBOLS)
 		return (rt_time){ INT64_MIN };
-	return rt_time_add(t->data_at, TUNNEL_COALESCE_NS);
+	return rt_time_add(t->repairs.data_at, TUNNEL_COALESCE_NS);
 }
 
 bool tunnel_coalesces(const struct tunnel *t, rt_time now)
@@ -82,9 +82,9 @@ static rt_time send_flush_at(const struct tunnel *t)
 {
 	if (!t->params.fec.on_demand || !fec_encoder_partial(t->encoder))
 		return RT_NEVER;
-	if (t->urgent > wire_gate_ready(&t->gate))
-		return t->data_at;
-	return rt_time_add(t->data_at, EVIDENCE_LINGER_NS);
+	if (t->repairs.urgent > wire_gate_ready(&t->gate))
+		return t->repairs.data_at;
+	return rt_time_add(t->repairs.data_at, EVIDENCE_LINGER_NS);
 }
 
 /* The same for an open send batch behind which no repair can go. */
@@ -101,9 +101,11 @@ enum tunnel_next tunnel_next(const struct tunnel *t, rt_time now)
 		return TUNNEL_RESEND;
 	if (fec_encoder_queued(t->encoder) > 0)
 		return TUNNEL_REPAIR;
-	if ((t->answers > 0 || t->share_owed >= TUNNEL_SHARE_ONE) && send_can_repair(t))
+	if ((t->repairs.answers > 0 || t->repairs.share_owed >= TUNNEL_SHARE_ONE) &&
+	    send_can_repair(t))
 		return TUNNEL_REPAIR;
-	if (stream_tx_unsent(&t->tx) && t->tx.sent < t->credit && !send_window_full(t))
+	if (stream_tx_unsent(&t->tx) && t->tx.sent < t->peer.credit &&
+	    !send_window_full(t))
 		return TUNNEL_DATA;
 	if (send_wants_repair(t, now))
 		return TUNNEL_REPAIR;
@@ -145,7 +147,7 @@ static size_t send_packet(struct tunnel *t, uint8_t *buf, enum packet_type type,
 	}
 	t->stats.sent_bytes += len;
 	if (type != PACKET_ACK)
-		t->eliciting_at = t->sent.last.at;
+		t->probing.eliciting_at = t->sent.last.at;
 	return len;
 }
 
@@ -178,9 +180,9 @@ static size_t send_ack(struct tunnel *t, uint8_t *buf, rt_time now)
 
 static size_t send_probe(struct tunnel *t, uint8_t *buf, rt_time now)
 {
-	t->probe_now = false;
-	t->probed_at = now;
-	t->probed_full = t->sent.last.full;
+	t->probing.at_once = false;
+	t->probing.probed_at = now;
+	t->probing.probed_full = t->sent.last.full;
 	sent_add(&t->sent, SENT_PROBE, now);
 	return send_packet(t, buf, PACKET_PROBE, tunnel_payload(t), 0);
 }
@@ -200,7 +202,8 @@ static size_t send_padded(struct tunnel *t, uint8_t *buf, uint16_t serial, size_
 /* Requests rely on the path and on evidence: the tunnel keeps the path proven. */
 static bool send_proving(const struct tunnel *t, rt_time now)
 {
-	return t->evidence.level != TUNNEL_MIRROR && rt_time_before(now, t->prove_until);
+	return t->evidence.level != TUNNEL_MIRROR &&
+	       rt_time_before(now, t->probing.prove_until);
 }
 
 /*
@@ -212,8 +215,8 @@ static size_t send_alive(struct tunnel *t, uint8_t *buf, rt_time now)
 {
 	bool asks = send_proving(t, now) || mtu_unknown(&t->mtu);
 
-	if (!t->probe_now && asks && mtu_may_pad(&t->mtu) &&
-	    t->probed_full == t->sent.last.full && !RT_BUG(PROBES_UNPADDED))
+	if (!t->probing.at_once && asks && mtu_may_pad(&t->mtu) &&
+	    t->probing.probed_full == t->sent.last.full && !RT_BUG(PROBES_UNPADDED))
 		return send_padded(t, buf, mtu_pad(&t->mtu), t->mtu.size, now);
 	return send_probe(t, buf, now);
 }
@@ -260,8 +263,8 @@ static size_t send_data(struct tunnel *t, uint8_t *buf, rt_time now)
 	fec_encoder_add(t->encoder, stream_tx_bytes(&t->tx, number));
 	wire_gate_sent(&t->gate, fec_encoder_first(t->encoder));
 	t->tx.sent++;
-	t->data_at = now;
-	t->share_owed += t->share;
+	t->repairs.data_at = now;
+	t->repairs.share_owed += t->repairs.share;
 	sent_add(&t->sent, SENT_FIRST, now);
 	return send_symbol(t, buf, number, false);
 }
@@ -280,8 +283,8 @@ static size_t send_retransmission(struct tunnel *t, uint8_t *buf, rt_time now)
 		stream_tx_symbol(&t->tx, number)->queued = false;
 		sent_add(&t->sent, SENT_RETRANSMITTED, now);
 		t->stats.retransmitted++;
-		if (number >= t->retransmitted_upto)
-			t->retransmitted_upto = number + 1;
+		if (number >= t->resend.upto)
+			t->resend.upto = number + 1;
 		return send_symbol(t, buf, number, true);
 	}
 	return 0;
@@ -290,9 +293,10 @@ static size_t send_retransmission(struct tunnel *t, uint8_t *buf, rt_time now)
 /* One of those that are owed. */
 static void send_repair_paid(struct tunnel *t)
 {
-	t->share_owed -=
-		t->share_owed < TUNNEL_SHARE_ONE ? t->share_owed : TUNNEL_SHARE_ONE;
-	t->answers -= t->answers > 0;
+	t->repairs.share_owed -= t->repairs.share_owed < TUNNEL_SHARE_ONE
+					 ? t->repairs.share_owed
+					 : TUNNEL_SHARE_ONE;
+	t->repairs.answers -= t->repairs.answers > 0;
 }
 
 static size_t send_repair(struct tunnel *t, uint8_t *buf, rt_time now)
@@ -320,7 +324,8 @@ static size_t send_repair(struct tunnel *t, uint8_t *buf, rt_time now)
 		wire_gate_repair(&t->gate);
 	if (!block)
 		send_repair_paid(t);
-	t->newest = repair.first + (uint64_t)repair.stride * (repair.count - 1u) + 1;
+	t->repairs.newest =
+		repair.first + (uint64_t)repair.stride * (repair.count - 1u) + 1;
 	len = send_packet(t, buf, PACKET_REPAIR, payload, sizeof(data) + t->tx.size);
 	t->stats.sent_repairs++;
 	t->stats.sent_repair_bytes += len;
@@ -331,7 +336,7 @@ static size_t send_next(struct tunnel *t, uint8_t *buf, rt_time now)
 {
 	size_t len;
 
-	t->newest = 0;
+	t->repairs.newest = 0;
 	switch (tunnel_next(t, now)) {
 	case TUNNEL_RESEND:
 		len = send_retransmission(t, buf, now);
@@ -359,7 +364,7 @@ static uint32_t send_evidence(struct tunnel *t, bool probe, rt_time now)
 		.symbols = t->tx.sent,
 		.repairs = t->sent.last.repairs,
 		.blocks = wire_gate_blocks(&t->gate),
-		.newest = t->newest,
+		.newest = t->repairs.newest,
 		/* What goes out behind a send batch that has waited long closes it. */
 		.last = evidence_wants_closing(&t->evidence, now) ||
 			!tunnel_may_send(t, now) ||
@@ -379,15 +384,16 @@ static uint32_t send_evidence(struct tunnel *t, bool probe, rt_time now)
 static bool send_outstanding(const struct tunnel *t)
 {
 	return t->tx.confirmed < t->tx.sent || !tunnel_rate_open(t) ||
-	       (stream_tx_unsent(&t->tx) && t->tx.sent >= t->credit);
+	       (stream_tx_unsent(&t->tx) && t->tx.sent >= t->peer.credit);
 }
 
 /* Under load no small datagram follows full ones by itself: a small probe must. */
 static rt_time send_small_probe_at(const struct tunnel *t)
 {
-	rt_time at = rt_time_add(t->probed_at, path_probe_ns(&t->path));
+	rt_time at = rt_time_add(t->probing.probed_at, path_probe_ns(&t->path));
 
-	if (t->sent.last.full < t->probed_full + TUNNEL_PROBE_FULL || t->path.rtt_ns < 0)
+	if (t->sent.last.full < t->probing.probed_full + TUNNEL_PROBE_FULL ||
+	    t->path.rtt_ns < 0)
 		return RT_NEVER;
 	return send_proving(t, at) ? at : RT_NEVER;
 }
@@ -395,23 +401,24 @@ static rt_time send_small_probe_at(const struct tunnel *t)
 static rt_time send_probe_at(const struct tunnel *t)
 {
 	int64_t fast_ns = path_probe_ns(&t->path);
-	rt_time fast_at = rt_time_min(rt_time_add(t->eliciting_at, fast_ns),
+	rt_time fast_at = rt_time_min(rt_time_add(t->probing.eliciting_at, fast_ns),
 				      send_small_probe_at(t));
-	rt_time last = t->eliciting_at;
+	rt_time last = t->probing.eliciting_at;
 
-	if (t->probe_now)
+	if (t->probing.at_once)
 		return (rt_time){ 0 };
-	if (send_outstanding(t) || rt_time_before(fast_at, t->prove_until)) {
+	if (send_outstanding(t) || rt_time_before(fast_at, t->probing.prove_until)) {
 		/* Nobody answers: do not fill the path with probes. */
-		if (rt_time_since(t->eliciting_at, t->last_rx) > t->params.timeout_ns)
+		if (rt_time_since(t->probing.eliciting_at, t->peer.last_rx) >
+		    t->params.timeout_ns)
 			return rt_time_add(last, fast_ns > TUNNEL_SLOW_NS
 							 ? fast_ns
 							 : TUNNEL_SLOW_NS);
 		return fast_at;
 	}
 	/* Idle: one of both ends asks often enough that neither takes it for away. */
-	if (rt_time_before(last, t->last_rx))
-		last = t->last_rx;
+	if (rt_time_before(last, t->peer.last_rx))
+		last = t->peer.last_rx;
 	return rt_time_add(last, t->params.timeout_ns / 4);
 }
 

@@ -44,12 +44,42 @@
 struct tunnel_resend {
 	uint64_t ring[TUNNEL_RESEND_MAX];
 	unsigned head, count;
+	uint64_t upto; /* one above the newest retransmitted symbol */
+};
+
+/* The peer, as its authentic datagrams describe it. */
+struct tunnel_peer {
+	rt_time last_rx;    /* anything authentic */
+	uint64_t received;  /* datagrams received by it, acknowledgements aside */
+	uint64_t credit;    /* symbols below this may be sent */
+	uint64_t ack_seen;  /* packet number of the newest acknowledgement */
+	uint64_t watermark; /* piggybacked */
+};
+
+/* Which repairs are owed: paced ones, answers to deficits, repairs on demand. */
+struct tunnel_repairs {
+	/* Of TUNNEL_SHARE_ONE: paced repairs per symbol, and of these not yet sent. */
+	uint64_t share, share_owed;
+	uint64_t answers; /* fresh repairs owed for a deficit */
+	uint64_t newest;  /* one above the newest symbol in the repair just made, or 0 */
+	uint64_t urgent;  /* symbols below this hold frames that wait at the gate */
+	bool coalescing;  /* repairs on demand may wait for paced ones */
+	rt_time data_at;  /* when a symbol was first sent */
+};
+
+/* When the path was last probed, and how long it is kept proven. */
+struct tunnel_probing {
+	rt_time eliciting_at; /* when something that is acknowledged was sent */
+	rt_time prove_until;  /* the path is kept proven until then */
+	bool at_once;
+	rt_time probed_at;    /* when the last small probe was sent, behind so many */
+	uint64_t probed_full; /* datagrams of full size */
 };
 
 struct tunnel {
 	struct tunnel_params params;
 	struct tunnel_stats stats;
-	rt_time last_rx; /* anything authentic */
+	struct tunnel_peer peer;
 
 	/* Sending. */
 	struct seal *seal_tx; /* owned */
@@ -60,30 +90,14 @@ struct tunnel {
 	struct sent sent;
 	struct pacer pacer;
 	struct cc cc;
-	uint64_t
-		peer_received; /* datagrams that the peer has received, acknowledgements aside */
 	struct evidence evidence;
 	struct wire_gate gate;
 	struct path path;
 	struct mtu mtu;
 	struct tunnel_resend resend;
-	uint64_t credit; /* symbols below this may be sent */
-	uint64_t share,
-		share_owed; /* of TUNNEL_SHARE_ONE: paced repairs per symbol, owed */
-	uint64_t answers;   /* fresh repairs owed for a deficit */
-	uint64_t newest; /* one above the newest symbol in the repair just made, or 0 */
-	uint64_t retransmitted_upto; /* one above the newest retransmitted symbol */
-	uint64_t urgent;   /* symbols below this hold frames that wait at the gate */
+	struct tunnel_repairs repairs;
+	struct tunnel_probing probing;
 	uint64_t unsealed; /* packet number of the newest that left without its content */
-	uint64_t ack_seen; /* packet number of the newest acknowledgement */
-	uint64_t peer_watermark;
-	rt_time eliciting_at; /* when something that is acknowledged was sent */
-	rt_time data_at;      /* when a symbol was first sent */
-	rt_time prove_until;  /* the path is kept proven until then */
-	bool probe_now;
-	bool coalescing;      /* repairs on demand may wait for paced ones */
-	rt_time probed_at;    /* when the last small probe was sent, behind so many */
-	uint64_t probed_full; /* datagrams of full size */
 
 	/* Receiving. */
 	struct seal *seal_rx; /* owned */
@@ -91,7 +105,7 @@ struct tunnel {
 	struct tally tally;
 	struct stream_rx rx;
 	struct ack ack;
-	uint64_t watermark;
+	uint64_t watermark; /* of this end, to be piggybacked */
 	uint64_t overflowed;
 	uint16_t probe; /* highest serial of a padded probe */
 

@@ -76,10 +76,10 @@ static int tunnel_new_sending(struct tunnel *t, rt_time now)
 	path_init(&t->path);
 	tunnel_mtu_init(t, now);
 	t->suite = seal_suite_best();
-	t->credit = TUNNEL_CREDIT_FIRST;
-	t->eliciting_at = now;
-	t->prove_until = now;
-	t->probe_now = true;
+	t->peer.credit = TUNNEL_CREDIT_FIRST;
+	t->probing.eliciting_at = now;
+	t->probing.prove_until = now;
+	t->probing.at_once = true;
 	return res;
 }
 
@@ -115,7 +115,7 @@ int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **
 	if (t == NULL)
 		return -ENOMEM;
 	t->params = *params;
-	t->last_rx = now;
+	t->peer.last_rx = now;
 	res = tunnel_new_sending(t, now);
 	if (res == 0)
 		res = tunnel_new_receiving(t, now);
@@ -179,16 +179,16 @@ int tunnel_submit(struct tunnel *t, const uint8_t *frame, size_t len, rt_time no
 
 void tunnel_expedite(struct tunnel *t, rt_time now)
 {
-	t->urgent = stream_tx_end(&t->tx);
+	t->repairs.urgent = stream_tx_end(&t->tx);
 	/* Without a request only small datagrams have proven the path. */
-	if (!rt_time_before(now, t->prove_until))
+	if (!rt_time_before(now, t->probing.prove_until))
 		t->mtu.asked = t->sent.last.full;
-	t->prove_until = rt_time_add(now, TUNNEL_PROVE_NS);
+	t->probing.prove_until = rt_time_add(now, TUNNEL_PROVE_NS);
 }
 
 void tunnel_set_coalescing(struct tunnel *t, bool coalescing)
 {
-	t->coalescing = coalescing;
+	t->repairs.coalescing = coalescing;
 }
 
 int tunnel_next_frame(struct tunnel *t, const uint8_t **frame, size_t *len)
@@ -214,7 +214,7 @@ void tunnel_set_watermark(struct tunnel *t, uint64_t watermark, rt_time now)
 
 uint64_t tunnel_peer_watermark(const struct tunnel *t)
 {
-	return t->peer_watermark;
+	return t->peer.watermark;
 }
 
 /* ---- watermarks -------------------------------------------------------------------- */
@@ -260,7 +260,7 @@ bool tunnel_proven(const struct tunnel *t, rt_time now)
 
 bool tunnel_timed_out(const struct tunnel *t, rt_time now)
 {
-	return rt_time_since(now, t->last_rx) >= t->params.timeout_ns;
+	return rt_time_since(now, t->peer.last_rx) >= t->params.timeout_ns;
 }
 
 bool tunnel_broken(const struct tunnel *t)
@@ -342,7 +342,7 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 	ret->rate_bps = t->pacer.rate_bps;
 	ret->guarded = t->cc.guard.trips;
 	ret->queue_ns = cc_queue_ns(&t->cc);
-	ret->share = (double)t->share / (double)TUNNEL_SHARE_ONE;
+	ret->share = (double)t->repairs.share / (double)TUNNEL_SHARE_ONE;
 	ret->residual = t->redundancy.now.residual;
 	ret->repairs = t->redundancy.now.repairs;
 	ret->window =

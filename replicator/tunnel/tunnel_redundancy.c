@@ -134,9 +134,9 @@ static void redundancy_apply(struct tunnel *t, const struct fec_params *code,
 	t->redundancy.code = *code;
 	t->redundancy.now = *r;
 	t->redundancy.unreachable = unreachable;
-	t->share = code->code == FEC_WINDOW
-			   ? (uint64_t)(r->share * (double)TUNNEL_SHARE_ONE)
-			   : 0;
+	t->repairs.share = code->code == FEC_WINDOW
+				   ? (uint64_t)(r->share * (double)TUNNEL_SHARE_ONE)
+				   : 0;
 }
 
 int tunnel_redundancy_init(struct tunnel *t, rt_time now)
