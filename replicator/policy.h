@@ -2,9 +2,46 @@
 #ifndef REPLICATOR_POLICY_H
 #define REPLICATOR_POLICY_H
 
+#include <stdbool.h>
+
 #include "replicator/group.h"
 
 /* What an absent mirror means, and the state that people see. */
+
+/* All that the rule looks at. */
+struct policy_inputs {
+	enum group_role role;
+	bool failed, fenced, diverged, promoting;
+	bool alone;	/* promoted, and not by --hold */
+	bool connects;	/* the group has a session with its peer */
+	bool streaming; /* mirror: the primary's writes are received */
+
+	/* The primary's start. */
+	bool serving, pulling;
+	bool waits_for_mirror; /* it may not open without an answer, */
+	bool waited;	       /* and open_timeout is over */
+
+	/* Of the mirror, as peer_watch and the session see it. */
+	bool path_serves; /* and it is not silent */
+	bool timed_out, caught_up, in_sync, stuck;
+
+	/* Configuration. */
+	bool has_peer;
+	enum group_mode sync;
+	enum group_disconnect on_disconnect;
+
+	bool exposure_bounded; /* max_exposure stops local completions at an LSN */
+	bool requests_wait;    /* in the gate */
+};
+
+struct policy_decision {
+	enum group_state state;
+	enum group_mode effective; /* at which the group's own mode counts */
+	const char *why;	   /* it holds requests; "" in another state */
+};
+
+/* The rule. Pure; docs/replication.md states it for operators. */
+struct policy_decision policy_decide(const struct policy_inputs *in);
 
 void policy_turn(struct group *g);
 /* The level at which the group's own mode counts now. */

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "replicator/policy.h"
+
+#include <string.h>
+
+#include "rt/check.h"
+#include "tests/unit/unit.h"
+
+/*
+ * The state that people act on, and whether writes complete without the mirror. Each row
+ * has a name; a row that changes is a change of what docs/replication.md promises.
+ */
+#define PRIMARY(mode)                                                                    \
+	.role = GROUP_PRIMARY, .connects = true, .has_peer = true, .serving = true,      \
+	.sync = GROUP_##mode
+#define STARTS .role = GROUP_PRIMARY, .connects = true, .has_peer = true
+#define MIRROR .role = GROUP_MIRROR, .connects = true, .has_peer = true, .serving = true
+
+struct row {
+	const char *name;
+	struct policy_inputs in;
+	enum group_state state;
+	enum group_mode effective;
+	const char *why; /* part of it; "" for none */
+};
+
+static const struct row rows[] = {
+	{ "a failed log is FAILED, whatever else",
+	  { PRIMARY(NETWORK), .failed = true, .fenced = true, .path_serves = true },
+	  GROUP_FAILED,
+	  GROUP_NETWORK,
+	  "" },
+	{ "fenced comes before diverged",
+	  { PRIMARY(NETWORK), .fenced = true, .diverged = true },
+	  GROUP_FENCED,
+	  GROUP_NETWORK,
+	  "" },
+	{ "no peer",
+	  { .role = GROUP_PRIMARY, .serving = true },
+	  GROUP_STANDALONE,
+	  GROUP_LOCAL,
+	  "" },
+	{ "no peer, not serving yet",
+	  { .role = GROUP_PRIMARY },
+	  GROUP_STARTING,
+	  GROUP_LOCAL,
+	  "" },
+
+	{ "mirror listens", { MIRROR }, GROUP_LISTENING, GROUP_LOCAL, "" },
+	{ "mirror follows",
+	  { MIRROR, .streaming = true },
+	  GROUP_FOLLOWING,
+	  GROUP_LOCAL,
+	  "" },
+	{ "mirror diverged",
+	  { MIRROR, .diverged = true },
+	  GROUP_DIVERGED,
+	  GROUP_LOCAL,
+	  "" },
+	{ "promotion comes before diverged",
+	  { MIRROR, .promoting = true, .diverged = true },
+	  GROUP_PROMOTING,
+	  GROUP_LOCAL,
+	  "" },
+	{ "a mirror that stops",
+	  { .role = GROUP_MIRROR, .streaming = true, .has_peer = true },
+	  GROUP_LISTENING,
+	  GROUP_LOCAL,
+	  "" },
+
+	{ "start: asks the mirror",
+	  { STARTS, .waits_for_mirror = true },
+	  GROUP_STARTING,
+	  GROUP_LOCAL,
+	  "" },
+	{ "start: open_timeout is over, it may open",
+	  { STARTS, .waited = true },
+	  GROUP_STARTING,
+	  GROUP_LOCAL,
+	  "" },
+	{ "start: open_timeout is over, it may not",
+	  { STARTS, .waits_for_mirror = true, .waited = true },
+	  GROUP_HOLDING,
+	  GROUP_LOCAL,
+	  "may not open without" },
+	{ "start: takes back",
+	  { STARTS, .pulling = true, .waits_for_mirror = true, .waited = true },
+	  GROUP_RECOVERING,
+	  GROUP_LOCAL,
+	  "" },
+
+	{ "in sync",
+	  { PRIMARY(NETWORK), .path_serves = true, .caught_up = true, .in_sync = true },
+	  GROUP_IN_SYNC,
+	  GROUP_NETWORK,
+	  "" },
+	{ "catching up",
+	  { PRIMARY(NETWORK), .path_serves = true },
+	  GROUP_CATCHING_UP,
+	  GROUP_NETWORK,
+	  "" },
+	{ "catching up after a timeout",
+	  { PRIMARY(NETWORK), .path_serves = true, .timed_out = true },
+	  GROUP_CATCHING_UP,
+	  GROUP_LOCAL,
+	  "" },
+	{ "diverged",
+	  { PRIMARY(NETWORK), .diverged = true, .path_serves = true },
+	  GROUP_DIVERGED,
+	  GROUP_NETWORK,
+	  "" },
+	{ "silent, not timed out",
+	  { PRIMARY(NETWORK), .in_sync = true, .caught_up = true },
+	  GROUP_HOLDING,
+	  GROUP_NETWORK,
+	  "not yet for as long" },
+	{ "timed out, continue",
+	  { PRIMARY(NETWORK), .timed_out = true },
+	  GROUP_EXPOSED,
+	  GROUP_LOCAL,
+	  "" },
+	{ "timed out, hold",
+	  { PRIMARY(NETWORK), .timed_out = true, .on_disconnect = GROUP_STOP },
+	  GROUP_HOLDING,
+	  GROUP_NETWORK,
+	  "on_disconnect is hold" },
+	{ "timed out, stuck, hold",
+	  { PRIMARY(NETWORK), .timed_out = true, .stuck = true,
+	    .on_disconnect = GROUP_STOP },
+	  GROUP_HOLDING,
+	  GROUP_NETWORK,
+	  "does not persist" },
+	{ "timed out, bounded, nobody waits",
+	  { PRIMARY(NETWORK), .timed_out = true, .exposure_bounded = true },
+	  GROUP_EXPOSED,
+	  GROUP_LOCAL,
+	  "" },
+	{ "timed out, bounded, requests wait",
+	  { PRIMARY(NETWORK), .timed_out = true, .exposure_bounded = true,
+	    .requests_wait = true },
+	  GROUP_HOLDING,
+	  GROUP_LOCAL,
+	  "max_exposure is reached" },
+	{ "timed out, unbounded, requests wait",
+	  { PRIMARY(NETWORK), .timed_out = true, .requests_wait = true },
+	  GROUP_EXPOSED,
+	  GROUP_LOCAL,
+	  "" },
+	{ "remote holds, whatever on_disconnect says",
+	  { PRIMARY(REMOTE), .timed_out = true },
+	  GROUP_HOLDING,
+	  GROUP_REMOTE,
+	  "remote writes wait" },
+	{ "local goes on while the path is silent",
+	  { PRIMARY(LOCAL), .on_disconnect = GROUP_STOP },
+	  GROUP_EXPOSED,
+	  GROUP_LOCAL,
+	  "" },
+
+	{ "alone: every mode counts as local",
+	  { PRIMARY(REMOTE), .alone = true, .timed_out = true,
+	    .on_disconnect = GROUP_STOP, .exposure_bounded = true,
+	    .requests_wait = true },
+	  GROUP_EXPOSED,
+	  GROUP_LOCAL,
+	  "" },
+	{ "alone, and the mirror has caught up: modes count",
+	  { PRIMARY(REMOTE), .alone = true, .caught_up = true },
+	  GROUP_HOLDING,
+	  GROUP_REMOTE,
+	  "not yet for as long" },
+};
+
+static void each_row_of_the_rule(void **state)
+{
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		const struct row *row = &rows[i];
+		struct policy_decision d = policy_decide(&row->in);
+
+		if (d.state != row->state || d.effective != row->effective ||
+		    !strstr(d.why, row->why) || !row->why[0] != !d.why[0])
+			fail_msg("%s: %s, %s, \"%s\"", row->name,
+				 group_state_name(d.state), group_mode_name(d.effective),
+				 d.why);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(each_row_of_the_rule) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
