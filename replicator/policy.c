@@ -10,24 +10,6 @@ static bool policy_is_bounded(const struct group_config *config)
 	return config->exposure_ms || config->exposure_bytes || config->exposure_writes;
 }
 
-static bool policy_counts_as_local(const struct group *g)
-{
-	return g->alone == GROUP_ALONE && !peer_watch_caught_up(&g->watch);
-}
-
-/* How far local completions may run ahead of the mirror (max_exposure). */
-static uint64_t policy_local_max(const struct group *g)
-{
-	struct exposure_figures bound = { .writes = g->config.exposure_writes,
-					  .bytes = g->config.exposure_bytes,
-					  .age_ns = g->config.exposure_ms * RT_MS };
-
-	if (!g->session || !policy_is_bounded(&g->config) || policy_counts_as_local(g))
-		return UINT64_MAX;
-	return exposure_allows(&g->exposure, g->gate.marks.persisted, rt_now(g->loop),
-			       &bound);
-}
-
 static void policy_alone_over(struct group *g, int res)
 {
 	if (res == 0)
@@ -185,6 +167,26 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.exposure_bounded = g->gate.local_max != UINT64_MAX,
 		.requests_wait = !gate_empty(&g->gate),
 	};
+}
+
+static bool policy_counts_as_local(const struct group *g)
+{
+	const struct policy_inputs in = policy_inputs_alone(g);
+
+	return policy_all_local(&in);
+}
+
+/* How far local completions may run ahead of the mirror (max_exposure). */
+static uint64_t policy_local_max(const struct group *g)
+{
+	struct exposure_figures bound = { .writes = g->config.exposure_writes,
+					  .bytes = g->config.exposure_bytes,
+					  .age_ns = g->config.exposure_ms * RT_MS };
+
+	if (!g->session || !policy_is_bounded(&g->config) || policy_counts_as_local(g))
+		return UINT64_MAX;
+	return exposure_allows(&g->exposure, g->gate.marks.persisted, rt_now(g->loop),
+			       &bound);
 }
 
 static struct policy_inputs policy_inputs_now(const struct group *g)
