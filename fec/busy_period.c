@@ -6,7 +6,7 @@
 
 #define BUSY_PERIOD_CUT 1e-5   /* of the resolution: smaller differences do not count */
 #define BUSY_PERIOD_WHOLE 1e-6 /* nearer to a whole number it is one */
-/* What is not followed any further, of what was asked for. */
+/* Follow no further once older periods weigh this share of the resolution. */
 #define BUSY_PERIOD_REMAINS 0.03
 
 struct busy_period_path busy_period_path_of(const struct fec_path *path)

@@ -14,7 +14,7 @@
 struct fec_encoder {
 	struct fec_params params;
 	uint64_t next;
-	struct repair_queue queue; /* also what is left of codes before this one */
+	struct repair_queue queue; /* also unsent repairs of earlier codes */
 	struct sliding sliding;
 	struct layered layered;
 	struct rs rs;

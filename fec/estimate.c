@@ -161,7 +161,7 @@ static void estimate_bound(struct fec_estimate *e, bool news, double elapsed_ns)
 	if (!counts_suffice(&e->slow))
 		return;
 	if (e->known && counts_exceed(&e->quick, &e->upper)) {
-		e->slow = e->quick; /* the path has changed: what was no longer counts */
+		e->slow = e->quick; /* the path has changed: forget the older samples */
 		e->decided = true;
 	}
 	e->upper = counts_above(&e->slow);

@@ -183,7 +183,7 @@ static void inflight_write(struct lfs_inflight *f)
 	rt_writev(f->lfs->file, &f->op, f->iov + f->iov_at, f->niov - f->iov_at, f->off);
 }
 
-/* A short write is not an error: take away what is done. */
+/* A short write is not an error: the rest is written next. */
 static void inflight_consume(struct lfs_inflight *f, uint64_t n)
 {
 	f->off += n;
