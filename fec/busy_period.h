@@ -17,8 +17,8 @@
  *	at[k]		 their sum: weight of periods that reach an age of k repairs
  */
 #define BUSY_PERIOD_DEFICITS 1024 /* deeper ones are counted as this */
-#define BUSY_PERIOD_STEPS 4096	 /* ages; what is older continues as a geometric series */
-#define BUSY_PERIOD_LOAD_MAX 0.9 /* beyond it periods are too long to be followed */
+#define BUSY_PERIOD_STEPS 4096	  /* ages; a geometric series stands for older ones */
+#define BUSY_PERIOD_LOAD_MAX 0.9  /* beyond it periods are too long to be followed */
 
 /* The path from one datagram to the next: from good to bad, from bad to good. */
 struct busy_period_path {

@@ -62,7 +62,7 @@ static void map_install(struct lfs *lfs)
 	lfs->meta_change.map = NULL;
 }
 
-/* WRITING may be left out: what is refused ends at once. */
+/* A change that is refused ends at once, without WRITING. */
 static void meta_set_state(struct lfs_meta_change *m, enum lfs_meta_state state)
 {
 	rt_assert(state == LFS_META_IDLE    ? m->state == LFS_META_ENDED

@@ -13,7 +13,7 @@
 struct lfs_write_buffer_block {
 	struct lfs_write_buffer_block *next; /* in its bucket, youngest first */
 	const uint8_t *data;		     /* lent by the append */
-	uint64_t order;			     /* LSN << 8 | operation: what is younger */
+	uint64_t order; /* LSN << 8 | operation: the higher is newer */
 	uint64_t lba;
 	uint32_t volume;
 	uint32_t crc;

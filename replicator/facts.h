@@ -26,7 +26,7 @@ void facts_release(struct group *g);
 /* No change is under way, and one may begin. */
 bool facts_can_change(const struct group *g);
 bool facts_changing(const struct group *g);
-/* A fresh copy of what is durable, to be edited. */
+/* A fresh copy of the durable facts, to be edited. */
 struct lfs_meta *facts_edit(struct group *g);
 /* Make the edited copy durable, then call `done` with 0 or -errno. */
 void facts_change(struct group *g, void (*done)(struct group *g, int res));

@@ -16,7 +16,7 @@
  * connection, no proof of the path, or `persisted` that stands still with data received.
  */
 enum peer_watch_level {
-	PEER_WATCH_CATCHING_UP, /* has not timed out; may lack what was admitted before */
+	PEER_WATCH_CATCHING_UP, /* has not timed out; may lack older operations */
 	PEER_WATCH_TIMED_OUT,	/* until it has caught up again */
 	/* It has received what was admitted when the path began to serve: modes count. */
 	PEER_WATCH_CAUGHT_UP,
