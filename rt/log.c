@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "rt/log.h"
 
+#include <assert.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +26,8 @@ static const char *const level_names[] = {
 static enum rt_log_level log_level = RT_LOG_INFO;
 static rt_log_sink_fn *log_sink;
 static void *log_owner;
+static bool log_journal;
+static atomic_ulong log_dropped; /* lines, since the last one that was written */
 
 void rt_log_set_level(enum rt_log_level level)
 {
@@ -34,14 +40,54 @@ void rt_log_set_sink(rt_log_sink_fn *sink, void *owner)
 	log_owner = owner;
 }
 
-static void stderr_write(enum rt_log_level level, const char *line)
+void rt_log_set_journal(bool on)
 {
-	char out[LOG_LINE_MAX + 16];
-	int n = snprintf(out, sizeof(out), "%s %s\n", level_names[level], line);
+	log_journal = on;
+}
 
+/*
+ * A pipe or socket that is writable takes a line whole, without waiting: one is writable
+ * from PIPE_BUF bytes on, the other from more (pipe(7), unix(7)).
+ */
+static bool stderr_takes_a_line(void)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
+
+static bool stderr_write(enum rt_log_level level, const char *line)
+{
+	static const char *const severities[] = {
+		[RT_LOG_ERROR] = "<3>",
+		[RT_LOG_WARN] = "<4>",
+		[RT_LOG_INFO] = "<6>",
+		[RT_LOG_DEBUG] = "<7>",
+	};
+	char out[LOG_LINE_MAX + 16];
+	int n = snprintf(out, sizeof(out), "%s%s %s\n",
+			 log_journal ? severities[level] : "", level_names[level], line);
+
+	static_assert(sizeof(out) <= PIPE_BUF, "a line is written whole or not at all");
 	/* One write a line, so that lines of several threads do not mix. */
-	if (n > 0 && write(STDERR_FILENO, out, (size_t)n) < 0)
-		return; /* there is nobody left to tell */
+	return stderr_takes_a_line() && write(STDERR_FILENO, out, (size_t)n) == n;
+}
+
+static void stderr_say(enum rt_log_level level, const char *line)
+{
+	unsigned long dropped = atomic_exchange(&log_dropped, 0);
+	char text[64];
+
+	if (dropped > 0) {
+		(void)snprintf(text, sizeof(text), "log-lines-dropped count=%lu",
+			       dropped);
+		if (!stderr_write(RT_LOG_WARN, text)) {
+			(void)atomic_fetch_add(&log_dropped, dropped + 1);
+			return;
+		}
+	}
+	if (!stderr_write(level, line))
+		(void)atomic_fetch_add(&log_dropped, 1);
 }
 
 void rt_log(enum rt_log_level level, const char *fmt, ...)
@@ -67,7 +113,7 @@ void rt_log(enum rt_log_level level, const char *fmt, ...)
 	if (log_sink)
 		log_sink(log_owner, level, line);
 	else
-		stderr_write(level, line);
+		stderr_say(level, line);
 }
 
 /* The escaped form of one byte into out[4]; returns its length. */

@@ -2,8 +2,12 @@
 #ifndef RT_LOG_H
 #define RT_LOG_H
 
+#include <stdbool.h>
+
 /*
- * One line per event, key=value, on standard error by default. The first word of `fmt`
+ * One line per event, key=value, on standard error by default. Where nobody reads that, the
+ * caller does not wait: lines are dropped and counted, and the next line that can be
+ * written is preceded by how many there were. The first word of `fmt`
  * names the event: rt_log(RT_LOG_INFO, "recovered lsn=%llu segments=%u", ...). Strings
  * from outside are passed through rt_log_quote().
  */
@@ -14,6 +18,9 @@ void rt_log(enum rt_log_level level, const char *fmt, ...)
 
 /* Lines above this level are dropped; RT_LOG_INFO at first. */
 void rt_log_set_level(enum rt_log_level level);
+
+/* Standard error is the journal: each line begins with its severity, "<3>" for an error. */
+void rt_log_set_journal(bool on);
 
 /* Where lines go instead of standard error; NULL for standard error. No newline. */
 typedef void rt_log_sink_fn(void *owner, enum rt_log_level level, const char *line);

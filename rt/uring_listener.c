@@ -11,8 +11,10 @@
 #include "rt/uring.h"
 
 #define LISTEN_BACKLOG 128
-/* After a failed accept (no descriptors, no memory) the next one comes so much later. */
+/* After a failed accept (no descriptors, no memory) the next one comes so much later, */
 #define ACCEPT_RETRY_NS (100 * RT_MS)
+/* and while that goes on there is a line so often. */
+#define ACCEPT_COMPLAIN_NS (60 * RT_S)
 
 struct rt_listener {
 	struct rt_loop *loop; /* borrowed */
@@ -25,6 +27,7 @@ struct rt_listener {
 	bool closed; /* by its owner: freed when op is back */
 	int held;    /* accepted while being paused: for when we go on. -1 for none */
 	struct rt_timer retry;
+	rt_time complained; /* of failed accepts; 0: never */
 	dev_t path_dev; /* of the unix socket that we made, to remove that one only */
 	ino_t path_ino;
 	struct rt_addr addr;
@@ -74,11 +77,16 @@ static void connection_deliver(struct rt_listener *listener, int fd)
 
 static void accept_failed(struct rt_listener *listener, int res)
 {
-	rt_time at = rt_time_add(rt_now(listener->loop), ACCEPT_RETRY_NS);
+	rt_time now = rt_now(listener->loop);
+	rt_time at = rt_time_add(now, ACCEPT_RETRY_NS);
+	bool ours = res == -EMFILE || res == -ENFILE || res == -ENOMEM || res == -ENOBUFS;
 
 	/* Ours to wait for, theirs (a connection that broke at once) to ignore. */
-	if (res == -EMFILE || res == -ENFILE || res == -ENOMEM || res == -ENOBUFS)
-		rt_log(RT_LOG_WARN, "accept_failed error=%s", strerror(-res));
+	if (ours && (listener->complained.ns == 0 ||
+		     rt_time_since(now, listener->complained) >= ACCEPT_COMPLAIN_NS)) {
+		listener->complained = now;
+		rt_log(RT_LOG_WARN, "accept-failed error=\"%s\"", strerror(-res));
+	}
 	if (res != -ECONNABORTED && res != -EINTR)
 		rt_timer_arm(listener->loop, &listener->retry, at);
 }

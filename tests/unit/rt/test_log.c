@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Log lines are read by people and machines: bytes from outside cannot forge a line or
- * a field, and a line that is too long is cut and not overrun.
+ * a field, and a line that is too long is cut and not overrun. Who logs never waits for who
+ * reads: a stalled reader of the log must not stall the disk.
  */
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "rt/check.h"
 #include "rt/log.h"
@@ -96,6 +101,104 @@ static void quoting_cuts_to_what_fits(void **state)
 	}
 }
 
+/* ---- standard error ------------------------------------------------------------------- */
+
+static int stderr_before;
+
+/* fds[1] is standard error from here on. */
+static void stderr_is(const int fds[2])
+{
+	(void)fflush(stderr);
+	stderr_before = dup(STDERR_FILENO);
+	assert_true(stderr_before >= 0);
+	assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+}
+
+static void stderr_is_back(const int fds[2])
+{
+	assert_int_equal(dup2(stderr_before, STDERR_FILENO), STDERR_FILENO);
+	(void)close(stderr_before);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
+/* All that can be read, as lines: how many, and the last two. */
+static unsigned lines_read(int fd, char last[2][256])
+{
+	static char text[4 << 20];
+	size_t have = 0;
+	unsigned n = 0;
+	ssize_t got;
+
+	while ((got = read(fd, text + have, sizeof(text) - 1 - have)) > 0)
+		have += (size_t)got;
+	text[have] = '\0';
+	for (char *line = text, *end; (end = strchr(line, '\n')) != NULL;
+	     line = end + 1) {
+		*end = '\0';
+		memcpy(last[0], last[1], sizeof(last[0]));
+		(void)snprintf(last[1], sizeof(last[1]), "%.200s", line);
+		n++;
+	}
+	return n;
+}
+
+/* It returns: a write that waited would end the test by its time. */
+static void nobody_reads(int fds[2])
+{
+	const unsigned total = 20000;
+	char last[2][256] = { "", "" }, expected[64];
+	unsigned n;
+
+	stderr_is(fds);
+	for (unsigned i = 0; i < total; i++)
+		rt_log(RT_LOG_INFO, "line number=%u and some text to fill the pipe", i);
+	n = lines_read(fds[0], last);
+	assert_true(n > 10 && n < total);
+	rt_log(RT_LOG_INFO, "later");
+	assert_int_equal(lines_read(fds[0], last), 2);
+	(void)snprintf(expected, sizeof(expected), "warn log-lines-dropped count=%u",
+		       total - n);
+	assert_string_equal(last[0], expected);
+	assert_string_equal(last[1], "info later");
+	rt_log(RT_LOG_INFO, "again");
+	assert_int_equal(lines_read(fds[0], last), 1);
+	stderr_is_back(fds);
+}
+
+static void a_log_that_nobody_reads_stops_nobody(void **state)
+{
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	nobody_reads(fds);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	nobody_reads(fds);
+}
+
+static void the_journal_gets_severities(void **state)
+{
+	char last[2][256] = { "", "" };
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	stderr_is(fds);
+	rt_log_set_journal(true);
+	rt_log(RT_LOG_ERROR, "a");
+	rt_log(RT_LOG_WARN, "b");
+	assert_int_equal(lines_read(fds[0], last), 2);
+	assert_string_equal(last[0], "<3>error a");
+	assert_string_equal(last[1], "<4>warn b");
+	rt_log(RT_LOG_INFO, "c");
+	rt_log_set_journal(false);
+	rt_log(RT_LOG_INFO, "d");
+	assert_int_equal(lines_read(fds[0], last), 2);
+	assert_string_equal(last[0], "<6>info c");
+	assert_string_equal(last[1], "info d");
+	stderr_is_back(fds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -103,6 +206,8 @@ int main(void)
 		cmocka_unit_test(a_long_line_is_cut_and_an_unquoted_one_stays_one),
 		cmocka_unit_test(quoting_escapes_what_is_not_plain),
 		cmocka_unit_test(quoting_cuts_to_what_fits),
+		cmocka_unit_test(a_log_that_nobody_reads_stops_nobody),
+		cmocka_unit_test(the_journal_gets_severities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
