@@ -11,9 +11,17 @@
 
 #include "control/control_request.h"
 
-static int daemon_connect(const char *path)
+/* A socket says EAGAIN when its time is over. */
+static int socket_error(void)
+{
+	return errno == EAGAIN ? -ETIMEDOUT : -errno;
+}
+
+/* `seconds`: nothing on the socket waits for longer, the connect included; 0: for ever. */
+static int daemon_connect(const char *path, int seconds)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const struct timeval most = { .tv_sec = seconds };
 	int fd, res;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
@@ -22,8 +30,10 @@ static int daemon_connect(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		res = -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most)) < 0 ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		res = socket_error();
 		(void)close(fd); /* nothing was sent */
 		return res;
 	}
@@ -38,7 +48,7 @@ static int send_all(int fd, const char *line, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return socket_error();
 		line += n;
 		len -= (size_t)n;
 	}
@@ -79,7 +89,7 @@ static int receive_answer(int fd, char *buf, void (*progress)(const char *text),
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return socket_error();
 		if (n == 0)
 			return -ECONNRESET;
 		have += (size_t)n;
@@ -99,9 +109,19 @@ int control_client_ask(const char *path, const struct control_request *request,
 		       void (*progress)(const char *text), json_t **ret,
 		       char why[CONTROL_CLIENT_WHY])
 {
+	int seconds = request->verb == CONTROL_STATUS ? CONTROL_STATUS_S : 0;
+
+	return control_client_ask_within(seconds, path, request, progress, ret, why);
+}
+
+int control_client_ask_within(int seconds, const char *path,
+			      const struct control_request *request,
+			      void (*progress)(const char *text), json_t **ret,
+			      char why[CONTROL_CLIENT_WHY])
+{
 	char line[CONTROL_LINE_MAX];
 	char *buf = malloc(CONTROL_ANSWER_MAX);
-	int fd = buf ? daemon_connect(path) : -ENOMEM;
+	int fd = buf ? daemon_connect(path, seconds) : -ENOMEM;
 	int res = fd;
 
 	if (fd >= 0) {
@@ -121,6 +141,10 @@ int control_client_ask(const char *path, const struct control_request *request,
 	else if (res == -ECONNRESET)
 		(void)snprintf(why, CONTROL_CLIENT_WHY,
 			       "the daemon on %.150s ended before it answered", path);
+	else if (res == -ETIMEDOUT)
+		(void)snprintf(why, CONTROL_CLIENT_WHY,
+			       "the daemon on %.150s did not answer within %d s", path,
+			       seconds);
 	else if (res < 0)
 		(void)snprintf(why, CONTROL_CLIENT_WHY, "%.150s: %s", path,
 			       strerror(-res));

@@ -23,8 +23,8 @@ struct control_server {
 	struct group *group; /* borrowed, or NULL */
 	char state[16];	     /* while group is NULL */
 	struct rt_listener *listener;
-	struct rt_list clients;
-	unsigned nclients;
+	struct rt_list clients;	  /* who has been idle longest comes first */
+	unsigned nclients, nopen; /* all; those with a socket */
 	enum control_exit (*set)(void *owner, const struct control_request *request,
 				 char *text);
 	void *set_owner;
@@ -87,8 +87,6 @@ static void client_put(struct client *c)
 	srv->nclients--;
 	answer_free(c->answer);
 	rt_free(c);
-	if (srv->listener)
-		rt_listener_pause(srv->listener, false);
 	server_check_stopped(srv);
 }
 
@@ -97,6 +95,7 @@ static void client_close(struct client *c)
 	rt_timer_disarm(c->srv->loop, &c->idle);
 	rt_sock_close(c->sock);
 	c->sock = NULL;
+	c->srv->nopen--;
 	client_put(c);
 }
 
@@ -288,7 +287,22 @@ static void client_next(struct client *c)
 	}
 	c->receiving = true;
 	client_idle_arm(c);
+	rt_list_remove(&c->link);
+	rt_list_push_back(&c->srv->clients, &c->link);
 	rt_recv(c->sock, &c->recv_op, c->line + c->have, sizeof(c->line) - c->have);
+}
+
+/* End the client that has waited longest for its own next request, if there is one. */
+static void server_make_room(struct control_server *srv)
+{
+	for (struct rt_list *e = srv->clients.next; e != &srv->clients; e = e->next) {
+		struct client *c = rt_container_of(e, struct client, link);
+
+		if (c->sock && c->receiving) {
+			client_close(c);
+			return;
+		}
+	}
 }
 
 static void server_accepted(void *owner, struct rt_sock *sock, const struct rt_addr *peer)
@@ -296,7 +310,12 @@ static void server_accepted(void *owner, struct rt_sock *sock, const struct rt_a
 	struct control_server *srv = owner;
 	struct client *c;
 
-	if (srv->nclients == CONTROL_CLIENTS_MAX || !(c = rt_zalloc(1, sizeof(*c)))) {
+	if (srv->nopen == CONTROL_CLIENTS_MAX)
+		server_make_room(srv);
+	/* Those that were closed are counted until nothing of them is in flight. */
+	if (srv->nopen == CONTROL_CLIENTS_MAX ||
+	    srv->nclients == 2 * CONTROL_CLIENTS_MAX || !(c = rt_zalloc(1, sizeof(*c)))) {
+		srv->refused++;
 		rt_sock_close(sock);
 		return;
 	}
@@ -306,8 +325,8 @@ static void server_accepted(void *owner, struct rt_sock *sock, const struct rt_a
 	c->recv_op.done = client_recv_done;
 	c->send_op.done = client_send_done;
 	rt_list_push_back(&srv->clients, &c->link);
-	if (++srv->nclients == CONTROL_CLIENTS_MAX)
-		rt_listener_pause(srv->listener, true);
+	srv->nclients++;
+	srv->nopen++;
 	client_next(c);
 }
 

@@ -18,7 +18,7 @@ struct control_server;
 struct group;
 struct rt_loop;
 
-#define CONTROL_CLIENTS_MAX 16 /* beyond them connections wait to be accepted */
+#define CONTROL_CLIENTS_MAX 16 /* one more takes the place of who has been idle longest */
 #define CONTROL_IDLE_MS 30000
 #define CONTROL_SET_TEXT 1100
 

@@ -16,6 +16,8 @@
 struct group {
 	struct group_status status;
 	struct group_promote *promoting;
+	struct group_promote *asked[32]; /* all that were begun, the first 32 */
+	unsigned promotions;
 	struct rt_loop *loop;
 	struct rt_op op;
 	int result;
@@ -67,6 +69,9 @@ static inline void double_fire(struct rt_timer *timer)
 void group_promote(struct group *group, struct group_promote *p)
 {
 	group->promoting = p;
+	if (group->promotions < RT_ARRAY_LEN(group->asked))
+		group->asked[group->promotions] = p;
+	group->promotions++;
 	group->timer.fire = double_fire;
 	if (group->promote_ms >= 0)
 		rt_timer_arm(group->loop, &group->timer,

@@ -11,6 +11,7 @@
 
 #include "control/control_request.h"
 #include "control/control_server.h"
+#include "rt/check.h"
 #include "rt/log.h"
 #include "tests/unit/control/double.h"
 
@@ -399,27 +400,56 @@ static void leaving_during_a_promotion(void **state)
 	answer_is(talk("{\"verb\":\"status\"}\n", 1), 0, 0, NULL);
 }
 
-static void crowd_waits_and_is_served(void **state)
+/* Who has been idle longest makes room: an operator can always ask. */
+static void a_crowd_of_idle_clients_keeps_nobody_out(void **state)
 {
 	static const char text[] = "{\"verb\":\"status\"}\n";
-	static struct talk crowd[CONTROL_CLIENTS_MAX], late;
+	static struct talk crowd[CONTROL_CLIENTS_MAX], late[2];
 
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-		talk_start(&crowd[i], text, strlen(text), 1);
+		talk_start(&crowd[i], text, strlen(text), 2); /* and waits for more */
 		while (lines(&crowd[i]) == 0)
-			assert_int_equal(rt_loop_run(loop), 0);
+			turn();
+	}
+	for (unsigned i = 0; i < RT_ARRAY_LEN(late); i++) {
+		talk_start(&late[i], text, strlen(text), 2);
+		while (lines(&late[i]) == 0 || !crowd[i].closed)
+			turn();
+		assert_false(crowd[i + 1].closed);
+	}
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		talk_end(&crowd[i]);
+	for (unsigned i = 0; i < RT_ARRAY_LEN(late); i++)
+		talk_end(&late[i]);
+}
+
+/* Nobody who waits for an answer is sent away for somebody else. */
+static void a_crowd_of_busy_clients_stays(void **state)
+{
+	static const char text[] = "{\"verb\":\"promote\"}\n";
+	static struct talk crowd[CONTROL_CLIENTS_MAX], late;
+	uint64_t refused = control_server_refused(srv);
+
+	group.promote_ms = -1;
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		talk_start(&crowd[i], text, strlen(text), 1);
+		while (group.promotions <= i)
+			turn();
 	}
 	talk_start(&late, text, strlen(text), 1);
-	for (unsigned i = 0; i < 200; i++)
+	while (!late.closed)
 		turn();
-	assert_int_equal(lines(&late), 0);
-	talk_end(&crowd[3]);
-	while (lines(&late) == 0)
-		assert_int_equal(rt_loop_run(loop), 0);
+	assert_int_equal(late.have, 0);
+	assert_int_equal(control_server_refused(srv), refused + 1);
 	talk_end(&late);
-	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
-		if (i != 3)
-			talk_end(&crowd[i]);
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		assert_false(crowd[i].closed);
+		group.promoting = group.asked[i];
+		double_promote_end(&group);
+		while (lines(&crowd[i]) == 0)
+			turn();
+		talk_end(&crowd[i]);
+	}
 }
 
 static void silence_ends_a_connection(void **state)
@@ -469,7 +499,10 @@ int main(void)
 						stop),
 		cmocka_unit_test_setup_teardown(half_a_request_and_gone, start, stop),
 		cmocka_unit_test_setup_teardown(leaving_during_a_promotion, start, stop),
-		cmocka_unit_test_setup_teardown(crowd_waits_and_is_served, start, stop),
+		cmocka_unit_test_setup_teardown(a_crowd_of_idle_clients_keeps_nobody_out,
+						start, stop),
+		cmocka_unit_test_setup_teardown(a_crowd_of_busy_clients_stays, start,
+						stop),
 		cmocka_unit_test_setup_teardown(silence_ends_a_connection, start_hasty,
 						stop),
 		cmocka_unit_test_setup_teardown(stop_waits_for_a_promotion, start, stop),
