@@ -67,7 +67,7 @@ static void group_stopped(struct group_stop *stop, int res)
 
 	d->group = NULL;
 	if (res < 0) {
-		rt_log(RT_LOG_ERROR, "stop_failed group=%s error=\"%s\"",
+		rt_log(RT_LOG_ERROR, "stop-failed group=%s error=\"%s\"",
 		       d->config.group.name, strerror(-res));
 		d->result = CONTROL_FAILED;
 	}
@@ -130,7 +130,7 @@ static void single_done(void *owner)
 {
 	struct daemon *d = owner;
 
-	rt_log(RT_LOG_INFO, "connection_ended");
+	rt_log(RT_LOG_INFO, "connection-ended");
 	if (d->state == DAEMON_RUNNING)
 		daemon_stop(d);
 }
@@ -145,7 +145,7 @@ static void serve_single(struct daemon *d)
 	d->single_served = true;
 	res = nbds_server_serve_fds(d->nbd, STDIN_FILENO, STDOUT_FILENO, single_done, d);
 	if (res < 0)
-		daemon_failed(d, "connection_refused", "on=stdin", res);
+		daemon_failed(d, "connection-refused", "on=stdin", res);
 }
 
 static void group_serving_changed(void *owner, struct group *group, bool on)
@@ -158,9 +158,10 @@ static void group_serving_changed(void *owner, struct group *group, bool on)
 		serve_single(d);
 }
 
-static void group_said(void *owner, struct group *group, const char *line)
+static void group_said(void *owner, struct group *group, enum rt_log_level level,
+		       const char *line)
 {
-	rt_log(RT_LOG_INFO, "%s", line);
+	rt_log(level, "%s", line);
 }
 
 static void listen_nbd_again(struct rt_timer *timer);
@@ -174,7 +175,7 @@ static void listen_nbd(struct daemon *d)
 	if (res == 0)
 		(void)sd_notify(0, "READY=1");
 	else if (!again_later(d, res, "nbd", listen_nbd_again))
-		daemon_failed(d, "nbd_failed", "", res);
+		daemon_failed(d, "nbd-failed", "", res);
 }
 
 static void listen_nbd_again(struct rt_timer *timer)
@@ -190,7 +191,7 @@ static void daemon_serve_nbd(struct daemon *d)
 	if (res == 0)
 		res = nbds_server_add_group(d->nbd, d->group);
 	if (res < 0) {
-		daemon_failed(d, "nbd_failed", "", res);
+		daemon_failed(d, "nbd-failed", "", res);
 		return;
 	}
 	if (d->params->single)
@@ -224,7 +225,7 @@ static void group_opened(struct group_open *open, int res)
 	if (again_later(d, res, "store", open_again))
 		return;
 	if (res < 0) {
-		rt_log(RT_LOG_ERROR, "open_failed group=%s store=%s why=%s", name,
+		rt_log(RT_LOG_ERROR, "open-failed group=%s store=%s why=%s", name,
 		       d->config.group.store,
 		       rt_log_quote(why, sizeof(why),
 				    open->why[0] ? open->why : strerror(-res)));
@@ -251,7 +252,7 @@ static void stop_signal(void *owner, int signo)
 	struct daemon *d = owner;
 
 	if (d->state == DAEMON_STOPPING || d->stop_asked) {
-		rt_log(RT_LOG_WARN, "stopping_at_once signal=%d", signo);
+		rt_log(RT_LOG_WARN, "stopping-at-once signal=%d", signo);
 		_exit(CONTROL_FAILED); /* what is on disk is whole: recovery covers it */
 	}
 	rt_log(RT_LOG_INFO, "stopping signal=%d", signo);
@@ -264,15 +265,15 @@ static void stop_signal(void *owner, int signo)
 static void configuration_changed(void *owner, const char *key, bool live)
 {
 	if (live)
-		rt_log(RT_LOG_INFO, "configuration_applied key=%s", key);
+		rt_log(RT_LOG_INFO, "configuration-applied key=%s", key);
 	else
-		rt_log(RT_LOG_WARN, "configuration_needs_restart key=%s", key);
+		rt_log(RT_LOG_WARN, "configuration-needs-restart key=%s", key);
 }
 
 static void configuration_refused(const struct config_errors *errors)
 {
 	for (unsigned i = 0; i < errors->n; i++)
-		rt_log(RT_LOG_ERROR, "configuration_refused %s", errors->text[i]);
+		rt_log(RT_LOG_ERROR, "configuration-refused %s", errors->text[i]);
 }
 
 /* d->config has changed, in what may change: the parts that go by it hear of it. */
@@ -319,7 +320,7 @@ static void reload_signal(void *owner, int signo)
 	struct daemon *d = owner;
 
 	if (d->opening) {
-		rt_log(RT_LOG_WARN, "configuration_not_read why=\"the group is being "
+		rt_log(RT_LOG_WARN, "configuration-not-read why=\"the group is being "
 				    "opened: try again\"");
 		return;
 	}
@@ -330,7 +331,7 @@ static void reload_signal(void *owner, int signo)
 	} else {
 		config_compare(&old, &fresh, configuration_changed, NULL);
 		configuration_apply(d);
-		rt_log(RT_LOG_INFO, "configuration_read file=%s", d->params->path);
+		rt_log(RT_LOG_INFO, "configuration-read file=%s", d->params->path);
 	}
 	explicit_bzero(&fresh, sizeof(fresh)); /* they hold keys */
 	explicit_bzero(&old, sizeof(old));
@@ -358,7 +359,7 @@ static void listen_control(struct daemon *d)
 	if (res == 0)
 		open_group(d);
 	else if (!again_later(d, res, "control", listen_control_again))
-		daemon_failed(d, "start_failed", "", res);
+		daemon_failed(d, "start-failed", "", res);
 }
 
 static void listen_control_again(struct rt_timer *timer)
@@ -390,7 +391,7 @@ static int daemon_start(struct daemon *d)
 	int res = rt_loop_new(&d->loop);
 
 	if (res < 0) {
-		rt_log(RT_LOG_ERROR, "no_io_uring error=\"%s\"%s", strerror(-res),
+		rt_log(RT_LOG_ERROR, "no-io-uring error=\"%s\"%s", strerror(-res),
 		       res == -EPERM
 			       ? " hint=\"the sysctl kernel.io_uring_disabled, or the "
 				 "container's seccomp filter, forbids it\""
@@ -401,7 +402,7 @@ static int daemon_start(struct daemon *d)
 	if (res == 0)
 		res = control_server_new(d->loop, &control, &d->control);
 	if (res < 0) {
-		rt_log(RT_LOG_ERROR, "start_failed error=\"%s\"", strerror(-res));
+		rt_log(RT_LOG_ERROR, "start-failed error=\"%s\"", strerror(-res));
 		return res;
 	}
 	d->open.done = group_opened;

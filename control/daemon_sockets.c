@@ -37,7 +37,7 @@ static int passed_fd(int fd, bool control)
 
 static int listen_report(const char *what, const char *where, int res)
 {
-	rt_log(RT_LOG_ERROR, "listen_failed for=%s on=%s error=\"%s\"", what, where,
+	rt_log(RT_LOG_ERROR, "listen-failed for=%s on=%s error=\"%s\"", what, where,
 	       strerror(-res));
 	return res;
 }
@@ -83,7 +83,7 @@ static int nbd_passed(struct nbds_server *srv, const struct config_nbd *config, 
 	for (; fd >= 0; fd = passed_fd(fd + 1, false)) {
 		if (is_remote(fd) && !config->allow_plaintext) {
 			rt_log(RT_LOG_ERROR,
-			       "listen_refused for=nbd on=systemd error=\"plaintext "
+			       "listen-refused for=nbd on=systemd error=\"plaintext "
 			       "beyond "
 			       "loopback; allowed with nbd.allow_plaintext = true\"");
 			return -EPERM;

@@ -56,13 +56,32 @@ static json_t *lsn_json(const struct group_status *s)
 
 static json_t *exposure_json(const struct group_status *s)
 {
-	bool peer = s && s->has_peer;
+	bool peer = s && s->has_peer && s->role == GROUP_PRIMARY;
 
 	return json_pack("{s:o, s:o, s:o, s:o}", "writes",
 			 number_json(peer, s ? s->exposure.writes : 0), "bytes",
 			 number_json(peer, s ? s->exposure.bytes : 0), "seconds",
 			 real_json(peer, s ? s->exposure.seconds : -1), "probability",
 			 real_json(peer, s ? s->exposure.probability : -1));
+}
+
+/* What a promotion of this mirror would find. */
+static json_t *recovery_json(const struct group_status *s)
+{
+	bool mirror = s && s->role == GROUP_MIRROR;
+
+	return json_pack("{s:o, s:o, s:o}", "lsn",
+			 number_json(mirror, s ? s->recovery.lsn : 0), "admitted_at",
+			 real_json(mirror, s ? s->recovery.admitted_at : -1), "age_s",
+			 real_json(mirror, s ? s->recovery.age_s : -1));
+}
+
+static json_t *peer_json(const struct group_status *s)
+{
+	bool peer = s && s->has_peer;
+
+	return json_pack("{s:o}", "last_received_s",
+			 real_json(peer, s ? s->last_received_s : -1));
 }
 
 static json_t *link_json(const struct group_status *s)
@@ -139,15 +158,18 @@ static json_t *volumes_json(const struct group_status *s)
 		const struct group_volume_status *v = &s->volumes[i];
 
 		(void)json_array_append_new(
-			list, json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}",
-					"name", json_string(v->name), "size",
-					number_json(true, v->size), "mapped",
-					number_json(true, v->mapped), "sync",
-					group_mode_name(v->sync), "generation",
-					hex_json(v->generation), "reads",
-					number_json(true, v->reads), "writes",
-					number_json(true, v->writes), "flushes",
-					number_json(true, v->flushes)));
+			list,
+			json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
+				  "name", json_string(v->name), "size",
+				  number_json(true, v->size), "mapped",
+				  number_json(true, v->mapped), "sync",
+				  group_mode_name(v->sync), "generation",
+				  hex_json(v->generation), "reads",
+				  number_json(true, v->reads), "writes",
+				  number_json(true, v->writes), "flushes",
+				  number_json(true, v->flushes), "waiting",
+				  number_json(true, v->waiting), "waiting_bytes",
+				  number_json(true, v->waiting_bytes)));
 	}
 	return list;
 }
@@ -183,11 +205,13 @@ static int object_add(json_t *status, const char *name, const char *state,
 	if (!group)
 		return -ENOMEM;
 	(void)json_object_update_new(
-		group, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:[], s:[], s:o}", "lsn",
-				 lsn_json(s), "exposure", exposure_json(s), "link",
-				 link_json(s), "fec", fec_json(s), "store", store_json(s),
-				 "volumes", volumes_json(s), "snapshots", "branches",
-				 "catchup", catchup_json(s)));
+		group,
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[], s:[], s:o}",
+			  "lsn", lsn_json(s), "exposure", exposure_json(s), "recovery",
+			  recovery_json(s), "peer", peer_json(s), "link", link_json(s),
+			  "fec", fec_json(s), "store", store_json(s), "volumes",
+			  volumes_json(s), "snapshots", "branches", "catchup",
+			  catchup_json(s)));
 	return json_array_append_new(json_object_get(status, "groups"), group) < 0
 		       ? -ENOMEM
 		       : 0;

@@ -135,6 +135,16 @@ static void print_exposure(const json_t *g, FILE *out)
 	fprintf(out, "\n");
 }
 
+static void print_recovery(const json_t *g, FILE *out)
+{
+	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT];
+
+	fprintf(out, "  recovery   lsn %s, image %s old, primary last received %s ago\n",
+		member_count(g, "recovery.lsn", a),
+		member_real(g, "recovery.age_s", 1, "%.1f s", b),
+		member_real(g, "peer.last_received_s", 1, "%.1f s", c));
+}
+
 static void print_link(const json_t *g, FILE *out)
 {
 	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT];
@@ -195,20 +205,20 @@ static void print_catchup(const json_t *g, FILE *out)
 static void print_volumes(const json_t *g, FILE *out)
 {
 	char name[FIELD_TEXT], sync[FIELD_TEXT], a[FIELD_TEXT], b[FIELD_TEXT];
-	char c[FIELD_TEXT], d[FIELD_TEXT], e[FIELD_TEXT];
+	char c[FIELD_TEXT], d[FIELD_TEXT], e[FIELD_TEXT], f[FIELD_TEXT];
 	const json_t *v;
 	size_t i;
 
-	fprintf(out, "\n  %-20s %10s %10s %-8s %12s %12s %10s\n", "volume", "size",
-		"mapped", "sync", "reads", "writes", "flushes");
+	fprintf(out, "\n  %-20s %10s %10s %-8s %12s %12s %10s %8s\n", "volume", "size",
+		"mapped", "sync", "reads", "writes", "flushes", "waiting");
 	json_array_foreach(json_object_get(g, "volumes"), i, v)
 	{
-		fprintf(out, "  %-20s %10s %10s %-8s %12s %12s %10s\n",
+		fprintf(out, "  %-20s %10s %10s %-8s %12s %12s %10s %8s\n",
 			member_text(v, "name", name, sizeof(name)),
 			member_bytes(v, "size", a), member_bytes(v, "mapped", b),
 			member_text(v, "sync", sync, sizeof(sync)),
 			member_count(v, "reads", c), member_count(v, "writes", d),
-			member_count(v, "flushes", e));
+			member_count(v, "flushes", e), member_count(v, "waiting", f));
 	}
 }
 
@@ -233,7 +243,10 @@ static void print_group(const json_t *g, FILE *out)
 		fprintf(out, ", but now counts as %s", b);
 	fprintf(out, "\n");
 	print_lsn(g, out);
-	print_exposure(g, out);
+	if (strcmp(member_text(g, "role", c, sizeof(c)), "mirror") == 0)
+		print_recovery(g, out);
+	else
+		print_exposure(g, out);
 	print_link(g, out);
 	print_store(g, out);
 	print_catchup(g, out);

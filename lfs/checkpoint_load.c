@@ -75,7 +75,7 @@ static int tables_reset(struct lfs_recover *rc)
 /* This checkpoint slot cannot be used: the other one, or the end. */
 static void checkpoint_slot_refuse(struct lfs_recover *rc, const char *what)
 {
-	rt_log(RT_LOG_WARN, "checkpoint_damaged slot=%u reason=\"%s\"",
+	rt_log(RT_LOG_WARN, "checkpoint-damaged slot=%u reason=\"%s\"",
 	       rc->load.checkpoint_slot_at, what);
 	if (rc->fallback) {
 		lfs_say(rc->why,

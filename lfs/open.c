@@ -199,7 +199,7 @@ static int supers_check(struct opening *op)
 		return -EFBIG;
 	}
 	if (op->one_bad)
-		rt_log(RT_LOG_WARN, "superblock_damaged copy=%c used=%c",
+		rt_log(RT_LOG_WARN, "superblock-damaged copy=%c used=%c",
 		       lfs->superblock.copy ? 'A' : 'B',
 		       lfs->superblock.copy ? 'B' : 'A');
 	return 0;

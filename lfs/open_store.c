@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lfs/open_store.h"
 #include "rt/check.h"
@@ -64,7 +65,8 @@ void lfs_fail(struct lfs *lfs, int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(lfs->why, sizeof(lfs->why), fmt, ap);
 	va_end(ap);
-	rt_log(RT_LOG_ERROR, "store_failed error=%d why=\"%s\"", -err, lfs->why);
+	rt_log(RT_LOG_ERROR, "store-failed error=\"%s\" why=\"%s\"", strerror(-err),
+	       lfs->why);
 	lfs_flush_stop(lfs);
 	lfs_schedule(lfs);
 	if (!lfs->opening)

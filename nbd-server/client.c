@@ -82,6 +82,18 @@ struct nbds_job *nbds_job_new(struct nbds_client *c, uint64_t cookie)
 	return job;
 }
 
+void nbds_job_free_buffer(struct nbds_job *job)
+{
+	struct nbds_client *c = job->client;
+
+	if (!job->buf)
+		return;
+	c->memory -= nbds_payload_cost(job->span);
+	nbds_payload_put(&c->srv->payload, job->buf, job->span);
+	job->buf = NULL;
+	nbds_server_memory_freed(c->srv);
+}
+
 void nbds_job_free(struct nbds_job *job)
 {
 	struct nbds_client *c = job->client;
@@ -91,11 +103,7 @@ void nbds_job_free(struct nbds_job *job)
 	c->njobs--;
 	srv->njobs--;
 	rt_list_remove(&job->link);
-	if (job->buf) {
-		c->memory -= nbds_payload_cost(job->span);
-		nbds_payload_put(&srv->payload, job->buf, job->span);
-		nbds_server_memory_freed(srv);
-	}
+	nbds_job_free_buffer(job);
 	if (srv->njobs_kept >= NBDS_JOBS_KEPT) {
 		rt_free(job);
 		return;
@@ -173,7 +181,7 @@ static void client_start_serving(struct nbds_client *c)
 {
 	char name[80];
 
-	rt_log(RT_LOG_DEBUG, "nbd_attached export=%s read_only=%d",
+	rt_log(RT_LOG_DEBUG, "nbd-attached export=%s read_only=%d",
 	       rt_log_quote(name, sizeof(name), c->handshake.chosen.name),
 	       !!(c->handshake.chosen.flags & NBDS_FLAG_READ_ONLY));
 	client_set_state(c, NBDS_CL_SERVING);
@@ -217,11 +225,11 @@ static void client_negotiate(struct nbds_client *c)
 		client_flush(c);
 		return;
 	}
-	if (c->handshake.state == NBDS_HS_DONE) {
+	if (c->handshake.state == NBDS_HS_DONE && !c->srv->stopping) {
 		client_start_serving(c);
 		return;
 	}
-	if (c->handshake.state == NBDS_HS_ABORTED) {
+	if (c->handshake.state == NBDS_HS_DONE || c->handshake.state == NBDS_HS_ABORTED) {
 		nbds_client_drain(c, true);
 		return;
 	}
@@ -270,17 +278,10 @@ static void client_linger(struct nbds_client *c)
 /* Everything that was asked is answered: end, if an end is due. */
 static void client_advance(struct nbds_client *c)
 {
-	bool stopping = c->state == NBDS_CL_SERVING && c->srv->stopping;
 	unsigned unread = (c->payload.filling ? 1 : 0) + (c->payload.skipping ? 1 : 0);
 
-	if (c->state != NBDS_CL_DRAINING && !stopping)
+	if (c->state != NBDS_CL_DRAINING || c->reply.sending || c->njobs > unread)
 		return;
-	if (c->reply.sending || c->njobs > unread)
-		return;
-	if (stopping) {
-		nbds_client_drain(c, true);
-		return;
-	}
 	/* A receive of before the drain still owns the buffers; it comes back here. */
 	if (!c->polite) {
 		nbds_client_close(c);
@@ -320,14 +321,11 @@ void nbds_client_close(struct nbds_client *c)
 void nbds_client_stop(struct nbds_client *c)
 {
 	if (c->state == NBDS_CL_NEGOTIATING) {
-		nbds_client_close(c);
-		return;
+		c->handshake.stopping = true;
+		client_arm(c, CLIENT_LINGER_MS);
+	} else if (c->state == NBDS_CL_SERVING) {
+		nbds_client_drain(c, true);
 	}
-	/* It needs no memory any more: its only answer is that we stop. */
-	nbds_server_leave(c->srv, c);
-	if (c->state == NBDS_CL_SERVING)
-		client_arm(c, c->srv->limits.patience_ms);
-	nbds_client_schedule(c);
 }
 
 static void client_free(struct nbds_client *c)

@@ -96,6 +96,7 @@ struct nbds_client {
 	unsigned njobs;	   /* all of them */
 	unsigned in_group; /* those that the group has */
 	uint64_t memory;   /* payload that they cost */
+	bool is_short;	   /* counted in srv->nshort */
 
 	struct nbds_client_reply reply;
 
@@ -136,6 +137,7 @@ bool nbds_client_overdue(const struct nbds_client *c, rt_time now);
 /* A job with its counts, or NULL without memory. */
 struct nbds_job *nbds_job_new(struct nbds_client *c, uint64_t cookie);
 void nbds_job_free(struct nbds_job *job);
+void nbds_job_free_buffer(struct nbds_job *job); /* if it still has one */
 
 /* ---- receive.c --------------------------------------------------------------------- */
 

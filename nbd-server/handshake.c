@@ -18,6 +18,8 @@ static_assert(4 * sizeof(struct nbds_option_reply) + sizeof(struct nbds_info_exp
 #define HANDSHAKE_LIST_ANSWER                                                            \
 	(sizeof(struct nbds_option_reply) + sizeof(be32) + NBDS_NAME_MAX)
 
+#define HANDSHAKE_STOPPING "the server is stopping"
+
 /* The one place where the state changes; an end is never left. */
 static void handshake_set_state(struct nbds_handshake *hs, enum nbds_handshake_state next)
 {
@@ -138,6 +140,12 @@ static void handshake_list(struct nbds_handshake *hs, struct nbds_handshake_io *
 {
 	const char *name;
 
+	if (hs->stopping) {
+		handshake_refuse(io, NBDS_OPT_LIST, NBDS_REP_ERR_SHUTDOWN,
+				 HANDSHAKE_STOPPING);
+		handshake_set_state(hs, NBDS_HS_OPTION);
+		return;
+	}
 	while (handshake_room(io) >= HANDSHAKE_LIST_ANSWER) {
 		be32 len;
 
@@ -264,6 +272,13 @@ static bool option_reads_data(uint32_t code)
 static int handshake_serve(struct nbds_handshake *hs, struct nbds_handshake_io *io,
 			   const struct option *opt)
 {
+	if (hs->stopping && opt->code != NBDS_OPT_ABORT) {
+		if (opt->code == NBDS_OPT_EXPORT_NAME)
+			return -EPROTO; /* it has no answer that refuses */
+		handshake_refuse(io, opt->code, NBDS_REP_ERR_SHUTDOWN,
+				 HANDSHAKE_STOPPING);
+		return 0;
+	}
 	switch (opt->code) {
 	case NBDS_OPT_EXPORT_NAME:
 		return option_export_name(hs, io, opt);

@@ -48,9 +48,10 @@ struct nbds_handshake {
 	const struct nbds_catalog *catalog; /* borrowed */
 	bool no_zeroes;
 	bool fixed;
-	bool waiting;  /* the option at hand asks for an export that is not served yet */
-	bool late;     /* set by the owner when it has waited enough: refuse it then */
-	uint32_t skip; /* NBDS_HS_SKIPPING: bytes still to come */
+	bool waiting; /* the option at hand asks for an export that is not served yet */
+	bool late;    /* set by the owner when it has waited enough: refuse it then */
+	bool stopping; /* set by the owner: options are refused, the catalog is not asked */
+	uint32_t skip;		   /* NBDS_HS_SKIPPING: bytes still to come */
 	unsigned listed;	   /* NBDS_HS_LISTING: names answered so far */
 	struct nbds_export chosen; /* NBDS_HS_DONE */
 };

@@ -52,12 +52,25 @@ static void receive_group_done(struct group_request *r, int res)
 	c->in_group--;
 	if (res < 0)
 		c->srv->stats.failed_requests++;
-	if (c->state == NBDS_CL_CLOSED) {
+	/*
+	 * What the stop of the group ended has no answer: the connection's end is one, and a
+	 * client that connects again asks again. An error would be final.
+	 */
+	if (c->state == NBDS_CL_CLOSED || (res == -ESHUTDOWN && c->srv->stopping)) {
 		nbds_job_free(job);
 		nbds_client_schedule(c);
 		return;
 	}
 	nbds_reply(job, res);
+}
+
+/* The data are in the log: only the answer is still owed, so let others have the memory. */
+static void receive_released(struct group_request *r)
+{
+	struct nbds_job *job = rt_container_of(r, struct nbds_job, group);
+
+	nbds_job_free_buffer(job);
+	nbds_client_schedule(job->client);
 }
 
 static void receive_count(struct nbds_stats *stats, const struct group_request *r)
@@ -85,13 +98,9 @@ static void receive_count(struct nbds_stats *stats, const struct group_request *
 
 static void receive_submit(struct nbds_client *c, struct nbds_job *job)
 {
-	/* It began before the stop, but no group may be asked any more. */
-	if (c->srv->stopping) {
-		nbds_reply(job, -ESHUTDOWN);
-		return;
-	}
 	receive_count(&c->srv->stats, &job->group);
 	job->group.done = receive_group_done;
+	job->group.released = receive_released;
 	c->in_group++;
 	group_submit(&job->group);
 }
@@ -154,17 +163,16 @@ static int receive_memory(struct nbds_client *c, size_t span, uint8_t **ret)
 
 	/* Its own requests will be answered, and then it goes on. */
 	if (c->memory > 0 &&
-	    c->memory + nbds_payload_cost(span) > srv->limits.client_memory)
+	    c->memory + nbds_payload_cost(span) > srv->limits.client_memory) {
+		nbds_server_set_short(srv, c, true);
 		return -EBUSY;
+	}
 	err = first ? nbds_payload_get(&srv->payload, span, ret) : -ENOBUFS;
 	if (err == -ENOBUFS) {
 		nbds_server_wait(srv, c);
 		return -EBUSY;
 	}
-	if (!rt_list_empty(&c->waiting)) {
-		rt_list_remove(&c->waiting);
-		nbds_server_memory_freed(srv);
-	}
+	nbds_server_leave(srv, c);
 	return err;
 }
 
@@ -214,8 +222,6 @@ static enum receive_step receive_request(struct nbds_client *c,
 	if (c->njobs >= c->srv->limits.inflight)
 		return RECEIVE_STUCK;
 	err = nbds_request_check(req, export->size, export->flags);
-	if (c->srv->stopping)
-		err = -ESHUTDOWN;
 	if (!err && receive_has_data(req)) {
 		span = group_request_span(req->offset, req->len);
 		err = receive_memory(c, span, &buf);

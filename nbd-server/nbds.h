@@ -42,6 +42,8 @@ struct nbds_limits {
 #define NBDS_CLIENT_MEMORY_DEFAULT (UINT64_C(64) << 20)
 #define NBDS_HANDSHAKE_MS_DEFAULT 10000
 #define NBDS_PATIENCE_MS_DEFAULT 10000
+/* A client whose host has vanished gives its place back after so long. */
+#define NBDS_SILENCE_MS 60000
 
 /*
  * A server without groups and listeners. `limits` is copied; NULL stands for the defaults.
@@ -75,8 +77,9 @@ int nbds_server_serve_fds(struct nbds_server *srv, int in, int out, nbds_done_fn
 			  void *owner);
 
 /*
- * Stop: accept nothing more, end negotiations, answer the requests that are in flight and
- * new ones with ESHUTDOWN; a connection closes when all of its requests are answered.
+ * Stop: accept nothing more, refuse what is negotiated, read no more requests, answer those
+ * that a group has; a connection closes when all of them are answered. Those that the
+ * group's own stop ends have no answer: a client that connects again sends them again.
  * `done(owner)` is called when none is left. From this call on no group is asked for
  * anything, so group_stop() may follow at once (it ends what is still held). Once only.
  */

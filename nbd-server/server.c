@@ -128,8 +128,24 @@ void nbds_server_memory_freed(struct nbds_server *srv)
 		rt_container_of(srv->waiters.next, struct nbds_client, waiting));
 }
 
+void nbds_server_set_short(struct nbds_server *srv, struct nbds_client *client,
+			   bool is_short)
+{
+	unsigned before = srv->nshort;
+
+	if (client->is_short == is_short)
+		return;
+	client->is_short = is_short;
+	srv->nshort += is_short ? 1 : -1u;
+	if ((before > 0) == (srv->nshort > 0) || srv->stopping)
+		return;
+	for (unsigned g = 0; g < srv->ngroups; g++)
+		group_set_memory_short(srv->groups[g], is_short);
+}
+
 void nbds_server_wait(struct nbds_server *srv, struct nbds_client *client)
 {
+	nbds_server_set_short(srv, client, true);
 	if (!rt_list_empty(&client->waiting))
 		return;
 	rt_list_push_back(&srv->waiters, &client->waiting);
@@ -140,6 +156,7 @@ void nbds_server_wait(struct nbds_server *srv, struct nbds_client *client)
 
 void nbds_server_leave(struct nbds_server *srv, struct nbds_client *client)
 {
+	nbds_server_set_short(srv, client, false);
 	if (rt_list_empty(&client->waiting))
 		return;
 	rt_list_remove(&client->waiting);
@@ -189,6 +206,8 @@ static void server_accepted(void *owner, struct rt_sock *sock, const struct rt_a
 {
 	struct nbds_server *srv = owner;
 
+	/* Of a unix socket it fails: there no host vanishes by itself. */
+	(void)rt_sock_watch(sock, NBDS_SILENCE_MS);
 	if (srv->stopping || server_admit(srv, sock, NULL, NULL))
 		rt_sock_close(sock);
 }

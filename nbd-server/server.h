@@ -30,7 +30,8 @@ struct nbds_server {
 	unsigned nclients;
 	unsigned njobs; /* requests of all clients that are not answered yet */
 	struct nbds_payload payload;
-	struct rt_list waiters;	  /* clients that stand still for memory, in order */
+	struct rt_list waiters; /* clients that stand still for memory, in order */
+	unsigned nshort; /* clients that stand still for memory or their share of it */
 	struct rt_timer pressure; /* armed while there are waiters */
 	struct rt_list jobs;	  /* unused, for the next request */
 	unsigned njobs_kept;
@@ -49,6 +50,10 @@ void nbds_server_memory_freed(struct nbds_server *srv);
 
 /* `client` stands still until there is memory; it may stand in the queue already. */
 void nbds_server_wait(struct nbds_server *srv, struct nbds_client *client);
+
+/* `client` stands still, or does not any more, for memory or for its share of it. */
+void nbds_server_set_short(struct nbds_server *srv, struct nbds_client *client,
+			   bool is_short);
 
 /* `client` no longer waits, if it did. */
 void nbds_server_leave(struct nbds_server *srv, struct nbds_client *client);

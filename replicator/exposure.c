@@ -114,3 +114,12 @@ uint64_t exposure_allows(const struct exposure *e, uint64_t safe, rt_time now,
 	}
 	return lsn;
 }
+
+double exposure_probability(const struct exposure_risk *risk)
+{
+	if (risk->completed <= risk->received)
+		return 0;
+	if (risk->completed > risk->onwire || !risk->proven)
+		return 1;
+	return risk->modeled;
+}

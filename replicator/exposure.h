@@ -2,6 +2,7 @@
 #ifndef REPLICATOR_EXPOSURE_H
 #define REPLICATOR_EXPOSURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "rt/time.h"
@@ -46,5 +47,18 @@ void exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
  */
 uint64_t exposure_allows(const struct exposure *e, uint64_t safe, rt_time now,
 			 const struct exposure_figures *bound);
+
+/* What decides whether a disaster now would cost a completed write. */
+struct exposure_risk {
+	uint64_t completed; /* highest LSN of a completed write */
+	uint64_t onwire, received;
+	bool proven;	/* the path serves */
+	double modeled; /* what the repairs that left leave to chance; < 0: not known */
+};
+/*
+ * The probability that it costs one: 0 when the mirror has received all of them, 1 when one
+ * is not on the wire or the path that carries it is not proven, else `modeled`.
+ */
+double exposure_probability(const struct exposure_risk *risk);
 
 #endif

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/facts.h"
 
+#include <string.h>
+
 #include "replicator/group_private.h"
 #include "rt/mem.h"
 
@@ -38,7 +40,8 @@ static void facts_changed(struct lfs_set_meta *set, int res)
 
 	g->facts.changing = false;
 	if (res < 0)
-		group_event(g, "superblock-write-failed error=%d", -res);
+		group_event(g, RT_LOG_WARN, "superblock-write-failed error=\"%s\"",
+			    strerror(-res));
 	g->facts.done(g, res);
 	group_wake(g);
 }

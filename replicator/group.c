@@ -15,7 +15,7 @@
 
 /* ---- what the group says and shows ---------------------------------------------------- */
 
-void group_event(struct group *g, const char *fmt, ...)
+void group_event(struct group *g, enum rt_log_level level, const char *fmt, ...)
 {
 	char text[400], event[512];
 	va_list args;
@@ -25,9 +25,9 @@ void group_event(struct group *g, const char *fmt, ...)
 	va_end(args);
 	(void)snprintf(event, sizeof(event), "%s group=%s", text, g->config.name);
 	if (g->events.logged)
-		g->events.logged(g->owner, g, event);
+		g->events.logged(g->owner, g, level, event);
 	else
-		rt_log(RT_LOG_INFO, "%s", event);
+		rt_log(level, "%s", event);
 }
 
 void group_set_why(struct group *g, const char *fmt, ...)
@@ -62,13 +62,37 @@ static bool group_state_may_follow(enum group_state from, enum group_state to)
 	return true;
 }
 
+/* How much it is a person's concern that a group is in this state. */
+static enum rt_log_level group_state_level(enum group_state state)
+{
+	switch (state) {
+	case GROUP_FENCED:
+	case GROUP_DIVERGED:
+	case GROUP_FAILED:
+		return RT_LOG_ERROR;
+	case GROUP_EXPOSED:
+	case GROUP_HOLDING:
+		return RT_LOG_WARN;
+	case GROUP_STANDALONE:
+	case GROUP_STARTING:
+	case GROUP_RECOVERING:
+	case GROUP_IN_SYNC:
+	case GROUP_CATCHING_UP:
+	case GROUP_PROMOTING:
+	case GROUP_LISTENING:
+	case GROUP_FOLLOWING:
+		break;
+	}
+	return RT_LOG_INFO;
+}
+
 void group_set_state(struct group *g, enum group_state state)
 {
 	if (g->state == state)
 		return;
 	rt_assert(group_state_may_follow(g->state, state));
-	group_event(g, "state from=%s to=%s", group_state_name(g->state),
-		    group_state_name(state));
+	group_event(g, group_state_level(state), "state from=%s to=%s",
+		    group_state_name(g->state), group_state_name(state));
 	g->state = state;
 }
 
@@ -220,7 +244,7 @@ void group_begin_serving(struct group *g)
 	    g->session->peer->lsn < lsn.admitted)
 		peer_watch_opened_alone(&g->watch); /* modes count once it is gone */
 	group_set_life(g, GROUP_LIFE_SERVING);
-	group_event(g, "serving role=%s lsn=%llu epoch=%llu",
+	group_event(g, RT_LOG_INFO, "serving role=%s lsn=%llu epoch=%llu",
 		    g->role == GROUP_MIRROR ? "mirror" : "primary",
 		    (unsigned long long)lsn.admitted,
 		    (unsigned long long)lfs_meta(g->lfs)
@@ -247,7 +271,8 @@ void group_log_failed(void *owner, int err, const char *why)
 
 	g->failed = err;
 	group_set_why(g, "%s", why);
-	group_event(g, "log-failed error=%d why=\"%s\"", -err, why);
+	group_event(g, RT_LOG_ERROR, "log-failed error=\"%s\" why=\"%s\"", strerror(-err),
+		    why);
 	group_wake(g);
 }
 
@@ -262,7 +287,7 @@ void group_tick(struct rt_timer *timer)
 	if (g->session)
 		session_tick(g->session);
 	if (hold > 0 && gate_expire(&g->gate, (rt_time){ now.ns - hold }, -EIO) > 0)
-		group_event(g, "hold-timeout ms=%lld",
+		group_event(g, RT_LOG_WARN, "hold-timeout ms=%lld",
 			    (long long)g->config.hold_timeout_ms);
 	group_wake(g);
 }

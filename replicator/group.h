@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "rt/addr.h"
+#include "rt/log.h"
 
 /*
  * A group of volumes: one log, one write order, one role, one mirror. This is the only
@@ -21,6 +22,7 @@ struct rt_loop;
 #define GROUP_BLOCK 4096
 #define GROUP_REQUEST_MAX (32u << 20) /* longest read or write, bytes */
 #define GROUP_WHY_MAX 256
+#define GROUP_STATUS_WHY_MAX 640 /* with what was seen, and the remedy */
 
 enum group_mode { GROUP_LOCAL, GROUP_NETWORK, GROUP_REMOTE };
 enum group_role { GROUP_PRIMARY = 1, GROUP_MIRROR = 2 };
@@ -135,7 +137,8 @@ struct group_events {
 	/* The group serves reads (and writes, on a primary) from now on, or stops serving. */
 	void (*serving)(void *owner, struct group *group, bool on);
 	/* One line for the log: state changes and what an operator must know. */
-	void (*logged)(void *owner, struct group *group, const char *event);
+	void (*logged)(void *owner, struct group *group, enum rt_log_level level,
+		       const char *event);
 };
 
 struct group_open {
@@ -196,6 +199,11 @@ struct group_request {
 	unsigned flags;
 	uint8_t *buf;
 	void (*done)(struct group_request *r, int res);
+	/*
+	 * NULL, or: `buf` of this write is the caller's again, though `done` has yet to come.
+	 * Called at most once, and only while memory is short (group_set_memory_short()).
+	 */
+	void (*released)(struct group_request *r);
 	void *impl[24]; /* private */
 };
 
@@ -215,6 +223,13 @@ static inline size_t group_request_span(uint64_t offset, uint32_t len)
  * hold_timeout (if set) fails with -EIO and the group goes on.
  */
 void group_submit(struct group_request *r);
+
+/*
+ * Memory for requests is short, or not any more. While it is, the group gives the buffers
+ * of writes back as soon as they are in the log, also those that wait for the mirror; what
+ * is still to be sent there is then read from the log. May call `released` from inside.
+ */
+void group_set_memory_short(struct group *group, bool is_short);
 
 /* ---- operation ------------------------------------------------------------------------------- */
 
@@ -247,6 +262,8 @@ struct group_volume_status {
 	enum group_mode sync;
 	uint64_t generation;
 	uint64_t reads, writes, flushes;
+	uint64_t waiting,
+		waiting_bytes; /* writes in the log that have not been completed yet */
 };
 
 /* Everything `status --json` shows; negative doubles and times mean not known: null. */
@@ -264,6 +281,12 @@ struct group_status {
 		uint64_t writes, bytes;
 		double seconds, probability;
 	} exposure;
+	struct {
+		uint64_t lsn; /* mirror: durable here, what a promotion would have */
+		double admitted_at; /* when the primary admitted it, seconds since 1970 */
+		double age_s;	    /* since this image was known to be the primary's */
+	} recovery;
+	double last_received_s; /* since the peer was last received */
 	struct {
 		bool connected;
 		char evidence[16]; /* "driver", ...; "" when not connected */
@@ -290,7 +313,8 @@ struct group_status {
 	struct group_volume_status volumes[GROUP_VOLUMES_MAX];
 	uint64_t catchup_total, catchup_done; /* bytes; both 0 when there is none */
 	double catchup_eta_s;
-	char why[GROUP_WHY_MAX]; /* why it is FAILED, FENCED, DIVERGED, HOLDING; or "" */
+	/* Why it is not in order, and what helps; "" when it is. */
+	char why[GROUP_STATUS_WHY_MAX];
 };
 void group_status(const struct group *group, struct group_status *ret);
 

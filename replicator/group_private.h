@@ -128,8 +128,8 @@ void group_log_failed(void *owner, int err, const char *why);
 
 void group_wake(struct group *g);
 /* One line to the log, "event key=value ...". */
-void group_event(struct group *g, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+void group_event(struct group *g, enum rt_log_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 void group_set_life(struct group *g, enum group_life life);
 void group_set_standing(struct group *g, enum group_standing standing);
 void group_set_alone(struct group *g, enum group_alone alone);

@@ -256,7 +256,8 @@ static void group_opened(struct lfs_open *open, int res)
 	}
 	g->lfs = open->lfs;
 	g->start.was_clean = open->recovery.was_clean;
-	group_event(g, "recovered lsn=%llu clean=%d records=%llu bytes=%llu ms=%lld",
+	group_event(g, RT_LOG_INFO,
+		    "recovered lsn=%llu clean=%d records=%llu bytes=%llu ms=%lld",
 		    (unsigned long long)open->recovery.last_lsn, g->start.was_clean,
 		    (unsigned long long)open->recovery.records,
 		    (unsigned long long)open->recovery.bytes,

@@ -7,7 +7,7 @@
 void peer_watch_init(struct peer_watch *w)
 {
 	*w = (struct peer_watch){
-		.disconnected_since = RT_NEVER,
+		.path_proven = RT_NEVER,
 		.primary_rx = { INT64_MIN / 2 },
 	};
 }
@@ -35,13 +35,15 @@ static void watch_set_level(struct peer_watch *w, enum peer_watch_level level)
 
 void peer_watch_streaming(struct peer_watch *w, uint64_t admitted, rt_time now)
 {
-	w->path_proven = now;
+	w->path_tried = now;
+	w->on_trial = true;
 	w->caught_up_target = admitted;
 }
 
 void peer_watch_path_proven(struct peer_watch *w, rt_time now)
 {
 	w->path_proven = now;
+	w->on_trial = false;
 }
 
 void peer_watch_transport_closed(struct peer_watch *w)
@@ -126,17 +128,17 @@ static unsigned watch_catch_up(struct peer_watch *w, const struct peer_watch_inp
 /* The path serves, after it did not, or still does. */
 static unsigned watch_served(struct peer_watch *w, const struct peer_watch_input *input)
 {
-	if (peer_watch_in_sync(w)) {
-		w->disconnected_since = RT_NEVER;
+	bool interrupted = w->interrupted;
+
+	w->interrupted = false;
+	if (peer_watch_in_sync(w))
 		return 0;
-	}
 	/* What completed in between has to arrive, too, through the same transport. */
-	if (!rt_time_is_never(w->disconnected_since)) {
+	if (interrupted) {
 		w->caught_up_target = input->admitted;
 		if (w->level == PEER_WATCH_CAUGHT_UP)
 			watch_set_level(w, PEER_WATCH_CATCHING_UP);
 	}
-	w->disconnected_since = RT_NEVER;
 	return watch_catch_up(w, input);
 }
 
@@ -145,11 +147,14 @@ unsigned peer_watch_turn(struct peer_watch *w, const struct peer_watch_input *in
 	unsigned news = 0;
 
 	watch_persisted(w, input);
-	if (peer_watch_serves(w, input->streaming, input->timeout_ns, input->now))
+	if (rt_time_is_never(w->path_proven))
+		w->path_proven = input->now;
+	if (!peer_watch_serves(w, input->streaming, input->timeout_ns, input->now))
+		w->interrupted = true;
+	else if (!w->on_trial)
 		return watch_served(w, input);
-	if (rt_time_is_never(w->disconnected_since))
-		w->disconnected_since = input->now;
-	if (rt_time_since(input->now, w->disconnected_since) < input->timeout_ns)
+	if (rt_time_since(input->now, w->path_proven) < input->timeout_ns &&
+	    !peer_watch_stuck(w, input->timeout_ns, input->now))
 		return 0;
 	if (!peer_watch_timed_out(w))
 		news = PEER_WATCH_NEWS_TIMED_OUT;
@@ -188,7 +193,7 @@ bool peer_watch_in_sync(const struct peer_watch *w)
 
 int64_t peer_watch_unproven_ns(const struct peer_watch *w, rt_time now)
 {
-	return rt_time_since(now, w->path_proven);
+	return rt_time_since(now, w->on_trial ? w->path_tried : w->path_proven);
 }
 
 int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now)

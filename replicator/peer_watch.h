@@ -12,8 +12,9 @@
  * out, caught up, is in sync; and, at a mirror, when the primary was last received. Pure:
  * events in, queries out, time is an argument. Nobody else touches the fields.
  *
- * A mirror has timed out when the path has not served for the group's `away`: no
- * connection, no proof of the path, or `persisted` that stands still with data received.
+ * A mirror has timed out when its path was last proven the group's `away` ago, whatever
+ * became of the connection since; or when `persisted` has stood still for as long, with data
+ * received. So a dead mirror stalls writes for one `away`.
  */
 enum peer_watch_level {
 	PEER_WATCH_CATCHING_UP, /* has not timed out; may lack older operations */
@@ -27,12 +28,14 @@ enum peer_watch_level {
 struct peer_watch {
 	/* The mirror, as its primary sees it. */
 	enum peer_watch_level level; /* changed by watch_set_level() only */
-	rt_time disconnected_since;  /* RT_NEVER while the path serves */
-	rt_time path_proven;	     /* last, or when it began to be tried */
-	uint64_t caught_up_target;   /* LSN received for CAUGHT_UP, */
-	uint64_t in_sync_target;     /* and LSN on the wire for IN_SYNC */
-	uint64_t persisted;	     /* as last seen to move, */
-	rt_time persisted_moved;     /* or to have no reason to */
+	bool interrupted;	     /* the path did not serve in the last turn */
+	rt_time path_proven; /* last; before any proof: the first turn, or RT_NEVER */
+	rt_time path_tried;  /* the connection began to stream, */
+	bool on_trial;	     /* and its path has not been proven yet */
+	uint64_t caught_up_target; /* LSN received for CAUGHT_UP, */
+	uint64_t in_sync_target;   /* and LSN on the wire for IN_SYNC */
+	uint64_t persisted;	   /* as last seen to move, */
+	rt_time persisted_moved;   /* or to have no reason to */
 	uint64_t received_most; /* over all connections since the mirror lost any data */
 	bool refused; /* a connection was, or ended by the mirror, since `persisted` last moved */
 
@@ -47,7 +50,10 @@ void peer_watch_init(struct peer_watch *w);
 
 /* ---- events ---------------------------------------------------------------------------- */
 
-/* READY was received: the path begins to be tried; `admitted` is the end of the log. */
+/*
+ * READY was received: the path begins to be tried; `admitted` is the end of the log. Until
+ * the path is proven the mirror is not CAUGHT_UP, and its time goes on.
+ */
 void peer_watch_streaming(struct peer_watch *w, uint64_t admitted, rt_time now);
 void peer_watch_path_proven(struct peer_watch *w, rt_time now);
 /* What was under way is under way no more. */

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/policy.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "replicator/group_private.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
@@ -31,11 +34,12 @@ static void policy_watch_mirror(struct group *g)
 	unsigned news = peer_watch_turn(&g->watch, &input);
 
 	if ((news & PEER_WATCH_NEWS_TIMED_OUT) && group_serving(g))
-		group_event(g, "mirror-away policy=%s",
+		group_event(g, RT_LOG_WARN, "mirror-away policy=%s",
 			    g->config.on_disconnect == GROUP_CONTINUE ? "continue"
 								      : "hold");
 	if (news & PEER_WATCH_NEWS_IN_SYNC)
-		group_event(g, "in-sync lsn=%llu", (unsigned long long)marks->received);
+		group_event(g, RT_LOG_INFO, "in-sync lsn=%llu",
+			    (unsigned long long)marks->received);
 	g->gate.stuck = peer_watch_stuck(&g->watch, input.timeout_ns, input.now);
 	if (peer_watch_in_sync(&g->watch) && g->alone != GROUP_NOT_ALONE &&
 	    facts_can_change(g)) {
@@ -96,21 +100,108 @@ static enum group_state policy_primary_state(const struct policy_inputs *in)
 	return GROUP_HOLDING;
 }
 
-static const char *policy_holding_why(const struct policy_inputs *in)
+/* What a state means to people, and what helps. */
+struct policy_advice {
+	const char *why, *remedy;
+};
+
+#define MEND_PATH "start the mirror, or mend the path to it"
+
+static struct policy_advice policy_holding_advice(const struct policy_inputs *in)
 {
 	if (!in->serving)
-		return "the mirror has not answered, and this group may not open without "
-		       "it";
+		return (struct policy_advice){ "the mirror has not answered, and this "
+					       "group may not open without "
+					       "it",
+					       MEND_PATH };
 	if (in->stuck)
-		return "the mirror does not persist what it receives";
+		return (struct policy_advice){
+			"the mirror does not persist what it receives",
+			"mend the disk of the mirror, or make room there"
+		};
 	if (!in->timed_out)
-		return "the path to the mirror is silent, but not yet for as long as "
-		       "`away`";
+		return (struct policy_advice){
+			"the path to the mirror is silent, but not yet for as long as "
+			"`away`",
+			MEND_PATH
+		};
 	if (in->sync == GROUP_REMOTE)
-		return "the mirror has timed out, and remote writes wait for it";
+		return (struct policy_advice){
+			"the mirror has timed out, and remote writes wait for it",
+			MEND_PATH "; or lower `sync`"
+		};
 	if (in->on_disconnect == GROUP_STOP)
-		return "the mirror has timed out, and on_disconnect is hold";
-	return "the mirror has timed out, and max_exposure is reached";
+		return (struct policy_advice){
+			"the mirror has timed out, and on_disconnect is hold",
+			MEND_PATH "; or let on_disconnect be continue"
+		};
+	return (struct policy_advice){
+		"the mirror has timed out, and max_exposure is reached",
+		MEND_PATH "; or raise max_exposure"
+	};
+}
+
+static struct policy_advice policy_exposed_advice(const struct policy_inputs *in)
+{
+	if (policy_all_local(in))
+		return (struct policy_advice){
+			"promoted, and no mirror has been in sync since",
+			"give this site a mirror with a new store"
+		};
+	return (struct policy_advice){ "writes complete without the mirror", MEND_PATH };
+}
+
+static struct policy_advice policy_advise(const struct policy_inputs *in,
+					  enum group_state state)
+{
+	switch (state) {
+	case GROUP_STANDALONE:
+	case GROUP_IN_SYNC:
+	case GROUP_FOLLOWING:
+		break;
+	case GROUP_STARTING:
+		return (struct policy_advice){
+			in->connects ? "it asks the mirror what that one holds"
+				     : "it opens its store",
+			"it goes on by itself, after open_timeout at the latest"
+		};
+	case GROUP_RECOVERING:
+		return (struct policy_advice){
+			"it takes back from the mirror what this site has lost",
+			"it goes on by itself"
+		};
+	case GROUP_CATCHING_UP:
+		return (struct policy_advice){ "the mirror does not have everything yet",
+					       "it goes on by itself" };
+	case GROUP_PROMOTING:
+		return (struct policy_advice){ "it is being made the primary",
+					       "it goes on by itself" };
+	case GROUP_EXPOSED:
+		return policy_exposed_advice(in);
+	case GROUP_HOLDING:
+		return policy_holding_advice(in);
+	case GROUP_FENCED:
+		return (struct policy_advice){
+			"the other site is primary in a newer epoch",
+			"use that one; to be its mirror, this site needs a new store"
+		};
+	case GROUP_DIVERGED:
+		return (struct policy_advice){
+			"the histories of the two sites differ",
+			"decide which one is right, and give the other one a new store"
+		};
+	case GROUP_FAILED:
+		return (struct policy_advice){
+			"the log of this site has failed",
+			"mend its disk and restart, or promote the mirror"
+		};
+	case GROUP_LISTENING:
+		return (struct policy_advice){ "no primary is connected",
+					       "start the primary, or mend the path to "
+					       "it; if it is lost, promote "
+					       "this site" };
+	}
+	return (struct policy_advice){ "", "" };
 }
 
 static enum group_state policy_state(const struct policy_inputs *in)
@@ -126,11 +217,13 @@ static enum group_state policy_state(const struct policy_inputs *in)
 struct policy_decision policy_decide(const struct policy_inputs *in)
 {
 	enum group_state state = policy_state(in);
+	struct policy_advice advice = policy_advise(in, state);
 
 	return (struct policy_decision){
 		.state = state,
 		.effective = policy_mode(in),
-		.why = state == GROUP_HOLDING ? policy_holding_why(in) : "",
+		.why = advice.why,
+		.remedy = advice.remedy,
 	};
 }
 
@@ -189,6 +282,24 @@ static uint64_t policy_local_max(const struct group *g)
 			       &bound);
 }
 
+static bool policy_primary_path_serves(const struct group *g)
+{
+	return g->role == GROUP_PRIMARY && session_path_serves(g->session) &&
+	       !policy_path_is_silent(g->session);
+}
+
+bool policy_path_serves(const struct group *g)
+{
+	const int64_t timeout_ns = g->config.away_ms * RT_MS;
+
+	if (!g->session)
+		return false;
+	if (g->role == GROUP_PRIMARY)
+		return policy_primary_path_serves(g);
+	return session_streaming(g->session) &&
+	       peer_watch_primary_silence_ns(&g->watch, rt_now(g->loop)) < timeout_ns;
+}
+
 static struct policy_inputs policy_inputs_now(const struct group *g)
 {
 	struct policy_inputs in = policy_inputs_alone(g);
@@ -198,8 +309,7 @@ static struct policy_inputs policy_inputs_now(const struct group *g)
 		return in;
 	in.connects = true;
 	in.streaming = session_streaming(s);
-	in.path_serves = g->role == GROUP_PRIMARY && session_path_serves(s) &&
-			 !policy_path_is_silent(s);
+	in.path_serves = policy_primary_path_serves(g);
 	return in;
 }
 
@@ -210,12 +320,21 @@ enum group_mode policy_effective(const struct group *g)
 	return policy_mode(&in);
 }
 
-const char *policy_why(const struct group *g)
+void policy_why(const struct group *g, char *text, size_t size)
 {
 	const struct policy_inputs in = policy_inputs_alone(g);
-
 	/* The state is that of the last turn. */
-	return g->state == GROUP_HOLDING ? policy_holding_why(&in) : "";
+	struct policy_advice advice = policy_advise(&in, g->state);
+	const char *seen = g->session ? session_why(g->session) : "";
+	const char *why = g->why[0] ? g->why : advice.why;
+
+	text[0] = 0;
+	if (!advice.remedy[0])
+		return;
+	if (!seen[0] || strcmp(seen, why) == 0)
+		(void)snprintf(text, size, "%s; %s", why, advice.remedy);
+	else
+		(void)snprintf(text, size, "%s (%s); %s", why, seen, advice.remedy);
 }
 
 void policy_turn(struct group *g)

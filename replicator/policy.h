@@ -3,6 +3,7 @@
 #define REPLICATOR_POLICY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "replicator/group.h"
 
@@ -37,7 +38,8 @@ struct policy_inputs {
 struct policy_decision {
 	enum group_state state;
 	enum group_mode effective; /* at which the group's own mode counts */
-	const char *why;	   /* it holds requests; "" in another state */
+	/* Why it is not in order, and what helps; both "" in a state that is in order. */
+	const char *why, *remedy;
 };
 
 /* The rule. Pure; docs/replication.md states it for operators. */
@@ -46,7 +48,12 @@ struct policy_decision policy_decide(const struct policy_inputs *in);
 void policy_turn(struct group *g);
 /* The level at which the group's own mode counts now. */
 enum group_mode policy_effective(const struct group *g);
-/* Why it holds requests; "" in another state. */
-const char *policy_why(const struct group *g);
+/* The path to the peer carries writes now; false without a peer. */
+bool policy_path_serves(const struct group *g);
+/*
+ * Why the group is not in order, and the remedy, for people; "" when it is. What is known
+ * of this very case comes before what the state says in general.
+ */
+void policy_why(const struct group *g, char *text, size_t size);
 
 #endif

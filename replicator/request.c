@@ -100,8 +100,8 @@ static void request_read_done(struct lfs_read *read, int res)
 	struct group *g = r->volume->group;
 
 	if (res == -EBADMSG)
-		group_event(g, "checksum-error volume=%s lba=%llu", r->volume->name,
-			    (unsigned long long)read->bad_lba);
+		group_event(g, RT_LOG_ERROR, "checksum-error volume=%s lba=%llu",
+			    r->volume->name, (unsigned long long)read->bad_lba);
 	if (res < 0) {
 		request_reply(r, -EIO);
 		return;

@@ -2,6 +2,7 @@
 #ifndef REPLICATOR_REQUEST_H
 #define REPLICATOR_REQUEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lfs/lfs.h"
@@ -12,9 +13,11 @@
 
 /* The private part of a client's request. */
 struct request_state {
-	unsigned parts; /* not over yet */
-	int res;	/* the first error */
-	uint64_t lsn;	/* the highest of its parts */
+	unsigned parts;	    /* not over yet */
+	int res;	    /* the first error */
+	uint64_t lsn;	    /* the highest of its parts */
+	unsigned unwritten; /* parts that are not over, and whose data the log lacks */
+	bool released;	    /* the buffer is the caller's again */
 	union {
 		struct rt_op reply_op; /* a result that is known at once */
 		struct gate_waiter flush;

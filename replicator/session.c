@@ -75,7 +75,7 @@ void session_refuse(struct session *s, const char *why)
 		return;
 	peer_watch_refused(&s->group->watch);
 	if (strcmp(s->refusal, why) != 0)
-		group_event(s->group, "refused peer=%s why=\"%s\"",
+		group_event(s->group, RT_LOG_WARN, "refused peer=%s why=\"%s\"",
 			    s->control.hello_received ? s->peer->node : "?", why);
 	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
 	if (!s->control.conn)
@@ -84,6 +84,25 @@ void session_refuse(struct session *s, const char *why)
 			len); /* it closes anyway */
 	session_event(s, SESSION_EV_REFUSE);
 	group_wake(s->group);
+}
+
+/* Connections lead nowhere: each would be logged. */
+static bool session_is_refused(const struct session *s)
+{
+	return s->refusal[0] || s->peer_refusal[0];
+}
+
+/* The peer's words are quoted: its "this site" is the other one. */
+static void session_refused_by_peer(struct session *s, const char *text)
+{
+	char refusal[sizeof(s->peer_refusal)];
+
+	(void)snprintf(refusal, sizeof(refusal), "the other site says: %s", text);
+	if (strcmp(refusal, s->peer_refusal) != 0)
+		group_event(s->group, RT_LOG_WARN, "peer-refused why=\"%s\"", text);
+	memcpy(s->peer_refusal, refusal, sizeof(refusal));
+	peer_watch_refused(&s->group->watch);
+	s->control.refused_by_peer = true;
 }
 
 static void session_not_pending(struct session *s, const struct conn *conn)
@@ -114,9 +133,9 @@ static void session_established(void *owner, struct conn *conn)
 		conn_close(s->control.conn);
 	session_control_reset(s, conn);
 	primary_start_conn_lost(
-		s->group);  /* the older connection's, if it still pulled */
-	if (!s->refusal[0]) /* else it is one of many that lead nowhere */
-		group_event(s->group, "connected peer-key=verified");
+		s->group);	    /* the older connection's, if it still pulled */
+	if (!session_is_refused(s)) /* else it is one of many that lead nowhere */
+		group_event(s->group, RT_LOG_INFO, "connected peer-key=verified");
 	session_event(s, SESSION_EV_CONNECTED);
 	group_wake(s->group);
 }
@@ -186,11 +205,7 @@ static void session_message(void *owner, struct conn *conn, unsigned type,
 	case MESSAGE_REFUSE:
 		if (message_decode_text(body, len, text) < 0)
 			(void)snprintf(text, sizeof(text), "it does not say why");
-		if (strcmp(text, s->refusal) != 0)
-			group_event(s->group, "peer-refused why=\"%s\"", text);
-		(void)snprintf(s->refusal, sizeof(s->refusal), "%s", text);
-		peer_watch_refused(&s->group->watch);
-		s->control.refused_by_peer = true;
+		session_refused_by_peer(s, text);
 		return;
 	case MESSAGE_HELLO:
 		session_hello_received(s, body, len);
@@ -217,7 +232,8 @@ static void session_complain(struct session *s, int err, const char *why)
 	if (s->complained.ns && rt_time_since(now, s->complained) < COMPLAIN_MS * RT_MS)
 		return;
 	s->complained = now;
-	group_event(s->group, "connection-failed why=\"%s\" error=%d", why, -err);
+	group_event(s->group, RT_LOG_WARN, "connection-failed why=\"%s\" error=\"%s\"",
+		    why, strerror(-err));
 }
 
 static void session_closed(void *owner, struct conn *conn, int err, const char *why)
@@ -225,11 +241,12 @@ static void session_closed(void *owner, struct conn *conn, int err, const char *
 	struct session *s = owner;
 
 	session_not_pending(s, conn);
-	if (conn == s->control.conn && s->refusal[0])
+	if (conn == s->control.conn && session_is_refused(s))
 		rt_log(RT_LOG_DEBUG, "disconnected group=%s why=\"%s\"",
 		       s->group->config.name, why);
 	else if (conn == s->control.conn)
-		group_event(s->group, "disconnected why=\"%s\" error=%d", why, -err);
+		group_event(s->group, RT_LOG_INFO, "disconnected why=\"%s\" error=\"%s\"",
+			    why, strerror(-err));
 	else
 		session_complain(s, err, why);
 	if (conn == s->control.conn)
@@ -434,7 +451,8 @@ static void session_say_guarded(struct session *s)
 		return;
 	transport_stats(s->transport, &stats);
 	if (stats.guarded > s->guarded)
-		group_event(s->group, "line-narrower-than-rate rate=%llu found=%llu",
+		group_event(s->group, RT_LOG_WARN,
+			    "line-narrower-than-rate rate=%llu found=%llu",
 			    (unsigned long long)s->group->config.peer.rate_bps,
 			    (unsigned long long)stats.rate_bps);
 	s->guarded = stats.guarded; /* a new transport begins at 0 */
@@ -450,13 +468,14 @@ void session_tick(struct session *s)
 	if (s->control.conn &&
 	    rt_time_since(now, conn_last_rx(s->control.conn)) > limit) {
 		group_event(
-			g, "control-silent seconds=%lld",
+			g, RT_LOG_WARN, "control-silent seconds=%lld",
 			(long long)(rt_time_since(now, conn_last_rx(s->control.conn)) /
 				    RT_S));
 		session_drop(s);
 	}
 	if (session_transport_is_stalled(s, now)) {
-		group_event(g, "data-silent seconds=%lld", (long long)(limit / RT_S));
+		group_event(g, RT_LOG_WARN, "data-silent seconds=%lld",
+			    (long long)(limit / RT_S));
 		session_drop(s);
 	}
 	session_say_guarded(s);

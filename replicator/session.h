@@ -57,8 +57,9 @@ struct session {
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */
 	rt_time close_at;      /* a refused connection is closed then */
 	rt_time complained;    /* when a failed connection was last logged */
-	char refusal[MESSAGE_TEXT_MAX +
-		     1]; /* why the last connection led nowhere; or "" */
+	/* Why the last connection led nowhere, in our words and in the peer's; or "". */
+	char refusal[MESSAGE_TEXT_MAX + 1];
+	char peer_refusal[MESSAGE_TEXT_MAX + 32];
 
 	struct message_hello *peer;  /* owned */
 	struct message_start *start; /* owned; sent or received */

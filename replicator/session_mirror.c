@@ -59,7 +59,7 @@ static void take_rest(struct session *s)
 
 	(void)mirror_take_frames(s); /* drained all the same */
 	if (legal && a->err < 0)
-		group_event(s->group, "record-refused why=\"%s\"", a->why);
+		group_event(s->group, RT_LOG_WARN, "record-refused why=\"%s\"", a->why);
 }
 
 bool mirror_is_drained(struct session *s)
@@ -157,7 +157,8 @@ static void mirror_paired(struct group *g, int res)
 		return;
 	}
 	group_number_volumes(g);
-	group_event(g, "paired primary=%s volumes=%u", s->peer->node, g->nvolumes);
+	group_event(g, RT_LOG_INFO, "paired primary=%s volumes=%u", s->peer->node,
+		    g->nvolumes);
 	if (s->state == SESSION_PAIRING)
 		session_event(s, SESSION_EV_PAIRED);
 	group_wake(g);
@@ -280,12 +281,12 @@ static void mirror_ready(struct session *s)
 	apply_restart(&g->apply);
 	transport_set_watermark(s->transport, lfs_lsn(g->lfs).durable, rt_now(g->loop));
 	session_event(s, SESSION_EV_FOLLOW);
-	s->refusal[0] = 0;
+	s->refusal[0] = s->peer_refusal[0] = 0;
 	group_is_agreed(g);
 	group_set_why(g, "%s", "");
 	session_send_number(s, MESSAGE_READY, s->start->tunnel_id);
 	transport_begin(s->transport);
-	group_event(g, "following from-lsn=%llu primary=%s",
+	group_event(g, RT_LOG_INFO, "following from-lsn=%llu primary=%s",
 		    (unsigned long long)s->start->from_lsn, s->peer->node);
 }
 

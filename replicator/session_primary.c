@@ -32,7 +32,8 @@ static void primary_fenced(struct group *g, int res)
 	group_set_standing(g, GROUP_STANDING_FENCED);
 	write_fail_waiting(g, -EPERM);
 	(void)gate_fail(&g->gate, -EPERM);
-	group_event(g, "fenced why=\"the other site is primary in a newer epoch\"");
+	group_event(g, RT_LOG_ERROR,
+		    "fenced why=\"the other site is primary in a newer epoch\"");
 	if (g->life == GROUP_LIFE_STARTING)
 		group_begin_serving(g); /* met while it opened: reads */
 	if (g->session)
@@ -111,7 +112,7 @@ static void primary_send_start(struct session *s)
 
 	if (s->peer->lsn < g->gate.marks.persisted || s->control.mirror_was_unpaired) {
 		if (!s->control.mirror_was_unpaired)
-			group_event(g, "mirror-lost-data had=%llu has=%llu",
+			group_event(g, RT_LOG_WARN, "mirror-lost-data had=%llu has=%llu",
 				    (unsigned long long)g->gate.marks.persisted,
 				    (unsigned long long)s->peer->lsn);
 		gate_forget_mirror(&g->gate);
@@ -152,10 +153,10 @@ static void primary_ready_received(struct session *s, const uint8_t *body, size_
 	transport_begin(s->transport);
 	session_event(s, SESSION_EV_READY);
 	peer_watch_streaming(&g->watch, lfs_lsn(g->lfs).admitted, rt_now(g->loop));
-	s->refusal[0] = 0;
+	s->refusal[0] = s->peer_refusal[0] = 0;
 	group_is_agreed(g);
 	group_set_why(g, "%s", "");
-	group_event(g, "streaming from-lsn=%llu peer=%s",
+	group_event(g, RT_LOG_INFO, "streaming from-lsn=%llu peer=%s",
 		    (unsigned long long)s->start->from_lsn, s->peer->node);
 }
 
@@ -189,7 +190,8 @@ static void pulled_entry(struct session *s, const uint8_t *body, size_t len)
 	bool asked = s->state == SESSION_PULLING && a->next_lsn <= s->peer->lsn;
 
 	if (asked && a->bytes <= APPLY_BYTES_MAX) {
-		(void)apply_record(a, body, len); /* primary_pull_turn() looks at its error */
+		(void)apply_record(a, body,
+				   len); /* primary_pull_turn() looks at its error */
 		return;
 	}
 	a->refused++;
@@ -217,7 +219,8 @@ static void primary_pull_turn(struct session *s)
 		primary_pull_more(s);
 		return;
 	}
-	group_event(g, "pulled-back to-lsn=%llu", (unsigned long long)lsn.admitted);
+	group_event(g, RT_LOG_INFO, "pulled-back to-lsn=%llu",
+		    (unsigned long long)lsn.admitted);
 	primary_start_pulled(g);
 	session_event(s, SESSION_EV_PULL_DONE);
 	group_wake(g);
@@ -238,7 +241,7 @@ static void primary_decide_ahead(struct session *s)
 		primary_start_mirror_fits(g);
 		return;
 	}
-	group_event(g, "pulling-back from-lsn=%llu to-lsn=%llu",
+	group_event(g, RT_LOG_INFO, "pulling-back from-lsn=%llu to-lsn=%llu",
 		    (unsigned long long)lfs_lsn(g->lfs).admitted + 1,
 		    (unsigned long long)s->peer->lsn);
 	primary_start_pulling(g);

@@ -42,8 +42,9 @@ void session_fit_path(struct session *s)
 		session_refuse(s, "the path to the mirror swallows even short datagrams");
 		return;
 	}
-	group_event(s->group, "path-mtu datagrams=%u symbols=%u before=%u", path.mtu,
-		    (unsigned)path.symbol_size, (unsigned)s->start->symbol_size);
+	group_event(s->group, RT_LOG_INFO, "path-mtu datagrams=%u symbols=%u before=%u",
+		    path.mtu, (unsigned)path.symbol_size,
+		    (unsigned)s->start->symbol_size);
 	s->symbol_size = path.symbol_size;
 	session_drop(s);
 }
@@ -100,7 +101,7 @@ void session_transport_over(struct session *s)
 	if (g->role == GROUP_MIRROR && s->state != SESSION_STREAMING)
 		return;
 	if (strcmp(s->transport_why, why) != 0)
-		group_event(g, "data-connection-over why=\"%s\"", why);
+		group_event(g, RT_LOG_WARN, "data-connection-over why=\"%s\"", why);
 	(void)snprintf(s->transport_why, sizeof(s->transport_why), "%s", why);
 	if (g->role == GROUP_PRIMARY) {
 		peer_watch_refused(
@@ -116,7 +117,9 @@ void session_transport_over(struct session *s)
 
 const char *session_why(const struct session *s)
 {
-	return s->refusal[0] ? s->refusal : s->transport_why;
+	if (s->refusal[0])
+		return s->refusal;
+	return s->peer_refusal[0] ? s->peer_refusal : s->transport_why;
 }
 
 bool session_streaming(const struct session *s)
@@ -153,7 +156,8 @@ void session_weigh_risk(struct group *g)
 /* Another transport, or what cannot change on the same one: all over, from a new hello. */
 static void session_restart(struct session *s)
 {
-	group_event(s->group, "starting-again why=\"the configuration has changed\"");
+	group_event(s->group, RT_LOG_INFO,
+		    "starting-again why=\"the configuration has changed\"");
 	s->redial_ms = SESSION_REDIAL_MIN_MS;
 	session_drop(s);
 }

@@ -9,6 +9,9 @@
 #include "replicator/transport.h"
 #include "replicator/tunnel/io.h"
 
+/* A silence of more than this means that the primary was never received. */
+#define STATUS_EVER_NS (INT64_C(10) * 365 * 86400 * RT_S)
+
 static const char *evidence_name(enum group_evidence evidence)
 {
 	switch (evidence) {
@@ -63,10 +66,6 @@ static void status_transport(const struct group *g, struct group_status *ret)
 	ret->link.overflowed = stats.overflowed;
 	ret->fec.repairs_needed = stats.repairs;
 	ret->fec.overhead = stats.overhead;
-	/* What counts as on the wire has been received: nothing is left to chance. */
-	ret->exposure.probability = evidence == TUNNEL_MIRROR ? 0
-				    : stats.residual >= 0     ? stats.residual
-							      : g->risk.left;
 }
 
 static void status_link(const struct group *g, struct group_status *ret)
@@ -75,11 +74,10 @@ static void status_link(const struct group *g, struct group_status *ret)
 
 	ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
 	ret->fec.overhead = -1;
-	ret->exposure.probability = -1;
 	ret->link.refused_records = g->apply.refused;
 	if (!s)
 		return;
-	ret->link.connected = session_streaming(s);
+	ret->link.connected = policy_path_serves(g);
 	ret->link.tcp = g->config.peer.tcp;
 	ret->link.rate_bps = g->config.peer.tcp ? 0 : g->config.peer.rate_bps;
 	ret->link.rtt_ms = s->control_rtt_ms;
@@ -90,25 +88,79 @@ static void status_link(const struct group *g, struct group_status *ret)
 		       ret->link.tcp ? "none" : g->config.peer.fec.code);
 }
 
+/* The highest LSN whose write may have been completed. */
+static uint64_t status_completed(const struct group *g)
+{
+	uint64_t lsn = 0;
+
+	if (!group_serving(g))
+		return lfs_lsn(g->lfs).admitted; /* by an earlier start */
+	for (unsigned i = 0; i < g->nvolumes; i++)
+		if (g->volumes[i].replied_lsn > lsn)
+			lsn = g->volumes[i].replied_lsn;
+	return lsn;
+}
+
 /* Without a transport the next one will leave what the model says of the assumed path. */
+static double status_modeled(const struct group *g)
+{
+	const struct transport *t = g->session->transport;
+	struct transport_stats stats;
+
+	if (!t)
+		return g->risk.left;
+	/* What counts as on the wire has been received: nothing is left to chance. */
+	if (transport_evidence(t) == TUNNEL_MIRROR)
+		return 0;
+	transport_stats(t, &stats);
+	return stats.residual >= 0 ? stats.residual : g->risk.left;
+}
+
 static void status_risk(const struct group *g, struct group_status *ret)
 {
+	const struct gate_marks *marks = &g->gate.marks;
 	struct exposure_figures beyond;
+	struct exposure_risk risk;
 
-	if (!g->session || g->role != GROUP_PRIMARY) {
-		ret->exposure.probability = -1;
+	ret->exposure.probability = -1;
+	if (!g->session || g->role != GROUP_PRIMARY)
 		return;
-	}
-	exposure_beyond(&g->exposure, g->gate.marks.persisted, rt_now(g->loop), &beyond);
+	exposure_beyond(&g->exposure, marks->persisted, rt_now(g->loop), &beyond);
 	ret->exposure.writes = beyond.writes;
 	ret->exposure.bytes = beyond.bytes;
 	ret->exposure.seconds = (double)beyond.age_ns / RT_S;
-	if (!g->session->transport) {
+	if (!g->session->transport)
 		ret->fec.repairs_needed = g->risk.repairs;
-		ret->exposure.probability = g->risk.left;
-	}
-	if (ret->exposure.probability >= 0 && beyond.writes == 0)
-		ret->exposure.probability = 0;
+	risk = (struct exposure_risk){
+		.completed = status_completed(g),
+		.onwire = g->gate.stuck ? marks->persisted : marks->onwire,
+		.received = g->gate.stuck ? marks->persisted : marks->received,
+		.proven = policy_path_serves(g),
+		.modeled = status_modeled(g),
+	};
+	ret->exposure.probability = exposure_probability(&risk);
+}
+
+/* Of a mirror: what a promotion would find. */
+static void status_recovery(const struct group *g, struct group_status *ret)
+{
+	int64_t silence_ns = peer_watch_primary_silence_ns(&g->watch, rt_now(g->loop));
+	double wall = (double)rt_wall_ns(g->loop) / RT_S;
+	uint64_t durable = lfs_lsn(g->lfs).durable;
+	bool received = silence_ns < STATUS_EVER_NS;
+
+	ret->last_received_s = received ? (double)silence_ns / RT_S : -1;
+	ret->recovery.lsn = durable;
+	if (g->apply.last_wall_ns <= 0)
+		return;
+	ret->recovery.admitted_at = (double)g->apply.last_wall_ns / RT_S;
+	/* With nothing missing the image was the primary's when that was last received. */
+	if (received && peer_watch_primary_lead(&g->watch, durable) == 0)
+		ret->recovery.age_s = ret->last_received_s;
+	else if (wall > ret->recovery.admitted_at)
+		ret->recovery.age_s = wall - ret->recovery.admitted_at;
+	else
+		ret->recovery.age_s = 0;
 }
 
 static void status_store(const struct group *g, struct group_status *ret)
@@ -145,6 +197,23 @@ static void status_lsn(const struct group *g, struct group_status *ret)
 	ret->lsn.persisted = marks->persisted;
 }
 
+/* Writes of `list` that wait for the mirror, or for the disk, by volume. */
+static void status_waiting(const struct group *g, const struct rt_list *list,
+			   struct group_status *ret)
+{
+	for (const struct rt_list *at = list->next; at != list; at = at->next) {
+		const struct write *w = rt_container_of(at, struct write, link);
+
+		for (unsigned i = 0; i < g->nvolumes; i++) {
+			if (g->volumes[i].index != w->volume)
+				continue;
+			ret->volumes[i].waiting++;
+			ret->volumes[i].waiting_bytes +=
+				(uint64_t)w->blocks * GROUP_BLOCK;
+		}
+	}
+}
+
 static void status_volumes(const struct group *g, struct group_status *ret)
 {
 	const struct lfs_meta *meta = lfs_meta(g->lfs);
@@ -163,12 +232,13 @@ static void status_volumes(const struct group *g, struct group_status *ret)
 		out->writes = v->writes;
 		out->flushes = v->flushes;
 	}
+	status_waiting(g, &g->writes.inflight, ret);
+	status_waiting(g, &g->writes.released, ret);
 }
 
 void group_status(const struct group *g, struct group_status *ret)
 {
 	const struct lfs_epoch *epoch;
-	const char *why;
 
 	memset(ret, 0, sizeof(*ret));
 	(void)snprintf(ret->name, sizeof(ret->name), "%s", g->config.name);
@@ -179,12 +249,8 @@ void group_status(const struct group *g, struct group_status *ret)
 	ret->has_peer = g->config.has_peer;
 	ret->alone = g->alone != GROUP_NOT_ALONE;
 	ret->catchup_eta_s = -1;
-	why = g->why;
-	if (!why[0] && g->session)
-		why = session_why(g->session);
-	if (!why[0])
-		why = policy_why(g);
-	(void)snprintf(ret->why, sizeof(ret->why), "%s", why);
+	ret->recovery.admitted_at = ret->recovery.age_s = ret->last_received_s = -1;
+	policy_why(g, ret->why, sizeof(ret->why));
 	if (!g->lfs) {
 		ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
 		return; /* closing */
@@ -195,6 +261,11 @@ void group_status(const struct group *g, struct group_status *ret)
 	status_lsn(g, ret);
 	status_link(g, ret);
 	status_risk(g, ret);
+	if (g->role == GROUP_MIRROR)
+		status_recovery(g, ret);
+	else if (g->session && g->session->transport)
+		ret->last_received_s =
+			(double)peer_watch_unproven_ns(&g->watch, rt_now(g->loop)) / RT_S;
 	status_store(g, ret);
 	status_volumes(g, ret);
 	if (g->session && g->session->log_sender && g->role == GROUP_PRIMARY &&

@@ -31,6 +31,7 @@ void writes_init(struct writes *writes)
 	rt_list_init(&writes->waiting);
 	rt_list_init(&writes->locks);
 	rt_list_init(&writes->inflight);
+	rt_list_init(&writes->released);
 }
 
 /* ---- from a request to its writes ----------------------------------------------------- */
@@ -105,6 +106,7 @@ void write_submit(struct group_request *r)
 			goto fail;
 		rt_list_push_back(&made, &w->link);
 		s->parts++;
+		s->unwritten++;
 		lba += w->blocks;
 	}
 	while ((link = rt_list_pop(&made)))
@@ -165,6 +167,7 @@ static void write_part_over(struct write *w, int res)
 	rt_list_remove(&w->link);
 	rt_list_remove(&w->lock_link);
 	w->replied = true;
+	request_state(r)->unwritten -= !w->appended;
 	request_part_done(r, res, res == 0 ? w->append.lsn : 0);
 	if (w->state != WRITE_ADMITTED || w->appended)
 		write_free(w);
@@ -308,18 +311,58 @@ static void write_build(struct write *w)
 	write_add_op(w, LFS_ZERO, lba, blocks, NULL);
 }
 
+/* All of its data are in the log: the client may have the buffer back. */
+static bool write_may_release(const struct write *w)
+{
+	return w->req->released && w->req->kind == GROUP_WRITE &&
+	       request_state(w->req)->unwritten == 0;
+}
+
+/* From here on the writes that may be released are sent from the log. */
+static void write_release(struct group *g)
+{
+	struct rt_list *head = &g->writes.inflight, *at, *next;
+
+	for (at = head->next; at != head; at = next) {
+		struct write *w = write_of(at);
+		struct group_request *r = w->req;
+
+		next = at->next;
+		if (!write_may_release(w))
+			continue;
+		rt_list_remove(&w->link);
+		rt_list_push_back(&g->writes.released, &w->link);
+		if (request_state(r)->released)
+			continue; /* another part of it */
+		request_state(r)->released = true;
+		r->released(r);
+	}
+}
+
+void group_set_memory_short(struct group *g, bool is_short)
+{
+	g->writes.memory_short = is_short;
+	if (is_short)
+		write_release(g);
+}
+
 static void write_appended(struct lfs_append *append, int res)
 {
 	struct write *w = rt_container_of(append, struct write, append);
 	struct group *g = w->group;
 
-	(void)res; /* a failure of the log is the group's: it ends every waiter */
 	w->appended = true;
-	if (w->replied)
+	if (w->replied) {
 		write_free(w);
-	else if (w->end_res < 0)
+		group_wake(g);
+		return;
+	}
+	request_state(w->req)->unwritten--;
+	if (w->end_res < 0)
 		write_part_over(w, w->end_res);
-	group_wake(g);
+	else if (g->writes.memory_short && res == 0)
+		write_release(g);
+	group_wake(g); /* a failure of the log is the group's: it ends every waiter */
 }
 
 static void write_opened(struct gate_waiter *waiter, int res)

@@ -22,7 +22,7 @@ enum write_state {
 };
 
 struct write {
-	struct rt_list link;	  /* writes.waiting, later writes.inflight */
+	struct rt_list link;	  /* writes.waiting, .inflight or .released */
 	struct rt_list lock_link; /* writes.locks while it locks its edges */
 	struct group *group;
 	struct group_request *req; /* owned by the client; valid until replied */
@@ -47,12 +47,14 @@ struct write {
 	uint32_t crcs[];
 };
 
-/* A group's writes, each in one of the first and the last list. */
+/* A group's writes, each in one of the lists; those in `locks` in two. */
 struct writes {
 	struct rt_list waiting;	 /* not admitted yet, in order */
 	struct rt_list locks;	 /* their edges are being read, or were */
 	struct rt_list inflight; /* admitted and not replied to, by LSN */
+	struct rt_list released; /* the same, and the client has its memory back */
 	bool log_full;		 /* the log said -EAGAIN and has not moved since */
+	bool memory_short;	 /* what the log has is released at once */
 };
 
 void writes_init(struct writes *writes);

@@ -174,6 +174,12 @@ void rt_sock_shutdown(struct rt_sock *sock);
 void rt_sock_close(struct rt_sock *sock);
 /* Choose "reno", "cubic", "bbr", ... for a TCP socket. 0 or -errno. */
 int rt_sock_congestion(struct rt_sock *sock, const char *name);
+/*
+ * Ask the kernel to find out when the other host has vanished: a connection that hears
+ * nothing of it for `silence_ms` (8000 or more) ends with -ETIMEDOUT, idle or not. 0 or
+ * -errno (-EOPNOTSUPP, -ENOPROTOOPT: no TCP, and then nothing has changed that matters).
+ */
+int rt_sock_watch(struct rt_sock *sock, int64_t silence_ms);
 
 /* ---- datagrams: UDP with evidence ------------------------------------------------ */
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -192,6 +193,23 @@ int rt_sock_congestion(struct rt_sock *sock, const char *name)
 	size_t len = strlen(name);
 
 	if (setsockopt(sock->out, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)len) < 0)
+		return -errno;
+	return 0;
+}
+
+int rt_sock_watch(struct rt_sock *sock, int64_t silence_ms)
+{
+	const int on = 1, probes = 4, most_ms = (int)silence_ms;
+	/* The first probe after half of the time, and four of them in the other half. */
+	const int idle_s = (int)(silence_ms / 2000), between_s = (int)(silence_ms / 8000);
+	int fd = sock->in;
+
+	rt_assert(silence_ms >= 8000 && silence_ms <= INT_MAX);
+	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between_s, sizeof(between_s)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most_ms, sizeof(most_ms)) < 0)
 		return -errno;
 	return 0;
 }

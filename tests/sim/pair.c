@@ -160,6 +160,7 @@ struct pair *pair_new(struct sim_world *w)
 	p->depth = (unsigned)sim_between(p->rng, 1, PAIR_REQUESTS);
 	p->flush = sim_chance(p->rng, 0.5) ? 0.1 : 0.01;
 	p->fua = sim_chance(p->rng, 0.3) ? 0.2 : 0;
+	p->shortage = sim_chance(p->rng, 0.3) ? 0.1 : 0;
 	for (unsigned i = 0; i < PAIR_REQUESTS; i++) {
 		p->requests[i].pair = p;
 		p->requests[i].buf = aligned_alloc(ORACLE_BLOCK, PAIR_REQUEST_MAX);
@@ -222,7 +223,8 @@ static void in_sync_said(struct pair *p, const struct group *group)
 		promises->network = promises->lowered;
 }
 
-static void logged(void *owner, struct group *group, const char *line)
+static void logged(void *owner, struct group *group, enum rt_log_level level,
+		   const char *line)
 {
 	struct pair_site *s = owner;
 
@@ -294,6 +296,8 @@ static void opened(struct group_open *open, int res)
 	s->opened = true;
 	s->open_res = res;
 	s->group = res == 0 ? open->group : NULL;
+	if (s == &p->site[0])
+		p->is_short = false;
 }
 
 static bool site_opened(void *arg)
@@ -445,12 +449,27 @@ static void lsn_not_given(struct pair *p, struct pair_request *r)
 			p->requests[i].lsn--;
 }
 
+/* The buffer is the client's again: what is still to be sent comes from the log. */
+static void request_released(struct group_request *req)
+{
+	struct pair_request *r = rt_container_of(req, struct pair_request, req);
+
+	sim_require(r->pair->is_short && req->kind == GROUP_WRITE && !r->released,
+		    "a buffer was released out of turn");
+	sim_note(r->pair->w, "released", r->lsn, req->len, 0);
+	r->released = true;
+	r->back = req->len;
+	sim_back(r->buf, r->back);
+}
+
 static void request_done(struct group_request *req, int res)
 {
 	struct pair_request *r = rt_container_of(req, struct pair_request, req);
 	struct pair *p = r->pair;
 
 	p->done++;
+	if (r->released)
+		sim_back_check(r->buf, r->back, "a released buffer");
 	sim_note(p->w, "reply", r->lsn, req->kind, (uint64_t)(int64_t)res);
 	if (res == 0 && req->kind == GROUP_READ) {
 		uint64_t digest = 0;
@@ -489,7 +508,10 @@ static void submit(struct pair *p, struct pair_request *r)
 		sim_back_check(req, sizeof(*req), "a client's request");
 	}
 	r->used = true;
-	*req = (struct group_request){ .buf = r->buf, .done = request_done };
+	r->released = false;
+	*req = (struct group_request){ .buf = r->buf,
+				       .done = request_done,
+				       .released = request_released };
 	r->busy = true;
 	r->lsn = r->covers = 0;
 	if (sim_chance(p->rng, p->flush)) {
@@ -533,6 +555,10 @@ static void client_turn(struct pair *p)
 
 	if (!s->group || !s->serving || p->broken)
 		return;
+	if (sim_chance(p->rng, p->shortage)) {
+		p->is_short = !p->is_short;
+		group_set_memory_short(s->group, p->is_short);
+	}
 	for (unsigned i = 0; i < p->depth && p->load && p->budget > 0; i++) {
 		if (p->requests[i].busy)
 			continue;

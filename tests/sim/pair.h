@@ -49,6 +49,7 @@ struct pair_request {
 	uint8_t *buf;
 	uint32_t back; /* bytes of buf that were given back, and hold the pattern */
 	bool busy, used;
+	bool released;	 /* the buffer, before the reply */
 	uint64_t lsn;	 /* that a change was given, by the oracle */
 	uint64_t covers; /* a flush: what had been replied to on its volume */
 };
@@ -76,6 +77,8 @@ struct pair {
 	uint64_t budget;   /* requests that it still submits */
 	bool broken;	   /* a request has failed: the order is not known any more */
 	double flush, fua; /* shares of requests */
+	double shortage;   /* share of requests at which memory gets short, or enough */
+	bool is_short;
 	uint64_t done;	   /* requests completed */
 	uint64_t epoch_id; /* of site 0 while it last served */
 	double line_loss;

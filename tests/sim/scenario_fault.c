@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <string.h>
 
 #include "rt/check.h"
 #include "tests/sim/pair.h"
@@ -153,10 +154,10 @@ static void mirror_full(struct pair *p)
 	for (unsigned s = 0; s < 600; s++) {
 		(void)sim_run_for(p->w, RT_S / 10);
 		pair_status(p, 1, &b);
-		if (b.why[0])
+		if (strstr(b.why, "is full"))
 			break;
 	}
-	if (!b.why[0])
+	if (!strstr(b.why, "is full"))
 		return;
 	p->budget = 0;
 	(void)sim_run_for(p->w, 20 * RT_S);
@@ -175,6 +176,59 @@ static void mirror_full(struct pair *p)
 		    b.why);
 	sim_require(stayed, "the mirror takes nothing: nyc is %s now and then",
 		    group_state_name(a.state));
+}
+
+static bool is_in_sync(void *arg)
+{
+	return pair_state(arg, 0) == GROUP_IN_SYNC;
+}
+
+#define LOOK_NS (10 * RT_MS)
+
+/*
+ * The mirror is gone, with its connection or behind a silent one: with `continue` writes
+ * stand still for one `away`, and the status says that nothing protects them.
+ */
+static void mirror_dead(struct pair *p)
+{
+	const int64_t away_ms = (int64_t)sim_between(p->rng, 500, 5000);
+	const int64_t away_ns = away_ms * RT_MS;
+	int64_t stood_ns = 0, worst_ns = 0;
+	struct group_status status;
+	uint64_t done;
+
+	all_network(p, GROUP_CONTINUE);
+	p->site[0].config.away_ms = p->site[1].config.away_ms = away_ms;
+	begin(p);
+	if (!sim_run_until(p->w, is_in_sync, p, 60 * RT_S))
+		return;
+	p->budget = UINT64_MAX;
+	pair_load(p, true);
+	run_ms(p, 1, 1000);
+	if (sim_chance(p->rng, 0.5))
+		pair_crash(p, 1, SIM_POWER);
+	else
+		sim_net_cut_both(p->site[0].node, p->site[1].node, true);
+	done = p->done;
+	for (int64_t ns = 0; ns < 3 * away_ns && !p->broken; ns += LOOK_NS) {
+		(void)sim_run_for(p->w, LOOK_NS);
+		stood_ns = p->done == done ? stood_ns + LOOK_NS : 0;
+		done = p->done;
+		if (stood_ns > worst_ns)
+			worst_ns = stood_ns;
+	}
+	if (p->broken)
+		return; /* its own log is full */
+	sim_require(worst_ns <= away_ns + away_ns / 5,
+		    "writes stood still for %lld ms, away is %lld ms",
+		    (long long)(worst_ns / RT_MS), (long long)away_ms);
+	pair_load(p, false);
+	pair_status(p, 0, &status);
+	sim_require(status.state == GROUP_EXPOSED && !status.link.connected &&
+			    status.exposure.probability == 1 && status.why[0],
+		    "without its mirror it is %s, connected %d, probability %g, \"%s\"",
+		    group_state_name(status.state), status.link.connected,
+		    status.exposure.probability, status.why);
 }
 
 static bool is_fenced(void *arg)
@@ -334,7 +388,7 @@ static void run(struct sim_world *w)
 {
 	struct pair *p = pair_new(w);
 
-	switch (sim_below(p->rng, 7)) {
+	switch (sim_below(p->rng, 8)) {
 	case 2:
 		takeover(p);
 		break;
@@ -346,6 +400,9 @@ static void run(struct sim_world *w)
 		break;
 	case 5:
 		no_memory(p);
+		break;
+	case 6:
+		mirror_dead(p);
 		break;
 	case 1:
 		mirror_full(p);

@@ -254,6 +254,12 @@ int rt_sock_congestion(struct rt_sock *sock, const char *name)
 	return 0;
 }
 
+/* Engines have heartbeats of their own; nobody here relies on the kernel's. */
+int rt_sock_watch(struct rt_sock *sock, int64_t silence_ms)
+{
+	return 0;
+}
+
 int rt_sock_from_fds(struct rt_loop *loop, int in, int out, struct rt_sock **ret)
 {
 	return -ENOTSUP; /* there are no descriptors in here */

@@ -128,12 +128,12 @@ test_the_file_is_read_again()
 	sed -i 's/rate = "1Gbit"/rate = "300Mbit"; transport = "tcp"/; s/1GiB/2GiB/' near.conf
 	kill -HUP "$(cat near.pid)"
 	wait_for 10 carried_by tcp
-	wait_for 10 grep -q "configuration_applied key=groups\[\].peer.rate" near.log
-	grep -q "configuration_needs_restart key=groups\[\].store_size" near.log
+	wait_for 10 grep -q "configuration-applied key=groups\[\].peer.rate" near.log
+	grep -q "configuration-needs-restart key=groups\[\].store_size" near.log
 	cp near.conf right.conf
 	sed -i 's/300Mbit/300Megabit/' near.conf
 	kill -HUP "$(cat near.pid)"
-	wait_for 10 grep -q configuration_refused near.log
+	wait_for 10 grep -q configuration-refused near.log
 	cp right.conf near.conf
 	carried_by tcp
 	stop near

@@ -388,7 +388,7 @@ static void store_in_use_is_waited_for(void **state)
 	daemon_begin(-1, -1);
 	wait_log("waiting for=store");
 	wait_notify("READY=1");
-	assert_null(strstr(log_text, "open_failed"));
+	assert_null(strstr(log_text, "open-failed"));
 	assert_int_equal(kill(child, SIGTERM), 0);
 	assert_int_equal(daemon_end(), 0);
 }
@@ -463,7 +463,7 @@ static void second_signal_is_immediate(void **state)
 	assert_int_equal(kill(child, SIGTERM), 0);
 	wait_log("stopping signal=15");
 	assert_int_equal(kill(child, SIGTERM), 0);
-	wait_log("stopping_at_once");
+	wait_log("stopping-at-once");
 	assert_int_equal(daemon_end(), 1);
 	(void)unlink(control);
 	(void)unlink(nbd);
@@ -477,16 +477,16 @@ static void hangup_reads_the_file_again(void **state)
 	wait_notify("READY=1");
 	conf_write("debug", "8MiB");
 	assert_int_equal(kill(child, SIGHUP), 0);
-	wait_log("configuration_read");
-	assert_non_null(strstr(log_text, "configuration_applied key=log"));
+	wait_log("configuration-read");
+	assert_non_null(strstr(log_text, "configuration-applied key=log"));
 	assert_non_null(
-		strstr(log_text, "configuration_needs_restart key=groups[].volumes"));
+		strstr(log_text, "configuration-needs-restart key=groups[].volumes"));
 	f = fopen(conf, "a");
 	assert_non_null(f);
 	fprintf(f, "frobnicate = 1;\n");
 	assert_int_equal(fclose(f), 0);
 	assert_int_equal(kill(child, SIGHUP), 0);
-	wait_log("configuration_refused");
+	wait_log("configuration-refused");
 	wait_log("frobnicate: unknown key");
 	assert_int_equal(kill(child, SIGINT), 0);
 	assert_int_equal(daemon_end(), 0);
@@ -519,11 +519,11 @@ static void one_key_is_set_until_the_file_is_read_again(void **state)
 	wait_notify("READY=1");
 	set_answers("hold", "flush", true, CONTROL_DONE, "may be set");
 	set_answers("hold", "flush", false, CONTROL_DONE, "hold is flush until");
-	wait_log("configuration_applied key=groups[].hold");
+	wait_log("configuration-applied key=groups[].hold");
 	set_answers("sync", "network", false, CONTROL_USAGE, "needs a peer");
 	set_answers("store", "/x", false, CONTROL_USAGE, "needs a restart");
 	assert_int_equal(kill(child, SIGHUP), 0);
-	wait_log("configuration_read");
+	wait_log("configuration-read");
 	/* Back to the file's. */
 	assert_non_null(strstr(strstr(log_text, "groups[].hold") + 1, "groups[].hold"));
 	assert_int_equal(kill(child, SIGTERM), 0);

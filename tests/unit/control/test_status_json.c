@@ -34,6 +34,10 @@ static const char *const names[] = {
 	"exposure.bytes",
 	"exposure.seconds",
 	"exposure.probability",
+	"recovery.lsn",
+	"recovery.admitted_at",
+	"recovery.age_s",
+	"peer.last_received_s",
 	"link.connected",
 	"link.evidence",
 	"link.rtt_ms",
@@ -106,6 +110,8 @@ static void status_fill(void)
 	s.volumes[1].size = 1u << 30;
 	s.volumes[1].sync = GROUP_REMOTE;
 	s.volumes[1].generation = 1;
+	s.volumes[1].waiting = 3;
+	s.volumes[1].waiting_bytes = 12288;
 }
 
 static json_t *at(json_t *group, const char *path)
@@ -199,7 +205,9 @@ static void values_are_those_of_the_group(void **state)
 	assert_string_equal(json_string_value(at(v, "name")), "wal");
 	assert_string_equal(json_string_value(at(v, "sync")), "remote");
 	assert_string_equal(json_string_value(at(v, "generation")), "0000000000000001");
-	assert_int_equal(json_object_size(v), 8);
+	assert_int_equal(json_object_size(v), 10);
+	assert_int_equal(json_integer_value(at(v, "waiting")), 3);
+	assert_int_equal(json_integer_value(at(v, "waiting_bytes")), 12288);
 	json_decref(status);
 }
 
@@ -215,6 +223,7 @@ static void what_is_not_known_is_null(void **state)
 	assert_true(json_is_null(at(g, "store.write_amplification")));
 	assert_true(json_is_null(at(g, "catchup.bytes_total")));
 	assert_true(json_is_null(at(g, "why")));
+	assert_true(json_is_null(at(g, "recovery.lsn")));
 	json_decref(status);
 
 	status = status_new("nyc");
@@ -224,6 +233,21 @@ static void what_is_not_known_is_null(void **state)
 	assert_true(json_is_false(at(g, "link.connected")));
 	assert_true(json_is_null(at(g, "link.rtt_ms")));
 	assert_true(json_is_null(at(g, "link.evidence")));
+	json_decref(status);
+
+	/* A mirror's own data are at no risk; and its age is not known from the start. */
+	status = status_new("nyc");
+	s.role = GROUP_MIRROR;
+	s.recovery.lsn = 7;
+	s.recovery.admitted_at = s.recovery.age_s = s.last_received_s = -1;
+	assert_int_equal(status_add_group(status, &s), 0);
+	g = group_of(status);
+	assert_true(json_is_null(at(g, "exposure.writes")));
+	assert_true(json_is_null(at(g, "exposure.probability")));
+	assert_int_equal(json_integer_value(at(g, "recovery.lsn")), 7);
+	assert_true(json_is_null(at(g, "recovery.admitted_at")));
+	assert_true(json_is_null(at(g, "recovery.age_s")));
+	assert_true(json_is_null(at(g, "peer.last_received_s")));
 	json_decref(status);
 
 	status = status_new("nyc");
@@ -265,6 +289,17 @@ static void screen_shows_what_matters(void **state)
 	assert_non_null(strstr(text, "wal"));
 	assert_non_null(strstr(text, "600 GiB"));
 	assert_null(strchr(text, '\033')); /* it cannot move the cursor */
+	assert_null(strstr(text, "recovery"));
+	free(text);
+	json_decref(status);
+
+	status = status_new("lon");
+	s.role = GROUP_MIRROR;
+	s.recovery.age_s = 3.25;
+	assert_int_equal(status_add_group(status, &s), 0);
+	text = print(status);
+	assert_non_null(strstr(text, "image 3.2 s old"));
+	assert_null(strstr(text, "exposure"));
 	free(text);
 	json_decref(status);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "rt/check.h"
 #include "tests/unit/unit.h"
 
 #include <stdlib.h>
@@ -130,6 +131,26 @@ static void the_oldest_write_reaches_the_bound_on_age(void **state)
 	free(e);
 }
 
+/* Never safer than it is: what is not on the wire is lost, and so is it on a silent path. */
+static void the_probability_is_never_too_small(void **state)
+{
+	static const struct {
+		struct exposure_risk risk;
+		double probability;
+	} rows[] = {
+		/* completed, onwire, received, proven, modeled */
+		{ { 10, 12, 9, true, 1e-6 }, 1e-6 }, { { 10, 10, 9, true, 1e-6 }, 1e-6 },
+		{ { 10, 9, 9, true, 1e-6 }, 1 },     { { 10, 12, 10, true, 1e-6 }, 0 },
+		{ { 10, 12, 10, false, 1e-6 }, 0 },  { { 10, 12, 9, false, 1e-6 }, 1 },
+		{ { 10, 12, 9, true, -1 }, -1 },     { { 10, 9, 9, true, -1 }, 1 },
+		{ { 0, 0, 0, false, -1 }, 0 },
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++)
+		if (exposure_probability(&rows[i].risk) != rows[i].probability)
+			fail_msg("row %u: %g", i, exposure_probability(&rows[i].risk));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +160,7 @@ int main(void)
 		cmocka_unit_test(each_bound_holds),
 		cmocka_unit_test(what_is_safe_ages_nothing_that_comes_later),
 		cmocka_unit_test(the_oldest_write_reaches_the_bound_on_age),
+		cmocka_unit_test(the_probability_is_never_too_small),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

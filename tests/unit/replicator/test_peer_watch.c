@@ -110,11 +110,10 @@ static void the_way_to_in_sync_ends_under_load(void **state)
 static void it_times_out_after_away_and_not_before(void **state)
 {
 	static const struct step steps[] = {
-		{ "streaming", 0, true, 4, 4, 4, 4, "in sync", SYNC, true },
-		{ "", 99, true, 4, 4, 4, 4, "", SYNC, true },
-		{ "", 100, true, 5, 4, 4, 4, "", SYNC, false },
-		{ "", 199, true, 6, 4, 4, 4, "", SYNC, false },
-		{ "", 200, true, 7, 4, 4, 4, "timed out", TIMED_OUT, false },
+		{ "streaming", 0, true, 4, 4, 4, 4, "", CATCHING, true },
+		{ "proven", 10, true, 4, 4, 4, 4, "in sync", SYNC, true },
+		{ "", 109, true, 4, 4, 4, 4, "", SYNC, true },
+		{ "", 110, true, 7, 4, 4, 4, "timed out", TIMED_OUT, false },
 		{ "", 300, true, 8, 4, 4, 4, "", TIMED_OUT, false },
 		/* Back: what completed meanwhile, up to 9, is what has to arrive. */
 		{ "proven", 310, true, 9, 4, 8, 8, "", TIMED_OUT, true },
@@ -125,16 +124,65 @@ static void it_times_out_after_away_and_not_before(void **state)
 	PLAY(steps);
 }
 
+/* The clock is that of the last proof, whatever becomes of the connection meanwhile. */
+static void a_lost_connection_starts_no_second_clock(void **state)
+{
+	static const struct step closed[] = {
+		{ "streaming", 0, true, 4, 4, 4, 4, "", CATCHING, true },
+		{ "proven", 10, true, 4, 4, 4, 4, "in sync", SYNC, true },
+		{ "closed", 70, false, 5, 4, 4, 4, "", CATCHING, false },
+		{ "", 109, false, 5, 4, 4, 4, "", CATCHING, false },
+		{ "", 110, false, 5, 4, 4, 4, "timed out", TIMED_OUT, false },
+	};
+	/* It connects again and again, and its path carries nothing. */
+	static const struct step connects[] = {
+		{ "streaming", 0, true, 4, 4, 4, 4, "", CATCHING, true },
+		{ "proven", 10, true, 4, 4, 4, 4, "in sync", SYNC, true },
+		{ "closed", 70, false, 5, 4, 4, 4, "", CATCHING, false },
+		{ "streaming", 80, true, 5, 5, 5, 5, "", CATCHING, true },
+		{ "", 109, true, 5, 5, 5, 5, "", CATCHING, true },
+		{ "", 110, true, 5, 5, 5, 5, "timed out", TIMED_OUT, true },
+		{ "", 180, true, 5, 5, 5, 5, "", TIMED_OUT, false },
+		{ "streaming", 190, true, 5, 5, 5, 5, "", TIMED_OUT, true },
+		/* Proven at last. */
+		{ "proven", 200, true, 5, 5, 5, 5, "in sync", SYNC, true },
+	};
+	/* Nothing was ever proven: from the first turn on. */
+	static const struct step never[] = {
+		{ "", 0, false, 4, 4, 4, 4, "", CATCHING, false },
+		{ "", 99, false, 4, 4, 4, 4, "", CATCHING, false },
+		{ "", 100, false, 4, 4, 4, 4, "timed out", TIMED_OUT, false },
+	};
+
+	PLAY(closed);
+	PLAY(connects);
+	PLAY(never);
+}
+
+/* What its HELLO says it has is no proof that a datagram arrives there. */
+static void it_is_not_in_sync_before_the_path_is_proven(void **state)
+{
+	static const struct step steps[] = {
+		{ "streaming", 0, true, 4, 4, 4, 4, "", CATCHING, true },
+		{ "", 90, true, 4, 4, 4, 4, "", CATCHING, true },
+		{ "proven", 95, true, 4, 4, 4, 4, "in sync", SYNC, true },
+	};
+
+	PLAY(steps);
+}
+
 /* An interruption before IN_SYNC begins again with the first target. */
 static void an_interruption_begins_with_the_first_target(void **state)
 {
 	static const struct step steps[] = {
-		{ "streaming", 0, true, 5, 5, 5, 5, "in sync", SYNC, true },
+		{ "streaming", 0, true, 5, 5, 5, 5, "", CATCHING, true },
+		{ "proven", 1, true, 5, 5, 5, 5, "in sync", SYNC, true },
 		{ "closed", 10, false, 6, 5, 5, 5, "", CATCHING, false },
 		{ "streaming", 20, true, 7, 5, 6, 6, "", CATCHING, true },
-		{ "proven", 30, true, 8, 5, 7, 7, "", CAUGHT, true },
-		{ "", 140, true, 9, 6, 7, 7, "", CAUGHT, false },
-		{ "proven", 150, true, 10, 7, 8, 9, "", CATCHING, true },
+		{ "proven", 30, true, 8, 5, 7, 7, "", CATCHING, true },
+		{ "proven", 40, true, 9, 5, 8, 8, "", CAUGHT, true },
+		{ "", 140, true, 9, 6, 8, 8, "timed out", TIMED_OUT, false },
+		{ "proven", 150, true, 10, 7, 8, 9, "", TIMED_OUT, true },
 		{ "proven", 160, true, 11, 7, 10, 10, "", CAUGHT, true },
 		{ "proven", 170, true, 11, 7, 10, 11, "in sync", SYNC, true },
 	};
@@ -146,25 +194,23 @@ static void an_interruption_begins_with_the_first_target(void **state)
 static void a_mirror_that_persists_nothing_times_out(void **state)
 {
 	static const struct step steps[] = {
-		{ "streaming", 0, true, 5, 5, 5, 5, "in sync", SYNC, true },
-		{ "proven", 50, true, 8, 5, 5, 5, "", SYNC, true },
-		{ "proven", 60, true, 8, 5, 7, 7, "", SYNC, true },
+		{ "streaming", 0, true, 5, 5, 5, 5, "", CATCHING, true },
+		{ "proven", 50, true, 8, 5, 5, 8, "in sync", SYNC, true },
+		{ "proven", 60, true, 8, 5, 7, 8, "", SYNC, true },
 		{ "proven", 149, true, 8, 5, 8, 8, "", SYNC, true },
-		{ "proven", 150, true, 8, 5, 8, 8, "", SYNC, false },
-		{ "proven", 249, true, 8, 5, 8, 8, "", SYNC, false },
-		{ "proven", 250, true, 8, 5, 8, 8, "timed out", TIMED_OUT, false },
+		{ "proven", 150, true, 8, 5, 8, 8, "timed out", TIMED_OUT, false },
 		/* A new connection has received nothing yet: that is no excuse. */
 		{ "streaming", 260, true, 8, 5, 5, 5, "", TIMED_OUT, false },
 		{ "proven", 270, true, 8, 6, 6, 6, "", TIMED_OUT, true },
 		{ "proven", 280, true, 8, 8, 8, 8, "in sync", SYNC, true },
 	};
 	static const struct step another[] = {
-		{ "streaming", 0, true, 8, 5, 8, 8, "in sync", SYNC, true },
-		{ "proven", 100, true, 8, 5, 8, 8, "", SYNC, false },
+		{ "streaming", 0, true, 8, 5, 8, 8, "", CATCHING, true },
+		{ "proven", 10, true, 8, 5, 8, 8, "in sync", SYNC, true },
 		/* Another mirror: what the first one received says nothing of it. */
-		{ "lost", 110, true, 8, 0, 0, 0, "", SYNC, true },
-		{ "proven", 200, true, 8, 0, 0, 0, "", SYNC, true },
-		{ "proven", 290, true, 8, 0, 0, 0, "", SYNC, true },
+		{ "lost", 90, true, 8, 0, 0, 0, "", SYNC, true },
+		{ "proven", 180, true, 8, 0, 0, 0, "", SYNC, true },
+		{ "proven", 270, true, 8, 0, 0, 0, "", SYNC, true },
 	};
 
 	PLAY(steps);
@@ -175,11 +221,11 @@ static void a_mirror_that_persists_nothing_times_out(void **state)
 static void a_mirror_that_refuses_for_ever_times_out(void **state)
 {
 	static const struct step steps[] = {
-		{ "streaming", 0, true, 5, 5, 5, 5, "in sync", SYNC, true },
+		{ "streaming", 0, true, 5, 5, 5, 5, "", CATCHING, true },
+		{ "proven", 1, true, 5, 5, 5, 5, "in sync", SYNC, true },
 		{ "refused", 10, true, 6, 5, 5, 5, "", SYNC, true },
 		{ "proven", 99, true, 6, 5, 5, 5, "", SYNC, true },
-		{ "proven", 100, true, 6, 5, 5, 5, "", SYNC, false },
-		{ "proven", 200, true, 6, 5, 5, 5, "timed out", TIMED_OUT, false },
+		{ "proven", 101, true, 6, 5, 5, 5, "timed out", TIMED_OUT, false },
 		{ "proven", 210, true, 6, 6, 6, 6, "in sync", SYNC, true },
 		/* It moved: the refusal is forgotten. */
 		{ "proven", 300, true, 7, 6, 6, 6, "", SYNC, true },
@@ -194,11 +240,12 @@ static void a_site_without_its_mirror_counts_it_as_timed_out(void **state)
 	static const struct step alone[] = {
 		{ "alone", 0, false, 5, 3, 3, 3, "", TIMED_OUT, false },
 		{ "streaming", 10, true, 6, 3, 5, 5, "", TIMED_OUT, true },
-		{ "proven", 20, true, 7, 6, 6, 7, "in sync", SYNC, true },
+		{ "proven", 20, true, 7, 6, 7, 7, "in sync", SYNC, true },
 	};
 	/* What a fenced primary knew of its mirror is over when it is promoted by force. */
 	static const struct step promoted[] = {
-		{ "streaming", 0, true, 5, 5, 5, 5, "in sync", SYNC, true },
+		{ "streaming", 0, true, 5, 5, 5, 5, "", CATCHING, true },
+		{ "proven", 1, true, 5, 5, 5, 5, "in sync", SYNC, true },
 		{ "promoted", 10, false, 5, 5, 5, 5, "", TIMED_OUT, false },
 	};
 
@@ -228,6 +275,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_way_to_in_sync_ends_under_load),
 		cmocka_unit_test(it_times_out_after_away_and_not_before),
+		cmocka_unit_test(a_lost_connection_starts_no_second_clock),
+		cmocka_unit_test(it_is_not_in_sync_before_the_path_is_proven),
 		cmocka_unit_test(an_interruption_begins_with_the_first_target),
 		cmocka_unit_test(a_mirror_that_persists_nothing_times_out),
 		cmocka_unit_test(a_mirror_that_refuses_for_ever_times_out),

@@ -19,7 +19,7 @@ struct group {
 	struct rt_loop *loop;
 	uint64_t size;
 	struct group_volume volumes[FAKE_VOLUMES];
-	bool serving, read_only, hold;
+	bool serving, read_only, hold, hold_writes, memory_short;
 	int fail;
 	struct rt_list queue;
 	unsigned queued;
@@ -32,7 +32,10 @@ struct group {
 struct fake_entry {
 	struct rt_list link;
 	struct group_request *request;
+	bool stored; /* and released */
 };
+
+static void fake_kick(struct group *group);
 
 /* ---- the doors --------------------------------------------------------------------- */
 
@@ -116,20 +119,55 @@ static int fake_serve(struct group *group, struct group_request *r)
 	return -EINVAL;
 }
 
+static bool fake_keeps(const struct group *group, const struct fake_entry *entry)
+{
+	return group->hold || (group->hold_writes && entry->request->kind == GROUP_WRITE);
+}
+
+static void fake_end(struct group *group, struct fake_entry *entry)
+{
+	struct group_request *r = entry->request;
+	bool stored = entry->stored;
+
+	rt_list_remove(&entry->link);
+	free(entry);
+	group->queued--;
+	r->done(r, stored ? 0 : fake_serve(group, r));
+}
+
+/* What is kept needs its buffer no more. */
+static void fake_release(struct group *group, struct fake_entry *entry)
+{
+	struct group_request *r = entry->request;
+
+	if (!group->hold_writes || !group->memory_short || entry->stored)
+		return;
+	rt_assert(fake_serve(group, r) == 0);
+	entry->stored = true;
+	r->released(r);
+}
+
 static void fake_turn(struct rt_op *op, int res)
 {
 	struct group *group = rt_container_of(op, struct group, op);
-	struct rt_list *e;
+	struct rt_list *e, *next;
 
 	group->busy = false;
-	while (!group->hold && (e = rt_list_pop(&group->queue))) {
+	for (e = group->queue.next; e != &group->queue; e = next) {
 		struct fake_entry *entry = rt_container_of(e, struct fake_entry, link);
-		struct group_request *r = entry->request;
 
-		free(entry);
-		group->queued--;
-		r->done(r, fake_serve(group, r));
+		next = e->next;
+		if (!fake_keeps(group, entry))
+			fake_end(group, entry);
+		else if (entry->request->kind == GROUP_WRITE)
+			fake_release(group, entry);
 	}
+}
+
+void group_set_memory_short(struct group *group, bool is_short)
+{
+	group->memory_short = is_short;
+	fake_kick(group);
 }
 
 static void fake_kick(struct group *group)
@@ -197,6 +235,12 @@ uint8_t *fake_group_image(struct group *group, unsigned volume)
 void fake_group_hold(struct group *group, bool hold)
 {
 	group->hold = hold;
+	fake_kick(group);
+}
+
+void fake_group_hold_writes(struct group *group, bool hold)
+{
+	group->hold_writes = hold;
 	fake_kick(group);
 }
 

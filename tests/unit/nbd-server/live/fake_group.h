@@ -21,6 +21,8 @@ uint8_t *fake_group_image(struct group *group, unsigned volume);
 
 /* From now on requests are kept (true), or completed again, with those that were kept. */
 void fake_group_hold(struct group *group, bool hold);
+/* From now on writes are kept, as by a mirror that is away, while the log takes them. */
+void fake_group_hold_writes(struct group *group, bool hold);
 /* From now on every request ends with `res`. */
 void fake_group_fail(struct group *group, int res);
 void fake_group_set(struct group *group, bool serving, bool read_only);

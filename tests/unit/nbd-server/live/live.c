@@ -188,6 +188,16 @@ void live_hold(struct live *live, bool hold)
 	live_call(live, live_do_hold, &hold);
 }
 
+static void live_do_hold_writes(struct live *live, void *arg)
+{
+	fake_group_hold_writes(live->group, *(bool *)arg);
+}
+
+void live_hold_writes(struct live *live, bool hold)
+{
+	live_call(live, live_do_hold_writes, &hold);
+}
+
 static void live_do_fail(struct live *live, void *arg)
 {
 	fake_group_fail(live->group, *(int *)arg);

@@ -32,6 +32,7 @@ struct group *live_group(struct live *live);	    /* the same */
 /* The same doors, from the test's thread. */
 void live_stats(struct live *live, struct nbds_stats *ret);
 void live_hold(struct live *live, bool hold);
+void live_hold_writes(struct live *live, bool hold);
 void live_fail(struct live *live, int res);
 void live_set(struct live *live, bool serving, bool read_only);
 uint64_t live_seen(struct live *live);
