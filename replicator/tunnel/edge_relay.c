@@ -357,6 +357,7 @@ int edge_relay_new(struct rt_loop *loop, const struct edge_relay_params *params,
 	return 0;
 fail:
 	rt_dgram_close(r->inner);
+	explicit_bzero(r->params.key, sizeof(r->params.key));
 	rt_free(r);
 	return err;
 }

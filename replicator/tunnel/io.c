@@ -76,12 +76,22 @@ struct tunnel_io {
 	struct io_send sends[TUNNEL_IO_SENDS];
 };
 
+/* The key of the relay at the border must not stay in freed memory. */
+static void io_edge_free(struct tunnel_io *io)
+{
+	if (io->edge != NULL)
+		explicit_bzero(io->edge, sizeof(*io->edge));
+	rt_free(io->edge);
+	io->edge = NULL;
+	explicit_bzero(io->edge_key, sizeof(io->edge_key));
+}
+
 static void io_release_if_done(struct tunnel_io *io)
 {
 	if (io->dgram != NULL || io->turning || io->sparing || io->first != io->next)
 		return;
+	io_edge_free(io);
 	rt_free(io->memory);
-	rt_free(io->edge);
 	rt_free(io);
 }
 
@@ -513,8 +523,7 @@ int tunnel_io_set_edge(struct tunnel_io *io, const struct rt_addr *edge,
 		       const uint8_t *key)
 {
 	if (edge == NULL) {
-		rt_free(io->edge);
-		io->edge = NULL;
+		io_edge_free(io);
 		return 0;
 	}
 	if (io->edge == NULL)

@@ -119,6 +119,8 @@ int tunnel_new(const struct tunnel_params *params, rt_time now, struct tunnel **
 	res = tunnel_new_sending(t, now);
 	if (res == 0)
 		res = tunnel_new_receiving(t, now);
+	/* The seals have copies of their own, and wipe them. */
+	explicit_bzero(t->params.secret, sizeof(t->params.secret));
 	if (res != 0)
 		goto fail;
 	t->scratch = rt_alloc_blocks(TUNNEL_SCRATCH_LEN);

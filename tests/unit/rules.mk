@@ -5,6 +5,9 @@
 # A change of the superblock may fail, or take as long as the test likes.
 $(B)/tests/unit/replicator/test_facts: LDFLAGS += -Wl,--wrap=lfs_set_meta
 
+# What is freed.
+$(B)/tests/unit/tunnel/test_wiped: LDFLAGS += -Wl,--wrap=rt_free
+
 # The NBD server's connections: real sockets, libnbd as the client, a double of the group.
 # The double stands in for the archive of replicator/, which is not linked.
 live_dir := tests/unit/nbd-server/live
