@@ -1,11 +1,54 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The control connection carries every command and the secret that seals the datagrams:
- * only the holder of the same key gets in, whatever else arrives on the port.
+ * only the holder of the same key gets in, whatever else arrives on the port. And who gets
+ * that key one day must not read what was recorded before.
  */
+#include <dlfcn.h>
+#include <gnutls/gnutls.h>
+
+#include "rt/check.h"
 #include "tests/unit/tunnel/secure_contract.h"
+
+static gnutls_session_t sessions[2];
+static unsigned made;
+
+/* In place of the library's, for this program: the linker takes the first it finds. */
+int gnutls_init(gnutls_session_t *session, unsigned int flags)
+{
+	static int (*real)(gnutls_session_t * session, unsigned int flags);
+	int res;
+
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "gnutls_init");
+	assert_non_null(real);
+	res = real(session, flags);
+	sessions[made++ % RT_ARRAY_LEN(sessions)] = *session;
+	return res;
+}
+
+static void keys_of_a_connection_are_its_own(void **state)
+{
+	struct contract c;
+
+	made = 0;
+	contract_open(&c, contract_key, contract_key, 4096);
+	contract_pump(&c);
+	assert_int_equal(made, 2);
+	for (unsigned i = 0; i < made; i++) {
+		assert_true(secure_established(c.end[i]));
+		assert_int_equal(gnutls_protocol_get_version(sessions[i]), GNUTLS_TLS1_3);
+		assert_int_equal(gnutls_kx_get(sessions[i]), GNUTLS_KX_ECDHE_PSK);
+	}
+	contract_close(&c);
+}
 
 int main(void)
 {
-	return cmocka_run_group_tests(contract_tests, NULL, NULL);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keys_of_a_connection_are_its_own),
+	};
+
+	return cmocka_run_group_tests(contract_tests, NULL, NULL) +
+	       cmocka_run_group_tests(tests, NULL, NULL);
 }
