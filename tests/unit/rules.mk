@@ -5,7 +5,10 @@
 # A change of the superblock may fail, or take as long as the test likes.
 $(B)/tests/unit/replicator/test_facts: LDFLAGS += -Wl,--wrap=lfs_set_meta
 
-# What is freed.
+# What the kernel says late, and what is freed.
+$(B)/tests/unit/tunnel/test_io_late: LDFLAGS += -Wl,--wrap=rt_dgram_open \
+		-Wl,--wrap=rt_dgram_send_message -Wl,--wrap=rt_free
+$(B)/tests/unit/tunnel/test_relay: LDFLAGS += -Wl,--wrap=rt_dgram_open
 $(B)/tests/unit/tunnel/test_wiped: LDFLAGS += -Wl,--wrap=rt_free
 
 # The NBD server's connections: real sockets, libnbd as the client, a double of the group.

@@ -2,7 +2,8 @@
 /*
  * The relay at the border, between a primary and a mirror that are sockets of this test.
  * Protects: it serves who has registered, from where he did and no other, and nobody who
- * sends what he has overheard is served, displaces another or is vouched for.
+ * sends what he has overheard is served, displaces another or is vouched for. A TX
+ * timestamp vouches for the datagram that asked for it, once.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,28 @@ struct world {
 };
 
 static const uint8_t key[EDGE_KEY_LEN] = { 9, 8, 7 };
+
+/* The socket that was opened last: the relay's towards the mirror (rules.mk wraps this). */
+static struct {
+	const struct rt_dgram_events *events;
+	void *owner;
+} opened;
+
+int __real_rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
+			 const struct rt_dgram_events *events, void *owner,
+			 struct rt_dgram **ret);
+int __wrap_rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
+			 const struct rt_dgram_events *events, void *owner,
+			 struct rt_dgram **ret);
+
+int __wrap_rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
+			 const struct rt_dgram_events *events, void *owner,
+			 struct rt_dgram **ret)
+{
+	opened.events = events;
+	opened.owner = owner;
+	return __real_rt_dgram_open(loop, local, events, owner, ret);
+}
 
 static void world_check(struct world *w)
 {
@@ -217,6 +240,25 @@ static void who_has_registered_is_served_and_told(void **state)
 	world_free(w);
 }
 
+/* One that comes again, or that nobody asked for, is that of no datagram. */
+static void a_timestamp_vouches_once(void **state)
+{
+	struct world *w = world_new();
+	struct party *p = &w->party[PRIMARY];
+	struct edge_relay_stats stats;
+
+	party_register(p, 7, 1);
+	party_data(p, 7, 1);
+	world_wait(w, &p->echoed, 1);
+	for (uint32_t id = 0; id < 3 * 4096; id++) /* the ring's length, and over */
+		opened.events->left(opened.owner, id);
+	party_data(p, 7, 2);
+	world_wait(w, &p->echoed, 2);
+	edge_relay_stats(w->relay, &stats);
+	assert_int_equal(stats.echoed, 2);
+	world_free(w);
+}
+
 /* Nor does one that is forged, or of another tunnel, or the mirror's from elsewhere. */
 static void a_registration_that_was_overheard_moves_nobody(void **state)
 {
@@ -336,6 +378,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_has_registered_is_served_and_told),
+		cmocka_unit_test(a_timestamp_vouches_once),
 		cmocka_unit_test(a_registration_that_was_overheard_moves_nobody),
 		cmocka_unit_test(old_registrations_displace_nobody),
 		cmocka_unit_test(the_end_under_load_is_told),
