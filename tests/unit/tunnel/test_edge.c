@@ -202,6 +202,20 @@ static void a_batch_has_left_when_all_of_it_has(void **state)
 	assert_true(out.left);
 	evidence_echo(&e, 40, now); /* long resolved */
 	assert_false(evidence_resolve(&e, now, &out));
+	/* Nor does one that comes so late count for the next send batch. */
+	for (unsigned i = 5; i <= 6; i++) {
+		struct evidence_sent sent = {
+			.number = 10 * i, .symbols = i, .last = i == 6, .now = now
+		};
+
+		(void)evidence_add(&e, &sent);
+	}
+	evidence_echo(&e, 40, now);
+	evidence_echo(&e, 50, now);
+	assert_false(evidence_resolve(&e, now, &out));
+	evidence_echo(&e, 60, now);
+	assert_true(evidence_resolve(&e, now, &out));
+	assert_true(out.left);
 }
 
 /*

@@ -228,6 +228,36 @@ static void batches_grow_again(void **state)
 	assert_true(r.e.longest > r.e.batch_max);
 }
 
+/*
+ * Failures in a row double the bound, and the first send batch that leaves ends that: a
+ * timestamp that is lost long after a fault must not stop the gate for a second.
+ */
+static void the_bound_falls_with_the_first_that_leaves(void **state)
+{
+	int64_t bound_ns = EVIDENCE_BOUND_NS;
+	uint32_t first, closing;
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	for (unsigned i = 0; i < 10; i++) {
+		batch(&r, 4, 2, &first, &closing);
+		assert_int_equal(rt_time_since(evidence_deadline(&r.e), r.sent.now),
+				 bound_ns);
+		assert_true(resolved(&r, bound_ns, &left) && !left);
+		bound_ns = 2 * bound_ns < EVIDENCE_BOUND_MAX_NS ? 2 * bound_ns
+								: EVIDENCE_BOUND_MAX_NS;
+	}
+	batch(&r, 4, 2, &first, &closing);
+	evidence_timestamp(&r.e, first, r.sent.now);
+	evidence_timestamp(&r.e, closing, r.sent.now);
+	assert_true(resolved(&r, 0, &left) && left);
+	batch(&r, 4, 2, &first, &closing);
+	assert_int_equal(rt_time_since(evidence_deadline(&r.e), r.sent.now),
+			 EVIDENCE_BOUND_NS);
+	assert_true(resolved(&r, EVIDENCE_BOUND_NS, &left) && !left);
+}
+
 /* Send batches are resolved in order; one that two others have overtaken has failed. */
 static void an_overtaken_batch_fails_at_once(void **state)
 {
@@ -358,6 +388,7 @@ int main(void)
 		cmocka_unit_test(every_send_of_a_batch_is_heard),
 		cmocka_unit_test(a_refusal_takes_little_with_it),
 		cmocka_unit_test(batches_grow_again),
+		cmocka_unit_test(the_bound_falls_with_the_first_that_leaves),
 		cmocka_unit_test(an_overtaken_batch_fails_at_once),
 		cmocka_unit_test(batches_are_as_long_as_the_rate_allows),
 		cmocka_unit_test(batches_without_timestamps_are_bounded),

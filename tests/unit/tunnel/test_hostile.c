@@ -107,6 +107,22 @@ static void replayed_datagrams_change_nothing(void **state)
 	pair_release(&p);
 }
 
+/* Nor do they keep a peer alive that is gone: its mirror would never be given up. */
+static void replayed_datagrams_are_no_sign_of_life(void **state)
+{
+	static struct samples s;
+	struct pair p;
+	rt_time late;
+
+	talk(&p, &s);
+	late = rt_time_add(pair_now(&p), p.params[1].timeout_ns);
+	assert_false(tunnel_timed_out(p.end[1], pair_now(&p)));
+	for (unsigned i = 0; i < SAMPLES; i++)
+		assert_int_equal(tunnel_receive(p.end[1], s.bytes[i], s.len[i], late), 0);
+	assert_true(tunnel_timed_out(p.end[1], late));
+	pair_release(&p);
+}
+
 /* Our own datagrams, sent back to us, are not the peer's. */
 static void reflected_datagrams_are_refused(void **state)
 {
@@ -578,6 +594,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(every_flipped_bit_is_refused),
 		cmocka_unit_test(replayed_datagrams_change_nothing),
+		cmocka_unit_test(replayed_datagrams_are_no_sign_of_life),
 		cmocka_unit_test(reflected_datagrams_are_refused),
 		cmocka_unit_test(another_key_or_id_is_refused),
 		cmocka_unit_test(garbage_is_refused),

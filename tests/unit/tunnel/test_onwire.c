@@ -5,6 +5,7 @@
  * must come out at the other end, but for the stated share of kills. And the gate opens
  * on evidence and proof only, never because time has passed.
  */
+#include "replicator/tunnel/state.h"
 #include "rt/bug.h"
 #include "tests/unit/tunnel/kills.h"
 
@@ -260,6 +261,65 @@ static void watermarks_keep_their_order(void **state)
 	pair_release(&p);
 }
 
+/* Acknowledgements overtake each other: an old one takes no persisted write back. */
+static void what_the_peer_has_persisted_only_grows(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(5 * RT_MS, 0);
+	uint64_t watermark = 0, before;
+	struct pair p;
+
+	line.jitter_ns = 10 * RT_MS;
+	pair_init(&p, &params, &line, 6);
+	for (unsigned n = 1; n <= 500; n++) {
+		tunnel_set_watermark(p.end[1], n, pair_now(&p));
+		before = watermark;
+		pair_run(&p, RT_MS);
+		watermark = tunnel_peer_watermark(p.end[0]);
+		assert_true(watermark >= before);
+	}
+	pair_run(&p, RT_S);
+	assert_int_equal(tunnel_peer_watermark(p.end[0]), 500);
+	pair_release(&p);
+}
+
+/* The gate counts a repair for a symbol exactly as long as the encoder puts it in. */
+static void window_look(struct pair *p)
+{
+	const struct tunnel *t = p->end[0];
+	uint64_t first = fec_encoder_first(t->encoder), window = t->gate.window;
+	uint64_t confirmed = t->tx.confirmed;
+
+	if (window < confirmed)
+		window = confirmed;
+	if (first < confirmed)
+		first = confirmed;
+	if (window != first)
+		fail_msg("the window begins at %llu, and for the gate at %llu",
+			 (unsigned long long)first, (unsigned long long)window);
+	*(bool *)p->watcher |= first > confirmed;
+}
+
+static void the_gate_knows_the_window(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(10 * RT_MS, 0.01);
+	bool outside = false;
+	struct pair p;
+
+	pair_init(&p, &params, &line, 8);
+	p.look = window_look;
+	p.watcher = &outside;
+	for (unsigned n = 0; n < 300; n++) {
+		while (pair_submit(&p, 0, 20000))
+			;
+		tunnel_expedite(p.end[0], pair_now(&p));
+		pair_run(&p, RT_MS);
+	}
+	assert_true(outside); /* symbols have left the window unconfirmed */
+	pair_release(&p);
+}
+
 /*
  * Symbols in no window are sent again, one round trip each, and one hole is found behind the
  * other. What was promised and taken back for the first must not be promised again while the
@@ -451,6 +511,8 @@ int main(void)
 		cmocka_unit_test(device_without_timestamps_is_found_out),
 		cmocka_unit_test(without_code_onwire_is_received),
 		cmocka_unit_test(watermarks_keep_their_order),
+		cmocka_unit_test(what_the_peer_has_persisted_only_grows),
+		cmocka_unit_test(the_gate_knows_the_window),
 		cmocka_unit_test(one_hole_behind_the_other_holds),
 		cmocka_unit_test(small_answers_do_not_prove_the_path),
 		cmocka_unit_test(a_doubt_ends_on_an_idle_line),
