@@ -17,16 +17,13 @@ void request_need(const struct group_request *r, struct gate_need *ret)
 	const struct group_config *config = &v->group->config;
 	bool durable = r->kind == GROUP_FLUSH || (r->flags & GROUP_FUA);
 	enum group_mode mode = v->sync;
-	bool raised = false;
 
 	if (!config->has_peer) {
 		*ret = (struct gate_need){ GROUP_LOCAL, durable, false };
 		return;
 	}
-	if (durable && config->fua_remote && mode != GROUP_REMOTE) {
+	if (durable && config->fua_remote)
 		mode = GROUP_REMOTE;
-		raised = true;
-	}
 	if (!durable && config->hold == GROUP_HOLD_FLUSH)
 		mode = GROUP_LOCAL;
 	*ret = (struct gate_need){ .mode = mode, .durable = durable };
@@ -34,7 +31,7 @@ void request_need(const struct group_request *r, struct gate_need *ret)
 		ret->lowerable = v->policy == GROUP_CONTINUE;
 	else
 		ret->lowerable = config->on_disconnect == GROUP_CONTINUE &&
-				 mode == GROUP_NETWORK && !raised;
+				 mode == GROUP_NETWORK;
 }
 
 /* ---- replies --------------------------------------------------------------------------- */
