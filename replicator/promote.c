@@ -155,7 +155,6 @@ static void promote_done(struct group *g, int res)
 	group_set_standing(g, GROUP_STANDING_GOOD);
 	group_set_alone(g, p->hold ? GROUP_ALONE_HOLDING : GROUP_ALONE);
 	peer_watch_promoted(&g->watch, rt_now(g->loop));
-	g->start.was_clean = false;
 	if (g->session) {
 		session_drop(g->session);
 		session_event(g->session, SESSION_EV_PROMOTED);
