@@ -4,6 +4,9 @@
 
 # A change of the superblock may fail, or take as long as the test likes.
 $(B)/tests/unit/replicator/test_facts: LDFLAGS += -Wl,--wrap=lfs_set_meta
+# So may a flush, and a read.
+$(B)/tests/unit/replicator/test_apply: LDFLAGS += -Wl,--wrap=lfs_flush
+$(B)/tests/unit/replicator/test_write: LDFLAGS += -Wl,--wrap=lfs_read
 
 # What the kernel says late, and what is freed.
 $(B)/tests/unit/tunnel/test_io_late: LDFLAGS += -Wl,--wrap=rt_dgram_open \

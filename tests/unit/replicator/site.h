@@ -45,6 +45,7 @@ struct site {
 	char refused[MESSAGE_TEXT_MAX + 1];
 	struct message_hello hello;
 	struct message_start start;
+	struct message_ping ping; /* the last one */
 	uint64_t number; /* of READY, PULL, PULLED */
 };
 
@@ -235,12 +236,30 @@ static inline void site_serves(void *owner, struct group *group, bool on)
 	rt_loop_stop(site->loop);
 }
 
+/* Until its store is open. */
+static inline void site_open(void)
+{
+	struct group_open open = { .done = site_opened };
+	struct group_events events = { .serving = site_serves };
+
+	site->waiting = 1;
+	group_open(site->loop, &site->config, &events, NULL, &open);
+	assert_int_equal(site_wait(), 0);
+}
+
+static inline void site_stop(void)
+{
+	struct group_stop stop = { .done = site_stopped };
+
+	site->waiting = 1;
+	group_stop(site->group, 1000, &stop);
+	assert_int_equal(site_wait(), 0);
+}
+
 /* `filled`: it is one of a pair; else a primary of nothing, or a fresh mirror. */
 static inline void site_set_up(void **state, enum group_role role, bool filled)
 {
 	struct group_create create = { .done = site_created };
-	struct group_open open = { .done = site_opened };
-	struct group_events events = { .serving = site_serves };
 
 	site = calloc(1, sizeof(*site));
 	assert_non_null(site);
@@ -262,19 +281,13 @@ static inline void site_set_up(void **state, enum group_role role, bool filled)
 	assert_int_equal(site_wait(), 0);
 	if (filled)
 		site_fill();
-	site->waiting = 1;
-	group_open(site->loop, &site->config, &events, NULL, &open);
-	assert_int_equal(site_wait(), 0);
+	site_open();
 }
 
 static inline int site_tear_down(void **state)
 {
-	struct group_stop stop = { .done = site_stopped };
-
 	conn_close(site->conn);
-	site->waiting = 1;
-	group_stop(site->group, 1000, &stop);
-	assert_int_equal(site_wait(), 0);
+	site_stop();
 	assert_int_equal(rt_loop_run(site->loop), 0); /* to the last one in flight */
 	rt_loop_free(site->loop);
 	assert_int_equal(unlink(site->config.store), 0);
@@ -300,6 +313,8 @@ static inline void peer_message(void *owner, struct conn *conn, unsigned type,
 		assert_int_equal(message_decode_hello(body, len, &site->hello), 0);
 	if (type == MESSAGE_START)
 		assert_int_equal(message_decode_start(body, len, &site->start), 0);
+	if (type == MESSAGE_PING)
+		assert_int_equal(message_decode_ping(body, len, &site->ping), 0);
 	if (type == MESSAGE_READY || type == MESSAGE_PULL || type == MESSAGE_PULLED)
 		assert_int_equal(message_decode_number(body, len, &site->number), 0);
 	if (type == MESSAGE_REFUSE)
@@ -309,20 +324,22 @@ static inline void peer_message(void *owner, struct conn *conn, unsigned type,
 
 static inline void peer_closed(void *owner, struct conn *conn, int err, const char *why)
 {
+	if (conn != site->conn)
+		return; /* an older one, which a test has kept */
 	site->conn = NULL;
 	site->closed = true;
 	rt_loop_stop(site->loop);
 }
 
 /* Dial the site, and be its peer; an earlier connection is ended. */
-static inline void peer_dial(void)
+static inline void peer_dial_within(int64_t handshake_ns)
 {
 	static const struct conn_events events = { .established = peer_established,
 						   .message = peer_message,
 						   .closed = peer_closed };
 	const struct conn_params params = { .key = site->config.peer.key,
 					    .message_max = 1u << 20,
-					    .handshake_ns = 5 * RT_S,
+					    .handshake_ns = handshake_ns,
 					    .events = &events };
 	struct rt_addr addr;
 
@@ -334,6 +351,11 @@ static inline void peer_dial(void)
 	rt_listener_addr(site->group->session->listener, &addr);
 	assert_int_equal(
 		conn_dial(site->loop, &addr, SECURE_CONTROL, &params, &site->conn), 0);
+}
+
+static inline void peer_dial(void)
+{
+	peer_dial_within(5 * RT_S);
 }
 
 #endif

@@ -15,6 +15,7 @@
  * A letter is a message; those after a blank wait for an answer to what is before it.
  * H, A, M, N, Q, O: the HELLO of a primary, of one that opens and has lost its last writes,
  * of a mirror, of one that holds three more, of one that lacks two, of another protocol.
+ * I: of a primary that holds one more.
  * S, C, G: a START that fits, one of transport tcp, one whose history goes on to a new
  * epoch; W, V, F, T: from too far ahead, from below what is held, of another history, cut
  * off. P, Z, B: PULL of the last three, of
@@ -36,6 +37,8 @@ static inline size_t put_hello(char letter, uint8_t *body)
 	m->lsn = end.lsn;
 	if (letter == 'A')
 		m->lsn = SITE_LSNS - 3;
+	if (letter == 'I')
+		m->lsn++;
 	if (letter == 'N')
 		m->lsn += 3;
 	if (letter == 'Q')
@@ -103,7 +106,7 @@ static inline size_t put_number(char letter, uint8_t *body)
 
 static inline unsigned type_of(char letter)
 {
-	if (strchr("HAMNQO", letter))
+	if (strchr("HIAMNQO", letter))
 		return MESSAGE_HELLO;
 	if (strchr("SWVFTLCG", letter))
 		return MESSAGE_START;
@@ -307,6 +310,61 @@ static inline void stream(void)
 	say('Y');
 	SITE_UNTIL(site, session_streaming(site->group->session));
 	data_dial(site->start.tunnel_id);
+}
+
+/* ---- a client ----------------------------------------------------------------------------------- */
+
+static struct group_request *request_ended; /* the last one that did */
+static int request_res;
+
+static inline void request_over(struct group_request *r, int res)
+{
+	request_ended = r;
+	request_res = res;
+	rt_loop_stop(site->loop);
+}
+
+/* One block, or what the caller makes of it before it submits it. */
+static inline struct group_request *request_new(enum group_request_kind kind)
+{
+	struct group_request *r = calloc(1, sizeof(*r));
+
+	assert_non_null(r);
+	*r = (struct group_request){ .kind = kind,
+				     .volume = group_volume_at(site->group, 0),
+				     .len = kind == GROUP_FLUSH ? 0 : GROUP_BLOCK,
+				     .buf = rt_alloc_blocks(2 * (size_t)GROUP_BLOCK),
+				     .done = request_over };
+	assert_non_null(r->buf);
+	memset(r->buf, 0x77, 2 * (size_t)GROUP_BLOCK);
+	return r;
+}
+
+static inline void request_free(struct group_request *r)
+{
+	rt_free(r->buf);
+	free(r);
+}
+
+/* Its result. */
+static inline int request_run(struct group_request *r)
+{
+	request_ended = NULL;
+	group_submit(r);
+	SITE_UNTIL(site, request_ended == r);
+	return request_res;
+}
+
+/* One request of one block, at the beginning of the first volume. */
+static inline int request_once(enum group_request_kind kind, unsigned flags)
+{
+	struct group_request *r = request_new(kind);
+	int res;
+
+	r->flags = flags;
+	res = request_run(r);
+	request_free(r);
+	return res;
 }
 
 #endif

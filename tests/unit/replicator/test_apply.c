@@ -38,6 +38,31 @@ static bool durable(void)
 	return lsn.durable == lsn.admitted && apply_idle(&site->group->apply);
 }
 
+/* The linker brings calls of lfs_flush() to __wrap_..., the real one is __real_... */
+void __real_lfs_flush(struct lfs *lfs, struct lfs_flush *op);
+void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op);
+
+static bool hold_flush;
+static struct lfs_flush *held_flush; /* asked for, and not begun */
+
+void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op)
+{
+	if (hold_flush)
+		held_flush = op;
+	else
+		__real_lfs_flush(lfs, op);
+}
+
+static void begin_flush(void)
+{
+	struct lfs_flush *op = held_flush;
+
+	assert_non_null(op);
+	hold_flush = false;
+	held_flush = NULL;
+	__real_lfs_flush(site->group->lfs, op);
+}
+
 /* ---- at the door ---------------------------------------------------------------------------- */
 
 /* Room for a record that may touch 512 leaves of the map. */
@@ -59,6 +84,8 @@ static int tear_down(void **state)
 {
 	free(bytes);
 	site_tweak = NULL;
+	if (held_flush) /* the test has failed */
+		begin_flush();
 	return site_tear_down(state);
 }
 
@@ -276,6 +303,94 @@ static void a_lie_in_a_frame_ends_the_connection(void **state)
 	assert_int_equal(site->came[MESSAGE_READY], 1);
 }
 
+/*
+ * A primary that lives and whose control connection broke says in its HELLO how far the old
+ * tunnel went. All of that may have completed: the mirror waits for it, to the last record,
+ * before it says where it stands.
+ */
+static void the_rest_of_the_old_tunnel_is_waited_for(void **state)
+{
+	uint64_t before = admitted();
+	struct forged f;
+
+	converse("HC");
+	data_dial(4711);
+	forge_honest(&f, 0);
+	frame(&f);
+	SITE_UNTIL(site, admitted() == before + 1 && durable());
+	peer_dial();
+	SITE_UNTIL(site, site->established);
+	say('I');
+	SITE_UNTIL(site, site->group->session->control.hello_received);
+	forge_honest(&f, 0);
+	frame(&f);
+	SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1);
+	assert_int_equal(site->hello.lsn, before + 2);
+	if (data)
+		conn_close(data);
+}
+
+/* A power cut would take it back, and the primary counts it as safe. */
+static void a_mirror_says_nothing_of_what_is_not_durable(void **state)
+{
+	uint64_t before = admitted();
+	struct forged f;
+
+	hold_flush = true;
+	forge_honest(&f, 0);
+	assert_int_equal(give(&f), 0);
+	SITE_UNTIL(site, held_flush != NULL && apply_idle(&site->group->apply));
+	peer_dial();
+	SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1 || site->came[MESSAGE_PING] > 2);
+	assert_int_equal(site->came[MESSAGE_HELLO], 0);
+	begin_flush();
+	SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1);
+	assert_int_equal(site->hello.lsn, before + 1);
+	assert_true(durable());
+}
+
+static void ask_back(uint64_t from)
+{
+	uint8_t body[8];
+
+	assert_int_equal(conn_send(site->conn, MESSAGE_PULL, body,
+				   message_encode_number(from, body, sizeof(body))),
+			 0);
+}
+
+#define PARTS_RECORDS 70u /* of 128 KiB: more than one PULL gives back, and than two */
+
+/* Each part has the same bound; none of them is empty before the end. */
+static void what_is_much_is_given_back_in_parts(void **state)
+{
+	uint64_t last = SITE_LSNS + PARTS_RECORDS;
+	unsigned parts = 0;
+
+	for (unsigned i = 0; i < PARTS_RECORDS; i++) {
+		struct forged f;
+
+		forge_honest(&f, 0);
+		f.nops = f.blocks = 0;
+		forge_op(&f, LFS_WRITE, 0, 32 * (i % 8), 32);
+		assert_int_equal(give(&f), 0);
+		SITE_UNTIL(site, admitted() == SITE_LSNS + 1 + i);
+	}
+	SITE_UNTIL(site, durable());
+	meet();
+	say('A');
+	while (site->came[MESSAGE_ENTRY] < last) {
+		unsigned before = site->came[MESSAGE_ENTRY];
+
+		ask_back(1 + before);
+		parts++;
+		SITE_UNTIL(site, site->came[MESSAGE_PULLED] == parts || answers() > parts);
+		assert_int_equal(site->came[MESSAGE_PULLED], parts);
+		assert_true(site->came[MESSAGE_ENTRY] > before);
+	}
+	assert_int_equal(parts, 3);
+	assert_int_equal(site->came[MESSAGE_ENTRY], last);
+}
+
 /* ---- a primary that pulls back ----------------------------------------------------------------- */
 
 #define PULL_LOST 3 /* LSNs that only the mirror has: of HELLO N */
@@ -399,6 +514,25 @@ static void an_entry_that_nobody_asked_for_is_counted(void **state)
 	is_still_opening(&before);
 }
 
+/* Its next epoch begins behind them, and may not begin behind what a power cut takes. */
+static void what_was_pulled_is_durable_before_it_is_over(void **state)
+{
+	unsigned pings;
+
+	hold_flush = true;
+	be_pulled_from();
+	entries(PULL_LOST);
+	say('D');
+	SITE_UNTIL(site, site->group->session->state != SESSION_PULLING &&
+				 apply_idle(&site->group->apply));
+	pings = site->came[MESSAGE_PING];
+	SITE_UNTIL(site, site->came[MESSAGE_PING] > pings + 2);
+	assert_int_equal(site->group->start.phase, PRIMARY_PULLING);
+	begin_flush();
+	SITE_UNTIL(site, site->group->start.phase != PRIMARY_PULLING);
+	assert_true(durable());
+}
+
 int main(void)
 {
 #define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
@@ -409,10 +543,14 @@ int main(void)
 		TEST(what_is_just_legal_is_taken, mirror_up),
 		TEST(any_time_of_the_primary_can_be_told, mirror_up),
 		TEST(a_lie_in_a_frame_ends_the_connection, mirror_up),
+		TEST(the_rest_of_the_old_tunnel_is_waited_for, mirror_up),
+		TEST(a_mirror_says_nothing_of_what_is_not_durable, mirror_up),
+		TEST(what_is_much_is_given_back_in_parts, mirror_up),
 		TEST(a_lie_in_an_entry_is_refused, opening_up),
 		TEST(a_mirror_that_gives_nothing_back_is_refused, opening_up),
 		TEST(a_mirror_gives_back_no_more_than_it_has, opening_up),
 		TEST(an_entry_that_nobody_asked_for_is_counted, opening_up),
+		TEST(what_was_pulled_is_durable_before_it_is_over, opening_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,12 @@ static void epoch_beyond_the_last(struct message_hello *m)
 	m->meta.epochs[1].number = MESSAGE_EPOCH_MAX + 1;
 }
 
+/* Nothing was written in it. */
+static void empty_epoch(struct message_hello *m)
+{
+	m->meta.epochs[0].first_lsn = m->meta.epochs[1].first_lsn;
+}
+
 static void epoch_from_lsn_0(struct message_hello *m)
 {
 	m->meta.epochs[0].first_lsn = 0;
@@ -199,6 +205,7 @@ static void what_is_out_of_range_is_refused(void **state)
 	assert_int_equal(hello_with(last_epoch), 0);
 	assert_int_equal(hello_with(epoch_beyond_the_last), -EPROTO);
 	assert_int_equal(hello_with(epoch_from_lsn_0), -EPROTO);
+	assert_int_equal(hello_with(empty_epoch), 0);
 	assert_int_equal(hello_with(unaligned_size), -EPROTO);
 	assert_int_equal(hello_with(no_role), -EPROTO);
 	assert_int_equal(hello_with(unknown_flag), -EPROTO);

@@ -223,6 +223,28 @@ static void becomes_primary(bool hold)
 	assert_false(group_volume_read_only(group_volume_at(g, 0)));
 }
 
+static void fence_set(struct group *g, int res)
+{
+	assert_int_equal(res, 0);
+	site_ended(res);
+}
+
+/* Or it would be fenced again by the next start. */
+static void by_force_a_fenced_site_is_fenced_no_more(void **state)
+{
+	struct group *g = site->group;
+	struct group_promote p = { .force = true };
+
+	facts_edit(g)->flags |= LFS_FENCED;
+	site->waiting = 1;
+	facts_change(g, fence_set);
+	assert_int_equal(site_wait(), 0);
+	group_set_standing(g, GROUP_STANDING_FENCED);
+	assert_int_equal(promote(&p), 0);
+	assert_int_equal(lfs_meta(g->lfs)->flags & LFS_FENCED, 0);
+	assert_false(group_is_fenced(g));
+}
+
 static struct group_request *written;
 static int write_res;
 
@@ -413,6 +435,7 @@ int main(void)
 		TEST(a_primary_is_promoted_only_where_it_is_fenced, primary_up),
 		TEST(a_mirror_that_was_never_filled_is_not_promoted, fresh_mirror_up),
 		TEST(one_promotion_is_enough, mirror_up),
+		TEST(by_force_a_fenced_site_is_fenced_no_more, primary_up),
 		TEST(alone_it_completes_what_its_mode_cannot, mirror_up),
 		TEST(alone_it_completes_what_its_mode_cannot, holding_mirror_up),
 		cmocka_unit_test_setup_teardown(with_hold_its_mode_counts,

@@ -205,8 +205,8 @@ static void a_fresh_mirror_is_not_started(void **state)
 	assert_int_equal(site->came[MESSAGE_READY], 1);
 }
 
-/* The same name twice is as many volumes as there are here, and each has one here. */
-static void say_a_volume_twice(void)
+/* The primary's HELLO with one thing changed. */
+static void say_hello_but(void (*change)(struct message_hello *m))
 {
 	struct message_hello *m = calloc(1, sizeof(*m));
 	uint8_t *body = malloc(MESSAGE_MAX);
@@ -214,11 +214,34 @@ static void say_a_volume_twice(void)
 
 	assert_true(m && body);
 	assert_int_equal(message_decode_hello(body, len, m), 0);
-	m->meta.volumes[1] = m->meta.volumes[0];
+	change(m);
 	len = message_encode_hello(m, body, MESSAGE_MAX);
 	assert_int_equal(conn_send(site->conn, MESSAGE_HELLO, body, len), 0);
 	free(body);
 	free(m);
+}
+
+static void has_another_name(struct message_hello *m)
+{
+	(void)snprintf(m->meta.group_name, sizeof(m->meta.group_name), "db2");
+}
+
+/* With the right key: two groups may have been given the same one. */
+static void a_fresh_mirror_joins_no_group_of_another_name(void **state)
+{
+	meet();
+	say_hello_but(has_another_name);
+	SITE_UNTIL(site, answers() > 0);
+	assert_string_equal(
+		site->refused,
+		"the group names differ: both files must name the same group");
+	assert_true(unpaired());
+}
+
+/* The same name twice is as many volumes as there are here, and each has one here. */
+static void has_a_volume_twice(struct message_hello *m)
+{
+	m->meta.volumes[1] = m->meta.volumes[0];
 }
 
 static void a_fresh_mirror_pairs_with_no_volume_twice(void **state)
@@ -227,14 +250,14 @@ static void a_fresh_mirror_pairs_with_no_volume_twice(void **state)
 
 	meet();
 	say_first();
-	say_a_volume_twice();
+	say_hello_but(has_a_volume_twice);
 	say('S');
 	SITE_UNTIL(site, answers() > 0);
 	assert_int_equal(site->came[MESSAGE_READY], 0);
 	assert_string_equal(site->refused, START_NOT_LEGAL);
 	assert_true(unpaired());
 	meet();
-	say_a_volume_twice();
+	say_hello_but(has_a_volume_twice);
 	SITE_UNTIL(site, answers() > 0);
 	assert_string_equal(site->refused, why);
 	assert_true(unpaired());
@@ -264,6 +287,70 @@ static void a_primary_takes_no_orders(void **state)
 	all_refused(cases, RT_ARRAY_LEN(cases), "EDM", MESSAGE_START);
 }
 
+static enum group_state state_now(void)
+{
+	static struct group_status status;
+
+	group_status(site->group, &status);
+	return status.state;
+}
+
+/* Each goes on from here in its own way: no later HELLO may bring them together. */
+static void a_primary_of_the_same_epoch_is_a_copy(void **state)
+{
+	converse("H");
+	assert_string_equal(
+		site->refused,
+		"both sites are primary in the same epoch: one store is a copy");
+	SITE_UNTIL(site, state_now() == GROUP_DIVERGED);
+}
+
+/* Its mirror tells what it lacks by it, when it is promoted. */
+static void a_heartbeat_tells_what_is_not_durable_yet(void **state)
+{
+	meet();
+	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
+	SITE_UNTIL(site, site->ping.admitted > SITE_LSNS);
+	assert_int_equal(site->ping.admitted, SITE_LSNS + 1);
+	assert_int_equal(site->ping.durable, SITE_LSNS);
+}
+
+/* Two connections at once: the older one may have been another mirror's, or an older one. */
+static void a_newer_connection_begins_without_a_hello(void **state)
+{
+	struct conn *older;
+
+	converse("M");
+	assert_int_equal(site->came[MESSAGE_START], 1);
+	older = site->conn;
+	site->conn = NULL;
+	peer_dial();
+	SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1);
+	assert_int_equal(site->group->session->state, SESSION_HELLO);
+	conn_close(older);
+	say('Q');
+	SITE_UNTIL(site, answers() > 0);
+	assert_int_equal(site->start.from_lsn, SITE_LSNS - 1);
+}
+
+/* The time for the handshake ends with it, or each connection would break then. */
+static void a_connection_outlives_the_time_for_its_handshake(void **state)
+{
+	int64_t within = 200 * RT_MS;
+	rt_time over;
+
+	peer_dial_within(within);
+	SITE_UNTIL(site, site->established || site->closed);
+	while (!site->established) { /* on a slow machine */
+		within *= 2;
+		peer_dial_within(within);
+		SITE_UNTIL(site, site->established || site->closed);
+	}
+	over = rt_time_add(rt_now(site->loop), within);
+	SITE_UNTIL(site, site->closed || rt_time_before(over, rt_now(site->loop)));
+	assert_false(site->closed);
+}
+
 /* ---- a primary that streams ------------------------------------------------------------------ */
 
 /*
@@ -290,6 +377,20 @@ static void a_mirror_cannot_hold_what_was_never_sent(void **state)
 	free(status);
 }
 
+static void what_a_mirror_lacks_is_not_persisted(void **state)
+{
+	struct group_status *status = calloc(1, sizeof(*status));
+
+	assert_non_null(status);
+	converse("Q");
+	say('Y');
+	SITE_UNTIL(site, session_streaming(site->group->session));
+	group_status(site->group, status);
+	assert_int_equal(status->lsn.persisted, SITE_LSNS - 2);
+	assert_int_equal(status->lsn.received, SITE_LSNS - 2);
+	free(status);
+}
+
 int main(void)
 {
 #define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, site_tear_down)
@@ -299,9 +400,16 @@ int main(void)
 		TEST(a_start_in_the_first_breath_is_refused, mirror_up),
 		TEST(a_refused_connection_ends_in_any_case, mirror_up),
 		TEST(a_fresh_mirror_is_not_started, fresh_mirror_up),
+		TEST(a_fresh_mirror_joins_no_group_of_another_name, fresh_mirror_up),
 		TEST(a_fresh_mirror_pairs_with_no_volume_twice, fresh_mirror_up),
 		TEST(a_primary_takes_no_orders, primary_up),
+		TEST(a_primary_of_the_same_epoch_is_a_copy, primary_up),
+		TEST(a_heartbeat_tells_what_is_not_durable_yet, primary_up),
+		TEST(a_newer_connection_begins_without_a_hello, primary_up),
+		TEST(a_connection_outlives_the_time_for_its_handshake, primary_up),
 		cmocka_unit_test_setup_teardown(a_mirror_cannot_hold_what_was_never_sent,
+						tcp_primary_up, tcp_tear_down),
+		cmocka_unit_test_setup_teardown(what_a_mirror_lacks_is_not_persisted,
 						tcp_primary_up, tcp_tear_down),
 	};
 

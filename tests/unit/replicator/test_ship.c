@@ -106,12 +106,88 @@ static void a_ring_that_has_wrapped_grows(void **state)
 	in_flight_and_taken(700, lsn + 700);
 }
 
+/* They belong to one connection: what the next one may still have to send counts again. */
+static void what_was_received_counts_no_more_without_its_transport(void **state)
+{
+	uint64_t lsn = lfs_lsn(site->group->lfs).admitted;
+
+	stream();
+	trim(2);
+	SITE_UNTIL(site, frames_received == 2);
+	progress(2, lsn);
+	SITE_UNTIL(site, completed == 2);
+	assert_int_equal(received(), lsn + 2);
+	conn_close(data);
+	data = NULL;
+	SITE_UNTIL(site, !site->group->session->transport);
+	SITE_UNTIL(site, received() == lsn);
+}
+
+static void short_away(struct group_config *config)
+{
+	network_tcp(config);
+	config->away_ms = 200;
+}
+
+static int short_away_up(void **state)
+{
+	site_tweak = short_away;
+	site_set_up(state, GROUP_PRIMARY, true);
+	meet();
+	say('M');
+	SITE_UNTIL(site, group_serving(site->group));
+	return 0;
+}
+
+static bool holds_since(const char *why)
+{
+	static struct group_status status;
+
+	group_status(site->group, &status);
+	return status.state == GROUP_HOLDING && strstr(status.why, why);
+}
+
+/* The connections are there, and nothing answers on the path of the data. */
+static void a_path_that_proves_nothing_times_out(void **state)
+{
+	stream();
+	SITE_UNTIL(site, session_path_serves(site->group->session));
+	SITE_UNTIL(site, holds_since("the mirror has timed out"));
+	assert_true(session_streaming(site->group->session));
+}
+
+/* Its disk hangs, or it refuses all: what it has received is no second copy. */
+static void what_a_stuck_mirror_receives_completes_nothing(void **state)
+{
+	uint64_t lsn = lfs_lsn(site->group->lfs).admitted;
+
+	stream();
+	trim(1);
+	SITE_UNTIL(site, frames_received == 1);
+	progress(1, lsn);
+	SITE_UNTIL(site, completed == 1);
+	SITE_UNTIL(site, holds_since("does not persist"));
+	trim(1);
+	SITE_UNTIL(site, frames_received == 2);
+	progress(2, lsn);
+	SITE_UNTIL(site, received() == lsn + 2);
+	assert_int_equal(completed, 0);
+	progress(2, lsn + 2);
+	SITE_UNTIL(site, completed == 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, primary_up, tcp_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(each_frame_counts_for_its_own_lsn),
 		TEST(a_ring_that_has_wrapped_grows),
+		TEST(what_was_received_counts_no_more_without_its_transport),
+		cmocka_unit_test_setup_teardown(a_path_that_proves_nothing_times_out,
+						short_away_up, tcp_tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_a_stuck_mirror_receives_completes_nothing, short_away_up,
+			tcp_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/talk.h"
+
+#include "rt/check.h"
+
+/*
+ * A configuration that changes while the group runs: each key that may change is obeyed
+ * from then on, and none is that may not.
+ */
+
+static int alone_up(void **state)
+{
+	site_set_up(state, GROUP_PRIMARY, true);
+	SITE_UNTIL(site, group_serving(site->group));
+	return 0;
+}
+
+static struct group_config *changed(void)
+{
+	struct group_config *c = malloc(sizeof(*c));
+
+	assert_non_null(c);
+	*c = site->config;
+	c->sync = GROUP_REMOTE;
+	c->hold = GROUP_HOLD_FLUSH;
+	c->fua_remote = true;
+	c->on_disconnect = GROUP_STOP;
+	c->hold_timeout_ms = 11111;
+	c->open_timeout_ms = 22222;
+	c->control_timeout_ms = 33333;
+	c->heartbeat_ms = 44;
+	c->away_ms = 55555;
+	c->exposure_ms = 66666;
+	c->exposure_bytes = 77777;
+	c->exposure_writes = 88888;
+	c->peer.tcp = true;
+	(void)snprintf(c->peer.congestion, sizeof(c->peer.congestion), "reno");
+	c->peer.rate_auto = true;
+	c->peer.rate_bps = 99999;
+	c->peer.evidence = GROUP_EV_QUEUED;
+	c->peer.fec.safety = 1e-3;
+	c->volumes[0].sync = GROUP_NETWORK;
+	c->volumes[1].sync = GROUP_REMOTE;
+	c->volumes[1].has_on_disconnect = true;
+	c->volumes[1].on_disconnect = GROUP_STOP;
+	return c;
+}
+
+static void what_may_change_does(void **state)
+{
+	struct group *g = site->group;
+	struct group_config *c = changed();
+
+	group_change(g, c);
+	assert_memory_equal(&g->config.volumes, &c->volumes, sizeof(c->volumes));
+	assert_memory_equal(&g->config.peer, &c->peer, sizeof(c->peer));
+	assert_memory_equal(&g->config, c, sizeof(*c));
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(g->volumes[i].sync, c->volumes[i].sync);
+		assert_int_equal(g->volumes[i].has_policy,
+				 c->volumes[i].has_on_disconnect);
+		assert_int_equal(g->volumes[i].policy, c->volumes[i].on_disconnect);
+	}
+	free(c);
+}
+
+/* A volume that held goes on by the group's rule, and back. */
+static void a_volume_may_change_its_mind(void **state)
+{
+	struct group *g = site->group;
+	struct group_config *c = changed();
+
+	group_change(g, c);
+	c->volumes[1].on_disconnect = GROUP_CONTINUE;
+	group_change(g, c);
+	assert_true(g->volumes[1].has_policy);
+	assert_int_equal(g->volumes[1].policy, GROUP_CONTINUE);
+	c->volumes[1].has_on_disconnect = false;
+	group_change(g, c);
+	assert_false(g->volumes[1].has_policy);
+	free(c);
+}
+
+static void what_may_not_change_stays(void **state)
+{
+	struct group *g = site->group;
+	struct group_config *before = malloc(sizeof(*before)), *c = malloc(sizeof(*c));
+
+	assert_true(before && c);
+	*before = *c = g->config;
+	(void)snprintf(c->name, sizeof(c->name), "other");
+	(void)snprintf(c->store, sizeof(c->store), "/nowhere");
+	c->store_size = c->map_memory = c->send_memory = c->checkpoint_bytes = 1;
+	c->max_request = c->segment_size = 1;
+	c->role = GROUP_MIRROR;
+	c->has_peer = false;
+	c->nvolumes = 1;
+	c->volumes[0].size = 1;
+	c->peer.dials = !c->peer.dials;
+	c->peer.key[0] ^= 1;
+	group_change(g, c);
+	assert_memory_equal(&g->config, before, sizeof(*before));
+	free(before);
+	free(c);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, alone_up, site_tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(what_may_change_does),
+		TEST(a_volume_may_change_its_mind),
+		TEST(what_may_not_change_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

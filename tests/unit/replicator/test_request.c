@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/talk.h"
+
+#include <errno.h>
+
+#include "replicator/request.h"
+#include "rt/check.h"
+
+/*
+ * What a request waits for is the promise of its volume's mode; and a flush covers all that
+ * was replied to before it: by this start of the daemon or by an earlier one.
+ */
+
+/* ---- what it waits for -------------------------------------------------------------------------- */
+
+struct row {
+	const char *name;
+	enum group_request_kind kind;
+	unsigned flags;
+	enum group_mode sync; /* of the volume */
+	enum group_hold hold;
+	bool fua_remote, no_peer;
+	enum group_disconnect on_disconnect; /* of the group */
+	int own;			     /* of the volume itself; -1: the group's */
+	struct gate_need need;
+};
+
+static const struct row rows[] = {
+	{ "local", GROUP_WRITE, 0, GROUP_LOCAL, .own = -1,
+	  .need = { GROUP_LOCAL, false, false } },
+	{ "network", GROUP_WRITE, 0, GROUP_NETWORK, .own = -1,
+	  .need = { GROUP_NETWORK, false, true } },
+	{ "remote is not lowered", GROUP_WRITE, 0, GROUP_REMOTE, .own = -1,
+	  .need = { GROUP_REMOTE, false, false } },
+	{ "remote is, where its volume says so", GROUP_WRITE, 0, GROUP_REMOTE,
+	  .own = GROUP_CONTINUE, .need = { GROUP_REMOTE, false, true } },
+	{ "network of a group that holds", GROUP_WRITE, 0, GROUP_NETWORK,
+	  .on_disconnect = GROUP_STOP, .own = -1,
+	  .need = { GROUP_NETWORK, false, false } },
+	{ "network of a volume that holds", GROUP_WRITE, 0, GROUP_NETWORK,
+	  .own = GROUP_STOP, .need = { GROUP_NETWORK, false, false } },
+	{ "fua", GROUP_WRITE, GROUP_FUA, GROUP_NETWORK, .own = -1,
+	  .need = { GROUP_NETWORK, true, true } },
+	{ "trim with fua", GROUP_TRIM, GROUP_FUA, GROUP_REMOTE, .own = -1,
+	  .need = { GROUP_REMOTE, true, false } },
+	{ "flush", GROUP_FLUSH, 0, GROUP_REMOTE, .own = -1,
+	  .need = { GROUP_REMOTE, true, false } },
+	{ "hold = flush: a write is let go", GROUP_WRITE, 0, GROUP_REMOTE,
+	  GROUP_HOLD_FLUSH, .own = -1, .need = { GROUP_LOCAL, false, false } },
+	{ "hold = flush: fua is not", GROUP_WRITE, GROUP_FUA, GROUP_REMOTE,
+	  GROUP_HOLD_FLUSH, .own = -1, .need = { GROUP_REMOTE, true, false } },
+	{ "hold = flush: a flush is not", GROUP_FLUSH, 0, GROUP_NETWORK, GROUP_HOLD_FLUSH,
+	  .own = -1, .need = { GROUP_NETWORK, true, true } },
+	{ "fua = remote raises fua", GROUP_WRITE, GROUP_FUA, GROUP_NETWORK,
+	  .fua_remote = true, .own = -1, .need = { GROUP_REMOTE, true, false } },
+	{ "fua = remote raises flush", GROUP_FLUSH, 0, GROUP_LOCAL, .fua_remote = true,
+	  .own = -1, .need = { GROUP_REMOTE, true, false } },
+	{ "fua = remote raises no write", GROUP_WRITE, 0, GROUP_NETWORK,
+	  .fua_remote = true, .own = -1, .need = { GROUP_NETWORK, false, true } },
+	{ "without a peer there is local only", GROUP_FLUSH, 0, GROUP_REMOTE,
+	  .fua_remote = true, .no_peer = true, .own = -1,
+	  .need = { GROUP_LOCAL, true, false } },
+};
+
+static void each_row_of_what_is_waited_for(void **state)
+{
+	struct group *g = calloc(1, sizeof(*g));
+	struct group_volume *v = &g->volumes[0];
+
+	assert_non_null(g);
+	v->group = g;
+	for (size_t i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		const struct row *row = &rows[i];
+		struct group_request r = { .kind = row->kind,
+					   .flags = row->flags,
+					   .volume = v };
+		struct gate_need need;
+
+		g->config.has_peer = !row->no_peer;
+		g->config.hold = row->hold;
+		g->config.fua_remote = row->fua_remote;
+		g->config.on_disconnect = row->on_disconnect;
+		v->sync = row->sync;
+		v->has_policy = row->own >= 0;
+		v->policy = row->own >= 0 ? (enum group_disconnect)row->own
+					  : GROUP_CONTINUE;
+		request_need(&r, &need);
+		if (need.mode != row->need.mode || need.durable != row->need.durable ||
+		    need.lowerable != row->need.lowerable)
+			fail_msg("%s: %s, durable %d, lowerable %d", row->name,
+				 group_mode_name(need.mode), need.durable,
+				 need.lowerable);
+	}
+	free(g);
+}
+
+/* ---- what a flush covers ------------------------------------------------------------------------- */
+
+static int alone_up(void **state)
+{
+	site_set_up(state, GROUP_PRIMARY, true);
+	SITE_UNTIL(site, group_serving(site->group));
+	return 0;
+}
+
+static void flush_covers(uint64_t lsn)
+{
+	struct group_request *r = request_new(GROUP_FLUSH);
+
+	request_ended = NULL;
+	group_submit(r);
+	assert_int_equal(gate_wants_durable(&site->group->gate), lsn);
+	SITE_UNTIL(site, request_ended == r);
+	assert_int_equal(request_res, 0);
+	assert_true(lfs_lsn(site->group->lfs).durable >= lsn);
+	request_free(r);
+}
+
+static void a_flush_covers_what_was_replied_to(void **state)
+{
+	/* An earlier process may have, to a client that knows nothing of its end. */
+	flush_covers(SITE_LSNS);
+	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
+	flush_covers(SITE_LSNS + 1);
+	assert_int_equal(request_once(GROUP_TRIM, 0), 0);
+	assert_int_equal(request_once(GROUP_READ, 0), 0); /* which has no LSN */
+	flush_covers(SITE_LSNS + 2);
+}
+
+static void persist(uint64_t lsn)
+{
+	struct gate_marks marks = site->group->gate.marks;
+
+	marks.persisted = marks.received = marks.onwire = lsn;
+	gate_set_marks(&site->group->gate, &marks);
+}
+
+/* The new primary is the truth from now on; that it is durable here helps nobody. */
+static void fenced_a_flush_tells_what_the_new_primary_lacks(void **state)
+{
+	struct group *g = site->group;
+
+	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
+	flush_covers(SITE_LSNS + 1);
+	persist(SITE_LSNS);
+	group_set_standing(g, GROUP_STANDING_FENCED);
+	assert_int_equal(request_once(GROUP_FLUSH, 0), -EIO);
+	persist(SITE_LSNS + 1);
+	assert_int_equal(request_once(GROUP_FLUSH, 0), 0);
+	assert_int_equal(request_once(GROUP_WRITE, 0), -EPERM);
+	assert_int_equal(request_once(GROUP_READ, 0), 0);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, alone_up, site_tear_down)
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_row_of_what_is_waited_for),
+		TEST(a_flush_covers_what_was_replied_to),
+		TEST(fenced_a_flush_tells_what_the_new_primary_lacks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
