@@ -21,7 +21,8 @@ static struct {
 	void *owner;
 	uint32_t ids[IDS]; /* the first ones that have left */
 	unsigned left;
-	struct rt_op *refused; /* to be ended when two have left */
+	struct rt_op *refused; /* to be ended when two have left, */
+	bool keeps;	       /* or when the test says so */
 	struct rt_op later;
 	struct rt_loop *loop;
 } kernel;
@@ -59,7 +60,7 @@ static void kernel_left(void *owner, uint32_t id)
 	kernel.left++;
 	if (!kernel.holds)
 		kernel.events.left(owner, id);
-	if (kernel.refused != NULL && kernel.left == 2)
+	if (kernel.refused != NULL && !kernel.keeps && kernel.left == 2)
 		rt_defer(kernel.loop, &kernel.later);
 }
 
@@ -158,12 +159,31 @@ static void late_timestamps_are_not_the_next_tunnels(void **state)
 	both_release(&b);
 }
 
+/* Its numbers are not the new tunnel's: nothing of that is with the kernel before it ends. */
+static void a_send_of_an_earlier_tunnel_is_waited_for(void **state)
+{
+	struct both b;
+
+	kernel.refuses = kernel.keeps = true;
+	both_init(&b, 2, all_received);
+	both_run(&b);
+	assert_non_null(kernel.refused);
+	both_replace(&b);
+	assert_int_equal(b.side[0].t->evidence.lent, 0);
+	kernel_refused(&kernel.later, 0);
+	assert_true(b.side[0].t->evidence.lent == UINT64_MAX);
+	both_run(&b);
+	both_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_refusal_that_comes_last_counts, kernel_quiet),
 		cmocka_unit_test_setup(owner_frees_while_repairs_wait, kernel_quiet),
 		cmocka_unit_test_setup(late_timestamps_are_not_the_next_tunnels,
+				       kernel_quiet),
+		cmocka_unit_test_setup(a_send_of_an_earlier_tunnel_is_waited_for,
 				       kernel_quiet),
 	};
 

@@ -43,10 +43,53 @@ static void keys_of_a_connection_are_its_own(void **state)
 	contract_close(&c);
 }
 
+/* What the end that dials says instead of its own identity; NULL: that. */
+static const char *identity;
+
+int gnutls_psk_set_client_credentials2(gnutls_psk_client_credentials_t res,
+				       const gnutls_datum_t *name,
+				       const gnutls_datum_t *key,
+				       gnutls_psk_key_flags flags)
+{
+	static int (*real)(gnutls_psk_client_credentials_t, const gnutls_datum_t *,
+			   const gnutls_datum_t *, gnutls_psk_key_flags);
+	gnutls_datum_t other = *name;
+
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "gnutls_psk_set_client_credentials2");
+	assert_non_null(real);
+	if (identity != NULL) {
+		other.data = (unsigned char *)(uintptr_t)identity;
+		other.size = (unsigned)strlen(identity);
+	}
+	return real(res, &other, key, flags);
+}
+
+/* Who has the key and names another purpose speaks another protocol. */
+static void other_identities_are_refused(void **state)
+{
+	static const char *const others[] = { "wanmirro",      "wanmirror ",
+					      "wanmirror dat", "wanmirror data2",
+					      "Wanmirror",     "w" };
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(others); i++) {
+		struct contract c;
+
+		identity = others[i];
+		contract_open(&c, contract_key, contract_key, 4096);
+		contract_pump(&c);
+		assert_false(secure_established(c.end[1]));
+		assert_int_equal(c.error[1], -EBADMSG);
+		contract_close(&c);
+	}
+	identity = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_of_a_connection_are_its_own),
+		cmocka_unit_test(other_identities_are_refused),
 	};
 
 	return cmocka_run_group_tests(contract_tests, NULL, NULL) +

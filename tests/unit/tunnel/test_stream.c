@@ -161,6 +161,37 @@ static void memory_has_a_bound(void **state)
 	stream_tx_release(&tx);
 }
 
+/*
+ * A symbol that was confirmed while it waited to be retransmitted leaves its place in the
+ * ring behind. One that inherits the mark would never be retransmitted.
+ */
+static void a_symbol_inherits_nothing(void **state)
+{
+	uint8_t bytes[SIZE - STREAM_HEAD] = { 0 };
+	struct iovec iov = { bytes, sizeof(bytes) };
+	struct stream_tx tx;
+
+	assert_int_equal(stream_tx_init(&tx, SIZE, 3), 0);
+	for (uint64_t n = 0; n < 10; n++) {
+		struct stream_symbol *sym;
+
+		stream_tx_append(&tx, &iov, sizeof(bytes));
+		sym = stream_tx_symbol(&tx, n);
+		assert_false(sym->queued);
+		assert_false(sym->retransmitted);
+		assert_int_equal(sym->number, 0);
+		assert_int_equal(sym->frames, n + 1);
+		*sym = (struct stream_symbol){ .frames = n + 1,
+					       .number = n + 100,
+					       .buffer = sym->buffer,
+					       .queued = true,
+					       .retransmitted = true };
+		tx.sent++;
+		stream_tx_confirm(&tx, n + 1);
+	}
+	stream_tx_release(&tx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +199,7 @@ int main(void)
 		cmocka_unit_test(heads_over_every_boundary),
 		cmocka_unit_test(a_lone_block_fills_three_symbols),
 		cmocka_unit_test(memory_has_a_bound),
+		cmocka_unit_test(a_symbol_inherits_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
