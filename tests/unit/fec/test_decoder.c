@@ -293,6 +293,27 @@ static void repairs_over_released_symbols(void **state)
 	fec_decoder_free(dec);
 }
 
+/*
+ * The ring's slots serve again: a number that was not sent yet is never answered with what
+ * its slot holds of old, and what was released stays so.
+ */
+static void old_symbols_are_not_given_for_new_numbers(void **state)
+{
+	struct fec_decoder *dec = decoder(FEC_WINDOW, 16, 24);
+
+	for (uint64_t n = 0; n < 200; n++) {
+		assert_int_equal(give_symbol(dec, n), 0);
+		fec_decoder_release(dec, n);
+		expect_here(dec, n, false);
+		for (uint64_t ahead = 1; ahead < 100; ahead++)
+			assert_null(fec_decoder_get(dec, n + ahead, NULL));
+		fec_decoder_release(dec, n / 2);
+		for (uint64_t before = n > 60 ? n - 60 : 0; before < n; before++)
+			assert_null(fec_decoder_get(dec, before, NULL));
+	}
+	fec_decoder_free(dec);
+}
+
 static void nothing_beyond_capacity_is_kept(void **state)
 {
 	struct fec_decoder *dec = decoder(FEC_WINDOW, 16, 64);
@@ -528,6 +549,7 @@ int main(void)
 		cmocka_unit_test(repairs_before_their_symbols),
 		cmocka_unit_test(a_determined_part_is_rebuilt_alone),
 		cmocka_unit_test(repairs_over_released_symbols),
+		cmocka_unit_test(old_symbols_are_not_given_for_new_numbers),
 		cmocka_unit_test(nothing_beyond_capacity_is_kept),
 		cmocka_unit_test(impossible_heads_are_refused),
 		cmocka_unit_test(repairs_that_wait_are_bounded),

@@ -202,6 +202,23 @@ static void falls_slowly(void **state)
 	assert_true(upper.burst < 1.5);
 }
 
+/* Losses of another kind make the path worse in one way; the long bursts may come again. */
+static void bursts_count_on_after_a_change(void **state)
+{
+	struct line l = { .r = { 12 }, .is = { 0.02, 8 } };
+	struct fec_estimate e;
+	struct fec_path before, after;
+
+	fec_estimate_init(&e);
+	feed(&e, &l, 100000, 100); /* 10 s */
+	before = upper_of(&e);
+	l.is = (struct fec_path){ 0.2, 1 };
+	feed(&e, &l, 5000, 100);
+	after = upper_of(&e);
+	assert_true(before.loss < 0.04 && after.loss > 0.15);
+	assert_true(before.burst > 7 && after.burst > 0.75 * before.burst);
+}
+
 /* When losses stop the bounds fall, and do not rise because so few are remembered. */
 static void fades_without_rising(void **state)
 {
@@ -322,6 +339,7 @@ int main(void)
 		cmocka_unit_test(rises_at_once),
 		cmocka_unit_test(knows_better_soon_after_a_change),
 		cmocka_unit_test(falls_slowly),
+		cmocka_unit_test(bursts_count_on_after_a_change),
 		cmocka_unit_test(fades_without_rising),
 		cmocka_unit_test(silence_changes_nothing),
 		cmocka_unit_test(does_not_feed_itself),

@@ -350,6 +350,71 @@ static void a_change_to_the_same_changes_nothing(void **state)
 	}
 }
 
+/* What differs in one parameter only is a change: the partial bins and blocks leave. */
+static void a_change_of_one_parameter_is_one(void **state)
+{
+	const struct fec_params layered = { .code = FEC_LAYERED,
+					    .symbol_size = REF_SIZE,
+					    .r = 8,
+					    .c = 2,
+					    .interleave = { 3, 5 } };
+	const struct fec_params rs = {
+		.code = FEC_RS, .symbol_size = REF_SIZE, .r = 8, .c = 2
+	};
+	struct {
+		struct fec_params from, to;
+	} changes[] = {
+		{ layered, layered }, { layered, layered }, { layered, layered },
+		{ layered, layered }, { rs, rs },	    { rs, rs },
+	};
+
+	changes[0].to.r = 7;
+	changes[1].to.c = 1;
+	changes[2].to.interleave[1] = 7;
+	changes[3].to.delayed = true;
+	changes[4].to.r = 7;
+	changes[5].to.c = 1;
+	for (unsigned i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		struct line line;
+
+		line_init(&line, &changes[i].from);
+		(void)line_symbol(&line);
+		assert_true(fec_encoder_partial(line.enc));
+		assert_int_equal(fec_encoder_change(line.enc, &changes[i].to), 0);
+		assert_false(fec_encoder_partial(line.enc));
+		assert_int_equal(line_drain(&line), 2);
+		line_free(&line);
+	}
+}
+
+/* A window's repairs are independent because no two have the same key, across changes too. */
+static void no_key_is_used_twice(void **state)
+{
+	static const struct fec_params codes[] = {
+		{ .code = FEC_WINDOW, .symbol_size = REF_SIZE, .window = 100 },
+		{ .code = FEC_WINDOW, .symbol_size = REF_SIZE, .window = 2 },
+		{ .code = FEC_NONE, .symbol_size = REF_SIZE },
+		{ .code = FEC_WINDOW, .symbol_size = REF_SIZE, .window = 2 },
+	};
+	struct line line;
+
+	line_init(&line, &codes[0]);
+	for (unsigned i = 0; i < 100; i++) {
+		for (unsigned n = 0; n < 4; n++) /* of which two leave a window of two */
+			(void)line_symbol(&line);
+		assert_int_equal(fec_encoder_change(line.enc, &codes[(i + 1) % 4]), 0);
+		(void)line_drain(&line);
+		if (fec_encoder_first(line.enc) < fec_encoder_next(line.enc))
+			line_repair(&line);
+	}
+	for (unsigned i = 0; i < line.n; i++)
+		for (unsigned j = 0; line.packet[i].repair && j < i; j++)
+			assert_false(line.packet[j].repair &&
+				     (line.packet[j].head.key & INT32_MAX) ==
+					     (line.packet[i].head.key & INT32_MAX));
+	line_free(&line);
+}
+
 /* ---- all codes side by side ------------------------------------------------------------ */
 
 #define SIDE_SYMBOLS 2000
@@ -539,6 +604,8 @@ int main(void)
 		cmocka_unit_test(changes_leave_no_symbol_uncovered),
 		cmocka_unit_test(any_lone_loss_is_rebuilt_across_changes),
 		cmocka_unit_test(a_change_to_the_same_changes_nothing),
+		cmocka_unit_test(a_change_of_one_parameter_is_one),
+		cmocka_unit_test(no_key_is_used_twice),
 		cmocka_unit_test(all_codes_give_the_same_bytes),
 		cmocka_unit_test(sums_that_wait_are_bounded),
 		cmocka_unit_test(a_chain_of_sums_comes_down),

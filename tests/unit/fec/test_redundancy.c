@@ -105,11 +105,45 @@ static void worse_lines_get_more(void **state)
 /* What is measured better than assumed changes nothing: no estimator sees a path turn. */
 static void assumption_is_the_least(void **state)
 {
+	static const struct fec_path better[] = { { 0.0001, 8 }, { 0.01, 1 }, { 0, 1 } };
 	struct fec_path good = { 0.0001, 1 };
 	struct fec_redundancy a = weigh(&goal, NULL, 0), b = weigh(&goal, &good, 0);
+	struct fec_goal g = goal;
 
 	assert_true(a.share == b.share);
 	assert_int_equal(a.repairs, b.repairs);
+	g.assume.burst = 8;
+	a = weigh(&g, NULL, 0);
+	for (unsigned i = 0; i < sizeof(better) / sizeof(better[0]); i++) {
+		b = weigh(&g, &better[i], 0);
+		assert_true(a.share == b.share);
+		assert_int_equal(a.repairs, b.repairs);
+		assert_memory_equal(a.isolated, b.isolated, sizeof(a.isolated));
+	}
+}
+
+/* The search weighs many shares; what it finds is what its share alone asks for. */
+static void searched_is_what_its_share_asks_for(void **state)
+{
+	static const struct fec_path paths[] = {
+		{ 0.001, 1 }, { 0.001, 16 }, { 0.01, 1 }, { 0.01, 8 }, { 0.02, 3 },
+	};
+	static const double safeties[] = { 1e-2, 1e-4, 1e-6 };
+
+	for (unsigned i = 0; i < 15; i++) {
+		struct fec_goal g = goal;
+		struct fec_redundancy found, alone;
+
+		g.assume = paths[i % 5];
+		g.safety = safeties[i / 5];
+		g.flight = 20000;
+		found = weigh(&g, NULL, 0);
+		g.share = found.share;
+		alone = weigh(&g, NULL, 0);
+		assert_int_equal(found.repairs, alone.repairs);
+		assert_int_equal(found.window, alone.window);
+		assert_true(fabs(found.residual / alone.residual - 1) < 1e-9);
+	}
 }
 
 /* Out of reach: the most there is, and the truth about it. */
@@ -148,6 +182,27 @@ static void longer_lines_want_longer_windows(void **state)
 	assert_true(far.share > near.share || far.window > near.window);
 }
 
+/*
+ * What is stated includes the holes; at this point they cost a tenth of the goal, more than
+ * isolated writes could add to the busy periods.
+ */
+static void holes_are_in_what_is_stated(void **state)
+{
+	const struct fec_goal g = {
+		.safety = 1e-3,
+		.assume = { 0.01, 8 },
+		.min = 0.03,
+		.max = 0.5,
+		.share = 0.1,
+		.flight = 100,
+	};
+	struct fec_redundancy r = weigh(&g, NULL, 0);
+	double alone;
+
+	assert_int_equal(fec_risk_residual(&g.assume, r.repairs, r.share, &alone), 0);
+	assert_true(r.residual > 1.08 * alone);
+}
+
 static void arguments_out_of_range(void **state)
 {
 	static const struct fec_goal wrong[] = {
@@ -180,8 +235,10 @@ int main(void)
 		cmocka_unit_test(fixed_share_is_kept),
 		cmocka_unit_test(worse_lines_get_more),
 		cmocka_unit_test(assumption_is_the_least),
+		cmocka_unit_test(searched_is_what_its_share_asks_for),
 		cmocka_unit_test(out_of_reach_is_said),
 		cmocka_unit_test(longer_lines_want_longer_windows),
+		cmocka_unit_test(holes_are_in_what_is_stated),
 		cmocka_unit_test(arguments_out_of_range),
 	};
 

@@ -120,9 +120,9 @@ static void stated_is_1_to_30_times_what_happens(void **state)
 		{ { 0.001, 1 }, 0.05, 1, 1 },  { { 0.01, 3 }, 0.20, 4, 8 },
 		{ { 0.02, 8 }, 0.30, 20, 20 }, { { 0.01, 16 }, 0.25, 40, 40 },
 	};
-	unsigned points = 0;
+	unsigned points = 0, before = 0;
 
-	for (unsigned i = 0; i < sizeof(draws) / sizeof(draws[0]); i++) {
+	for (unsigned i = 0; i < sizeof(draws) / sizeof(draws[0]); i++, before = points) {
 		for (unsigned m = draws[i].repairs; m <= 100; m += draws[i].step) {
 			const struct fec_path *line = &draws[i].line;
 			double stated = residual_of(line, m, draws[i].share);
@@ -140,6 +140,7 @@ static void stated_is_1_to_30_times_what_happens(void **state)
 			assert_true(stated <= 30 * d.missing);
 			points++;
 		}
+		assert_true(points > before);
 	}
 	assert_true(points >= 12);
 }
@@ -159,6 +160,25 @@ static void one_repair_by_hand(void **state)
 	double expect = FEC_RISK_MARGIN * (45 * p * p + 10 * p * p);
 
 	assert_true(fabs(residual(p, 1, 0.1) / expect - 1) < 0.01);
+}
+
+/* One more symbol between two repairs, drawn for a part of them: between none and all. */
+static void risk_lies_between_whole_gaps(void **state)
+{
+	static const double odds[] = { 0.1, 0.34, 0.5, 0.67, 0.9 };
+
+	for (unsigned i = 0; i < 5 * 4 * 16; i++) {
+		struct fec_path line = { i / 5 % 2 ? 0.02 : 0.005, i / 10 % 2 ? 8 : 1 };
+		unsigned gap = 2 + 3 * (i / 20 % 4), m = 3 + 6 * (i / 80);
+		double fewer = residual_of(&line, m, 1.0 / gap);
+		double more = residual_of(&line, m, 1.0 / (gap + 1));
+		double here = residual_of(&line, m, 1 / (gap + odds[i % 5]));
+
+		if (fewer < 1e-12)
+			continue; /* nothing to the model */
+		/* ages are cut off with a few percent */
+		assert_true(here >= 0.95 * fewer && here <= 1.05 * more);
+	}
 }
 
 static void risk_is_monotonous(void **state)
@@ -261,6 +281,7 @@ int main(void)
 		cmocka_unit_test(stated_is_1_to_30_times_what_happens),
 		cmocka_unit_test(design_figures),
 		cmocka_unit_test(one_repair_by_hand),
+		cmocka_unit_test(risk_lies_between_whole_gaps),
 		cmocka_unit_test(risk_is_monotonous),
 		cmocka_unit_test(repairs_are_the_fewest_that_do),
 		cmocka_unit_test(overload_is_refused),
