@@ -374,9 +374,11 @@ static void wrong_lengths_in_go_are_refused(void **state)
 	static const struct {
 		uint32_t name_len, n, len;
 	} cases[] = {
-		{ 4, 0, 9 },  { 4, 0, 11 }, { 4, 1, 10 },	   { 4, 0xffff, 12 },
-		{ 5, 0, 10 }, { 3, 0, 10 }, { 0xffffffff, 0, 10 }, { 0xfffffffc, 0, 10 },
-		{ 0, 0, 5 },  { 0, 0, 1 },  { 0, 0, 0 },
+		{ 4, 0, 9 },	       { 4, 0, 11 },	      { 4, 1, 10 },
+		{ 4, 0xffff, 12 },     { 5, 0, 10 },	      { 3, 0, 10 },
+		{ 0xffffffff, 0, 10 }, { 0xfffffffc, 0, 10 }, { 0, 0, 5 },
+		{ 0, 0, 1 },	       { 0, 0, 0 },	      { 5000, 0, 4 },
+		{ 5000, 0, 5 },
 	};
 
 	for (size_t i = 0; i < RT_ARRAY_LEN(cases); i++) {
@@ -469,7 +471,7 @@ static void unknown_options_are_stepped_over(void **state)
 	}
 }
 
-/* A list may be longer than any buffer; all of it comes, in order, once. */
+/* A list may be longer than any buffer; all of it comes, in order, each time it is asked for. */
 static void list_of_many(void **state)
 {
 	struct talk t;
@@ -480,17 +482,20 @@ static void list_of_many(void **state)
 	talk_begin(&t);
 	talk_flags(&t, 3);
 	talk_option(&t, NBDS_OPT_LIST, NULL, 0);
+	talk_option(&t, NBDS_OPT_LIST, NULL, 0);
 	talk_run(&t, t.in_len, 4096);
-	for (unsigned i = 0; i < 2002; i++) {
-		const char *name = catalog_name(NULL, i);
+	for (unsigned list = 0; list < 2; list++) {
+		for (unsigned i = 0; i < 2002; i++) {
+			const char *name = catalog_name(NULL, i);
 
+			at = answer_next(&t, at, &a);
+			assert_int_equal(a.type, NBDS_REP_SERVER);
+			assert_int_equal(a.len, 4 + strlen(name));
+			assert_memory_equal(a.data + 4, name, strlen(name));
+		}
 		at = answer_next(&t, at, &a);
-		assert_int_equal(a.type, NBDS_REP_SERVER);
-		assert_int_equal(a.len, 4 + strlen(name));
-		assert_memory_equal(a.data + 4, name, strlen(name));
+		assert_int_equal(a.type, NBDS_REP_ACK);
 	}
-	at = answer_next(&t, at, &a);
-	assert_int_equal(a.type, NBDS_REP_ACK);
 	assert_int_equal(at, t.out_len);
 	catalog_many = 0;
 }

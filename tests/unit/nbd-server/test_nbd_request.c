@@ -174,6 +174,29 @@ static void mirror_refuses_changes(void **state)
 	assert_int_equal(nbds_request_check(&req, SIZE, MIRROR_FLAGS), 0);
 }
 
+/* Each flag of a command is that flag of the group's, and no other. */
+static void each_flag_is_handed_on(void **state)
+{
+	static const struct {
+		uint16_t flags;
+		unsigned group;
+	} rows[] = {
+		{ 0, 0 },
+		{ NBDS_CMD_FLAG_FUA, GROUP_FUA },
+		{ NBDS_CMD_FLAG_NO_HOLE, GROUP_NO_HOLE },
+		{ NBDS_CMD_FLAG_FAST_ZERO, GROUP_FAST_ZERO },
+	};
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		struct nbds_request req = { rows[i].flags, NBDS_CMD_WRITE_ZEROES, 1, 0,
+					    1 };
+		struct group_request group = { 0 };
+
+		nbds_request_to_group(&req, &group);
+		assert_int_equal(group.flags, rows[i].group);
+	}
+}
+
 /* Nothing is lost or added on the way to the group. */
 static void group_request_says_the_same(void **state)
 {
@@ -214,6 +237,7 @@ int main(void)
 		cmocka_unit_test(flags_are_those_offered),
 		cmocka_unit_test(unknown_commands_are_refused),
 		cmocka_unit_test(mirror_refuses_changes),
+		cmocka_unit_test(each_flag_is_handed_on),
 		cmocka_unit_test(group_request_says_the_same),
 	};
 

@@ -199,7 +199,7 @@ void group_submit(struct group_request *r)
 
 /* ---- for the tests ----------------------------------------------------------------- */
 
-struct group *fake_group_new(struct rt_loop *loop, uint64_t size)
+struct group *fake_group_new(struct rt_loop *loop, uint64_t size, unsigned first)
 {
 	struct group *group = calloc(1, sizeof(*group));
 
@@ -212,7 +212,7 @@ struct group *fake_group_new(struct rt_loop *loop, uint64_t size)
 	for (unsigned i = 0; i < FAKE_VOLUMES; i++) {
 		group->volumes[i].group = group;
 		(void)snprintf(group->volumes[i].name, sizeof(group->volumes[i].name),
-			       "vol%u", i);
+			       "vol%u", first + i);
 		group->volumes[i].image = calloc(1, size);
 		rt_assert(group->volumes[i].image);
 	}

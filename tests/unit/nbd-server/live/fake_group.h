@@ -14,7 +14,8 @@
  */
 #define FAKE_VOLUMES 3
 
-struct group *fake_group_new(struct rt_loop *loop, uint64_t size);
+/* Its volumes are "vol<first>" and those that follow. */
+struct group *fake_group_new(struct rt_loop *loop, uint64_t size, unsigned first);
 void fake_group_free(struct group *group); /* nothing may be in flight */
 
 uint8_t *fake_group_image(struct group *group, unsigned volume);

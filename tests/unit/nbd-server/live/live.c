@@ -20,7 +20,7 @@
 struct live {
 	struct rt_loop *loop;
 	struct nbds_server *srv;
-	struct group *group;
+	struct group *group, *other;
 	pthread_t thread;
 	char dir[64];
 	char path[96];
@@ -87,10 +87,12 @@ static void *live_main(void *arg)
 	struct live *live = start->live;
 
 	rt_assert(rt_loop_new(&live->loop) == 0);
-	live->group = fake_group_new(live->loop, LIVE_SIZE);
+	live->group = fake_group_new(live->loop, LIVE_SIZE, 0);
+	live->other = fake_group_new(live->loop, LIVE_OTHER_SIZE, FAKE_VOLUMES);
 	rt_assert(nbds_server_new(live->loop, start->limits, &live->srv) == 0);
 	rt_assert(nbds_server_add_group(live->srv, live->group) == 0);
 	rt_assert(nbds_server_add_group(live->srv, live->group) == -EEXIST);
+	rt_assert(nbds_server_add_group(live->srv, live->other) == 0);
 	live_listen(live);
 	live->poll.fire = live_poll;
 	rt_timer_arm(live->loop, &live->poll, rt_now(live->loop));
@@ -101,6 +103,7 @@ static void *live_main(void *arg)
 	rt_assert(rt_loop_run(live->loop) == 0);
 	nbds_server_free(live->srv);
 	fake_group_free(live->group);
+	fake_group_free(live->other);
 	rt_loop_free(live->loop);
 	return NULL;
 }
@@ -393,4 +396,40 @@ void raw_expect(int fd, uint64_t cookie, uint32_t error)
 	assert_int_equal(be32_get(head.magic), NBDS_REPLY_MAGIC);
 	assert_int_equal(be64_get(head.cookie), cookie);
 	assert_int_equal(be32_get(head.error), error);
+}
+
+void raw_write(int fd, uint64_t cookie, uint64_t offset, uint32_t len)
+{
+	raw_request(fd, NBDS_CMD_WRITE, 0, cookie, offset, len);
+}
+
+void raw_send_any(int fd, size_t len)
+{
+	static uint8_t bytes[RAW_PIECE];
+
+	for (; len > 0; len -= len < RAW_PIECE ? len : RAW_PIECE)
+		raw_send(fd, bytes, len < RAW_PIECE ? len : RAW_PIECE);
+}
+
+void raw_recv_any(int fd, size_t len)
+{
+	static uint8_t bytes[RAW_PIECE];
+
+	for (; len > 0; len -= len < RAW_PIECE ? len : RAW_PIECE)
+		raw_recv(fd, bytes, len < RAW_PIECE ? len : RAW_PIECE);
+}
+
+void raw_expect_service(struct live *live)
+{
+	int fd = raw_open(live);
+
+	raw_write(fd, 1, 3, 5);
+	raw_send(fd, "hello", 5);
+	raw_expect(fd, 1, NBDS_OK);
+	raw_request(fd, NBDS_CMD_READ, 0, 2, 3, 5);
+	raw_expect(fd, 2, NBDS_OK);
+	raw_recv_any(fd, 5);
+	raw_request(fd, NBDS_CMD_DISC, 0, 0, 0, 0);
+	raw_expect_end(fd);
+	close(fd);
 }

@@ -10,11 +10,12 @@
 #include "nbd-server/protocol.h"
 
 /*
- * A server over a fake group, with its loop in a thread of its own, so that a test can be
+ * A server over two fake groups, with its loop in a thread of its own, so that a test can be
  * an ordinary, blocking client. Nothing here sleeps and hopes: every wait is for a
  * condition, and ends the test when it takes longer than LIVE_WAIT_MS.
  */
 #define LIVE_SIZE (UINT64_C(72) << 20)
+#define LIVE_OTHER_SIZE (UINT64_C(1) << 20) /* vol3 to vol5, of a second group */
 #define LIVE_WAIT_MS 20000
 
 struct live;
@@ -65,7 +66,17 @@ void raw_expect_end(int fd);
 int raw_open(struct live *live);
 void raw_request(int fd, uint16_t type, uint16_t flags, uint64_t cookie, uint64_t offset,
 		 uint32_t len);
+/* The same for a write; its payload is the caller's to send. */
+void raw_write(int fd, uint64_t cookie, uint64_t offset, uint32_t len);
 /* The next answer must have this error and cookie. */
 void raw_expect(int fd, uint64_t cookie, uint32_t error);
+/* `len` bytes of payload, or of anything. */
+void raw_send_any(int fd, size_t len);
+void raw_recv_any(int fd, size_t len);
+/* A working client beside hostile ones. */
+void raw_expect_service(struct live *live);
+
+#define RAW_PIECE (1u << 20)
+#define RAW_BIG (32u << 20) /* the longest request */
 
 #endif

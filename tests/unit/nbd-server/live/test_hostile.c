@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "rt/check.h"
@@ -11,47 +10,6 @@
 #include "tests/unit/unit.h"
 
 /* Raw clients that break the rules, stop in the middle, or do not read. */
-
-#define PIECE (1u << 20)
-#define BIG (32u << 20)
-
-static void write_request(int fd, uint64_t cookie, uint64_t offset, uint32_t len)
-{
-	raw_request(fd, NBDS_CMD_WRITE, 0, cookie, offset, len);
-}
-
-/* `len` bytes of payload, or of anything. */
-static void send_bytes(int fd, size_t len)
-{
-	static uint8_t bytes[PIECE];
-
-	for (; len > 0; len -= len < PIECE ? len : PIECE)
-		raw_send(fd, bytes, len < PIECE ? len : PIECE);
-}
-
-static void recv_bytes(int fd, size_t len)
-{
-	static uint8_t bytes[PIECE];
-
-	for (; len > 0; len -= len < PIECE ? len : PIECE)
-		raw_recv(fd, bytes, len < PIECE ? len : PIECE);
-}
-
-/* A working client beside the hostile ones. */
-static void expect_service(struct live *live)
-{
-	int fd = raw_open(live);
-
-	write_request(fd, 1, 3, 5);
-	raw_send(fd, "hello", 5);
-	raw_expect(fd, 1, NBDS_OK);
-	raw_request(fd, NBDS_CMD_READ, 0, 2, 3, 5);
-	raw_expect(fd, 2, NBDS_OK);
-	recv_bytes(fd, 5);
-	raw_request(fd, NBDS_CMD_DISC, 0, 0, 0, 0);
-	raw_expect_end(fd);
-	close(fd);
-}
 
 /* Who connects and says nothing, or half a word, loses its slot after the handshake time. */
 static void silence_gives_the_slot_back(void **state)
@@ -63,7 +21,7 @@ static void silence_gives_the_slot_back(void **state)
 
 	for (int i = 0; i < 4; i++) {
 		fd[i] = raw_connect(live);
-		recv_bytes(fd[i], 18);
+		raw_recv_any(fd[i], 18);
 		raw_send(fd[i], half, (size_t)i * 7);
 	}
 	live_wait_for(live, connections, 4);
@@ -75,8 +33,113 @@ static void silence_gives_the_slot_back(void **state)
 	live_wait_for(live, connections, 0);
 	live_wait_for(live, handshake_timeouts, 4);
 	live_wait_for(live, refused, 1);
-	expect_service(live);
+	raw_expect_service(live);
 	for (int i = 0; i < 4; i++)
+		close(fd[i]);
+	live_end(live);
+}
+
+/* The handshake's time ends with it: who is served may be silent for as long as it likes. */
+static void who_is_served_may_be_silent(void **state)
+{
+	const struct nbds_limits limits = { .handshake_ms = 300 };
+	struct live *live = live_start(&limits);
+	int served = raw_open(live);
+	int silent = raw_connect(live);
+
+	live_wait_for(live, handshake_timeouts, 1); /* so that of `served` is over, too */
+	raw_request(served, NBDS_CMD_FLUSH, 0, 1, 0, 0);
+	raw_expect(served, 1, NBDS_OK);
+	close(served);
+	close(silent);
+	live_end(live);
+}
+
+struct narrow {
+	int fd, err;
+};
+
+static void narrow_serve(struct live *live, void *arg)
+{
+	struct narrow *n = arg;
+
+	n->err = nbds_server_serve_fds(live_server(live), n->fd, n->fd, NULL, NULL);
+}
+
+/* A connection that takes a few kilobytes of answers before its client has to read. */
+static int narrow_connect(struct live *live)
+{
+	const struct timeval limit = { LIVE_WAIT_MS / 1000, 0 };
+	const int least = 1;
+	struct narrow n;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(
+		setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)), 0);
+	assert_int_equal(
+		setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+	n.fd = pair[1];
+	live_call(live, narrow_serve, &n);
+	assert_int_equal(n.err, 0);
+	return pair[0];
+}
+
+#define NARROW_OPTIONS 1000
+
+/* Options whose answers are far more than what a narrow connection takes. */
+static void narrow_ask(int fd)
+{
+	static uint8_t ask[4 + NARROW_OPTIONS * 16] = { 0, 0, 0, 3 };
+
+	for (unsigned i = 0; i < NARROW_OPTIONS; i++)
+		memcpy(ask + 4 + (size_t)i * 16, "IHAVEOPT\0\0\0\115\0\0\0", 16);
+	raw_send(fd, ask, sizeof(ask));
+}
+
+/* Answers that leave in pieces arrive whole, and once. */
+static void slow_reader_of_a_long_negotiation(void **state)
+{
+	struct live *live = live_start(NULL);
+	int fd = narrow_connect(live);
+	struct nbds_option_reply reply;
+	char first[200], text[200];
+
+	narrow_ask(fd);
+	raw_send(fd, "IHAVEOPT\0\0\0\2\0\0\0", 16);
+	raw_recv_any(fd, 18);
+	for (unsigned i = 0; i < NARROW_OPTIONS; i++) {
+		raw_recv(fd, &reply, sizeof(reply));
+		assert_int_equal(be64_get(reply.magic), NBDS_OPTION_REPLY_MAGIC);
+		assert_int_equal(be32_get(reply.option), 77);
+		assert_int_equal(be32_get(reply.type), NBDS_REP_ERR_UNSUP);
+		assert_true(be32_get(reply.len) < sizeof(text));
+		raw_recv(fd, i == 0 ? first : text, be32_get(reply.len));
+		if (i > 0)
+			assert_memory_equal(text, first, be32_get(reply.len));
+	}
+	raw_recv(fd, &reply, sizeof(reply));
+	assert_int_equal(be32_get(reply.option), NBDS_OPT_ABORT);
+	raw_expect_end(fd);
+	close(fd);
+	live_end(live);
+}
+
+/* Who never reads its negotiation is closed in the middle of a send, and is gone then. */
+static void negotiation_that_nobody_reads(void **state)
+{
+	const struct nbds_limits limits = { .handshake_ms = 200 };
+	struct live *live = live_start(&limits);
+	int fd[20];
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(fd); i++) {
+		fd[i] = narrow_connect(live);
+		narrow_ask(fd[i]);
+	}
+	live_wait_for(live, handshake_timeouts, RT_ARRAY_LEN(fd));
+	live_wait_for(live, connections, 0);
+	raw_expect_service(live);
+	for (unsigned i = 0; i < RT_ARRAY_LEN(fd); i++)
 		close(fd[i]);
 	live_end(live);
 }
@@ -98,12 +161,12 @@ static void every_end_gives_the_slot_back(void **state)
 		case 0:
 			break; /* goes before the greeting is read */
 		case 1:
-			recv_bytes(fd, 18);
+			raw_recv_any(fd, 18);
 			raw_send(fd, "\0\0\0\3IHAV", 8);
 			break;
 		case 2:
 			raw_send(fd, "\377\377\377\377", 4);
-			recv_bytes(fd, 18);
+			raw_recv_any(fd, 18);
 			raw_expect_end(fd);
 			break;
 		case 3:
@@ -113,26 +176,27 @@ static void every_end_gives_the_slot_back(void **state)
 			raw_send(fd, "\x25\x60\x95\x13\0\0\0", 7); /* in a header */
 			break;
 		case 5:
-			write_request(fd, 1, 0, 100000); /* in a payload */
-			send_bytes(fd, 70000);
+			raw_write(fd, 1, 0, 100000); /* in a payload */
+			raw_send_any(fd, 70000);
 			break;
 		case 6:
 			raw_send(fd, "this is no request at all....", 28);
 			raw_expect_end(fd);
 			break;
 		case 7:
-			raw_request(fd, NBDS_CMD_READ, 0, 1, 0, PIECE); /* never read */
+			raw_request(fd, NBDS_CMD_READ, 0, 1, 0,
+				    RAW_PIECE); /* never read */
 			break;
 		case 8:
 			assert_int_equal(shutdown(fd, SHUT_WR), 0);
 			raw_expect_end(fd);
 			break;
 		case 9:
-			write_request(fd, 1, LIVE_SIZE, 5000); /* in a refused payload */
-			send_bytes(fd, 3);
+			raw_write(fd, 1, LIVE_SIZE, 5000); /* in a refused payload */
+			raw_send_any(fd, 3);
 			break;
 		case 10:
-			write_request(fd, 1, 0, UINT32_MAX); /* above the maximum */
+			raw_write(fd, 1, 0, UINT32_MAX); /* above the maximum */
 			raw_expect(fd, 1, NBDS_EINVAL);
 			break;
 		default:
@@ -164,7 +228,7 @@ static void nonsense_is_answered_and_survived(void **state)
 	raw_expect(fd, 4, NBDS_EINVAL);
 	raw_request(fd, NBDS_CMD_READ, 0, 5, 0, 0);
 	raw_expect(fd, 5, NBDS_EINVAL);
-	raw_request(fd, NBDS_CMD_READ, 0, 6, 0, BIG + 1);
+	raw_request(fd, NBDS_CMD_READ, 0, 6, 0, RAW_BIG + 1);
 	raw_expect(fd, 6, NBDS_EINVAL);
 	raw_request(fd, NBDS_CMD_READ, 0, 7, UINT64_MAX - 10, 100);
 	raw_expect(fd, 7, NBDS_EINVAL);
@@ -173,7 +237,7 @@ static void nonsense_is_answered_and_survived(void **state)
 	assert_int_equal(live_seen(live), 0);
 	raw_request(fd, NBDS_CMD_READ, 0, 9, 0, 1);
 	raw_expect(fd, 9, NBDS_OK);
-	recv_bytes(fd, 1);
+	raw_recv_any(fd, 1);
 	live_wait_for(live, refused_requests, 8);
 	close(fd);
 	live_end(live);
@@ -182,13 +246,13 @@ static void nonsense_is_answered_and_survived(void **state)
 /* The payload of a refused write is no request: the stream keeps its step. */
 static void refused_payload_is_consumed(void **state)
 {
-	static const uint32_t lens[] = { 1, 27, 28, 4096, 65536, 65535, 300000, BIG };
+	static const uint32_t lens[] = { 1, 27, 28, 4096, 65536, 65535, 300000, RAW_BIG };
 	struct live *live = live_start(NULL);
 	int fd = raw_open(live);
 
 	for (size_t i = 0; i < RT_ARRAY_LEN(lens); i++) {
-		write_request(fd, i, LIVE_SIZE, lens[i]);
-		send_bytes(fd, lens[i]);
+		raw_write(fd, i, LIVE_SIZE, lens[i]);
+		raw_send_any(fd, lens[i]);
 		raw_request(fd, NBDS_CMD_FLUSH, 0, 100, 0, 0);
 		raw_expect(fd, i, NBDS_ENOSPC);
 		raw_expect(fd, 100, NBDS_OK);
@@ -209,12 +273,12 @@ static void write_above_the_maximum(void **state)
 
 	live_hold(live, true);
 	raw_request(fd, NBDS_CMD_READ, 0, 1, 0, 512);
-	write_request(fd, 2, 0, BIG + 1);
-	send_bytes(fd, 100000);
+	raw_write(fd, 2, 0, RAW_BIG + 1);
+	raw_send_any(fd, 100000);
 	raw_expect(fd, 2, NBDS_EINVAL);
 	live_hold(live, false);
 	raw_expect(fd, 1, NBDS_OK);
-	recv_bytes(fd, 512);
+	raw_recv_any(fd, 512);
 	raw_expect_end(fd);
 	close(fd);
 	live_wait_for(live, connections, 0);
@@ -230,16 +294,16 @@ static void stalled_clients_do_not_stop_others(void **state)
 	int reader = raw_open(live);
 
 	raw_send(head, "\x25\x60\x95\x13\0\0\0", 7);
-	write_request(payload, 1, 0, BIG);
-	send_bytes(payload, BIG - 1);
-	raw_request(reader, NBDS_CMD_READ, 0, 1, 0, BIG);
+	raw_write(payload, 1, 0, RAW_BIG);
+	raw_send_any(payload, RAW_BIG - 1);
+	raw_request(reader, NBDS_CMD_READ, 0, 1, 0, RAW_BIG);
 	for (int i = 0; i < 10; i++)
-		expect_service(live);
+		raw_expect_service(live);
 	/* And they may go on where they stopped. */
-	send_bytes(payload, 1);
+	raw_send_any(payload, 1);
 	raw_expect(payload, 1, NBDS_OK);
 	raw_expect(reader, 1, NBDS_OK);
-	recv_bytes(reader, BIG);
+	raw_recv_any(reader, RAW_BIG);
 	close(head);
 	close(payload);
 	close(reader);
@@ -258,10 +322,10 @@ static void waiting_for_memory_is_in_order(void **state)
 
 		live_hold(live, true);
 		fd[0] = raw_open(live);
-		raw_request(fd[0], NBDS_CMD_READ, 0, 1, 0, BIG);
-		live_wait_for(live, memory, BIG);
+		raw_request(fd[0], NBDS_CMD_READ, 0, 1, 0, RAW_BIG);
+		live_wait_for(live, memory, RAW_BIG);
 		fd[1] = raw_open(live);
-		raw_request(fd[1], NBDS_CMD_READ, 0, 2, 0, BIG); /* has to wait */
+		raw_request(fd[1], NBDS_CMD_READ, 0, 2, 0, RAW_BIG); /* has to wait */
 		live_wait_for(live, waited, 2 * round + 1);
 		fd[2] = raw_open(live);
 		raw_request(fd[2], NBDS_CMD_READ, 0, 3, 0, 4096); /* behind it */
@@ -269,19 +333,46 @@ static void waiting_for_memory_is_in_order(void **state)
 		live_hold(live, false);
 		if (round == 0) {
 			raw_expect(fd[0], 1, NBDS_OK);
-			recv_bytes(fd[0], BIG);
+			raw_recv_any(fd[0], RAW_BIG);
 		}
 		close(fd[0]); /* in the second round without having read */
-		raw_expect(fd[1], 2, NBDS_OK);
-		recv_bytes(fd[1], BIG);
+		/* there is room for both: the last one does not wait until fd[1] is read */
 		raw_expect(fd[2], 3, NBDS_OK);
-		recv_bytes(fd[2], 4096);
+		raw_recv_any(fd[2], 4096);
+		raw_expect(fd[1], 2, NBDS_OK);
+		raw_recv_any(fd[1], RAW_BIG);
 		close(fd[1]);
 		close(fd[2]);
 		live_wait_for(live, memory, 0);
 		live_wait_for(live, connections, 0);
 	}
 	live_wait_for(live, evicted, 0);
+	live_end(live);
+}
+
+/* Who waits for memory and goes away lets who stands behind it go on. */
+static void waiter_that_goes_away_lets_others_go_on(void **state)
+{
+	const struct nbds_limits limits = { .memory = NBDS_MEMORY_MIN };
+	struct live *live = live_start(&limits);
+	int holds, goes, behind;
+
+	live_hold(live, true);
+	holds = raw_open(live);
+	raw_request(holds, NBDS_CMD_READ, 0, 1, 0, RAW_BIG);
+	live_wait_for(live, memory, RAW_BIG);
+	goes = raw_open(live);
+	raw_request(goes, NBDS_CMD_FLUSH, 0, 2, 0, 0);
+	raw_request(goes, NBDS_CMD_READ, 0, 3, 0, RAW_BIG); /* has to wait */
+	live_wait_for(live, waited, 1);
+	behind = raw_open(live);
+	raw_request(behind, NBDS_CMD_READ, 0, 4, 0, 4096);
+	live_wait_for(live, waited, 2);
+	close(goes); /* which the answer to its flush finds out */
+	live_hold(live, false);
+	raw_expect(behind, 4, NBDS_OK);
+	close(holds);
+	close(behind);
 	live_end(live);
 }
 
@@ -301,16 +392,16 @@ static void held_writes_leave_memory_for_others(void **state)
 	for (unsigned h = 0; h < HOLDERS; h++) {
 		holder[h] = raw_open(live);
 		for (unsigned i = 0; i < WRITES; i++) {
-			write_request(holder[h], i, (uint64_t)i * PIECE, PIECE);
-			send_bytes(holder[h], PIECE);
+			raw_write(holder[h], i, (uint64_t)i * RAW_PIECE, RAW_PIECE);
+			raw_send_any(holder[h], RAW_PIECE);
 		}
-		raw_request(reader, NBDS_CMD_READ, 0, h, 0, h ? BIG : PIECE);
+		raw_request(reader, NBDS_CMD_READ, 0, h, 0, h ? RAW_BIG : RAW_PIECE);
 		raw_expect(reader, h, NBDS_OK);
-		recv_bytes(reader, h ? BIG : PIECE);
+		raw_recv_any(reader, h ? RAW_BIG : RAW_PIECE);
 		/* It reads by itself, too. */
 		raw_request(holder[h], NBDS_CMD_READ, 0, WRITES, 0, 4096);
 		raw_expect(holder[h], WRITES, NBDS_OK);
-		recv_bytes(holder[h], 4096);
+		raw_recv_any(holder[h], 4096);
 	}
 	live_hold_writes(live, false);
 	for (unsigned h = 0; h < HOLDERS; h++) {
@@ -334,15 +425,15 @@ static void who_leaves_with_held_writes_leaves_memory(void **state)
 
 	live_hold_writes(live, true);
 	for (unsigned i = 0; i < 40; i++) {
-		write_request(fd, i, (uint64_t)i * PIECE, PIECE);
-		send_bytes(fd, PIECE);
+		raw_write(fd, i, (uint64_t)i * RAW_PIECE, RAW_PIECE);
+		raw_send_any(fd, RAW_PIECE);
 	}
 	live_wait_seen(live, 40);
 	close(fd);
 	reader = raw_open(live);
-	raw_request(reader, NBDS_CMD_READ, 0, 1, 0, BIG);
+	raw_request(reader, NBDS_CMD_READ, 0, 1, 0, RAW_BIG);
 	raw_expect(reader, 1, NBDS_OK);
-	recv_bytes(reader, BIG);
+	raw_recv_any(reader, RAW_BIG);
 	live_hold_writes(live, false);
 	close(reader);
 	live_wait_for(live, memory, 0);
@@ -358,30 +449,35 @@ static void who_leaves_with_held_writes_leaves_memory(void **state)
 static void memory_is_taken_from_those_who_sit_on_it(void **state)
 {
 	enum { SITTERS = 20 };
-	const struct nbds_limits limits = { .memory = NBDS_MEMORY_MIN, .patience_ms = 1 };
-	const struct timespec patience = { 0, 2000000 };
+	const struct nbds_limits limits = {
+		.memory = NBDS_MEMORY_MIN,
+		.patience_ms = 1,
+		.handshake_ms = 1200, /* longer than patience for RAW_PIECE, a second */
+	};
 	struct live *live = live_start(&limits);
-	int sitter[SITTERS], lazy, fd;
+	int sitter[SITTERS], lazy, clock, fd;
 
 	lazy = raw_open(live);
 	for (int i = 0; i < SITTERS; i++) {
 		sitter[i] = raw_open(live);
-		write_request(sitter[i], 1, 0, PIECE);
-		send_bytes(sitter[i], 100);
-		raw_request(lazy, NBDS_CMD_READ, 0, 1, 0, PIECE);
+		raw_write(sitter[i], 1, 0, RAW_PIECE);
+		raw_send_any(sitter[i], 100);
+		raw_request(lazy, NBDS_CMD_READ, 0, 1, 0, RAW_PIECE);
 	}
-	live_wait_for(live, memory, 2 * SITTERS * PIECE);
-	/* The last one has sat for longer than the patience, too, when somebody waits. */
-	(void)nanosleep(&patience, NULL);
+	live_wait_for(live, memory, 2 * SITTERS * RAW_PIECE);
+	/* A silent client tells the time: all have sat for too long when somebody waits. */
+	clock = raw_connect(live);
+	live_wait_for(live, handshake_timeouts, 1);
 	fd = raw_open(live);
 	raw_request(fd, NBDS_CMD_READ, 0, 2, 0, 4096);
 	raw_expect(fd, 2, NBDS_OK);
-	recv_bytes(fd, 4096);
+	raw_recv_any(fd, 4096);
 	live_wait_for(live, evicted, SITTERS + 1);
 	live_wait_for(live, memory, 0);
 	for (int i = 0; i < SITTERS; i++)
 		close(sitter[i]);
 	close(lazy);
+	close(clock);
 	close(fd);
 	live_end(live);
 }
@@ -406,127 +502,22 @@ static void inflight_limit_pushes_back(void **state)
 	live_end(live);
 }
 
-/* DISC, or the end of the client's side, waits for the answers to what was asked before. */
-static void ends_wait_for_answers(void **state)
+/* More answers at once than one send takes: none is left out. */
+static void many_answers_at_once(void **state)
 {
-	struct live *live = live_start(NULL);
-
-	for (int half_close = 0; half_close < 2; half_close++) {
-		int fd = raw_open(live);
-
-		live_hold(live, true);
-		for (uint64_t i = 0; i < 40; i++)
-			raw_request(fd, NBDS_CMD_READ, 0, i, 0, 1000);
-		if (half_close)
-			assert_int_equal(shutdown(fd, SHUT_WR), 0);
-		else
-			raw_request(fd, NBDS_CMD_DISC, 0, 0, 0, 0);
-		live_wait_seen(live, 40 * (uint64_t)(half_close + 1));
-		live_hold(live, false);
-		for (uint64_t i = 0; i < 40; i++) {
-			raw_expect(fd, i, NBDS_OK);
-			recv_bytes(fd, 1000);
-		}
-		raw_expect_end(fd);
-		close(fd);
-	}
-	live_end(live);
-}
-
-/*
- * A client that dies while the group holds its requests: they are finished, nobody
- * gets an answer, and then everything is given back.
- */
-static void client_dies_with_requests_held(void **state)
-{
+	enum { N = 250 };
 	struct live *live = live_start(NULL);
 	int fd = raw_open(live);
 
 	live_hold(live, true);
-	for (uint64_t i = 0; i < 20; i++) {
-		write_request(fd, i, i * 8192 + 7, 8192);
-		send_bytes(fd, 8192);
-	}
-	raw_request(fd, NBDS_CMD_READ, 0, 1, 0, BIG);
-	live_wait_seen(live, 21);
+	for (uint64_t i = 0; i < N; i++)
+		raw_request(fd, NBDS_CMD_FLUSH, 0, i, 0, 0);
+	live_wait_seen(live, N);
+	live_hold(live, false);
+	for (uint64_t i = 0; i < N; i++)
+		raw_expect(fd, i, NBDS_OK);
 	close(fd);
-	live_hold(live, false);
-	live_wait_for(live, connections, 0);
-	live_wait_for(live, inflight, 0);
-	live_wait_for(live, memory, 0);
-	expect_service(live);
 	live_end(live);
-}
-
-/* The option INFO for the default export, as a client that negotiates sends it. */
-static void ask_info(int fd)
-{
-	raw_send(fd, "\0\0\0\3IHAVEOPT\0\0\0\6\0\0\0\6\0\0\0\0\0\0", 26);
-}
-
-/*
- * A stop answers what is in flight, reads no more, and does not wait for who is mute. It
- * gives no request an error: who connects again to the next daemon sends it again.
- */
-static void stop_answers_and_reads_no_more(void **state)
-{
-	const struct nbds_limits limits = { .patience_ms = 200 };
-	struct live *live = live_start(&limits);
-	int negotiating = raw_connect(live);
-	int idle = raw_open(live);
-	int half = raw_open(live);
-	int busy = raw_open(live);
-	int mute = raw_open(live);
-	uint8_t head[20];
-
-	write_request(half, 1, 0, 100000);
-	send_bytes(half, 100);
-	live_hold(live, true);
-	raw_request(busy, NBDS_CMD_READ, 0, 1, 0, 4096);
-	raw_request(mute, NBDS_CMD_READ, 0, 1, 0, BIG);
-	live_wait_seen(live, 2);
-	live_stop(live);
-	recv_bytes(negotiating, 18);
-	ask_info(negotiating);
-	raw_recv(negotiating, head, sizeof(head));
-	assert_memory_equal(head + 8, "\0\0\0\6\x80\0\0\7", 8); /* ERR_SHUTDOWN */
-	recv_bytes(negotiating, head[19]);
-	raw_expect_end(negotiating);
-	raw_expect_end(idle);
-	raw_expect_end(half);
-	raw_request(busy, NBDS_CMD_READ, 0, 2, 0, 4096);
-	write_request(busy, 3, 0, 5000);
-	send_bytes(busy, 5000);
-	live_hold(live, false);
-	raw_expect(busy, 1, NBDS_OK);
-	recv_bytes(busy, 4096);
-	raw_expect_end(busy);
-	assert_int_equal(live_seen(live), 2);
-	live_end(live); /* ends although `mute` never reads, and nobody has closed */
-	close(negotiating);
-	close(idle);
-	close(half);
-	close(busy);
-	close(mute);
-}
-
-/* A held write is ended by the group when that stops: the connection's end is the answer. */
-static void what_the_group_ends_at_a_stop_has_no_answer(void **state)
-{
-	struct live *live = live_start(NULL);
-	int fd = raw_open(live);
-
-	live_hold(live, true);
-	write_request(fd, 1, 0, 5000);
-	send_bytes(fd, 5000);
-	raw_request(fd, NBDS_CMD_READ, 0, 2, 0, 4096);
-	live_wait_seen(live, 2);
-	live_stop(live);
-	live_fail(live, -ESHUTDOWN);
-	live_hold(live, false);
-	raw_expect_end(fd);
-	live_end(live);
-	close(fd);
 }
 
 /* Random bytes, at the greeting and behind a good negotiation, harm nobody. */
@@ -559,7 +550,7 @@ static void garbage_harms_nobody(void **state)
 	}
 	live_wait_for(live, connections, 0);
 	live_wait_for(live, memory, 0);
-	expect_service(live);
+	raw_expect_service(live);
 	live_end(live);
 }
 
@@ -567,20 +558,21 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(silence_gives_the_slot_back),
+		cmocka_unit_test(who_is_served_may_be_silent),
+		cmocka_unit_test(slow_reader_of_a_long_negotiation),
+		cmocka_unit_test(negotiation_that_nobody_reads),
 		cmocka_unit_test(every_end_gives_the_slot_back),
 		cmocka_unit_test(nonsense_is_answered_and_survived),
 		cmocka_unit_test(refused_payload_is_consumed),
 		cmocka_unit_test(write_above_the_maximum),
 		cmocka_unit_test(stalled_clients_do_not_stop_others),
 		cmocka_unit_test(waiting_for_memory_is_in_order),
+		cmocka_unit_test(waiter_that_goes_away_lets_others_go_on),
 		cmocka_unit_test(held_writes_leave_memory_for_others),
 		cmocka_unit_test(who_leaves_with_held_writes_leaves_memory),
 		cmocka_unit_test(memory_is_taken_from_those_who_sit_on_it),
 		cmocka_unit_test(inflight_limit_pushes_back),
-		cmocka_unit_test(ends_wait_for_answers),
-		cmocka_unit_test(client_dies_with_requests_held),
-		cmocka_unit_test(stop_answers_and_reads_no_more),
-		cmocka_unit_test(what_the_group_ends_at_a_stop_has_no_answer),
+		cmocka_unit_test(many_answers_at_once),
 		cmocka_unit_test(garbage_harms_nobody),
 	};
 
