@@ -351,6 +351,12 @@ static void client_reap(struct nbds_client *c)
 		done(owner);
 }
 
+void nbds_client_answered(struct nbds_client *c)
+{
+	if (rt_timer_armed(&c->timer))
+		client_arm(c, c->srv->limits.patience_ms);
+}
+
 static void client_timer_fired(struct rt_timer *timer)
 {
 	struct nbds_client *c = rt_container_of(timer, struct nbds_client, timer);

@@ -128,6 +128,9 @@ void nbds_client_drain(struct nbds_client *c, bool polite);
 /* The server is stopping. */
 void nbds_client_stop(struct nbds_client *c);
 
+/* The group has answered all it had: if an end is due, patience begins now. */
+void nbds_client_answered(struct nbds_client *c);
+
 /* A receive has come back, with `res`, when no request is read any more. */
 void nbds_client_ignored(struct nbds_client *c, int res);
 

@@ -62,6 +62,8 @@ static void receive_group_done(struct group_request *r, int res)
 		return;
 	}
 	nbds_reply(job, res);
+	if (c->in_group == 0)
+		nbds_client_answered(c);
 }
 
 /* The data are in the log: only the answer is still owed, so let others have the memory. */

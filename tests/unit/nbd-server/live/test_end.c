@@ -173,6 +173,35 @@ static void stop_does_not_wait_for_a_payload(void **state)
 	live_end(live);
 }
 
+/*
+ * A client that is leaving has its patience for reading what it asked for: the time that a
+ * group takes for the answer is not the client's.
+ */
+static void patience_begins_with_the_answer(void **state)
+{
+	const struct nbds_limits limits = { .handshake_ms = 500, .patience_ms = 900 };
+	struct live *live = live_start(&limits);
+	int fd = raw_open(live), clock[2];
+
+	live_hold(live, true);
+	raw_request(fd, NBDS_CMD_READ, 0, 1, 0, RAW_PIECE);
+	raw_request(fd, NBDS_CMD_DISC, 0, 0, 0, 0);
+	live_wait_seen(live, 1);
+	/* silent clients tell the time: it is answered after 500 ms, and read after 1000 */
+	clock[0] = raw_connect(live);
+	live_wait_for(live, handshake_timeouts, 1);
+	live_hold(live, false);
+	clock[1] = raw_connect(live);
+	live_wait_for(live, handshake_timeouts, 2);
+	raw_expect(fd, 1, NBDS_OK);
+	raw_recv_any(fd, RAW_PIECE);
+	raw_expect_end(fd);
+	for (unsigned i = 0; i < 2; i++)
+		close(clock[i]);
+	close(fd);
+	live_end(live);
+}
+
 /* What a group holds is answered, also when the client's patience has run out meanwhile. */
 static void patience_is_not_for_the_group(void **state)
 {
@@ -204,6 +233,7 @@ int main(void)
 		cmocka_unit_test(stop_answers_and_reads_no_more),
 		cmocka_unit_test(what_the_group_ends_at_a_stop_has_no_answer),
 		cmocka_unit_test(stop_does_not_wait_for_a_payload),
+		cmocka_unit_test(patience_begins_with_the_answer),
 		cmocka_unit_test(patience_is_not_for_the_group),
 	};
 
