@@ -311,6 +311,24 @@ static void redundancy_follows_the_line(void **state)
 	pair_release(&p);
 }
 
+/* What cannot be protected any more is not said to be: the mirror's word decides. */
+static void a_line_beyond_the_goal_says_mirror(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(10 * RT_MS, 0.01);
+	struct pair p;
+
+	params.fec = adaptive(1e-3);
+	params.rate_bps = 20000000;
+	pair_init(&p, &params, &line, 3);
+	load(&p, RT_S);
+	assert_int_equal(tunnel_evidence_level(p.end[0]), TUNNEL_DRIVER);
+	p.line[0].loss = 0.6;
+	load(&p, 4 * RT_S);
+	assert_int_equal(tunnel_evidence_level(p.end[0]), TUNNEL_MIRROR);
+	pair_release(&p);
+}
+
 /* What our own receiver drops is not the line's, however much it is. */
 static void drops_of_the_receiver_are_not_the_lines(void **state)
 {
@@ -345,6 +363,7 @@ int main(void)
 		cmocka_unit_test(kills_by_the_papers_rule_are_found_out),
 		cmocka_unit_test(lone_writes_cost_little),
 		cmocka_unit_test(redundancy_follows_the_line),
+		cmocka_unit_test(a_line_beyond_the_goal_says_mirror),
 		cmocka_unit_test(drops_of_the_receiver_are_not_the_lines),
 	};
 

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "replicator/tunnel/state.h"
 #include "tests/unit/tunnel/liar.h"
 #include "tests/unit/tunnel/pair.h"
 
@@ -120,6 +121,40 @@ static void replayed_datagrams_are_no_sign_of_life(void **state)
 	for (unsigned i = 0; i < SAMPLES; i++)
 		assert_int_equal(tunnel_receive(p.end[1], s.bytes[i], s.len[i], late), 0);
 	assert_true(tunnel_timed_out(p.end[1], late));
+	pair_release(&p);
+}
+
+/*
+ * An authentic datagram that somebody has kept back must not move the peer to where he sends
+ * it from: only the newest one shows an address.
+ */
+static void only_the_newest_shows_where_the_peer_is(void **state)
+{
+	static uint8_t bytes[3][TUNNEL_DATAGRAM_MAX];
+	static const unsigned order[] = { 1, 0, 1, 0, 2, 1 };
+	static const bool shows[] = { true, false, false, false, true, false };
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(RT_MS, 0);
+	uint32_t timestamp;
+	size_t len[3];
+	struct pair p;
+	bool newest;
+
+	pair_init(&p, &params, &line, 7);
+	assert_true(pair_submit(&p, 0, 6000));
+	for (unsigned i = 0; i < 3; i++) {
+		len[i] = tunnel_transmit(p.end[0], bytes[i], pair_now(&p), &timestamp);
+		assert_true(len[i] > 0);
+	}
+	for (unsigned i = 0; i < RT_ARRAY_LEN(order); i++) {
+		unsigned k = order[i];
+
+		newest = !shows[i];
+		assert_int_equal(tunnel_take(p.end[1], bytes[k], len[k], pair_now(&p),
+					     &newest),
+				 0);
+		assert_int_equal(newest, shows[i]);
+	}
 	pair_release(&p);
 }
 
@@ -595,6 +630,7 @@ int main(void)
 		cmocka_unit_test(every_flipped_bit_is_refused),
 		cmocka_unit_test(replayed_datagrams_change_nothing),
 		cmocka_unit_test(replayed_datagrams_are_no_sign_of_life),
+		cmocka_unit_test(only_the_newest_shows_where_the_peer_is),
 		cmocka_unit_test(reflected_datagrams_are_refused),
 		cmocka_unit_test(another_key_or_id_is_refused),
 		cmocka_unit_test(garbage_is_refused),

@@ -83,6 +83,27 @@ static void idle_time_is_not_saved_up(void **state)
 	}
 }
 
+/* Nor is it made up for later: who wakes on time gets the rate and one burst. */
+static void idle_time_is_not_caught_up(void **state)
+{
+	const uint64_t rate_bps = 1000000000;
+	rt_time now = { RT_S }, begin;
+	uint64_t bits = 0;
+	struct pacer p;
+
+	pacer_init(&p, rate_bps, TUNNEL_DATAGRAM_MAX, now);
+	pacer_charge(&p, 1460, now);
+	pacer_idle(&p);
+	begin = now = rt_time_add(now, RT_S);
+	while (rt_time_since(now, begin) < 40 * RT_MS) {
+		pacer_charge(&p, 1460, now);
+		bits += (1460 + PACER_IPV4) * 8;
+		if (!pacer_ready(&p, now))
+			now = p.ready_at;
+	}
+	assert_true(bits <= rate_bps / 1000 * 40 + rate_bps / 1000 + 2 * 12000);
+}
+
 static void a_slow_line_still_takes_datagrams(void **state)
 {
 	rt_time now = { RT_S };
@@ -366,6 +387,7 @@ int main(void)
 		cmocka_unit_test(rate_is_kept_to_the_bit),
 		cmocka_unit_test(headers_count),
 		cmocka_unit_test(idle_time_is_not_saved_up),
+		cmocka_unit_test(idle_time_is_not_caught_up),
 		cmocka_unit_test(a_slow_line_still_takes_datagrams),
 		cmocka_unit_test(late_time_is_caught_up_but_not_at_once),
 		cmocka_unit_test(no_interval_gets_more),
