@@ -27,11 +27,18 @@ OPT ?= -O2
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla -Wundef -Werror=implicit-function-declaration \
 	-Werror=incompatible-pointer-types -Wno-unused-parameter
-CFLAGS := -std=gnu17 -g $(OPT) -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) \
+# What an attacker finds harder; sanitizers and builds without optimisation bring their own.
+HARDEN ?= $(if $(SAN)$(filter -O0,$(OPT)),,1)
+harden_c := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+harden_ld := -pie -Wl,-z,relro,-z,now
+# CFLAGS, CPPFLAGS and LDFLAGS are the builder's: they come last, and nothing here sets them.
+flags_c = -std=gnu17 -g $(OPT) -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) \
-	$(if $(filter 1,$(BUGS)),-DRT_BUGS) $(if $(WERROR),-Werror) $(EXTRA_CFLAGS)
-CPPFLAGS := -D_GNU_SOURCE -I.
-LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) $(EXTRA_LDFLAGS)
+	$(if $(filter 1,$(BUGS)),-DRT_BUGS) $(if $(HARDEN),$(harden_c)) \
+	$(if $(WERROR),-Werror) $(EXTRA_CFLAGS) $(CFLAGS)
+flags_cpp = -D_GNU_SOURCE -I. $(CPPFLAGS)
+flags_ld = $(if $(SAN),-fsanitize=$(SAN)) $(if $(HARDEN),$(harden_ld)) $(EXTRA_LDFLAGS) \
+	$(LDFLAGS)
 
 # One archive per folder. `below` is what the folder may link, in link order: it is the
 # layer table of docs/architecture.md once more, and an upward call does not link.
@@ -56,7 +63,7 @@ libs_lfs :=
 libs_tunnel := -lgnutls
 libs_replicator :=
 libs_nbd-server :=
-libs_control := -lconfig -ljansson -lsystemd
+libs_control := -lconfig -ljansson -lsystemd -lblkid
 
 programs := wanmirrord wanmirror wanmirror-edge
 program_sources := $(programs:%=control/%.c)
@@ -72,7 +79,7 @@ $(call archive,$1): $(call objects,$(call sources,$1))
 	$$(call say,AR,$$@)rm -f $$@; $(AR) rcs $$@ $$^
 unit_$1 := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$1/test_*.c))
 $$(unit_$1): $(B)/tests/unit/$1/test_%: $(B)/tests/unit/$1/test_%.o $(call archives_of,$1)
-	$$(call say,LD,$$@)$(CC) $$(LDFLAGS) -o $$@ $$^ $(call libs_of,$1) -lcmocka
+	$$(call say,LD,$$@)$(CC) $$(flags_ld) -o $$@ $$^ $(call libs_of,$1) -lcmocka
 .PHONY: unit-$1
 unit-$1: $$(unit_$1)
 	$(Q)set -e; for t in $$(unit_$1); do echo "== $$$$t"; $$$$t; done
@@ -80,10 +87,10 @@ endef
 $(foreach f,$(folders),$(eval $(call folder_rules,$f)))
 
 $(B)/%.o: %.c
-	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(flags_cpp) $(flags_c) -MMD -MP -c -o $@ $<
 
 $(programs:%=$(B)/%): $(B)/%: $(B)/control/%.o $(call archives_of,control)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(call libs_of,control)
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ $(call libs_of,control)
 
 .PHONY: all clean
 all: $(programs:%=$(B)/%)
@@ -94,7 +101,7 @@ clean:
 .PHONY: tidy cover
 tidy:
 	$(Q)for f in $(foreach d,$(folders),$(wildcard $(dir_$d)/*.c)); do \
-		clang-tidy --quiet $$f -- -std=gnu17 $(CPPFLAGS) || exit 1; done
+		clang-tidy --quiet $$f -- -std=gnu17 $(flags_cpp) || exit 1; done
 
 # Lines that the unit tests and the simulator reach, per folder (gcov).
 cover:

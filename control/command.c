@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <string.h>
@@ -20,6 +21,7 @@ enum {
 
 #define TAKES_JSON 1u
 #define TAKES_FORCE 2u
+#define TAKES_HOLD 256u
 #define TAKES_DRY_RUN 4u
 #define WANTS_ARGUMENT 8u
 #define MAY_HAVE_ARGUMENT 16u
@@ -34,10 +36,12 @@ struct command_verb {
 };
 
 static const struct command_verb verbs[] = {
-	{ "create", TAKES_DRY_RUN | TAKES_FILL | MAY_HAVE_ARGUMENT, command_create },
+	{ "create", TAKES_FORCE | TAKES_DRY_RUN | TAKES_FILL | MAY_HAVE_ARGUMENT,
+	  command_create },
 	{ "keygen", TAKES_DRY_RUN | WANTS_ARGUMENT, command_keygen },
 	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
-	{ "promote", TAKES_FORCE | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_promote },
+	{ "promote", TAKES_FORCE | TAKES_HOLD | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT,
+	  command_promote },
 	{ "set", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_SETTING, command_set },
 	{ "plan", READS_ITS_LINE, command_plan },
 };
@@ -57,7 +61,7 @@ static const struct option options[] = {
 
 static const char usage[] =
 	"usage: wanmirror [-c FILE | -s SOCKET] VERB ...\n"
-	"  create [GROUP] [--fill] [--dry-run]\n"
+	"  create [GROUP] [--fill] [--force] [--dry-run]\n"
 	"                                 make the store that the file names; never over "
 	"another\n"
 	"  keygen FILE                    make a new key, readable by its owner only\n"
@@ -151,8 +155,10 @@ static enum control_exit verb_check(const struct command *c, int nargs, FILE *er
 
 	if (c->json && !(takes & TAKES_JSON))
 		return wrong(err, "%s takes no --json", name);
-	if ((c->force || c->hold) && !(takes & TAKES_FORCE))
-		return wrong(err, "%s takes no --force and no --hold", name);
+	if (c->force && !(takes & TAKES_FORCE))
+		return wrong(err, "%s takes no --force", name);
+	if (c->hold && !(takes & TAKES_HOLD))
+		return wrong(err, "%s takes no --hold", name);
 	if (c->dry_run && !(takes & TAKES_DRY_RUN))
 		return wrong(err, "%s takes no --dry-run: it changes nothing", name);
 	if (c->fill && !(takes & TAKES_FILL))
@@ -232,7 +238,16 @@ enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE
 
 enum control_exit command_run(const struct command *command, FILE *out, FILE *err)
 {
-	return command->verb ? command->verb->run(command, out, err) : CONTROL_DONE;
+	enum control_exit exit = CONTROL_DONE;
+
+	if (command->verb)
+		exit = command->verb->run(command, out, err);
+	/* What a full disk has swallowed was not said. */
+	if ((fflush(out) != 0 || ferror(out)) && exit == CONTROL_DONE) {
+		fprintf(err, "wanmirror: standard output: %s\n", strerror(errno));
+		exit = CONTROL_FAILED;
+	}
+	return exit;
 }
 
 int command_load(const struct command *command, unsigned flags, struct config *ret,

@@ -35,6 +35,14 @@ enum control_exit command_run(const struct command *command, FILE *out, FILE *er
 
 /* ---- the verbs (command_create.c, command_daemon.c) ------------------------------------- */
 
+/*
+ * What libblkid knows at the beginning of the device or file at `path` ("an ext4 file
+ * system"), for people, in `what` of COMMAND_FOUND_MAX bytes: 1. 0: nothing that it knows, or
+ * no such file; -errno when it cannot be read.
+ */
+#define COMMAND_FOUND_MAX 96
+int command_find_content(const char *path, char *what);
+
 enum control_exit command_create(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_keygen(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_status(const struct command *command, FILE *out, FILE *err);

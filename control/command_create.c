@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/command.h"
@@ -79,14 +81,40 @@ static enum control_exit create_group(const struct group_config *g, bool fill, F
 
 	if (res < 0) {
 		fprintf(err, "wanmirror: io_uring: %s%s\n", strerror(-res),
-			res == -EPERM ? " (see the sysctl kernel.io_uring_disabled)"
-				      : "");
+			res == -EPERM	 ? " (see the sysctl kernel.io_uring_disabled)"
+			: res == -ENOMEM ? " (see ulimit -l, the limit on locked memory)"
+					 : "");
 		return CONTROL_FAILED;
 	}
 	group_create(create.loop, g, &create.op);
 	res = rt_loop_run(create.loop);
 	rt_loop_free(create.loop);
 	return create_finished(g, res < 0 ? res : create.res, create.op.why, out, err);
+}
+
+/* True, and said, when something else may be on the device. */
+static bool create_would_destroy(const struct group_config *g, FILE *err)
+{
+	char what[COMMAND_FOUND_MAX];
+	struct stat st;
+	int res;
+
+	/* A file that exists is never overwritten anyway. */
+	if (stat(g->store, &st) < 0 || !S_ISBLK(st.st_mode))
+		return false;
+	res = command_find_content(g->store, what);
+	if (res == 0)
+		return false;
+	if (res < 0)
+		fprintf(err, "wanmirror: group %s: cannot see what is on %s: %s\n",
+			g->name, g->store, strerror(-res));
+	else
+		fprintf(err,
+			"wanmirror: group %s: %s holds %s\n"
+			"create would destroy it. Check that this is the right device; "
+			"--force then makes the store all the same.\n",
+			g->name, g->store, what);
+	return true;
 }
 
 enum control_exit command_create(const struct command *command, FILE *out, FILE *err)
@@ -100,6 +128,8 @@ enum control_exit command_create(const struct command *command, FILE *out, FILE 
 			command->config, command->argument, config.group.name);
 		return CONTROL_USAGE;
 	}
+	if (!command->force && create_would_destroy(&config.group, err))
+		return CONTROL_REFUSED;
 	if (!command->dry_run)
 		return create_group(&config.group, command->fill, out, err);
 	fprintf(out, "would create group %s as %s in %s\n", config.group.name,

@@ -79,8 +79,6 @@ enum control_exit command_status(const struct command *command, FILE *out, FILE 
 		status_print(status, out);
 	}
 	json_decref(answer);
-	if (fflush(out) != 0 && exit == CONTROL_DONE)
-		exit = CONTROL_FAILED;
 	return exit;
 }
 

@@ -78,6 +78,13 @@ int config_load(const char *path, unsigned flags, struct config *ret,
 int config_parse(const char *name, const char *text, size_t len, unsigned flags,
 		 struct config *ret, struct config_errors *errors);
 
+/*
+ * For a check before the daemon starts: what `create`, or the kernel of this host, would
+ * refuse of a configuration that config_load() has taken. 0; or -EINVAL with errors.
+ */
+int config_check_host(const char *path, const struct config *config,
+		      struct config_errors *errors);
+
 /* ---- using ------------------------------------------------------------------------ */
 
 /* Reached from this host only. Not for RT_ADDR_UNIX. */

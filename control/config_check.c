@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,26 @@ bool config_addr_is_loopback(const struct rt_addr *addr)
 	       memcmp(addr->ip, mapped, sizeof(mapped)) == 0;
 }
 
+/* fe80::/10 is of one link, and nothing in an address here says of which. */
+static bool addr_needs_scope(const struct rt_addr *addr)
+{
+	return addr->kind == RT_ADDR_INET6 && addr->ip[0] == 0xfe &&
+	       (addr->ip[1] & 0xc0) == 0x80;
+}
+
+static void check_scope(struct config_checking *c, const char *key,
+			const struct rt_addr *addr)
+{
+	char text[RT_ADDR_TEXT_MAX];
+
+	if (addr_needs_scope(addr))
+		WRONG(c, key,
+		      "%s is valid on one link only, and which one cannot be said in "
+		      "this version; allowed: an address that is valid everywhere, as "
+		      "from fc00::/7 or 2000::/3",
+		      rt_addr_format(addr, text));
+}
+
 static void check_nbd(struct config_checking *c)
 {
 	const struct config_nbd *nbd = &c->config->nbd;
@@ -39,6 +60,7 @@ static void check_nbd(struct config_checking *c)
 		const struct rt_addr *addr = &nbd->listen[i];
 		char text[RT_ADDR_TEXT_MAX];
 
+		check_scope(c, "nbd.listen", addr);
 		if (addr->kind == RT_ADDR_UNIX &&
 		    strcmp(addr->path, c->config->control) == 0)
 			WRONG(c, "nbd.listen", "%s is the control socket already",
@@ -172,6 +194,47 @@ static void check_who_dials(struct config_checking *c)
 		      "that dials, listen at the other one");
 }
 
+/* Two times of which the first must be over well before the second is. */
+static const struct check_times {
+	const char *shorter, *longer;
+	size_t shorter_at, longer_at; /* int64_t in group_config, ms */
+	unsigned factor;
+	const char *why;
+} check_times[] = {
+#define TIMES(a, key_a, b, key_b)                                                        \
+	key_a, key_b, offsetof(struct group_config, a##_ms),                             \
+		offsetof(struct group_config, b##_ms)
+	{ TIMES(heartbeat, "groups[0].peer.heartbeat", away, "groups[0].peer.away"), 1,
+	  "a peer that is well would time out between two heartbeats" },
+	{ TIMES(heartbeat, "groups[0].peer.heartbeat", control_timeout,
+		"groups[0].peer.control_timeout"),
+	  2, "connections that are well would be dropped between two heartbeats" },
+#undef TIMES
+};
+
+static void check_all_times(struct config_checking *c)
+{
+	const char *g = (const char *)&c->config->group;
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(check_times); i++) {
+		const struct check_times *t = &check_times[i];
+		int64_t shorter, longer;
+		char times[32] = "";
+
+		memcpy(&shorter, g + t->shorter_at, sizeof(shorter));
+		memcpy(&longer, g + t->longer_at, sizeof(longer));
+		/* 0: that time is not limited. */
+		if (longer == 0 || longer > shorter * t->factor)
+			continue;
+		if (t->factor > 1)
+			(void)snprintf(times, sizeof(times), "%u times ", t->factor);
+		WRONG(c, check_either(c, t->longer, t->shorter),
+		      "%s (%lld ms) is not more than %s%s (%lld ms): %s",
+		      strrchr(t->longer, '.') + 1, (long long)longer, times,
+		      strrchr(t->shorter, '.') + 1, (long long)shorter, t->why);
+	}
+}
+
 static void check_peer(struct config_checking *c)
 {
 	struct group_config *g = &c->config->group;
@@ -179,11 +242,7 @@ static void check_peer(struct config_checking *c)
 
 	if (c->file)
 		check_who_dials(c);
-	if (g->heartbeat_ms >= g->away_ms)
-		WRONG(c,
-		      check_either(c, "groups[0].peer.heartbeat", "groups[0].peer.away"),
-		      "heartbeat (%lld ms) is not less than away (%lld ms)",
-		      (long long)g->heartbeat_ms, (long long)g->away_ms);
+	check_all_times(c);
 	if (g->send_memory / 2 < g->max_request)
 		WRONG(c,
 		      check_either(c, "groups[0].peer.send_memory",
@@ -191,6 +250,10 @@ static void check_peer(struct config_checking *c)
 		      "send_memory (%s) is less than two requests of max_request (%s)",
 		      config_quantity_format(g->send_memory, config_size_units, memory),
 		      config_quantity_format(g->max_request, config_size_units, size));
+	check_scope(c, g->peer.dials ? "groups[0].peer.address" : "groups[0].peer.listen",
+		    &g->peer.addr);
+	if (g->peer.has_edge)
+		check_scope(c, "groups[0].peer.edge.address", &g->peer.edge);
 	check_rate(c);
 	check_edge(c);
 	config_fec_check(c);

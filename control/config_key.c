@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -10,56 +11,48 @@
 #include <unistd.h>
 
 #include "control/config_read.h"
+#include "rt/check.h"
 
 /* Longer than any key file by far, so that too long is seen. */
 #define KEY_FILE_MAX 256
 
-static const char alphabet[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
+/* By GnuTLS, which is linked for the tunnel anyway. */
 void config_key_encode(const uint8_t key[CONFIG_KEY_LEN], char text[CONFIG_KEY_TEXT + 1])
 {
-	uint32_t bits = 0;
-	unsigned held = 0;
-	char *out = text;
+	const gnutls_datum_t raw = { (unsigned char *)(uintptr_t)key, CONFIG_KEY_LEN };
+	gnutls_datum_t made;
 
-	for (unsigned i = 0; i < CONFIG_KEY_LEN; i++) {
-		bits = bits << 8 | key[i];
-		for (held += 8; held >= 6; held -= 6)
-			*out++ = alphabet[bits >> (held - 6) & 63];
-	}
-	/* 256 bits are 42 digits and 4 bits: one more digit, and one '='. */
-	*out++ = alphabet[bits << (6 - held) & 63];
-	*out++ = '=';
-	*out = 0;
+	rt_assert(gnutls_base64_encode2(&raw, &made) == 0); /* the command's beginning */
+	rt_assert(made.size == CONFIG_KEY_TEXT);
+	memcpy(text, made.data, CONFIG_KEY_TEXT);
+	text[CONFIG_KEY_TEXT] = 0;
+	gnutls_memset(made.data, 0, made.size);
+	gnutls_free(made.data);
 }
 
 int config_key_decode(const char *text, size_t len, uint8_t key[CONFIG_KEY_LEN])
 {
-	uint8_t out[CONFIG_KEY_LEN];
-	uint32_t bits = 0;
-	unsigned held = 0, n = 0;
+	char again[CONFIG_KEY_TEXT + 1];
+	gnutls_datum_t digits = { (unsigned char *)(uintptr_t)text, CONFIG_KEY_TEXT },
+		       raw;
+	int res = -EINVAL;
 
 	if (len == CONFIG_KEY_TEXT + 1 && text[CONFIG_KEY_TEXT] == '\n')
 		len--;
-	if (len != CONFIG_KEY_TEXT || text[len - 1] != '=')
+	if (len != CONFIG_KEY_TEXT || gnutls_base64_decode2(&digits, &raw) < 0)
 		return -EINVAL;
-	for (unsigned i = 0; i < len - 1; i++) {
-		const char *digit = text[i] ? strchr(alphabet, text[i]) : NULL;
-
-		if (!digit)
-			return -EINVAL;
-		bits = bits << 6 | (uint32_t)(digit - alphabet);
-		held += 6;
-		if (held >= 8) {
-			held -= 8;
-			out[n++] = (uint8_t)(bits >> held);
-		}
+	/* It takes what no encoder makes; a key has one form. */
+	if (raw.size == CONFIG_KEY_LEN) {
+		config_key_encode(raw.data, again);
+		if (memcmp(again, text, CONFIG_KEY_TEXT) == 0)
+			res = 0;
 	}
-	if (bits & ((1u << held) - 1))
-		return -EINVAL;
-	memcpy(key, out, sizeof(out));
-	return 0;
+	if (res == 0)
+		memcpy(key, raw.data, CONFIG_KEY_LEN);
+	gnutls_memset(again, 0, sizeof(again));
+	gnutls_memset(raw.data, 0, raw.size);
+	gnutls_free(raw.data);
+	return res;
 }
 
 static int key_check_mode(int fd, char *why)
@@ -88,7 +81,7 @@ int config_key_read(const char *path, uint8_t key[CONFIG_KEY_LEN],
 		    char why[CONFIG_KEY_WHY])
 {
 	char text[KEY_FILE_MAX];
-	size_t len;
+	size_t len = 0;
 	int fd, res;
 
 	/* Not blocking: it might be a pipe, which is refused then. */
@@ -107,8 +100,12 @@ int config_key_read(const char *path, uint8_t key[CONFIG_KEY_LEN],
 			res = -EINVAL;
 		if (res == -EINVAL)
 			(void)snprintf(why, CONFIG_KEY_WHY,
-				       "holds no key; allowed: one line with the base64 "
-				       "of 32 bytes, as `wanmirror keygen` makes it");
+				       "%s; allowed: one line with the base64 of 32 "
+				       "bytes, as `wanmirror keygen` makes it",
+				       memchr(text, '\r', len) ? "its line ends as on "
+								 "Windows, with a "
+								 "carriage return"
+							       : "holds no key");
 	}
 	explicit_bzero(text, sizeof(text));
 	(void)close(fd); /* it was only read */

@@ -74,15 +74,17 @@ static void scan_string(struct scan *s)
 {
 	unsigned line = s->line;
 
-	for (s->p++; s->p < s->end && *s->p != '"'; scan_step(s)) {
+	/* None goes over several lines: else the next string would be the one at fault. */
+	for (s->p++; s->p < s->end && *s->p != '"' && *s->p != '\n'; scan_step(s)) {
 		if (*s->p != '\\')
 			continue;
 		scan_step(s);
 		if (s->p == s->end)
 			break;
 	}
-	if (s->p >= s->end) {
-		config_error(s->errors, line, NULL, "a string that does not end");
+	if (s->p >= s->end || *s->p == '\n') {
+		config_error(s->errors, line, NULL,
+			     "a string that does not end on its line");
 		s->failed = true;
 		return;
 	}
@@ -223,6 +225,12 @@ int config_scan(const char *text, size_t len, struct config_errors *errors)
 
 	if (memchr(text, 0, len)) {
 		config_error(errors, 0, NULL, "this is no text: it has bytes of 0");
+		return -EINVAL;
+	}
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+		config_error(errors, 1, NULL,
+			     "it begins with a byte order mark; save it as UTF-8 without "
+			     "one");
 		return -EINVAL;
 	}
 	s = calloc(1, sizeof(*s));

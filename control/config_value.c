@@ -140,6 +140,17 @@ static bool addr_is_any(const struct rt_addr *addr)
 	return memcmp(addr->ip, zero, addr->kind == RT_ADDR_INET ? 4 : 16) == 0;
 }
 
+/* What is wrong with an address that cannot be read. */
+static const char *addr_fault(const char *text, const char *otherwise)
+{
+	const char *port = strrchr(text, ':');
+
+	if (port && port[1] && port[1 + strspn(port + 1, "0123456789")] == 0 &&
+	    (strlen(port + 1) > 5 || strtol(port + 1, NULL, 10) > UINT16_MAX))
+		return "ports end with 65535";
+	return otherwise;
+}
+
 static int peer_text(const struct config_key *key, const char *text, void *base,
 		     char *why)
 {
@@ -148,7 +159,7 @@ static int peer_text(const struct config_key *key, const char *text, void *base,
 	/* TCP and UDP share it, so it names neither. */
 	if (strncmp(text, "tcp:", 4) == 0 || strncmp(text, "udp:", 4) == 0 ||
 	    rt_addr_parse(text, &addr) < 0 || addr.kind == RT_ADDR_UNIX)
-		return value_wrong(why, text, "it is no HOST:PORT");
+		return value_wrong(why, text, addr_fault(text, "it is no HOST:PORT"));
 	if (addr.port == 0)
 		return value_wrong(why, text, "port 0 reaches nobody");
 	if (strcmp(key->name, "address") == 0 && addr_is_any(&addr))
@@ -335,7 +346,9 @@ int config_value_listen(const struct config_key *key, unsigned i, const char *te
 	rt_assert(i < key->most);
 	if ((strncmp(text, "unix:", 5) != 0 && strncmp(text, "tcp:", 4) != 0) ||
 	    rt_addr_parse(text, &list[i]) < 0)
-		return value_wrong(why, text, "it is no unix:PATH or tcp:HOST:PORT");
+		return value_wrong(why, text,
+				   addr_fault(text,
+					      "it is no unix:PATH or tcp:HOST:PORT"));
 	config_value_set_count(key->count, i + 1, base);
 	return 0;
 }

@@ -186,8 +186,9 @@ static void client_promote_done(struct group_promote *p, int res)
 
 	c->promoting = false;
 	rt_log(res == 0 || res == -EALREADY ? RT_LOG_INFO : RT_LOG_WARN,
-	       "promote group=%s result=%d lsn=%llu", c->srv->name, res,
-	       (unsigned long long)p->lsn);
+	       "%s group=%s result=\"%s\" lsn=%llu",
+	       p->dry_run ? "promote-dry-run" : "promote", c->srv->name,
+	       res < 0 ? strerror(-res) : "done", (unsigned long long)p->lsn);
 	client_answer(c, answer_promote(p, res));
 }
 

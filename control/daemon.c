@@ -367,15 +367,43 @@ static void listen_control_again(struct rt_timer *timer)
 	listen_control(rt_container_of(timer, struct daemon, retry));
 }
 
-/* Each NBD connection is a descriptor, and 1024 of them are few. */
-static void raise_descriptors(void)
+/*
+ * Each NBD connection is a descriptor, and 1024 of them are few. Some are kept for the
+ * mirror, for people and for the log: clients must not be able to use up all of them.
+ */
+static int descriptors_prepare(struct daemon *d)
 {
+	uint32_t *connections = &d->config.nbd.connections;
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur < limit.rlim_max) {
+		rlim_t before = limit.rlim_cur;
+
 		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit); /* the soft one works, too */
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			limit.rlim_cur = before;
 	}
+	if (limit.rlim_cur <= DAEMON_DESCRIPTORS) {
+		rt_log(RT_LOG_ERROR,
+		       "too-few-descriptors limit=%llu hint=\"ulimit -n, or LimitNOFILE= "
+		       "of "
+		       "the service: %u and one for each NBD connection\"",
+		       (unsigned long long)limit.rlim_cur, DAEMON_DESCRIPTORS);
+		return -EMFILE;
+	}
+	if (limit.rlim_cur - DAEMON_DESCRIPTORS < *connections) {
+		rt_log(RT_LOG_WARN,
+		       "connections-lowered from=%u to=%llu why=\"the limit on "
+		       "descriptors "
+		       "is %llu\"",
+		       *connections,
+		       (unsigned long long)limit.rlim_cur - DAEMON_DESCRIPTORS,
+		       (unsigned long long)limit.rlim_cur);
+		*connections = (uint32_t)(limit.rlim_cur - DAEMON_DESCRIPTORS);
+	}
+	return 0;
 }
 
 static int daemon_start(struct daemon *d)
@@ -392,7 +420,9 @@ static int daemon_start(struct daemon *d)
 
 	if (res < 0) {
 		rt_log(RT_LOG_ERROR, "no-io-uring error=\"%s\"%s", strerror(-res),
-		       res == -EPERM
+		       res == -ENOMEM ? " hint=\"ulimit -l, or LimitMEMLOCK= of the "
+					"service: the ring needs locked memory\""
+		       : res == -EPERM
 			       ? " hint=\"the sysctl kernel.io_uring_disabled, or the "
 				 "container's seccomp filter, forbids it\""
 			       : "");
@@ -427,8 +457,9 @@ int daemon_run(const struct config *config, const struct daemon_params *params)
 	d.params = params;
 	rt_log(RT_LOG_INFO, "started version=%s node=%s group=%s", WANMIRROR_VERSION,
 	       config->node, config->group.name);
-	raise_descriptors();
-	res = daemon_start(&d);
+	res = descriptors_prepare(&d);
+	if (res == 0)
+		res = daemon_start(&d);
 	if (res == 0)
 		res = rt_loop_run(d.loop);
 	if (res < 0)

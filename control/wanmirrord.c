@@ -56,6 +56,10 @@ static int configuration_run(const struct daemon_params *params, bool check_only
 		config_errors_print(&errors, stderr);
 		return CONTROL_FAILED;
 	}
+	if (check_only && config_check_host(params->path, &config, &errors) < 0) {
+		config_errors_print(&errors, stderr);
+		return CONTROL_FAILED;
+	}
 	if (check_only) {
 		config_describe(&config, stdout);
 		return fflush(stdout) == 0 ? CONTROL_DONE : CONTROL_FAILED;

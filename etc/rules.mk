@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make install DESTDIR= PREFIX=     programs, manual, examples, systemd unit
+# make install DESTDIR= PREFIX=     programs, manual, documents, examples, systemd unit
 # make uninstall DESTDIR= PREFIX=   the same away again; never configuration, keys, stores
 
 PREFIX ?= /usr/local
@@ -14,6 +14,7 @@ sysusersdir ?= $(PREFIX)/lib/sysusers.d
 INSTALL ?= install
 
 etc_examples := etc/wanmirror-primary.conf etc/wanmirror-mirror.conf
+etc_docs := README.md LICENSE $(wildcard docs/*.md)
 etc_man := wanmirror.1 wanmirror.conf.5 wanmirrord.8 wanmirror-edge.8
 # wanmirror.1 goes to man1, and so on.
 etc_man_path = man$(patsubst .%,%,$(suffix $1))/$1
@@ -29,6 +30,9 @@ install: $(programs:%=$(B)/%)
 	$(Q)for file in $(etc_examples); do \
 		$(INSTALL) -D -m 644 "$$file" "$(DESTDIR)$(docdir)/$${file#etc/}" || exit 1; \
 	done
+	$(Q)for file in $(etc_docs); do \
+		$(INSTALL) -D -m 644 "$$file" "$(DESTDIR)$(docdir)/$${file##*/}" || exit 1; \
+	done
 	$(Q)$(INSTALL) -D -m 644 etc/wanmirror.sysusers \
 		'$(DESTDIR)$(sysusersdir)/wanmirror.conf'
 	$(Q)mkdir -p '$(DESTDIR)$(unitdir)'
@@ -42,5 +46,6 @@ uninstall:
 		'$(DESTDIR)$(unitdir)/wanmirrord.service' \
 		'$(DESTDIR)$(sysusersdir)/wanmirror.conf' \
 		$(foreach m,$(etc_man),'$(DESTDIR)$(mandir)/$(call etc_man_path,$m)') \
-		$(etc_examples:etc/%='$(DESTDIR)$(docdir)/%')
+		$(etc_examples:etc/%='$(DESTDIR)$(docdir)/%') \
+		$(foreach d,$(etc_docs),'$(DESTDIR)$(docdir)/$(notdir $d)')
 	$(Q)rmdir '$(DESTDIR)$(docdir)' 2>/dev/null || true

@@ -40,6 +40,25 @@ static void clock_read(struct rt_loop *loop)
 	loop->now.ns = (int64_t)ts.tv_sec * RT_S + ts.tv_nsec;
 }
 
+/* A filter may let a ring be made and forbid its use: better known now than later. */
+static int ring_try(struct rt_loop *loop)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
+	struct io_uring_cqe *cqe;
+	int r;
+
+	rt_assert(sqe);
+	io_uring_prep_nop(sqe);
+	r = io_uring_submit_and_wait(&loop->ring, 1);
+	if (r < 0)
+		return r;
+	r = io_uring_wait_cqe(&loop->ring, &cqe);
+	if (r < 0)
+		return r;
+	io_uring_cqe_seen(&loop->ring, cqe);
+	return 0;
+}
+
 /* The best ring that this kernel has. */
 static int ring_init(struct rt_loop *loop)
 {
@@ -67,6 +86,11 @@ static int ring_init(struct rt_loop *loop)
 	    !(loop->ring.features & IORING_FEAT_NODROP)) {
 		io_uring_queue_exit(&loop->ring);
 		return -ENOSYS;
+	}
+	r = ring_try(loop);
+	if (r < 0) {
+		io_uring_queue_exit(&loop->ring);
+		return r;
 	}
 	/* Only saves a look-up in each call: not having it is no failure. */
 	(void)io_uring_register_ring_fd(&loop->ring);
@@ -105,10 +129,10 @@ int rt_loop_new(struct rt_loop **ret)
 	int r = uring_loop_new(0, ret);
 
 	if (r == -EPERM)
-		rt_log(RT_LOG_ERROR, "io_uring_forbidden by=\"sysctl "
+		rt_log(RT_LOG_ERROR, "io-uring-forbidden by=\"sysctl "
 				     "kernel.io_uring_disabled, or a seccomp filter\"");
 	else if (r == -ENOSYS)
-		rt_log(RT_LOG_ERROR, "io_uring_missing needs=\"Linux 6.1 or later\"");
+		rt_log(RT_LOG_ERROR, "io-uring-missing needs=\"Linux 6.1 or later\"");
 	return r;
 }
 

@@ -16,10 +16,10 @@ bench_links = $(or $(shell sed -n '1,3s,.*bench-links: *\([^*]*\)\*/.*,\1,p' \
 bench_tools := $(B)/tests/bench/load $(B)/tests/bench/fill
 
 $(B)/tests/bench/load: $(addprefix $(B)/tests/bench/,load.o measure.o turn.o)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lnbd
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ -lnbd
 
 $(B)/tests/bench/fill: $(B)/tests/bench/fill.o
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^
 
 check-programs: $(bench_tools)
 
@@ -28,7 +28,7 @@ bench_folders_$1 := $$(call bench_links,$1)
 bench_archives_$1 := $$(foreach f,$$(bench_folders_$1),$$(call archives_of,$$f))
 bench_libs_$1 := $$(foreach f,$$(bench_folders_$1),$$(call libs_of,$$f))
 $$(B)/tests/bench/bench_$1: $$(B)/tests/bench/bench_$1.o $$(bench_archives_$1)
-	$$(call say,LD,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(bench_libs_$1) -lm
+	$$(call say,LD,$$@)$$(CC) $$(flags_ld) -o $$@ $$^ $$(bench_libs_$1) -lm
 .PHONY: bench-$1
 bench-$1: $$(B)/tests/bench/bench_$1
 	$$(Q)echo "== $1"; mkdir -p $$(B)/bench && $$< >$$(B)/bench/$1.out && \

@@ -5,11 +5,11 @@
 
 disaster_programs := $(B)/tests/disaster/stamper $(B)/tests/disaster/prefixer
 $(disaster_programs): %: %.o $(B)/tests/disaster/stamp.o
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lnbd
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ -lnbd
 
 unit_disaster := $(B)/tests/unit/disaster/test_stamp
 $(unit_disaster): %: %.o $(B)/tests/disaster/stamp.o
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ -lcmocka
 
 .PHONY: unit-disaster disaster
 unit-disaster: $(unit_disaster)

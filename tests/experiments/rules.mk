@@ -11,11 +11,11 @@
 
 xp_programs := $(B)/tests/experiments/marks $(B)/tests/experiments/writers
 $(B)/tests/experiments/marks: $(addprefix $(B)/tests/,experiments/marks.o bench/measure.o)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ -ljansson
 
 $(B)/tests/experiments/writers: $(addprefix $(B)/tests/,experiments/writers.o \
 		bench/measure.o bench/turn.o)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ -lnbd
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ -lnbd
 
 check-programs: $(xp_programs)
 
@@ -38,6 +38,6 @@ experiments-doc:
 draws := $(B)/tests/experiments/draws
 $(draws): $(addprefix $(B)/tests/,experiments/draws.o safety/line.o safety/codec.o) \
 		$(call archives_of,tunnel)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(call libs_of,tunnel)
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ $(call libs_of,tunnel)
 
 check-programs: $(draws)

@@ -20,9 +20,9 @@ fuzz_archives_$1 := $$(foreach f,$$(fuzz_folders_$1),$$(call archives_of,$$f))
 fuzz_libs_$1 := $$(foreach f,$$(fuzz_folders_$1),$$(call libs_of,$$f))
 $$(B)/tests/fuzz/replay_$1: $$(B)/tests/fuzz/fuzz_$1.o $$(B)/tests/fuzz/replay.o \
 		$$(fuzz_archives_$1)
-	$$(call say,LD,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(fuzz_libs_$1) -lm
+	$$(call say,LD,$$@)$$(CC) $$(flags_ld) -o $$@ $$^ $$(fuzz_libs_$1) -lm
 $$(B)/tests/fuzz/fuzz_$1: $$(B)/tests/fuzz/fuzz_$1.o $$(fuzz_archives_$1)
-	$$(call say,LD,$$@)$$(CC) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ \
+	$$(call say,LD,$$@)$$(CC) $$(flags_ld) -fsanitize=fuzzer -o $$@ $$^ \
 		$$(fuzz_libs_$1) -lm
 .PHONY: fuzz-$1 fuzz-run-$1
 fuzz-$1:

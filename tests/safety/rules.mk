@@ -9,11 +9,11 @@ safety := $(B)/tests/safety/safety
 safety_draws := $(patsubst %,$(B)/tests/safety/%.o,line ideal mixed codec)
 
 $(safety): $(safety).o $(safety_draws) $(call archives_of,tunnel)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(call libs_of,tunnel)
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ $(call libs_of,tunnel)
 
 unit_safety := $(B)/tests/unit/safety/test_safety
 $(unit_safety): %: %.o $(safety_draws) $(call archives_of,tunnel)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(call libs_of,tunnel) -lcmocka
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ $(call libs_of,tunnel) -lcmocka
 
 .PHONY: safety safety-model safety-mixed unit-safety
 safety: $(safety)

@@ -31,12 +31,12 @@ sim_wraps := $(if $(filter %/pair_judge.o,$(sim_objects)),-Wl$(comma)--wrap=lfs_
 
 # The simulator's objects come first: rt.a's loop and memory are then never asked for.
 $(sim): $(sim_objects) $(foreach r,$(sim_rooms),$(call archive,$r))
-	$(call say,LD,$@)$(CC) $(LDFLAGS) $(sim_wraps) -o $@ $(sim_objects) \
+	$(call say,LD,$@)$(CC) $(flags_ld) $(sim_wraps) -o $@ $(sim_objects) \
 		$(foreach r,$(sim_rooms),$(call archive,$r)) \
 		$(foreach r,$(sim_rooms),$(libs_$r)) -lm
 
 $(B)/tests/sim/sim_trace.o: $(B)/gen/tests/sim/revision.h
-$(B)/tests/sim/sim_trace.o: CPPFLAGS += -I$(B)/gen
+$(B)/tests/sim/sim_trace.o: flags_cpp += -I$(B)/gen
 
 # Rewritten only when the revision is another one.
 $(B)/gen/tests/sim/revision.h: sim-always

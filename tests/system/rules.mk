@@ -5,7 +5,7 @@
 
 system_tools := $(patsubst %.c,$(B)/%,$(wildcard tests/system/*.c))
 $(system_tools): $(B)/tests/system/%: $(B)/tests/system/%.o
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -lnbd -ljansson
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $< -lnbd -ljansson
 
 .PHONY: system
 system: all $(system_tools) $(B)/tests/wan/wanem $(B)/tests/disaster/stamper \

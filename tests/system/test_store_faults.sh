@@ -135,6 +135,44 @@ test_create_does_not_overwrite()
 	untouched cannot_create
 }
 
+# loop_device FILE: a block device over it, in $device, undone at the end.
+loop_device()
+{
+	[ "$(id -u)" -eq 0 ] || skip "not root"
+	device=$(losetup --find --show "$1" 2>/dev/null) || skip "no loop device"
+	later "losetup --detach $device"
+}
+
+# What is on a device may be missed by somebody: create says what it found, and stops.
+test_create_destroys_nothing_unasked()
+{
+	need losetup mke2fs mkswap sfdisk
+	truncate -s 1G disk
+	loop_device "$T/disk"
+	site near primary
+	sed -i "s,store = \"[^\"]*\",store = \"$device\",; s,store_size = \"[^\"]*\";,," near.conf
+	for content in ext4 swap gpt; do
+		dd if=/dev/zero of="$device" bs=1M count=16 conv=fsync status=none
+		case $content in
+		ext4) mke2fs -q -F -t ext4 "$device" ;;
+		swap) mkswap -q "$device" ;;
+		gpt) echo 'label: gpt' | sfdisk -q "$device" ;;
+		esac
+		sum=$(head -c 16M "$device" | cksum)
+		create_status=0
+		create near >answer 2>&1 || create_status=$?
+		cat answer
+		[ $create_status -eq 3 ] || fail "create over $content ended with $create_status"
+		grep -q -i "$content" answer
+		[ "$(head -c 16M "$device" | cksum)" = "$sum" ] || fail "$content was changed"
+	done
+	"$build/wanmirror" -c near.conf create --force
+	# A store is never overwritten, --force or not.
+	create_status=0
+	"$build/wanmirror" -c near.conf create --force || create_status=$?
+	[ $create_status -eq 3 ] || fail "create over a store ended with $create_status"
+}
+
 # A store whose first blocks are gone is refused, not made anew.
 test_both_superblocks_damaged()
 {
@@ -154,5 +192,6 @@ run test_store_in_use
 run test_store_of_another_group
 run test_store_that_was_cut_short
 run test_create_does_not_overwrite
+run test_create_destroys_nothing_unasked
 run test_both_superblocks_damaged
 finish

@@ -3,16 +3,16 @@
 # Unit tests that need more than the generic rule gives them.
 
 # A change of the superblock may fail, or take as long as the test likes.
-$(B)/tests/unit/replicator/test_facts: LDFLAGS += -Wl,--wrap=lfs_set_meta
+$(B)/tests/unit/replicator/test_facts: flags_ld += -Wl,--wrap=lfs_set_meta
 # So may a flush, and a read.
-$(B)/tests/unit/replicator/test_apply: LDFLAGS += -Wl,--wrap=lfs_flush
-$(B)/tests/unit/replicator/test_write: LDFLAGS += -Wl,--wrap=lfs_read
+$(B)/tests/unit/replicator/test_apply: flags_ld += -Wl,--wrap=lfs_flush
+$(B)/tests/unit/replicator/test_write: flags_ld += -Wl,--wrap=lfs_read
 
 # What the kernel says late, and what is freed.
-$(B)/tests/unit/tunnel/test_io_late: LDFLAGS += -Wl,--wrap=rt_dgram_open \
+$(B)/tests/unit/tunnel/test_io_late: flags_ld += -Wl,--wrap=rt_dgram_open \
 		-Wl,--wrap=rt_dgram_send_message -Wl,--wrap=rt_free
-$(B)/tests/unit/tunnel/test_relay: LDFLAGS += -Wl,--wrap=rt_dgram_open
-$(B)/tests/unit/tunnel/test_wiped: LDFLAGS += -Wl,--wrap=rt_free
+$(B)/tests/unit/tunnel/test_relay: flags_ld += -Wl,--wrap=rt_dgram_open
+$(B)/tests/unit/tunnel/test_wiped: flags_ld += -Wl,--wrap=rt_free
 
 # The NBD server's connections: real sockets, libnbd as the client, a double of the group.
 # The double stands in for the archive of replicator/, which is not linked.
@@ -23,7 +23,7 @@ live_archives := $(call archive,nbd-server) $(call archive,rt)
 
 $(live_tests): $(B)/$(live_dir)/test_%: $(B)/$(live_dir)/test_%.o $(live_objects) \
 		$(live_archives)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(libs_rt) -lnbd -lcmocka -pthread
+	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $^ $(libs_rt) -lnbd -lcmocka -pthread
 
 .PHONY: unit-nbd-server-live
 unit-nbd-server: unit-nbd-server-live

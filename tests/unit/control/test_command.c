@@ -58,7 +58,7 @@ static void wrong_usage_is_refused(void **state)
 		{ "status -c", "-c wants a value" },
 		{ "status --force", "no --force" },
 		{ "create --json", "no --json" },
-		{ "create --force", "no --force" },
+		{ "create --hold", "no --hold" },
 		{ "status --fill", "no --fill" },
 		{ "keygen", "wants a FILE" },
 		{ "keygen a b", "one argument" },
@@ -154,6 +154,36 @@ static void create_takes_the_group_of_its_file(void **state)
 	assert_non_null(strstr(said, "would create group db as mirror"));
 }
 
+/* /dev/full takes everything and keeps nothing: an answer that nobody got is no success. */
+static void what_a_full_disk_swallows_is_a_failure(void **state)
+{
+	static const char *const lines[] = {
+		"plan --rtt 50 --rate 1Gbit",
+		"plan --rtt 50 --rate 1Gbit --json",
+		"plan --help",
+	};
+
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		FILE *full = fopen("/dev/full", "w"), *none = fopen("/dev/null", "w");
+		char *argv[16], copy[128], *save;
+		int argc = 0;
+		struct command line;
+
+		assert_true(full && none);
+		argv[argc++] = (char[]){ "wanmirror" };
+		(void)snprintf(copy, sizeof(copy), "%s", lines[i]);
+		for (char *word = strtok_r(copy, " ", &save); word;
+		     word = strtok_r(NULL, " ", &save))
+			argv[argc++] = word;
+		argv[argc] = NULL;
+		assert_int_equal(command_parse(argc, argv, &line, full, none),
+				 CONTROL_DONE);
+		assert_int_equal(command_run(&line, full, none), CONTROL_FAILED);
+		(void)fclose(full);
+		(void)fclose(none);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +194,7 @@ int main(void)
 		cmocka_unit_test(keygen_refuses_what_is_there),
 		cmocka_unit_test(daemon_that_is_not_there_is_said),
 		cmocka_unit_test(create_takes_the_group_of_its_file),
+		cmocka_unit_test(what_a_full_disk_swallows_is_a_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

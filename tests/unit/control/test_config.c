@@ -162,6 +162,34 @@ static void wrong_unit_is_refused(void **state)
 	bad(14, "max_exposure = \"100\";", "14: groups[0].max_exposure: ", "100 writes");
 }
 
+/* Two times that do not go together drop a connection that is well, or a peer. */
+static void times_that_contradict_each_other_are_refused(void **state)
+{
+	bad(21, "heartbeat = \"5s\"; away = \"5s\";", "21: groups[0].peer.away: ",
+	    "away (5000 ms) is not more than heartbeat (5000 ms)");
+	bad(21, "heartbeat = \"5s\"; away = \"1min\";", "21: groups[0].peer.heartbeat: ",
+	    "control_timeout (10000 ms) is not more than 2 times heartbeat (5000 ms)");
+	bad(21, "control_timeout = \"2s\";",
+	    "21: groups[0].peer.control_timeout: ", "dropped between two heartbeats");
+	good(21, "control_timeout = \"2001ms\";");
+}
+
+/* What an address cannot mean is said, and what would be right. */
+static void addresses_that_lead_nowhere_are_refused(void **state)
+{
+	bad(18, "address = \"[fe80::2]:7700\";",
+	    "18: groups[0].peer.address: ", "valid on one link only");
+	bad(3, "nbd: { listen = [ \"tcp:[fe80::2]:10809\" ];",
+	    "3: nbd.listen: ", "valid on one link only");
+	bad(18, "address = \"203.0.113.7:77000\";",
+	    "18: groups[0].peer.address: ", "ports end with 65535");
+	bad(3, "nbd: { listen = [ \"tcp:127.0.0.1:65536\" ];",
+	    "3: nbd.listen: ", "ports end with 65535");
+	bad(18, "address = \"203.0.113.7\";",
+	    "18: groups[0].peer.address: ", "it is no HOST:PORT");
+	good(18, "address = \"[fc80::2]:65535\";");
+}
+
 /* One socket serves the peer and the relay at the border: IPv4 does not reach IPv6. */
 static void a_relay_that_the_socket_cannot_reach_is_refused(void **state)
 {
@@ -197,12 +225,13 @@ static void limits_are_where_they_are_said_to_be(void **state)
 		  "\"86400001ms\"", ";", "groups[0].hold_timeout" },
 		{ 14, "open_timeout = ", "\"100ms\"", "\"99ms\"", "\"1h\"",
 		  "\"3600001ms\"", ";", "groups[0].open_timeout" },
-		{ 21, "control_timeout = ", "\"100ms\"", "\"99ms\"", "\"10min\"",
-		  "\"600001ms\"", ";", "groups[0].peer.control_timeout" },
+		{ 21, "heartbeat = \"10ms\"; control_timeout = ", "\"100ms\"", "\"99ms\"",
+		  "\"10min\"", "\"600001ms\"", ";", "groups[0].peer.control_timeout" },
 		{ 21, "heartbeat = ", "\"10ms\"", "\"9ms\"", "\"4999ms\"", "\"5s\"", ";",
 		  "groups[0].peer.heartbeat" },
-		{ 21, "away = \"10min\"; heartbeat = ", "\"10ms\"", "\"9ms\"", "\"1min\"",
-		  "\"60001ms\"", ";", "groups[0].peer.heartbeat" },
+		{ 21, "away = \"10min\"; control_timeout = \"10min\"; heartbeat = ",
+		  "\"10ms\"", "\"9ms\"", "\"1min\"", "\"60001ms\"", ";",
+		  "groups[0].peer.heartbeat" },
 		{ 21, "heartbeat = \"10ms\"; away = ", "\"100ms\"", "\"99ms\"",
 		  "\"10min\"", "\"600001ms\"", ";", "groups[0].peer.away" },
 		{ 21, "send_memory = ", "\"2MiB\"", "\"2097151B\"", "\"64GiB\"",
@@ -291,7 +320,7 @@ static void integer_beyond_32_bits_is_refused(void **state)
 	good(1, "node = \"n4294967297\"; # 4294967297");
 	good(1, "node = \"nyc\"; // 4294967297\n");
 	good(1, "/* 4294967297\n \" */ node = \"nyc\";");
-	bad(1, "node = \"n\\\"\n4294967297\"; x = 4294967297;", "2: 4294967297 is beyond",
+	bad(1, "node = \"n\\\"4294967297\";\nx = 4294967297;", "2: 4294967297 is beyond",
 	    "");
 }
 
@@ -477,7 +506,13 @@ static void broken_text_is_refused_at_its_line(void **state)
 	    "12: ", "a comma before the closing ')'");
 	bad(3, "nbd: { listen = [ \"unix:/a\", ];",
 	    "3: ", "a comma before the closing ']'");
-	bad(1, "node = \"nyc;", "", "");
+	bad(1, "node = \"nyc;", "1: ", "a string that does not end on its line");
+	bad(8, "store = \"/dev/vg0/wm-db;",
+	    "8: ", "a string that does not end on its line");
+	assert_int_equal(config_parse("t", "\xef\xbb\xbfnode = \"a\";", 14, 0, &config,
+				      &errors),
+			 -EINVAL);
+	assert_non_null(strstr(errors.text[0], "t:1: it begins with a byte order mark"));
 	bad(1, "((((((((((((((((((", "1: ", "more than 16 brackets");
 	assert_int_equal(config_parse("t", "a\0b", 3, 0, &config, &errors), -EINVAL);
 	assert_non_null(strstr(errors.text[0], "bytes of 0"));
@@ -560,6 +595,8 @@ int main(void)
 		cmocka_unit_test(key_set_twice_is_refused),
 		cmocka_unit_test(wrong_type_is_refused),
 		cmocka_unit_test(wrong_unit_is_refused),
+		cmocka_unit_test(times_that_contradict_each_other_are_refused),
+		cmocka_unit_test(addresses_that_lead_nowhere_are_refused),
 		cmocka_unit_test(a_relay_that_the_socket_cannot_reach_is_refused),
 		cmocka_unit_test(limits_are_where_they_are_said_to_be),
 		cmocka_unit_test(safety_must_be_in_reach),

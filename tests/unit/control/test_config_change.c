@@ -208,7 +208,7 @@ static void what_cannot_be_set_is_said(void **state)
 	not_set("evidence", "edge", "needs edge: the address and the key");
 	not_set("fec.min", "0.6", "more than max");
 	not_set("fec.assume.loss", "0.5", "out of reach");
-	not_set("away", "500ms", "heartbeat (1000 ms) is not less than away");
+	not_set("away", "500ms", "away (500 ms) is not more than heartbeat");
 }
 
 static void what_is_live_is_taken_over_and_nothing_else(void **state)

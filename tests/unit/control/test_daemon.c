@@ -574,7 +574,7 @@ static void passed_socket_beyond_loopback_is_refused(void **state)
 	assert_int_equal(listen(listener, 5), 0); /* unbound: on any address */
 	daemon_begin(-1, listener);
 	(void)close(listener);
-	wait_log("listen_refused");
+	wait_log("listen-refused");
 	assert_int_equal(daemon_end(), 1);
 }
 
@@ -584,7 +584,7 @@ static void address_in_use_is_said(void **state)
 
 	script.patience_ms = 150;
 	daemon_begin(-1, -1);
-	wait_log("listen_failed for=nbd");
+	wait_log("listen-failed for=nbd");
 	assert_int_equal(daemon_end(), 1);
 	(void)close(listener);
 	(void)unlink(nbd);

@@ -143,6 +143,9 @@ static void key_file_with_anything_else_is_refused(void **state)
 	key_write(long_text, sizeof(long_text), 0600);
 	assert_int_equal(config_key_read(path, key, why), -EINVAL);
 	assert_non_null(strstr(why, "keygen"));
+	key_write("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n", 46, 0600);
+	assert_int_equal(config_key_read(path, key, why), -EINVAL);
+	assert_non_null(strstr(why, "carriage return"));
 	key_write("AAAA", 4, 0600);
 	assert_int_equal(config_key_read(path, key, why), -EINVAL);
 	(void)unlink(path);
