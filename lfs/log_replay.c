@@ -19,24 +19,27 @@
 
 static void chain_walk(struct lfs_recover *rc);
 
-static void chain_loaded(struct lfs_scan *s, int res)
+static void log_loaded(struct lfs_scan *s, int res)
 {
 	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, replay.scan);
 
 	if (res) {
 		lfs_say(rc->why, "reading the log in segment %u failed",
-			rc->replay.tail.segment);
+			rc->replay.load_segment);
 		lfs_recover_end(rc, res);
 		return;
 	}
-	chain_walk(rc);
+	rc->replay.loaded(rc);
 }
 
-static void chain_load(struct lfs_recover *rc, uint32_t block)
+/* Read a segment from `block` on, and go on with `loaded`. */
+static void log_load(struct lfs_recover *rc, uint32_t segment, uint32_t block,
+		     void (*loaded)(struct lfs_recover *rc))
 {
-	rc->replay.scan.loaded = chain_loaded;
-	lfs_scan_load(&rc->replay.scan, rc->replay.tail.segment, block,
-		      rc->lfs->segs.blocks);
+	rc->replay.load_segment = segment;
+	rc->replay.loaded = loaded;
+	rc->replay.scan.loaded = log_loaded;
+	lfs_scan_load(&rc->replay.scan, segment, block, rc->lfs->segs.blocks);
 }
 
 /* ---- segments -------------------------------------------------------------------------------- */
@@ -96,7 +99,7 @@ static enum header header_read(struct lfs_recover *rc)
 	bool valid;
 
 	if (!block) {
-		chain_load(rc, 0);
+		log_load(rc, rc->replay.tail.segment, 0, chain_walk);
 		return HEADER_LOAD;
 	}
 	valid = !lfs_segment_decode(block, &info);
@@ -279,24 +282,15 @@ static void log_end(struct lfs_recover *rc)
 
 /* ---- torn or corrupt ------------------------------------------------------------------------ */
 
-static void evidence_load(struct lfs_recover *rc);
-
 /*
  * Only an older checkpoint than the newest is followed from one incarnation into the
  * next: each open writes a checkpoint before it appends.
  */
-static void cross_loaded(struct lfs_scan *s, int res)
+static void cross_loaded(struct lfs_recover *rc)
 {
-	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, replay.scan);
 	struct lfs_segment_info info;
 
-	if (res) {
-		lfs_say(rc->why, "reading the header of segment %u failed",
-			rc->replay.search.segment);
-		lfs_recover_end(rc, res);
-		return;
-	}
-	if (lfs_segment_decode(lfs_scan_block(s, 0), &info) ||
+	if (lfs_segment_decode(lfs_scan_block(&rc->replay.scan, 0), &info) ||
 	    info.incarnation <= rc->replay.incarnation ||
 	    info.incarnation > rc->lfs->superblock.current.incarnation) {
 		log_end(rc);
@@ -320,8 +314,7 @@ static void log_torn(struct lfs_recover *rc)
 		return;
 	}
 	rc->replay.search.segment = next;
-	rc->replay.scan.loaded = cross_loaded;
-	lfs_scan_load(&rc->replay.scan, next, 0, rc->lfs->segs.blocks);
+	log_load(rc, next, 0, cross_loaded);
 }
 
 /* The header of a segment behind the break. True: it decides. */
@@ -410,27 +403,7 @@ static void evidence_search(struct lfs_recover *rc)
 		rc->replay.search.block = 0;
 		rc->replay.search.found = false;
 	}
-	evidence_load(rc);
-}
-
-static void evidence_loaded(struct lfs_scan *s, int res)
-{
-	struct lfs_recover *rc = rt_container_of(s, struct lfs_recover, replay.scan);
-
-	if (res) {
-		lfs_say(rc->why, "reading the log in segment %u failed",
-			rc->replay.search.segment);
-		lfs_recover_end(rc, res);
-		return;
-	}
-	evidence_search(rc);
-}
-
-static void evidence_load(struct lfs_recover *rc)
-{
-	rc->replay.scan.loaded = evidence_loaded;
-	lfs_scan_load(&rc->replay.scan, rc->replay.search.segment,
-		      rc->replay.search.block, rc->lfs->segs.blocks);
+	log_load(rc, rc->replay.search.segment, rc->replay.search.block, evidence_search);
 }
 
 /* The chain ends here. Why? */
@@ -457,7 +430,8 @@ static void break_decide(struct lfs_recover *rc)
 	rc->replay.search.found = false;
 	rc->replay.search.searched = 0;
 	if (rc->replay.search.block < rc->lfs->segs.blocks)
-		evidence_load(rc);
+		log_load(rc, rc->replay.search.segment, rc->replay.search.block,
+			 evidence_search);
 	else
 		evidence_search(rc);
 }
@@ -501,7 +475,8 @@ static void chain_walk(struct lfs_recover *rc)
 		res = lfs_scan_record(&rc->replay.scan, rc->replay.tail.block,
 				      rc->lfs->segs.blocks, &r);
 		if (res == -ENODATA) {
-			chain_load(rc, rc->replay.tail.block);
+			log_load(rc, rc->replay.tail.segment, rc->replay.tail.block,
+				 chain_walk);
 			return;
 		}
 		if (res || !record_follows(rc, &r.rec))

@@ -56,6 +56,8 @@ struct lfs_search {
 /* The chain of records (log_replay.c). */
 struct lfs_replay {
 	struct lfs_scan scan;
+	uint32_t load_segment; /* that the scan reads, and what comes then */
+	void (*loaded)(struct lfs_recover *rc);
 	struct lfs_tail tail;
 	uint64_t incarnation; /* of the chain being followed */
 	bool header_read;
