@@ -100,11 +100,8 @@ void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *record)
 {
 	struct lfs_flusher *f = &lfs->flusher;
 
-	/* The first record that names it: the next flush makes that one durable. */
-	if (record->durable_seq > f->applied_named) {
+	if (record->durable_seq > f->applied_named)
 		f->applied_named = record->durable_seq;
-		f->applied_named_seq = record->after.seq;
-	}
 	/* A durability marker is flushed without being asked. */
 	if (record->kind != LFS_RECORD_MARKER || f->marker_waiting)
 		return;
@@ -114,18 +111,6 @@ void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *record)
 }
 
 /* ---- completion ----------------------------------------------------------------------------- */
-
-/*
- * What durable records name. A newer name hides an older one until it is durable itself:
- * then a durability marker too many is written, never one too few.
- */
-static void record_named(struct lfs *lfs, uint64_t seq)
-{
-	struct lfs_flusher *f = &lfs->flusher;
-
-	if (f->applied_named_seq <= seq && f->named < f->applied_named)
-		f->named = f->applied_named;
-}
 
 static void flush_done(struct rt_op *op, int res)
 {
@@ -150,7 +135,11 @@ static void flush_done(struct rt_op *op, int res)
 		lfs->flusher.durable_seq = f->seq;
 		lfs->flusher.durable_lsn = f->lsn;
 		lfs->advanced = true;
-		record_named(lfs, f->seq);
+		/*
+		 * Written is good enough: only a durability marker can name the last
+		 * record, and a flush that goes beyond that record covers its first marker.
+		 */
+		f->named = f->applied_named;
 	}
 	waiters_end(&f->now, 0);
 	if (RT_BUG(DURABLE_AT_RETURN))

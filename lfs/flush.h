@@ -24,9 +24,9 @@ struct lfs_flusher {
 	struct lfs_wait marker_wait;
 	bool marker_wanted;
 	bool marker_waiting;
-	uint64_t named; /* highest durable_seq in a durable record */
-	uint64_t applied_named, applied_named_seq; /* in a written one, and which */
-	uint64_t real; /* last record that is not a durability marker */
+	uint64_t applied_named; /* highest durable_seq in a written record */
+	uint64_t named;		/* the same when the last flush ended */
+	uint64_t real;		/* last record that is not a durability marker */
 };
 
 void lfs_flush_init(struct lfs *lfs);
