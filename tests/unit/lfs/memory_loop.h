@@ -48,6 +48,9 @@ static struct disk {
 	uint8_t *durable; /* what a power cut leaves, at least */
 	uint64_t size;
 	bool exists, opened;
+	bool device; /* not a file: it is there before a store is made on it */
+	unsigned dirs_synced;
+	int sync_dir_res;
 	struct disk_op ops[DISK_OPS_MAX];
 	unsigned nops;
 	struct rt_timer *timers[DISK_TIMERS_MAX];
@@ -86,6 +89,19 @@ static inline void disk_reset(void)
 	free(disk.bytes);
 	free(disk.durable);
 	disk = (struct disk){ .random = 88172645463325252u };
+}
+
+/* A device full of `byte` in place of a file that is not there yet. */
+static inline void disk_device(uint64_t size, uint8_t byte)
+{
+	disk_reset();
+	disk.bytes = malloc(size);
+	disk.durable = malloc(size);
+	assert_true(disk.bytes && disk.durable);
+	memset(disk.bytes, byte, size);
+	memset(disk.durable, byte, size);
+	disk.size = size;
+	disk.exists = disk.device = true;
 }
 
 /* What a power cut would leave now; owned by the caller. */
@@ -383,7 +399,7 @@ int rt_file_set_size(struct rt_file *file, uint64_t size)
 
 bool rt_file_is_block_device(struct rt_file *file)
 {
-	return false;
+	return disk.device;
 }
 
 void rt_file_close(struct rt_file *file)
@@ -399,7 +415,8 @@ int rt_file_unlink(struct rt_loop *loop, const char *path)
 
 int rt_file_sync_dir(struct rt_loop *loop, const char *path)
 {
-	return 0;
+	disk.dirs_synced++;
+	return disk.sync_dir_res;
 }
 
 static inline void disk_submit_one(struct rt_op *op, enum disk_kind kind, void *buf,

@@ -80,23 +80,27 @@ static void a_mirror_adopts_volumes_while_it_is_empty(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
-static void a_fenced_store_takes_nothing(void **state)
+static void a_fenced_or_sealed_store_takes_nothing(void **state)
 {
+	static const uint32_t flags[] = { LFS_FENCED, LFS_SEALED };
 	struct world *w = *state;
 	struct lfs_meta *meta = malloc(sizeof(*meta));
 
-	assert_int_equal(create(w, 0), 0);
-	assert_int_equal(open_store(w), 0);
-	*meta = *lfs_meta(w->lfs);
-	meta->flags |= LFS_FENCED;
-	assert_int_equal(set_meta(w, meta), 0);
-	assert_int_equal(write_blocks(w, 0, 1, 1), -EROFS);
-	assert_int_equal(close_store(w), 0);
-	assert_int_equal(open_store(w), 0);
-	assert_int_equal(lfs_meta(w->lfs)->flags, LFS_FENCED);
-	assert_int_equal(write_blocks(w, 0, 1, 1), -EROFS);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(create(w, 0), 0);
+		assert_int_equal(open_store(w), 0);
+		*meta = *lfs_meta(w->lfs);
+		meta->flags |= flags[i];
+		assert_int_equal(set_meta(w, meta), 0);
+		assert_int_equal(write_blocks(w, 0, 1, 1), -EROFS);
+		assert_int_equal(close_store(w), 0);
+		assert_int_equal(open_store(w), 0);
+		assert_int_equal(lfs_meta(w->lfs)->flags, flags[i]);
+		assert_int_equal(write_blocks(w, 0, 1, 1), -EROFS);
+		assert_int_equal(close_store(w), 0);
+		assert_int_equal(unlink(w->path), 0);
+	}
 	free(meta);
-	assert_int_equal(close_store(w), 0);
 }
 
 int main(void)
@@ -105,7 +109,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(facts_are_replaced_and_kept),
 		TEST(a_mirror_adopts_volumes_while_it_is_empty),
-		TEST(a_fenced_store_takes_nothing),
+		TEST(a_fenced_or_sealed_store_takes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,35 @@ static void a_damaged_superblock_gives_no_incarnation_twice(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/*
+ * The superblock that names the checkpoint of the newest opening is damaged: the other
+ * one names an older one, from which the log is followed into that opening's segments.
+ */
+static void a_damaged_superblock_hides_nothing_written_since(void **state)
+{
+	struct world *w = *state;
+	uint64_t incarnation;
+	uint8_t *image;
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(write_blocks(w, 1, 1, 1), 0);
+	assert_int_equal(close_store(w), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(write_blocks(w, 2, 1, 2), 0);
+	assert_int_equal(flush_store(w), 0);
+	image = disk_image();
+	assert_int_equal(close_store(w), 0);
+	disk_restore(image);
+	free(image);
+	flip(w, lfs_superblock_off(newest_copy(w, &incarnation)) + 600);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(lfs_lsn(w->lfs).admitted, 2);
+	must_hold(w, 1, 1, 1);
+	must_hold(w, 2, 1, 2);
+	assert_int_equal(close_store(w), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -124,6 +153,7 @@ int main(void)
 		TEST(an_open_without_memory_gives_all_of_it_back),
 		TEST(an_open_that_cannot_read_changes_nothing),
 		TEST(a_damaged_superblock_gives_no_incarnation_twice),
+		TEST(a_damaged_superblock_hides_nothing_written_since),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,73 @@ static void the_first_bad_block_is_named(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/* A file that was cut off behind our back: its blocks are missing, not zero. */
+static void the_end_of_the_file_is_an_error(void **state)
+{
+	struct world *w = *state;
+	uint64_t bad = 0, size;
+
+	open_fresh(w);
+	assert_int_equal(write_blocks(w, 10, 8, 7), 0);
+	size = disk.size;
+	disk.size = first_data(w) + 5 * LFS_BLOCK;
+	assert_int_equal(read_blocks(w, 10, 8, &bad), -EIO);
+	assert_int_equal(bad, 15);
+	must_hold(w, 10, 5, 7);
+	disk.size = size;
+	must_hold(w, 10, 8, 7);
+	assert_int_equal(close_store(w), 0);
+}
+
+#define LONG 5u /* appends of BLOCKS_MAX blocks, in one record */
+
+static void append_noted(struct lfs_append *a, int res)
+{
+	assert_int_equal(res, 0);
+}
+
+/* More neighbours than a run has checksums for are read in two. */
+static void a_run_has_its_most(void **state)
+{
+	struct world *w = *state;
+	uint8_t *buf = rt_alloc_blocks(LONG * BLOCKS_MAX * LFS_BLOCK);
+	struct lfs_read r = { .blocks = LONG * BLOCKS_MAX,
+			      .buf = buf,
+			      .done = read_done };
+	struct lfs_append appends[LONG];
+	struct lfs_op ops[LONG];
+	uint32_t crcs[BLOCKS_MAX];
+
+	open_fresh(w);
+	memset(w->buf, 7, BLOCKS_MAX * LFS_BLOCK);
+	for (unsigned i = 0; i < BLOCKS_MAX; i++)
+		crcs[i] = rt_crc32c(w->buf, LFS_BLOCK);
+	for (unsigned i = 0; i < LONG; i++) {
+		ops[i] = (struct lfs_op){ .kind = LFS_WRITE,
+					  .lba = i * BLOCKS_MAX,
+					  .blocks = BLOCKS_MAX,
+					  .crcs = crcs,
+					  .data = w->buf };
+		appends[i] = (struct lfs_append){
+			.lsn = i + 1, .ops = &ops[i], .nops = 1, .done = append_noted
+		};
+		assert_int_equal(lfs_append(w->lfs, &appends[i]), 0);
+	}
+	disk_run();
+	disk.tracing = true;
+	w->waiting = 1;
+	lfs_read(w->lfs, &r);
+	assert_int_equal(wait_for(w, 1), 0);
+	disk.tracing = false;
+	assert_int_equal(disk.ntrace, 2);
+	assert_int_equal(disk.trace[0].len, LFS_READ_RUN * LFS_BLOCK);
+	assert_int_equal(disk.trace[1].len, 16 * LFS_BLOCK);
+	for (uint32_t i = 0; i < LONG * BLOCKS_MAX * LFS_BLOCK; i++)
+		assert_int_equal(buf[i], 7);
+	rt_free(buf);
+	assert_int_equal(close_store(w), 0);
+}
+
 #define READS 20u
 
 static struct lfs_read reads[READS];
@@ -130,10 +197,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(a_short_read_goes_on),
-		TEST(blocks_that_are_no_neighbours),
-		TEST(the_first_bad_block_is_named),
-		TEST(more_runs_than_there_are),
+		TEST(a_short_read_goes_on),	    TEST(blocks_that_are_no_neighbours),
+		TEST(the_first_bad_block_is_named), TEST(the_end_of_the_file_is_an_error),
+		TEST(a_run_has_its_most),	    TEST(more_runs_than_there_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,22 @@ static void any_flipped_bit_is_damage(void **state)
 	}
 }
 
+/* Nine blocks: the checksum is that of all of them. */
+static void a_flipped_bit_in_any_block_is_damage(void **state)
+{
+	uint32_t len;
+
+	sample(LFS_VOLUMES_MAX, LFS_HISTORY_MAX);
+	len = lfs_superblock_encode(buf, &superblock, &meta);
+	assert_true(len > 8 * LFS_BLOCK);
+	for (size_t n = 8; n < len; n += 61) {
+		buf[n] ^= 1;
+		assert_int_equal(decode(), -EUCLEAN);
+		buf[n] ^= 1;
+	}
+	assert_int_equal(decode(), 0);
+}
+
 static void mend(void)
 {
 	struct lfs_superblock_head h;
@@ -319,6 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read_back),
 		cmocka_unit_test(any_flipped_bit_is_damage),
+		cmocka_unit_test(a_flipped_bit_in_any_block_is_damage),
 		cmocka_unit_test(another_version_is_not_damage),
 		cmocka_unit_test(what_cannot_be_is_refused),
 		cmocka_unit_test(geometry_has_limits),

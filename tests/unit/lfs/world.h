@@ -43,8 +43,12 @@ struct world {
 	unsigned waiting; /* for so many completions */
 	int res;
 	uint64_t map_memory;
-	uint64_t checkpoint_every; /* of open; 0: as created */
-	bool held;		   /* waits for events.advanced */
+	uint64_t checkpoint_every;    /* of open; 0: as created */
+	bool held;		      /* waits for events.advanced */
+	struct lfs_recovery recovery; /* of the last open */
+	unsigned failures;	      /* events.failed */
+	char failed_why[LFS_WHY_MAX];
+	bool unclean; /* close as after a crash */
 	/* of create() */
 	bool fill;
 	uint64_t filled;
@@ -128,9 +132,11 @@ static inline void advanced(void *owner)
 
 static inline void failed(void *owner, int err, const char *why)
 {
-	(void)owner;
+	struct world *w = owner;
+
 	(void)err;
-	(void)why;
+	w->failures++;
+	memcpy(w->failed_why, why, sizeof(w->failed_why));
 }
 
 static const struct lfs_events events = { .advanced = advanced, .failed = failed };
@@ -157,6 +163,7 @@ static inline int open_as(struct world *w, const char *group)
 	lfs_open(w->loop, &params, &o);
 	res = wait_for(w, 1);
 	w->lfs = o.lfs;
+	w->recovery = o.recovery;
 	memcpy(w->why, o.why, sizeof(w->why));
 	assert_true(!res || w->why[0]);
 	return res;
@@ -174,7 +181,7 @@ static inline void close_done(struct lfs_close *c, int res)
 
 static inline int close_store(struct world *w)
 {
-	struct lfs_close c = { .done = close_done };
+	struct lfs_close c = { .done = close_done, .unclean = w->unclean };
 
 	w->waiting = 1;
 	lfs_close(w->lfs, &c);

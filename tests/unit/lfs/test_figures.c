@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Figures are what a person at night and the replication above go by: each watermark is
+ * its own, a position joins what belongs together, and the recount that all other tests
+ * rely on sees each count that is wrong.
+ */
+#include "lfs/open_store.h"
+#include "tests/unit/lfs/world_memory.h"
+
+static struct lfs_append append;
+static struct lfs_op op;
+static uint32_t crc;
+
+static void append_noted(struct lfs_append *a, int res)
+{
+}
+
+/* One LSN durable, one written, one admitted. */
+static void each_watermark_is_its_own(void **state)
+{
+	struct world *w = *state;
+	struct lfs_position before, pos;
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(write_blocks(w, 1, 1, 1), 0);
+	assert_int_equal(flush_store(w), 0);
+	assert_int_equal(write_blocks(w, 2, 1, 2), 0);
+	lfs_position(w->lfs, &before);
+	crc = rt_crc32c(w->buf, LFS_BLOCK);
+	op = (struct lfs_op){
+		.kind = LFS_WRITE, .lba = 3, .blocks = 1, .crcs = &crc, .data = w->buf
+	};
+	append = (struct lfs_append){
+		.lsn = 3, .ops = &op, .nops = 1, .done = append_noted
+	};
+	disk.hold[DISK_WRITE] = true;
+	assert_int_equal(lfs_append(w->lfs, &append), 0);
+	disk_run();
+	assert_int_equal(lfs_lsn(w->lfs).admitted, 3);
+	assert_int_equal(lfs_lsn(w->lfs).written, 2);
+	assert_int_equal(lfs_lsn(w->lfs).durable, 1);
+	/* A position is that of what is admitted, hash and all. */
+	lfs_position(w->lfs, &pos);
+	assert_int_equal(before.lsn, 2);
+	assert_int_equal(pos.lsn, 3);
+	assert_int_equal(pos.hash, append.hash);
+	assert_int_not_equal(pos.hash, before.hash);
+	assert_int_equal(pos.epoch_id, lfs_meta(w->lfs)->epochs[0].id);
+	disk.hold[DISK_WRITE] = false;
+	assert_int_equal(close_store(w), 0);
+}
+
+static struct lfs_wait waiter;
+
+static void waiter_done(struct lfs_wait *wait, int res)
+{
+	ended(res);
+}
+
+static void what_is_counted(void **state)
+{
+	struct world *w = *state;
+	struct lfs_stats before, after;
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	disk_run();
+	lfs_stats(w->lfs, &before);
+	assert_int_equal(before.store_bytes, disk.size);
+	assert_int_equal(before.used_bytes, 0);
+	assert_int_equal(before.checkpoint_age_ns, -1);
+	assert_int_equal(write_blocks(w, 1, 3, 1), 0);
+	assert_int_equal(write_blocks(w, 1, 2, 1), 0);
+	assert_int_equal(flush_store(w), 0);
+	lfs_stats(w->lfs, &after);
+	assert_int_equal(after.client_bytes - before.client_bytes, 5 * LFS_BLOCK);
+	/* A header, two head areas and the data. */
+	assert_int_equal(after.disk_bytes - before.disk_bytes, 8 * LFS_BLOCK);
+	assert_int_equal(after.records - before.records, 2);
+	assert_int_equal(after.flushes - before.flushes, 1);
+	assert_int_equal(after.used_bytes, MIB);
+	assert_int_equal(after.segments_free, before.segments_free - 1);
+	assert_true(after.free_bytes < before.free_bytes);
+	assert_int_equal(lfs_mapped(w->lfs, 0), 3);
+	w->waiting = 1;
+	waiter.done = waiter_done;
+	lfs_checkpoint_wait(w->lfs, &waiter);
+	assert_int_equal(wait_for(w, 1), 0);
+	disk_sleep(3 * RT_S);
+	lfs_stats(w->lfs, &after);
+	assert_int_equal(after.checkpoint_age_ns, 3 * RT_S);
+	assert_int_equal(close_store(w), 0);
+}
+
+/* ---- recount --------------------------------------------------------------------------------- */
+
+static void more_live(struct lfs *lfs)
+{
+	lfs->segs.s[0].live++;
+}
+
+static void live_in_a_free_one(struct lfs *lfs)
+{
+	lfs->segs.s[lfs->segs.n - 1].live++;
+}
+
+static void fewer_free(struct lfs *lfs)
+{
+	lfs->segs.free--;
+}
+
+static void beyond_its_end(struct lfs *lfs)
+{
+	lfs->segs.s[0].end = lfs->segs.blocks + 1;
+}
+
+static void more_mapped(struct lfs *lfs)
+{
+	lfs->map.v[0].mapped++;
+}
+
+static void more_used(struct lfs *lfs)
+{
+	lfs->map.v[0].leaves[0].used++;
+}
+
+static void more_stale(struct lfs *lfs)
+{
+	lfs->map.stale++;
+}
+
+static void mapped_to_a_free_segment(struct lfs *lfs)
+{
+	lfs->map.v[0].leaves[0].entries[1] =
+		lfs_segments_pba(&lfs->segs, lfs->segs.n - 1, 1);
+}
+
+static void mapped_to_another_block(struct lfs *lfs)
+{
+	lfs->map.v[0].leaves[0].entries[9] = lfs->map.v[0].leaves[0].entries[1];
+}
+
+static void not_mapped(struct lfs *lfs)
+{
+	lfs->map.v[0].leaves[0].entries[1] = 0;
+}
+
+static void an_image_in_a_free_segment(struct lfs *lfs)
+{
+	lfs->map.v[0].leaves[0].pba = lfs_segments_pba(&lfs->segs, lfs->segs.n - 1, 1);
+}
+
+struct falsehood {
+	const char *name;
+	void (*make)(struct lfs *lfs);
+};
+
+static const struct falsehood falsehoods[] = {
+	{ "a segment's live blocks", more_live },
+	{ "live blocks in a free segment", live_in_a_free_one },
+	{ "free segments", fewer_free },
+	{ "a segment longer than it can be", beyond_its_end },
+	{ "a volume's mapped blocks", more_mapped },
+	{ "a leaf's mapped blocks", more_used },
+	{ "stale leaves", more_stale },
+	{ "a block in a free segment", mapped_to_a_free_segment },
+	{ "a block that counts twice", mapped_to_another_block },
+	{ "a block that is missing", not_mapped },
+	{ "an image in a free segment", an_image_in_a_free_segment },
+};
+
+static void a_recount_sees_each_wrong_count(void **state)
+{
+	struct world *w = *state;
+	char why[LFS_WHY_MAX];
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(write_blocks(w, 1, 4, 1), 0);
+	for (size_t i = 0; i < sizeof(falsehoods) / sizeof(*falsehoods); i++) {
+		struct lfs_segment first = w->lfs->segs.s[0],
+				   last = w->lfs->segs.s[w->lfs->segs.n - 1];
+		uint64_t entries[LFS_LEAF_BLOCKS];
+		struct lfs_leaf *leaf = w->lfs->map.v[0].leaves, leaf_before = *leaf;
+		struct lfs before = *w->lfs;
+
+		memcpy(entries, leaf->entries, sizeof(entries));
+		print_message("%s\n", falsehoods[i].name);
+		assert_int_equal(lfs_recount(w->lfs, why), 0);
+		falsehoods[i].make(w->lfs);
+		why[0] = 0;
+		assert_int_equal(lfs_recount(w->lfs, why), -EUCLEAN);
+		assert_true(why[0]);
+		*w->lfs = before;
+		*leaf = leaf_before;
+		memcpy(leaf->entries, entries, sizeof(entries));
+		w->lfs->segs.s[0] = first;
+		w->lfs->segs.s[w->lfs->segs.n - 1] = last;
+	}
+	assert_int_equal(lfs_recount(w->lfs, why), 0);
+	assert_int_equal(close_store(w), 0);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(each_watermark_is_its_own),
+		TEST(what_is_counted),
+		TEST(a_recount_sees_each_wrong_count),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
