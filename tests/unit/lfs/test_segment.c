@@ -147,10 +147,26 @@ static void a_place_is_data_of_a_segment_in_use_or_nothing(void **state)
 	lfs_segments_release(&segs);
 }
 
+/* A pba from a damaged image: what lies behind the table is not looked at. */
+static void a_block_behind_the_last_segment_is_no_data(void **state)
+{
+	struct lfs_segments segs;
+
+	assert_int_equal(lfs_segments_init(&segs, 4, 256, 1000), 0);
+	lfs_segments_open(&segs, 3, 7, 1, 1);
+	assert_true(lfs_segments_has_data(&segs, 1000 + 4 * 256 - 1));
+	assert_false(lfs_segments_has_data(&segs, 1000 + 4 * 256 + 1));
+	/* The same with something in use where the table ends. */
+	segs.n = 3;
+	assert_false(lfs_segments_has_data(&segs, 1000 + 3 * 256 + 1));
+	lfs_segments_release(&segs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_header_is_read_back),
+		cmocka_unit_test(a_block_behind_the_last_segment_is_no_data),
 		cmocka_unit_test(any_flipped_bit_is_refused),
 		cmocka_unit_test(fields_are_checked_behind_a_good_checksum),
 		cmocka_unit_test(segments_go_round_and_are_never_taken_twice),
