@@ -48,10 +48,10 @@ char *answer_text(const char *text)
 				   "text", json_words(text)));
 }
 
-static json_t *status_json(const char *node, const struct group *group, const char *name,
-			   const char *state)
+static json_t *status_json(const char *node, const struct nbds_stats *nbd,
+			   const struct group *group, const char *name, const char *state)
 {
-	json_t *status = status_new(node);
+	json_t *status = status_new(node, nbd);
 	struct group_status *s;
 	int res;
 
@@ -74,11 +74,11 @@ static json_t *status_json(const char *node, const struct group *group, const ch
 	return NULL;
 }
 
-char *answer_status(const char *node, const struct group *group, const char *name,
-		    const char *state)
+char *answer_status(const char *node, const struct nbds_stats *nbd,
+		    const struct group *group, const char *name, const char *state)
 {
 	return json_line(json_pack("{s:b, s:i, s:o}", "ok", 1, "exit", CONTROL_DONE,
-				   "status", status_json(node, group, name, state)));
+				   "status", status_json(node, nbd, group, name, state)));
 }
 
 char *answer_promote(const struct group_promote *promote, int res)

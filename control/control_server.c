@@ -9,6 +9,7 @@
 
 #include "control/answer.h"
 #include "control/control_request.h"
+#include "nbd-server/nbds.h"
 #include "replicator/group.h"
 #include "rt/check.h"
 #include "rt/list.h"
@@ -27,7 +28,8 @@ struct control_server {
 	unsigned nclients, nopen; /* all; those with a socket */
 	enum control_exit (*set)(void *owner, const struct control_request *request,
 				 char *text);
-	void *set_owner;
+	bool (*nbd_stats)(void *owner, struct nbds_stats *ret);
+	void *params_owner; /* of these two */
 	int64_t idle_ms;
 	bool stopping;
 	uint64_t refused;
@@ -218,9 +220,19 @@ static void client_set(struct client *c, const struct control_request *request)
 	if (!srv->group || !srv->set)
 		(void)snprintf(text, sizeof(text), "the group is not open yet");
 	else
-		exit = srv->set(srv->set_owner, request, text);
+		exit = srv->set(srv->params_owner, request, text);
 	client_answer(c, exit == CONTROL_DONE ? answer_text(text)
 					      : answer_error(exit, text));
+}
+
+static void client_status(struct client *c)
+{
+	struct control_server *srv = c->srv;
+	struct nbds_stats stats;
+	bool nbd = srv->nbd_stats && srv->nbd_stats(srv->params_owner, &stats);
+
+	client_answer(c, answer_status(srv->node, nbd ? &stats : NULL, srv->group,
+				       srv->name, srv->state));
 }
 
 static void client_request(struct client *c, const char *line, size_t len)
@@ -241,8 +253,7 @@ static void client_request(struct client *c, const char *line, size_t len)
 	}
 	switch (request.verb) {
 	case CONTROL_STATUS:
-		client_answer(c, answer_status(srv->node, srv->group, srv->name,
-					       srv->state));
+		client_status(c);
 		break;
 	case CONTROL_PROMOTE:
 		client_promote(c, &request);
@@ -344,7 +355,8 @@ int control_server_new(struct rt_loop *loop, const struct control_server_params 
 	(void)snprintf(srv->node, sizeof(srv->node), "%s", params->node);
 	(void)snprintf(srv->name, sizeof(srv->name), "%s", params->group);
 	srv->set = params->set;
-	srv->set_owner = params->owner;
+	srv->nbd_stats = params->nbd_stats;
+	srv->params_owner = params->owner;
 	srv->idle_ms = params->idle_ms > 0 ? params->idle_ms : CONTROL_IDLE_MS;
 	control_server_set_group(srv, NULL, "STARTING");
 	rt_list_init(&srv->clients);

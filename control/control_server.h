@@ -2,6 +2,7 @@
 #ifndef CONTROL_CONTROL_SERVER_H
 #define CONTROL_CONTROL_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "control/version.h"
@@ -15,6 +16,7 @@
  */
 struct control_request;
 struct control_server;
+struct nbds_stats;
 struct group;
 struct rt_loop;
 
@@ -33,6 +35,8 @@ struct control_server_params {
 	 */
 	enum control_exit (*set)(void *owner, const struct control_request *request,
 				 char *text);
+	/* Of the NBD server; false while there is none. May be NULL. */
+	bool (*nbd_stats)(void *owner, struct nbds_stats *ret);
 	void *owner;
 };
 

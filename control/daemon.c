@@ -406,6 +406,15 @@ static int descriptors_prepare(struct daemon *d)
 	return 0;
 }
 
+static bool daemon_nbd_stats(void *owner, struct nbds_stats *ret)
+{
+	struct daemon *d = owner;
+
+	if (d->nbd)
+		nbds_server_stats(d->nbd, ret);
+	return d->nbd != NULL;
+}
+
 static int daemon_start(struct daemon *d)
 {
 	const struct config *config = &d->config;
@@ -413,6 +422,7 @@ static int daemon_start(struct daemon *d)
 		.node = config->node,
 		.group = config->group.name,
 		.set = set_one,
+		.nbd_stats = daemon_nbd_stats,
 		.owner = d,
 	};
 	int64_t patience_ms;

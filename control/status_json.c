@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "control/version.h"
+#include "nbd-server/nbds.h"
 #include "replicator/group.h"
+#include "rt/check.h"
 
 /* ---- values: what is not known is null ---------------------------------------------- */
 
@@ -84,6 +88,23 @@ static json_t *peer_json(const struct group_status *s)
 			 real_json(peer, s ? s->last_received_s : -1));
 }
 
+/* Since the start of the daemon. */
+static const struct {
+	const char *name;
+	size_t at; /* uint64_t in struct group_status */
+} link_counters[] = {
+#define COUNTER(name)                                                                    \
+	{                                                                                \
+#name, offsetof(struct group_status, link.name)                          \
+	}
+	COUNTER(sent_bytes),	  COUNTER(repair_bytes), COUNTER(rebuilt),
+	COUNTER(retransmitted),	  COUNTER(unauthentic),	 COUNTER(replayed),
+	COUNTER(malformed),	  COUNTER(enobufs),	 COUNTER(send_errors),
+	COUNTER(guarded),	  COUNTER(outages),	 COUNTER(overflowed),
+	COUNTER(refused_records),
+#undef COUNTER
+};
+
 static json_t *link_json(const struct group_status *s)
 {
 	bool peer = s && s->has_peer;
@@ -100,20 +121,21 @@ static json_t *link_json(const struct group_status *s)
 			 number_json(peer && s->link.rate_bps, s ? s->link.rate_bps : 0));
 	if (!link)
 		return NULL;
-	(void)json_object_update_new(
-		link,
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sent_bytes",
-			  number_json(peer, s ? s->link.sent_bytes : 0), "repair_bytes",
-			  number_json(peer, s ? s->link.repair_bytes : 0), "rebuilt",
-			  number_json(peer, s ? s->link.rebuilt : 0), "retransmitted",
-			  number_json(peer, s ? s->link.retransmitted : 0), "unauthentic",
-			  number_json(peer, s ? s->link.unauthentic : 0), "in_line",
-			  number_json(connected, s ? s->link.in_line : 0), "guarded",
-			  number_json(connected, s ? s->link.guarded : 0), "outages",
-			  number_json(connected, s ? s->link.outages : 0), "overflowed",
-			  number_json(connected, s ? s->link.overflowed : 0)));
-	(void)json_object_set_new(link, "refused_records",
-				  number_json(peer, s ? s->link.refused_records : 0));
+	for (unsigned i = 0; s && i < RT_ARRAY_LEN(link_counters); i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)s + link_counters[i].at, sizeof(value));
+		(void)json_object_set_new(link, link_counters[i].name,
+					  number_json(peer, value));
+	}
+	for (unsigned i = 0; !s && i < RT_ARRAY_LEN(link_counters); i++)
+		(void)json_object_set_new(link, link_counters[i].name, json_null());
+	(void)json_object_set_new(link, "in_line",
+				  number_json(connected, s ? s->link.in_line : 0));
+	(void)json_object_set_new(link, "queue_ms",
+				  real_json(connected, s ? s->link.queue_ms : -1));
+	(void)json_object_set_new(link, "congestion",
+				  text_json(connected ? s->link.congestion : ""));
 	return link;
 }
 
@@ -176,10 +198,64 @@ static json_t *volumes_json(const struct group_status *s)
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-json_t *status_new(const char *node)
+/* Since the start of the daemon, but for the first three. */
+static const struct {
+	const char *name;
+	size_t at, width; /* in struct nbds_stats */
+} nbd_counters[] = {
+#define COUNTER(name)                                                                    \
+	{                                                                                \
+#name, offsetof(struct nbds_stats, name),                                \
+			sizeof(((struct nbds_stats *)0)->name)                           \
+	}
+	COUNTER(connections),
+	COUNTER(inflight),
+	COUNTER(memory),
+	COUNTER(accepted),
+	COUNTER(refused),
+	COUNTER(handshake_errors),
+	COUNTER(refused_options),
+	COUNTER(handshake_timeouts),
+	COUNTER(protocol_errors),
+	COUNTER(evicted),
+	COUNTER(waited),
+	COUNTER(reads),
+	COUNTER(writes),
+	COUNTER(flushes),
+	COUNTER(trims),
+	COUNTER(zeroes),
+	COUNTER(read_bytes),
+	COUNTER(write_bytes),
+	COUNTER(refused_requests),
+	COUNTER(failed_requests),
+#undef COUNTER
+};
+
+static json_t *nbd_json(const struct nbds_stats *stats)
 {
-	return json_pack("{s:s, s:s, s:[]}", "node", node, "version", WANMIRROR_VERSION,
-			 "groups");
+	json_t *nbd = json_object();
+
+	for (unsigned i = 0; nbd && i < RT_ARRAY_LEN(nbd_counters); i++) {
+		const char *at = stats ? (const char *)stats + nbd_counters[i].at : NULL;
+		uint64_t value = 0;
+		unsigned narrow;
+
+		if (at && nbd_counters[i].width == sizeof(value)) {
+			memcpy(&value, at, sizeof(value));
+		} else if (at) {
+			memcpy(&narrow, at, sizeof(narrow));
+			value = narrow;
+		}
+		(void)json_object_set_new(nbd, nbd_counters[i].name,
+					  number_json(stats, value));
+	}
+	return nbd;
+}
+
+json_t *status_new(const char *node, const struct nbds_stats *nbd)
+{
+	return json_pack("{s:s, s:s, s:o, s:[]}", "node", node, "version",
+			 WANMIRROR_VERSION, "nbd", nbd_json(nbd), "groups");
 }
 
 static json_t *role_json(const struct group_status *s)

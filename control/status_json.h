@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 struct group_status;
+struct nbds_stats;
 
 /*
  * What `wanmirror status --json` prints. The names are a promise (wanmirror(1)): all of
@@ -14,7 +15,7 @@ struct group_status;
  */
 
 /* {"node":, "version":, "groups":[]} */
-json_t *status_new(const char *node);
+json_t *status_new(const char *node, const struct nbds_stats *nbd);
 /* Append one group. 0 or -ENOMEM. */
 int status_add_group(json_t *status, const struct group_status *group);
 /* The same for a group whose store is not open: its name, STARTING or FAILED, and nulls. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nbd-server/client.h"
@@ -181,8 +182,9 @@ static void client_start_serving(struct nbds_client *c)
 {
 	char name[80];
 
-	rt_log(RT_LOG_DEBUG, "nbd-attached export=%s read_only=%d",
-	       rt_log_quote(name, sizeof(name), c->handshake.chosen.name),
+	c->attached = true;
+	rt_log(RT_LOG_INFO, "nbd-attached export=%s client=%s read-only=%d",
+	       rt_log_quote(name, sizeof(name), c->handshake.chosen.name), c->peer,
 	       !!(c->handshake.chosen.flags & NBDS_FLAG_READ_ONLY));
 	client_set_state(c, NBDS_CL_SERVING);
 	nbds_receive(c);
@@ -198,7 +200,15 @@ static bool client_handshake(struct nbds_client *c)
 		.out_size = CLIENT_OUT_SIZE,
 	};
 
-	if (nbds_handshake_run(&c->handshake, &io)) {
+	unsigned refused = c->handshake.refused;
+	int err = nbds_handshake_run(&c->handshake, &io);
+
+	refused = c->handshake.refused - refused;
+	c->srv->stats.refused_options += refused;
+	if (refused > 0)
+		nbds_server_say_refused(c->srv, c->peer, c->handshake.refused_why,
+					c->handshake.refused_option);
+	if (err) {
 		c->srv->stats.handshake_errors++;
 		nbds_client_close(c);
 		return false;
@@ -331,7 +341,12 @@ void nbds_client_stop(struct nbds_client *c)
 static void client_free(struct nbds_client *c)
 {
 	struct nbds_server *srv = c->srv;
+	char name[80];
 
+	if (c->attached)
+		rt_log(RT_LOG_INFO, "nbd-detached export=%s client=%s",
+		       rt_log_quote(name, sizeof(name), c->handshake.chosen.name),
+		       c->peer);
 	rt_list_remove(&c->link);
 	rt_free(c->input.bytes);
 	rt_free(c->out);
@@ -423,8 +438,8 @@ bool nbds_client_overdue(const struct nbds_client *c, rt_time now)
 		client_due(c, rt_container_of(first->next, struct nbds_job, link)), now);
 }
 
-int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn *done,
-		    void *owner)
+int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, const char *peer,
+		    nbds_done_fn *done, void *owner)
 {
 	struct nbds_client *c = rt_zalloc(1, sizeof(*c));
 
@@ -436,6 +451,7 @@ int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn 
 		goto fail;
 	c->srv = srv;
 	c->sock = sock;
+	(void)snprintf(c->peer, sizeof(c->peer), "%s", peer);
 	c->done = done;
 	c->owner = owner;
 	c->timer.fire = client_timer_fired;

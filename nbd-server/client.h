@@ -20,6 +20,7 @@ struct nbds_client;
  * receive.c takes requests in, reply.c sends answers. */
 
 #define NBDS_INPUT_SIZE (64u << 10) /* many small requests come with one receive */
+#define NBDS_PEER_TEXT 64	    /* an address with its port, or "unix" */
 #define NBDS_BATCH 128u		    /* answers that one send gathers */
 
 static_assert(NBDS_INPUT_SIZE >= NBDS_HANDSHAKE_INPUT, "an option fits");
@@ -77,10 +78,12 @@ struct nbds_client {
 	struct nbds_server *srv; /* borrowed */
 	struct rt_list link;	 /* in srv->clients */
 	enum nbds_client_state state;
-	struct rt_sock *sock;  /* owned; NULL when closed */
-	struct rt_timer timer; /* negotiation, or the patience of the end */
-	bool polite;	       /* an end that the client does not expect: linger */
-	nbds_done_fn *done;    /* nbds_server_serve_fds(), or NULL */
+	struct rt_sock *sock;	   /* owned; NULL when closed */
+	struct rt_timer timer;	   /* negotiation, or the patience of the end */
+	bool polite;		   /* an end that the client does not expect: linger */
+	bool attached;		   /* it has an export, and the log has said so */
+	char peer[NBDS_PEER_TEXT]; /* for people */
+	nbds_done_fn *done;	   /* nbds_server_serve_fds(), or NULL */
 	void *owner;
 
 	struct nbds_handshake handshake;
@@ -110,8 +113,8 @@ struct nbds_client {
  * Begin to serve `sock`, which is the client's from success on. It frees itself when it
  * has ended. 0 or -ENOMEM.
  */
-int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn *done,
-		    void *owner);
+int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, const char *peer,
+		    nbds_done_fn *done, void *owner);
 
 /* Look at everything again in the next turn: requests, answers, the end. */
 void nbds_client_schedule(struct nbds_client *c);

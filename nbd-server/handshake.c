@@ -78,9 +78,12 @@ static void handshake_answer(struct nbds_handshake_io *io, uint32_t option, uint
 	handshake_put(io, &reply, sizeof(reply));
 }
 
-static void handshake_refuse(struct nbds_handshake_io *io, uint32_t option, uint32_t type,
-			     const char *text)
+static void handshake_refuse(struct nbds_handshake *hs, struct nbds_handshake_io *io,
+			     uint32_t option, uint32_t type, const char *text)
 {
+	hs->refused++;
+	hs->refused_option = option;
+	hs->refused_why = text;
 	handshake_answer(io, option, type, strlen(text));
 	handshake_put(io, text, strlen(text));
 }
@@ -128,7 +131,8 @@ static void option_list(struct nbds_handshake *hs, struct nbds_handshake_io *io,
 			const struct option *opt)
 {
 	if (opt->len != 0) {
-		handshake_refuse(io, opt->code, NBDS_REP_ERR_INVALID, "LIST has no data");
+		handshake_refuse(hs, io, opt->code, NBDS_REP_ERR_INVALID,
+				 "LIST has no data");
 		return;
 	}
 	hs->listed = 0;
@@ -141,7 +145,7 @@ static void handshake_list(struct nbds_handshake *hs, struct nbds_handshake_io *
 	const char *name;
 
 	if (hs->stopping) {
-		handshake_refuse(io, NBDS_OPT_LIST, NBDS_REP_ERR_SHUTDOWN,
+		handshake_refuse(hs, io, NBDS_OPT_LIST, NBDS_REP_ERR_SHUTDOWN,
 				 HANDSHAKE_STOPPING);
 		handshake_set_state(hs, NBDS_HS_OPTION);
 		return;
@@ -240,7 +244,7 @@ static void option_info_or_go(struct nbds_handshake *hs, struct nbds_handshake_i
 
 	err = info_query_decode(opt, &query);
 	if (err) {
-		handshake_refuse(io, opt->code,
+		handshake_refuse(hs, io, opt->code,
 				 err == -E2BIG ? NBDS_REP_ERR_TOO_BIG
 					       : NBDS_REP_ERR_INVALID,
 				 "lengths do not fit");
@@ -250,7 +254,7 @@ static void option_info_or_go(struct nbds_handshake *hs, struct nbds_handshake_i
 	if (hs->waiting)
 		return;
 	if (err) {
-		handshake_refuse(io, opt->code, NBDS_REP_ERR_UNKNOWN,
+		handshake_refuse(hs, io, opt->code, NBDS_REP_ERR_UNKNOWN,
 				 err == -EAGAIN ? "this export is not being served now"
 						: "no export of this name");
 		return;
@@ -275,7 +279,7 @@ static int handshake_serve(struct nbds_handshake *hs, struct nbds_handshake_io *
 	if (hs->stopping && opt->code != NBDS_OPT_ABORT) {
 		if (opt->code == NBDS_OPT_EXPORT_NAME)
 			return -EPROTO; /* it has no answer that refuses */
-		handshake_refuse(io, opt->code, NBDS_REP_ERR_SHUTDOWN,
+		handshake_refuse(hs, io, opt->code, NBDS_REP_ERR_SHUTDOWN,
 				 HANDSHAKE_STOPPING);
 		return 0;
 	}
@@ -294,7 +298,7 @@ static int handshake_serve(struct nbds_handshake *hs, struct nbds_handshake_io *
 		handshake_set_state(hs, NBDS_HS_ABORTED);
 		return 0;
 	default:
-		handshake_refuse(io, opt->code, NBDS_REP_ERR_UNSUP,
+		handshake_refuse(hs, io, opt->code, NBDS_REP_ERR_UNSUP,
 				 "this server does not have this option");
 		return 0;
 	}
@@ -325,7 +329,7 @@ static int handshake_option(struct nbds_handshake *hs, struct nbds_handshake_io 
 			return -EPROTO;
 		io->in_used += sizeof(*head);
 		if (option_reads_data(opt.code))
-			handshake_refuse(io, opt.code, NBDS_REP_ERR_TOO_BIG,
+			handshake_refuse(hs, io, opt.code, NBDS_REP_ERR_TOO_BIG,
 					 "too much data");
 		else
 			(void)handshake_serve(hs, io, &opt); /* fails for none of these */

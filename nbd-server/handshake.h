@@ -53,6 +53,9 @@ struct nbds_handshake {
 	bool stopping; /* set by the owner: options are refused, the catalog is not asked */
 	uint32_t skip;		   /* NBDS_HS_SKIPPING: bytes still to come */
 	unsigned listed;	   /* NBDS_HS_LISTING: names answered so far */
+	unsigned refused;	   /* options that were refused */
+	uint32_t refused_option;   /* the last of them, */
+	const char *refused_why;   /* and why */
 	struct nbds_export chosen; /* NBDS_HS_DONE */
 };
 

@@ -97,6 +97,7 @@ struct nbds_stats {
 	uint64_t refused;	   /* connections beyond the limit */
 	uint64_t handshake_errors; /* ended by a breach of the protocol */
 	uint64_t handshake_timeouts;
+	uint64_t refused_options;
 	uint64_t protocol_errors; /* the same after negotiation */
 	uint64_t evicted;	  /* closed because others waited for what they held */
 	uint64_t waited;	  /* times a connection stood still at a limit */

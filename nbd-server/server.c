@@ -6,6 +6,7 @@
 #include "nbd-server/server.h"
 #include "replicator/group.h"
 #include "rt/check.h"
+#include "rt/log.h"
 #include "rt/mem.h"
 
 /* How often those who sit on memory are looked for, while others wait for it. */
@@ -185,16 +186,35 @@ static void server_pressure_fired(struct rt_timer *timer)
 
 /* ---- connections ------------------------------------------------------------------- */
 
-static int server_admit(struct nbds_server *srv, struct rt_sock *sock, nbds_done_fn *done,
-			void *owner)
+void nbds_server_say_refused(struct nbds_server *srv, const char *peer, const char *why,
+			     uint32_t option)
+{
+	rt_time now = rt_now(srv->loop);
+
+	if (srv->refused_said.ns && rt_time_since(now, srv->refused_said) < RT_S) {
+		srv->refused_unsaid++;
+		return;
+	}
+	srv->refused_said = now;
+	rt_log(option ? RT_LOG_INFO : RT_LOG_WARN,
+	       "%s client=%s why=\"%s\" option=%u others=%llu",
+	       option ? "nbd-option-refused" : "nbd-connection-refused", peer, why,
+	       (unsigned)option, (unsigned long long)srv->refused_unsaid);
+	srv->refused_unsaid = 0;
+}
+
+static int server_admit(struct nbds_server *srv, struct rt_sock *sock, const char *peer,
+			nbds_done_fn *done, void *owner)
 {
 	int err;
 
 	if (srv->nclients >= srv->limits.connections) {
 		srv->stats.refused++;
+		nbds_server_say_refused(srv, peer,
+					"the limit of nbd.connections is reached", 0);
 		return -EBUSY;
 	}
-	err = nbds_client_new(srv, sock, done, owner);
+	err = nbds_client_new(srv, sock, peer, done, owner);
 	if (err)
 		return err;
 	srv->nclients++;
@@ -205,10 +225,13 @@ static int server_admit(struct nbds_server *srv, struct rt_sock *sock, nbds_done
 static void server_accepted(void *owner, struct rt_sock *sock, const struct rt_addr *peer)
 {
 	struct nbds_server *srv = owner;
+	char text[RT_ADDR_TEXT_MAX] = "unix";
 
+	if (peer->kind == RT_ADDR_INET || peer->kind == RT_ADDR_INET6)
+		(void)rt_addr_format(peer, text);
 	/* Of a unix socket it fails: there no host vanishes by itself. */
 	(void)rt_sock_watch(sock, NBDS_SILENCE_MS);
-	if (srv->stopping || server_admit(srv, sock, NULL, NULL))
+	if (srv->stopping || server_admit(srv, sock, text, NULL, NULL))
 		rt_sock_close(sock);
 }
 
@@ -233,7 +256,7 @@ int nbds_server_serve_fds(struct nbds_server *srv, int in, int out, nbds_done_fn
 	err = rt_sock_from_fds(srv->loop, in, out, &sock);
 	if (err)
 		return err;
-	err = server_admit(srv, sock, done, owner);
+	err = server_admit(srv, sock, "stdin", done, owner);
 	if (err)
 		rt_sock_close(sock);
 	return err;

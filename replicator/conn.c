@@ -40,6 +40,7 @@ struct conn {
 	struct rt_timer handshake;
 	bool connecting, receiving, sending, established, dead;
 	bool paused;
+	uint64_t sent;		  /* bytes handed to the kernel */
 	rt_time last_rx, last_tx; /* of bytes received, of bytes handed to the kernel */
 	unsigned depth;		  /* inside our own callbacks: memory stays */
 	struct conn_queue queue;
@@ -184,6 +185,7 @@ static void conn_send_done(struct rt_op *op, int res)
 		conn_fail(l, res, "the connection broke while sending");
 	} else if (!l->dead) {
 		l->out_at += (size_t)res;
+		l->sent += (uint64_t)res;
 		l->last_tx = rt_now(l->loop);
 		conn_pump(l);
 		if (!l->dead && conn_room(l) && l->params.events->drained)
@@ -210,7 +212,12 @@ rt_time conn_last_tx(const struct conn *l)
 
 size_t conn_waiting(const struct conn *l)
 {
-	return queue_len(&l->queue) + (l->out_len - l->out_at);
+	return queue_len(&l->queue);
+}
+
+uint64_t conn_sent(const struct conn *l)
+{
+	return l->sent;
 }
 
 static void conn_send_failed(struct rt_timer *timer)

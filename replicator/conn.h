@@ -75,6 +75,8 @@ int conn_sendv(struct conn *conn, unsigned type, const struct iovec *iov, unsign
 bool conn_room(const struct conn *conn);
 /* Bytes that wait for the wire. */
 size_t conn_waiting(const struct conn *conn);
+/* Bytes that the kernel has taken, heads and all. */
+uint64_t conn_sent(const struct conn *conn);
 /*
  * The last times at which bytes of the peer were received and the kernel accepted bytes of
  * ours. Parts of a message count: a long message takes its time on a narrow path.

@@ -291,9 +291,12 @@ struct group_status {
 		bool connected;
 		char evidence[16]; /* "driver", ...; "" when not connected */
 		bool tcp;	   /* of the connection, or what the next one will be */
-		double rtt_ms, loss, burst;
+		double rtt_ms, queue_ms, loss, burst;
+		char congestion[16]; /* state of congestion control; "" over TCP */
 		uint64_t rate_bps, sent_bytes, repair_bytes, rebuilt, retransmitted;
-		uint64_t unauthentic, in_line;
+		uint64_t unauthentic, replayed, malformed; /* refused datagrams */
+		uint64_t enobufs, send_errors; /* datagrams that this host did not send */
+		uint64_t in_line;
 		uint64_t guarded;    /* times that the path was narrower than `rate` */
 		uint64_t outages;    /* silences of the path that count as no loss */
 		uint64_t overflowed; /* datagrams dropped by either site's own socket */

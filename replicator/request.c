@@ -30,8 +30,8 @@ void request_need(const struct group_request *r, struct gate_need *ret)
 	if (v->has_policy)
 		ret->lowerable = v->policy == GROUP_CONTINUE;
 	else
-		ret->lowerable = config->on_disconnect == GROUP_CONTINUE &&
-				 mode == GROUP_NETWORK;
+		ret->lowerable =
+			config->on_disconnect == GROUP_CONTINUE && mode == GROUP_NETWORK;
 }
 
 /* ---- replies --------------------------------------------------------------------------- */

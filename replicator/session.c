@@ -450,12 +450,12 @@ static void session_say_guarded(struct session *s)
 	if (!s->transport)
 		return;
 	transport_stats(s->transport, &stats);
-	if (stats.guarded > s->guarded)
+	if (stats.counters.guarded > s->guarded)
 		group_event(s->group, RT_LOG_WARN,
 			    "line-narrower-than-rate rate=%llu found=%llu",
 			    (unsigned long long)s->group->config.peer.rate_bps,
 			    (unsigned long long)stats.rate_bps);
-	s->guarded = stats.guarded; /* a new transport begins at 0 */
+	s->guarded = stats.counters.guarded; /* a new transport begins at 0 */
 }
 
 void session_tick(struct session *s)

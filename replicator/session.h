@@ -9,6 +9,7 @@
 #include "replicator/group_log_reader.h"
 #include "replicator/message.h"
 #include "replicator/session_machine.h"
+#include "replicator/transport.h"
 #include "rt/loop.h"
 
 struct group;
@@ -65,9 +66,10 @@ struct session {
 	struct message_start *start; /* owned; sent or received */
 	uint8_t *scratch;	     /* owned, MESSAGE_MAX, for encoding */
 
-	struct tunnel_io *io;	     /* owned, for good */
-	struct transport *transport; /* owned, of one connection */
-	uint64_t guarded;	     /* of this transport, as last logged */
+	struct tunnel_io *io;		   /* owned, for good */
+	struct transport *transport;	   /* owned, of one connection */
+	struct transport_counters counted; /* of the transports before this one */
+	uint64_t guarded;		   /* of this transport, as last logged */
 	uint16_t symbol_size; /* primary: what the path carries; 0: all as far as known */
 	/* Why the last transport ended by itself; or "". */
 	char transport_why[MESSAGE_TEXT_MAX + 1];

@@ -79,10 +79,14 @@ int session_open_transport(struct session *s, const struct message_start *start)
 
 void session_close_transport(struct session *s)
 {
+	struct transport_stats stats;
+
 	log_sender_free(s->log_sender);
 	s->log_sender = NULL;
 	if (!s->transport)
 		return;
+	transport_stats(s->transport, &stats);
+	transport_counters_add(&s->counted, &stats.counters);
 	transport_free(s->transport);
 	s->transport = NULL;
 	if (s->group->role == GROUP_PRIMARY)

@@ -36,6 +36,30 @@ static void status_datagrams(const struct session *s, struct group_status *ret)
 
 	tunnel_io_stats(s->io, &io);
 	ret->link.unauthentic += io.foreign;
+	ret->link.enobufs = io.enobufs;
+	ret->link.send_errors = io.errors;
+}
+
+/* Since the daemon's start: a transport lives as long as its connection only. */
+static void status_counters(const struct session *s, struct group_status *ret)
+{
+	struct transport_counters all = s->counted;
+	struct transport_stats stats;
+
+	if (s->transport) {
+		transport_stats(s->transport, &stats);
+		transport_counters_add(&all, &stats.counters);
+	}
+	ret->link.sent_bytes = all.sent_bytes;
+	ret->link.repair_bytes = all.repair_bytes;
+	ret->link.rebuilt = all.rebuilt;
+	ret->link.retransmitted = all.retransmitted;
+	ret->link.unauthentic = all.unauthentic;
+	ret->link.replayed = all.replayed;
+	ret->link.malformed = all.malformed;
+	ret->link.guarded = all.guarded;
+	ret->link.outages = all.outages;
+	ret->link.overflowed = all.overflowed;
 }
 
 static void status_transport(const struct group *g, struct group_status *ret)
@@ -55,15 +79,11 @@ static void status_transport(const struct group *g, struct group_status *ret)
 	ret->link.loss = stats.loss;
 	ret->link.burst = stats.burst;
 	ret->link.rate_bps = stats.rate_bps;
-	ret->link.sent_bytes = stats.sent_bytes;
-	ret->link.repair_bytes = stats.repair_bytes;
-	ret->link.rebuilt = stats.rebuilt;
-	ret->link.retransmitted = stats.retransmitted;
-	ret->link.unauthentic = stats.unauthentic;
+	if (stats.queue_ns >= 0)
+		ret->link.queue_ms = (double)stats.queue_ns / RT_MS;
+	(void)snprintf(ret->link.congestion, sizeof(ret->link.congestion), "%s",
+		       stats.congestion);
 	ret->link.in_line = stats.in_flight;
-	ret->link.guarded = stats.guarded;
-	ret->link.outages = stats.outages;
-	ret->link.overflowed = stats.overflowed;
 	ret->fec.repairs_needed = stats.repairs;
 	ret->fec.overhead = stats.overhead;
 }
@@ -72,7 +92,7 @@ static void status_link(const struct group *g, struct group_status *ret)
 {
 	const struct session *s = g->session;
 
-	ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
+	ret->link.rtt_ms = ret->link.loss = ret->link.burst = ret->link.queue_ms = -1;
 	ret->fec.overhead = -1;
 	ret->link.refused_records = g->apply.refused;
 	if (!s)
@@ -83,6 +103,7 @@ static void status_link(const struct group *g, struct group_status *ret)
 	ret->link.rtt_ms = s->control_rtt_ms;
 	if (s->transport)
 		status_transport(g, ret);
+	status_counters(s, ret);
 	status_datagrams(s, ret);
 	(void)snprintf(ret->fec.code, sizeof(ret->fec.code), "%s",
 		       ret->link.tcp ? "none" : g->config.peer.fec.code);
@@ -253,6 +274,7 @@ void group_status(const struct group *g, struct group_status *ret)
 	policy_why(g, ret->why, sizeof(ret->why));
 	if (!g->lfs) {
 		ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
+		ret->link.queue_ms = -1;
 		return; /* closing */
 	}
 	epoch = &lfs_meta(g->lfs)->epochs[lfs_meta(g->lfs)->nepochs - 1];

@@ -96,6 +96,21 @@ int transport_set_rules(struct transport *t, const struct transport_rules *rules
 	return t->ops->set_rules(t, rules, now);
 }
 
+void transport_counters_add(struct transport_counters *to,
+			    const struct transport_counters *from)
+{
+	to->sent_bytes += from->sent_bytes;
+	to->repair_bytes += from->repair_bytes;
+	to->rebuilt += from->rebuilt;
+	to->retransmitted += from->retransmitted;
+	to->unauthentic += from->unauthentic;
+	to->replayed += from->replayed;
+	to->malformed += from->malformed;
+	to->guarded += from->guarded;
+	to->outages += from->outages;
+	to->overflowed += from->overflowed;
+}
+
 void transport_stats(const struct transport *t, struct transport_stats *ret)
 {
 	t->ops->stats(t, ret);

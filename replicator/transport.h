@@ -40,19 +40,31 @@ struct transport_path {
 };
 
 /* A figure that a transport does not know is 0, or negative where that is said. */
-struct transport_stats {
-	bool tcp;
-	int64_t rtt_ns;	    /* < 0: unknown */
-	double loss, burst; /* of originals, mean; < 0: unknown */
-	uint64_t rate_bps;  /* in force */
+/* What only grows; a transport counts from 0. */
+struct transport_counters {
 	uint64_t sent_bytes, repair_bytes;
-	uint64_t rebuilt, retransmitted, unauthentic;
-	uint64_t in_flight; /* datagrams or frames, not known to have arrived */
+	uint64_t rebuilt, retransmitted;
+	uint64_t unauthentic, replayed, malformed; /* datagrams that were refused */
 	uint64_t guarded; /* times that the path was narrower than the configured rate */
 	uint64_t outages, overflowed;
-	unsigned repairs; /* m, in force */
-	double overhead;  /* repairs per data symbol sent; < 0: unknown */
-	double residual;  /* risk per disaster that the model states; < 0: unknown */
+};
+
+void transport_counters_add(struct transport_counters *to,
+			    const struct transport_counters *from);
+
+struct transport_stats {
+	bool tcp;
+	struct transport_counters counters;
+	int64_t rtt_ns;		/* < 0: unknown */
+	int64_t queue_ns;	/* newest round trip less the least one; < 0: unknown */
+	double loss, burst;	/* of originals, mean; < 0: unknown */
+	uint64_t rate_bps;	/* in force */
+	const char *congestion; /* state of congestion control; "": the kernel's */
+	uint64_t in_flight;	/* datagrams or frames, not known to have arrived */
+	uint64_t waiting;	/* bytes that the kernel has not taken yet */
+	unsigned repairs;	/* m, in force */
+	double overhead;	/* repairs per data symbol sent; < 0: unknown */
+	double residual; /* risk per disaster that the model states; < 0: unknown */
 };
 
 struct transport_ops {

@@ -40,6 +40,7 @@ struct transport_tcp {
 
 	uint64_t frames, bytes; /* submitted */
 	uint64_t taken_frames, taken_bytes;
+	uint64_t sent_before;  /* on the socket, by connections that are gone */
 	uint64_t watermark;    /* ours at the end that takes, the peer's at the other */
 	uint64_t serial, echo; /* newest probe; the newest that returned, or arrived */
 	rt_time probed_at, proof_at;
@@ -62,14 +63,25 @@ static void tcp_changed(struct transport_tcp *t)
 	t->events->changed(t->owner);
 }
 
+/* There is no connection any more; what it has sent still counts. */
+static void tcp_forget_conn(struct transport_tcp *t)
+{
+	if (t->conn)
+		t->sent_before += conn_sent(t->conn);
+	t->conn = NULL;
+}
+
 static void tcp_end(struct transport_tcp *t, const char *why)
 {
+	struct conn *conn;
+
 	if (t->why[0])
 		return;
 	(void)snprintf(t->why, sizeof(t->why), "%s", why);
 	rt_timer_disarm(t->loop, &t->probe);
-	conn_close(t->conn);
-	t->conn = NULL;
+	conn = t->conn;
+	tcp_forget_conn(t);
+	conn_close(conn);
 	t->joined = false;
 	tcp_changed(t);
 }
@@ -295,7 +307,7 @@ static void tcp_closed(void *owner, struct conn *conn, int err, const char *why)
 
 	(void)conn; /* dead already */
 	(void)err;
-	t->conn = NULL;
+	tcp_forget_conn(t);
 	tcp_end(t, why);
 }
 
@@ -426,14 +438,17 @@ static int tcp_set_rules(struct transport *base, const struct transport_rules *r
 static void tcp_stats(const struct transport *base, struct transport_stats *ret)
 {
 	const struct transport_tcp *t = tcp_of(base);
-	uint64_t waiting = t->conn ? conn_waiting(t->conn) : 0;
 
 	*ret = (struct transport_stats){
 		.tcp = true,
+		.counters.sent_bytes =
+			t->sent_before + (t->conn ? conn_sent(t->conn) : 0),
+		.waiting = t->conn ? conn_waiting(t->conn) : 0,
 		.rtt_ns = t->rtt_ns,
+		.queue_ns = -1,
 		.loss = -1,
 		.burst = -1,
-		.sent_bytes = t->bytes > waiting ? t->bytes - waiting : 0,
+		.congestion = "",
 		.in_flight = t->frames - t->taken_frames,
 		.overhead = -1,
 		.residual = 0, /* what counts as on the wire has been received */

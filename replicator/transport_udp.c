@@ -150,19 +150,25 @@ static void udp_stats(const struct transport *t, struct transport_stats *ret)
 
 	tunnel_stats(udp_tunnel(t), &stats);
 	*ret = (struct transport_stats){
+		.counters = {
+			.sent_bytes = stats.sent_bytes,
+			.repair_bytes = stats.sent_repair_bytes,
+			.rebuilt = stats.rebuilt,
+			.retransmitted = stats.retransmitted,
+			.unauthentic = stats.unauthentic,
+			.replayed = stats.replayed,
+			.malformed = stats.malformed,
+			.guarded = stats.guarded,
+			.outages = stats.outages,
+			.overflowed = stats.overflowed + stats.peer_overflowed,
+		},
 		.rtt_ns = stats.rtt_ns,
+		.queue_ns = stats.rtt_ns < 0 ? -1 : stats.queue_ns,
 		.loss = stats.loss,
 		.burst = stats.burst,
 		.rate_bps = stats.rate_bps,
-		.sent_bytes = stats.sent_bytes,
-		.repair_bytes = stats.sent_repair_bytes,
-		.rebuilt = stats.rebuilt,
-		.retransmitted = stats.retransmitted,
-		.unauthentic = stats.unauthentic,
+		.congestion = stats.congestion,
 		.in_flight = stats.in_line,
-		.guarded = stats.guarded,
-		.outages = stats.outages,
-		.overflowed = stats.overflowed + stats.peer_overflowed,
 		.repairs = stats.repairs,
 		.overhead = stats.sent_data > 0
 				    ? (double)stats.sent_repairs / (double)stats.sent_data

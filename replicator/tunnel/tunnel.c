@@ -344,6 +344,7 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
 	ret->rate_bps = t->pacer.rate_bps;
 	ret->guarded = t->cc.guard.trips;
 	ret->queue_ns = cc_queue_ns(&t->cc);
+	ret->congestion = cc_state_name(t->cc.state);
 	ret->share = (double)t->repairs.share / (double)TUNNEL_SHARE_ONE;
 	ret->residual = t->redundancy.now.residual;
 	ret->repairs = t->redundancy.now.repairs;

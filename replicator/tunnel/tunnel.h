@@ -221,6 +221,7 @@ struct tunnel_stats {
 	uint64_t rate_bps; /* in force */
 	uint64_t guarded;  /* times that the path was narrower than the configured rate */
 	int64_t queue_ns;  /* newest round trip, less the least one */
+	const char *congestion; /* cc_state_name() of now */
 	double share;	   /* paced repairs per data symbol, in force */
 	double residual;   /* risk per disaster that the model states; < 0: unknown */
 	unsigned repairs;  /* m, in force */

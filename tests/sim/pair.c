@@ -314,6 +314,7 @@ void pair_start(struct pair *p, unsigned i)
 	struct pair_site *s = &p->site[i];
 	struct rt_loop *loop = sim_node_start(s->node);
 
+	s->sent_bytes = 0;
 	free(s->open);
 	s->open = calloc(1, sizeof(*s->open));
 	rt_assert(s->open);
@@ -600,6 +601,11 @@ void pair_status(struct pair *p, unsigned i, struct group_status *ret)
 	sim_node_enter(p->site[i].node);
 	group_status(p->site[i].group, ret);
 	sim_node_leave(p->site[i].node);
+	sim_require(ret->link.sent_bytes >= p->site[i].sent_bytes,
+		    "a counter went back: %llu bytes sent, then %llu",
+		    (unsigned long long)p->site[i].sent_bytes,
+		    (unsigned long long)ret->link.sent_bytes);
+	p->site[i].sent_bytes = ret->link.sent_bytes;
 	sim_require(ret->state != GROUP_HOLDING || ret->why[0],
 		    "requests are held, and nobody says why");
 }

@@ -40,6 +40,7 @@ struct pair_site {
 	struct group_promote *promote;
 	bool promoted;
 	int promote_res;
+	uint64_t sent_bytes; /* as the status last said, since the start */
 	struct pair_judge judge;
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "control/status_json.h"
+#include "nbd-server/nbds.h"
 #include "tests/unit/control/double.h"
 
 /*
@@ -72,6 +73,12 @@ static const char *const names[] = {
 	"link.outages",
 	"link.overflowed",
 	"link.refused_records",
+	"link.replayed",
+	"link.malformed",
+	"link.enobufs",
+	"link.send_errors",
+	"link.queue_ms",
+	"link.congestion",
 	"store.checksum_errors",
 };
 
@@ -163,7 +170,7 @@ static json_t *group_of(json_t *status)
 static void all_names_are_there_in_every_state(void **state)
 {
 	for (unsigned i = 0; i <= GROUP_FOLLOWING; i++) {
-		json_t *status = status_new("nyc");
+		json_t *status = status_new("nyc", NULL);
 
 		status_fill();
 		s.state = (enum group_state)i;
@@ -173,7 +180,7 @@ static void all_names_are_there_in_every_state(void **state)
 		json_decref(status);
 	}
 	memset(&s, 0, sizeof(s));
-	json_t *status = status_new("nyc");
+	json_t *status = status_new("nyc", NULL);
 
 	assert_int_equal(status_add_group(status, &s), 0);
 	(void)group_of(status);
@@ -182,7 +189,7 @@ static void all_names_are_there_in_every_state(void **state)
 
 static void values_are_those_of_the_group(void **state)
 {
-	json_t *status = status_new("nyc");
+	json_t *status = status_new("nyc", NULL);
 	json_t *g, *v;
 
 	status_fill();
@@ -213,7 +220,7 @@ static void values_are_those_of_the_group(void **state)
 
 static void what_is_not_known_is_null(void **state)
 {
-	json_t *status = status_new("nyc");
+	json_t *status = status_new("nyc", NULL);
 	json_t *g;
 
 	status_fill();
@@ -226,7 +233,7 @@ static void what_is_not_known_is_null(void **state)
 	assert_true(json_is_null(at(g, "recovery.lsn")));
 	json_decref(status);
 
-	status = status_new("nyc");
+	status = status_new("nyc", NULL);
 	s.link.connected = false;
 	assert_int_equal(status_add_group(status, &s), 0);
 	g = group_of(status);
@@ -236,7 +243,7 @@ static void what_is_not_known_is_null(void **state)
 	json_decref(status);
 
 	/* A mirror's own data are at no risk; and its age is not known from the start. */
-	status = status_new("nyc");
+	status = status_new("nyc", NULL);
 	s.role = GROUP_MIRROR;
 	s.recovery.lsn = 7;
 	s.recovery.admitted_at = s.recovery.age_s = s.last_received_s = -1;
@@ -250,7 +257,7 @@ static void what_is_not_known_is_null(void **state)
 	assert_true(json_is_null(at(g, "peer.last_received_s")));
 	json_decref(status);
 
-	status = status_new("nyc");
+	status = status_new("nyc", NULL);
 	assert_int_equal(status_add_closed_group(status, "db", "STARTING"), 0);
 	g = group_of(status);
 	assert_string_equal(json_string_value(at(g, "name")), "db");
@@ -258,6 +265,28 @@ static void what_is_not_known_is_null(void **state)
 	assert_true(json_is_null(at(g, "role")));
 	assert_true(json_is_null(at(g, "lsn.admitted")));
 	assert_int_equal(json_array_size(at(g, "volumes")), 0);
+	json_decref(status);
+}
+
+/* Nothing is counted that nobody can read: each field of the server's counters is there. */
+static void all_counters_of_the_nbd_server_are_there(void **state)
+{
+	struct nbds_stats stats = { .connections = 3,
+				    .refused = 7,
+				    .failed_requests = 9 };
+	json_t *status = status_new("nyc", &stats);
+	json_t *nbd = json_object_get(status, "nbd");
+
+	assert_int_equal(json_object_size(nbd), 20);
+	assert_int_equal(json_integer_value(json_object_get(nbd, "connections")), 3);
+	assert_int_equal(json_integer_value(json_object_get(nbd, "refused")), 7);
+	assert_int_equal(json_integer_value(json_object_get(nbd, "failed_requests")), 9);
+	assert_int_equal(json_integer_value(json_object_get(nbd, "waited")), 0);
+	json_decref(status);
+	status = status_new("nyc", NULL);
+	nbd = json_object_get(status, "nbd");
+	assert_int_equal(json_object_size(nbd), 20);
+	assert_true(json_is_null(json_object_get(nbd, "connections")));
 	json_decref(status);
 }
 
@@ -275,7 +304,7 @@ static char *print(const json_t *status)
 
 static void screen_shows_what_matters(void **state)
 {
-	json_t *status = status_new("nyc");
+	json_t *status = status_new("nyc", NULL);
 	char *text;
 
 	status_fill();
@@ -293,7 +322,7 @@ static void screen_shows_what_matters(void **state)
 	free(text);
 	json_decref(status);
 
-	status = status_new("lon");
+	status = status_new("lon", NULL);
 	s.role = GROUP_MIRROR;
 	s.recovery.age_s = 3.25;
 	assert_int_equal(status_add_group(status, &s), 0);
@@ -332,6 +361,7 @@ int main(void)
 		cmocka_unit_test(all_names_are_there_in_every_state),
 		cmocka_unit_test(values_are_those_of_the_group),
 		cmocka_unit_test(what_is_not_known_is_null),
+		cmocka_unit_test(all_counters_of_the_nbd_server_are_there),
 		cmocka_unit_test(screen_shows_what_matters),
 		cmocka_unit_test(screen_survives_any_json),
 	};

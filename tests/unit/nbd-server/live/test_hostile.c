@@ -33,6 +33,7 @@ static void silence_gives_the_slot_back(void **state)
 	live_wait_for(live, connections, 0);
 	live_wait_for(live, handshake_timeouts, 4);
 	live_wait_for(live, refused, 1);
+	live_wait_for(live, refused_options, 0);
 	raw_expect_service(live);
 	for (int i = 0; i < 4; i++)
 		close(fd[i]);
