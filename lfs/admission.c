@@ -9,6 +9,9 @@
  * becomes the next record.
  */
 
+/* Leaves that a zero of a huge range with two edges changes, and so does any short run. */
+#define LFS_LEAVES_OF_FEW 4u
+
 static uint32_t data_blocks(const struct lfs_append *a)
 {
 	uint32_t n = 0;
@@ -62,6 +65,12 @@ static uint64_t leaves_reserve(const struct lfs *lfs)
 	       written + written / 8;
 }
 
+/* What an append takes of the room: its record, the images of its leaves, and slack. */
+static uint64_t append_takes(uint32_t blocks, uint32_t leaves)
+{
+	return blocks + leaves_blocks(leaves) + 2;
+}
+
 uint64_t lfs_append_room(const struct lfs *lfs)
 {
 	uint64_t usable = segment_usable(lfs), have = lfs->segs.free * usable, want;
@@ -72,6 +81,15 @@ uint64_t lfs_append_room(const struct lfs *lfs)
 	want = LFS_RESERVE_SEGMENTS * usable + leaves_reserve(lfs) +
 	       lfs->admission.queued_blocks;
 	return have > want ? have - want : 0;
+}
+
+/* One run of max_request bytes, unaligned: its edges are in the same leaves, or beside. */
+bool lfs_append_has_room(const struct lfs *lfs)
+{
+	uint32_t data = lfs_data_max(lfs->meta.max_request) / LFS_BLOCK;
+	uint32_t leaves = data / LFS_LEAF_BLOCKS + LFS_LEAVES_OF_FEW;
+
+	return lfs_append_room(lfs) >= append_takes(alone_max(lfs), leaves);
 }
 
 /* ---- admission ---------------------------------------------------------------------------- */
@@ -146,7 +164,7 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 	leaves = leaves_of(a);
 	if (admission_full(lfs, data))
 		return -EAGAIN;
-	if (lfs_append_room(lfs) < blocks + leaves_blocks(leaves) + 2 ||
+	if (lfs_append_room(lfs) < append_takes(blocks, leaves) ||
 	    append_pin(lfs, a))
 		return -ENOSPC;
 	a->hash = lfs_history_next(lfs->admission.hash,

@@ -36,6 +36,7 @@ void lfs_stats(const struct lfs *lfs, struct lfs_stats *ret)
 		.store_bytes = lfs->geo.store_size,
 		.used_bytes = used * lfs->geo.segment_size,
 		.free_bytes = lfs_append_room(lfs) * LFS_BLOCK,
+		.has_room = lfs_append_has_room(lfs),
 		.segments_free = lfs->segs.free,
 		.client_bytes = lfs->figures.client_bytes,
 		.disk_bytes = lfs->figures.disk_bytes,

@@ -134,6 +134,8 @@ static int apply_append(struct apply *a, struct apply_item *item)
 	if (err == -EAGAIN)
 		return err;
 	if (err < 0)
+		group_log_refused(a->group, err);
+	if (err < 0)
 		return apply_fail(a, err,
 				  err == -ENOSPC ? "the log of this site is full"
 						 : "this site cannot write its log");

@@ -169,6 +169,38 @@ static void group_marks_turn(struct group *g)
 	exposure_safe(&g->exposure, marks.persisted);
 }
 
+static void group_log_room_news(struct group *g, unsigned news)
+{
+	struct lfs_stats stats;
+
+	if (!news)
+		return;
+	lfs_stats(g->lfs, &stats);
+	if (news & LOG_ROOM_NEWS_FULL)
+		group_event(g, RT_LOG_WARN, "log-full free-bytes=%llu",
+			    (unsigned long long)stats.free_bytes);
+	if (news & LOG_ROOM_NEWS_ROOM)
+		group_event(g, RT_LOG_INFO, "log-has-room free-bytes=%llu",
+			    (unsigned long long)stats.free_bytes);
+	if (news & LOG_ROOM_NEWS_LOW)
+		group_event(g, RT_LOG_WARN, "log-low free-bytes=%llu store-bytes=%llu",
+			    (unsigned long long)stats.free_bytes,
+			    (unsigned long long)stats.store_bytes);
+}
+
+void group_log_refused(struct group *g, int err)
+{
+	group_log_room_news(g, log_room_refused(&g->log_room, err));
+}
+
+static void group_log_room_turn(struct group *g)
+{
+	struct lfs_stats stats;
+
+	lfs_stats(g->lfs, &stats);
+	group_log_room_news(g, log_room_turn(&g->log_room, &stats));
+}
+
 static void group_failure_turn(struct group *g)
 {
 	if (group_is_fenced(g) && g->role == GROUP_PRIMARY)
@@ -194,6 +226,7 @@ static void group_turn(struct rt_op *op, int res)
 	    g->role == GROUP_PRIMARY)
 		write_retry(g);
 	apply_retry(&g->apply);
+	group_log_room_turn(g);
 	if (g->session)
 		session_turn(g->session);
 	if (g->role == GROUP_PRIMARY) {

@@ -310,6 +310,8 @@ struct group_status {
 	} fec;
 	struct {
 		uint64_t bytes, used, segments_free, checksum_errors;
+		/* Clients' requests that ended with -ENOSPC, the log being full. */
+		uint64_t refused_writes;
 		double write_amplification, checkpoint_age_s;
 	} store;
 	unsigned nvolumes;

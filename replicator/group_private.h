@@ -13,6 +13,7 @@
 #include "replicator/group.h"
 #include "replicator/group_flush.h"
 #include "replicator/lifecycle.h"
+#include "replicator/log_room.h"
 #include "replicator/peer_watch.h"
 #include "replicator/primary_start.h"
 #include "replicator/write.h"
@@ -105,6 +106,7 @@ struct group {
 	struct gate gate;
 	struct exposure exposure;
 	struct apply apply;
+	struct log_room log_room;
 	struct writes writes;
 	struct peer_watch watch;
 	struct facts facts;
@@ -125,6 +127,9 @@ struct group {
 void group_tick(struct rt_timer *timer);
 void group_log_advanced(void *owner);
 void group_log_failed(void *owner, int err, const char *why);
+
+/* lfs_append() has refused an operation for good, with `err`. */
+void group_log_refused(struct group *g, int err);
 
 void group_wake(struct group *g);
 /* One line to the log, "event key=value ...". */

@@ -204,6 +204,22 @@ static struct policy_advice policy_advise(const struct policy_inputs *in,
 	return (struct policy_advice){ "", "" };
 }
 
+/* Beside the state: a group that lacks room may be IN_SYNC. */
+static struct policy_advice policy_lack(const struct policy_inputs *in)
+{
+	if (in->failed || in->fenced || !in->log_full)
+		return (struct policy_advice){ "", "" };
+	if (in->role == GROUP_MIRROR)
+		return (struct policy_advice){
+			"the log of this mirror is full: it takes nothing more",
+			"give this site a new and larger store"
+		};
+	return (struct policy_advice){
+		"the log of this site is full: writes end with ENOSPC, reads go on",
+		"copy the volumes to a larger store"
+	};
+}
+
 static enum group_state policy_state(const struct policy_inputs *in)
 {
 	if (in->failed)
@@ -217,13 +233,15 @@ static enum group_state policy_state(const struct policy_inputs *in)
 struct policy_decision policy_decide(const struct policy_inputs *in)
 {
 	enum group_state state = policy_state(in);
-	struct policy_advice advice = policy_advise(in, state);
+	struct policy_advice advice = policy_advise(in, state), lack = policy_lack(in);
 
 	return (struct policy_decision){
 		.state = state,
 		.effective = policy_mode(in),
 		.why = advice.why,
 		.remedy = advice.remedy,
+		.lack = lack.why,
+		.lack_remedy = lack.remedy,
 	};
 }
 
@@ -245,6 +263,7 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.fenced = group_is_fenced(g),
 		.diverged = g->standing == GROUP_STANDING_DIVERGED,
 		.promoting = g->promote != NULL,
+		.log_full = g->log_room.full,
 		.alone = g->alone == GROUP_ALONE,
 		.serving = group_serving(g),
 		.pulling = g->start.phase == PRIMARY_PULLING,
@@ -320,21 +339,39 @@ enum group_mode policy_effective(const struct group *g)
 	return policy_mode(&in);
 }
 
+/* What is known of this very case comes before what the state says in general. */
+static void policy_state_why(const struct group *g, const struct policy_advice *advice,
+			     char *text, size_t size)
+{
+	const char *seen = g->session ? session_why(g->session) : "";
+	const char *why = g->why[0] ? g->why : advice->why;
+
+	if (!seen[0] || strcmp(seen, why) == 0)
+		(void)snprintf(text, size, "%s; %s", why, advice->remedy);
+	else
+		(void)snprintf(text, size, "%s (%s); %s", why, seen, advice->remedy);
+}
+
 void policy_why(const struct group *g, char *text, size_t size)
 {
 	const struct policy_inputs in = policy_inputs_alone(g);
 	/* The state is that of the last turn. */
 	struct policy_advice advice = policy_advise(&in, g->state);
-	const char *seen = g->session ? session_why(g->session) : "";
-	const char *why = g->why[0] ? g->why : advice.why;
+	struct policy_advice lack = policy_lack(&in);
+	size_t len = 0;
 
 	text[0] = 0;
-	if (!advice.remedy[0])
-		return;
-	if (!seen[0] || strcmp(seen, why) == 0)
-		(void)snprintf(text, size, "%s; %s", why, advice.remedy);
-	else
-		(void)snprintf(text, size, "%s (%s); %s", why, seen, advice.remedy);
+	if (lack.why[0]) {
+		(void)snprintf(text, size, "%s; %s", lack.why, lack.remedy);
+		/* A mirror that can take nothing has no connection for that reason. */
+		if (g->role == GROUP_MIRROR || !advice.remedy[0])
+			return;
+		len = strlen(text);
+		(void)snprintf(text + len, size - len, "; and ");
+		len = strlen(text);
+	}
+	if (advice.remedy[0])
+		policy_state_why(g, &advice, text + len, size - len);
 }
 
 void policy_turn(struct group *g)

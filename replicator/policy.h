@@ -17,6 +17,8 @@ struct policy_inputs {
 	bool connects;	/* the group has a session with its peer */
 	bool streaming; /* mirror: the primary's writes are received */
 
+	bool log_full; /* the log of this site refuses writes for want of room */
+
 	/* The primary's start. */
 	bool serving, pulling;
 	bool waits_for_mirror; /* it may not open without an answer, */
@@ -40,6 +42,8 @@ struct policy_decision {
 	enum group_mode effective; /* at which the group's own mode counts */
 	/* Why it is not in order, and what helps; both "" in a state that is in order. */
 	const char *why, *remedy;
+	/* What this site lacks, and what helps; both "" when it lacks nothing. */
+	const char *lack, *lack_remedy;
 };
 
 /* The rule. Pure; docs/replication.md states it for operators. */

@@ -408,6 +408,16 @@ static int write_append(struct write *w)
 	return 0;
 }
 
+static void write_refused(struct write *w, int err)
+{
+	struct group *g = w->group;
+
+	group_log_refused(g, err);
+	if (request_state(w->req)->res == 0) /* another part says no more */
+		log_room_count(&g->log_room, err);
+	write_part_over(w, err);
+}
+
 /* Move one waiting write on. False when the log takes nothing now. */
 static bool write_advance(struct write *w)
 {
@@ -427,7 +437,7 @@ static bool write_advance(struct write *w)
 		return false;
 	}
 	if (err < 0)
-		write_part_over(w, err);
+		write_refused(w, err);
 	return true;
 }
 

@@ -135,6 +135,10 @@ static void log_completes(int res)
 	rt_assert(res == 0 || group.apply.err < 0);
 }
 
+void group_log_refused(struct group *g, int err)
+{
+}
+
 void group_wake(struct group *g)
 {
 	rt_assert(g == &group);

@@ -80,6 +80,7 @@ static const char *const names[] = {
 	"link.queue_ms",
 	"link.congestion",
 	"store.checksum_errors",
+	"store.refused_writes",
 };
 
 static struct group_status s;

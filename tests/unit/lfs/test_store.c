@@ -326,6 +326,7 @@ static void a_full_log_is_no_failure(void **state)
 	for (unsigned i = 0; i < 5; i++) {
 		lfs_stats(w->lfs, &stats);
 		assert_true(stats.free_bytes < 32 * LFS_BLOCK);
+		assert_false(stats.has_room);
 		assert_int_equal(flush_store(w), 0);
 		must_hold(w, (n - 1) % 128 * 16, 16, (uint8_t)(n - 1));
 		assert_int_equal(close_store(w), 0);

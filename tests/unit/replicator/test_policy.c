@@ -190,9 +190,31 @@ static void each_row_of_the_rule(void **state)
 	}
 }
 
+/* A log without room changes no state; where nothing can be written anyway it is no news. */
+static void a_full_log_is_beside_the_state(void **state)
+{
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		struct policy_inputs in = rows[i].in;
+		struct policy_decision d = policy_decide(&in), full;
+		bool told = !in.failed && !in.fenced;
+
+		assert_true(!d.lack[0] && !d.lack_remedy[0]);
+		in.log_full = true;
+		full = policy_decide(&in);
+		assert_int_equal(full.state, d.state);
+		assert_int_equal(full.effective, d.effective);
+		assert_string_equal(full.why, d.why);
+		assert_int_equal(full.lack[0] != 0, told);
+		assert_int_equal(full.lack_remedy[0] != 0, told);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(each_row_of_the_rule) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_row_of_the_rule),
+		cmocka_unit_test(a_full_log_is_beside_the_state),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

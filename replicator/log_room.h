@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REPLICATOR_LOG_ROOM_H
+#define REPLICATOR_LOG_ROOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lfs_stats;
+
+/*
+ * What the log of this site lacks, as people hear of it. Pure: events in, news out. It is
+ * full from the first operation that it refuses until any one operation has room, so that
+ * small writes that still fit do not make it come and go.
+ */
+struct log_room {
+	bool full;
+	bool low; /* clients have less than a tenth of the store left; until it is a fifth */
+	uint64_t refused_writes; /* clients' requests; since the start */
+};
+
+#define LOG_ROOM_NEWS_FULL 1u
+#define LOG_ROOM_NEWS_ROOM 2u /* again */
+#define LOG_ROOM_NEWS_LOW 4u
+
+/* lfs_append() has ended with `err`. Returns what has become true: LOG_ROOM_NEWS_... */
+unsigned log_room_refused(struct log_room *r, int err);
+/* A client's request ends with `err` for that. */
+void log_room_count(struct log_room *r, int err);
+/* Once in each turn. */
+unsigned log_room_turn(struct log_room *r, const struct lfs_stats *stats);
+
+#endif
