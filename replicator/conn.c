@@ -212,7 +212,7 @@ rt_time conn_last_tx(const struct conn *l)
 
 size_t conn_waiting(const struct conn *l)
 {
-	return queue_len(&l->queue);
+	return queue_len(&l->queue) + (l->out_len - l->out_at);
 }
 
 uint64_t conn_sent(const struct conn *l)
