@@ -404,6 +404,7 @@ static void what_arrived_outlives_the_peer(void **state)
 			assert_int_equal(rt_loop_run(w->loop), 0);
 		assert_false(w->late);
 	}
+	rt_timer_disarm(w->loop, &w->bound);
 }
 
 /* A JOIN of another connection, or with no proof, joins nothing. */
