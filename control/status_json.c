@@ -101,7 +101,7 @@ static const struct {
 	COUNTER(retransmitted),	  COUNTER(unauthentic),	 COUNTER(replayed),
 	COUNTER(malformed),	  COUNTER(enobufs),	 COUNTER(send_errors),
 	COUNTER(guarded),	  COUNTER(outages),	 COUNTER(overflowed),
-	COUNTER(refused_records),
+	COUNTER(refused_records), COUNTER(strangers),
 #undef COUNTER
 };
 

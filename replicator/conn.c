@@ -262,6 +262,16 @@ int conn_send(struct conn *l, unsigned type, const void *body, size_t len)
 	return conn_sendv(l, type, &iov, 1);
 }
 
+bool conn_key_shown(const struct conn *l)
+{
+	return l->established;
+}
+
+bool conn_answered(const struct conn *l)
+{
+	return l->out_len > 0 || l->sent > 0;
+}
+
 enum secure_purpose conn_purpose(const struct conn *l)
 {
 	return secure_purpose(l->secure);

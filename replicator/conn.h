@@ -54,6 +54,10 @@ int conn_serve(struct rt_loop *loop, struct rt_sock *sock,
 	       const struct conn_params *params, struct conn **ret);
 void conn_close(struct conn *conn); /* NULL is fine */
 
+/* Both ends have shown the key. */
+bool conn_key_shown(const struct conn *conn);
+/* What the peer has said so far was good enough for an answer. */
+bool conn_answered(const struct conn *conn);
 /* What it is for; of an accepted one, once established. */
 enum secure_purpose conn_purpose(const struct conn *conn);
 /* Events go to somebody else from now on. */

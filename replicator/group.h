@@ -302,6 +302,7 @@ struct group_status {
 		uint64_t overflowed; /* datagrams dropped by either site's own socket */
 		uint64_t
 			refused_records; /* authentic ones that are illegal or do not fit */
+		uint64_t strangers; /* connections that ended before they showed the key */
 	} link;
 	struct {
 		char code[16];

@@ -105,11 +105,22 @@ static void session_refused_by_peer(struct session *s, const char *text)
 	s->control.refused_by_peer = true;
 }
 
-static void session_not_pending(struct session *s, const struct conn *conn)
+static struct pending_place *session_place(struct session *s, const struct conn *conn)
 {
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
-		if (s->pending[i] == conn)
-			s->pending[i] = NULL;
+		if (s->pending[i].conn == conn)
+			return &s->pending[i];
+	return NULL;
+}
+
+static void session_not_pending(struct session *s, const struct conn *conn)
+{
+	struct pending_place *place = session_place(s, conn);
+
+	if (place)
+		place->conn = NULL;
+	if (s->dialing == conn)
+		s->dialing = NULL;
 }
 
 /* The first message of an accepted data connection: the transport's, or nobody's. */
@@ -219,12 +230,17 @@ static void session_message(void *owner, struct conn *conn, unsigned type,
 	}
 }
 
-/* Before the key was shown: one line a minute at most, and the reason in status. */
-static void session_complain(struct session *s, int err, const char *why)
+/*
+ * Before the key was shown: one line a minute at most, and the reason in status, unless
+ * the peer is here and it was a stranger. `from` is NULL of one that we dialed.
+ */
+static void session_complain(struct session *s, const struct rt_addr *from, int err,
+			     const char *why)
 {
 	rt_time now = rt_now(s->group->loop);
+	char text[RT_ADDR_TEXT_MAX];
 
-	if (err == -EBADMSG || err == -ECONNRESET)
+	if (!s->control.conn && (err == -EBADMSG || err == -ECONNRESET))
 		(void)snprintf(
 			s->refusal, sizeof(s->refusal),
 			"no secured connection: %s; is the key the same at both sites?",
@@ -232,13 +248,28 @@ static void session_complain(struct session *s, int err, const char *why)
 	if (s->complained.ns && rt_time_since(now, s->complained) < COMPLAIN_MS * RT_MS)
 		return;
 	s->complained = now;
-	group_event(s->group, RT_LOG_WARN, "connection-failed why=\"%s\" error=\"%s\"",
-		    why, strerror(-err));
+	if (from)
+		group_event(s->group, RT_LOG_WARN,
+			    "connection-failed from=%s why=\"%s\" error=\"%s\" strangers=%llu",
+			    rt_addr_format(from, text), why, strerror(-err),
+			    (unsigned long long)s->strangers);
+	else
+		group_event(s->group, RT_LOG_WARN,
+			    "connection-failed why=\"%s\" error=\"%s\"", why,
+			    strerror(-err));
+}
+
+static void session_stranger(struct session *s, const struct rt_addr *from, int err,
+			     const char *why)
+{
+	s->strangers++;
+	session_complain(s, from, err, why);
 }
 
 static void session_closed(void *owner, struct conn *conn, int err, const char *why)
 {
 	struct session *s = owner;
+	const struct pending_place *place = session_place(s, conn);
 
 	session_not_pending(s, conn);
 	if (conn == s->control.conn && session_is_refused(s))
@@ -247,8 +278,10 @@ static void session_closed(void *owner, struct conn *conn, int err, const char *
 	else if (conn == s->control.conn)
 		group_event(s->group, RT_LOG_INFO, "disconnected why=\"%s\" error=\"%s\"",
 			    why, strerror(-err));
+	else if (place && !conn_key_shown(conn))
+		session_stranger(s, &place->from, err, why);
 	else
-		session_complain(s, err, why);
+		session_complain(s, place ? &place->from : NULL, err, why);
 	if (conn == s->control.conn)
 		session_conn_lost(s);
 	else
@@ -288,11 +321,11 @@ static void session_redial(struct rt_timer *timer)
 	struct session *s = rt_container_of(timer, struct session, redial);
 	struct conn_params params;
 
-	if (s->control.conn || s->pending[0])
+	if (s->control.conn || s->dialing)
 		return;
 	session_conn_params(s, &params);
 	if (conn_dial(s->group->loop, &s->group->config.peer.addr, SECURE_CONTROL,
-		      &params, &s->pending[0]) < 0)
+		      &params, &s->dialing) < 0)
 		session_dial_later(s);
 }
 
@@ -300,16 +333,23 @@ static void session_accepted(void *owner, struct rt_sock *sock,
 			     const struct rt_addr *peer)
 {
 	struct session *s = owner;
+	struct pending_place *place;
 	struct conn_params params;
 
-	(void)peer; /* the key decides, not the address */
 	session_conn_params(s, &params);
-	/* The newest comer gets in: strangers who say nothing cannot keep the peer out. */
-	conn_close(s->pending[0]);
-	memmove(s->pending, s->pending + 1, sizeof(s->pending) - sizeof(s->pending[0]));
-	if (conn_serve(s->group->loop, sock, &params,
-		       &s->pending[SESSION_PENDING_MAX - 1]) < 0)
-		s->pending[SESSION_PENDING_MAX - 1] = NULL;
+	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
+		s->pending[i].answered =
+			s->pending[i].conn && conn_answered(s->pending[i].conn);
+	/* The key decides who is the peer; the address only who makes room. */
+	place = &s->pending[pending_choose(s->pending, SESSION_PENDING_MAX)];
+	if (place->conn) {
+		conn_close(place->conn);
+		session_stranger(s, &place->from, -EUSERS,
+				 "more connections than places, and none shows the key");
+	}
+	*place = (struct pending_place){ .from = *peer, .number = ++s->accepted };
+	if (conn_serve(s->group->loop, sock, &params, &place->conn) < 0)
+		place->conn = NULL;
 }
 
 /* ---- what both ends say ------------------------------------------------------------------ */
@@ -551,6 +591,8 @@ int session_new(struct group *g, char *why, struct session **ret)
 		err = rt_listen(g->loop, &peer->addr, session_accepted, s, &s->listener);
 	if (err < 0)
 		goto fail;
+	if (s->listener) /* who dials speaks first; without it there are the places */
+		(void)rt_listener_await_data(s->listener, SESSION_SILENT_MS);
 	if (peer->dials)
 		rt_timer_arm(g->loop, &s->redial, rt_now(g->loop));
 	*ret = s;
@@ -569,7 +611,8 @@ void session_free(struct session *s)
 	rt_listener_close(s->listener);
 	conn_close(s->control.conn);
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
-		conn_close(s->pending[i]);
+		conn_close(s->pending[i].conn);
+	conn_close(s->dialing);
 	group_log_reader_free(s->control.pull.reader);
 	session_close_transport(s);
 	tunnel_io_free(s->io);

@@ -8,6 +8,7 @@
 
 #include "replicator/group_log_reader.h"
 #include "replicator/message.h"
+#include "replicator/pending.h"
 #include "replicator/session_machine.h"
 #include "replicator/transport.h"
 #include "rt/loop.h"
@@ -28,7 +29,9 @@ struct tunnel_io;
 
 #define SESSION_REDIAL_MIN_MS 100
 #define SESSION_HANDSHAKE_MS 10000
-#define SESSION_PENDING_MAX 4 /* accepted, key not shown yet */
+#define SESSION_PENDING_MAX 32 /* accepted, key not shown yet */
+/* So long the kernel keeps a connection that says nothing to itself. */
+#define SESSION_SILENT_MS 1000
 
 /* A mirror gives back what it holds, from an LSN on. */
 struct session_pull {
@@ -52,7 +55,10 @@ struct session {
 	enum session_state state;     /* changed by session_event() only */
 	struct rt_listener *listener; /* owned; NULL when we dial */
 	struct session_control control;
-	struct conn *pending[SESSION_PENDING_MAX];
+	struct conn *dialing; /* owned; key not shown yet */
+	struct pending_place pending[SESSION_PENDING_MAX];
+	uint64_t accepted;  /* connections, in total */
+	uint64_t strangers; /* of these, ended without having shown the key */
 	struct rt_timer redial;
 	int64_t redial_ms;
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */

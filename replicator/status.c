@@ -103,6 +103,7 @@ static void status_link(const struct group *g, struct group_status *ret)
 	ret->link.rtt_ms = s->control_rtt_ms;
 	if (s->transport)
 		status_transport(g, ret);
+	ret->link.strangers = s->strangers;
 	status_counters(s, ret);
 	status_datagrams(s, ret);
 	(void)snprintf(ret->fec.code, sizeof(ret->fec.code), "%s",

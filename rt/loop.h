@@ -149,6 +149,13 @@ int rt_listen_fd(struct rt_loop *loop, int fd, rt_accept_fn *accepted, void *own
 /* The address in use: the port that the kernel chose for port 0. */
 void rt_listener_addr(struct rt_listener *listener, struct rt_addr *ret);
 void rt_listener_pause(struct rt_listener *listener, bool paused); /* stop accepting */
+/*
+ * Where the side that connects speaks first: a TCP connection that has said nothing costs
+ * this process nothing, since the kernel hands it over `silence_ms` after it began, about,
+ * or with its first bytes. 0 or -errno (-EOPNOTSUPP: no TCP). Many connects a second may fill
+ * the kernel's own queue; what comes then is handed over at once.
+ */
+int rt_listener_await_data(struct rt_listener *listener, int64_t silence_ms);
 void rt_listener_close(struct rt_listener *listener);		   /* NULL is fine */
 
 /*

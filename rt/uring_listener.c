@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +14,8 @@
 #include "rt/uring.h"
 
 #define LISTEN_BACKLOG 128
+/* Where the kernel keeps silent connections to itself; it takes net.core.somaxconn at most. */
+#define LISTEN_BACKLOG_SILENT 4096
 /* After a failed accept (no descriptors, no memory) the next one comes so much later, */
 #define ACCEPT_RETRY_NS (100 * RT_MS)
 /* and while that goes on there is a line so often. */
@@ -151,6 +156,17 @@ void rt_listener_pause(struct rt_listener *listener, bool paused)
 		rt_timer_arm(listener->loop, &listener->retry, rt_now(listener->loop));
 	if (!paused)
 		listener_go(listener);
+}
+
+int rt_listener_await_data(struct rt_listener *listener, int64_t silence_ms)
+{
+	const int seconds = (int)((silence_ms + 999) / 1000);
+
+	rt_assert(silence_ms > 0 && silence_ms <= INT_MAX);
+	if (setsockopt(listener->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds,
+		       sizeof(seconds)) < 0)
+		return -errno;
+	return listen(listener->fd, LISTEN_BACKLOG_SILENT) < 0 ? -errno : 0;
 }
 
 void rt_listener_addr(struct rt_listener *listener, struct rt_addr *ret)

@@ -97,6 +97,12 @@ void rt_listener_addr(struct rt_listener *listener, struct rt_addr *ret)
 	*ret = listener->addr;
 }
 
+/* The engine gets each stranger at once, which is harder for it. */
+int rt_listener_await_data(struct rt_listener *listener, int64_t silence_ms)
+{
+	return listener->addr.kind == RT_ADDR_UNIX ? -EOPNOTSUPP : 0;
+}
+
 void rt_listener_pause(struct rt_listener *listener, bool paused)
 {
 	struct rt_list *l;

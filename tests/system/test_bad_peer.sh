@@ -129,9 +129,43 @@ test_udp_is_swallowed()
 	stop far
 }
 
+strangers_seen()
+{
+	seen=$(field far groups.0.link.strangers 2>/dev/null) && [ "$seen" -ge "$1" ]
+}
+
+# A thousand strangers a second, who connect and say nothing, do not keep the peer out,
+# though its handshake takes a tenth of a second.
+test_strangers()
+{
+	need nbdcopy nbdinfo
+	sync=network
+	rate=180Mbit
+	relay_port=$("$tools/ports" 1)
+	pair
+	"$build/tests/wan/wanem" listen=127.0.0.1:$relay_port to=127.0.0.1:$port \
+		control="$T/line" rtt=100ms rate=200Mbit >line.log 2>&1 &
+	later "end $!"
+	wait_for 10 grep -q ready line.log
+	launch far
+	"$tools/strangers" 127.0.0.2 "$port" 1000 &
+	later "end $!"
+	wait_for 10 strangers_seen 1000
+	launch near
+	wait_for 2 says far 'connected peer-key=verified'
+	wait_for 30 in_state near IN_SYNC
+	random_file data 4
+	nbdcopy --flush data "$(uri near)"
+	wait_for 30 persisted_all
+	same_image "$(uri far)" data
+	stop near
+	stop far
+}
+
 run test_wrong_key
 run test_group_of_the_same_name
 run test_group_of_another_name
 run test_volume_of_another_size
 run test_udp_is_swallowed
+run test_strangers
 finish

@@ -73,6 +73,7 @@ static const char *const names[] = {
 	"link.outages",
 	"link.overflowed",
 	"link.refused_records",
+	"link.strangers",
 	"link.replayed",
 	"link.malformed",
 	"link.enobufs",

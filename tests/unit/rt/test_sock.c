@@ -416,6 +416,31 @@ static void pause_and_resume_lose_nobody(void **state)
 	ping_pong(w);
 }
 
+/* A stranger who says nothing costs nothing; the first byte brings the connection. */
+static void a_silent_connection_is_not_handed_over(void **state)
+{
+	struct world *w = *state;
+	struct call connect;
+
+	world_listen(w, "tcp:127.0.0.1:0");
+	assert_int_equal(rt_listener_await_data(w->listener, 60000), 0);
+	assert_int_equal(
+		rt_connect(w->loop, &w->addr, call_op(w->loop, &connect), &w->client), 0);
+	assert_int_equal(call_wait(&connect), 0);
+	run_turns(w->loop, 10);
+	assert_int_equal(w->accepted, 0);
+	assert_int_equal(sock_send(w->loop, w->client, "x", 1), 1);
+	run_until(w->loop, &w->accepted, 1);
+}
+
+static void only_tcp_keeps_the_silent(void **state)
+{
+	struct world *w = *state;
+
+	world_listen_unix(w);
+	assert_int_equal(rt_listener_await_data(w->listener, 1000), -EOPNOTSUPP);
+}
+
 static void a_listener_closed_from_its_callback(void **state)
 {
 	struct world *w = *state;
@@ -490,6 +515,8 @@ int main(void)
 		T(a_closed_pipe_is_an_error_not_a_signal),
 		T(a_paused_listener_accepts_nobody),
 		T(pause_and_resume_lose_nobody),
+		T(a_silent_connection_is_not_handed_over),
+		T(only_tcp_keeps_the_silent),
 		T(a_listener_closed_from_its_callback),
 		T(unix_paths),
 		T(a_listener_handed_over),
