@@ -83,13 +83,22 @@ uint64_t lfs_append_room(const struct lfs *lfs)
 	return have > want ? have - want : 0;
 }
 
-/* One run of max_request bytes, unaligned: its edges are in the same leaves, or beside. */
+/* Of one run of max_request bytes, unaligned. */
+static uint32_t leaves_max(const struct lfs *lfs)
+{
+	return lfs_data_max(lfs->meta.max_request) / LFS_BLOCK / LFS_LEAF_BLOCKS +
+	       LFS_LEAVES_OF_FEW;
+}
+
 bool lfs_append_has_room(const struct lfs *lfs)
 {
-	uint32_t data = lfs_data_max(lfs->meta.max_request) / LFS_BLOCK;
-	uint32_t leaves = data / LFS_LEAF_BLOCKS + LFS_LEAVES_OF_FEW;
+	return lfs_append_room(lfs) >= append_takes(alone_max(lfs), leaves_max(lfs));
+}
 
-	return lfs_append_room(lfs) >= append_takes(alone_max(lfs), leaves);
+bool lfs_append_has_map_memory(const struct lfs *lfs)
+{
+	return lfs->map.memory_max - lfs->map.memory >=
+	       (uint64_t)leaves_max(lfs) * LFS_BLOCK;
 }
 
 /* ---- admission ---------------------------------------------------------------------------- */
@@ -125,14 +134,18 @@ static void append_unpin(struct lfs *lfs, const struct lfs_append *a, unsigned n
 /* Memory for all leaves, so that nothing can fail once the record is written. */
 static int append_pin(struct lfs *lfs, const struct lfs_append *a)
 {
+	int ret;
+
 	for (unsigned i = 0; i < a->nops; i++) {
 		const struct lfs_op *op = &a->ops[i];
 
-		if (op->kind != LFS_WRITE ||
-		    !lfs_map_pin(&lfs->map, op->volume, op->lba, op->blocks))
+		if (op->kind != LFS_WRITE)
+			continue;
+		ret = lfs_map_pin(&lfs->map, op->volume, op->lba, op->blocks);
+		if (!ret)
 			continue;
 		append_unpin(lfs, a, i);
-		return -ENOMEM;
+		return ret;
 	}
 	return 0;
 }
@@ -152,6 +165,7 @@ static uint32_t leaves_of(const struct lfs_append *a)
 int lfs_append(struct lfs *lfs, struct lfs_append *a)
 {
 	uint32_t data, blocks, leaves;
+	int ret;
 
 	rt_assert(!lfs_closing(&lfs->closing) && !lfs->opening);
 	append_check(lfs, a);
@@ -164,9 +178,11 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 	leaves = leaves_of(a);
 	if (admission_full(lfs, data))
 		return -EAGAIN;
-	if (lfs_append_room(lfs) < append_takes(blocks, leaves) ||
-	    append_pin(lfs, a))
+	if (lfs_append_room(lfs) < append_takes(blocks, leaves))
 		return -ENOSPC;
+	ret = append_pin(lfs, a);
+	if (ret)
+		return ret;
 	a->hash = lfs_history_next(lfs->admission.hash,
 				   lfs_epoch_of(&lfs->meta, a->lsn)->id, a->ops, a->nops);
 	lfs->admission.hash = a->hash;

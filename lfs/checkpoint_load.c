@@ -16,6 +16,15 @@
 static void head_read(struct lfs_recover *rc);
 static void leaves_read(struct lfs_recover *rc);
 
+void lfs_recover_map_why(struct lfs_recover *rc, int res)
+{
+	if (res == -EDQUOT)
+		lfs_say(rc->why, "the map needs more than map_memory = %llu bytes",
+			(unsigned long long)rc->lfs->map_memory);
+	else if (res)
+		lfs_say(rc->why, "out of memory for the map");
+}
+
 void lfs_recover_end(struct lfs_recover *rc, int res)
 {
 	struct lfs *lfs = rc->lfs;
@@ -66,9 +75,7 @@ static int tables_reset(struct lfs_recover *rc)
 		return ret;
 	}
 	ret = lfs_map_init(&lfs->map, &lfs->segs, &lfs->meta, lfs->map_memory);
-	if (ret)
-		lfs_say(rc->why, "the tables of the map need more than map_memory = %llu",
-			(unsigned long long)lfs->map_memory);
+	lfs_recover_map_why(rc, ret);
 	return ret;
 }
 
@@ -132,8 +139,6 @@ static bool leaf_next(struct lfs_recover *rc, struct lfs_leaf **ret)
 
 static void leaves_loaded(struct lfs_recover *rc)
 {
-	struct lfs *lfs = rc->lfs;
-
 	switch (rc->load.res) {
 	case 0:
 		lfs_replay_start(rc);
@@ -141,9 +146,9 @@ static void leaves_loaded(struct lfs_recover *rc)
 	case -EUCLEAN:
 		checkpoint_slot_refuse(rc, "the image of a leaf of the map is damaged");
 		return;
+	case -EDQUOT:
 	case -ENOMEM:
-		lfs_say(rc->why, "the map needs more than map_memory = %llu bytes",
-			(unsigned long long)lfs->map_memory);
+		lfs_recover_map_why(rc, rc->load.res);
 		break;
 	default:
 		lfs_say(rc->why, "reading the map failed");

@@ -37,6 +37,7 @@ void lfs_stats(const struct lfs *lfs, struct lfs_stats *ret)
 		.used_bytes = used * lfs->geo.segment_size,
 		.free_bytes = lfs_append_room(lfs) * LFS_BLOCK,
 		.has_room = lfs_append_has_room(lfs),
+		.has_map_memory = lfs_append_has_map_memory(lfs),
 		.segments_free = lfs->segs.free,
 		.client_bytes = lfs->figures.client_bytes,
 		.disk_bytes = lfs->figures.disk_bytes,

@@ -109,7 +109,7 @@ struct lfs_events {
 struct lfs_open_params {
 	const char *path;
 	const char *group_name; /* refuse a store of another group name */
-	uint64_t map_memory;	/* bytes; -ENOMEM ends the open if the map needs more */
+	uint64_t map_memory;	/* bytes; -EDQUOT ends the open if the map needs more */
 	uint64_t checkpoint_every; /* 0: as created */
 	int64_t checkpoint_ms; /* also on this timer when anything changed; 0: never */
 	const struct lfs_events *events;
@@ -136,7 +136,7 @@ struct lfs_open {
  * take LFS_CLEAN away, and begin fresh segments after a checkpoint. Nothing is written
  * before recovery has decided. Errors, each with `why`: -ENOENT no such file, -EBUSY in
  * use, -EMEDIUMTYPE not a store or another group's, -EPROTONOSUPPORT a newer version or an
- * unknown incompatible feature, -EUCLEAN both superblocks damaged or corruption inside the
+ * unknown incompatible feature, -EDQUOT the map needs more than map_memory, -EUCLEAN both superblocks damaged or corruption inside the
  * log that is no torn tail, -EFBIG the file is shorter than its geometry, -EIO.
  */
 void lfs_open(struct rt_loop *loop, const struct lfs_open_params *params,
@@ -168,7 +168,8 @@ struct lfs_set_meta {
  * time (asserted). Sizes of volumes may change only while nothing was ever appended
  * (adoption). The epoch of an LSN is the last one in the list whose first_lsn is at or below it (a mirror
  * in catch-up appends LSNs of older epochs), by the list as of `done`.
- * -EINVAL: does not fit the store; -ENOSPC: the volumes do not fit.
+ * -EINVAL: does not fit the store; -ENOSPC: the volumes do not fit; -EDQUOT: nor does their
+ * map into map_memory.
  */
 void lfs_set_meta(struct lfs *lfs, struct lfs_set_meta *s, const struct lfs_meta *meta);
 
@@ -207,9 +208,10 @@ struct lfs_append {
 
 /*
  * Take the next operation into the log. 0: admitted, visible to lfs_read() at once, `done`
- * follows in LSN order; -ENOSPC: the log is full, nothing happened and the LSN is still
- * free; -EIO: the log has failed; -EROFS: fenced or read-only; -EAGAIN: appends wait
- * for a checkpoint (its hard stop) or because too much is in flight: events.advanced says when to
+ * follows in LSN order. Else nothing happened and the LSN is still free: -ENOSPC: the log
+ * is full; -EDQUOT: the map needs more than map_memory, though the log has room; -ENOMEM:
+ * this host has no memory now; -EIO: the log has failed; -EROFS: fenced or read-only;
+ * -EAGAIN: appends wait for a checkpoint (its hard stop) or because too much is in flight: events.advanced says when to
  * try again. Ranges and sizes must have been checked by the caller (asserted).
  */
 int lfs_append(struct lfs *lfs, struct lfs_append *a);
@@ -299,6 +301,7 @@ struct lfs_stats {
 	uint64_t used_bytes;  /* segments in use */
 	uint64_t free_bytes;  /* what clients can still append */
 	bool has_room;	      /* and that is enough for any one operation */
+	bool has_map_memory;  /* so is what is left of map_memory */
 	uint64_t segments_free;
 	uint64_t client_bytes; /* block data appended by clients since open */
 	uint64_t disk_bytes;   /* everything written to the store since open */

@@ -154,8 +154,7 @@ static int replay_op(struct lfs_recover *rc, const struct lfs_op *op, uint32_t p
 	}
 	ret = lfs_map_pin(map, op->volume, op->lba, op->blocks);
 	if (ret) {
-		lfs_say(rc->why, "the map needs more than map_memory = %llu bytes",
-			(unsigned long long)map->memory_max);
+		lfs_recover_map_why(rc, ret);
 		return ret;
 	}
 	lfs_map_set(map, op, pba, lsn);

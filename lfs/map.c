@@ -20,7 +20,7 @@ static uint32_t entry_pba(uint64_t e)
 static int take_memory(struct lfs_map *map, uint64_t bytes)
 {
 	if (bytes > map->memory_max - map->memory)
-		return -ENOMEM;
+		return -EDQUOT;
 	map->memory += bytes;
 	return 0;
 }
@@ -28,6 +28,8 @@ static int take_memory(struct lfs_map *map, uint64_t bytes)
 int lfs_map_init(struct lfs_map *map, struct lfs_segments *segs,
 		 const struct lfs_meta *meta, uint64_t memory_max)
 {
+	int ret = 0;
+
 	*map = (struct lfs_map){ .segs = segs, .memory_max = memory_max };
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
 		struct lfs_map_volume *v = &map->v[i];
@@ -35,8 +37,10 @@ int lfs_map_init(struct lfs_map *map, struct lfs_segments *segs,
 		v->blocks = meta->volumes[i].size / LFS_BLOCK;
 		v->nleaves =
 			(uint32_t)((v->blocks + LFS_LEAF_BLOCKS - 1) / LFS_LEAF_BLOCKS);
-		if (take_memory(map, v->nleaves * sizeof(*v->leaves)))
+		ret = take_memory(map, v->nleaves * sizeof(*v->leaves));
+		if (ret)
 			goto fail;
+		ret = -ENOMEM;
 		v->leaves = rt_zalloc(v->nleaves, sizeof(*v->leaves));
 		if (!v->leaves && v->nleaves)
 			goto fail;
@@ -45,7 +49,7 @@ int lfs_map_init(struct lfs_map *map, struct lfs_segments *segs,
 	return 0;
 fail:
 	lfs_map_release(map);
-	return -ENOMEM;
+	return ret;
 }
 
 void lfs_map_release(struct lfs_map *map)
@@ -84,10 +88,13 @@ static void leaf_trim(struct lfs_map *map, struct lfs_leaf *leaf)
 
 static int leaf_fill(struct lfs_map *map, struct lfs_leaf *leaf)
 {
+	int ret;
+
 	if (leaf->entries)
 		return 0;
-	if (take_memory(map, LFS_BLOCK))
-		return -ENOMEM;
+	ret = take_memory(map, LFS_BLOCK);
+	if (ret)
+		return ret;
 	leaf->entries = rt_zalloc(LFS_LEAF_BLOCKS, sizeof(*leaf->entries));
 	if (leaf->entries)
 		return 0;
@@ -101,7 +108,9 @@ int lfs_map_pin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blo
 	uint32_t n = lfs_map_leaves(lba, blocks);
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (!leaf_fill(map, &leaf[i])) {
+		int ret = leaf_fill(map, &leaf[i]);
+
+		if (!ret) {
 			leaf[i].pins++;
 			continue;
 		}
@@ -109,7 +118,7 @@ int lfs_map_pin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blo
 			leaf[i].pins--;
 			leaf_trim(map, &leaf[i]);
 		}
-		return -ENOMEM;
+		return ret;
 	}
 	return 0;
 }
@@ -237,9 +246,12 @@ int lfs_map_load(struct lfs_map *map, uint32_t volume, uint32_t index,
 	struct lfs_leaf *leaf = &v->leaves[index];
 	uint64_t at = (uint64_t)index * LFS_LEAF_BLOCKS;
 
+	int ret;
+
 	rt_assert(!leaf->entries);
-	if (leaf_fill(map, leaf))
-		return -ENOMEM;
+	ret = leaf_fill(map, leaf);
+	if (ret)
+		return ret;
 	/* Little-endian hosts only (rt/bytes.h): the image is the array. */
 	memcpy(leaf->entries, image, LFS_BLOCK);
 	for (uint32_t i = 0; i < LFS_LEAF_BLOCKS; i++) {

@@ -39,7 +39,7 @@ struct lfs_map {
 	uint64_t stale;		     /* leaves whose next image takes a block */
 };
 
-/* Volumes as in `meta`, nothing mapped. 0 or -ENOMEM (also beyond memory_max). */
+/* Volumes as in `meta`, nothing mapped. 0, -EDQUOT beyond memory_max, or -ENOMEM. */
 int lfs_map_init(struct lfs_map *map, struct lfs_segments *segs,
 		 const struct lfs_meta *meta, uint64_t memory_max);
 void lfs_map_release(struct lfs_map *map);
@@ -50,7 +50,7 @@ bool lfs_map_has(const struct lfs_map *map, uint64_t volume, uint64_t lba,
 
 /*
  * Make sure that lfs_map_set() will find memory for these blocks, until lfs_map_unpin().
- * 0, or -ENOMEM with nothing pinned.
+ * 0; or -EDQUOT beyond memory_max, -ENOMEM, with nothing pinned.
  */
 int lfs_map_pin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks);
 void lfs_map_unpin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks);
@@ -73,7 +73,10 @@ uint32_t lfs_map_get(const struct lfs_map *map, uint32_t volume, uint64_t lba,
 
 /* ---- images ------------------------------------------------------------------------------ */
 
-/* A leaf whose image is `image`, which lies at leaf->pba: -EUCLEAN if it cannot be. */
+/*
+ * A leaf whose image is `image`, which lies at leaf->pba: -EUCLEAN if it cannot be; -EDQUOT
+ * and -ENOMEM as lfs_map_pin().
+ */
 int lfs_map_load(struct lfs_map *map, uint32_t volume, uint32_t index,
 		 const uint8_t *image);
 /*

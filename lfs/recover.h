@@ -83,12 +83,14 @@ struct lfs_recover {
 	struct lfs_replay replay;
 };
 
-/* Starts; `done` gets 0, -EUCLEAN, -EIO, -ENOMEM. rc is the caller's. */
+/* Starts; `done` gets 0, -EUCLEAN, -EIO, -EDQUOT, -ENOMEM. rc is the caller's. */
 void lfs_recover_start(struct lfs_recover *rc);
 void lfs_recover_release(struct lfs_recover *rc);
 
 void lfs_replay_start(struct lfs_recover *rc);
 void lfs_recover_end(struct lfs_recover *rc, int res);
+/* The map has ended with `res`: say why. 0 is fine. */
+void lfs_recover_map_why(struct lfs_recover *rc, int res);
 /* Ends with -ENOMEM, in the next turn: nobody is called back from inside his own call. */
 void lfs_recover_starve(struct lfs_recover *rc);
 

@@ -14,12 +14,12 @@ uint32_t nbds_error(int res)
 	case EACCES:
 		return NBDS_EPERM;
 	case ENOMEM:
+	case EDQUOT: /* map_memory is used up: the store may have room */
 		return NBDS_ENOMEM;
 	case EINVAL:
 		return NBDS_EINVAL;
 	case ENOSPC:
 	case EFBIG:
-	case EDQUOT:
 		return NBDS_ENOSPC;
 	case ENOTSUP:
 		return NBDS_ENOTSUP;

@@ -117,6 +117,21 @@ static void apply_swap_with_next(struct apply *a, struct apply_item *item)
 	item->owned.rec.lsn = owned.rec.lsn;
 }
 
+/* Why the log of this site does not take a record. */
+static const char *apply_refusal(int err)
+{
+	switch (err) {
+	case -ENOSPC:
+		return "the log of this site is full";
+	case -EDQUOT:
+		return "the map of this site needs more than map_memory";
+	case -ENOMEM:
+		return "this site is out of memory";
+	default:
+		return "this site cannot write its log";
+	}
+}
+
 static int apply_append(struct apply *a, struct apply_item *item)
 {
 	struct record *rec = &item->owned.rec;
@@ -133,12 +148,10 @@ static int apply_append(struct apply *a, struct apply_item *item)
 	err = lfs_append(a->group->lfs, &item->append);
 	if (err == -EAGAIN)
 		return err;
-	if (err < 0)
+	if (err < 0) {
 		group_log_refused(a->group, err);
-	if (err < 0)
-		return apply_fail(a, err,
-				  err == -ENOSPC ? "the log of this site is full"
-						 : "this site cannot write its log");
+		return apply_fail(a, err, "%s", apply_refusal(err));
+	}
 	a->last_wall_ns = rec->wall_ns;
 	return 0;
 }

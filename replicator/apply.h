@@ -23,7 +23,7 @@ struct apply {
 	unsigned inflight;    /* in the log's hands */
 	uint64_t bytes;	      /* of both */
 	uint64_t next_lsn;    /* of the next record to arrive */
-	int err; /* final: -EPROTO history or content differs, -ENOSPC, -EIO */
+	int err; /* final: -EPROTO history or content differs; as lfs_append() */
 	char why[160];
 	int64_t last_wall_ns; /* when the primary admitted the last record; 0 unknown */
 	uint64_t applied, applied_bytes;

@@ -30,6 +30,16 @@ struct conn_queue {
 	size_t head, tail, size;
 };
 
+/* A message could not be sent: `closed` comes from the loop. */
+struct conn_broken {
+	struct rt_timer timer;
+	int err; /* 0: no */
+};
+
+struct conn_times {
+	rt_time rx, tx; /* of bytes received, of bytes handed to the kernel */
+};
+
 struct conn {
 	struct rt_loop *loop;  /* borrowed */
 	struct rt_sock *sock;  /* owned until closed */
@@ -38,10 +48,11 @@ struct conn {
 	uint8_t key[SECURE_KEY_LEN];
 	struct rt_op connect_op, recv_op, send_op;
 	struct rt_timer handshake;
+	struct conn_broken broken;
 	bool connecting, receiving, sending, established, dead;
 	bool paused;
 	uint64_t sent;		  /* bytes handed to the kernel */
-	rt_time last_rx, last_tx; /* of bytes received, of bytes handed to the kernel */
+	struct conn_times last;
 	unsigned depth;		  /* inside our own callbacks: memory stays */
 	struct conn_queue queue;
 	struct rt_op resume_op;
@@ -74,6 +85,7 @@ static void conn_die(struct conn *l)
 		return;
 	l->dead = true;
 	rt_timer_disarm(l->loop, &l->handshake);
+	rt_timer_disarm(l->loop, &l->broken.timer);
 	rt_sock_close(l->sock);
 	l->sock = NULL;
 }
@@ -147,8 +159,10 @@ static int conn_seal(struct conn *l)
 	while (queue_len(q) > 0 && l->out_len < CONN_OUT_BYTES / 2) {
 		size_t len = queue_len(q) < CONN_CHUNK ? queue_len(q) : CONN_CHUNK;
 
-		if (secure_write(l->secure, q->bytes + q->head, len) < 0)
-			return -EIO;
+		int err = secure_write(l->secure, q->bytes + q->head, len);
+
+		if (err < 0)
+			return err;
 		q->head += len;
 		l->out_len += secure_output(l->secure, l->out + l->out_len,
 					    CONN_OUT_BYTES - l->out_len);
@@ -158,14 +172,24 @@ static int conn_seal(struct conn *l)
 	return 0;
 }
 
-static void conn_fail_later(struct conn *l);
+static void conn_fail_later(struct conn *l, int err)
+{
+	if (l->broken.err)
+		return; /* the first one is the reason */
+	l->broken.err = err;
+	rt_timer_arm(l->loop, &l->broken.timer, rt_now(l->loop));
+}
 
 static void conn_pump(struct conn *l)
 {
-	if (l->dead || l->sending || l->connecting)
+	int err = 0;
+
+	if (l->dead || l->sending || l->connecting || l->broken.err)
 		return;
-	if (l->out_at == l->out_len && conn_seal(l) < 0) {
-		conn_fail_later(l);
+	if (l->out_at == l->out_len)
+		err = conn_seal(l);
+	if (err < 0) {
+		conn_fail_later(l, err);
 		return;
 	}
 	if (l->out_len == l->out_at)
@@ -186,7 +210,7 @@ static void conn_send_done(struct rt_op *op, int res)
 	} else if (!l->dead) {
 		l->out_at += (size_t)res;
 		l->sent += (uint64_t)res;
-		l->last_tx = rt_now(l->loop);
+		l->last.tx = rt_now(l->loop);
 		conn_pump(l);
 		if (!l->dead && conn_room(l) && l->params.events->drained)
 			l->params.events->drained(l->params.owner, l);
@@ -202,12 +226,12 @@ bool conn_room(const struct conn *l)
 
 rt_time conn_last_rx(const struct conn *l)
 {
-	return l->last_rx;
+	return l->last.rx;
 }
 
 rt_time conn_last_tx(const struct conn *l)
 {
-	return l->last_tx;
+	return l->last.tx;
 }
 
 size_t conn_waiting(const struct conn *l)
@@ -220,18 +244,24 @@ uint64_t conn_sent(const struct conn *l)
 	return l->sent;
 }
 
-static void conn_send_failed(struct rt_timer *timer)
+static const char *conn_send_error_text(int err)
 {
-	struct conn *l = rt_container_of(timer, struct conn, handshake);
-
-	conn_fail(l, -ENOMEM, "a message could not be sent");
-	conn_reap(l);
+	switch (err) {
+	case -ENOMEM:
+		return "out of memory for a message to the peer";
+	case -ENOBUFS:
+		return "more is written than is sent";
+	default:
+		return "a message to the peer could not be sealed";
+	}
 }
 
-static void conn_fail_later(struct conn *l)
+static void conn_send_failed(struct rt_timer *timer)
 {
-	l->handshake.fire = conn_send_failed;
-	rt_timer_arm(l->loop, &l->handshake, rt_now(l->loop));
+	struct conn *l = rt_container_of(timer, struct conn, broken.timer);
+
+	conn_fail(l, l->broken.err, conn_send_error_text(l->broken.err));
+	conn_reap(l);
 }
 
 int conn_sendv(struct conn *l, unsigned type, const struct iovec *iov, unsigned n)
@@ -239,13 +269,13 @@ int conn_sendv(struct conn *l, unsigned type, const struct iovec *iov, unsigned 
 	struct frame_head head = { .type = le16_make((uint16_t)type) };
 	size_t len = 0;
 
-	if (l->dead || !l->established)
+	if (l->dead || !l->established || l->broken.err)
 		return -EPIPE;
 	for (unsigned i = 0; i < n; i++)
 		len += iov[i].iov_len;
 	head.len = le32_make((uint32_t)len);
 	if (queue_grow(&l->queue, sizeof(head) + len) < 0) {
-		conn_fail_later(l);
+		conn_fail_later(l, -ENOMEM);
 		return -ENOMEM;
 	}
 	queue_put(&l->queue, &head, sizeof(head));
@@ -447,7 +477,7 @@ void conn_pause(struct conn *l, bool paused)
 
 static void conn_received(struct conn *l, size_t len)
 {
-	l->last_rx = rt_now(l->loop);
+	l->last.rx = rt_now(l->loop);
 	conn_take(l, len);
 }
 
@@ -514,6 +544,7 @@ static int conn_new(struct rt_loop *loop, const struct conn_params *params,
 	l->send_op.done = conn_send_done;
 	l->resume_op.done = conn_resumed;
 	l->handshake.fire = conn_handshake_late;
+	l->broken.timer.fire = conn_send_failed;
 	l->message_size = sizeof(struct frame_head);
 	l->in = rt_alloc(CONN_IN_BYTES);
 	l->out = rt_alloc(CONN_OUT_BYTES);

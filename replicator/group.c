@@ -182,6 +182,12 @@ static void group_log_room_news(struct group *g, unsigned news)
 	if (news & LOG_ROOM_NEWS_ROOM)
 		group_event(g, RT_LOG_INFO, "log-has-room free-bytes=%llu",
 			    (unsigned long long)stats.free_bytes);
+	if (news & LOG_ROOM_NEWS_MAP_FULL)
+		group_event(g, RT_LOG_WARN, "map-full map-memory=%llu",
+			    (unsigned long long)g->config.map_memory);
+	if (news & LOG_ROOM_NEWS_MAP_ROOM)
+		group_event(g, RT_LOG_INFO, "map-has-room map-memory=%llu",
+			    (unsigned long long)g->config.map_memory);
 	if (news & LOG_ROOM_NEWS_LOW)
 		group_event(g, RT_LOG_WARN, "log-low free-bytes=%llu store-bytes=%llu",
 			    (unsigned long long)stats.free_bytes,

@@ -218,7 +218,7 @@ static inline size_t group_request_span(uint64_t offset, uint32_t len)
 /*
  * The one doorway. res: 0 when the request's mode (and FUA, flush) conditions hold; -EINVAL
  * beyond the end for reads, trims; -ENOSPC beyond the end for writes, zeroes, or the log is
- * full; -EPERM read-only; -EIO the disk failed, or a checksum; -ESHUTDOWN stopping;
+ * full; -EDQUOT the map needs more than map_memory; -ENOMEM; -EPERM read-only; -EIO the disk failed, or a checksum; -ESHUTDOWN stopping;
  * -EAGAIN not serving yet. Never completes on a timeout; a request held for longer than
  * hold_timeout (if set) fails with -EIO and the group goes on.
  */
@@ -313,6 +313,7 @@ struct group_status {
 		uint64_t bytes, used, segments_free, checksum_errors;
 		/* Clients' requests that ended with -ENOSPC, the log being full. */
 		uint64_t refused_writes;
+		uint64_t refused_by_map; /* with -EDQUOT */
 		double write_amplification, checkpoint_age_s;
 	} store;
 	unsigned nvolumes;

@@ -14,13 +14,17 @@ struct lfs_stats;
  */
 struct log_room {
 	bool full;
+	bool map_full; /* the same of map_memory, which is no want of room */
 	bool low; /* clients have less than a tenth of the store left; until it is a fifth */
-	uint64_t refused_writes; /* clients' requests; since the start */
+	/* Clients' requests, since the start: for want of room, and of map_memory. */
+	uint64_t refused_writes, refused_by_map;
 };
 
 #define LOG_ROOM_NEWS_FULL 1u
 #define LOG_ROOM_NEWS_ROOM 2u /* again */
 #define LOG_ROOM_NEWS_LOW 4u
+#define LOG_ROOM_NEWS_MAP_FULL 8u
+#define LOG_ROOM_NEWS_MAP_ROOM 16u
 
 /* lfs_append() has ended with `err`. Returns what has become true: LOG_ROOM_NEWS_... */
 unsigned log_room_refused(struct log_room *r, int err);

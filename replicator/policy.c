@@ -207,17 +207,29 @@ static struct policy_advice policy_advise(const struct policy_inputs *in,
 /* Beside the state: a group that lacks room may be IN_SYNC. */
 static struct policy_advice policy_lack(const struct policy_inputs *in)
 {
-	if (in->failed || in->fenced || !in->log_full)
+	bool mirror = in->role == GROUP_MIRROR;
+
+	if (in->failed || in->fenced)
 		return (struct policy_advice){ "", "" };
-	if (in->role == GROUP_MIRROR)
+	if (in->log_full)
+		return mirror ? (struct policy_advice){ "the log of this mirror is full: "
+							"it takes nothing more",
+							"give this site a new and larger "
+							"store" }
+			      : (struct policy_advice){ "the log of this site is full: "
+							"writes end with ENOSPC, reads "
+							"go on",
+							"copy the volumes to a larger "
+							"store" };
+	if (in->map_full)
 		return (struct policy_advice){
-			"the log of this mirror is full: it takes nothing more",
-			"give this site a new and larger store"
+			mirror ? "the map of this mirror needs more than map_memory: it "
+				 "takes nothing more"
+			       : "the map of this site needs more than map_memory: "
+				 "writes to new places end with ENOMEM, reads go on",
+			"raise map_memory and restart"
 		};
-	return (struct policy_advice){
-		"the log of this site is full: writes end with ENOSPC, reads go on",
-		"copy the volumes to a larger store"
-	};
+	return (struct policy_advice){ "", "" };
 }
 
 static enum group_state policy_state(const struct policy_inputs *in)
@@ -264,6 +276,7 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.diverged = g->standing == GROUP_STANDING_DIVERGED,
 		.promoting = g->promote != NULL,
 		.log_full = g->log_room.full,
+		.map_full = g->log_room.map_full,
 		.alone = g->alone == GROUP_ALONE,
 		.serving = group_serving(g),
 		.pulling = g->start.phase == PRIMARY_PULLING,

@@ -17,7 +17,8 @@ struct policy_inputs {
 	bool connects;	/* the group has a session with its peer */
 	bool streaming; /* mirror: the primary's writes are received */
 
-	bool log_full; /* the log of this site refuses writes for want of room */
+	bool log_full; /* the log of this site refuses writes for want of room, */
+	bool map_full; /* or of map_memory */
 
 	/* The primary's start. */
 	bool serving, pulling;

@@ -141,7 +141,8 @@ static void mirror_refuse_not_durable(struct session *s, const char *fact, int e
 		return;
 	}
 	(void)snprintf(why, sizeof(why), "this mirror cannot make %s durable: %s", fact,
-		       strerror(-err));
+		       err == -EDQUOT ? "the map needs more than map_memory"
+				      : strerror(-err));
 	mirror_refuse(s, why);
 }
 

@@ -176,7 +176,7 @@ static void primary_pull_failed(struct session *s)
 	int err = g->apply.err;
 
 	primary_start_conn_lost(g);
-	if (err == -ENOMEM || err == -ENOSPC || err == -EIO) {
+	if (err == -ENOMEM || err == -EDQUOT || err == -ENOSPC || err == -EIO) {
 		group_set_why(g, "%s", g->apply.why);
 		session_refuse(s, g->apply.why);
 	} else {

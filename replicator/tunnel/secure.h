@@ -45,7 +45,8 @@ size_t secure_output(struct secure *s, uint8_t *buf, size_t size);
 bool secure_established(const struct secure *s);
 
 /* 0 and all bytes are taken; -EPIPE outside of an established connection, or after
- * secure_bye(); -EIO when they cannot be sealed or SECURE_QUEUE_MAX waits for output. */
+ * secure_bye(); -ENOMEM; -ENOBUFS when SECURE_QUEUE_MAX waits for output; -EIO when they
+ * cannot be sealed. */
 int secure_write(struct secure *s, const void *plain, size_t len);
 /* Plaintext that arrived: bytes, 0 for none now, -ENODATA after the peer closed in order,
  * -EBADMSG. */

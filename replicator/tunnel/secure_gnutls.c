@@ -35,6 +35,7 @@ struct secure {
 	enum secure_state state;
 	bool refused;	 /* FAILED by what the peer sent, not by our memory */
 	const char *why; /* FAILED: static text */
+	int push_err;	 /* 0, or why the library could not hand over what it sealed */
 };
 
 /* ---- bytes in and out ------------------------------------------------------------- */
@@ -65,6 +66,7 @@ static ssize_t secure_push(gnutls_transport_ptr_t owner, const void *buf, size_t
 	int ret = secure_queue_put(&s->out, buf, len);
 
 	if (ret < 0) {
+		s->push_err = ret;
 		gnutls_transport_set_errno(s->session, -ret);
 		return -1;
 	}
@@ -287,6 +289,14 @@ bool secure_established(const struct secure *s)
 
 /* ---- after the handshake ---------------------------------------------------------- */
 
+/* What did not let bytes be sealed: the library's error `err`, as an errno. */
+static int secure_seal_error(const struct secure *s, int err)
+{
+	if (s->push_err)
+		return s->push_err;
+	return err == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EIO;
+}
+
 int secure_write(struct secure *s, const void *plain, size_t len)
 {
 	const uint8_t *p = plain;
@@ -300,7 +310,7 @@ int secure_write(struct secure *s, const void *plain, size_t len)
 			continue;
 		if (sent <= 0) {
 			secure_fail(s, sent ? (int)sent : GNUTLS_E_PUSH_ERROR);
-			return -EIO;
+			return secure_seal_error(s, (int)sent);
 		}
 		p += sent;
 		len -= (size_t)sent;

@@ -301,7 +301,7 @@ static void fuzz_connection(struct fuzz *f)
 
 static void fuzz_step(struct fuzz *f)
 {
-	static const int errors[] = { 0, -ENOSPC, -EIO, -EROFS };
+	static const int errors[] = { 0, -ENOSPC, -EDQUOT, -ENOMEM, -EIO, -EROFS };
 	struct apply *a = &group.apply;
 
 	switch (fuzz_byte(f) % 8) {

@@ -596,15 +596,16 @@ bool site_burst(struct site *s)
 	for (unsigned i = 0; i < n && !s->failed; i++) {
 		int res = append_one(s);
 
-		s->full |= res == -ENOSPC && !s->starved;
+		s->full |= res == -ENOSPC;
 		if (res == -EAGAIN && !site_idle(s, 20 * RT_MS)) {
 			site_gone(s);
 			return false;
 		}
 		sim_require(!res || res == -EAGAIN || res == -ENOSPC ||
+				    (res == -ENOMEM && s->starved) ||
 				    (res == -EIO && s->failed),
 			    "append: %d", res);
-		if (res == -ENOSPC)
+		if (res == -ENOSPC || res == -ENOMEM)
 			break;
 		if (sim_chance(s->rng, 0.05))
 			flush_behind(s);

@@ -305,9 +305,11 @@ int secure_write(struct secure *s, const void *plain, size_t len)
 	while (len) {
 		size_t now = len < SIM_PAYLOAD_MAX ? len : SIM_PAYLOAD_MAX;
 
-		if (sim_say(s, SIM_DATA, p, now) < 0) {
+		int err = sim_say(s, SIM_DATA, p, now);
+
+		if (err < 0) {
 			sim_fail(s, "more is written than is sent");
-			return -EIO;
+			return err;
 		}
 		p += now;
 		len -= now;

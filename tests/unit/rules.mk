@@ -8,6 +8,9 @@ $(B)/tests/unit/replicator/test_facts: flags_ld += -Wl,--wrap=lfs_set_meta
 $(B)/tests/unit/replicator/test_apply: flags_ld += -Wl,--wrap=lfs_flush
 $(B)/tests/unit/replicator/test_write: flags_ld += -Wl,--wrap=lfs_read
 
+# A message may be one that cannot be sealed.
+$(B)/tests/unit/replicator/test_conn: flags_ld += -Wl,--wrap=secure_write
+
 # What the kernel says late, and what is freed.
 $(B)/tests/unit/tunnel/test_io_late: flags_ld += -Wl,--wrap=rt_dgram_open \
 		-Wl,--wrap=rt_dgram_send_message -Wl,--wrap=rt_free

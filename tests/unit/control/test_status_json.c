@@ -82,6 +82,7 @@ static const char *const names[] = {
 	"link.congestion",
 	"store.checksum_errors",
 	"store.refused_writes",
+	"store.refused_by_map",
 };
 
 static struct group_status s;

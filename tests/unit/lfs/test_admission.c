@@ -149,7 +149,7 @@ static void a_refused_append_pins_nothing(void **state)
 	memory = w->lfs->map.memory;
 	ops[0] = write_op(w, 0, 1);
 	ops[1] = write_op(w, LFS_LEAF_BLOCKS, 1);
-	assert_int_equal(append_ask(w, 0, 0, 2), -ENOSPC);
+	assert_int_equal(append_ask(w, 0, 0, 2), -EDQUOT);
 	assert_int_equal(lfs_lsn(w->lfs).admitted, 0);
 	assert_int_equal(w->lfs->map.memory, memory);
 	must_be_idle(w);

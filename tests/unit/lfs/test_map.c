@@ -144,7 +144,7 @@ static void memory_is_a_bound_and_pins_are_all_or_nothing(void **state)
 	uint64_t before = map.memory;
 
 	map.memory_max = before + 2 * LFS_BLOCK;
-	assert_int_equal(lfs_map_pin(&map, 1, 511, 514), -ENOMEM);
+	assert_int_equal(lfs_map_pin(&map, 1, 511, 514), -EDQUOT);
 	assert_int_equal(map.memory, before);
 	assert_int_equal(lfs_map_pin(&map, 1, 511, 513), 0);
 	assert_int_equal(map.memory, before + 2 * LFS_BLOCK);

@@ -298,14 +298,14 @@ static void a_map_beyond_its_memory_is_refused(void **state)
 	assert_int_equal(write_blocks(w, 600, 1, 1), 0);
 	assert_int_equal(close_store(w), 0);
 	w->map_memory = 100;
-	must_refuse(w, -ENOMEM);
+	must_refuse(w, -EDQUOT);
 	w->map_memory = 4 * 64 + LFS_BLOCK; /* one leaf, and its table */
-	must_refuse(w, -ENOMEM);
+	must_refuse(w, -EDQUOT);
 	w->map_memory = 4 * 64 + 2 * LFS_BLOCK;
 	assert_int_equal(open_store(w), 0);
 	must_hold(w, 600, 1, 1);
 	/* A third leaf has no room: said at once, and the log lives. */
-	assert_int_equal(write_blocks(w, 1200, 1, 1), -ENOSPC);
+	assert_int_equal(write_blocks(w, 1200, 1, 1), -EDQUOT);
 	assert_int_equal(write_blocks(w, 601, 1, 1), 0);
 	assert_int_equal(close_store(w), 0);
 }

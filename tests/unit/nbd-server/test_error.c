@@ -16,6 +16,7 @@ static void errno_has_its_answer(void **state)
 	assert_int_equal(nbds_error(-EPERM), NBDS_EPERM);
 	assert_int_equal(nbds_error(-EROFS), NBDS_EPERM);
 	assert_int_equal(nbds_error(-ENOMEM), NBDS_ENOMEM);
+	assert_int_equal(nbds_error(-EDQUOT), NBDS_ENOMEM); /* map_memory */
 	assert_int_equal(nbds_error(-EINVAL), NBDS_EINVAL);
 	assert_int_equal(nbds_error(-ENOSPC), NBDS_ENOSPC);
 	assert_int_equal(nbds_error(-ENOTSUP), NBDS_ENOTSUP);

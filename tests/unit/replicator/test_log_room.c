@@ -16,6 +16,7 @@
 static struct lfs_stats stats_of(bool has_room, uint64_t free_bytes)
 {
 	return (struct lfs_stats){ .has_room = has_room,
+				   .has_map_memory = true,
 				   .store_bytes = 100,
 				   .free_bytes = free_bytes };
 }
@@ -37,6 +38,27 @@ static void full_until_anything_has_room(void **state)
 	assert_false(r.full);
 	assert_int_equal(log_room_turn(&r, &roomy), 0);
 	assert_int_equal(log_room_refused(&r, -ENOSPC), LOG_ROOM_NEWS_FULL);
+}
+
+/* Neither is the other: each has an errno, news and a counter of its own. */
+static void map_memory_is_no_room(void **state)
+{
+	struct lfs_stats stats = stats_of(true, 50);
+	struct log_room r = { 0 };
+
+	stats.has_map_memory = false;
+	assert_int_equal(log_room_refused(&r, -EDQUOT), LOG_ROOM_NEWS_MAP_FULL);
+	assert_int_equal(log_room_refused(&r, -EDQUOT), 0);
+	log_room_count(&r, -EDQUOT);
+	assert_int_equal(log_room_turn(&r, &stats), 0);
+	assert_true(r.map_full && !r.full);
+	assert_int_equal(r.refused_by_map, 1);
+	assert_int_equal(r.refused_writes, 0);
+	assert_int_equal(log_room_refused(&r, -ENOSPC), LOG_ROOM_NEWS_FULL);
+	assert_int_equal(log_room_turn(&r, &stats), LOG_ROOM_NEWS_ROOM);
+	stats.has_map_memory = true;
+	assert_int_equal(log_room_turn(&r, &stats), LOG_ROOM_NEWS_MAP_ROOM);
+	assert_false(r.map_full || r.full);
 }
 
 static void low_is_said_once(void **state)
@@ -70,12 +92,13 @@ static void clients_that_are_refused_are_counted(void **state)
 
 /* ---- a group ------------------------------------------------------------------------------- */
 
-static unsigned said_full, said_room, said_low;
+static unsigned said_full, said_room, said_low, said_map;
 
 static void sink(void *owner, enum rt_log_level level, const char *line)
 {
 	said_full += strstr(line, "log-full ") && strstr(line, " group=db");
 	said_room += strstr(line, "log-has-room ") && strstr(line, " group=db");
+	said_map += strstr(line, "map-full ") && strstr(line, " group=db");
 	said_low += strstr(line, "log-low ") && strstr(line, " group=db");
 }
 
@@ -85,14 +108,19 @@ static void tight(struct group_config *config)
 	config->store_size = 20u << 20;
 }
 
-static int group_up(void **state)
+static int group_up_with(void **state, void (*tweak)(struct group_config *config))
 {
-	site_tweak = tight;
+	site_tweak = tweak;
 	site_set_up(state, GROUP_PRIMARY, true);
 	SITE_UNTIL(site, group_serving(site->group));
-	said_full = said_room = said_low = 0;
+	said_full = said_room = said_low = said_map = 0;
 	rt_log_set_sink(sink, NULL);
 	return 0;
+}
+
+static int group_up(void **state)
+{
+	return group_up_with(state, tight);
 }
 
 static int group_down(void **state)
@@ -168,15 +196,50 @@ static void room_that_is_back_is_said(void **state)
 	assert_string_equal(status()->why, "");
 }
 
+/* The tables of two volumes of a leaf each, and one leaf: the second volume has none. */
+static void small_map(struct group_config *config)
+{
+	tight(config);
+	config->map_memory = 6u << 10;
+}
+
+static int small_map_up(void **state)
+{
+	return group_up_with(state, small_map);
+}
+
+static void a_map_beyond_its_memory_is_no_full_log(void **state)
+{
+	struct group_request *r = request_new(GROUP_WRITE);
+
+	r->volume = group_volume_at(site->group, 1);
+	assert_int_equal(request_run(r), -EDQUOT);
+	assert_int_equal(request_run(r), -EDQUOT);
+	assert_int_equal(said_map, 1);
+	assert_int_equal(said_full, 0);
+	assert_non_null(strstr(status()->why, "map_memory"));
+	assert_non_null(strstr(status()->why, "raise map_memory"));
+	assert_null(strstr(status()->why, "full"));
+	assert_int_equal(status()->store.refused_by_map, 2);
+	assert_int_equal(status()->store.refused_writes, 0);
+	/* What has its leaf goes on. */
+	r->volume = group_volume_at(site->group, 0);
+	assert_int_equal(request_run(r), 0);
+	request_free(r);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, group_up, group_down)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_until_anything_has_room),
+		cmocka_unit_test(map_memory_is_no_room),
 		cmocka_unit_test(low_is_said_once),
 		cmocka_unit_test(clients_that_are_refused_are_counted),
 		TEST(a_full_log_is_said_and_counted),
 		TEST(room_that_is_back_is_said),
+		cmocka_unit_test_setup_teardown(a_map_beyond_its_memory_is_no_full_log,
+						small_map_up, group_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

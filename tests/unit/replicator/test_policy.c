@@ -190,8 +190,8 @@ static void each_row_of_the_rule(void **state)
 	}
 }
 
-/* A log without room changes no state; where nothing can be written anyway it is no news. */
-static void a_full_log_is_beside_the_state(void **state)
+/* A lack changes no state; where nothing can be written anyway it is no news. */
+static void a_lack_is_beside_the_state(void **state)
 {
 	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
 		struct policy_inputs in = rows[i].in;
@@ -204,8 +204,16 @@ static void a_full_log_is_beside_the_state(void **state)
 		assert_int_equal(full.state, d.state);
 		assert_int_equal(full.effective, d.effective);
 		assert_string_equal(full.why, d.why);
-		assert_int_equal(full.lack[0] != 0, told);
+		assert_int_equal(strstr(full.lack, "full") != NULL, told);
 		assert_int_equal(full.lack_remedy[0] != 0, told);
+		/* Each has its own name and remedy. */
+		in.log_full = false;
+		in.map_full = true;
+		full = policy_decide(&in);
+		assert_int_equal(full.state, d.state);
+		assert_int_equal(strstr(full.lack, "map_memory") != NULL, told);
+		assert_int_equal(strstr(full.lack_remedy, "raise map_memory") != NULL,
+				 told);
 	}
 }
 
@@ -213,7 +221,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_of_the_rule),
-		cmocka_unit_test(a_full_log_is_beside_the_state),
+		cmocka_unit_test(a_lack_is_beside_the_state),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

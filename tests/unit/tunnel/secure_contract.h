@@ -299,7 +299,7 @@ static void contract_queues_are_bounded(void **state)
 		contract_expect(&c, !from, bulk, len);
 	}
 	assert_int_equal(secure_write(c.end[0], bulk, len), 0);
-	assert_int_equal(secure_write(c.end[0], bulk, len), -EIO);
+	assert_int_equal(secure_write(c.end[0], bulk, len), -ENOBUFS);
 	for (int i = 0; i < 3 && ret == 0; i++)
 		ret = secure_input(c.end[1], bulk, len, &c.why[1]);
 	assert_int_equal(ret, -EBADMSG);
