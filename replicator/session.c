@@ -250,7 +250,8 @@ static void session_complain(struct session *s, const struct rt_addr *from, int 
 	s->complained = now;
 	if (from)
 		group_event(s->group, RT_LOG_WARN,
-			    "connection-failed from=%s why=\"%s\" error=\"%s\" strangers=%llu",
+			    "connection-failed from=%s why=\"%s\" error=\"%s\" "
+			    "strangers=%llu",
 			    rt_addr_format(from, text), why, strerror(-err),
 			    (unsigned long long)s->strangers);
 	else
@@ -538,6 +539,8 @@ static bool session_is_deciding(const struct session *s)
 
 void session_turn(struct session *s)
 {
+	rt_time now = rt_now(s->group->loop);
+
 	if (s->group->role == GROUP_PRIMARY)
 		primary_turn(s);
 	else
@@ -551,9 +554,9 @@ void session_turn(struct session *s)
 	if (!s->transport)
 		return;
 	transport_transmit(s->transport);
-	if (!transport_proven(s->transport, rt_now(s->group->loop)))
+	if (!transport_proven(s->transport, now))
 		return;
-	peer_watch_path_proven(&s->group->watch, rt_now(s->group->loop));
+	peer_watch_path_proven(&s->group->watch, transport_proof_at(s->transport, now));
 	s->transport_why[0] = 0;
 }
 

@@ -74,6 +74,11 @@ bool transport_proven(const struct transport *t, rt_time now)
 	return t->ops->proven(t, now);
 }
 
+rt_time transport_proof_at(const struct transport *t, rt_time now)
+{
+	return t->ops->proof_at(t, now);
+}
+
 bool transport_stalled(const struct transport *t, rt_time now, int64_t limit_ns)
 {
 	return t->ops->stalled(t, now, limit_ns);

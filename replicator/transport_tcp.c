@@ -390,6 +390,12 @@ static bool tcp_proven(const struct transport *base, rt_time now)
 	       rt_time_since(now, t->proof_at) < 2 * t->params.probe_ns + 3 * rtt;
 }
 
+static rt_time tcp_proof_at(const struct transport *base, rt_time now)
+{
+	(void)now;
+	return tcp_of(base)->proof_at;
+}
+
 /* TCP waits longer and longer before it tries again; a new connection does not. */
 static bool tcp_stalled(const struct transport *base, rt_time now, int64_t limit_ns)
 {
@@ -486,6 +492,7 @@ static const struct transport_ops tcp_ops = {
 	.received = tcp_received,
 	.onwire = tcp_onwire,
 	.proven = tcp_proven,
+	.proof_at = tcp_proof_at,
 	.stalled = tcp_stalled,
 	.evidence = tcp_evidence,
 	.path_differs = tcp_path_differs,

@@ -108,6 +108,12 @@ static bool udp_proven(const struct transport *t, rt_time now)
 	return tunnel_proven(udp_tunnel(t), now);
 }
 
+static rt_time udp_proof_at(const struct transport *t, rt_time now)
+{
+	(void)t; /* onwire moves as long as the path is proven */
+	return now;
+}
+
 static bool udp_stalled(const struct transport *t, rt_time now, int64_t limit_ns)
 {
 	(void)t; /* a tunnel sends again by itself, however long the path was silent */
@@ -192,6 +198,7 @@ static const struct transport_ops udp_ops = {
 	.received = udp_received,
 	.onwire = udp_onwire,
 	.proven = udp_proven,
+	.proof_at = udp_proof_at,
 	.stalled = udp_stalled,
 	.evidence = udp_evidence,
 	.path_differs = udp_path_differs,
