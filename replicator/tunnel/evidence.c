@@ -32,8 +32,10 @@ void evidence_set_rate(struct evidence *e, uint64_t rate_bps)
 	e->batch_max = (uint32_t)most;
 }
 
+/* One that is not resolved. */
 static struct send_batch *evidence_batch(struct evidence *e, uint64_t i)
 {
+	rt_assert(i >= e->head && i < e->tail);
 	return &e->batches[i % EVIDENCE_BATCHES];
 }
 
@@ -47,6 +49,40 @@ static uint32_t evidence_new_timestamp(struct evidence *e)
 	if (e->next_timestamp == 0)
 		e->next_timestamp = 1; /* 0 means none */
 	return e->next_timestamp++;
+}
+
+/* The oldest one whose newest datagram has number `number` or a higher one, or e->tail. */
+static uint64_t evidence_find(struct evidence *e, uint64_t number)
+{
+	uint64_t low = e->head, high = e->tail;
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+
+		if (evidence_batch(e, middle)->number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The newest one that may have asked for this timestamp, or e->tail. */
+static uint64_t evidence_find_timestamp(struct evidence *e, uint32_t timestamp)
+{
+	uint64_t low = e->head, high = e->tail;
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		uint32_t first = evidence_batch(e, middle)->first_timestamp;
+
+		/* Modulo 2^32, and of those asked for at one time all are near. */
+		if ((int32_t)(timestamp - first) >= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low > e->head ? low - 1 : e->tail;
 }
 
 /* All of send batch i may have been echoed, and it will not grow any more. */
@@ -107,22 +143,23 @@ uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 
 void evidence_timestamp(struct evidence *e, uint32_t timestamp, rt_time now)
 {
-	e->timestamped = true;
-	for (uint64_t i = e->head; i < e->tail; i++) {
-		struct send_batch *b = evidence_batch(e, i);
-		bool first = b->first_timestamp == timestamp;
-		bool closing = b->closed && b->closing_timestamp == timestamp;
+	uint64_t i = evidence_find_timestamp(e, timestamp);
+	struct send_batch *b;
+	bool closing;
 
-		if (!first && !closing)
-			continue;
-		b->first_left |= first;
-		b->closing_left |= closing;
-		if (closing)
-			e->delay_ns += (rt_time_since(now, b->sent) - e->delay_ns) / 8;
-		if (b->first_left && b->closing_left && i >= e->complete)
-			e->complete = i + 1;
+	e->timestamped = true;
+	if (i == e->tail) /* of a send batch that is decided */
 		return;
-	}
+	b = evidence_batch(e, i);
+	closing = b->closed && b->closing_timestamp == timestamp;
+	if (b->first_timestamp != timestamp && !closing)
+		return;
+	b->first_left |= b->first_timestamp == timestamp;
+	b->closing_left |= closing;
+	if (closing)
+		e->delay_ns += (rt_time_since(now, b->sent) - e->delay_ns) / 8;
+	if (b->first_left && b->closing_left && i >= e->complete)
+		e->complete = i + 1;
 }
 
 void evidence_lent(struct evidence *e, uint64_t oldest)
@@ -132,33 +169,31 @@ void evidence_lent(struct evidence *e, uint64_t oldest)
 
 void evidence_unsent(struct evidence *e, uint64_t first, uint64_t last)
 {
-	uint64_t before =
-		e->resolved; /* number of the newest datagram of the send batch before */
+	uint64_t i = evidence_find(e, first);
 
 	e->longest = EVIDENCE_BATCH_MIN;
-	for (uint64_t i = e->head; i < e->tail; i++) {
+	/* Those that have one of these numbers: one behind it begins above the one before. */
+	for (; i < e->tail && last > e->resolved; i++) {
 		struct send_batch *b = evidence_batch(e, i);
 
-		if (first <= b->number && last > before && !RT_BUG(SENDS_UNHEARD))
-			b->unsent = true;
-		before = b->number;
+		b->unsent |= !RT_BUG(SENDS_UNHEARD);
+		if (last <= b->number)
+			return;
 	}
 }
 
 void evidence_echo(struct evidence *e, uint64_t number, rt_time now)
 {
+	uint64_t i;
+
 	e->timestamped = true;
 	if (number <= e->resolved)
 		return;
-	for (uint64_t i = e->head; i < e->tail; i++) {
-		struct send_batch *b = evidence_batch(e, i);
-
-		if (number > b->number)
-			continue;
-		b->echoed++;
-		evidence_echoed(e, i, now);
+	i = evidence_find(e, number);
+	if (i == e->tail)
 		return;
-	}
+	evidence_batch(e, i)->echoed++;
+	evidence_echoed(e, i, now);
 }
 
 /* Whether send batches are proven one by one, or what was sent is taken to have left. */

@@ -339,14 +339,14 @@ void wire_gate_confirmed(struct wire_gate *g, uint64_t below)
 }
 
 /*
- * Symbols below `below` are ready, by what is resolved now. One that was ready before, and
+ * Symbols below `below` are covered, by what is resolved now. One that was ready before, and
  * was blocked behind a hole that is mended now, may be the next hole: it keeps what it was
  * promised by.
  */
 static void gate_promise(struct wire_gate *g, uint64_t below)
 {
-	for (; g->ready < below; g->ready++) {
-		struct wire_gate_proof *proof = gate_proof(g, g->ready);
+	for (; g->reached < below; g->reached++) {
+		struct wire_gate_proof *proof = gate_proof(g, g->reached);
 
 		if (proof->promised == 0)
 			proof->promised = g->number;
@@ -359,10 +359,10 @@ static void gate_advance(struct wire_gate *g)
 	if (!g->evidence)
 		return;
 	/* The prototype's rule: up to the newest symbol that any repair includes. */
-	if (g->rule.paper && g->newest > g->ready && g->confirmed >= g->floor)
+	if (g->rule.paper && g->newest > g->reached && g->confirmed >= g->floor)
 		gate_promise(g, g->newest);
-	while (g->ready < g->sent && wire_gate_covered(g, g->ready))
-		gate_promise(g, g->ready + 1);
+	while (g->reached < g->sent && wire_gate_covered(g, g->reached))
+		gate_promise(g, g->reached + 1);
 }
 
 void wire_gate_update(struct wire_gate *g, bool proven)
@@ -371,12 +371,17 @@ void wire_gate_update(struct wire_gate *g, bool proven)
 
 	if (g->ready < g->confirmed)
 		g->ready = g->confirmed;
-	gate_advance(g);
 	/* What has been made good once blocks nothing any more, should m rise. */
 	d->blocks = gate_blocked(g);
 	d->promised = d->blocks && d->promised;
-	if (d->blocks && g->ready > d->symbol)
-		g->ready = d->symbol;
+	/*
+	 * A block may last for thousands of updates: what lies behind the hole is looked at
+	 * once meanwhile, and once more when the block has ended.
+	 */
+	if (!d->blocks || g->reached < g->ready)
+		g->reached = g->ready;
+	gate_advance(g);
+	g->ready = d->blocks && g->reached > d->symbol ? d->symbol : g->reached;
 	if (proven || g->ready < g->watermark || RT_BUG(GATE_ON_TIMEOUT))
 		g->watermark = g->ready;
 	if (g->watermark < g->confirmed)

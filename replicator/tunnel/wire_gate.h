@@ -58,8 +58,8 @@ struct wire_gate_proof {
 	uint64_t repairs;  /* of the window, made before it was first sent */
 	uint64_t left_at;  /* the same when it left the window; `repairs`: never in one */
 	uint64_t base;	   /* symbols below this were safe when it was first sent */
-	uint64_t promised; /* packet number up to which all was resolved when it first
-			    * was ready; or 0 */
+	uint64_t promised; /* packet number up to which all was resolved when it was first
+			    * covered, with all before it; or 0 */
 	uint64_t covering; /* packet number of the newest block repair that covers it */
 	uint32_t failed;   /* symbols of failed batches up to this one, in total */
 	uint16_t covers_made, covers_left; /* block repairs that cover it */
@@ -104,6 +104,7 @@ struct wire_gate {
 	 * those of them that are not ready wait to be confirmed. */
 	uint64_t floor;
 	uint64_t ready, watermark;
+	uint64_t reached; /* leading symbols that were covered, also behind a hole */
 	uint32_t failed;	   /* symbols of failed batches, so far */
 	uint32_t failed_confirmed; /* those of them that are confirmed now */
 	struct wire_gate_deficit deficit;
