@@ -107,28 +107,55 @@ static void mirror_refuse(struct session *s, const char *why)
 	session_refuse(s, why);
 }
 
-/* A fresh mirror's volumes are those of its own file: they must be the primary's. */
-static const char *mirror_judge_pairing(const struct session *s)
+static const struct lfs_volume *volume_named(const struct lfs_meta *meta,
+					     const char *name)
+{
+	for (unsigned i = 0; i < meta->nvolumes; i++)
+		if (strcmp(meta->volumes[i].name, name) == 0)
+			return &meta->volumes[i];
+	return NULL;
+}
+
+/*
+ * A fresh mirror's volumes are those of its own file: they must be the primary's. False
+ * with `why`.
+ */
+static bool mirror_judge_pairing(const struct session *s, char why[MESSAGE_TEXT_MAX])
 {
 	const struct lfs_meta *mine = lfs_meta(s->group->lfs), *theirs = &s->peer->meta;
 
-	if (mine->nvolumes != theirs->nvolumes)
-		return "the two sites do not have the same number of volumes";
-	if (mine->max_request != theirs->max_request)
-		return "max_request differs between the two sites";
+	if (mine->nvolumes != theirs->nvolumes) {
+		(void)snprintf(why, MESSAGE_TEXT_MAX,
+			       "the mirror has %u volumes, the primary %u",
+			       mine->nvolumes, theirs->nvolumes);
+		return false;
+	}
+	if (mine->max_request != theirs->max_request) {
+		(void)snprintf(why, MESSAGE_TEXT_MAX,
+			       "max_request is %u bytes at the mirror, %u at the primary",
+			       mine->max_request, theirs->max_request);
+		return false;
+	}
 	/* Ours have a name each; theirs, as many, then have these and no other. */
 	for (unsigned i = 0; i < mine->nvolumes; i++) {
-		const struct lfs_volume *found = NULL;
+		const struct lfs_volume *own = &mine->volumes[i];
+		const struct lfs_volume *found = volume_named(theirs, own->name);
 
-		for (unsigned j = 0; j < theirs->nvolumes; j++)
-			if (strcmp(theirs->volumes[j].name, mine->volumes[i].name) == 0)
-				found = &theirs->volumes[j];
+		if (found && found->size == own->size)
+			continue;
 		if (!found)
-			return "the names of the volumes differ between the two sites";
-		if (found->size != mine->volumes[i].size)
-			return "the size of a volume differs between the two sites";
+			(void)snprintf(why, MESSAGE_TEXT_MAX,
+				       "volume %s of the mirror is not at the primary",
+				       own->name);
+		else
+			(void)snprintf(why, MESSAGE_TEXT_MAX,
+				       "volume %s has %llu bytes at the mirror, %llu at "
+				       "the primary",
+				       own->name, (unsigned long long)own->size,
+				       (unsigned long long)found->size);
+		return false;
 	}
-	return NULL;
+	return true;
 }
 
 /* The connection would wait for ever; the next one decides anew. */
@@ -168,10 +195,10 @@ static void mirror_paired(struct group *g, int res)
 static void mirror_pair(struct session *s)
 {
 	struct group *g = s->group;
-	const char *why = mirror_judge_pairing(s);
+	char why[MESSAGE_TEXT_MAX];
 	struct lfs_meta *meta;
 
-	if (why) {
+	if (!mirror_judge_pairing(s, why)) {
 		mirror_refuse(s, why);
 		return;
 	}

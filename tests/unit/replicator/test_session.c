@@ -246,7 +246,7 @@ static void has_a_volume_twice(struct message_hello *m)
 
 static void a_fresh_mirror_pairs_with_no_volume_twice(void **state)
 {
-	static const char why[] = "the names of the volumes differ between the two sites";
+	static const char why[] = "volume b of the mirror is not at the primary";
 
 	meet();
 	say_first();
@@ -261,6 +261,45 @@ static void a_fresh_mirror_pairs_with_no_volume_twice(void **state)
 	SITE_UNTIL(site, answers() > 0);
 	assert_string_equal(site->refused, why);
 	assert_true(unpaired());
+}
+
+static void has_a_longer_volume(struct message_hello *m)
+{
+	m->meta.volumes[1].size = 2u << 20;
+}
+
+static void has_fewer_volumes(struct message_hello *m)
+{
+	m->meta.nvolumes = 1;
+}
+
+static void has_longer_requests(struct message_hello *m)
+{
+	m->meta.max_request = 256u << 10;
+}
+
+/* Whoever has to mend one of the two files reads which volume, and what both sites have. */
+static void a_refused_pairing_says_what_differs(void **state)
+{
+	static const struct {
+		void (*change)(struct message_hello *m);
+		const char *why;
+	} rows[] = {
+		{ has_a_longer_volume,
+		  "volume b has 1048576 bytes at the mirror, 2097152 at the primary" },
+		{ has_fewer_volumes, "the mirror has 2 volumes, the primary 1" },
+		{ has_longer_requests,
+		  "max_request is 131072 bytes at the mirror, 262144 at the primary" },
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		meet();
+		say_hello_but(rows[i].change);
+		SITE_UNTIL(site, answers() > 0);
+		assert_string_equal(site->refused, rows[i].why);
+		assert_string_equal(site->group->why, rows[i].why);
+		assert_true(unpaired());
+	}
 }
 
 /* ---- a primary ------------------------------------------------------------------------------- */
@@ -402,6 +441,7 @@ int main(void)
 		TEST(a_fresh_mirror_is_not_started, fresh_mirror_up),
 		TEST(a_fresh_mirror_joins_no_group_of_another_name, fresh_mirror_up),
 		TEST(a_fresh_mirror_pairs_with_no_volume_twice, fresh_mirror_up),
+		TEST(a_refused_pairing_says_what_differs, fresh_mirror_up),
 		TEST(a_primary_takes_no_orders, primary_up),
 		TEST(a_primary_of_the_same_epoch_is_a_copy, primary_up),
 		TEST(a_heartbeat_tells_what_is_not_durable_yet, primary_up),
