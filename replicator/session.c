@@ -353,6 +353,26 @@ static void session_accepted(void *owner, struct rt_sock *sock,
 		place->conn = NULL;
 }
 
+/* ---- what is taken ------------------------------------------------------------------------ */
+
+void session_intake_failed(struct session *s)
+{
+	const struct group *g = s->group;
+
+	intake_failed(&s->intake, g->apply.err, g->apply.why, lfs_lsn(g->lfs).admitted,
+		      rt_now(g->loop));
+}
+
+bool session_intake_open(struct session *s)
+{
+	const struct group *g = s->group;
+	struct lfs_stats stats;
+
+	lfs_stats(g->lfs, &stats);
+	return intake_open(&s->intake, stats.free_bytes, g->config.segment_size,
+			   rt_now(g->loop));
+}
+
 /* ---- what both ends say ------------------------------------------------------------------ */
 
 static void session_say_hello(struct session *s)

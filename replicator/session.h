@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "replicator/group_log_reader.h"
+#include "replicator/intake.h"
 #include "replicator/message.h"
 #include "replicator/pending.h"
 #include "replicator/session_machine.h"
@@ -62,6 +63,7 @@ struct session {
 	struct rt_timer redial;
 	int64_t redial_ms;
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */
+	struct intake intake;  /* whether records of the peer are taken */
 	rt_time close_at;      /* a refused connection is closed then */
 	rt_time complained;    /* when a failed connection was last logged */
 	/* Why the last connection led nowhere, in our words and in the peer's; or "". */
@@ -144,6 +146,9 @@ void session_fit_path(struct session *s);
 void session_choose_code(const struct group *g, struct message_start *start);
 /* What the model says of the path that is assumed: once, since it takes a while. */
 void session_weigh_risk(struct group *g);
+/* Records could not be applied: they are not taken again for a while, where that helps. */
+void session_intake_failed(struct session *s);
+bool session_intake_open(struct session *s);
 /* What both sides check of a hello before anything else; a text, or NULL when it fits. */
 const char *session_judge_hello(const struct session *s);
 

@@ -64,11 +64,14 @@ static const struct row rows[] = {
 	  SESSION_CLOSE_TRANSPORT },
 	/*
 	 * A transport that ended takes the connection with it: the next connection goes on
-	 * from what the mirror holds. (A mirror drops its connection and drains.)
+	 * from what the mirror holds. (A mirror drops its connection and drains.) A mirror
+	 * that ended it has said why, on the other connection, which may be a little slower.
 	 */
-	{ "transport ended: begin again", GROUP_PRIMARY,
-	  STATE(STARTING) | STATE(STREAMING) | STATE(REFUSED), EVENT(TRANSPORT_ENDED),
-	  SESSION_REFUSED, SESSION_DROP },
+	{ "transport ended: begin again, once the mirror had time to say why",
+	  GROUP_PRIMARY, STATE(STARTING) | STATE(STREAMING), EVENT(TRANSPORT_ENDED),
+	  SESSION_REFUSED, SESSION_CLOSE_DELAYED },
+	{ "transport ended: it is being closed already", GROUP_PRIMARY, STATE(REFUSED),
+	  EVENT(TRANSPORT_ENDED), STAY, 0 },
 	{ "transport ended: nothing is left", GROUP_PRIMARY, WITHOUT_CONN,
 	  EVENT(TRANSPORT_ENDED), SESSION_DISCONNECTED, 0 },
 	/*

@@ -60,6 +60,8 @@ static void take_rest(struct session *s)
 	(void)mirror_take_frames(s); /* drained all the same */
 	if (legal && a->err < 0)
 		group_event(s->group, RT_LOG_WARN, "record-refused why=\"%s\"", a->why);
+	if (legal && a->err < 0)
+		session_intake_failed(s);
 }
 
 bool mirror_is_drained(struct session *s)
@@ -354,6 +356,11 @@ static void mirror_accept_start(struct session *s)
 			      "a START that does not go on from this mirror's position");
 		return;
 	}
+	/* Before READY nothing is sent, so this costs a few messages. */
+	if (!session_intake_open(s)) {
+		mirror_refuse(s, s->intake.why);
+		return;
+	}
 	if (mirror_same_history(start, lfs_meta(g->lfs))) {
 		mirror_ready(s);
 		return;
@@ -444,6 +451,7 @@ static void mirror_follow_turn(struct session *s)
 	if (!mirror_take_frames(s))
 		return;
 	if (g->apply.err < 0) {
+		session_intake_failed(s);
 		mirror_refuse(s, g->apply.why);
 		session_event(s, SESSION_EV_FRAMES_BAD);
 		return;

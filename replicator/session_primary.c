@@ -176,6 +176,7 @@ static void primary_pull_failed(struct session *s)
 	int err = g->apply.err;
 
 	primary_start_conn_lost(g);
+	session_intake_failed(s);
 	if (err == -ENOMEM || err == -EDQUOT || err == -ENOSPC || err == -EIO) {
 		group_set_why(g, "%s", g->apply.why);
 		session_refuse(s, g->apply.why);
@@ -239,6 +240,11 @@ static void primary_decide_ahead(struct session *s)
 	}
 	if (RT_BUG(SKIP_PULL_BACK)) {
 		primary_start_mirror_fits(g);
+		return;
+	}
+	if (!session_intake_open(s)) {
+		group_set_why(g, "%s", s->intake.why);
+		session_refuse(s, s->intake.why);
 		return;
 	}
 	group_event(g, RT_LOG_INFO, "pulling-back from-lsn=%llu to-lsn=%llu",

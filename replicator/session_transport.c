@@ -108,8 +108,7 @@ void session_transport_over(struct session *s)
 		group_event(g, RT_LOG_WARN, "data-connection-over why=\"%s\"", why);
 	(void)snprintf(s->transport_why, sizeof(s->transport_why), "%s", why);
 	if (g->role == GROUP_PRIMARY) {
-		peer_watch_refused(
-			&g->watch); /* a mirror that refuses ends this connection first */
+		peer_watch_refused(&g->watch); /* a mirror that refuses ends it, too */
 		session_close_transport(s);
 		session_event(s, SESSION_EV_TRANSPORT_ENDED);
 	} else {

@@ -136,6 +136,9 @@ static bool stays(struct pair *p, enum group_state state)
 	return all;
 }
 
+/* What two sites say to each other in 20 s, where one of them takes nothing. */
+#define FULL_BYTES (256u << 10)
+
 /*
  * The mirror's log is full, whatever comes, and each new connection ends in that: for the
  * policy it is a mirror that has timed out, all the time. Clients wait, or go on alone.
@@ -144,6 +147,7 @@ static void mirror_full(struct pair *p)
 {
 	bool hold = sim_chance(p->rng, 0.5), stayed;
 	struct group_status a, b;
+	struct sim_net_stats before, after;
 	uint64_t completed, persisted;
 
 	all_network(p, hold ? GROUP_STOP : GROUP_CONTINUE);
@@ -160,7 +164,11 @@ static void mirror_full(struct pair *p)
 	if (!strstr(b.why, "is full"))
 		return;
 	p->budget = 0;
+	(void)sim_run_for(p->w, 2 * RT_S);
+	sim_net_stats(p->site[0].node, p->site[1].node, &before);
 	(void)sim_run_for(p->w, 20 * RT_S);
+	sim_net_stats(p->site[0].node, p->site[1].node, &after);
+	pair_status(p, 0, &a);
 	completed = p->promises.completed;
 	pair_status(p, 0, &a);
 	persisted = a.lsn.persisted;
@@ -170,6 +178,10 @@ static void mirror_full(struct pair *p)
 	pair_load(p, false);
 	if (a.lsn.persisted != persisted)
 		return; /* it has found room */
+	sim_require(after.bytes - before.bytes < FULL_BYTES,
+		    "a mirror that takes nothing was sent %llu bytes: %s",
+		    (unsigned long long)(after.bytes - before.bytes), b.why);
+	sim_require(strstr(a.why, "is full"), "nyc does not say why: %s", a.why);
 	sim_require((p->promises.completed == completed) == hold,
 		    "the mirror takes nothing, and %llu writes completed: %s, %s",
 		    (unsigned long long)(p->promises.completed - completed), a.why,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/unit/replicator/talk.h"
 
+#include <errno.h>
+
 #include "rt/check.h"
 
 /*
@@ -416,6 +418,47 @@ static void a_mirror_cannot_hold_what_was_never_sent(void **state)
 	free(status);
 }
 
+/* A mirror that takes nothing ends the data connection, whose end may overtake the reason. */
+static void the_reason_arrives_behind_the_end_of_the_data(void **state)
+{
+	static const char why[] = "the log of this site is full";
+	uint8_t body[MESSAGE_TEXT_MAX + 8];
+
+	stream();
+	SITE_UNTIL(site, site->group->session->transport &&
+				 transport_proven(site->group->session->transport,
+						  rt_now(site->loop)));
+	conn_close(data);
+	data = NULL;
+	SITE_UNTIL(site, !site->group->session->transport);
+	assert_non_null(site->conn);
+	(void)conn_send(site->conn, MESSAGE_REFUSE, body,
+			message_encode_text(why, body, sizeof(body)));
+	SITE_UNTIL(site, site->closed);
+	assert_non_null(strstr(session_why(site->group->session), why));
+}
+
+/* A full mirror takes no START, so nothing is sent that it would throw away; for a while. */
+static void a_full_mirror_says_so_before_anything_is_sent(void **state)
+{
+	static const char why[] = "the log of this site is full";
+	struct intake *in = &site->group->session->intake;
+
+	for (unsigned i = 0; i < 2; i++) {
+		intake_failed(in, -ENOSPC, why, SITE_LSNS, rt_now(site->loop));
+		converse("HS");
+		assert_string_equal(site->refused, why);
+		converse("AP"); /* it gives back what it has */
+		assert_int_equal(site->came[MESSAGE_PULLED], 1);
+		if (i == 0)
+			in->until = rt_now(site->loop); /* a minute later */
+		else
+			in->free_bytes = 1; /* it had none, and has some now */
+		converse("HS");
+		assert_int_equal(site->came[MESSAGE_READY], 1);
+	}
+}
+
 static void what_a_mirror_lacks_is_not_persisted(void **state)
 {
 	struct group_status *status = calloc(1, sizeof(*status));
@@ -449,6 +492,10 @@ int main(void)
 		TEST(a_connection_outlives_the_time_for_its_handshake, primary_up),
 		cmocka_unit_test_setup_teardown(a_mirror_cannot_hold_what_was_never_sent,
 						tcp_primary_up, tcp_tear_down),
+		TEST(a_full_mirror_says_so_before_anything_is_sent, mirror_up),
+		cmocka_unit_test_setup_teardown(
+			the_reason_arrives_behind_the_end_of_the_data, tcp_primary_up,
+			tcp_tear_down),
 		cmocka_unit_test_setup_teardown(what_a_mirror_lacks_is_not_persisted,
 						tcp_primary_up, tcp_tear_down),
 	};

@@ -301,13 +301,15 @@ static void streaming_outlives_its_connection(void **state)
 static void a_transport_that_ends_takes_the_connection_with_it(void **state)
 {
 	static const struct move connected[] = {
-		A(TRANSPORT_ENDED, REFUSED, SESSION_DROP), M(CONN_LOST, DISCONNECTED)
+		A(TRANSPORT_ENDED, REFUSED, SESSION_CLOSE_DELAYED),
+		M(TRANSPORT_ENDED, REFUSED), M(CONN_LOST, DISCONNECTED)
 	};
+	static const struct move refused[] = { M(TRANSPORT_ENDED, REFUSED) };
 	static const struct move data_only[] = { M(TRANSPORT_ENDED, DISCONNECTED) };
 
 	PLAY(GROUP_PRIMARY, STREAMING, connected);
 	PLAY(GROUP_PRIMARY, STARTING, connected);
-	PLAY(GROUP_PRIMARY, REFUSED, connected);
+	PLAY(GROUP_PRIMARY, REFUSED, refused);
 	PLAY(GROUP_PRIMARY, DATA_ONLY, data_only);
 }
 
