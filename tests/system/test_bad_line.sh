@@ -168,7 +168,7 @@ received_more()
 
 stream_was_lost()
 {
-	grep -c '^info control-silent' near.log || true
+	grep -cE '^[a-z]+ (control-silent|disconnected)' near.log || true
 }
 
 # The primary's address changes under a running copy: datagrams are taken from the new one

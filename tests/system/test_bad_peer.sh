@@ -92,7 +92,7 @@ test_volume_of_another_size()
 	create far
 	launch far
 	launch near
-	wait_for 20 says near 'size|differ'
+	wait_for 20 says near '33554432 bytes at the mirror, 67108864 at the primary'
 	not_in_sync
 	stop near
 	stop far
