@@ -26,9 +26,9 @@ void lfs_append_pump(struct lfs *lfs); /* build what can be built */
 bool lfs_append_idle(const struct lfs *lfs);
 void lfs_append_fail(struct lfs *lfs);		 /* end everything that is queued */
 uint64_t lfs_append_room(const struct lfs *lfs); /* blocks that clients can still take */
-/* They are enough for any one operation. */
+/* Those blocks are enough for any one operation. */
 bool lfs_append_has_room(const struct lfs *lfs);
-/* So is what is left of map_memory. */
+/* What is left of map_memory is enough for any one operation. */
 bool lfs_append_has_map_memory(const struct lfs *lfs);
 
 #endif

@@ -300,8 +300,8 @@ struct lfs_stats {
 	uint64_t store_bytes; /* of the store */
 	uint64_t used_bytes;  /* segments in use */
 	uint64_t free_bytes;  /* what clients can still append */
-	bool has_room;	      /* and that is enough for any one operation */
-	bool has_map_memory;  /* so is what is left of map_memory */
+	bool has_room;	      /* free_bytes are enough for any one operation */
+	bool has_map_memory;  /* the map has memory for any one operation */
 	uint64_t segments_free;
 	uint64_t client_bytes; /* block data appended by clients since open */
 	uint64_t disk_bytes;   /* everything written to the store since open */

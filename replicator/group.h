@@ -22,7 +22,7 @@ struct rt_loop;
 #define GROUP_BLOCK 4096
 #define GROUP_REQUEST_MAX (32u << 20) /* longest read or write, bytes */
 #define GROUP_WHY_MAX 256
-#define GROUP_STATUS_WHY_MAX 640 /* with what was seen, and the remedy */
+#define GROUP_STATUS_WHY_MAX 640 /* a reason, what the session says, and the remedy */
 
 enum group_mode { GROUP_LOCAL, GROUP_NETWORK, GROUP_REMOTE };
 enum group_role { GROUP_PRIMARY = 1, GROUP_MIRROR = 2 };
@@ -302,7 +302,8 @@ struct group_status {
 		uint64_t overflowed; /* datagrams dropped by either site's own socket */
 		uint64_t
 			refused_records; /* authentic ones that are illegal or do not fit */
-		uint64_t strangers; /* connections that ended before they showed the key */
+		uint64_t
+			strangers; /* connections that ended before they showed the key */
 	} link;
 	struct {
 		char code[16];

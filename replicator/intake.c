@@ -35,7 +35,7 @@ bool intake_open(struct intake *in, uint64_t free_bytes, uint64_t step, rt_time 
 {
 	if (!in->closed)
 		return true;
-	/* Now, and not at the failure: what was under way then has ended. */
+	/* The room is measured now: records under way at the failure have ended since. */
 	if (in->free_bytes == 0)
 		in->free_bytes = free_bytes + 1;
 	if (!rt_time_before(now, in->until) ||

@@ -26,9 +26,9 @@ struct log_room {
 #define LOG_ROOM_NEWS_MAP_FULL 8u
 #define LOG_ROOM_NEWS_MAP_ROOM 16u
 
-/* lfs_append() has ended with `err`. Returns what has become true: LOG_ROOM_NEWS_... */
+/* lfs_append() returned `err`. Returns LOG_ROOM_NEWS_... for what has changed by that. */
 unsigned log_room_refused(struct log_room *r, int err);
-/* A client's request ends with `err` for that. */
+/* A client's request ends with `err`: count it, where the log or the map had no room. */
 void log_room_count(struct log_room *r, int err);
 /* Once in each turn. */
 unsigned log_room_turn(struct log_room *r, const struct lfs_stats *stats);
