@@ -121,15 +121,15 @@ static json_t *link_json(const struct group_status *s)
 			 number_json(peer && s->link.rate_bps, s ? s->link.rate_bps : 0));
 	if (!link)
 		return NULL;
-	for (unsigned i = 0; s && i < RT_ARRAY_LEN(link_counters); i++) {
-		uint64_t value;
+	for (unsigned i = 0; i < RT_ARRAY_LEN(link_counters); i++) {
+		uint64_t value = 0;
 
-		memcpy(&value, (const char *)s + link_counters[i].at, sizeof(value));
+		if (s)
+			memcpy(&value, (const char *)s + link_counters[i].at,
+			       sizeof(value));
 		(void)json_object_set_new(link, link_counters[i].name,
 					  number_json(peer, value));
 	}
-	for (unsigned i = 0; !s && i < RT_ARRAY_LEN(link_counters); i++)
-		(void)json_object_set_new(link, link_counters[i].name, json_null());
 	(void)json_object_set_new(link, "in_line",
 				  number_json(connected, s ? s->link.in_line : 0));
 	(void)json_object_set_new(link, "queue_ms",

@@ -26,7 +26,7 @@ struct log_room {
 #define LOG_ROOM_NEWS_MAP_FULL 8u
 #define LOG_ROOM_NEWS_MAP_ROOM 16u
 
-/* lfs_append() returned `err`. Returns LOG_ROOM_NEWS_... for what has changed by that. */
+/* The log refused an operation with `err`. Returns LOG_ROOM_NEWS_..., or 0: no change. */
 unsigned log_room_refused(struct log_room *r, int err);
 /* A client's request ends with `err`: count it, where the log or the map had no room. */
 void log_room_count(struct log_room *r, int err);

@@ -341,7 +341,7 @@ static void session_accepted(void *owner, struct rt_sock *sock,
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
 		s->pending[i].answered =
 			s->pending[i].conn && conn_answered(s->pending[i].conn);
-	/* The key decides who is the peer; the address only who makes room. */
+	/* A key proves a peer; an address only says which connection makes room. */
 	place = &s->pending[pending_choose(s->pending, SESSION_PENDING_MAX)];
 	if (place->conn) {
 		conn_close(place->conn);
@@ -353,7 +353,7 @@ static void session_accepted(void *owner, struct rt_sock *sock,
 		place->conn = NULL;
 }
 
-/* ---- what is taken ------------------------------------------------------------------------ */
+/* ---- intake ------------------------------------------------------------------------------- */
 
 void session_intake_failed(struct session *s)
 {

@@ -227,14 +227,11 @@ static void status_waiting(const struct group *g, const struct rt_list *list,
 {
 	for (const struct rt_list *at = list->next; at != list; at = at->next) {
 		const struct write *w = rt_container_of(at, struct write, link);
+		struct group_volume_status *out =
+			&ret->volumes[w->req->volume - g->volumes];
 
-		for (unsigned i = 0; i < g->nvolumes; i++) {
-			if (g->volumes[i].index != w->volume)
-				continue;
-			ret->volumes[i].waiting++;
-			ret->volumes[i].waiting_bytes +=
-				(uint64_t)w->blocks * GROUP_BLOCK;
-		}
+		out->waiting++;
+		out->waiting_bytes += (uint64_t)w->blocks * GROUP_BLOCK;
 	}
 }
 

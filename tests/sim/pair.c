@@ -450,7 +450,7 @@ static void lsn_not_given(struct pair *p, struct pair_request *r)
 			p->requests[i].lsn--;
 }
 
-/* The buffer is the client's again: what is still to be sent comes from the log. */
+/* The client fills its buffer anew: the sender must read this write from the log. */
 static void request_released(struct group_request *req)
 {
 	struct pair_request *r = rt_container_of(req, struct pair_request, req);

@@ -40,7 +40,7 @@ static void each_watermark_is_its_own(void **state)
 	assert_int_equal(lfs_lsn(w->lfs).admitted, 3);
 	assert_int_equal(lfs_lsn(w->lfs).written, 2);
 	assert_int_equal(lfs_lsn(w->lfs).durable, 1);
-	/* A position is that of what is admitted, hash and all. */
+	/* lfs_position() describes the last admitted LSN, its hash included. */
 	lfs_position(w->lfs, &pos);
 	assert_int_equal(before.lsn, 2);
 	assert_int_equal(pos.lsn, 3);
