@@ -6,6 +6,7 @@
 #
 #   NAME noticed by unit test_window     NAME noticed by sim leave 17
 #   NAME survived                        NAME void: it does not apply (or build)
+#   NAME unclear: leave had not ended    (after 900 s: neither noticed nor survived)
 #
 #   run.sh ROOM SLIPS RUNS "SCENARIOS"   (no scenarios: all of them)
 set -u
@@ -46,16 +47,21 @@ unit_notices()
 	sed -n 's,^== .*/,,p' unit.log | tail -n 1
 }
 
-# The scenario and the seed that fail, or nothing.
-sim_notices()
+# What the scenarios say, up to the first that does not pass.
+sim_result()
 {
 	for scenario in ${scenarios:-all}; do
 		timeout --kill-after=10 $sim_most build/tests/sim/sim "$scenario" \
-			--runs "$runs" >sim.log 2>&1 </dev/null && continue
-		echo "$scenario: $(grep -m1 -e VIOLATION -e '--seed' sim.log | cut -c1-90)"
-		return 0
+			--runs "$runs" >sim.log 2>&1 </dev/null
+		case $? in
+		0) continue ;;
+		124) echo "unclear: $scenario had not ended" ;;
+		*) echo "noticed by sim $scenario:" \
+			"$(grep -m1 -e VIOLATION -e '--seed' sim.log | cut -c1-90)" ;;
+		esac
+		return
 	done
-	return 1
+	echo survived
 }
 
 : >"$slips/results"
@@ -68,13 +74,12 @@ for slip in "$slips"/*.patch; do
 		result="void: it does not build: $(grep -m1 error: build.log)"
 	elif test=$(unit_notices); then
 		result="noticed by unit $test"
-	elif seed=$(sim_notices); then
-		result="noticed by sim $seed"
 	else
-		result=survived
+		result=$(sim_result)
 	fi
 	git checkout -q -- .
 	echo "$name $result" | tee -a "$slips/results"
 done
-awk '/ noticed by /{n++} / survived$/{s++} / void:/{v++}
-	END { printf "slips: %d noticed, %d survived, %d void\n", n, s, v }' "$slips/results"
+awk '/ noticed by /{n++} / survived$/{s++} / unclear:/{u++} / void:/{v++}
+	END { printf "slips: %d noticed, %d survived, %d unclear, %d void\n", n, s, u, v }' \
+	"$slips/results"
