@@ -119,4 +119,5 @@ cover-run: $(foreach f,$(folders),unit-$f) sim
 
 # What etc/ and tests/ add has its own rules, a file each.
 -include $(sort $(wildcard etc/rules.mk tests/*/rules.mk))
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+# The trees of make sim-traces are not this one's.
+-include $(shell find $(B) -name traces -prune -o -name '*.d' -print 2>/dev/null)
