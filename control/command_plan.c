@@ -193,6 +193,20 @@ static bool take_option(int option, struct plan_line *l, FILE *err)
 	return false;
 }
 
+static bool layers_possible(const struct fec_params *code, FILE *err)
+{
+	for (unsigned i = 0; i < code->c; i++) {
+		unsigned bins = code->interleave[i], span = fec_layer_span(code->r, bins);
+
+		if (span > FEC_SPAN_MAX)
+			return wrong(err,
+				     "--interleave: %u bins with --r %u span %u symbols; "
+				     "allowed: (r - 1) x bins + 1 up to %u",
+				     bins, code->r, span, FEC_SPAN_MAX);
+	}
+	return true;
+}
+
 /* What one option alone does not show. */
 static bool check_code(struct plan_line *l, FILE *err)
 {
@@ -225,7 +239,7 @@ static bool check_code(struct plan_line *l, FILE *err)
 	if (l->interleaves != code->c)
 		return wrong(err, "--interleave: %u given, and --c is %u: one for each",
 			     l->interleaves, code->c);
-	return true;
+	return layers_possible(code, err);
 }
 
 static bool line_parse(int argc, char **argv, struct plan_line *l, FILE *err)

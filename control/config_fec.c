@@ -58,6 +58,20 @@ static unsigned check_layers(const struct group_fec_config *f)
 	return n;
 }
 
+static void check_layer_span(struct config_checking *c, const struct group_fec_config *f,
+			     unsigned layer)
+{
+	unsigned bins = f->interleave[layer], span = fec_layer_span(f->r, bins);
+
+	if (span > FEC_SPAN_MAX)
+		CONFIG_WRONG(c,
+			     config_is_set(c->file, KEY("interleave")) ? KEY("interleave")
+								       : KEY("r"),
+			     "r = %u with %u bins spans %u symbols; allowed: (r - 1) x "
+			     "bins + 1 up to %u",
+			     f->r, bins, span, FEC_SPAN_MAX);
+}
+
 static void check_layered(struct config_checking *c, const struct group_fec_config *f)
 {
 	unsigned n = check_layers(f);
@@ -72,6 +86,9 @@ static void check_layered(struct config_checking *c, const struct group_fec_conf
 			     "c is %u, and interleave has %u entries; allowed: one for "
 			     "each of the c layers",
 			     f->c, n);
+	else
+		for (unsigned i = 0; i < f->c; i++)
+			check_layer_span(c, f, i);
 }
 
 static void check_rs(struct config_checking *c, const struct group_fec_config *f)

@@ -37,6 +37,11 @@ bool fec_code_available(enum fec_code code)
 	return (unsigned)code < RT_ARRAY_LEN(code_names);
 }
 
+unsigned fec_layer_span(unsigned r, unsigned bins)
+{
+	return (r - 1) * bins + 1;
+}
+
 static bool layered_possible(const struct fec_params *params)
 {
 	if (params->r == 0 || params->r > FEC_BLOCK_MAX || params->c > FEC_LAYERS_MAX)
@@ -45,7 +50,7 @@ static bool layered_possible(const struct fec_params *params)
 		unsigned bins = params->interleave[l];
 
 		if (bins == 0 || bins > FEC_INTERLEAVE_MAX ||
-		    (params->r - 1u) * bins + 1 > FEC_SPAN_MAX)
+		    fec_layer_span(params->r, bins) > FEC_SPAN_MAX)
 			return false;
 	}
 	return true;

@@ -28,6 +28,8 @@ bool fec_code_available(enum fec_code code);
 #define FEC_BLOCK_MAX 128      /* r; FEC_RS: also c, and r + c below 256 */
 #define FEC_INTERLEAVE_MAX 512 /* bins of one layer */
 #define FEC_SPAN_MAX 4096      /* from the first symbol of a repair to its last */
+/* A repair of a layer of FEC_LAYERED covers r symbols, every bins-th: their span. */
+unsigned fec_layer_span(unsigned r, unsigned bins);
 
 struct fec_params {
 	enum fec_code code;

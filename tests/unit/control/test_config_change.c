@@ -73,6 +73,12 @@ static void keys_of_a_code_go_together(void **state)
 	    "25: groups[0].peer.fec.interleave: ", "c is 1, and interleave has 2");
 	bad(25, "c = 9; };",
 	    "25: groups[0].peer.fec.c: ", "9 is too many for code = \"layered\"");
+	good(25, "r = 64; interleave = [ 65, 1, 1 ]; };"); /* 63 x 65 + 1 = 4096 */
+	bad(25, "r = 65; interleave = [ 1, 64, 1 ]; };", /* 64 x 64 + 1 = 4097 */
+	    "25: groups[0].peer.fec.interleave: ",
+	    "r = 65 with 64 bins spans 4097 symbols");
+	bad(25, "r = 101; };", "25: groups[0].peer.fec.r: ",
+	    "r = 101 with 41 bins spans 4101 symbols");
 	line_22 = "      fec: { code = \"rs\";";
 	good(25, "r = 128; c = 127; };");
 	good(25, "c = 20; };");

@@ -148,6 +148,8 @@ static void wrong_lines_name_the_option(void **state)
 		  "--interleave: 1,,2" },
 		{ "plan --code layered --interleave 1,513 --rate 1Gbit --rtt 5",
 		  "allowed: 1 to 512" },
+		{ "plan --code layered --r 64 --interleave 1,65,67 --rate 1Gbit --rtt 5",
+		  "67 bins with --r 64 span 4222 symbols" },
 		{ "plan --code layered --interleave 1,2,3,4,5,6,7,8,9 --rate 1Gbit --rtt "
 		  "5",
 		  "more than 8 layers" },
