@@ -74,13 +74,15 @@ void tunnel_rate_init(struct tunnel *t, rt_time now)
 
 int tunnel_set_rate(struct tunnel *t, bool automatic, uint64_t bps, rt_time now)
 {
+	const struct tunnel_params wanted = { .rate_auto = automatic, .rate_bps = bps };
 	struct cc_params params;
 
 	if (bps > CC_RATE_MAX)
 		return -EINVAL;
 	if (automatic == t->params.rate_auto && bps == t->params.rate_bps)
 		return 0; /* what was found out stays */
-	if (!automatic && tunnel_rate_datagrams(bps) > t->sent.size)
+	if (t->sent.size < SENT_MAX &&
+	    tunnel_rate_datagrams(tunnel_rate_memory(&wanted)) > t->sent.size)
 		return -ENOSPC;
 	t->params.rate_auto = automatic;
 	t->params.rate_bps = bps;

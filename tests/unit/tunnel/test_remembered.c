@@ -59,8 +59,20 @@ static void a_rate_fits_or_is_refused(void **state)
 	make(&p, 20000000, 100 * RT_MS);
 	assert_int_equal(tunnel_set_rate(p.end[0], false, 500000000, pair_now(&p)),
 			 -ENOSPC);
+	assert_int_equal(tunnel_set_rate(p.end[0], true, 0, pair_now(&p)), -ENOSPC);
 	assert_int_equal(tunnel_set_rate(p.end[0], false, 40000000, pair_now(&p)), 0);
 	always_proven(&p);
+	pair_release(&p);
+}
+
+/* The largest memory that there is takes each rate. */
+static void the_largest_memory_takes_each_rate(void **state)
+{
+	struct pair p;
+
+	make(&p, 10000000000, 100 * RT_MS);
+	assert_int_equal(tunnel_set_rate(p.end[0], false, 20000000000, pair_now(&p)), 0);
+	assert_int_equal(tunnel_set_rate(p.end[0], true, 0, pair_now(&p)), 0);
 	pair_release(&p);
 }
 
@@ -69,6 +81,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_long_round_trip_keeps_the_line_proven),
 		cmocka_unit_test(a_rate_fits_or_is_refused),
+		cmocka_unit_test(the_largest_memory_takes_each_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
