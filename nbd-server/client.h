@@ -68,7 +68,8 @@ struct nbds_client_reply {
 	struct rt_op send_op;
 	bool sending;
 	struct rt_list answers; /* not sent yet */
-	struct rt_list sent;	/* being sent */
+	struct rt_list sent;	/* being sent; the first not whole yet, */
+	size_t passed;		/* but so many bytes of it */
 	struct iovec iov[2 * NBDS_BATCH];
 	unsigned iov_at, iov_end;
 	struct nbds_reply_head heads[NBDS_BATCH];

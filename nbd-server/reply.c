@@ -28,16 +28,26 @@ static void reply_add(struct nbds_client *c, void *p, size_t len)
 	c->reply.iov[c->reply.iov_end++] = (struct iovec){ p, len };
 }
 
+/* Bytes of data in the answer to `job`. */
+static size_t reply_data(const struct nbds_job *job)
+{
+	bool data = job->res == 0 && job->buf && job->group.kind == GROUP_READ;
+
+	return data ? job->group.len : 0;
+}
+
 static void reply_gather_one(struct nbds_client *c, struct nbds_job *job, unsigned i)
 {
+	size_t data = reply_data(job);
+
 	c->reply.heads[i] = (struct nbds_reply_head){
 		.magic = be32_make(NBDS_REPLY_MAGIC),
 		.error = be32_make(nbds_error(job->res)),
 		.cookie = be64_make(job->cookie),
 	};
 	reply_add(c, &c->reply.heads[i], sizeof(c->reply.heads[i]));
-	if (job->res == 0 && job->buf && job->group.kind == GROUP_READ)
-		reply_add(c, job->buf + job->group.offset % GROUP_BLOCK, job->group.len);
+	if (data > 0)
+		reply_add(c, job->buf + job->group.offset % GROUP_BLOCK, data);
 	rt_list_push_back(&c->reply.sent, &job->link);
 }
 
@@ -61,6 +71,31 @@ static void reply_advance(struct nbds_client *c, size_t n)
 	c->reply.iov[c->reply.iov_at].iov_len -= n;
 }
 
+/*
+ * The same `n` bytes: free what has been sent whole. The client's time for the next answer
+ * begins now, since it has read until here.
+ */
+static void reply_free_whole(struct nbds_client *c, size_t n)
+{
+	bool moved = false;
+
+	c->reply.passed += n;
+	while (!rt_list_empty(&c->reply.sent)) {
+		struct nbds_job *job =
+			rt_container_of(c->reply.sent.next, struct nbds_job, link);
+		size_t len = sizeof(struct nbds_reply_head) + reply_data(job);
+
+		if (moved)
+			job->since = rt_now(c->srv->loop);
+		if (c->reply.passed < len)
+			return;
+		c->reply.passed -= len;
+		nbds_job_free(job);
+		moved = true;
+	}
+}
+
+/* The connection is over: nobody reads the rest. */
 static void reply_free_sent(struct nbds_client *c)
 {
 	struct rt_list *e;
@@ -85,11 +120,12 @@ static void reply_send_done(struct rt_op *op, int res)
 		return;
 	}
 	reply_advance(c, (size_t)res);
+	reply_free_whole(c, (size_t)res);
 	if (c->reply.iov_at < c->reply.iov_end) {
 		reply_send_rest(c);
 		return;
 	}
-	reply_free_sent(c);
+	rt_assert(rt_list_empty(&c->reply.sent) && c->reply.passed == 0);
 	nbds_reply_send(c);
 	if (c->input.stuck || c->state != NBDS_CL_SERVING || c->srv->stopping)
 		nbds_client_schedule(c);

@@ -483,6 +483,55 @@ static void memory_is_taken_from_those_who_sit_on_it(void **state)
 	live_end(live);
 }
 
+/*
+ * Answers that are sent together have each a time of their own: a client that reads them
+ * one by one keeps its connection, and what it has read is memory for others at once.
+ */
+static void who_reads_steadily_is_not_evicted(void **state)
+{
+	enum { ANSWERS = 12, READ = 2 };
+	const struct nbds_limits limits = {
+		.memory = NBDS_MEMORY_MIN,
+		.patience_ms = 1500, /* and a second for each answer of RAW_PIECE */
+		.handshake_ms = 2600,
+	};
+	struct live *live = live_start(&limits);
+	int reader = raw_open(live), sitter = raw_open(live), clock, fd;
+
+	raw_write(sitter, 1, 0, RAW_PIECE); /* it shows when those are looked for */
+	raw_send_any(sitter, 100);
+	live_hold(live, true);
+	for (uint64_t i = 0; i < ANSWERS; i++)
+		raw_request(reader, NBDS_CMD_READ, 0, i, 0, RAW_PIECE);
+	live_wait_seen(live, ANSWERS);
+	live_hold(live, false);
+	/* A silent client tells the time: by then all have been ready for too long. */
+	clock = raw_connect(live);
+	live_wait_for(live, handshake_timeouts, 1);
+	for (uint64_t i = 0; i < READ; i++) {
+		raw_expect(reader, i, NBDS_OK);
+		raw_recv_any(reader, RAW_PIECE);
+	}
+	live_wait_for(live, memory, (ANSWERS - READ + 1) * RAW_PIECE);
+	fd = raw_open(live);
+	raw_request(fd, NBDS_CMD_READ, 0, 1, 0, RAW_BIG);
+	live_wait_for(live, waited, 1);
+	live_wait_for(live, evicted, 1); /* the sitter */
+	for (uint64_t i = READ; i < ANSWERS; i++) {
+		raw_expect(reader, i, NBDS_OK);
+		raw_recv_any(reader, RAW_PIECE);
+	}
+	raw_expect(fd, 1, NBDS_OK);
+	raw_recv_any(fd, RAW_BIG);
+	live_wait_for(live, memory, 0);
+	live_wait_for(live, evicted, 1);
+	close(reader);
+	close(sitter);
+	close(clock);
+	close(fd);
+	live_end(live);
+}
+
 /* The bound on requests in flight stops the reading, not the answering. */
 static void inflight_limit_pushes_back(void **state)
 {
@@ -572,6 +621,7 @@ int main(void)
 		cmocka_unit_test(held_writes_leave_memory_for_others),
 		cmocka_unit_test(who_leaves_with_held_writes_leaves_memory),
 		cmocka_unit_test(memory_is_taken_from_those_who_sit_on_it),
+		cmocka_unit_test(who_reads_steadily_is_not_evicted),
 		cmocka_unit_test(inflight_limit_pushes_back),
 		cmocka_unit_test(many_answers_at_once),
 		cmocka_unit_test(garbage_harms_nobody),
