@@ -337,6 +337,54 @@ static void nothing_beyond_capacity_is_kept(void **state)
 	fec_decoder_free(dec);
 }
 
+/* The reader stands still while history and capacity are full: nothing is beyond `seen`. */
+static void a_full_ring_has_an_end(void **state)
+{
+	struct fec_decoder *dec = decoder(FEC_WINDOW, 16, 64);
+
+	for (uint64_t n = 0; n < 64; n++)
+		assert_int_equal(give_symbol(dec, n), 0);
+	fec_decoder_release(dec, 40);
+	for (uint64_t n = 64; n < 104; n++)
+		assert_int_equal(give_symbol(dec, n), 0);
+	assert_int_equal(fec_decoder_missing_first(dec), 104);
+	assert_int_equal(fec_decoder_seen(dec), 104);
+	fec_decoder_free(dec);
+}
+
+/* The longest sum: its first symbol was read long before its last one is rebuilt. */
+static void a_long_sum_finds_what_was_released(void **state)
+{
+	enum { BINS = FEC_INTERLEAVE_MAX, TERMS = 8, LAST = BINS * (TERMS - 1) };
+	struct fec_decoder *dec = decoder(FEC_LAYERED, LAST + 1, 1 << 14);
+	const struct fec_repair head = {
+		.count = TERMS, .stride = BINS, .kind = FEC_XOR
+	};
+	uint8_t sum[REF_SIZE] = { 0 };
+
+	for (uint64_t n = 0; n <= LAST; n += BINS)
+		for (unsigned j = 0; j < REF_SIZE; j++)
+			sum[j] ^= stream[n % REF_SYMBOLS][j];
+	for (uint64_t n = 0; n < LAST; n++)
+		assert_int_equal(give_symbol(dec, n), 0);
+	fec_decoder_release(dec, LAST);
+	assert_int_equal(fec_decoder_repair(dec, &head, sum), 0);
+	expect_here(dec, LAST, true);
+	fec_decoder_free(dec);
+}
+
+/* A window is no longer than FEC_WINDOW_MAX, also where sums may be. */
+static void a_combination_is_no_longer_than_a_window(void **state)
+{
+	struct fec_decoder *dec = decoder(FEC_LAYERED, FEC_SPAN_MAX, 1 << 14);
+	struct fec_repair head = { .count = FEC_WINDOW_MAX + 1, .key = 1, .stride = 1 };
+
+	assert_int_equal(fec_decoder_repair(dec, &head, stream[0]), -EPROTO);
+	head.count = FEC_WINDOW_MAX;
+	assert_int_equal(fec_decoder_repair(dec, &head, stream[0]), 0);
+	fec_decoder_free(dec);
+}
+
 static void impossible_heads_are_refused(void **state)
 {
 	struct fec_decoder *dec = decoder(FEC_WINDOW, 16, 64);
@@ -551,6 +599,9 @@ int main(void)
 		cmocka_unit_test(repairs_over_released_symbols),
 		cmocka_unit_test(old_symbols_are_not_given_for_new_numbers),
 		cmocka_unit_test(nothing_beyond_capacity_is_kept),
+		cmocka_unit_test(a_full_ring_has_an_end),
+		cmocka_unit_test(a_long_sum_finds_what_was_released),
+		cmocka_unit_test(a_combination_is_no_longer_than_a_window),
 		cmocka_unit_test(impossible_heads_are_refused),
 		cmocka_unit_test(repairs_that_wait_are_bounded),
 		cmocka_unit_test(lies_do_not_spread),
