@@ -496,14 +496,18 @@ static void who_reads_steadily_is_not_evicted(void **state)
 		.handshake_ms = 2600,
 	};
 	struct live *live = live_start(&limits);
-	int reader = raw_open(live), sitter = raw_open(live), clock, fd;
+	int reader = raw_open(live), sitter = raw_open(live), lazy = raw_open(live);
+	int filler, clock, fd;
 
-	raw_write(sitter, 1, 0, RAW_PIECE); /* it shows when those are looked for */
+	/* Two that shall lose theirs: one does not send, the other does not read. */
+	raw_write(sitter, 1, 0, RAW_PIECE);
 	raw_send_any(sitter, 100);
+	raw_request(lazy, NBDS_CMD_READ, 0, 1, 0, RAW_PIECE);
+	live_wait_seen(live, 1);
 	live_hold(live, true);
 	for (uint64_t i = 0; i < ANSWERS; i++)
 		raw_request(reader, NBDS_CMD_READ, 0, i, 0, RAW_PIECE);
-	live_wait_seen(live, ANSWERS);
+	live_wait_seen(live, 1 + ANSWERS);
 	live_hold(live, false);
 	/* A silent client tells the time: by then all have been ready for too long. */
 	clock = raw_connect(live);
@@ -512,11 +516,16 @@ static void who_reads_steadily_is_not_evicted(void **state)
 		raw_expect(reader, i, NBDS_OK);
 		raw_recv_any(reader, RAW_PIECE);
 	}
-	live_wait_for(live, memory, (ANSWERS - READ + 1) * RAW_PIECE);
+	filler = raw_open(live); /* it has only begun to send */
+	raw_write(filler, 1, 0, RAW_PIECE);
+	raw_send_any(filler, 100);
+	live_wait_for(live, memory, (ANSWERS - READ + 3) * RAW_PIECE);
 	fd = raw_open(live);
 	raw_request(fd, NBDS_CMD_READ, 0, 1, 0, RAW_BIG);
 	live_wait_for(live, waited, 1);
-	live_wait_for(live, evicted, 1); /* the sitter */
+	live_wait_for(live, evicted, 2);
+	raw_send_any(filler, RAW_PIECE - 100);
+	raw_expect(filler, 1, NBDS_OK);
 	for (uint64_t i = READ; i < ANSWERS; i++) {
 		raw_expect(reader, i, NBDS_OK);
 		raw_recv_any(reader, RAW_PIECE);
@@ -524,11 +533,33 @@ static void who_reads_steadily_is_not_evicted(void **state)
 	raw_expect(fd, 1, NBDS_OK);
 	raw_recv_any(fd, RAW_BIG);
 	live_wait_for(live, memory, 0);
-	live_wait_for(live, evicted, 1);
+	live_wait_for(live, evicted, 2);
 	close(reader);
 	close(sitter);
+	close(lazy);
+	close(filler);
 	close(clock);
 	close(fd);
+	live_end(live);
+}
+
+/* A client has gone when the group answers the last of its requests: nothing of it stays. */
+static void who_has_gone_is_freed_with_the_last_answer(void **state)
+{
+	struct live *live = live_start(NULL);
+	int fd = raw_open(live), other = raw_open(live);
+
+	live_hold(live, true);
+	raw_request(fd, NBDS_CMD_FLUSH, 0, 1, 0, 0);
+	live_wait_seen(live, 1);
+	close(fd);
+	/* One that is served later shows that the end of the first has been seen. */
+	raw_request(other, NBDS_CMD_READ, 0, 1, LIVE_SIZE, 4096);
+	raw_expect(other, 1, NBDS_EINVAL);
+	live_wait_for(live, connections, 2);
+	live_hold(live, false);
+	live_wait_for(live, connections, 1);
+	close(other);
 	live_end(live);
 }
 
@@ -622,6 +653,7 @@ int main(void)
 		cmocka_unit_test(who_leaves_with_held_writes_leaves_memory),
 		cmocka_unit_test(memory_is_taken_from_those_who_sit_on_it),
 		cmocka_unit_test(who_reads_steadily_is_not_evicted),
+		cmocka_unit_test(who_has_gone_is_freed_with_the_last_answer),
 		cmocka_unit_test(inflight_limit_pushes_back),
 		cmocka_unit_test(many_answers_at_once),
 		cmocka_unit_test(garbage_harms_nobody),
