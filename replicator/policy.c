@@ -65,6 +65,11 @@ static enum group_mode policy_mode(const struct policy_inputs *in)
 	return in->sync;
 }
 
+bool policy_is_behind(int64_t age_ns, bool was_behind)
+{
+	return age_ns > (was_behind ? POLICY_BEHIND_NS / 2 : POLICY_BEHIND_NS);
+}
+
 static enum group_state policy_mirror_state(const struct policy_inputs *in)
 {
 	if (in->promoting)
@@ -91,7 +96,7 @@ static enum group_state policy_primary_state(const struct policy_inputs *in)
 	if (in->diverged)
 		return GROUP_DIVERGED;
 	if (in->path_serves)
-		return in->in_sync ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
+		return in->in_sync && !in->behind ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
 	if (policy_all_local(in))
 		return GROUP_EXPOSED;
 	if (policy_mode(in) == GROUP_LOCAL)
@@ -141,6 +146,19 @@ static struct policy_advice policy_holding_advice(const struct policy_inputs *in
 	};
 }
 
+static struct policy_advice policy_catching_up_advice(const struct policy_inputs *in)
+{
+	if (!in->in_sync)
+		return (struct policy_advice){ "the mirror does not have everything yet",
+					       "it goes on by itself" };
+	return (struct policy_advice){
+		"the mirror has not received the writes of the last seconds: the path "
+		"carries less than it is sent",
+		"it goes on by itself when less is written; or mend the path, or lower "
+		"`rate` to what it carries"
+	};
+}
+
 static struct policy_advice policy_exposed_advice(const struct policy_inputs *in)
 {
 	if (policy_all_local(in))
@@ -171,8 +189,7 @@ static struct policy_advice policy_advise(const struct policy_inputs *in,
 			"it goes on by itself"
 		};
 	case GROUP_CATCHING_UP:
-		return (struct policy_advice){ "the mirror does not have everything yet",
-					       "it goes on by itself" };
+		return policy_catching_up_advice(in);
 	case GROUP_PROMOTING:
 		return (struct policy_advice){ "it is being made the primary",
 					       "it goes on by itself" };
@@ -266,6 +283,16 @@ static bool policy_path_is_silent(const struct session *s)
 	       !transport_proven(s->transport, rt_now(s->group->loop));
 }
 
+bool policy_mirror_behind(const struct group *g)
+{
+	struct exposure_figures beyond;
+
+	if (!peer_watch_in_sync(&g->watch))
+		return false;
+	exposure_beyond(&g->exposure, g->gate.marks.received, rt_now(g->loop), &beyond);
+	return policy_is_behind(beyond.age_ns, g->state == GROUP_CATCHING_UP);
+}
+
 /* Without what only a session knows, which may be gone. */
 static struct policy_inputs policy_inputs_alone(const struct group *g)
 {
@@ -286,6 +313,7 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.caught_up = peer_watch_caught_up(&g->watch),
 		.in_sync = peer_watch_in_sync(&g->watch),
 		.stuck = g->gate.stuck,
+		.behind = policy_mirror_behind(g),
 		.has_peer = g->config.has_peer,
 		.sync = g->config.sync,
 		.on_disconnect = g->config.on_disconnect,

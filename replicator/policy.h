@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "replicator/group.h"
+#include "rt/time.h"
 
 /* What an absent mirror means, and the state that people see. */
 
@@ -28,6 +29,7 @@ struct policy_inputs {
 	/* Of the mirror, as peer_watch and the session see it. */
 	bool path_serves; /* and it is not silent */
 	bool timed_out, caught_up, in_sync, stuck;
+	bool behind; /* policy_is_behind() */
 
 	/* Configuration. */
 	bool has_peer;
@@ -37,6 +39,13 @@ struct policy_inputs {
 	bool exposure_bounded; /* max_exposure stops local completions at an LSN */
 	bool requests_wait;    /* in the gate */
 };
+
+/*
+ * The mirror has not received what was admitted `age_ns` ago: more than a path that carries
+ * what it is sent explains. Half of that ends it.
+ */
+#define POLICY_BEHIND_NS (2 * RT_S)
+bool policy_is_behind(int64_t age_ns, bool was_behind);
 
 struct policy_decision {
 	enum group_state state;
@@ -53,6 +62,8 @@ struct policy_decision policy_decide(const struct policy_inputs *in);
 void policy_turn(struct group *g);
 /* The level at which the group's own mode counts now. */
 enum group_mode policy_effective(const struct group *g);
+/* The mirror is behind now, though it was in sync. */
+bool policy_mirror_behind(const struct group *g);
 /* The path to the peer carries writes now; false without a peer. */
 bool policy_path_serves(const struct group *g);
 /*

@@ -157,7 +157,7 @@ static void status_risk(const struct group *g, struct group_status *ret)
 		.completed = status_completed(g),
 		.onwire = g->gate.stuck ? marks->persisted : marks->onwire,
 		.received = g->gate.stuck ? marks->persisted : marks->received,
-		.proven = policy_path_serves(g),
+		.proven = policy_path_serves(g) && !policy_mirror_behind(g),
 		.modeled = status_modeled(g),
 	};
 	ret->exposure.probability = exposure_probability(&risk);

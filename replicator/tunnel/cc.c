@@ -163,7 +163,8 @@ uint64_t cc_rate_bps(const struct cc *c)
 
 /*
  * What was lost while we sent less than the path passes and there was no queue is
- * non-congestive. With a fixed rate we never send less: no queue must do.
+ * non-congestive. With a fixed rate we never send less: no queue must do, and what the
+ * guard looks at is not learned.
  */
 static void cc_learn_loss(struct cc *c, const struct cc_round_result *r)
 {
@@ -171,7 +172,8 @@ static void cc_learn_loss(struct cc *c, const struct cc_round_result *r)
 	bool quiet;
 
 	if (c->state == CC_FIXED)
-		quiet = cc_path_queue(&c->path, c->round.rtt_high) <= bound_ns;
+		quiet = cc_path_queue(&c->path, c->round.rtt_high) <= bound_ns &&
+			!cc_guard_heavy(r->sent, r->lost, cc_loss_share(&c->loss));
 	else
 		quiet = r->sent / cc_seconds(r->sent_ns) <= 0.85 * c->path.rate &&
 			cc_path_queue(&c->path, c->round.rtt_low) <= bound_ns;

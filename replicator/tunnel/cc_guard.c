@@ -4,19 +4,25 @@
 void cc_guard_reset(struct cc_guard *g, rt_time now)
 {
 	g->active = false;
-	g->since = now;
+	g->since = g->dropping = now;
+}
+
+/* A queue while we hardly send is not ours. */
+static bool guard_queue(const struct cc_guard_round *r)
+{
+	int64_t bound_ns = r->base_ns / 4 > CC_GUARD_NS ? r->base_ns / 4 : CC_GUARD_NS;
+
+	return r->queue_ns > bound_ns && r->offered >= r->cap / 2;
 }
 
 bool cc_guard_trips(struct cc_guard *g, const struct cc_guard_round *r, rt_time now)
 {
-	int64_t bound_ns = r->base_ns / 4 > CC_GUARD_NS ? r->base_ns / 4 : CC_GUARD_NS;
-
-	/* A queue while we hardly send is not ours. */
-	if (r->queue_ns <= bound_ns || r->offered < r->cap / 2) {
+	if (!guard_queue(r))
 		g->since = now;
-		return false;
-	}
-	if (rt_time_since(now, g->since) < CC_GUARD_AFTER_NS)
+	if (!r->heavy_loss)
+		g->dropping = now;
+	if (rt_time_since(now, g->since) < CC_GUARD_AFTER_NS &&
+	    rt_time_since(now, g->dropping) < CC_GUARD_LOSS_AFTER_NS)
 		return false;
 	g->active = true;
 	g->trips++;

@@ -10,12 +10,16 @@ static int64_t next_queue(const struct cc *c)
 	return cc_path_queue(&c->path, c->round.rtt_low);
 }
 
-static enum cc_state next_of_fixed(struct cc *c, double offered, rt_time now)
+static enum cc_state next_of_fixed(struct cc *c, const struct cc_round_result *r,
+				   rt_time now)
 {
-	const struct cc_guard_round round = { .offered = offered,
-					      .cap = c->cap,
-					      .queue_ns = next_queue(c),
-					      .base_ns = c->path.base_ns };
+	const struct cc_guard_round round = {
+		.offered = r->sent / cc_seconds(r->sent_ns),
+		.cap = c->cap,
+		.queue_ns = next_queue(c),
+		.base_ns = c->path.base_ns,
+		.heavy_loss = cc_guard_heavy(r->sent, r->lost, cc_loss_share(&c->loss)),
+	};
 
 	return cc_guard_trips(&c->guard, &round, now) ? CC_DOWN : CC_FIXED;
 }
@@ -80,7 +84,7 @@ enum cc_state cc_next_state(struct cc *c, const struct cc_round_result *r, bool 
 {
 	switch (c->state) {
 	case CC_FIXED:
-		return next_of_fixed(c, r->sent / cc_seconds(r->sent_ns), now);
+		return next_of_fixed(c, r, now);
 	case CC_STARTUP:
 		return next_of_startup(c, r->limited);
 	case CC_CRUISE:

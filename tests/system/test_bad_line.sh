@@ -237,6 +237,22 @@ disorder()
 	holds "broken" "$(counted corrupted) > 1"
 }
 
+# A line that is far narrower than the rate, and drops the rest: the state says so while
+# seconds of writes have not been received, the rate gives way, and all arrives.
+too_narrow()
+{
+	line_set rate=16Mbit queue=2ms
+	copy 10
+	wait_for 20 in_state near CATCHING_UP
+	"$build/wanmirror" -c near.conf status --json >snapshot
+	"$tools/jget" groups.0.why <snapshot | grep -q 'carries less than it is sent' ||
+		fail "why: $("$tools/jget" groups.0.why <snapshot)"
+	wait_for 20 grep -q '^warn line-narrower-than-rate' near.log
+	copied
+	wait_for 20 in_state near IN_SYNC
+	line_set rate=$LINE queue=100ms
+}
+
 # under CODE RATE EVIDENCE LINE HARDSHIP...: one after the other, and what is left.
 under()
 {
@@ -260,6 +276,11 @@ test_window_at_a_fixed_rate()
 	under window $LINE driver icmp=off small_buffer short_path disorder
 }
 
+test_a_rate_far_above_the_line()
+{
+	under window $LINE driver icmp=off too_narrow
+}
+
 test_layered_at_a_rate_found_out()
 {
 	under layered auto driver icmp=on short_path another_address disorder
@@ -281,6 +302,7 @@ if [ -n "${BAD_LINE:-}" ]; then
 	finish
 fi
 run test_window_at_a_fixed_rate
+run test_a_rate_far_above_the_line
 run test_layered_at_a_rate_found_out
 run test_rs_by_the_mirrors_word
 finish

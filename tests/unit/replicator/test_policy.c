@@ -98,6 +98,15 @@ static const struct row rows[] = {
 	  GROUP_IN_SYNC,
 	  GROUP_NETWORK,
 	  "" },
+	{ "in sync, but behind: modes count all the same",
+	  { PRIMARY(NETWORK),
+	    .path_serves = true,
+	    .caught_up = true,
+	    .in_sync = true,
+	    .behind = true },
+	  GROUP_CATCHING_UP,
+	  GROUP_NETWORK,
+	  "carries less than it is sent" },
 	{ "catching up",
 	  { PRIMARY(NETWORK), .path_serves = true },
 	  GROUP_CATCHING_UP,
@@ -217,11 +226,20 @@ static void a_lack_is_beside_the_state(void **state)
 	}
 }
 
+static void behind_by_seconds_and_back_by_half(void **state)
+{
+	assert_false(policy_is_behind(POLICY_BEHIND_NS, false));
+	assert_true(policy_is_behind(POLICY_BEHIND_NS + 1, false));
+	assert_true(policy_is_behind(POLICY_BEHIND_NS / 2 + 1, true));
+	assert_false(policy_is_behind(POLICY_BEHIND_NS / 2, true));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_of_the_rule),
 		cmocka_unit_test(a_lack_is_beside_the_state),
+		cmocka_unit_test(behind_by_seconds_and_back_by_half),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

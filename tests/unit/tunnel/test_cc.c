@@ -392,6 +392,39 @@ static void the_guard_backs_off_and_comes_back(void **state)
 	bn_release(&b);
 }
 
+/* A line without a queue shows it by what it drops. */
+static void the_guard_sees_a_line_that_drops(void **state)
+{
+	struct cc_params params = { .rate_bps = 100000000, .datagram = BN_DATAGRAM };
+	double share[BN_FLOWS];
+	struct bn b;
+
+	bn_init(&b, 20, 50, 0.05, 0.01);
+	bn_start(&b, 0, BN_OURS, &params);
+	bn_run(&b, 3 * RT_S);
+	assert_int_equal(b.flow[0].cc.guard.trips, 1);
+	assert_true(cc_rate_bps(&b.flow[0].cc) < 26000000);
+	bn_measure(&b, 10 * RT_S, share);
+	assert_true(share[0] > 0.8);
+	bn_release(&b);
+}
+
+/* A path that loses much by itself is no narrower: one look at it is enough. */
+static void the_guard_knows_a_path_that_loses_much(void **state)
+{
+	struct cc_params params = { .rate_bps = 100000000, .datagram = BN_DATAGRAM };
+	struct bn b;
+
+	bn_init(&b, 110, 50, 1, 0.3);
+	bn_start(&b, 0, BN_OURS, &params);
+	bn_run(&b, 60 * RT_S);
+	assert_int_equal(b.flow[0].cc.guard.trips, 1);
+	assert_int_equal(b.flow[0].cc.state, CC_FIXED);
+	bn_run(&b, 60 * RT_S);
+	assert_int_equal(b.flow[0].cc.guard.trips, 1);
+	bn_release(&b);
+}
+
 /* Beside a TCP that fills the queue the guard does not let us starve either. */
 static void the_guard_is_not_starved(void **state)
 {
@@ -533,6 +566,8 @@ int main(void)
 		cmocka_unit_test(a_configured_rate_is_kept),
 		cmocka_unit_test(a_configured_rate_is_told_as_it_is),
 		cmocka_unit_test(the_guard_backs_off_and_comes_back),
+		cmocka_unit_test(the_guard_sees_a_line_that_drops),
+		cmocka_unit_test(the_guard_knows_a_path_that_loses_much),
 		cmocka_unit_test(the_guard_is_not_starved),
 		cmocka_unit_test(the_setting_may_change),
 		cmocka_unit_test(nonsense_is_survived),

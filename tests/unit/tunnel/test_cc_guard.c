@@ -40,6 +40,27 @@ static void only_a_lasting_queue_of_ours_trips_it(void **state)
 	assert_int_equal(g.trips, 1);
 }
 
+/* A path without a queue, or a receiver that is too slow, drops what is too much. */
+static void lasting_heavy_loss_trips_it_too(void **state)
+{
+	struct cc_guard g = { 0 };
+	struct cc_guard_round r = { .offered = 10, .cap = 1000, .base_ns = 10 * RT_MS };
+
+	assert_false(cc_guard_heavy(100, 20, 0));
+	assert_true(cc_guard_heavy(100, 21, 0));
+	assert_false(cc_guard_heavy(100, 45, 0.25)); /* a path that loses so much */
+	assert_true(cc_guard_heavy(100, 46, 0.25));
+	cc_guard_reset(&g, at_ms(0));
+	r.heavy_loss = true;
+	assert_false(cc_guard_trips(&g, &r, at_ms(999)));
+	r.heavy_loss = false;
+	assert_false(cc_guard_trips(&g, &r, at_ms(1000))); /* so it counts from here */
+	r.heavy_loss = true;
+	assert_false(cc_guard_trips(&g, &r, at_ms(1999)));
+	assert_true(cc_guard_trips(&g, &r, at_ms(2000)));
+	assert_int_equal(g.trips, 1);
+}
+
 static void the_configured_rate_returns_when_it_passes(void **state)
 {
 	struct cc_guard g = { 0 };
@@ -64,6 +85,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_a_lasting_queue_of_ours_trips_it),
+		cmocka_unit_test(lasting_heavy_loss_trips_it_too),
 		cmocka_unit_test(the_configured_rate_returns_when_it_passes),
 	};
 
