@@ -188,10 +188,9 @@ static void solver_link(struct solver *sv, struct solver_row *row)
 static void solver_substitute(struct solver *sv, uint64_t number)
 {
 	const uint8_t *sym = store_slot(sv->store, number);
-	struct solver_row *relink[2];
-	unsigned n = 0;
+	unsigned active = sv->active;
 
-	for (unsigned i = 0; i < sv->active; i++) {
+	for (unsigned i = 0; i < active; i++) {
 		struct solver_row *row = &sv->row[sv->order[i]];
 		uint8_t *factor = row_factor(sv, row, number);
 
@@ -200,14 +199,12 @@ static void solver_substitute(struct solver *sv, uint64_t number)
 		gf_add_multiple(row->bytes, *factor, sym, sv->symbol_size);
 		*factor = 0;
 		if (number == row->lead || number == row->end) {
-			/* one row at most has it first, and one at most has it last */
-			rt_assert(n < 2);
 			solver_unlink(sv, row);
-			relink[n++] = row;
+			solver_link(sv, row);
 		}
 	}
-	for (unsigned i = 0; i < n; i++)
-		solver_link(sv, relink[i]);
+	/* none was left empty: rows that determine `number` have one of it alone, taken before */
+	rt_assert(sv->active == active);
 }
 
 bool solver_step(struct solver *sv, uint64_t *number)
