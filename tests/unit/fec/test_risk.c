@@ -155,11 +155,18 @@ static void design_figures(void **state)
 /* m = 1 by hand, where it can be done: what is missing after a first repair. */
 static void one_repair_by_hand(void **state)
 {
+	static const double odds[] = { 0, 0.1, 0.25, 0.4, 0.75 };
 	const double p = 1e-4;
-	/* two lost of ten, or one and the repair; nothing longer at this loss */
-	double expect = FEC_RISK_MARGIN * (45 * p * p + 10 * p * p);
 
-	assert_true(fabs(residual(p, 1, 0.1) / expect - 1) < 0.01);
+	for (unsigned i = 0; i < sizeof(odds) / sizeof(odds[0]); i++) {
+		/* two lost of ten, or one and the repair; the same of eleven */
+		double of_ten = 45 + 10, of_eleven = 55 + 11;
+		double expect = (1 - odds[i]) * of_ten + odds[i] * of_eleven;
+		double here = residual(p, 1, 1 / (10 + odds[i]));
+
+		/* nothing longer at this loss */
+		assert_true(fabs(here / (FEC_RISK_MARGIN * expect * p * p) - 1) < 0.01);
+	}
 }
 
 /* One more symbol between two repairs, drawn for a part of them: between none and all. */
