@@ -310,6 +310,29 @@ static void early_clients_wait(void **state)
 	assert_int_equal(t.err, -EPROTO);
 }
 
+/* A stop is the answer to who waits: once, and the option is done with. */
+static void who_waits_is_refused_by_a_stop(void **state)
+{
+	struct talk t;
+	struct nbds_handshake_io io = { .out_size = OUT_SIZE };
+
+	talk_begin(&t);
+	talk_flags(&t, 3);
+	talk_go(&t, NBDS_OPT_GO, "late", NULL, 0);
+	for (int stopped = 0; stopped < 2; stopped++) {
+		t.hs.stopping = stopped;
+		io.in = t.in + t.used;
+		io.in_len = t.in_len - t.used;
+		io.out = t.out + t.out_len;
+		assert_int_equal(nbds_handshake_run(&t.hs, &io), 0);
+		assert_int_equal(t.hs.waiting, !stopped);
+		t.used += io.in_used;
+		t.out_len += io.out_len;
+	}
+	assert_int_equal(answer_only(&t), NBDS_REP_ERR_SHUTDOWN);
+	assert_int_equal(t.used, t.in_len);
+}
+
 /* INFO must tell what GO would: same answers, but that it goes on negotiating. */
 static void info_and_go_agree(void **state)
 {
@@ -567,6 +590,7 @@ int main(void)
 		cmocka_unit_test(go_in_pieces),
 		cmocka_unit_test(every_truncation_waits),
 		cmocka_unit_test(early_clients_wait),
+		cmocka_unit_test(who_waits_is_refused_by_a_stop),
 		cmocka_unit_test(info_and_go_agree),
 		cmocka_unit_test(go_tells_size_flags_and_block_sizes),
 		cmocka_unit_test(wrong_lengths_in_go_are_refused),
