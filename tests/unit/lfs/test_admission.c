@@ -220,6 +220,25 @@ static void the_images_of_its_leaves_must_find_room(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/* What comes in one turn is in no record yet: each append sees what those before it take. */
+static void what_is_queued_takes_its_room(void **state)
+{
+	struct world *w = *state;
+
+	w->checkpoint_every = 1024 * MIB;
+	open_fresh(w, 0);
+	assert_true(room_left(w, 20));
+	/* Nine blocks of record, two of images, two of slack: once, but not twice. */
+	ops[0] = write_op(w, 0, 8);
+	assert_int_equal(append_ask(w, 0, 0, 1), 0);
+	assert_int_equal(append_ask(w, 1, 0, 1), -ENOSPC);
+	disk_run();
+	assert_int_equal(results[0], 0);
+	assert_int_equal(close_store(w), 0);
+	assert_int_equal(open_store(w), 0);
+	assert_int_equal(close_store(w), 0);
+}
+
 static struct lfs_wait waiter;
 
 static void waiter_done(struct lfs_wait *wait, int res)
@@ -261,6 +280,7 @@ int main(void)
 		TEST(a_refused_append_pins_nothing),
 		TEST(a_record_that_fails_fails_as_a_whole),
 		TEST(the_images_of_its_leaves_must_find_room),
+		TEST(what_is_queued_takes_its_room),
 		TEST(images_under_way_give_no_room),
 	};
 

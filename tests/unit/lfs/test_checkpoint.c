@@ -142,6 +142,29 @@ static void who_asks_late_waits_for_the_next(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/*
+ * The search for dirty leaves is cut up, and goes on by itself where it found none: here
+ * with as many leaves as a volume of more than 128 GiB has.
+ */
+static void a_search_that_finds_nothing_goes_on(void **state)
+{
+	enum { LEAVES = 70000 };
+	struct world *w = *state;
+	struct lfs_map_volume *v, before;
+
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	v = &w->lfs->map.v[0];
+	before = *v;
+	v->leaves = calloc(LEAVES, sizeof(*v->leaves));
+	assert_non_null(v->leaves);
+	v->nleaves = LEAVES;
+	assert_int_equal(checkpoint(w), 0);
+	free(v->leaves);
+	*v = before;
+	assert_int_equal(close_store(w), 0);
+}
+
 /* ---- records under way while it is written ------------------------------------------------ */
 
 static struct lfs_append under_way;
@@ -371,6 +394,7 @@ int main(void)
 		TEST(the_order_on_the_disk),
 		TEST(a_failed_step_leaves_the_older_checkpoint),
 		TEST(who_asks_late_waits_for_the_next),
+		TEST(a_search_that_finds_nothing_goes_on),
 		TEST(a_record_under_way_is_replayed),
 		TEST(a_record_under_way_is_not_named),
 		TEST(a_segment_under_way_does_not_count),
