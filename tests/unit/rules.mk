@@ -8,6 +8,12 @@ $(B)/tests/unit/replicator/test_facts: flags_ld += -Wl,--wrap=lfs_set_meta
 $(B)/tests/unit/replicator/test_apply: flags_ld += -Wl,--wrap=lfs_flush
 $(B)/tests/unit/replicator/test_write: flags_ld += -Wl,--wrap=lfs_read
 
+# Whether the transport learns that somebody waits.
+$(B)/tests/unit/replicator/test_session: flags_ld += -Wl,--wrap=transport_expedite
+
+# What the socket of the tunnels has counted.
+$(B)/tests/unit/replicator/test_status: flags_ld += -Wl,--wrap=tunnel_io_stats
+
 # A message may be one that cannot be sealed.
 $(B)/tests/unit/replicator/test_conn: flags_ld += -Wl,--wrap=secure_write
 

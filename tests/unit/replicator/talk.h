@@ -15,12 +15,12 @@
  * A letter is a message; those after a blank wait for an answer to what is before it.
  * H, A, M, N, Q, O: the HELLO of a primary, of one that opens and has lost its last writes,
  * of a mirror, of one that holds three more, of one that lacks two, of another protocol.
- * I: of a primary that holds one more.
+ * I: of a primary that holds one more. K: of one that was promoted behind this site.
  * S, C, G: a START that fits, one of transport tcp, one whose history goes on to a new
  * epoch; W, V, F, T: from too far ahead, from below what is held, of another history, cut
  * off. P, Z, B: PULL of the last three, of
  * nothing, of what is not there. Y, R: a READY that fits, and one that does not.
- * E, D: ENTRY, PULLED. X: no message at all.
+ * E, D: ENTRY, PULLED. U: REFUSE. X: no message at all.
  */
 static inline size_t put_hello(char letter, uint8_t *body)
 {
@@ -46,6 +46,12 @@ static inline size_t put_hello(char letter, uint8_t *body)
 	m->hash = end.hash;
 	m->meta = *meta;
 	memset(m->meta.group, 0x77, sizeof(m->meta.group));
+	if (letter == 'K') {
+		const struct lfs_epoch *last = &meta->epochs[meta->nepochs - 1];
+
+		m->meta.epochs[m->meta.nepochs++] =
+			(struct lfs_epoch){ last->number + 1, 0x6709, end.lsn + 1 };
+	}
 	(void)snprintf(m->node, sizeof(m->node), "there");
 	len = message_encode_hello(m, body, MESSAGE_MAX);
 	free(m);
@@ -106,7 +112,7 @@ static inline size_t put_number(char letter, uint8_t *body)
 
 static inline unsigned type_of(char letter)
 {
-	if (strchr("HIAMNQO", letter))
+	if (strchr("HIAMNQOK", letter))
 		return MESSAGE_HELLO;
 	if (strchr("SWVFTLCG", letter))
 		return MESSAGE_START;
@@ -114,6 +120,8 @@ static inline unsigned type_of(char letter)
 		return MESSAGE_PULL;
 	if (strchr("YR", letter))
 		return MESSAGE_READY;
+	if (letter == 'U')
+		return MESSAGE_REFUSE;
 	return letter == 'E' ? MESSAGE_ENTRY : letter == 'D' ? MESSAGE_PULLED : 99;
 }
 
@@ -128,6 +136,8 @@ static inline void say(char letter)
 		len = put_hello(letter, body);
 	else if (type == MESSAGE_START)
 		len = put_start(letter, body);
+	else if (type == MESSAGE_REFUSE)
+		len = message_encode_text("no", body, MESSAGE_MAX);
 	else
 		len = put_number(letter, body);
 	if (site->conn)

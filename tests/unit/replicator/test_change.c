@@ -104,6 +104,63 @@ static void what_may_not_change_stays(void **state)
 	free(c);
 }
 
+/* ---- while it streams --------------------------------------------------------------- */
+
+static void another_rate(struct group_config *c)
+{
+	c->peer.rate_bps /= 2;
+}
+
+static void another_goal(struct group_config *c)
+{
+	c->peer.fec.safety = 1e-3;
+}
+
+static void another_evidence(struct group_config *c)
+{
+	c->peer.evidence = GROUP_EV_QUEUED;
+}
+
+static void another_congestion(struct group_config *c)
+{
+	(void)snprintf(c->peer.congestion, sizeof(c->peer.congestion), "reno");
+}
+
+static void another_transport(struct group_config *c)
+{
+	c->peer.tcp = false;
+}
+
+/* What a running transport cannot change is obeyed by the next one, and at once. */
+static void what_a_transport_cannot_change_ends_it(void **state)
+{
+	static const struct {
+		void (*change)(struct group_config *c);
+		bool ends;
+	} rows[] = {
+		{ another_rate, false },     { another_goal, false },
+		{ another_evidence, true },  { another_congestion, true },
+		{ another_transport, true },
+	};
+	struct session *s = site->group->session;
+	struct group_config *c = malloc(sizeof(*c));
+
+	assert_non_null(c);
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		if (!data)
+			stream();
+		*c = site->group->config;
+		rows[i].change(c);
+		group_change(site->group, c);
+		assert_int_equal(s->control.conn == NULL, rows[i].ends);
+		if (!rows[i].ends)
+			continue;
+		conn_close(data);
+		data = NULL;
+	}
+	free(c);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, alone_up, site_tear_down)
@@ -111,6 +168,8 @@ int main(void)
 		TEST(what_may_change_does),
 		TEST(a_volume_may_change_its_mind),
 		TEST(what_may_not_change_stays),
+		cmocka_unit_test_setup_teardown(what_a_transport_cannot_change_ends_it,
+						tcp_primary_up, tcp_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

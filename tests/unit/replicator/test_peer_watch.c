@@ -231,8 +231,21 @@ static void a_mirror_that_refuses_for_ever_times_out(void **state)
 		{ "proven", 300, true, 7, 6, 6, 6, "", SYNC, true },
 		{ "proven", 390, true, 7, 6, 6, 6, "", SYNC, true },
 	};
+	/* Refused while there was nothing to persist: who is idle then is not stuck. */
+	static const struct step idle[] = {
+		{ "streaming", 0, true, 5, 5, 5, 5, "", CATCHING, true },
+		{ "proven", 1, true, 5, 5, 5, 5, "in sync", SYNC, true },
+		{ "refused", 10, true, 5, 5, 5, 5, "", SYNC, true },
+		{ "proven", 99, true, 5, 5, 5, 5, "", SYNC, true },
+		{ "proven", 110, true, 5, 5, 5, 5, "", SYNC, true },
+		/* Nor is it by what comes next, on a path that stands still. */
+		{ "proven", 190, true, 6, 5, 5, 5, "", SYNC, true },
+		{ "proven", 289, true, 6, 5, 5, 5, "", SYNC, true },
+		{ "proven", 300, true, 6, 5, 5, 5, "", SYNC, true },
+	};
 
 	PLAY(steps);
+	PLAY(idle);
 }
 
 static void a_site_without_its_mirror_counts_it_as_timed_out(void **state)

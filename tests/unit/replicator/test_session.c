@@ -265,6 +265,24 @@ static void a_fresh_mirror_pairs_with_no_volume_twice(void **state)
 	assert_true(unpaired());
 }
 
+static void has_its_volumes_in_another_order(struct message_hello *m)
+{
+	struct lfs_volume first = m->meta.volumes[0];
+
+	m->meta.volumes[0] = m->meta.volumes[1];
+	m->meta.volumes[1] = first;
+}
+
+/* The order in the log is the primary's: reads find each volume there, without a restart. */
+static void a_fresh_mirror_takes_its_primarys_order(void **state)
+{
+	meet();
+	say_hello_but(has_its_volumes_in_another_order);
+	SITE_UNTIL(site, !unpaired() && site->came[MESSAGE_HELLO] == 2);
+	assert_int_equal(group_volume_find(site->group, "a")->index, 1);
+	assert_int_equal(group_volume_find(site->group, "b")->index, 0);
+}
+
 static void has_a_longer_volume(struct message_hello *m)
 {
 	m->meta.volumes[1].size = 2u << 20;
@@ -344,6 +362,15 @@ static void a_primary_of_the_same_epoch_is_a_copy(void **state)
 		site->refused,
 		"both sites are primary in the same epoch: one store is a copy");
 	SITE_UNTIL(site, state_now() == GROUP_DIVERGED);
+}
+
+/* Who was promoted refuses what is behind it: its HELLO counts all the same. */
+static void a_hello_counts_with_the_refusal_behind_it(void **state)
+{
+	meet();
+	say_together("KU", 2);
+	SITE_UNTIL(site, site->closed);
+	assert_int_equal(state_now(), GROUP_FENCED);
 }
 
 /* Its mirror tells what it lacks by it, when it is promoted. */
@@ -459,6 +486,54 @@ static void a_full_mirror_says_so_before_anything_is_sent(void **state)
 	}
 }
 
+static unsigned expedited;
+
+void __wrap_transport_expedite(struct transport *t, rt_time now);
+void __real_transport_expedite(struct transport *t, rt_time now);
+
+void __wrap_transport_expedite(struct transport *t, rt_time now)
+{
+	expedited++;
+	__real_transport_expedite(t, now);
+}
+
+static void network_and_remote(struct group_config *config)
+{
+	tcp_peer(config);
+	config->volumes[0].sync = GROUP_NETWORK;
+	config->volumes[1].sync = GROUP_REMOTE;
+}
+
+static int network_and_remote_up(void **state)
+{
+	site_tweak = network_and_remote;
+	site_set_up(state, GROUP_PRIMARY, true);
+	return 0; /* it waits for its mirror */
+}
+
+/* Who waits alone, in either mode, does not wait for what others write. */
+static void the_transport_learns_that_a_write_waits(void **state)
+{
+	struct group *g = site->group;
+
+	stream();
+	SITE_UNTIL(site, group_serving(g) && peer_watch_in_sync(&g->watch));
+	for (unsigned i = 0; i < 2; i++) {
+		struct group_request *r = request_new(GROUP_WRITE);
+
+		r->volume = group_volume_at(g, i);
+		expedited = 0;
+		request_ended = NULL;
+		group_submit(r);
+		SITE_UNTIL(site, frames_received == i + 1 && expedited > 0);
+		assert_null(request_ended);
+		progress(i + 1, SITE_LSNS + i + 1);
+		SITE_UNTIL(site, request_ended == r);
+		assert_int_equal(request_res, 0);
+		request_free(r);
+	}
+}
+
 static void what_a_mirror_lacks_is_not_persisted(void **state)
 {
 	struct group_status *status = calloc(1, sizeof(*status));
@@ -484,9 +559,11 @@ int main(void)
 		TEST(a_fresh_mirror_is_not_started, fresh_mirror_up),
 		TEST(a_fresh_mirror_joins_no_group_of_another_name, fresh_mirror_up),
 		TEST(a_fresh_mirror_pairs_with_no_volume_twice, fresh_mirror_up),
+		TEST(a_fresh_mirror_takes_its_primarys_order, fresh_mirror_up),
 		TEST(a_refused_pairing_says_what_differs, fresh_mirror_up),
 		TEST(a_primary_takes_no_orders, primary_up),
 		TEST(a_primary_of_the_same_epoch_is_a_copy, primary_up),
+		TEST(a_hello_counts_with_the_refusal_behind_it, primary_up),
 		TEST(a_heartbeat_tells_what_is_not_durable_yet, primary_up),
 		TEST(a_newer_connection_begins_without_a_hello, primary_up),
 		TEST(a_connection_outlives_the_time_for_its_handshake, primary_up),
@@ -496,6 +573,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			the_reason_arrives_behind_the_end_of_the_data, tcp_primary_up,
 			tcp_tear_down),
+		cmocka_unit_test_setup_teardown(the_transport_learns_that_a_write_waits,
+						network_and_remote_up, tcp_tear_down),
 		cmocka_unit_test_setup_teardown(what_a_mirror_lacks_is_not_persisted,
 						tcp_primary_up, tcp_tear_down),
 	};
