@@ -486,6 +486,18 @@ static void a_full_mirror_says_so_before_anything_is_sent(void **state)
 	}
 }
 
+/* Whoever of the two dials: here it is the mirror. */
+static void a_primary_that_is_dialed_sends_repairs(void **state)
+{
+	struct transport_stats stats;
+
+	converse("M");
+	say('Y');
+	SITE_UNTIL(site, session_streaming(site->group->session));
+	transport_stats(site->group->session->transport, &stats);
+	assert_true(stats.repairs > 0);
+}
+
 static unsigned expedited;
 
 void __wrap_transport_expedite(struct transport *t, rt_time now);
@@ -564,6 +576,7 @@ int main(void)
 		TEST(a_primary_takes_no_orders, primary_up),
 		TEST(a_primary_of_the_same_epoch_is_a_copy, primary_up),
 		TEST(a_hello_counts_with_the_refusal_behind_it, primary_up),
+		TEST(a_primary_that_is_dialed_sends_repairs, primary_up),
 		TEST(a_heartbeat_tells_what_is_not_durable_yet, primary_up),
 		TEST(a_newer_connection_begins_without_a_hello, primary_up),
 		TEST(a_connection_outlives_the_time_for_its_handshake, primary_up),
