@@ -165,6 +165,23 @@ static void a_search_that_finds_nothing_goes_on(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/* The timer runs from the opening on, also before any checkpoint of this incarnation. */
+static void the_timer_runs_from_the_opening_on(void **state)
+{
+	struct world *w = *state;
+	uint64_t slot;
+
+	w->checkpoint_ms = 500;
+	assert_int_equal(create(w, 0), 0);
+	assert_int_equal(open_store(w), 0);
+	slot = w->lfs->superblock.current.checkpoint_slot;
+	assert_int_equal(write_blocks(w, 1, 1, 1), 0);
+	assert_int_equal(w->lfs->superblock.current.checkpoint_slot, slot);
+	disk_sleep(600 * RT_MS);
+	assert_int_equal(w->lfs->superblock.current.checkpoint_slot, !slot);
+	assert_int_equal(close_store(w), 0);
+}
+
 /* ---- records under way while it is written ------------------------------------------------ */
 
 static struct lfs_append under_way;
@@ -395,6 +412,7 @@ int main(void)
 		TEST(a_failed_step_leaves_the_older_checkpoint),
 		TEST(who_asks_late_waits_for_the_next),
 		TEST(a_search_that_finds_nothing_goes_on),
+		TEST(the_timer_runs_from_the_opening_on),
 		TEST(a_record_under_way_is_replayed),
 		TEST(a_record_under_way_is_not_named),
 		TEST(a_segment_under_way_does_not_count),

@@ -44,6 +44,7 @@ struct world {
 	int res;
 	uint64_t map_memory;
 	uint64_t checkpoint_every;    /* of open; 0: as created */
+	int64_t checkpoint_ms;	      /* of open; 0: never */
 	bool held;		      /* waits for events.advanced */
 	struct lfs_recovery recovery; /* of the last open */
 	unsigned failures;	      /* events.failed */
@@ -154,6 +155,7 @@ static inline int open_as(struct world *w, const char *group)
 		.group_name = group,
 		.map_memory = w->map_memory,
 		.checkpoint_every = w->checkpoint_every,
+		.checkpoint_ms = w->checkpoint_ms,
 		.events = &events,
 		.owner = w,
 	};
