@@ -222,6 +222,16 @@ int rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
 		  struct rt_dgram **ret);
 void rt_dgram_addr(struct rt_dgram *dgram, struct rt_addr *ret);
 /*
+ * From now on rt_dgram_local() says to which of this host's addresses a datagram was sent.
+ * A socket that is bound to one address is not watched, and need not be. 0 or -errno.
+ */
+int rt_dgram_watch_local(struct rt_dgram *dgram);
+/*
+ * For received() only: where this datagram was sent to; RT_ADDR_NONE where that is not
+ * watched. As rt_message.from it makes an answer leave from there.
+ */
+void rt_dgram_local(const struct rt_dgram *dgram, struct rt_addr *ret);
+/*
  * Send one datagram. `timestamp` != 0 asks for left(timestamp) when a TX timestamp
  * (TX_SOFTWARE) proves that the driver took it; nothing is called when it was dropped.
  * res: 0, or -errno: -ENOBUFS dropped in this host, -EMSGSIZE too long for our device,
@@ -244,6 +254,12 @@ struct rt_message {
 	size_t len;	 /* 0 .. RT_MESSAGE_MAX */
 	size_t segment;	 /* > 0, and at most RT_MESSAGE_DATAGRAMS of them */
 	uint32_t timestamp;
+	/*
+	 * The address of this host that it leaves from; the port says nothing. Copied. The
+	 * kernel chooses where this is NULL or RT_ADDR_NONE, or of another family than `to`,
+	 * or where this host cannot send from it (any more).
+	 */
+	const struct rt_addr *from;
 };
 void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
 			   const struct rt_addr *to, const struct rt_message *message);

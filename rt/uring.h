@@ -72,15 +72,28 @@ struct uring_class {
 	void (*complete)(struct rt_loop *loop, struct rt_op *op, int res, unsigned flags);
 };
 
+/* The address that something leaves from, as the kernel takes it. */
+struct uring_source {
+	int level, type;
+	size_t len; /* of the one below; 0: the kernel chooses */
+	union {
+		struct in_pktinfo inet;
+		struct in6_pktinfo inet6;
+	} info;
+};
+
 /* A datagram or a message on its way out: what sendmsg() wants to be lent. */
 struct uring_msg {
 	struct msghdr hdr; /* first: rt_op.msg points here */
 	struct iovec iov;
 	struct sockaddr_in6 to; /* or a sockaddr_in */
+	struct uring_source from;
 	uint32_t timestamp;
 	uint16_t segment; /* of a message; 0: one datagram */
 	bool again;	  /* was sent a second time */
-	_Alignas(struct cmsghdr) uint8_t control[3 * CMSG_SPACE(sizeof(uint32_t))];
+	bool elsewhere;	  /* not from `from`: the kernel chooses */
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+						 3 * CMSG_SPACE(sizeof(uint32_t))];
 	struct rt_op part;	/* a datagram of a message that we have cut */
 	struct rt_op *message;	/* that message's */
 	struct uring_msg *next; /* in loop->msgs */
@@ -198,6 +211,13 @@ int uring_family(const struct rt_addr *addr);
 /* IPv4 becomes a mapped address if `family` is AF_INET6. 0 where it does not fit. */
 socklen_t uring_sockaddr(const struct rt_addr *addr, int family,
 			 struct sockaddr_storage *ret);
+/*
+ * To leave from `from` (NULL or RT_ADDR_NONE: no matter), on a socket of either family: the
+ * one of the address that it sends to counts.
+ */
+void uring_source(const struct rt_addr *from, struct uring_source *ret);
+/* The address in an IP_PKTINFO or IPV6_PKTINFO, without its port; else *ret stays. */
+void uring_source_addr(const struct cmsghdr *c, struct rt_addr *ret);
 /* Mapped IPv4 becomes IPv4; what we do not know becomes RT_ADDR_NONE. */
 void uring_addr(const void *sockaddr, socklen_t len, struct rt_addr *ret);
 /* The address that `fd` is bound to, or RT_ADDR_NONE. */

@@ -87,6 +87,44 @@ void uring_addr(const void *sockaddr, socklen_t len, struct rt_addr *ret)
 	}
 }
 
+void uring_source(const struct rt_addr *from, struct uring_source *ret)
+{
+	*ret = (struct uring_source){ .len = 0 };
+	if (!from)
+		return;
+	if (from->kind == RT_ADDR_INET) {
+		ret->level = IPPROTO_IP;
+		ret->type = IP_PKTINFO;
+		ret->len = sizeof(ret->info.inet);
+		memcpy(&ret->info.inet.ipi_spec_dst, from->ip, 4);
+	} else if (from->kind == RT_ADDR_INET6) {
+		ret->level = IPPROTO_IPV6;
+		ret->type = IPV6_PKTINFO;
+		ret->len = sizeof(ret->info.inet6);
+		memcpy(&ret->info.inet6.ipi6_addr, from->ip, 16);
+	}
+}
+
+void uring_source_addr(const struct cmsghdr *c, struct rt_addr *ret)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
+	struct in_pktinfo inet;
+	struct in6_pktinfo inet6;
+
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO &&
+	    c->cmsg_len >= CMSG_LEN(sizeof(inet))) {
+		memcpy(&inet, CMSG_DATA(c), sizeof(inet));
+		sin.sin_addr = inet.ipi_addr;
+		uring_addr(&sin, sizeof(sin), ret);
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
+		   c->cmsg_len >= CMSG_LEN(sizeof(inet6))) {
+		memcpy(&inet6, CMSG_DATA(c), sizeof(inet6));
+		sin6.sin6_addr = inet6.ipi6_addr;
+		uring_addr(&sin6, sizeof(sin6), ret);
+	}
+}
+
 void uring_local_addr(int fd, struct rt_addr *ret)
 {
 	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };

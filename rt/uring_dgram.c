@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/net_tstamp.h>
 #include <netinet/udp.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "rt/mem.h"
@@ -132,6 +133,23 @@ int rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
 void rt_dgram_addr(struct rt_dgram *dgram, struct rt_addr *ret)
 {
 	*ret = dgram->addr;
+}
+
+int rt_dgram_watch_local(struct rt_dgram *dgram)
+{
+	static const uint8_t any[16];
+
+	if (memcmp(dgram->addr.ip, any, sizeof(any)) != 0)
+		return 0;
+	if (dgram->family == AF_INET6) /* and mapped addresses */
+		return uring_dgram_option(dgram->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	return uring_dgram_option(dgram->fd, IPPROTO_IP, IP_PKTINFO, 1);
+}
+
+void rt_dgram_local(const struct rt_dgram *dgram, struct rt_addr *ret)
+{
+	*ret = dgram->local;
+	ret->port = dgram->addr.port;
 }
 
 void rt_dgram_close(struct rt_dgram *dgram)

@@ -13,7 +13,7 @@
 /* Room for a sockaddr_in6, and the control messages behind it are aligned. */
 #define DGRAM_NAME 32
 /* Bytes of control messages asked for with a datagram, and with an error. */
-#define DGRAM_CONTROL 64 /* SO_RXQ_OVFL and UDP_GRO */
+#define DGRAM_CONTROL 128 /* SO_RXQ_OVFL, UDP_GRO, and where it was sent to */
 #define DGRAM_ERROR_CONTROL 256
 /* Enough of a timestamped datagram, with headers of lower layers, to recognise it. */
 #define DGRAM_ERROR_DATA 2048
@@ -85,6 +85,7 @@ struct rt_dgram {
 		together; /* mean number of datagrams in a received message; 0: none yet */
 	uint64_t icmp_errors;
 	struct rt_addr addr;
+	struct rt_addr local;  /* where the datagram in received() was sent to; no port */
 	struct rt_timer retry; /* to receive again after a failure */
 	struct dgram_recv recvs[DGRAM_RECVS];
 	struct dgram_error error;

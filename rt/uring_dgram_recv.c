@@ -132,8 +132,8 @@ static void together_take(struct rt_dgram *dgram, size_t segment, size_t len)
 }
 
 /*
- * Look for the kernel's count of drops among the control messages. Returns the length of
- * each datagram, where several were received as one; else 0.
+ * Look for the kernel's count of drops among the control messages, and for where it was
+ * sent to. Returns the length of each datagram, where several were received as one; else 0.
  */
 static size_t control_take(struct rt_dgram *dgram, void *control, size_t len)
 {
@@ -142,6 +142,7 @@ static size_t control_take(struct rt_dgram *dgram, void *control, size_t len)
 	size_t segment = 0;
 	uint32_t value;
 
+	dgram->local.kind = RT_ADDR_NONE;
 	for (c = CMSG_FIRSTHDR(&hdr); c && !dgram->closed; c = CMSG_NXTHDR(&hdr, c)) {
 		if (c->cmsg_len < CMSG_LEN(sizeof(value)))
 			continue;
@@ -150,6 +151,8 @@ static size_t control_take(struct rt_dgram *dgram, void *control, size_t len)
 			drops_take(dgram, value);
 		else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
 			segment = value;
+		else
+			uring_source_addr(c, &dgram->local);
 	}
 	return segment;
 }

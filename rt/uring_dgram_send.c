@@ -35,7 +35,7 @@ static void control_put_u32(struct uring_msg *msg, int type, uint32_t value)
 	control_put(msg, SOL_SOCKET, type, &value, sizeof(value));
 }
 
-/* `len` bytes at `buf` to the address that is in msg->to already. */
+/* `len` bytes at `buf` between the addresses that are in msg->from and ->to already. */
 static void msg_fill(struct rt_dgram *dgram, struct uring_msg *msg, const void *buf,
 		     size_t len)
 {
@@ -50,6 +50,20 @@ static void msg_fill(struct rt_dgram *dgram, struct uring_msg *msg, const void *
 	msg->timestamp = 0;
 	msg->segment = 0;
 	msg->again = false;
+	msg->elsewhere = false;
+	if (msg->from.len > 0) /* the first of all: msg_elsewhere() takes it off */
+		control_put(msg, msg->from.level, msg->from.type, &msg->from.info,
+			    msg->from.len);
+}
+
+/* Let the kernel choose where it leaves from. */
+static void msg_elsewhere(struct uring_msg *msg)
+{
+	size_t len = CMSG_SPACE(msg->from.len);
+
+	msg->elsewhere = true;
+	msg->hdr.msg_control = msg->control + len;
+	msg->hdr.msg_controllen -= len;
 }
 
 static void msg_segment(struct uring_msg *msg, size_t segment)
@@ -81,6 +95,12 @@ static void refuse_for_test(struct rt_dgram *dgram, struct rt_op *op,
 		uring_end(dgram->loop, op, res);
 }
 
+/* What a kernel that does not cut this message says; of a part it has another reason. */
+static bool error_is_refusal(int res)
+{
+	return res == -EIO || res == -EINVAL || res == -EMSGSIZE;
+}
+
 /* ---- the datagrams of a message one by one ----------------------------------------- */
 
 /*
@@ -96,8 +116,8 @@ static void message_part_over(struct rt_dgram *dgram, struct rt_op *op, int res)
 		op->res = res;
 	if (--op->word[0] > 0)
 		return;
-	/* Too long for the path, alone as well: cutting is not what it refuses. */
-	if (op->word[1] && op->res != -EMSGSIZE)
+	/* Too long, or from nowhere, alone as well: cutting is not what it refuses. */
+	if (op->word[1] && !error_is_refusal(op->res))
 		dgram->alone = DGRAM_ALONE;
 	uring_dgram_unref(dgram);
 	uring_finish(loop, op, op->res);
@@ -136,6 +156,7 @@ static void message_cut(struct rt_dgram *dgram, struct rt_op *op,
 			break;
 		}
 		msg->to = whole->to;
+		msg->from = whole->from;
 		msg_fill(dgram, msg, (const uint8_t *)message->buf + at,
 			 len < message->segment ? len : message->segment);
 		if (message->timestamp && at == timestamped)
@@ -184,6 +205,7 @@ void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
 		return;
 	}
 	memcpy(&msg->to, &ss, namelen);
+	uring_source(message->from, &msg->from);
 	msg_fill(dgram, msg, message->buf, message->len);
 	if (several && dgram->alone > 0) {
 		dgram->alone--;
@@ -240,20 +262,28 @@ static bool error_is_old(int res)
 	}
 }
 
-/* What a kernel that does not cut this message says, and nothing else does. */
-static bool error_is_refusal(int res)
+/* This host has no such address, of IPv6 and of IPv4; or it has no route, which shows then. */
+static bool error_is_of_source(int res)
 {
-	return res == -EIO || res == -EINVAL || res == -EMSGSIZE;
+	return res == -EINVAL || res == -ENETUNREACH;
 }
 
-/* True when it is sent once more, because of an error that is not its own. */
+/*
+ * True when it is sent once more: because of an error that is not its own, or that goes
+ * away when the kernel chooses where it leaves from.
+ */
 static bool sent_again(struct rt_loop *loop, struct rt_op *op, int res)
 {
 	struct uring_msg *msg = (struct uring_msg *)(void *)op->msg;
 
-	if (!msg || msg->again || !error_is_old(res))
+	if (!msg)
 		return false;
-	msg->again = true;
+	if (!msg->again && error_is_old(res))
+		msg->again = true;
+	else if (msg->from.len > 0 && !msg->elsewhere && error_is_of_source(res))
+		msg_elsewhere(msg);
+	else
+		return false;
 	uring_restart(loop, op);
 	refuse_for_test(op->impl[2], op, msg);
 	return true;
