@@ -104,11 +104,16 @@ _Noreturn void sim_require_failed(const char *cond, const char *fmt, ...)
 
 #define SIM_NODES_MAX 8
 
-/* A machine, switched on, no process yet. Its address is 10.0.0.1, 10.0.0.2, ... */
+/*
+ * A machine, switched on, no process yet. Its address is 10.0.0.1, 10.0.0.2, ..., and it
+ * has a second one, 10.0.1.1, 10.0.1.2, ..., from which it sends only if asked to.
+ */
 struct sim_node *sim_node_new(struct sim_world *w, const char *name);
 struct sim_node *sim_node_at(struct sim_world *w, unsigned i); /* NULL beyond the last */
 const char *sim_node_name(const struct sim_node *node);
 void sim_node_addr(const struct sim_node *node, uint16_t port, struct rt_addr *ret);
+void sim_node_second_addr(const struct sim_node *node, uint16_t port,
+			  struct rt_addr *ret);
 
 /* Start a process (after a power loss: boot first, with a new boot id). Must be down. */
 struct rt_loop *sim_node_start(struct sim_node *node);

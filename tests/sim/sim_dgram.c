@@ -11,6 +11,7 @@
 #define DONE_MAX_NS 30000    /* from the driver to the completion */
 #define STAMP_MAX_NS 100000  /* from the driver to its stamp */
 #define REFUSED_MAX_NS 50000 /* until a refused message is sent datagram by datagram */
+#define PEERS_MAX 8	     /* addresses that one who does not listen sends to */
 #define ALONE 16 /* messages after a refusal that the kernel is not asked for */
 
 struct rt_dgram {
@@ -22,6 +23,12 @@ struct rt_dgram {
 	struct rt_list stamps; /* struct stamp, on their way */
 	uint64_t overflowed;
 	unsigned alone; /* messages still to be cut here, after a refusal */
+	bool watches;
+	struct rt_addr arrived_at; /* the datagram in received() */
+	/* It has chosen no port: what is not from where it has sent to is kept out. */
+	bool behind_firewall;
+	unsigned npeers;
+	struct rt_addr peers[PEERS_MAX];
 };
 
 /* A datagram on its way: to the driver first, then in the line. */
@@ -45,6 +52,13 @@ struct stamp {
 };
 
 /* ---- sockets ---------------------------------------------------------------------- */
+
+static bool ip_is_any(const struct rt_addr *addr)
+{
+	static const uint8_t any[4];
+
+	return memcmp(addr->ip, any, sizeof(any)) == 0;
+}
 
 static struct rt_dgram *dgram_find(struct sim_node *node, uint16_t port)
 {
@@ -72,6 +86,7 @@ int rt_dgram_open(struct rt_loop *loop, const struct rt_addr *local,
 	d = sim_calloc(1, sizeof(*d));
 	d->loop = loop;
 	d->local = *local;
+	d->behind_firewall = local->port == 0;
 	while (d->local.port == 0) {
 		uint16_t port = sim_node_port(node);
 
@@ -96,6 +111,17 @@ int rt_dgram_timestamp_card(struct rt_dgram *dgram, bool card)
 void rt_dgram_addr(struct rt_dgram *dgram, struct rt_addr *ret)
 {
 	*ret = dgram->local;
+}
+
+int rt_dgram_watch_local(struct rt_dgram *dgram)
+{
+	dgram->watches = ip_is_any(&dgram->local);
+	return 0;
+}
+
+void rt_dgram_local(const struct rt_dgram *dgram, struct rt_addr *ret)
+{
+	*ret = dgram->arrived_at;
 }
 
 static void dgram_free(struct rt_dgram *d)
@@ -138,6 +164,28 @@ static void packet_over(struct sim_event *e)
 	free(p);
 }
 
+/* Remember where this socket sends to, as the firewall before it does. */
+static void firewall_open(struct rt_dgram *d, const struct rt_addr *to)
+{
+	if (!d->behind_firewall)
+		return;
+	for (unsigned i = 0; i < d->npeers; i++)
+		if (rt_addr_equal(&d->peers[i], to))
+			return;
+	rt_assert(d->npeers < PEERS_MAX);
+	d->peers[d->npeers++] = *to;
+}
+
+static bool firewall_passes(const struct rt_dgram *d, const struct packet *p)
+{
+	if (!ip_is_any(&d->local) && memcmp(d->local.ip, p->to.ip, 4) != 0)
+		return false;
+	for (unsigned i = 0; i < d->npeers; i++)
+		if (rt_addr_equal(&d->peers[i], &p->from))
+			return true;
+	return !d->behind_firewall;
+}
+
 /* The packet is at its end: is there somebody? */
 static void arrive_effect(struct sim_event *e)
 {
@@ -145,7 +193,7 @@ static void arrive_effect(struct sim_event *e)
 	struct sim_link *l = p->line;
 	struct rt_dgram *d = dgram_find(l->to, p->to.port);
 
-	if (d == NULL)
+	if (d == NULL || !firewall_passes(d, p))
 		return;
 	p->sock = d;
 	e->loop = d->loop;
@@ -162,6 +210,7 @@ static void arrive_call(struct sim_event *e)
 	struct packet *p = rt_container_of(e, struct packet, event);
 	struct rt_dgram *d = p->sock;
 
+	d->arrived_at = d->watches ? p->to : (struct rt_addr){ .kind = RT_ADDR_NONE };
 	if (!p->dropped_at_end)
 		d->events->received(d->owner, p->bytes, p->len, &p->from);
 	else if (d->events->overflowed != NULL)
@@ -317,6 +366,22 @@ static int64_t draw_ns(int64_t max)
 	return (int64_t)sim_below(&sim_world_now->rng_net, (uint64_t)max);
 }
 
+/* Where it leaves from: as asked, or as bound, or the first address. */
+static void packet_source(struct packet *p, const struct rt_dgram *d,
+			  const struct rt_addr *from)
+{
+	const struct sim_node *node = d->loop->node;
+
+	sim_node_addr(node, d->local.port, &p->from);
+	if (from != NULL && from->kind != RT_ADDR_NONE) {
+		sim_require(from->kind == RT_ADDR_INET && sim_node_has_ip(node, from->ip),
+			    "sends from an address that is not its own");
+		memcpy(p->from.ip, from->ip, 4);
+	} else if (!ip_is_any(&d->local)) {
+		memcpy(p->from.ip, d->local.ip, 4);
+	}
+}
+
 /* One datagram goes to the driver, at `at` or soon after; 0, or what the kernel says. */
 static int dgram_leave(struct rt_dgram *dgram, struct sim_link *l, struct packet *p,
 		       int64_t at, uint32_t stamp)
@@ -329,7 +394,6 @@ static int dgram_leave(struct rt_dgram *dgram, struct sim_link *l, struct packet
 	}
 	p->line = l;
 	p->boot = l->from->boot;
-	sim_node_addr(l->from, dgram->local.port, &p->from);
 	p->event.type = &driver_type;
 	p->event.a = p->to.port;
 	p->event.b = p->len;
@@ -359,6 +423,7 @@ void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
 	rt_assert(!several ||
 		  (message->len <= RT_MESSAGE_MAX && message->segment > 0 &&
 		   (message->len - 1) / message->segment < RT_MESSAGE_DATAGRAMS));
+	firewall_open(dgram, to);
 	if (several && dgram->alone > 0)
 		dgram->alone--;
 	else if (several)
@@ -382,6 +447,7 @@ void rt_dgram_send_message(struct rt_dgram *dgram, struct rt_op *op,
 			len = message->segment;
 		p = packet_new((const uint8_t *)message->buf + from, len);
 		p->to = *to;
+		packet_source(p, dgram, message->from);
 		r = dgram_leave(dgram, sim_link(node, peer), p, at,
 				(refused ? last : first) ? message->timestamp : 0);
 		if (res == 0)

@@ -190,6 +190,7 @@ struct sim_link {
 
 struct sim_link *sim_link(struct sim_node *a, struct sim_node *b);
 struct sim_node *sim_node_by_addr(const struct rt_addr *addr, struct sim_node *self);
+bool sim_node_has_ip(const struct sim_node *node, const uint8_t *ip);
 bool sim_link_draw_loss(struct sim_link *l);
 /*
  * When the last bit of `bytes` that are offered now will be in the line, INT64_MAX when

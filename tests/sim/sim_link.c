@@ -109,7 +109,7 @@ struct sim_node *sim_node_by_addr(const struct rt_addr *addr, struct sim_node *s
 	if (addr->ip[0] == 127 || memcmp(addr->ip, any, sizeof(any)) == 0)
 		return self;
 	for (unsigned i = 0; i < w->nnodes; i++)
-		if (memcmp(addr->ip, w->nodes[i]->ip, 4) == 0)
+		if (sim_node_has_ip(w->nodes[i], addr->ip))
 			return w->nodes[i];
 	return NULL;
 }

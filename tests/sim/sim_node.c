@@ -65,6 +65,18 @@ void sim_node_addr(const struct sim_node *node, uint16_t port, struct rt_addr *r
 	memcpy(ret->ip, node->ip, sizeof(node->ip));
 }
 
+void sim_node_second_addr(const struct sim_node *node, uint16_t port, struct rt_addr *ret)
+{
+	sim_node_addr(node, port, ret);
+	ret->ip[2] = 1;
+}
+
+bool sim_node_has_ip(const struct sim_node *node, const uint8_t *ip)
+{
+	return ip[0] == node->ip[0] && ip[1] == node->ip[1] && ip[2] <= 1 &&
+	       ip[3] == node->ip[3];
+}
+
 uint16_t sim_node_port(struct sim_node *node)
 {
 	if (++node->next_port < FIRST_PORT)
