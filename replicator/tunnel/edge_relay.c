@@ -19,6 +19,7 @@
 struct relay_tunnel {
 	uint64_t serial, echo_serial;
 	struct rt_addr primary;
+	struct rt_addr dialed; /* ours that it sends to; NONE: the kernel chooses */
 	rt_time last_rx;
 	rt_time answered; /* by the mirror; 0: never */
 	unsigned count;	  /* to be echoed at the end of this turn */
@@ -135,6 +136,7 @@ static void relay_register(struct edge_relay *r, const struct edge_message *m,
 	}
 	t->serial = m->serial;
 	t->primary = *from;
+	rt_dgram_local(r->inner, &t->dialed);
 	t->last_rx = rt_now(r->loop);
 }
 
@@ -182,6 +184,17 @@ static struct relay_slot *relay_slot_take(struct edge_relay *r, const struct rt_
 	return slot;
 }
 
+/* To the primary, from the address that it has dialed. */
+static void relay_answer(struct edge_relay *r, const struct relay_tunnel *t,
+			 struct relay_slot *slot, size_t len)
+{
+	const struct rt_message message = {
+		.buf = slot->buf, .len = len, .segment = len, .from = &t->dialed
+	};
+
+	rt_dgram_send_message(r->inner, &slot->op, &slot->to, &message);
+}
+
 static void relay_echo(struct edge_relay *r, struct relay_tunnel *t)
 {
 	struct edge_message m = { .type = EDGE_ECHO,
@@ -201,7 +214,7 @@ static void relay_echo(struct edge_relay *r, struct relay_tunnel *t)
 		return;
 	}
 	r->stats.echoed += m.count;
-	rt_dgram_send(r->inner, &slot->op, &slot->to, slot->buf, len, 0);
+	relay_answer(r, t, slot, len);
 }
 
 static void relay_turn_done(struct rt_op *op, int res)
@@ -298,7 +311,7 @@ static void relay_outer_received(void *owner, const uint8_t *dgram, size_t len,
 		return;
 	memcpy(slot->buf, dgram, len);
 	r->stats.returned++;
-	rt_dgram_send(r->inner, &slot->op, &slot->to, slot->buf, len, 0);
+	relay_answer(r, t, slot, len);
 }
 
 static void relay_no_timestamp(void *owner, uint32_t timestamp)
@@ -349,6 +362,8 @@ int edge_relay_new(struct rt_loop *loop, const struct edge_relay_params *params,
 	}
 	r->nspare = RELAY_SLOTS;
 	err = rt_dgram_open(loop, &params->listen, &relay_inner_events, r, &r->inner);
+	if (err == 0)
+		err = rt_dgram_watch_local(r->inner);
 	if (err == 0)
 		err = rt_dgram_open(loop, &any, &relay_outer_events, r, &r->outer);
 	if (err < 0)

@@ -48,6 +48,7 @@ struct tunnel_io {
 	struct tunnel *tunnel; /* borrowed until replaced */
 	unsigned attached;     /* so many tunnels so far */
 	struct rt_addr peer;
+	struct rt_addr from; /* ours that the peer sends to; NONE: the kernel chooses */
 	struct rt_timer timer;
 	struct rt_op turn;  /* calls `changed`, then sends; once per turn of the loop */
 	struct rt_op spare; /* sends what waits patiently, if the loop has time */
@@ -142,7 +143,8 @@ static void io_flush(struct tunnel_io *io)
 	struct rt_message message = { .buf = io->memory + t->begin,
 				      .len = t->len,
 				      .segment = t->segment,
-				      .timestamp = t->timestamp };
+				      .timestamp = t->timestamp,
+				      .from = &io->from };
 
 	if (t->len == 0)
 		return;
@@ -379,6 +381,17 @@ static void io_towards(struct tunnel_io *io, const struct rt_addr *addr)
 		tunnel_set_ipv6(io->tunnel, addr->kind == RT_ADDR_INET6);
 }
 
+/*
+ * Only the newest datagram says where the other end is, and which of our addresses it has
+ * dialed: an old one may be replayed. Answers from another one do not pass a firewall.
+ */
+static void io_follow(struct tunnel_io *io, const struct rt_addr *from)
+{
+	if (!rt_addr_equal(from, &io->peer))
+		io_towards(io, from);
+	rt_dgram_local(io->dgram, &io->from);
+}
+
 static void io_received(void *owner, const uint8_t *dgram, size_t len,
 			const struct rt_addr *from)
 {
@@ -399,9 +412,8 @@ static void io_received(void *owner, const uint8_t *dgram, size_t len,
 		io->stats.refused++;
 		return;
 	}
-	/* Only the newest datagram says where the other end is: an old one may be replayed. */
-	if (newest && io->follows && !rt_addr_equal(from, &io->peer))
-		io_towards(io, from);
+	if (newest && io->follows)
+		io_follow(io, from);
 	io_turn(io);
 }
 
@@ -500,6 +512,7 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 	io->tunnel = t;
 	io->attached++;
 	io_towards(io, peer);
+	io->from.kind = RT_ADDR_NONE;
 	io->follows = peer->kind == RT_ADDR_NONE;
 	if (t != NULL)
 		io_choose_timestamps(io, t->params.evidence == TUNNEL_NIC);
@@ -508,6 +521,8 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 		io->follows = false;
 		edge_client_init(io->edge, io->edge_key, t->params.id, rt_now(io->loop));
 	}
+	if (io->follows && t != NULL) /* if that fails, the kernel chooses */
+		(void)rt_dgram_watch_local(io->dgram);
 	io->timestamp_base += io->timestamp_last;
 	io->timestamp_last = 0;
 	rt_timer_disarm(io->loop, &io->timer);

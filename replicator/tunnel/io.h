@@ -35,6 +35,9 @@ void tunnel_io_local(const struct tunnel_io *io, struct rt_addr *ret);
  * RT_ADDR_NONE nothing is sent until the first authentic datagram shows where from; later
  * ones from elsewhere move it. An address that is given stays: if both ends followed the
  * other, somebody on the way could lead both astray, and neither would find back.
+ *
+ * An end that follows also answers from the address of this host that the newest datagram
+ * was sent to. The one that dials leaves its own to the kernel.
  */
 void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_addr *peer);
 /*

@@ -138,6 +138,14 @@ static void draw_line(struct pair *p)
 	sim_net_set_all(p->w, &net);
 }
 
+/* It listens on any; it is dialed at the one that nothing leaves from by itself. */
+static void pair_address(struct pair_site *s, const struct sim_node *peer)
+{
+	s->config.peer.addr = (struct rt_addr){ .kind = RT_ADDR_INET, .port = PORT };
+	if (s->config.peer.dials)
+		sim_node_second_addr(peer, PORT, &s->config.peer.addr);
+}
+
 struct pair *pair_new(struct sim_world *w)
 {
 	struct pair *p = calloc(1, sizeof(*p));
@@ -180,8 +188,7 @@ struct pair *pair_new(struct sim_world *w)
 		(void)snprintf(s->config.node, sizeof(s->config.node), "%s",
 			       sim_node_name(s->node));
 		s->config.peer.dials = (i == 1) == mirror_dials;
-		sim_node_addr(p->site[mirror_dials ? 0 : 1].node, PORT,
-			      &s->config.peer.addr);
+		pair_address(s, p->site[!i].node);
 	}
 	draw_line(p);
 	pair_judge_begin(p);

@@ -14,7 +14,8 @@
  * Evidence from the border: a primary, a building whose network loses, the relay, a line
  * that does not. Protects: when building and primary vanish together, with whatever lay
  * in the building's queues, every frame that counted as on the wire arrives, since the
- * relay has seen it out; a restarted relay serves on by itself.
+ * relay has seen it out; a restarted relay serves on by itself. Relay and mirror listen on
+ * any address, and are sent to at one that nothing leaves from by itself.
  */
 #define FRAME_MAX 20000
 #define FRAMES 400
@@ -94,7 +95,8 @@ static void border_start_end(struct border *b, struct border_end *end, bool dial
 							   { border_primary_changed } };
 	struct rt_loop *loop = sim_node_start(end->node);
 	struct tunnel_params p = params_tunnel(4711, 1 << 20, FRAME_MAX);
-	struct rt_addr local, relay;
+	struct rt_addr local = { .kind = RT_ADDR_INET, .port = dials ? 0 : 7700 };
+	struct rt_addr relay;
 	struct rt_addr nobody = { .kind = RT_ADDR_NONE };
 
 	p.secret[0] = 9;
@@ -104,8 +106,7 @@ static void border_start_end(struct border *b, struct border_end *end, bool dial
 	p.fec.repairs_fixed = false;
 	p.evidence = dials ? TUNNEL_EDGE : TUNNEL_DRIVER;
 	sim_node_enter(end->node);
-	sim_node_addr(end->node, dials ? 0 : 7700, &local);
-	sim_node_addr(b->edge, 7701, &relay);
+	sim_node_second_addr(b->edge, 7701, &relay);
 	sim_require(tunnel_io_new(loop, &local, &events[dials], b, &end->io) == 0, "io");
 	sim_require(tunnel_new(&p, rt_now(loop), &end->t) == 0, "tunnel");
 	if (dials)
@@ -120,8 +121,8 @@ static void border_start_relay(struct border *b)
 	struct edge_relay_params p = { 0 };
 
 	sim_node_enter(b->edge);
-	sim_node_addr(b->edge, 7701, &p.listen);
-	sim_node_addr(b->mirror.node, 7700, &p.mirror);
+	p.listen = (struct rt_addr){ .kind = RT_ADDR_INET, .port = 7701 };
+	sim_node_second_addr(b->mirror.node, 7700, &p.mirror);
 	memcpy(p.key, b->key, sizeof(p.key));
 	sim_require(edge_relay_new(loop, &p, &b->relay) == 0, "relay");
 	sim_node_leave(b->edge);

@@ -160,7 +160,7 @@ static void leave_start_end(struct leave *l, struct leave_end *end, bool dials)
 	static const struct tunnel_io_events events[2] = { { leave_mirror_changed },
 							   { leave_primary_changed } };
 	struct rt_loop *loop = sim_node_start(end->node);
-	struct rt_addr local;
+	struct rt_addr local = { .kind = RT_ADDR_INET, .port = dials ? 0 : 7700 };
 
 	end->params = params_tunnel(4711, 1 << 20, FRAME_MAX);
 	end->params.secret[0] = 9;
@@ -168,7 +168,6 @@ static void leave_start_end(struct leave *l, struct leave_end *end, bool dials)
 	end->params.rate_bps = sim_chance(l->rng, 0.5) ? 50000000 : 1000000000;
 	leave_draw_fec(l, &end->params.fec);
 	sim_node_enter(end->node);
-	sim_node_addr(end->node, dials ? 0 : 7700, &local);
 	sim_require(tunnel_io_new(loop, &local, &events[dials], l, &end->io) == 0, "io");
 	sim_node_leave(end->node);
 }
@@ -182,7 +181,7 @@ static void leave_key(struct leave *l, struct leave_end *end, bool dials)
 
 	sim_node_enter(end->node);
 	if (dials)
-		sim_node_addr(l->mirror.node, 7700, &to);
+		sim_node_second_addr(l->mirror.node, 7700, &to);
 	end->params.id++;
 	sim_require(tunnel_new(&end->params, now, &end->t) == 0, "tunnel");
 	tunnel_io_attach(end->io, end->t, &to);

@@ -26,6 +26,7 @@ struct party {
 	struct rt_dgram *dgram;
 	struct rt_addr addr, from;
 	unsigned came, echoed;
+	struct rt_addr echoed_from;
 	uint8_t last[DATAGRAM];
 };
 
@@ -81,6 +82,7 @@ static void party_received(void *owner, const uint8_t *dgram, size_t len,
 		assert_int_equal(edge_decode(dgram, len, key, &m), 0);
 		assert_int_equal(m.type, EDGE_ECHO);
 		p->echoed += m.count;
+		p->echoed_from = *from;
 	} else {
 		assert_int_equal(len, DATAGRAM);
 		memcpy(p->last, dgram, len);
@@ -120,7 +122,7 @@ static void world_wait(struct world *w, const unsigned *counter, unsigned want)
 	assert_int_equal(*counter, want);
 }
 
-static struct world *world_new(void)
+static struct world *world_new_at(const char *listen)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct edge_relay_params params = { 0 };
@@ -140,9 +142,15 @@ static struct world *world_new(void)
 	}
 	params.mirror = w->party[MIRROR].addr;
 	memcpy(params.key, key, sizeof(key));
+	assert_int_equal(rt_addr_parse(listen, &params.listen), 0);
 	assert_int_equal(edge_relay_new(w->loop, &params, &w->relay), 0);
 	edge_relay_addr(w->relay, &w->at);
 	return w;
+}
+
+static struct world *world_new(void)
+{
+	return world_new_at("udp:127.0.0.1:0");
 }
 
 static void world_free(struct world *w)
@@ -317,6 +325,39 @@ static void old_registrations_displace_nobody(void **state)
 }
 
 /*
+ * A relay that listens on any address answers from the one that the primary has registered
+ * at, or no firewall passes it. Whoever sends elsewhere what he has overheard moves nothing.
+ */
+static void answers_leave_from_where_was_registered(void **state)
+{
+	static const char *const listens[] = { "udp:0.0.0.0:0", "udp:*:0" };
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(listens); i++) {
+		struct world *w = world_new_at(listens[i]);
+		struct party *p = &w->party[PRIMARY];
+		struct rt_addr dialed;
+
+		w->at.kind = RT_ADDR_INET;
+		for (uint8_t n = 2; n < 4; n++) { /* the second time from elsewhere */
+			memcpy(w->at.ip, (uint8_t[]){ 127, 0, 0, n }, 4);
+			dialed = w->at;
+			party_register(p, 7, n);
+			w->at.ip[3] = 4;
+			party_register(&w->party[STRANGER], 7, n);
+			party_data(&w->party[STRANGER], 7, n);
+			w->at = dialed;
+			party_data(p, 7, n);
+			world_wait(w, &p->echoed, n - 1);
+			assert_true(rt_addr_equal(&p->echoed_from, &dialed));
+			mirror_answers(w, 7);
+			world_wait(w, &p->came, n - 1);
+			assert_true(rt_addr_equal(&p->from, &dialed));
+		}
+		world_free(w);
+	}
+}
+
+/*
  * Freed under load it says when it is over, and then the loop holds nothing of it: who
  * stops the loop any earlier frees it with sends in flight, which it does not survive.
  */
@@ -381,6 +422,7 @@ int main(void)
 		cmocka_unit_test(a_timestamp_vouches_once),
 		cmocka_unit_test(a_registration_that_was_overheard_moves_nobody),
 		cmocka_unit_test(old_registrations_displace_nobody),
+		cmocka_unit_test(answers_leave_from_where_was_registered),
 		cmocka_unit_test(the_end_under_load_is_told),
 	};
 
