@@ -92,6 +92,7 @@ static void draw_peer(struct pair *p, struct group_peer_config *c)
 void pair_change(struct pair *p)
 {
 	draw_peer(p, &p->site[0].config.peer);
+	p->tcp_only = p->tcp_only && p->site[0].config.peer.tcp;
 	for (unsigned i = 0; i < 2; i++) {
 		struct pair_site *s = &p->site[i];
 		struct group_peer_config *to = &s->config.peer;

@@ -83,6 +83,7 @@ struct pair {
 	uint64_t done;	   /* requests completed */
 	uint64_t epoch_id; /* of site 0 while it last served */
 	double line_loss;
+	bool tcp_only; /* since the scenario set it: no change has left TCP */
 };
 
 struct pair *pair_new(struct sim_world *w);

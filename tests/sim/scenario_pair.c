@@ -258,14 +258,15 @@ static void old_primary_returns(struct pair *p, enum sim_crash kind)
 
 /*
  * What completes in `network` is safe from what the line was said to lose. Who has said that
- * it takes ten times its rate loses what its queue drops, too.
+ * it takes ten times its rate loses what its queue drops, too; TCP sends that again, if it
+ * was TCP all the time.
  */
 static bool line_as_said(const struct pair *p, uint64_t dropped_before)
 {
 	struct sim_net_stats line;
 
 	sim_net_stats(p->site[0].node, p->site[1].node, &line);
-	return p->site[0].config.peer.tcp ||
+	return p->tcp_only ||
 	       (p->line_loss <= 0.011 && line.dropped == dropped_before);
 }
 
@@ -279,6 +280,7 @@ static void disaster(struct pair *p)
 	(void)sim_run_for(p->w, 7 * RT_S);
 	pair_wait_in_sync(p);
 	sim_net_stats(a, b, &before);
+	p->tcp_only = p->site[0].config.peer.tcp;
 	let_it_run(p);
 	pair_crash(p, 0, kind);
 	sim_net_cut_both(a, b, false);
