@@ -4,7 +4,8 @@
 void cc_guard_reset(struct cc_guard *g, rt_time now)
 {
 	g->active = false;
-	g->since = g->dropping = now;
+	g->since = now;
+	g->heavy = 0;
 }
 
 /* A queue while we hardly send is not ours. */
@@ -15,14 +16,24 @@ static bool guard_queue(const struct cc_guard_round *r)
 	return r->queue_ns > bound_ns && r->offered >= r->cap / 2;
 }
 
+/* Round after round loses much; the first may be that of an outage which is over. */
+static bool guard_drops(struct cc_guard *g, bool heavy, rt_time now)
+{
+	if (!heavy) {
+		g->heavy = 0;
+		return false;
+	}
+	if (g->heavy++ == 0)
+		g->dropping = now;
+	return rt_time_since(now, g->dropping) >= CC_GUARD_LOSS_AFTER_NS;
+}
+
 bool cc_guard_trips(struct cc_guard *g, const struct cc_guard_round *r, rt_time now)
 {
 	if (!guard_queue(r))
 		g->since = now;
-	if (!r->heavy_loss)
-		g->dropping = now;
 	if (rt_time_since(now, g->since) < CC_GUARD_AFTER_NS &&
-	    rt_time_since(now, g->dropping) < CC_GUARD_LOSS_AFTER_NS)
+	    !guard_drops(g, r->heavy_loss, now))
 		return false;
 	g->active = true;
 	g->trips++;

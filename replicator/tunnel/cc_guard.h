@@ -22,7 +22,9 @@
 struct cc_guard {
 	bool active;
 	rt_time since; /* a queue since then; active: none since then */
-	rt_time dropping; /* rounds of heavy loss since then */
+	/* Rounds of heavy loss, and when the first was over: an outage makes one. */
+	unsigned heavy;
+	rt_time dropping;
 	uint64_t trips;
 };
 

@@ -52,12 +52,13 @@ static void lasting_heavy_loss_trips_it_too(void **state)
 	assert_true(cc_guard_heavy(100, 46, 0.25));
 	cc_guard_reset(&g, at_ms(0));
 	r.heavy_loss = true;
-	assert_false(cc_guard_trips(&g, &r, at_ms(999)));
+	assert_false(cc_guard_trips(&g, &r, at_ms(5000))); /* an outage's round */
 	r.heavy_loss = false;
-	assert_false(cc_guard_trips(&g, &r, at_ms(1000))); /* so it counts from here */
+	assert_false(cc_guard_trips(&g, &r, at_ms(5100)));
 	r.heavy_loss = true;
-	assert_false(cc_guard_trips(&g, &r, at_ms(1999)));
-	assert_true(cc_guard_trips(&g, &r, at_ms(2000)));
+	assert_false(cc_guard_trips(&g, &r, at_ms(5200))); /* it counts from here */
+	assert_false(cc_guard_trips(&g, &r, at_ms(6199)));
+	assert_true(cc_guard_trips(&g, &r, at_ms(6200)));
 	assert_int_equal(g.trips, 1);
 }
 
