@@ -46,11 +46,17 @@ struct rt_op {
 
 /* ---- the loop ---------------------------------------------------------------- */
 
-/* 0, or -errno: -EPERM when io_uring is forbidden (sysctl), -ENOSYS when not there. */
+/*
+ * 0, or -errno: -EPERM and -ENOSYS when io_uring or getrandom() is forbidden (sysctl,
+ * seccomp) or not there, -EAGAIN when no thread may be made, -ENOMEM.
+ */
 int rt_loop_new(struct rt_loop **ret);
 void rt_loop_free(struct rt_loop *loop); /* NULL is fine; nothing may be in flight */
 
-/* Run until rt_loop_stop(), or nothing is armed or in flight any more. 0 or -errno. */
+/*
+ * Run until rt_loop_stop(), or nothing is armed or in flight any more. 0; or -errno of the
+ * kernel, and then what is in flight never ends: the process can only end, too.
+ */
 int rt_loop_run(struct rt_loop *loop);
 void rt_loop_stop(struct rt_loop *loop);
 

@@ -16,6 +16,7 @@ struct rt_file {
 	struct rt_loop *loop; /* borrowed */
 	int fd;		      /* owned */
 	bool block_device;
+	bool made;	 /* by this open */
 	uint32_t flying; /* operations between start and done */
 };
 
@@ -58,6 +59,7 @@ static int file_open(struct rt_file *file, const char *path, unsigned flags)
 	file->fd = open(path, open_flags(flags, file->block_device), 0600);
 	if (file->fd < 0)
 		return -errno;
+	file->made = flags & RT_FILE_CREATE;
 	if (fstat(file->fd, &st) < 0)
 		return -errno;
 	r = mode_check(st.st_mode);
@@ -86,6 +88,9 @@ int rt_file_open(struct rt_loop *loop, const char *path, unsigned flags,
 	*ret = file;
 	return 0;
 fail:
+	/* Else the next try would find a file there, and nobody's. */
+	if (file->made)
+		(void)unlink(path);
 	rt_file_close(file);
 	return r;
 }

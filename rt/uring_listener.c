@@ -176,37 +176,40 @@ void rt_listener_addr(struct rt_listener *listener, struct rt_addr *ret)
 
 /* ---- opening and closing --------------------------------------------------------- */
 
-/* Whether nobody listens at the unix socket `addr` any more. */
-static bool socket_is_dead(const struct rt_addr *addr)
+/* -EADDRINUSE if somebody may listen at the unix socket `addr`, 0 if nobody does; -errno. */
+static int socket_look(const struct rt_addr *addr)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = uring_sockaddr(addr, AF_UNIX, &ss);
 	struct stat st;
-	bool dead;
-	int fd;
+	int fd, r = -EADDRINUSE;
 
-	if (lstat(addr->path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return false;
+	if (lstat(addr->path, &st) < 0)
+		return errno == ENOENT ? r : -errno; /* gone meanwhile: try again */
+	if (!S_ISSOCK(st.st_mode))
+		return r;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return false;
+		return -errno;
 	/* A full backlog says EAGAIN: somebody is there. */
-	dead = connect(fd, (struct sockaddr *)&ss, len) < 0 && errno == ECONNREFUSED;
+	if (connect(fd, (struct sockaddr *)&ss, len) < 0 && errno == ECONNREFUSED)
+		r = 0;
 	(void)close(fd);
-	return dead;
+	return r;
 }
 
 static int listener_bind(const struct rt_addr *addr)
 {
 	int family;
 	int fd = uring_bind(addr, SOCK_STREAM, &family);
+	int r;
 
-	if (fd == -EADDRINUSE && addr->kind == RT_ADDR_UNIX && socket_is_dead(addr)) {
-		if (unlink(addr->path) < 0)
-			return -errno;
-		fd = uring_bind(addr, SOCK_STREAM, &family);
-	}
-	return fd;
+	if (fd != -EADDRINUSE || addr->kind != RT_ADDR_UNIX)
+		return fd;
+	r = socket_look(addr);
+	if (r == 0 && unlink(addr->path) < 0)
+		r = -errno;
+	return r == 0 ? uring_bind(addr, SOCK_STREAM, &family) : r;
 }
 
 int rt_listen(struct rt_loop *loop, const struct rt_addr *addr, rt_accept_fn *accepted,

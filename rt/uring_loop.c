@@ -6,7 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "rt/log.h"
 #include "rt/mem.h"
 #include "rt/uring.h"
 
@@ -40,7 +39,10 @@ static void clock_read(struct rt_loop *loop)
 	loop->now.ns = (int64_t)ts.tv_sec * RT_S + ts.tv_nsec;
 }
 
-/* A filter may let a ring be made and forbid its use: better known now than later. */
+/*
+ * A filter may let a ring be made and forbid its use: better known now than later. So is a
+ * limit on threads: files need one of the kernel's, which from then on stays.
+ */
 static int ring_try(struct rt_loop *loop)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
@@ -49,14 +51,26 @@ static int ring_try(struct rt_loop *loop)
 
 	rt_assert(sqe);
 	io_uring_prep_nop(sqe);
+	io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
 	r = io_uring_submit_and_wait(&loop->ring, 1);
 	if (r < 0)
 		return r;
 	r = io_uring_wait_cqe(&loop->ring, &cqe);
 	if (r < 0)
 		return r;
+	r = cqe->res == -ECANCELED ? -EAGAIN : cqe->res;
 	io_uring_cqe_seen(&loop->ring, cqe);
-	return 0;
+	return r;
+}
+
+/* rt_random() cannot fail, so what would make it fail is looked for at the start. */
+static int random_try(void)
+{
+	char byte;
+
+	if (getrandom(&byte, sizeof(byte), GRND_NONBLOCK) >= 0 || errno == EAGAIN)
+		return 0; /* early after a boot it has to wait */
+	return -errno;
 }
 
 /* The best ring that this kernel has. */
@@ -113,6 +127,8 @@ int uring_loop_new(unsigned without, struct rt_loop **ret)
 	rt_list_init(&loop->idle);
 	r = uring_timer_init(loop);
 	if (r == 0)
+		r = random_try();
+	if (r == 0)
 		r = ring_init(loop);
 	if (r < 0) {
 		rt_free(loop->heap);
@@ -126,14 +142,7 @@ int uring_loop_new(unsigned without, struct rt_loop **ret)
 
 int rt_loop_new(struct rt_loop **ret)
 {
-	int r = uring_loop_new(0, ret);
-
-	if (r == -EPERM)
-		rt_log(RT_LOG_ERROR, "io-uring-forbidden by=\"sysctl "
-				     "kernel.io_uring_disabled, or a seccomp filter\"");
-	else if (r == -ENOSYS)
-		rt_log(RT_LOG_ERROR, "io-uring-missing needs=\"Linux 6.1 or later\"");
-	return r;
+	return uring_loop_new(0, ret);
 }
 
 /* ---- operations -------------------------------------------------------------- */

@@ -2,9 +2,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "rt/log.h"
 #include "rt/uring.h"
 
 static void signal_prep(struct rt_op *op, struct io_uring_sqe *sqe)
@@ -14,22 +16,32 @@ static void signal_prep(struct rt_op *op, struct io_uring_sqe *sqe)
 	io_uring_prep_poll_add(sqe, loop->signals.fd, POLLIN);
 }
 
+/* One that nobody can take must end the process, as it would without us. */
+static void signals_give_up(struct uring_signals *signals)
+{
+	rt_log(RT_LOG_ERROR, "signals-lost error=\"%s\"", strerror(errno));
+	(void)pthread_sigmask(SIG_UNBLOCK, &signals->set, NULL);
+}
+
 static void signal_complete(struct rt_loop *loop, struct rt_op *op, int res,
 			    unsigned flags)
 {
 	struct uring_signals *signals = &loop->signals;
 	struct signalfd_siginfo info;
+	ssize_t n;
 
 	if (res < 0) { /* cancelled: a poll of a signalfd does not fail */
 		uring_finish(loop, op, res);
 		return;
 	}
 	/* Each signal is pending at most once, so this ends. */
-	while (read(signals->fd, &info, sizeof(info)) == sizeof(info)) {
+	while ((n = read(signals->fd, &info, sizeof(info))) == sizeof(info)) {
 		rt_signal_fn *fn = signals->handlers[info.ssi_signo].fn;
 
 		fn(signals->handlers[info.ssi_signo].owner, (int)info.ssi_signo);
 	}
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		signals_give_up(signals);
 	uring_restart(loop, op);
 }
 

@@ -5,18 +5,12 @@
  * inside the call that started it, and a run ends when there is nothing left to do.
  */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rt/hash.h"
-#include "rt/log.h"
 #include "rt/uring.h"
 #include "tests/unit/rt/call.h"
 
@@ -362,61 +356,6 @@ static void a_loop_without_deferred_work(void **state)
 	rt_loop_free(loop);
 }
 
-static void count_line(void *owner, enum rt_log_level level, const char *line)
-{
-	++*(unsigned *)owner;
-}
-
-/* Have the kernel answer io_uring_setup() with `error`, for the rest of our life. */
-static int forbid_io_uring(int error)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog filter = { RT_ARRAY_LEN(code), code };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0 ? -errno : 0;
-}
-
-/* What a child without io_uring finds: 0 when all is as it should be. */
-static int without_io_uring(int error)
-{
-	struct rt_loop *loop = NULL;
-	unsigned lines = 0;
-
-	if (forbid_io_uring(error) < 0)
-		return 77;
-	rt_log_set_sink(count_line, &lines);
-	if (rt_loop_new(&loop) != -error)
-		return 1;
-	return loop || lines != 1;
-}
-
-/* Where io_uring is forbidden or missing, the error says which, and a line why. */
-static void a_kernel_without_io_uring(void **state)
-{
-	static const int errors[] = { EPERM, ENOSYS };
-
-	for (size_t i = 0; i < RT_ARRAY_LEN(errors); i++) {
-		int status;
-		pid_t child = fork();
-
-		assert_true(child >= 0);
-		if (child == 0)
-			_exit(without_io_uring(errors[i]));
-		assert_int_equal(waitpid(child, &status, 0), child);
-		assert_true(WIFEXITED(status));
-		if (WEXITSTATUS(status) == 77)
-			skip(); /* seccomp is not for us here */
-		assert_int_equal(WEXITSTATUS(status), 0);
-	}
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, loop_setup, loop_teardown)
 
 /* Wall time, for a loop that does not come to rest. */
@@ -437,7 +376,6 @@ int main(void)
 		T(signals_are_delivered),
 		T(time_chance_and_boot),
 		cmocka_unit_test(a_loop_without_deferred_work),
-		cmocka_unit_test(a_kernel_without_io_uring),
 	};
 
 	(void)alarm(TEST_BOUND_S);
