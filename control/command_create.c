@@ -8,6 +8,7 @@
 #include "control/command.h"
 #include "control/config.h"
 #include "control/config_key.h"
+#include "control/process.h"
 #include "replicator/group.h"
 #include "rt/check.h"
 #include "rt/loop.h"
@@ -50,12 +51,16 @@ static const char *role_name(const struct group_config *g)
 static enum control_exit create_finished(const struct group_config *g, int res,
 					 const char *why, FILE *out, FILE *err)
 {
+	const char *hint = process_hint(res);
+
 	if (res == 0) {
 		fprintf(out, "created group %s as %s in %s\n", g->name, role_name(g),
 			g->store);
 		return CONTROL_DONE;
 	}
-	fprintf(err, "wanmirror: group %s: %s\n", g->name, why[0] ? why : strerror(-res));
+	fprintf(err, "wanmirror: group %s: %s%s%s%s\n", g->name,
+		why[0] ? why : strerror(-res), hint[0] ? " (" : "", hint,
+		hint[0] ? ")" : "");
 	if (res == -EBUSY) {
 		fprintf(err,
 			"It is in use, so it is there already; the daemon that has it "
@@ -80,16 +85,21 @@ static enum control_exit create_group(const struct group_config *g, bool fill, F
 	int res = rt_loop_new(&create.loop);
 
 	if (res < 0) {
-		fprintf(err, "wanmirror: io_uring: %s%s\n", strerror(-res),
-			res == -EPERM	 ? " (see the sysctl kernel.io_uring_disabled)"
-			: res == -ENOMEM ? " (see ulimit -l, the limit on locked memory)"
-					 : "");
+		fprintf(err, "wanmirror: no io_uring: %s (%s)\n", strerror(-res),
+			process_hint_loop(res));
 		return CONTROL_FAILED;
 	}
 	group_create(create.loop, g, &create.op);
 	res = rt_loop_run(create.loop);
+	if (res < 0) { /* and the loop cannot be freed any more */
+		fprintf(err,
+			"wanmirror: group %s: io_uring has failed, and the store is not "
+			"whole: %s (%s)\n",
+			g->name, strerror(-res), process_hint_loop(res));
+		return CONTROL_FAILED;
+	}
 	rt_loop_free(create.loop);
-	return create_finished(g, res < 0 ? res : create.res, create.op.why, out, err);
+	return create_finished(g, create.res, create.op.why, out, err);
 }
 
 /* True, and said, when something else may be on the device. */

@@ -375,6 +375,8 @@ int control_server_listen(struct control_server *srv, const char *path)
 	(void)snprintf(addr.path, sizeof(addr.path), "%s", path);
 	/* The mode is right from the start: there is no moment for others to connect. */
 	before = umask(0177);
+	if (umask(0177) != 0177)
+		return -EPERM; /* only a filter does that, and everybody could connect */
 	res = rt_listen(srv->loop, &addr, server_accepted, srv, &srv->listener);
 	(void)umask(before);
 	return res;

@@ -12,6 +12,7 @@
 #include "control/control_request.h"
 #include "control/control_server.h"
 #include "control/daemon_sockets.h"
+#include "control/process.h"
 #include "control/version.h"
 #include "nbd-server/nbds.h"
 #include "replicator/group.h"
@@ -94,13 +95,18 @@ static void daemon_stop(struct daemon *d)
 	one_ended(d);
 }
 
-static void daemon_failed(struct daemon *d, const char *event, const char *what, int res)
+/* Somebody has said why. */
+static void daemon_fail(struct daemon *d)
 {
-	rt_log(RT_LOG_ERROR, "%s%s%s error=\"%s\"", event, what[0] ? " " : "", what,
-	       strerror(-res));
 	d->result = CONTROL_FAILED;
 	if (d->state != DAEMON_STOPPING)
 		daemon_stop(d);
+}
+
+static void daemon_failed(struct daemon *d, const char *event, const char *what, int res)
+{
+	process_complain(event, what, res, process_hint(res));
+	daemon_fail(d);
 }
 
 /* ---- patience ----------------------------------------------------------------------- */
@@ -175,7 +181,7 @@ static void listen_nbd(struct daemon *d)
 	if (res == 0)
 		(void)sd_notify(0, "READY=1");
 	else if (!again_later(d, res, "nbd", listen_nbd_again))
-		daemon_failed(d, "nbd-failed", "", res);
+		daemon_fail(d);
 }
 
 static void listen_nbd_again(struct rt_timer *timer)
@@ -191,7 +197,7 @@ static void daemon_serve_nbd(struct daemon *d)
 	if (res == 0)
 		res = nbds_server_add_group(d->nbd, d->group);
 	if (res < 0) {
-		daemon_failed(d, "nbd-failed", "", res);
+		daemon_failed(d, "start-failed", "at=nbd", res);
 		return;
 	}
 	if (d->params->single)
@@ -218,17 +224,17 @@ static void open_again(struct rt_timer *timer)
 static void group_opened(struct group_open *open, int res)
 {
 	struct daemon *d = rt_container_of(open, struct daemon, open);
-	const char *name = d->config.group.name;
 	char why[2 * GROUP_WHY_MAX];
+	char what[sizeof(d->config.group.store) + 3 * GROUP_WHY_MAX];
 
 	d->opening = false;
 	if (again_later(d, res, "store", open_again))
 		return;
 	if (res < 0) {
-		rt_log(RT_LOG_ERROR, "open-failed group=%s store=%s why=%s", name,
-		       d->config.group.store,
-		       rt_log_quote(why, sizeof(why),
-				    open->why[0] ? open->why : strerror(-res)));
+		(void)snprintf(what, sizeof(what), "group=%s store=%s why=%s",
+			       d->config.group.name, d->config.group.store,
+			       rt_log_quote(why, sizeof(why), open->why));
+		process_complain("open-failed", what, res, process_hint(res));
 		control_server_set_group(d->control, NULL, "FAILED");
 		d->result = CONTROL_FAILED;
 		daemon_stop(d);
@@ -237,7 +243,8 @@ static void group_opened(struct group_open *open, int res)
 	d->group = open->group;
 	set_state(d, DAEMON_RUNNING);
 	control_server_set_group(d->control, d->group, "");
-	rt_log(RT_LOG_INFO, "running group=%s store=%s", name, d->config.group.store);
+	rt_log(RT_LOG_INFO, "running group=%s store=%s", d->config.group.name,
+	       d->config.group.store);
 	if (d->stop_asked) {
 		daemon_stop(d);
 		return;
@@ -359,7 +366,7 @@ static void listen_control(struct daemon *d)
 	if (res == 0)
 		open_group(d);
 	else if (!again_later(d, res, "control", listen_control_again))
-		daemon_failed(d, "start-failed", "", res);
+		daemon_fail(d);
 }
 
 static void listen_control_again(struct rt_timer *timer)
@@ -376,8 +383,13 @@ static int descriptors_prepare(struct daemon *d)
 	uint32_t *connections = &d->config.nbd.connections;
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return -errno;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		int res = -errno;
+
+		process_complain("start-failed", "at=descriptors", res,
+				 process_hint(res));
+		return res;
+	}
 	if (limit.rlim_cur < limit.rlim_max) {
 		rlim_t before = limit.rlim_cur;
 
@@ -429,20 +441,18 @@ static int daemon_start(struct daemon *d)
 	int res = rt_loop_new(&d->loop);
 
 	if (res < 0) {
-		rt_log(RT_LOG_ERROR, "no-io-uring error=\"%s\"%s", strerror(-res),
-		       res == -ENOMEM ? " hint=\"ulimit -l, or LimitMEMLOCK= of the "
-					"service: the ring needs locked memory\""
-		       : res == -EPERM
-			       ? " hint=\"the sysctl kernel.io_uring_disabled, or the "
-				 "container's seccomp filter, forbids it\""
-			       : "");
+		process_complain("start-failed", "at=io_uring", res,
+				 process_hint_loop(res));
 		return res;
 	}
 	res = daemon_signals(d);
-	if (res == 0)
-		res = control_server_new(d->loop, &control, &d->control);
 	if (res < 0) {
-		rt_log(RT_LOG_ERROR, "start-failed error=\"%s\"", strerror(-res));
+		process_complain("start-failed", "at=signals", res, process_hint(res));
+		return res;
+	}
+	res = control_server_new(d->loop, &control, &d->control);
+	if (res < 0) {
+		process_complain("start-failed", "at=control", res, process_hint(res));
 		return res;
 	}
 	d->open.done = group_opened;
@@ -455,6 +465,15 @@ static int daemon_start(struct daemon *d)
 	else
 		listen_control(d);
 	return 0;
+}
+
+static int daemon_loop(struct daemon *d)
+{
+	int res = rt_loop_run(d->loop);
+
+	if (res < 0)
+		process_complain("failed", "at=io_uring", res, process_hint_loop(res));
+	return res;
 }
 
 int daemon_run(const struct config *config, const struct daemon_params *params)
@@ -471,7 +490,7 @@ int daemon_run(const struct config *config, const struct daemon_params *params)
 	if (res == 0)
 		res = daemon_start(&d);
 	if (res == 0)
-		res = rt_loop_run(d.loop);
+		res = daemon_loop(&d);
 	if (res < 0)
 		d.result = CONTROL_FAILED;
 	if (res == 0 && d.state == DAEMON_STOPPING) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 
 #include "control/config.h"
 #include "control/control_server.h"
+#include "control/process.h"
 #include "nbd-server/nbds.h"
 #include "rt/log.h"
 
@@ -37,8 +39,10 @@ static int passed_fd(int fd, bool control)
 
 static int listen_report(const char *what, const char *where, int res)
 {
-	rt_log(RT_LOG_ERROR, "listen-failed for=%s on=%s error=\"%s\"", what, where,
-	       strerror(-res));
+	char text[RT_ADDR_TEXT_MAX + 32];
+
+	(void)snprintf(text, sizeof(text), "for=%s on=%s", what, where);
+	process_complain("listen-failed", text, res, process_hint(res));
 	return res;
 }
 

@@ -11,6 +11,7 @@
 
 #include "control/config_key.h"
 #include "control/daemon.h"
+#include "control/process.h"
 #include "control/version.h"
 #include "replicator/tunnel/edge_relay.h"
 #include "rt/check.h"
@@ -98,8 +99,11 @@ static int edge_run(const struct edge_relay_params *params)
 	struct rt_addr at;
 	int err = rt_loop_new(&e.loop);
 
-	if (err < 0)
-		return usage_complain("cannot start", "io_uring", err);
+	if (err < 0) {
+		fprintf(stderr, "wanmirror-edge: cannot start: %s: %s\n", strerror(-err),
+			process_hint_loop(err));
+		return CONTROL_FAILED;
+	}
 	err = rt_signal(e.loop, SIGTERM, edge_signal, &e);
 	if (err == 0)
 		err = rt_signal(e.loop, SIGINT, edge_signal, &e);
@@ -116,8 +120,10 @@ static int edge_run(const struct edge_relay_params *params)
 	(void)sd_notify(0, "READY=1");
 	rt_timer_arm(e.loop, &e.report, rt_time_add(rt_now(e.loop), EDGE_REPORT_NS));
 	err = rt_loop_run(e.loop);
+	if (err < 0) /* and the loop cannot be freed any more */
+		return usage_complain("failed:", "io_uring", err);
 	rt_loop_free(e.loop);
-	return err < 0 ? usage_complain("failed:", "io_uring", err) : CONTROL_DONE;
+	return CONTROL_DONE;
 }
 
 /* A numeric address with a port, or a complaint. */
@@ -148,6 +154,8 @@ int main(int argc, char **argv)
 	char why[CONFIG_KEY_WHY];
 	int option;
 
+	if (process_prepare("wanmirror-edge") < 0)
+		return CONTROL_FAILED;
 	while ((option = getopt_long(argc, argv, "l:m:k:h", options, NULL)) != -1) {
 		switch (option) {
 		case 'l':

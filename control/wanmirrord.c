@@ -9,6 +9,7 @@
 
 #include "control/config.h"
 #include "control/daemon.h"
+#include "control/process.h"
 #include "control/version.h"
 #include "rt/log.h"
 
@@ -41,10 +42,8 @@ static void signals_prepare(void)
 	(void)sigemptyset(&reload);
 	(void)sigaddset(&reload, SIGHUP);
 	(void)sigprocmask(SIG_BLOCK, &reload, NULL);
-	/* Clients that leave are found by the send that fails, */
+	/* Clients that leave are found by the send that fails. */
 	(void)signal(SIGPIPE, SIG_IGN);
-	/* and RLIMIT_FSIZE by the write that fails. */
-	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
 static int configuration_run(const struct daemon_params *params, bool check_only)
@@ -82,6 +81,8 @@ int main(int argc, char **argv)
 	int option;
 
 	signals_prepare();
+	if (process_prepare("wanmirrord") < 0)
+		return CONTROL_FAILED;
 	while ((option = getopt_long(argc, argv, "c:hnsv", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':

@@ -74,7 +74,7 @@ static void create_write_done(struct rt_op *op, int res)
 
 	if (res <= 0) {
 		res = res ? res : -EIO;
-		lfs_say(cr->c->why, "write failed: %s", strerror(-res));
+		lfs_say(cr->c->why, "%.150s: write failed: %s", cr->path, strerror(-res));
 		create_end(cr, res);
 		return;
 	}
@@ -100,7 +100,7 @@ static void create_flushed(struct rt_op *op, int res)
 	struct creating *cr = rt_container_of(op, struct creating, op);
 
 	if (res < 0) {
-		lfs_say(cr->c->why, "flush failed: %s", strerror(-res));
+		lfs_say(cr->c->why, "%.150s: flush failed: %s", cr->path, strerror(-res));
 		create_end(cr, res);
 		return;
 	}

@@ -607,13 +607,14 @@ int session_new(struct group *g, char *why, struct session **ret)
 		memset(local.ip, 0, sizeof(local.ip));
 		local.port = 0;
 	}
-	(void)snprintf(why, GROUP_WHY_MAX, "peer: cannot use %s",
-		       rt_addr_format(&peer->addr, text));
 	err = tunnel_io_new(g->loop, &local, &session_io_events, s, &s->io);
 	if (err == 0 && !peer->dials)
 		err = rt_listen(g->loop, &peer->addr, session_accepted, s, &s->listener);
-	if (err < 0)
+	if (err < 0) {
+		(void)snprintf(why, GROUP_WHY_MAX, "peer: cannot use %s: %s",
+			       rt_addr_format(&peer->addr, text), strerror(-err));
 		goto fail;
+	}
 	if (s->listener) /* who dials speaks first; without it there are the places */
 		(void)rt_listener_await_data(s->listener, SESSION_SILENT_MS);
 	if (peer->dials)

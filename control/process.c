@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "control/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "rt/check.h"
+#include "rt/log.h"
+
+static const struct process_remedy {
+	int error;
+	const char *hint;
+} remedies[] = {
+	{ EPERM,
+	  "a seccomp filter or a security module refuses it, or a file is immutable; "
+	  "see SystemCallFilter= of the service, or the container's filter" },
+	{ ENOSYS, "a seccomp filter refuses it, or the kernel is older than Linux 6.1" },
+	{ EACCES,
+	  "the user that this runs as needs the right to read and to write it, and to "
+	  "pass the folders above" },
+	{ EFBIG, "ulimit -f, or LimitFSIZE= of the service" },
+	{ EMFILE, "ulimit -n, or LimitNOFILE= of the service" },
+	{ ENFILE, "the sysctl fs.file-max" },
+	{ EAGAIN, "ulimit -u, or LimitNPROC= and TasksMax= of the service" },
+	{ ENOMEM,
+	  "ulimit -v and -d, or MemoryMax= of the service; MEMORY in wanmirrord(8) says "
+	  "what is needed" },
+	{ ENOLCK, "the file system must offer locks" },
+	{ EADDRINUSE, "another process has it" },
+	{ EADDRNOTAVAIL, "this host has no such address" },
+};
+
+const char *process_hint(int error)
+{
+	for (size_t i = 0; i < RT_ARRAY_LEN(remedies); i++)
+		if (remedies[i].error == -error)
+			return remedies[i].hint;
+	return "";
+}
+
+const char *process_hint_loop(int error)
+{
+	if (error == -EPERM)
+		return "io_uring and getrandom() must be allowed: see the sysctl "
+		       "kernel.io_uring_disabled, SystemCallFilter= of the service, or "
+		       "the "
+		       "container's seccomp filter";
+	if (error == -ENOMEM)
+		return "ulimit -l, -v and -d, or LimitMEMLOCK= and MemoryMax= of the "
+		       "service";
+	return process_hint(error);
+}
+
+void process_complain(const char *event, const char *what, int error, const char *hint)
+{
+	rt_log(RT_LOG_ERROR, "%s %s error=\"%s\"%s%s%s", event, what, strerror(-error),
+	       hint[0] ? " hint=\"" : "", hint, hint[0] ? "\"" : "");
+}
+
+int process_prepare(const char *program)
+{
+	struct rlimit limit;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur >= PROCESS_STACK_MIN)
+		return 0;
+	fprintf(stderr,
+		"%s: the stack may have %llu KiB and needs %llu: see ulimit -s, or "
+		"LimitSTACK= "
+		"of the service\n",
+		program, (unsigned long long)limit.rlim_cur >> 10,
+		(unsigned long long)PROCESS_STACK_MIN >> 10);
+	return -ENOMEM;
+}

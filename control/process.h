@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CONTROL_PROCESS_H
+#define CONTROL_PROCESS_H
+
+/*
+ * What a program of ours asks of its process before anything else, and what it tells people
+ * when the system refuses.
+ */
+
+/* The deepest calls need 200 KiB, most of it for the risk of a code (fec/risk.h). */
+#define PROCESS_STACK_MIN (UINT64_C(512) << 10)
+
+/*
+ * A write beyond RLIMIT_FSIZE fails from now on, and is no signal. 0, or -ENOMEM when the
+ * stack may not grow as far as it has to; then `program` has said so on standard error.
+ */
+int process_prepare(const char *program);
+
+/*
+ * What would help where the kernel has answered with `error` (negative): a part of a
+ * sentence, with what to look at. "" when nothing is known that would.
+ */
+const char *process_hint(int error);
+/* The same for rt_loop_new() and rt_loop_run(). */
+const char *process_hint_loop(int error);
+
+/* An error's line in the log: the event, what it is about, the error, and the hint if any. */
+void process_complain(const char *event, const char *what, int error, const char *hint);
+
+#endif
