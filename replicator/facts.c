@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/facts.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "replicator/group_private.h"
 #include "rt/mem.h"
 
-void facts_init(struct group *g)
+int facts_init(struct group *g)
 {
 	g->facts.next = rt_zalloc(1, sizeof(*g->facts.next));
-	rt_assert(g->facts.next);
+	return g->facts.next ? 0 : -ENOMEM;
 }
 
 void facts_release(struct group *g)

@@ -19,8 +19,7 @@ struct facts {
 	struct lfs_meta *next; /* owned: the copy */
 };
 
-/* At the start of the program: asserts that there is memory. */
-void facts_init(struct group *g);
+int facts_init(struct group *g); /* 0 or -ENOMEM */
 void facts_release(struct group *g);
 
 /* No change is under way, and one may begin. */

@@ -13,6 +13,9 @@
 #include "rt/bug.h"
 #include "rt/mem.h"
 
+/* Between looks at what waits, in a group that has no peer. */
+#define GROUP_TICK_ALONE_MS 1000
+
 /* ---- what the group says and shows ---------------------------------------------------- */
 
 void group_event(struct group *g, enum rt_log_level level, const char *fmt, ...)
@@ -320,9 +323,10 @@ void group_tick(struct rt_timer *timer)
 	struct group *g = rt_container_of(timer, struct group, turn.tick);
 	rt_time now = rt_now(g->loop);
 	int64_t hold = g->config.hold_timeout_ms * RT_MS;
+	/* The heartbeat is the peer's, and without one there is none. */
+	int64_t ms = g->config.has_peer ? g->config.heartbeat_ms : GROUP_TICK_ALONE_MS;
 
-	rt_timer_arm(g->loop, &g->turn.tick,
-		     rt_time_add(now, g->config.heartbeat_ms * RT_MS));
+	rt_timer_arm(g->loop, &g->turn.tick, rt_time_add(now, ms * RT_MS));
 	if (g->session)
 		session_tick(g->session);
 	if (hold > 0 && gate_expire(&g->gate, (rt_time){ now.ns - hold }, -EIO) > 0)

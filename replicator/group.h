@@ -128,6 +128,7 @@ struct group_create {
 	void (*filled)(struct group_create *c, uint64_t bytes, uint64_t size);
 	char why[GROUP_WHY_MAX]; /* set when res < 0 */
 	void *impl;
+	void *deferred[12]; /* private */
 };
 /* Make the group's store as the configuration says. Errors as lfs_create(). */
 void group_create(struct rt_loop *loop, const struct group_config *config,
@@ -146,6 +147,7 @@ struct group_open {
 	struct group *group; /* set when res == 0 */
 	char why[GROUP_WHY_MAX];
 	void *impl;
+	void *deferred[12]; /* private */
 };
 /*
  * Open the store and begin to run: recover, ask the mirror where there is one, then
@@ -326,7 +328,7 @@ struct group_status {
 };
 void group_status(const struct group *group, struct group_status *ret);
 
-/* The least store for this configuration, bytes. */
+/* The least store for this configuration, bytes; 0 without memory to find out. */
 uint64_t group_store_size_min(const struct group_config *config);
 
 #endif

@@ -70,14 +70,33 @@ static void group_filled(struct lfs_create *create, uint64_t bytes, uint64_t siz
 		c->outer->filled(c->outer, bytes, size);
 }
 
+_Static_assert(sizeof(struct rt_op) <= sizeof(((struct group_create *)0)->deferred),
+	       "fits");
+
+static void group_create_no_memory(struct rt_op *op, int res)
+{
+	struct group_create *outer =
+		rt_container_of((void *)op, struct group_create, deferred);
+
+	(void)snprintf(outer->why, sizeof(outer->why), "no memory");
+	outer->done(outer, -ENOMEM);
+}
+
 void group_create(struct rt_loop *loop, const struct group_config *config,
 		  struct group_create *outer)
 {
 	struct lfs_create_params params;
 	struct creating *c = rt_zalloc(1, sizeof(*c));
 	struct lfs_meta *meta = rt_zalloc(1, sizeof(*meta));
+	struct rt_op *op = (struct rt_op *)(void *)outer->deferred;
 
-	rt_assert(c && meta); /* a command at its start: nothing to save */
+	if (!c || !meta) {
+		rt_free(c);
+		rt_free(meta);
+		op->done = group_create_no_memory;
+		rt_defer(loop, op);
+		return;
+	}
 	c->outer = outer;
 	c->create.done = group_created;
 	c->create.filled = group_filled;
@@ -94,7 +113,8 @@ uint64_t group_store_size_min(const struct group_config *config)
 	struct lfs_meta *meta = rt_zalloc(1, sizeof(*meta));
 	uint64_t size;
 
-	rt_assert(meta);
+	if (!meta)
+		return 0;
 	group_meta_from_config(config, meta);
 	group_create_params(config, meta, &params);
 	size = lfs_store_size_min(&params);
@@ -279,28 +299,58 @@ static void group_opened(struct lfs_open *open, int res)
 	outer->done(outer, 0);
 }
 
-void group_open(struct rt_loop *loop, const struct group_config *config,
-		const struct group_events *events, void *owner, struct group_open *outer)
+_Static_assert(sizeof(struct rt_op) <= sizeof(((struct group_open *)0)->deferred),
+	       "fits");
+
+static void group_open_no_memory(struct rt_op *op, int res)
+{
+	struct group_open *outer =
+		rt_container_of((void *)op, struct group_open, deferred);
+
+	(void)snprintf(outer->why, sizeof(outer->why), "no memory for the group");
+	outer->done(outer, -ENOMEM);
+}
+
+static struct group *group_new(struct rt_loop *loop, const struct group_config *config)
 {
 	struct group *g = rt_zalloc(1, sizeof(*g));
-	struct group_open_op *o = rt_zalloc(1, sizeof(*o));
 
-	rt_assert(g && o); /* at the start of the program: nothing to save */
+	if (!g)
+		return NULL;
 	g->loop = loop;
 	g->config = *config;
-	g->events = *events;
-	g->owner = owner;
 	g->role = config->role;
 	g->state = GROUP_STARTING;
 	peer_watch_init(&g->watch);
 	g->turn.tick.fire = group_tick;
-	facts_init(g);
 	g->log_events = rt_zalloc(1, sizeof(*g->log_events));
-	rt_assert(g->log_events);
+	if (facts_init(g) < 0 || !g->log_events) {
+		group_free(g);
+		return NULL;
+	}
 	*g->log_events = (struct lfs_events){ group_log_advanced, group_log_failed };
 	gate_init(&g->gate);
 	apply_init(&g->apply, g);
 	writes_init(&g->writes);
+	return g;
+}
+
+void group_open(struct rt_loop *loop, const struct group_config *config,
+		const struct group_events *events, void *owner, struct group_open *outer)
+{
+	struct group *g = group_new(loop, config);
+	struct group_open_op *o = rt_zalloc(1, sizeof(*o));
+	struct rt_op *op = (struct rt_op *)(void *)outer->deferred;
+
+	if (!g || !o) {
+		group_free(g);
+		rt_free(o);
+		op->done = group_open_no_memory;
+		rt_defer(loop, op);
+		return;
+	}
+	g->events = *events;
+	g->owner = owner;
 	o->group = g;
 	o->outer = outer;
 	o->open.done = group_opened;
