@@ -20,7 +20,7 @@
 
 void group_event(struct group *g, enum rt_log_level level, const char *fmt, ...)
 {
-	char text[400], event[512];
+	char text[1024], event[1152];
 	va_list args;
 
 	va_start(args, fmt);
@@ -65,8 +65,7 @@ static bool group_state_may_follow(enum group_state from, enum group_state to)
 	return true;
 }
 
-/* How much it is a person's concern that a group is in this state. */
-static enum rt_log_level group_state_level(enum group_state state)
+enum rt_log_level group_state_level(enum group_state state)
 {
 	switch (state) {
 	case GROUP_FENCED:
@@ -242,6 +241,7 @@ static void group_turn(struct rt_op *op, int res)
 		primary_start_turn(g);
 		group_marks_turn(g);
 		policy_turn(g);
+		primary_start_say(g);
 		(void)gate_run(&g->gate); /* how many does not matter here */
 	} else {
 		policy_turn(g);

@@ -139,6 +139,8 @@ void group_set_life(struct group *g, enum group_life life);
 void group_set_standing(struct group *g, enum group_standing standing);
 void group_set_alone(struct group *g, enum group_alone alone);
 void group_set_state(struct group *g, enum group_state state);
+/* How much it is a person's concern that a group is in this state. */
+enum rt_log_level group_state_level(enum group_state state);
 void group_set_why(struct group *g, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Give each volume the number that the store has for its name. */

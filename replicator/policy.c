@@ -84,7 +84,10 @@ static enum group_state policy_starting_state(const struct policy_inputs *in)
 {
 	if (in->pulling)
 		return GROUP_RECOVERING;
-	return in->waits_for_mirror && in->waited ? GROUP_HOLDING : GROUP_STARTING;
+	if (in->diverged)
+		return GROUP_DIVERGED;
+	return in->bound != PRIMARY_NOT_BOUND && in->waited ? GROUP_HOLDING
+							    : GROUP_STARTING;
 }
 
 static enum group_state policy_primary_state(const struct policy_inputs *in)
@@ -112,13 +115,59 @@ struct policy_advice {
 
 #define MEND_PATH "start the mirror, or mend the path to it"
 
+#define NOT_AGREED "the mirror has not agreed, and this group may not open without it: "
+#define IF_LOST MEND_PATH "; or, if the mirror is lost and was not promoted, "
+
+/* Of a start that may not go on without its mirror. */
+static struct policy_advice policy_bound_advice(enum primary_bound bound)
+{
+	switch (bound) {
+	case PRIMARY_NOT_BOUND:
+		break;
+	case PRIMARY_BOUND_FUA:
+		return (struct policy_advice){ NOT_AGREED "fua is remote",
+					       IF_LOST "let fua be mode" };
+	case PRIMARY_BOUND_POLICY:
+		return (struct policy_advice){ NOT_AGREED "on_disconnect is hold",
+					       IF_LOST "let on_disconnect be continue" };
+	case PRIMARY_BOUND_VOLUME_POLICY:
+		return (struct policy_advice){
+			NOT_AGREED "on_disconnect of a volume is hold",
+			IF_LOST "let on_disconnect of that volume be continue"
+		};
+	case PRIMARY_BOUND_VOLUME_MODE:
+		return (struct policy_advice){
+			NOT_AGREED "sync of a volume is remote",
+			IF_LOST "let on_disconnect of that volume be continue"
+		};
+	}
+	return (struct policy_advice){ "it asks the mirror what that one holds",
+				       "it goes on by itself, after open_timeout at the "
+				       "latest" };
+}
+
+/* Nothing is served yet. */
+static struct policy_advice policy_starting_advice(const struct policy_inputs *in)
+{
+	if (!in->connects)
+		return (struct policy_advice){ "it opens its store",
+					       "it goes on by itself" };
+	if (in->intake_closed)
+		return (struct policy_advice){
+			"this site cannot take back what the mirror holds",
+			"make room or memory for it here: it tries again each minute"
+		};
+	if (in->bound == PRIMARY_NOT_BOUND || in->waited)
+		return policy_bound_advice(in->bound);
+	return (struct policy_advice){ "it asks the mirror what that one holds",
+				       "it goes on when the mirror answers, and not "
+				       "before" };
+}
+
 static struct policy_advice policy_holding_advice(const struct policy_inputs *in)
 {
 	if (!in->serving)
-		return (struct policy_advice){ "the mirror has not answered, and this "
-					       "group may not open without "
-					       "it",
-					       MEND_PATH };
+		return policy_starting_advice(in);
 	if (in->stuck)
 		return (struct policy_advice){
 			"the mirror does not persist what it receives",
@@ -178,11 +227,7 @@ static struct policy_advice policy_advise(const struct policy_inputs *in,
 	case GROUP_FOLLOWING:
 		break;
 	case GROUP_STARTING:
-		return (struct policy_advice){
-			in->connects ? "it asks the mirror what that one holds"
-				     : "it opens its store",
-			"it goes on by itself, after open_timeout at the latest"
-		};
+		return policy_starting_advice(in);
 	case GROUP_RECOVERING:
 		return (struct policy_advice){
 			"it takes back from the mirror what this site has lost",
@@ -205,7 +250,11 @@ static struct policy_advice policy_advise(const struct policy_inputs *in,
 	case GROUP_DIVERGED:
 		return (struct policy_advice){
 			"the histories of the two sites differ",
-			"decide which one is right, and give the other one a new store"
+			in->serving || in->bound == PRIMARY_NOT_BOUND
+				? "decide which one is right, and give the other one "
+				  "a new store"
+				: "nothing is served until you decide which one is "
+				  "right, and give the other one a new store"
 		};
 	case GROUP_FAILED:
 		return (struct policy_advice){
@@ -221,12 +270,19 @@ static struct policy_advice policy_advise(const struct policy_inputs *in,
 	return (struct policy_advice){ "", "" };
 }
 
+/* A primary that starts takes back what its mirror holds, or its state says why not. */
+static bool policy_lack_is_news(const struct policy_inputs *in)
+{
+	return !in->failed && !in->fenced &&
+	       (in->role == GROUP_MIRROR || in->serving || !in->connects);
+}
+
 /* Beside the state: a group that lacks room may be IN_SYNC. */
 static struct policy_advice policy_lack(const struct policy_inputs *in)
 {
 	bool mirror = in->role == GROUP_MIRROR;
 
-	if (in->failed || in->fenced)
+	if (!policy_lack_is_news(in))
 		return (struct policy_advice){ "", "" };
 	if (in->log_full)
 		return mirror ? (struct policy_advice){ "the log of this mirror is full: "
@@ -298,6 +354,7 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 {
 	return (struct policy_inputs){
 		.role = g->role,
+		.connects = g->session != NULL,
 		.failed = g->failed != 0,
 		.fenced = group_is_fenced(g),
 		.diverged = g->standing == GROUP_STANDING_DIVERGED,
@@ -307,7 +364,8 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.alone = g->alone == GROUP_ALONE,
 		.serving = group_serving(g),
 		.pulling = g->start.phase == PRIMARY_PULLING,
-		.waits_for_mirror = primary_start_waits_for_mirror(g),
+		.bound = primary_start_bound(g),
+		.intake_closed = g->session && g->session->intake.closed,
 		.waited = !rt_time_before(rt_now(g->loop), g->start.deadline),
 		.timed_out = peer_watch_timed_out(&g->watch),
 		.caught_up = peer_watch_caught_up(&g->watch),
@@ -367,7 +425,6 @@ static struct policy_inputs policy_inputs_now(const struct group *g)
 
 	if (!s)
 		return in;
-	in.connects = true;
 	in.streaming = session_streaming(s);
 	in.path_serves = policy_primary_path_serves(g);
 	return in;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "replicator/group.h"
+#include "replicator/primary_start.h"
 #include "rt/time.h"
 
 /* What an absent mirror means, and the state that people see. */
@@ -23,8 +24,9 @@ struct policy_inputs {
 
 	/* The primary's start. */
 	bool serving, pulling;
-	bool waits_for_mirror; /* it may not open without an answer, */
-	bool waited;	       /* and open_timeout is over */
+	enum primary_bound bound; /* it may not open without the mirror's consent */
+	bool waited;		  /* open_timeout is over */
+	bool intake_closed;	  /* what the mirror holds did not fit in here */
 
 	/* Of the mirror, as peer_watch and the session see it. */
 	bool path_serves; /* and it is not silent */

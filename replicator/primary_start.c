@@ -5,6 +5,7 @@
 
 #include "replicator/group_private.h"
 #include "replicator/history.h"
+#include "replicator/policy.h"
 #include "rt/bug.h"
 
 static void primary_start_set_phase(struct group *g, enum primary_phase phase)
@@ -26,17 +27,23 @@ static void primary_start_set_phase(struct group *g, enum primary_phase phase)
 	g->start.phase = phase;
 }
 
-bool primary_start_waits_for_mirror(const struct group *g)
+enum primary_bound primary_start_bound(const struct group *g)
 {
-	if (g->config.fua_remote || g->config.on_disconnect == GROUP_STOP)
-		return true;
+	enum primary_bound bound = PRIMARY_NOT_BOUND;
+
+	if (g->config.fua_remote)
+		return PRIMARY_BOUND_FUA;
+	if (g->config.on_disconnect == GROUP_STOP)
+		return PRIMARY_BOUND_POLICY;
 	for (unsigned i = 0; i < g->nvolumes; i++) {
 		const struct group_volume *v = &g->volumes[i];
 
-		if (v->has_policy ? v->policy == GROUP_STOP : v->sync == GROUP_REMOTE)
-			return true;
+		if (v->has_policy && v->policy == GROUP_STOP)
+			return PRIMARY_BOUND_VOLUME_POLICY;
+		if (!v->has_policy && v->sync == GROUP_REMOTE)
+			bound = PRIMARY_BOUND_VOLUME_MODE;
 	}
-	return false;
+	return bound;
 }
 
 static void primary_start_epoch_durable(struct group *g, int res)
@@ -122,7 +129,7 @@ void primary_start_turn(struct group *g)
 	    group_is_fenced(g) || group_is_stopping(g))
 		return;
 	if (g->session && g->alone == GROUP_NOT_ALONE) {
-		if (primary_start_waits_for_mirror(g))
+		if (primary_start_bound(g) != PRIMARY_NOT_BOUND)
 			return;
 		if (rt_time_before(rt_now(g->loop), g->start.deadline))
 			return;
@@ -131,4 +138,22 @@ void primary_start_turn(struct group *g)
 	}
 	peer_watch_opened_alone(&g->watch);
 	primary_start_epoch(g);
+}
+
+void primary_start_say(struct group *g)
+{
+	char why[GROUP_STATUS_WHY_MAX], quoted[2 * GROUP_STATUS_WHY_MAX];
+	struct primary_start *start = &g->start;
+
+	if (start->phase != PRIMARY_ASKING && start->phase != PRIMARY_PULLING)
+		return;
+	if (!g->session || g->failed || group_is_stopping(g) ||
+	    (start->wait_logged && start->wait_state == g->state))
+		return;
+	start->wait_logged = true;
+	start->wait_state = g->state;
+	policy_why(g, why, sizeof(why));
+	group_event(g, group_state_level(g->state), "waiting for=mirror state=%s why=%s",
+		    group_state_name(g->state),
+		    rt_log_quote(quoted, sizeof(quoted), why));
 }

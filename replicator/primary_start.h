@@ -4,9 +4,8 @@
 
 #include <stdbool.h>
 
+#include "replicator/group.h"
 #include "rt/time.h"
-
-struct group;
 
 /*
  * What a primary does between recovery and its first request: ask the mirror, take back
@@ -19,10 +18,21 @@ enum primary_phase {
 	PRIMARY_RUNNING, /* for good; and a mirror, at once */
 };
 
+/* The setting that forbids to open without the mirror; of several, the first here. */
+enum primary_bound {
+	PRIMARY_NOT_BOUND,
+	PRIMARY_BOUND_FUA,	     /* fua is remote */
+	PRIMARY_BOUND_POLICY,	     /* on_disconnect is hold, */
+	PRIMARY_BOUND_VOLUME_POLICY, /* or that of a volume is */
+	PRIMARY_BOUND_VOLUME_MODE,   /* sync of a volume is remote */
+};
+
 struct primary_start {
 	enum primary_phase phase;
 	bool was_clean;	  /* the last stop was in order */
 	rt_time deadline; /* the mirror may answer until then */
+	bool wait_logged; /* that it waits, in this state */
+	enum group_state wait_state;
 };
 
 /* The mirror stands behind us or where we are: go on to the epoch, then serve. */
@@ -38,6 +48,8 @@ void primary_start_set_deadline(struct group *g);
 void primary_start_over(struct group *g);
 /* Open without the mirror if that is due and allowed. */
 void primary_start_turn(struct group *g);
-bool primary_start_waits_for_mirror(const struct group *g);
+enum primary_bound primary_start_bound(const struct group *g);
+/* After the state was judged: log for what it waits, once in each state. */
+void primary_start_say(struct group *g);
 
 #endif

@@ -250,6 +250,7 @@ static void primary_decide_ahead(struct session *s)
 	group_event(g, RT_LOG_INFO, "pulling-back from-lsn=%llu to-lsn=%llu",
 		    (unsigned long long)lfs_lsn(g->lfs).admitted + 1,
 		    (unsigned long long)s->peer->lsn);
+	group_set_why(g, "%s", "");
 	primary_start_pulling(g);
 	apply_restart(&g->apply);
 	primary_pull_more(s);

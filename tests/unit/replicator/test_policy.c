@@ -73,7 +73,12 @@ static const struct row rows[] = {
 	  "no primary is connected" },
 
 	{ "start: asks the mirror",
-	  { STARTS, .waits_for_mirror = true },
+	  { STARTS, .bound = PRIMARY_BOUND_FUA },
+	  GROUP_STARTING,
+	  GROUP_LOCAL,
+	  "asks the mirror" },
+	{ "start: asks the mirror, for open_timeout",
+	  { STARTS },
 	  GROUP_STARTING,
 	  GROUP_LOCAL,
 	  "asks the mirror" },
@@ -82,13 +87,39 @@ static const struct row rows[] = {
 	  GROUP_STARTING,
 	  GROUP_LOCAL,
 	  "asks the mirror" },
-	{ "start: open_timeout is over, it may not",
-	  { STARTS, .waits_for_mirror = true, .waited = true },
+	{ "start: open_timeout is over, fua forbids it",
+	  { STARTS, .bound = PRIMARY_BOUND_FUA, .waited = true },
 	  GROUP_HOLDING,
 	  GROUP_LOCAL,
-	  "may not open without" },
+	  "may not open without it: fua" },
+	{ "start: open_timeout is over, on_disconnect forbids it",
+	  { STARTS, .bound = PRIMARY_BOUND_POLICY, .waited = true },
+	  GROUP_HOLDING,
+	  GROUP_LOCAL,
+	  "may not open without it: on_disconnect is hold" },
+	{ "start: open_timeout is over, on_disconnect of a volume forbids it",
+	  { STARTS, .bound = PRIMARY_BOUND_VOLUME_POLICY, .waited = true },
+	  GROUP_HOLDING,
+	  GROUP_LOCAL,
+	  "may not open without it: on_disconnect of a volume" },
+	{ "start: open_timeout is over, a remote volume forbids it",
+	  { STARTS, .bound = PRIMARY_BOUND_VOLUME_MODE, .waited = true },
+	  GROUP_HOLDING,
+	  GROUP_LOCAL,
+	  "may not open without it: sync of a volume" },
+	{ "start: the histories differ, nothing is served",
+	  { STARTS, .diverged = true, .bound = PRIMARY_BOUND_FUA, .waited = true },
+	  GROUP_DIVERGED,
+	  GROUP_LOCAL,
+	  "histories" },
+	{ "start: what the mirror holds does not fit",
+	  { STARTS, .intake_closed = true, .bound = PRIMARY_BOUND_FUA, .waited = true },
+	  GROUP_HOLDING,
+	  GROUP_LOCAL,
+	  "cannot take back" },
 	{ "start: takes back",
-	  { STARTS, .pulling = true, .waits_for_mirror = true, .waited = true },
+	  { STARTS, .pulling = true, .diverged = true, .bound = PRIMARY_BOUND_FUA,
+	    .waited = true },
 	  GROUP_RECOVERING,
 	  GROUP_LOCAL,
 	  "takes back" },
@@ -199,13 +230,51 @@ static void each_row_of_the_rule(void **state)
 	}
 }
 
-/* A lack changes no state; where nothing can be written anyway it is no news. */
+/* What a start says that helps, by what forbids it to go on. */
+static void a_start_names_its_remedy(void **state)
+{
+	static const struct {
+		struct policy_inputs in;
+		const char *remedy; /* part of it */
+	} starts[] = {
+		{ { STARTS }, "by itself, after open_timeout at the latest" },
+		{ { STARTS, .bound = PRIMARY_BOUND_FUA }, "and not before" },
+		{ { STARTS, .waited = true, .bound = PRIMARY_BOUND_FUA },
+		  "was not promoted, let fua be mode" },
+		{ { STARTS, .waited = true, .bound = PRIMARY_BOUND_POLICY },
+		  "was not promoted, let on_disconnect be continue" },
+		{ { STARTS, .waited = true, .bound = PRIMARY_BOUND_VOLUME_POLICY },
+		  "let on_disconnect of that volume be continue" },
+		{ { STARTS, .waited = true, .bound = PRIMARY_BOUND_VOLUME_MODE },
+		  "let on_disconnect of that volume be continue" },
+		{ { STARTS, .waited = true, .intake_closed = true,
+		    .bound = PRIMARY_BOUND_FUA },
+		  "make room or memory" },
+		{ { STARTS, .diverged = true, .bound = PRIMARY_BOUND_POLICY },
+		  "nothing is served until you decide" },
+		{ { STARTS, .diverged = true }, "decide which one is right" },
+		{ { PRIMARY(NETWORK), .diverged = true }, "decide which one is right" },
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(starts); i++) {
+		struct policy_decision d = policy_decide(&starts[i].in);
+
+		if (!strstr(d.remedy, starts[i].remedy))
+			fail_msg("%u: %s; %s", i, d.why, d.remedy);
+	}
+}
+
+/*
+ * A lack changes no state; where nothing can be written anyway, or read, it is no news: a
+ * start says itself that it cannot take back what the mirror holds.
+ */
 static void a_lack_is_beside_the_state(void **state)
 {
 	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
 		struct policy_inputs in = rows[i].in;
 		struct policy_decision d = policy_decide(&in), full;
-		bool told = !in.failed && !in.fenced;
+		bool starts = in.role == GROUP_PRIMARY && in.connects && !in.serving;
+		bool told = !in.failed && !in.fenced && !starts;
 
 		assert_true(!d.lack[0] && !d.lack_remedy[0]);
 		in.log_full = true;
@@ -238,6 +307,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_of_the_rule),
+		cmocka_unit_test(a_start_names_its_remedy),
 		cmocka_unit_test(a_lack_is_beside_the_state),
 		cmocka_unit_test(behind_by_seconds_and_back_by_half),
 	};

@@ -17,21 +17,25 @@ struct policy {
 	bool fua_remote;
 	enum group_mode sync; /* of volume b */
 	int own;	      /* on_disconnect of volume b itself; -1: the group's */
-	bool waits;
+	enum primary_bound bound;
 };
 
 static void a_mirror_that_may_hold_more_is_waited_for(void **state)
 {
 	static const struct policy policies[] = {
-		{ GROUP_CONTINUE, false, GROUP_LOCAL, -1, false },
-		{ GROUP_CONTINUE, false, GROUP_NETWORK, -1, false },
-		{ GROUP_CONTINUE, false, GROUP_REMOTE, -1, true },
-		{ GROUP_CONTINUE, false, GROUP_REMOTE, GROUP_CONTINUE, false },
-		{ GROUP_CONTINUE, false, GROUP_NETWORK, GROUP_STOP, true },
-		{ GROUP_CONTINUE, true, GROUP_LOCAL, -1, true },
-		{ GROUP_CONTINUE, true, GROUP_LOCAL, GROUP_CONTINUE, true },
-		{ GROUP_STOP, false, GROUP_LOCAL, -1, true },
-		{ GROUP_STOP, false, GROUP_NETWORK, GROUP_CONTINUE, true },
+		{ GROUP_CONTINUE, false, GROUP_LOCAL, -1, PRIMARY_NOT_BOUND },
+		{ GROUP_CONTINUE, false, GROUP_NETWORK, -1, PRIMARY_NOT_BOUND },
+		{ GROUP_CONTINUE, false, GROUP_REMOTE, -1, PRIMARY_BOUND_VOLUME_MODE },
+		{ GROUP_CONTINUE, false, GROUP_REMOTE, GROUP_CONTINUE,
+		  PRIMARY_NOT_BOUND },
+		{ GROUP_CONTINUE, false, GROUP_NETWORK, GROUP_STOP,
+		  PRIMARY_BOUND_VOLUME_POLICY },
+		{ GROUP_CONTINUE, true, GROUP_LOCAL, -1, PRIMARY_BOUND_FUA },
+		{ GROUP_CONTINUE, true, GROUP_LOCAL, GROUP_CONTINUE, PRIMARY_BOUND_FUA },
+		{ GROUP_STOP, false, GROUP_LOCAL, -1, PRIMARY_BOUND_POLICY },
+		{ GROUP_STOP, false, GROUP_NETWORK, GROUP_CONTINUE,
+		  PRIMARY_BOUND_POLICY },
+		{ GROUP_STOP, true, GROUP_REMOTE, -1, PRIMARY_BOUND_FUA },
 	};
 	struct group *g = calloc(1, sizeof(*g));
 
@@ -46,8 +50,8 @@ static void a_mirror_that_may_hold_more_is_waited_for(void **state)
 		b->sync = p->sync;
 		b->has_policy = p->own >= 0;
 		b->policy = p->own >= 0 ? (enum group_disconnect)p->own : GROUP_CONTINUE;
-		if (primary_start_waits_for_mirror(g) != p->waits)
-			fail_msg("policy %u is the other way round", (unsigned)i);
+		if (primary_start_bound(g) != p->bound)
+			fail_msg("policy %u: another one forbids to open", (unsigned)i);
 	}
 	free(g);
 }
@@ -88,6 +92,99 @@ static void fua_remote_opens_with_the_mirror_only(void **state)
 	assert_true(site->hello.flags & HELLO_STARTING);
 	say('M');
 	SITE_UNTIL(site, group_serving(site->group));
+}
+
+/* ---- what a start says that waits --------------------------------------------------------------- */
+
+static char waits[8][1024]; /* the lines that say so */
+static unsigned nwaits;
+
+static void wait_heard(void *owner, enum rt_log_level level, const char *line)
+{
+	if (strstr(line, "waiting for=mirror") && nwaits < RT_ARRAY_LEN(waits))
+		(void)snprintf(waits[nwaits++], sizeof(waits[0]), "%d %s", (int)level,
+			       line);
+}
+
+static void said(unsigned i, const char *part)
+{
+	if (i >= nwaits || !strstr(waits[i], part))
+		fail_msg("no \"%s\" in line %u of %u: %s", part, i, nwaits,
+			 i < nwaits ? waits[i] : "");
+}
+
+/* A reason and a remedy, in status and in one line of the log for each state. */
+static void shown(const char *why, const char *remedy)
+{
+	static struct group_status status;
+
+	group_status(site->group, &status);
+	if (!strstr(status.why, why) || !strstr(status.why, remedy))
+		fail_msg("no \"%s\" or \"%s\" in %s", why, remedy, status.why);
+}
+
+static void fua_remote_for_long(struct group_config *config)
+{
+	config->fua_remote = true;
+	config->open_timeout_ms = 100;
+}
+
+static int listening_up(void **state)
+{
+	site_tweak = fua_remote_for_long;
+	site_set_up(state, GROUP_PRIMARY, true);
+	site_stop();
+	nwaits = 0;
+	rt_log_set_sink(wait_heard, NULL);
+	site_open(); /* its first line counts, too */
+	return 0;
+}
+
+static int listening_down(void **state)
+{
+	rt_log_set_sink(site_silent, NULL);
+	return tear_down(state);
+}
+
+/* Each wait has its reason; and who decides to do without the mirror is obeyed. */
+static void a_start_that_waits_says_for_what(void **state)
+{
+	struct group_config config = site->config;
+
+	SITE_UNTIL(site, nwaits == 1);
+	said(0, "state=STARTING why=\"it asks the mirror");
+	shown("asks the mirror", "and not before");
+	SITE_UNTIL(site, state_now() == GROUP_HOLDING && nwaits == 2);
+	said(1, "1 waiting for=mirror state=HOLDING why=\"the mirror has not agreed");
+	said(1, "fua is remote; start the mirror");
+	shown("fua is remote", "let fua be mode");
+	meet();
+	SITE_UNTIL(site, site->came[MESSAGE_PING] >= 5); /* turns in which it waits */
+	assert_int_equal(nwaits, 2);
+	assert_false(group_serving(site->group));
+	config.fua_remote = false;
+	group_change(site->group, &config);
+	SITE_UNTIL(site, group_serving(site->group));
+}
+
+/* It has met the other site: that one is no answer, and nothing goes on by itself. */
+static void a_start_that_has_diverged_says_so(void **state)
+{
+	converse("H");
+	SITE_UNTIL(site, state_now() == GROUP_DIVERGED);
+	assert_false(group_serving(site->group));
+	said(nwaits - 1, "0 waiting for=mirror state=DIVERGED why=\"both sites are");
+	shown("same epoch", "nothing is served until you decide");
+}
+
+/* It waits for what only the mirror has. */
+static void a_pull_is_a_wait(void **state)
+{
+	meet();
+	say('N');
+	SITE_UNTIL(site, nwaits > 0 && strstr(waits[nwaits - 1], "RECOVERING"));
+	said(nwaits - 1, "2 waiting for=mirror state=RECOVERING why=\"it takes back");
+	shown("takes back", "goes on by itself");
 }
 
 /* ---- a backlog ----------------------------------------------------------------------------------- */
@@ -260,6 +357,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_mirror_that_may_hold_more_is_waited_for),
 		TEST(fua_remote_opens_with_the_mirror_only, fua_remote_up),
+#define HEARD(f) cmocka_unit_test_setup_teardown(f, listening_up, listening_down)
+		HEARD(a_start_that_waits_says_for_what),
+		HEARD(a_start_that_has_diverged_says_so),
+		HEARD(a_pull_is_a_wait),
 		TEST(a_mirror_that_has_all_makes_the_modes_count, network_up),
 		TEST(a_backlog_is_not_in_the_mode_yet, network_up),
 		TEST(a_pull_that_breaks_has_its_open_timeout_again, network_up),
