@@ -48,22 +48,36 @@ char *answer_text(const char *text)
 				   "text", json_words(text)));
 }
 
-static json_t *status_json(const char *node, const struct nbds_stats *nbd,
-			   const struct group *group, const char *name, const char *state)
+/* What the daemon waits for comes before what the group says of itself. */
+static void status_put_first(struct group_status *s, const char *why)
 {
-	json_t *status = status_new(node, nbd);
+	char rest[sizeof(s->why)];
+	int room = (int)(sizeof(rest) - strlen(why) - strlen("; and "));
+
+	if (!why[0])
+		return;
+	memcpy(rest, s->why, sizeof(rest));
+	(void)snprintf(s->why, sizeof(s->why), "%s%s%.*s", why, rest[0] ? "; and " : "",
+		       room, rest);
+}
+
+static json_t *status_json(const struct answer_subject *subject)
+{
+	json_t *status = status_new(subject->node, subject->nbd);
 	struct group_status *s;
 	int res;
 
 	if (!status)
 		return NULL;
-	if (!group) {
-		res = status_add_closed_group(status, name, state);
+	if (!subject->group) {
+		res = status_add_closed_group(status, subject->name, subject->state,
+					      subject->why);
 	} else {
 		s = malloc(sizeof(*s)); /* large: it has room for all volumes */
 		res = -ENOMEM;
 		if (s) {
-			group_status(group, s);
+			group_status(subject->group, s);
+			status_put_first(s, subject->why);
 			res = status_add_group(status, s);
 		}
 		free(s);
@@ -74,11 +88,10 @@ static json_t *status_json(const char *node, const struct nbds_stats *nbd,
 	return NULL;
 }
 
-char *answer_status(const char *node, const struct nbds_stats *nbd,
-		    const struct group *group, const char *name, const char *state)
+char *answer_status(const struct answer_subject *subject)
 {
 	return json_line(json_pack("{s:b, s:i, s:o}", "ok", 1, "exit", CONTROL_DONE,
-				   "status", status_json(node, nbd, group, name, state)));
+				   "status", status_json(subject)));
 }
 
 char *answer_promote(const struct group_promote *promote, int res)

@@ -6,6 +6,7 @@
 
 struct group;
 struct group_promote;
+struct nbds_stats;
 
 /*
  * The line that ends a request: {"ok":, "exit":, ...} and a newline, as text that
@@ -14,10 +15,17 @@ struct group_promote;
 char *answer_error(enum control_exit exit, const char *error);
 /* Done; `text` says what. */
 char *answer_text(const char *text);
-/* `group` NULL: not open, and in `state`. `nbd` NULL: there is no server yet. */
-struct nbds_stats;
-char *answer_status(const char *node, const struct nbds_stats *nbd,
-		    const struct group *group, const char *name, const char *state);
+
+/* What a status is about. */
+struct answer_subject {
+	const char *node;
+	const char *name;	   /* of the group */
+	const struct group *group; /* NULL: not open, and in `state` */
+	const char *state;
+	const char *why; /* of the daemon, before what the group says; "": nothing */
+	const struct nbds_stats *nbd; /* NULL: there is no server yet */
+};
+char *answer_status(const struct answer_subject *subject);
 char *answer_promote(const struct group_promote *promote, int res);
 void answer_free(char *text);
 

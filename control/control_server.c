@@ -23,6 +23,7 @@ struct control_server {
 	char name[64];	     /* of the group */
 	struct group *group; /* borrowed, or NULL */
 	char state[16];	     /* while group is NULL */
+	char why[CONTROL_STATUS_WHY];
 	struct rt_listener *listener;
 	struct rt_list clients;	  /* who has been idle longest comes first */
 	unsigned nclients, nopen; /* all; those with a socket */
@@ -231,8 +232,14 @@ static void client_status(struct client *c)
 	struct nbds_stats stats;
 	bool nbd = srv->nbd_stats && srv->nbd_stats(srv->params_owner, &stats);
 
-	client_answer(c, answer_status(srv->node, nbd ? &stats : NULL, srv->group,
-				       srv->name, srv->state));
+	client_answer(c, answer_status(&(struct answer_subject){
+				 .node = srv->node,
+				 .name = srv->name,
+				 .group = srv->group,
+				 .state = srv->state,
+				 .why = srv->why,
+				 .nbd = nbd ? &stats : NULL,
+			 }));
 }
 
 static void client_request(struct client *c, const char *line, size_t len)
@@ -393,6 +400,11 @@ void control_server_set_group(struct control_server *srv, struct group *group,
 {
 	srv->group = group;
 	(void)snprintf(srv->state, sizeof(srv->state), "%s", state);
+}
+
+void control_server_set_why(struct control_server *srv, const char *why)
+{
+	(void)snprintf(srv->why, sizeof(srv->why), "%s", why);
 }
 
 void control_server_stop(struct control_server *srv, void (*done)(void *owner),

@@ -23,6 +23,7 @@ struct rt_loop;
 #define CONTROL_CLIENTS_MAX 16 /* one more takes the place of who has been idle longest */
 #define CONTROL_IDLE_MS 30000
 #define CONTROL_SET_TEXT 1100
+#define CONTROL_STATUS_WHY 512
 
 struct control_server_params {
 	const char *node;
@@ -54,6 +55,12 @@ int control_server_listen_fd(struct control_server *srv, int fd);
  */
 void control_server_set_group(struct control_server *srv, struct group *group,
 			      const char *state);
+
+/*
+ * What the daemon waits for, and what helps, for people; "" when it waits for nothing.
+ * Status shows it before what the group says. Copied.
+ */
+void control_server_set_why(struct control_server *srv, const char *why);
 
 /*
  * Accept and read nothing more, and close each client whose answer has been sent.

@@ -30,9 +30,12 @@ static json_t *real_json(bool known, double value)
 	return json_real(value);
 }
 
+/* A path of the configuration may be in a text: any bytes. */
 static json_t *text_json(const char *value)
 {
-	return value[0] ? json_string(value) : json_null();
+	json_t *text = value[0] ? json_string(value) : json_null();
+
+	return text ? text : json_string("(a text that is no UTF-8)");
 }
 
 static json_t *hex_json(uint64_t value)
@@ -268,7 +271,7 @@ static json_t *role_json(const struct group_status *s)
 }
 
 static int object_add(json_t *status, const char *name, const char *state,
-		      const struct group_status *s)
+		      const char *why, const struct group_status *s)
 {
 	json_t *group;
 
@@ -278,8 +281,7 @@ static int object_add(json_t *status, const char *name, const char *state,
 		"epoch_id", s ? hex_json(s->epoch_id) : json_null(), "sync",
 		s ? json_string(group_mode_name(s->sync)) : json_null(), "sync_effective",
 		s ? json_string(group_mode_name(s->sync_effective)) : json_null(),
-		"alone", s ? json_boolean(s->alone) : json_null(), "why",
-		text_json(s ? s->why : ""));
+		"alone", s ? json_boolean(s->alone) : json_null(), "why", text_json(why));
 	if (!group)
 		return -ENOMEM;
 	(void)json_object_update_new(
@@ -297,10 +299,12 @@ static int object_add(json_t *status, const char *name, const char *state,
 
 int status_add_group(json_t *status, const struct group_status *group)
 {
-	return object_add(status, group->name, group_state_name(group->state), group);
+	return object_add(status, group->name, group_state_name(group->state), group->why,
+			  group);
 }
 
-int status_add_closed_group(json_t *status, const char *name, const char *state)
+int status_add_closed_group(json_t *status, const char *name, const char *state,
+			    const char *why)
 {
-	return object_add(status, name, state, NULL);
+	return object_add(status, name, state, why, NULL);
 }

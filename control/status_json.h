@@ -18,8 +18,12 @@ struct nbds_stats;
 json_t *status_new(const char *node, const struct nbds_stats *nbd);
 /* Append one group. 0 or -ENOMEM. */
 int status_add_group(json_t *status, const struct group_status *group);
-/* The same for a group whose store is not open: its name, STARTING or FAILED, and nulls. */
-int status_add_closed_group(json_t *status, const char *name, const char *state);
+/*
+ * The same for a group whose store is not open: its name, STARTING or FAILED, why ("" for
+ * null), and nulls.
+ */
+int status_add_closed_group(json_t *status, const char *name, const char *state,
+			    const char *why);
 
 /* One screen for people. What is missing or of another type is shown as "-". */
 void status_print(const json_t *status, FILE *out);

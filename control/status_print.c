@@ -224,7 +224,7 @@ static void print_volumes(const json_t *g, FILE *out)
 
 static void print_group(const json_t *g, FILE *out)
 {
-	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT], why[512];
+	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT], why[1024];
 
 	fprintf(out, "\n%s: %s, %s, epoch %s (%s)%s\n",
 		member_text(g, "name", a, sizeof(a)),

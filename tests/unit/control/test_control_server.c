@@ -294,6 +294,34 @@ static void group_that_is_not_open_is_starting(void **state)
 	answer_is(talk("{\"verb\":\"promote\"}\n", 1), 0, 1, "not open");
 }
 
+/* The reason that status shows. */
+static void why_is(const char *expected)
+{
+	json_t *root = answer(talk("{\"verb\":\"status\"}\n", 1), 0);
+	json_t *groups = json_object_get(json_object_get(root, "status"), "groups");
+	const char *why =
+		json_string_value(json_object_get(json_array_get(groups, 0), "why"));
+
+	assert_string_equal(why ? why : "null", expected);
+	json_decref(root);
+}
+
+/* Whoever waits for a start finds for what, whether the group is open or not. */
+static void what_the_daemon_waits_for_comes_first(void **state)
+{
+	why_is("null");
+	control_server_set_why(srv, "an NBD address is in use");
+	why_is("an NBD address is in use");
+	(void)snprintf(group.status.why, sizeof(group.status.why), "the mirror is gone");
+	why_is("an NBD address is in use; and the mirror is gone");
+	control_server_set_group(srv, NULL, "STARTING");
+	why_is("an NBD address is in use");
+	control_server_set_why(srv, "a path that is no text: \xff");
+	why_is("(a text that is no UTF-8)");
+	control_server_set_why(srv, "");
+	why_is("null");
+}
+
 static void promotion_tells_its_end(void **state)
 {
 	struct talk *t =
@@ -491,6 +519,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(status_is_answered, start, stop),
 		cmocka_unit_test_setup_teardown(group_that_is_not_open_is_starting, start,
 						stop),
+		cmocka_unit_test_setup_teardown(what_the_daemon_waits_for_comes_first,
+						start, stop),
 		cmocka_unit_test_setup_teardown(promotion_tells_its_end, start, stop),
 		cmocka_unit_test_setup_teardown(lines_are_answered_in_order, start, stop),
 		cmocka_unit_test_setup_teardown(

@@ -261,8 +261,11 @@ static void what_is_not_known_is_null(void **state)
 	json_decref(status);
 
 	status = status_new("nyc", NULL);
-	assert_int_equal(status_add_closed_group(status, "db", "STARTING"), 0);
+	assert_int_equal(status_add_closed_group(status, "db", "STARTING",
+						 "the store is in use"),
+			 0);
 	g = group_of(status);
+	assert_string_equal(json_string_value(at(g, "why")), "the store is in use");
 	assert_string_equal(json_string_value(at(g, "name")), "db");
 	assert_string_equal(json_string_value(at(g, "state")), "STARTING");
 	assert_true(json_is_null(at(g, "role")));
