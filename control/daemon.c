@@ -4,14 +4,15 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "control/control_request.h"
 #include "control/control_server.h"
 #include "control/daemon_sockets.h"
+#include "control/notify.h"
 #include "control/process.h"
 #include "control/version.h"
 #include "nbd-server/nbds.h"
@@ -37,9 +38,14 @@ struct daemon {
 	struct group_open open;
 	struct group_stop stop;
 	bool opening, single_served;
-	bool stop_asked;       /* while opening */
-	struct rt_timer retry; /* what is in use is tried again */
-	rt_time patience;      /* until then */
+	bool stop_asked;	       /* while opening */
+	struct rt_timer retry;	       /* what is in use is tried again */
+	rt_time patience;	       /* until then */
+	char wait[CONTROL_STATUS_WHY]; /* for what, and what helps; "": for nothing */
+	struct notify notify;	       /* to the service manager */
+	struct rt_timer tick;	       /* whether it has news */
+	bool notify_failed;	       /* and the log says so */
+	bool listening;		       /* clients may connect */
 	unsigned nlistening;
 	unsigned ending; /* what is still on its way out */
 	int result;
@@ -49,6 +55,64 @@ static void set_state(struct daemon *d, enum daemon_state state)
 {
 	rt_assert(state > d->state);
 	d->state = state;
+}
+
+/* ---- news for the service manager --------------------------------------------------- */
+
+/*
+ * Ready is who serves: who connects is answered, and what starts after this daemon finds its
+ * volumes. A mirror and a fenced primary serve reads. A primary that waits for its mirror,
+ * in STARTING, RECOVERING, HOLDING or DIVERGED, serves nothing yet.
+ */
+static bool daemon_is_ready(const struct daemon *d)
+{
+	return d->state == DAEMON_RUNNING && d->listening && group_serving(d->group);
+}
+
+static void daemon_status_line(const struct daemon *d, char *text, size_t size)
+{
+	static struct group_status status; /* large */
+	const char *name = d->config.group.name, *why = d->wait;
+	const char *state = d->state == DAEMON_STOPPING ? "STOPPING" : "STARTING";
+
+	if (d->state == DAEMON_RUNNING) {
+		group_status(d->group, &status);
+		state = group_state_name(status.state);
+		if (!why[0])
+			why = status.why;
+	}
+	(void)snprintf(text, size, "%s: %s%s%s", name, state, why[0] ? ": " : "", why);
+}
+
+static void daemon_notify(struct daemon *d)
+{
+	char status[NOTIFY_STATUS_MAX];
+	const struct notify_facts facts = {
+		.ready = daemon_is_ready(d),
+		.stopping = d->state == DAEMON_STOPPING,
+		.status = status,
+	};
+	int res;
+
+	if (d->notify.fd < 0)
+		return;
+	daemon_status_line(d, status, sizeof(status));
+	res = notify_send(&d->notify, &facts, rt_now(d->loop));
+	if (res == 0 || res == -EAGAIN || d->notify_failed)
+		return;
+	d->notify_failed = true;
+	rt_log(RT_LOG_WARN, "notify-failed error=\"%s\"", strerror(-res));
+}
+
+static void daemon_notify_open(struct daemon *d)
+{
+	const char *where = getenv("NOTIFY_SOCKET");
+	char quoted[256];
+	int res = notify_init(&d->notify, where);
+
+	if (res < 0)
+		rt_log(RT_LOG_WARN, "notify-failed socket=%s error=\"%s\"",
+		       rt_log_quote(quoted, sizeof(quoted), where), strerror(-res));
 }
 
 /* ---- stopping ----------------------------------------------------------------------- */
@@ -78,9 +142,12 @@ static void group_stopped(struct group_stop *stop, int res)
 static void daemon_stop(struct daemon *d)
 {
 	set_state(d, DAEMON_STOPPING);
-	(void)sd_notify(0, "STOPPING=1"); /* not run by systemd: nobody to tell */
-	d->ending = 1;			  /* held to the end of this function */
+	d->wait[0] = 0;
+	control_server_set_why(d->control, "");
+	daemon_notify(d);
+	d->ending = 1; /* held to the end of this function */
 	rt_timer_disarm(d->loop, &d->retry);
+	rt_timer_disarm(d->loop, &d->tick);
 	if (d->nbd) {
 		d->ending++;
 		nbds_server_stop(d->nbd, one_ended, d);
@@ -111,19 +178,52 @@ static void daemon_failed(struct daemon *d, const char *event, const char *what,
 
 /* ---- patience ----------------------------------------------------------------------- */
 
+static int64_t daemon_patience_ms(const struct daemon *d)
+{
+	return d->params->patience_ms > 0 ? d->params->patience_ms : DAEMON_PATIENCE_MS;
+}
+
 static bool is_patient(const struct daemon *d)
 {
 	return !d->stop_asked && rt_time_before(rt_now(d->loop), d->patience);
 }
 
-/* `res` says that something is in use, and there is time left: `fire` tries again. */
-static bool again_later(struct daemon *d, int res, const char *what,
+/* The reason and the remedy, for status; and a line of the log, unless it is so already. */
+static void daemon_waits(struct daemon *d, const char *what, const char *why, int res)
+{
+	char quoted[2 * GROUP_WHY_MAX], text[sizeof(d->wait)];
+
+	(void)snprintf(
+		text, sizeof(text),
+		"%s; end the process that uses it: this start tries again for %lld "
+		"s, and then ends",
+		why, (long long)(daemon_patience_ms(d) / 1000));
+	if (strcmp(text, d->wait) == 0)
+		return;
+	memcpy(d->wait, text, sizeof(text));
+	control_server_set_why(d->control, d->wait);
+	daemon_notify(d);
+	rt_log(RT_LOG_INFO, "waiting for=%s why=%s error=\"%s\"", what,
+	       rt_log_quote(quoted, sizeof(quoted), why), strerror(-res));
+}
+
+/* It goes on by itself; `why` is what it does, "" when that is for the group to say. */
+static void daemon_goes_on(struct daemon *d, const char *why)
+{
+	(void)snprintf(d->wait, sizeof(d->wait), "%s", why);
+	control_server_set_why(d->control, d->wait);
+}
+
+/*
+ * `res` says that something is in use, as `why` does for people, and there is time left:
+ * `fire` tries again.
+ */
+static bool again_later(struct daemon *d, int res, const char *what, const char *why,
 			void (*fire)(struct rt_timer *timer))
 {
 	if ((res != -EADDRINUSE && res != -EBUSY) || !is_patient(d))
 		return false;
-	if (d->retry.fire != fire)
-		rt_log(RT_LOG_INFO, "waiting for=%s error=\"%s\"", what, strerror(-res));
+	daemon_waits(d, what, why, res);
 	d->retry.fire = fire;
 	rt_timer_arm(d->loop, &d->retry,
 		     rt_time_add(rt_now(d->loop), DAEMON_RETRY_MS * RT_MS));
@@ -158,10 +258,36 @@ static void group_serving_changed(void *owner, struct group *group, bool on)
 {
 	struct daemon *d = owner;
 
-	(void)sd_notifyf(0, "STATUS=%s: %s", d->config.group.name,
-			 on ? "serving" : "not serving");
-	if (on)
-		serve_single(d);
+	if (!on)
+		return;
+	serve_single(d);
+	daemon_notify(d);
+	if (d->state != DAEMON_STOPPING) /* the state follows in this turn */
+		rt_timer_arm(d->loop, &d->tick, rt_now(d->loop));
+}
+
+/* A group whose log fails before it serves never will: then the start has failed. */
+static bool start_has_failed(const struct daemon *d)
+{
+	static struct group_status status; /* large */
+
+	if (d->state != DAEMON_RUNNING || group_serving(d->group))
+		return false;
+	group_status(d->group, &status);
+	return status.state == GROUP_FAILED;
+}
+
+static void daemon_tick(struct rt_timer *timer)
+{
+	struct daemon *d = rt_container_of(timer, struct daemon, tick);
+
+	if (start_has_failed(d)) {
+		daemon_failed(d, "start-failed", "why=\"the log has failed\"", -EIO);
+		return;
+	}
+	daemon_notify(d);
+	rt_timer_arm(d->loop, timer,
+		     rt_time_add(rt_now(d->loop), DAEMON_NOTIFY_MS * RT_MS));
 }
 
 static void group_said(void *owner, struct group *group, enum rt_log_level level,
@@ -172,16 +298,32 @@ static void group_said(void *owner, struct group *group, enum rt_log_level level
 
 static void listen_nbd_again(struct rt_timer *timer);
 
+/* The first of nbd.listen that it does not listen on yet. */
+static void nbd_in_use_why(const struct daemon *d, char *why, size_t size)
+{
+	const struct config_nbd *nbd = &d->config.nbd;
+	char text[RT_ADDR_TEXT_MAX] = "nbd.listen";
+
+	if (d->nlistening < nbd->nlisten)
+		(void)rt_addr_format(&nbd->listen[d->nlistening], text);
+	(void)snprintf(why, size, "%s: the address for NBD is in use", text);
+}
+
 /* The listeners come last: who can connect finds the exports. */
 static void listen_nbd(struct daemon *d)
 {
 	int res =
 		daemon_sockets_nbd(d->nbd, &d->config.nbd, &d->nlistening, is_patient(d));
+	char why[GROUP_WHY_MAX];
 
-	if (res == 0)
-		(void)sd_notify(0, "READY=1");
-	else if (!again_later(d, res, "nbd", listen_nbd_again))
+	nbd_in_use_why(d, why, sizeof(why));
+	if (res == 0) {
+		daemon_goes_on(d, "");
+		d->listening = true;
+		daemon_notify(d);
+	} else if (!again_later(d, res, "nbd", why, listen_nbd_again)) {
 		daemon_fail(d);
+	}
 }
 
 static void listen_nbd_again(struct rt_timer *timer)
@@ -201,11 +343,12 @@ static void daemon_serve_nbd(struct daemon *d)
 		return;
 	}
 	if (d->params->single)
-		(void)sd_notify(0, "READY=1");
+		d->listening = true;
 	else
 		listen_nbd(d);
 	if (d->state == DAEMON_RUNNING && group_serving(d->group))
 		serve_single(d);
+	daemon_notify(d);
 }
 
 static void open_group(struct daemon *d)
@@ -214,6 +357,12 @@ static void open_group(struct daemon *d)
 
 	d->opening = true;
 	group_open(d->loop, &d->config.group, &events, d, &d->open);
+}
+
+static void open_begin(struct daemon *d)
+{
+	daemon_goes_on(d, "it opens its store and reads the log; it goes on by itself");
+	open_group(d);
 }
 
 static void open_again(struct rt_timer *timer)
@@ -228,7 +377,8 @@ static void group_opened(struct group_open *open, int res)
 	char what[sizeof(d->config.group.store) + 3 * GROUP_WHY_MAX];
 
 	d->opening = false;
-	if (again_later(d, res, "store", open_again))
+	if (again_later(d, res, res == -EADDRINUSE ? "peer" : "store", open->why,
+			open_again))
 		return;
 	if (res < 0) {
 		(void)snprintf(what, sizeof(what), "group=%s store=%s why=%s",
@@ -242,6 +392,7 @@ static void group_opened(struct group_open *open, int res)
 	}
 	d->group = open->group;
 	set_state(d, DAEMON_RUNNING);
+	daemon_goes_on(d, "");
 	control_server_set_group(d->control, d->group, "");
 	rt_log(RT_LOG_INFO, "running group=%s store=%s", d->config.group.name,
 	       d->config.group.store);
@@ -362,10 +513,13 @@ static void listen_control_again(struct rt_timer *timer);
 static void listen_control(struct daemon *d)
 {
 	int res = daemon_sockets_control(d->control, d->config.control, is_patient(d));
+	char why[GROUP_WHY_MAX];
 
+	(void)snprintf(why, sizeof(why), "%s: the control socket is in use",
+		       d->config.control);
 	if (res == 0)
-		open_group(d);
-	else if (!again_later(d, res, "control", listen_control_again))
+		open_begin(d);
+	else if (!again_later(d, res, "control", why, listen_control_again))
 		daemon_fail(d);
 }
 
@@ -437,7 +591,6 @@ static int daemon_start(struct daemon *d)
 		.nbd_stats = daemon_nbd_stats,
 		.owner = d,
 	};
-	int64_t patience_ms;
 	int res = rt_loop_new(&d->loop);
 
 	if (res < 0) {
@@ -455,13 +608,13 @@ static int daemon_start(struct daemon *d)
 		process_complain("start-failed", "at=control", res, process_hint(res));
 		return res;
 	}
+	d->tick.fire = daemon_tick;
+	rt_timer_arm(d->loop, &d->tick, rt_now(d->loop));
 	d->open.done = group_opened;
 	d->stop.done = group_stopped;
-	patience_ms =
-		d->params->patience_ms > 0 ? d->params->patience_ms : DAEMON_PATIENCE_MS;
-	d->patience = rt_time_add(rt_now(d->loop), patience_ms * RT_MS);
+	d->patience = rt_time_add(rt_now(d->loop), daemon_patience_ms(d) * RT_MS);
 	if (d->params->single)
-		open_group(d);
+		open_begin(d);
 	else
 		listen_control(d);
 	return 0;
@@ -486,6 +639,7 @@ int daemon_run(const struct config *config, const struct daemon_params *params)
 	d.params = params;
 	rt_log(RT_LOG_INFO, "started version=%s node=%s group=%s", WANMIRROR_VERSION,
 	       config->node, config->group.name);
+	daemon_notify_open(&d);
 	res = descriptors_prepare(&d);
 	if (res == 0)
 		res = daemon_start(&d);
@@ -499,6 +653,7 @@ int daemon_run(const struct config *config, const struct daemon_params *params)
 		rt_loop_free(d.loop);
 		rt_log(RT_LOG_INFO, "stopped result=%d", d.result);
 	}
+	notify_release(&d.notify);
 	explicit_bzero(&d.config, sizeof(d.config)); /* it holds the key */
 	return d.result;
 }

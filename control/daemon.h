@@ -25,6 +25,7 @@ struct daemon_params {
  */
 #define DAEMON_PATIENCE_MS 5000
 #define DAEMON_RETRY_MS 100
+#define DAEMON_NOTIFY_MS 1000 /* so often it looks for news for the service manager */
 #define DAEMON_DESCRIPTORS 64u /* kept for all but NBD connections */
 
 /*

@@ -114,9 +114,34 @@ test_stop_while_asking_forgets_nothing()
 	stop far
 }
 
+waits_for_mirror()
+{
+	grep -q "waiting for=mirror state=HOLDING why=.*fua is remote" near.log
+}
+
+# A primary that may not open without its mirror says so, serves nothing, and opens when
+# somebody lets it.
+test_start_without_mirror_says_why()
+{
+	need nbdinfo
+	sync=network
+	pair
+	sed -i 's/sync = "network";/& fua = "remote"; open_timeout = "100ms";/' near.conf
+	launch near
+	wait_for 30 in_state near HOLDING
+	wait_for 10 waits_for_mirror
+	field near groups.0.why | grep -q "let fua be mode"
+	timeout 20 nbdinfo --size "$(uri near)" && fail "it serves"
+	"$build/wanmirror" -c near.conf set fua=mode
+	wait_for 10 exports near
+	in_state near EXPOSED || fail "near is $(field near groups.0.state)"
+	stop near
+}
+
 run test_mirror_has_the_same_image
 run test_promote_after_death
 run test_mirror_comes_back
 run test_primary_comes_back
 run test_stop_while_asking_forgets_nothing
+run test_start_without_mirror_says_why
 finish
