@@ -371,7 +371,6 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.caught_up = peer_watch_caught_up(&g->watch),
 		.in_sync = peer_watch_in_sync(&g->watch),
 		.stuck = g->gate.stuck,
-		.behind = policy_mirror_behind(g),
 		.has_peer = g->config.has_peer,
 		.sync = g->config.sync,
 		.on_disconnect = g->config.on_disconnect,
@@ -427,6 +426,7 @@ static struct policy_inputs policy_inputs_now(const struct group *g)
 		return in;
 	in.streaming = session_streaming(s);
 	in.path_serves = policy_primary_path_serves(g);
+	in.behind = policy_mirror_behind(g);
 	return in;
 }
 
