@@ -127,8 +127,7 @@ struct group_create {
 	bool fill;
 	void (*filled)(struct group_create *c, uint64_t bytes, uint64_t size);
 	char why[GROUP_WHY_MAX]; /* set when res < 0 */
-	void *impl;
-	void *deferred[12]; /* private */
+	void *impl[12];
 };
 /* Make the group's store as the configuration says. Errors as lfs_create(). */
 void group_create(struct rt_loop *loop, const struct group_config *config,
@@ -146,8 +145,7 @@ struct group_open {
 	void (*done)(struct group_open *o, int res);
 	struct group *group; /* set when res == 0 */
 	char why[GROUP_WHY_MAX];
-	void *impl;
-	void *deferred[12]; /* private */
+	void *impl[12];
 };
 /*
  * Open the store and begin to run: recover, ask the mirror where there is one, then

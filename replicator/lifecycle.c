@@ -70,13 +70,13 @@ static void group_filled(struct lfs_create *create, uint64_t bytes, uint64_t siz
 		c->outer->filled(c->outer, bytes, size);
 }
 
-_Static_assert(sizeof(struct rt_op) <= sizeof(((struct group_create *)0)->deferred),
-	       "fits");
+_Static_assert(sizeof(struct rt_op) <= sizeof(((struct group_create *)0)->impl),
+	       "fits into impl");
 
 static void group_create_no_memory(struct rt_op *op, int res)
 {
 	struct group_create *outer =
-		rt_container_of((void *)op, struct group_create, deferred);
+		rt_container_of((void *)op, struct group_create, impl);
 
 	(void)snprintf(outer->why, sizeof(outer->why), "no memory");
 	outer->done(outer, -ENOMEM);
@@ -88,7 +88,7 @@ void group_create(struct rt_loop *loop, const struct group_config *config,
 	struct lfs_create_params params;
 	struct creating *c = rt_zalloc(1, sizeof(*c));
 	struct lfs_meta *meta = rt_zalloc(1, sizeof(*meta));
-	struct rt_op *op = (struct rt_op *)(void *)outer->deferred;
+	struct rt_op *op = (struct rt_op *)(void *)outer->impl;
 
 	if (!c || !meta) {
 		rt_free(c);
@@ -299,13 +299,12 @@ static void group_opened(struct lfs_open *open, int res)
 	outer->done(outer, 0);
 }
 
-_Static_assert(sizeof(struct rt_op) <= sizeof(((struct group_open *)0)->deferred),
-	       "fits");
+_Static_assert(sizeof(struct rt_op) <= sizeof(((struct group_open *)0)->impl),
+	       "fits into impl");
 
 static void group_open_no_memory(struct rt_op *op, int res)
 {
-	struct group_open *outer =
-		rt_container_of((void *)op, struct group_open, deferred);
+	struct group_open *outer = rt_container_of((void *)op, struct group_open, impl);
 
 	(void)snprintf(outer->why, sizeof(outer->why), "no memory for the group");
 	outer->done(outer, -ENOMEM);
@@ -340,7 +339,7 @@ void group_open(struct rt_loop *loop, const struct group_config *config,
 {
 	struct group *g = group_new(loop, config);
 	struct group_open_op *o = rt_zalloc(1, sizeof(*o));
-	struct rt_op *op = (struct rt_op *)(void *)outer->deferred;
+	struct rt_op *op = (struct rt_op *)(void *)outer->impl;
 
 	if (!g || !o) {
 		group_free(g);

@@ -295,7 +295,7 @@ void pair_create(struct pair *p)
 static void opened(struct group_open *open, int res)
 {
 	struct pair_site *s = NULL;
-	struct pair *p = (struct pair *)open->impl;
+	struct pair *p = *(struct pair **)(open + 1);
 
 	for (unsigned i = 0; i < 2; i++)
 		if (p->site[i].open == open)
@@ -324,10 +324,10 @@ void pair_start(struct pair *p, unsigned i)
 
 	s->sent_bytes = 0;
 	free(s->open);
-	s->open = calloc(1, sizeof(*s->open));
+	s->open = calloc(1, sizeof(*s->open) + sizeof(void *));
 	rt_assert(s->open);
 	s->open->done = opened;
-	s->open->impl = p;
+	*(struct pair **)(s->open + 1) = p;
 	s->opened = s->serving = s->stopped = false;
 	sim_node_enter(s->node);
 	group_open(loop, &s->config, &events, s, s->open);

@@ -59,7 +59,7 @@ static void serving(void *owner, struct group *group, bool on)
 
 static void opened(struct group_open *open, int res)
 {
-	struct edges *e = open->impl;
+	struct edges *e = *(struct edges **)(open + 1);
 
 	e->opened = true;
 	e->res = res;
@@ -108,10 +108,10 @@ static void site_start(struct edges *e)
 	struct rt_loop *loop = sim_node_start(e->node);
 
 	free(e->open);
-	e->open = calloc(1, sizeof(*e->open));
+	e->open = calloc(1, sizeof(*e->open) + sizeof(void *));
 	rt_assert(e->open);
 	e->open->done = opened;
-	e->open->impl = e;
+	*(struct edges **)(e->open + 1) = e;
 	e->opened = e->serving = false;
 	sim_node_enter(e->node);
 	group_open(loop, &e->config, &events, e, e->open);
