@@ -39,7 +39,7 @@ struct daemon {
 	struct group_stop stop;
 	bool opening, single_served;
 	bool stop_asked;	       /* while opening */
-	struct rt_timer retry;	       /* what is in use is tried again */
+	struct rt_timer retry;	       /* opens again what another process uses */
 	rt_time patience;	       /* until then */
 	char wait[CONTROL_STATUS_WHY]; /* for what, and what helps; "": for nothing */
 	struct notify notify;	       /* to the service manager */

@@ -48,8 +48,7 @@ const char *process_hint_loop(int error)
 	if (error == -EPERM)
 		return "io_uring and getrandom() must be allowed: see the sysctl "
 		       "kernel.io_uring_disabled, SystemCallFilter= of the service, or "
-		       "the "
-		       "container's seccomp filter";
+		       "the container's seccomp filter";
 	if (error == -ENOMEM)
 		return "ulimit -l, -v and -d, or LimitMEMLOCK= and MemoryMax= of the "
 		       "service";
@@ -71,8 +70,7 @@ int process_prepare(const char *program)
 		return 0;
 	fprintf(stderr,
 		"%s: the stack may have %llu KiB and needs %llu: see ulimit -s, or "
-		"LimitSTACK= "
-		"of the service\n",
+		"LimitSTACK= of the service\n",
 		program, (unsigned long long)limit.rlim_cur >> 10,
 		(unsigned long long)PROCESS_STACK_MIN >> 10);
 	return -ENOMEM;

@@ -2,6 +2,8 @@
 #ifndef CONTROL_PROCESS_H
 #define CONTROL_PROCESS_H
 
+#include <stdint.h>
+
 /*
  * What a program of ours asks of its process before anything else, and what it tells people
  * when the system refuses.

@@ -25,7 +25,7 @@ struct rt_dgram {
 	unsigned alone; /* messages still to be cut here, after a refusal */
 	bool watches;
 	struct rt_addr arrived_at; /* the datagram in received() */
-	/* It has chosen no port: what is not from where it has sent to is kept out. */
+	/* A socket without a port of its own receives only from addresses it has sent to. */
 	bool behind_firewall;
 	unsigned npeers;
 	struct rt_addr peers[PEERS_MAX];

@@ -197,7 +197,7 @@ static bool connect_again(struct resender *r)
 	int64_t until = now_ms() + PATIENCE_MS;
 
 	while (now_ms() < until) {
-		nbd_close(r->nbd); /* ends what is in flight */
+		nbd_close(r->nbd); /* its requests in flight end with an error */
 		r->nbd = nbd_create();
 		if (r->nbd && nbd_connect_uri(r->nbd, r->uri) == 0) {
 			r->connects++;
@@ -209,7 +209,7 @@ static bool connect_again(struct resender *r)
 	return false;
 }
 
-/* Send what is to be sent. True while there is something to wait for. */
+/* Fill free slots, and send each request that was not sent. True while one is unanswered. */
 static bool send_all(struct resender *r)
 {
 	bool waiting = false;

@@ -25,7 +25,7 @@ static struct notify_facts facts(bool ready, const char *status)
 	return (struct notify_facts){ .ready = ready, .status = status };
 }
 
-/* ---- what is due ----------------------------------------------------------------------- */
+/* ---- which lines are sent, and when ---------------------------------------------------- */
 
 /* One after the other, each delivered: what the daemon finds, and what is sent of it. */
 static void only_news_is_sent(void **state)
