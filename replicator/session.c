@@ -576,7 +576,7 @@ void session_turn(struct session *s)
 	transport_transmit(s->transport);
 	if (!transport_proven(s->transport, now))
 		return;
-	peer_watch_path_proven(&s->group->watch, transport_proof_at(s->transport, now));
+	peer_watch_path_proven(&s->group->watch, transport_proof_at(s->transport));
 	s->transport_why[0] = 0;
 }
 

@@ -74,9 +74,9 @@ bool transport_proven(const struct transport *t, rt_time now)
 	return t->ops->proven(t, now);
 }
 
-rt_time transport_proof_at(const struct transport *t, rt_time now)
+rt_time transport_proof_at(const struct transport *t)
 {
-	return t->ops->proof_at(t, now);
+	return t->ops->proof_at(t);
 }
 
 bool transport_stalled(const struct transport *t, rt_time now, int64_t limit_ns)

@@ -86,7 +86,7 @@ struct transport_ops {
 	uint64_t (*received)(const struct transport *t);
 	uint64_t (*onwire)(const struct transport *t, rt_time now);
 	bool (*proven)(const struct transport *t, rt_time now);
-	rt_time (*proof_at)(const struct transport *t, rt_time now);
+	rt_time (*proof_at)(const struct transport *t);
 	bool (*stalled)(const struct transport *t, rt_time now, int64_t limit_ns);
 	enum tunnel_evidence (*evidence)(const struct transport *t);
 
@@ -141,10 +141,10 @@ uint64_t transport_onwire(const struct transport *t, rt_time now);
 /* The peer has lately answered over this transport. */
 bool transport_proven(const struct transport *t, rt_time now);
 /*
- * Of a path that is proven: until when writes have relied on it. Datagrams rely on it up to
- * now; over TCP nothing completes after the last proof.
+ * Of a path that is proven: when the peer's last sign of life on it was received. A path
+ * whose window is full stands still from then on, though it is proven for a while longer.
  */
-rt_time transport_proof_at(const struct transport *t, rt_time now);
+rt_time transport_proof_at(const struct transport *t);
 /*
  * What was handed over has not moved for `limit_ns`, and the transport has no rule of its
  * own for that: a new connection may be faster.

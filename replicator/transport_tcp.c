@@ -390,9 +390,8 @@ static bool tcp_proven(const struct transport *base, rt_time now)
 	       rt_time_since(now, t->proof_at) < 2 * t->params.probe_ns + 3 * rtt;
 }
 
-static rt_time tcp_proof_at(const struct transport *base, rt_time now)
+static rt_time tcp_proof_at(const struct transport *base)
 {
-	(void)now;
 	return tcp_of(base)->proof_at;
 }
 

@@ -108,10 +108,9 @@ static bool udp_proven(const struct transport *t, rt_time now)
 	return tunnel_proven(udp_tunnel(t), now);
 }
 
-static rt_time udp_proof_at(const struct transport *t, rt_time now)
+static rt_time udp_proof_at(const struct transport *t)
 {
-	(void)t; /* onwire moves as long as the path is proven */
-	return now;
+	return tunnel_proof_at(udp_tunnel(t));
 }
 
 static bool udp_stalled(const struct transport *t, rt_time now, int64_t limit_ns)

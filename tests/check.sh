@@ -59,7 +59,11 @@ step()
 		return 0
 	fi
 	echo FAIL >"$logs/$name.result"
-	tail -n 40 "$log" | sed 's/^/        | /'
+	# Which tests failed and what they said, wherever that is; then how it ended.
+	awk '/^not ok|^VIOLATION|\[  FAILED  \]/ { said = 1; print; next }
+	     said && /^#/ { print; next } { said = 0 }' "$log" |
+		head -n 120 | sed 's/^/        | /'
+	tail -n 20 "$log" | sed 's/^/        | /'
 	printf '%4d s  FAIL  %s (all of it: %s)\n' "$took" \
 		"$(closing_line "$name" "$log")" "$log"
 	return 1

@@ -125,6 +125,7 @@ void path_acknowledged(struct path *p, const struct packet_report *report,
 	if (entry == NULL)
 		return;
 	p->largest_sent = entry->at;
+	p->proof_at = now;
 	path_rtt(p, rt_time_since(now, entry->at), report->delay_us * RT_US);
 }
 

@@ -30,6 +30,7 @@ struct path {
 	int64_t reo_extra_ns;	    /* on top of what these ask for */
 	uint64_t largest;	    /* highest number acknowledged */
 	rt_time largest_sent;	    /* when that one was sent */
+	rt_time proof_at;	    /* when it was acknowledged, so that the path is proven */
 	/* Totals where the current sample of the loss began. */
 	uint64_t decided, originals_sent, originals_received, missing, bursts, overflowed;
 	double bursts_owed;	   /* of bursts, less those counted: -1 .. 0 */

@@ -260,6 +260,11 @@ bool tunnel_proven(const struct tunnel *t, rt_time now)
 	return path_proven(&t->path, now) && !mtu_doubtful(&t->mtu);
 }
 
+rt_time tunnel_proof_at(const struct tunnel *t)
+{
+	return t->path.proof_at;
+}
+
 bool tunnel_timed_out(const struct tunnel *t, rt_time now)
 {
 	return rt_time_since(now, t->peer.last_rx) >= t->params.timeout_ns;

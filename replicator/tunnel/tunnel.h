@@ -138,6 +138,8 @@ uint64_t tunnel_onwire(const struct tunnel *t, rt_time now);
 uint64_t tunnel_received(const struct tunnel *t);
 /* An authentic acknowledgement has lately proven the path alive. */
 bool tunnel_proven(const struct tunnel *t, rt_time now);
+/* Of a path that is proven: when the acknowledgement that proves it was received. */
+rt_time tunnel_proof_at(const struct tunnel *t);
 /*
  * params.evidence, or TUNNEL_MIRROR where there is no code or it cannot give m repairs,
  * or where the device turned out to give no timestamps.

@@ -34,6 +34,8 @@ static void proof_counts_from_when_it_was_sent(void **state)
 		path_acknowledged(&p, &report, &entry,
 				  rt_time_add(SENT, paths[i].rtt_ns));
 		assert_int_equal(p.rtt_ns, paths[i].rtt_ns);
+		/* The time of a mirror that is gone begins with its last answer. */
+		assert_int_equal(rt_time_since(p.proof_at, SENT), paths[i].rtt_ns);
 		assert_true(path_proven(&p, rt_time_add(SENT, proof_ns - 1)));
 		assert_false(path_proven(&p, rt_time_add(SENT, proof_ns)));
 	}
