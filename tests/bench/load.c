@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * load URI [seconds=N] [depth=N] [bytes=N] [per_second=N]
+ * load URI [seconds=N] [depth=N] [bytes=N] [per_second=N] [reads=1]
  *
- * Random writes over NBD of `bytes` each (4096), spread evenly over the export. Closed
+ * Random writes over NBD of `bytes` each (4096), spread evenly over the export; with `reads`
+ * reads instead, which the figures below then mean. Closed
  * loop: `depth` in flight (1), the next one issued when one completes. With `per_second`
  * open loop: each write has its time, and is issued then whether or not those before it
  * are done, as long as `depth` allows (256 then); the time counts from when it was due to
@@ -42,7 +43,7 @@ struct slot {
 
 struct load {
 	struct nbd_handle *nbd;
-	uint64_t seconds, depth, bytes, per_second;
+	uint64_t seconds, depth, bytes, per_second, reads;
 	uint64_t span; /* places on the export */
 	uint64_t issued, completed, held, failed;
 	uint64_t began_ns, ended_ns;
@@ -50,7 +51,7 @@ struct load {
 	struct slot slots[MAX_DEPTH];
 };
 
-static int write_done(void *data, int *error)
+static int request_done(void *data, int *error)
 {
 	struct slot *slot = data;
 	struct load *load = slot->load;
@@ -68,18 +69,23 @@ static int write_done(void *data, int *error)
 
 static int issue(struct load *load, struct slot *slot, uint64_t began_ns)
 {
-	nbd_completion_callback done = { .callback = write_done, .user_data = slot };
+	nbd_completion_callback done = { .callback = request_done, .user_data = slot };
 	uint64_t place = rt_mix64(++load->issued) % load->span;
+	int64_t cookie;
 
+	slot->busy = true;
+	slot->began_ns = began_ns;
+	if (load->reads) {
+		cookie = nbd_aio_pread(load->nbd, slot->block, load->bytes,
+				       place * load->bytes, done, 0);
+		return cookie < 0 ? -EIO : 0;
+	}
 	/* Blocks that differ: nothing on the way may win by what it finds in them. */
 	for (uint64_t at = 0; at < load->bytes; at += 4096)
 		memcpy(slot->block + at, &load->issued, sizeof(load->issued));
-	slot->busy = true;
-	slot->began_ns = began_ns;
-	return nbd_aio_pwrite(load->nbd, slot->block, load->bytes, place * load->bytes,
-			      done, 0) < 0
-		       ? -EIO
-		       : 0;
+	cookie = nbd_aio_pwrite(load->nbd, slot->block, load->bytes, place * load->bytes,
+				done, 0);
+	return cookie < 0 ? -EIO : 0;
 }
 
 static struct slot *free_slot(struct load *load)
@@ -168,6 +174,7 @@ static int option(struct load *load, const char *arg)
 		{ "depth=", &load->depth, 1 },
 		{ "bytes=", &load->bytes, 1 },
 		{ "per_second=", &load->per_second, 1 },
+		{ "reads=", &load->reads, 1 },
 	};
 
 	return measure_option(arg, options, sizeof(options) / sizeof(options[0]));
@@ -201,7 +208,7 @@ int main(int argc, char **argv)
 		load.depth = load.per_second ? MAX_DEPTH : 1;
 	if (err != 0 || load.depth > MAX_DEPTH || load.bytes > MAX_BYTES) {
 		(void)fprintf(stderr, "usage: load URI [seconds=N] [depth=N] [bytes=N] "
-				      "[per_second=N]\n");
+				      "[per_second=N] [reads=1]\n");
 		return 2;
 	}
 	(void)prctl(PR_SET_TIMERSLACK, 1000UL);

@@ -8,7 +8,7 @@ $(system_tools): $(B)/tests/system/%: $(B)/tests/system/%.o
 	$(call say,LD,$@)$(CC) $(flags_ld) -o $@ $< -lnbd -ljansson
 
 .PHONY: system
-system: all $(system_tools) $(B)/tests/wan/wanem $(B)/tests/disaster/stamper \
+system: all $(system_tools) $(B)/tests/bench/load $(B)/tests/wan/wanem $(B)/tests/disaster/stamper \
 		$(B)/tests/disaster/prefixer
 	$(Q)sh tests/system/run.sh $(B) $(ONLY)
 
