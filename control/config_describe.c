@@ -7,6 +7,7 @@
 #include "control/config_fec.h"
 #include "control/config_schema.h"
 #include "control/config_units.h"
+#include "control/memory.h"
 #include "rt/check.h"
 
 static const char *size_text(uint64_t bytes, char buf[CONFIG_QUANTITY_TEXT])
@@ -113,6 +114,22 @@ static void describe_volumes(const struct group_config *g, FILE *out)
 	}
 }
 
+static void describe_memory(const struct config *config, FILE *out)
+{
+	struct memory_limit limit;
+	struct memory_need need;
+
+	memory_need(config, &need);
+	memory_limit("/proc", "/sys/fs/cgroup", &limit);
+	fprintf(out, "  memory      %" PRIu64 " MiB at most", need.total >> 20);
+	if (limit.bytes < need.total)
+		fprintf(out,
+			", and %s allows %" PRIu64
+			": the kernel may end the daemon under load",
+			limit.by, limit.bytes >> 20);
+	fprintf(out, "\n");
+}
+
 void config_describe(const struct config *config, FILE *out)
 {
 	const struct group_config *g = &config->group;
@@ -132,6 +149,7 @@ void config_describe(const struct config *config, FILE *out)
 		fprintf(out, "  nbd         on no address\n");
 	fprintf(out, "  clients     %u at most%s\n", config->nbd.connections,
 		config->nbd.allow_plaintext ? ", in plaintext beyond loopback too" : "");
+	describe_memory(config, out);
 	fprintf(out, "  group %s\n", g->name);
 	fprintf(out, "    store     %s, %s", g->store,
 		g->store_size ? size_text(g->store_size, a)

@@ -12,6 +12,7 @@
 #include "control/control_request.h"
 #include "control/control_server.h"
 #include "control/daemon_sockets.h"
+#include "control/memory.h"
 #include "control/notify.h"
 #include "control/process.h"
 #include "control/version.h"
@@ -632,6 +633,8 @@ static int daemon_loop(struct daemon *d)
 int daemon_run(const struct config *config, const struct daemon_params *params)
 {
 	static struct daemon d; /* large, and there is one */
+	struct memory_limit limit;
+	struct memory_need need;
 	int res;
 
 	memset(&d, 0, sizeof(d));
@@ -639,6 +642,9 @@ int daemon_run(const struct config *config, const struct daemon_params *params)
 	d.params = params;
 	rt_log(RT_LOG_INFO, "started version=%s node=%s group=%s", WANMIRROR_VERSION,
 	       config->node, config->group.name);
+	memory_need(config, &need);
+	memory_limit("/proc", "/sys/fs/cgroup", &limit);
+	memory_warn(&need, &limit);
 	daemon_notify_open(&d);
 	res = descriptors_prepare(&d);
 	if (res == 0)
