@@ -17,6 +17,7 @@ struct lfs;
 struct rt_loop;
 
 #define LFS_BLOCK 4096
+#define LFS_SECTOR 512 /* what a volume's size is a multiple of */
 #define LFS_VOLUMES_MAX 128
 #define LFS_NAME_MAX 64	     /* with its terminating 0 */
 #define LFS_HISTORY_MAX 1024 /* epochs kept; older ones are folded into the first */
@@ -37,9 +38,14 @@ struct lfs_epoch {
 struct lfs_volume {
 	char name[LFS_NAME_MAX];
 	uint64_t id;   /* random, from the primary's create; the same at both sites */
-	uint64_t size; /* bytes, a multiple of LFS_BLOCK */
+	uint64_t size; /* bytes, a multiple of LFS_SECTOR */
 	uint64_t generation;
 };
+/* The last block may reach beyond the volume; what lies there is nobody's. */
+static inline uint64_t lfs_volume_blocks(const struct lfs_volume *volume)
+{
+	return volume->size / LFS_BLOCK + (volume->size % LFS_BLOCK != 0);
+}
 
 #define LFS_FENCED 1u /* a higher epoch was met: opens for writing only by promote */
 #define LFS_SEALED 2u

@@ -34,7 +34,7 @@ int lfs_map_init(struct lfs_map *map, struct lfs_segments *segs,
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
 		struct lfs_map_volume *v = &map->v[i];
 
-		v->blocks = meta->volumes[i].size / LFS_BLOCK;
+		v->blocks = lfs_volume_blocks(&meta->volumes[i]);
 		v->nleaves =
 			(uint32_t)((v->blocks + LFS_LEAF_BLOCKS - 1) / LFS_LEAF_BLOCKS);
 		ret = take_memory(map, v->nleaves * sizeof(*v->leaves));

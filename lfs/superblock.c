@@ -106,7 +106,7 @@ static uint64_t segments_needed(const struct lfs_meta *meta, uint32_t segment_si
 	uint64_t blocks = 0;
 
 	for (unsigned i = 0; i < meta->nvolumes; i++)
-		blocks += meta->volumes[i].size / LFS_BLOCK;
+		blocks += lfs_volume_blocks(&meta->volumes[i]);
 	return (blocks + blocks / 4 + segment_size / LFS_BLOCK - 1) /
 		       (segment_size / LFS_BLOCK) +
 	       LFS_SEGMENTS_MIN;
@@ -156,10 +156,10 @@ static int volumes_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
 				LFS_NAME_MAX - 1);
 			return -EINVAL;
 		}
-		if (!v->size || v->size % LFS_BLOCK ||
-		    v->size / LFS_BLOCK >= LFS_PBA_MAX) {
+		if (!v->size || v->size % LFS_SECTOR ||
+		    lfs_volume_blocks(v) >= LFS_PBA_MAX) {
 			lfs_say(why, "volume %s: %llu bytes: must be a multiple of %u",
-				v->name, (unsigned long long)v->size, LFS_BLOCK);
+				v->name, (unsigned long long)v->size, LFS_SECTOR);
 			return -EINVAL;
 		}
 		for (unsigned k = 0; k < i; k++) {

@@ -20,6 +20,7 @@ struct group_volume;
 struct rt_loop;
 
 #define GROUP_BLOCK 4096
+#define GROUP_SECTOR 512 /* what a volume's size is a multiple of */
 #define GROUP_REQUEST_MAX (32u << 20) /* longest read or write, bytes */
 #define GROUP_WHY_MAX 256
 #define GROUP_STATUS_WHY_MAX 640 /* a reason, what the session says, and the remedy */
@@ -58,7 +59,7 @@ const char *group_mode_name(enum group_mode mode);    /* "local", ... */
 
 struct group_volume_config {
 	char name[64];
-	uint64_t size;		/* bytes, a multiple of GROUP_BLOCK */
+	uint64_t size;		/* bytes, a multiple of GROUP_SECTOR */
 	enum group_mode sync;	/* the group's, or the volume's own */
 	bool has_on_disconnect; /* this volume says so itself */
 	enum group_disconnect on_disconnect;

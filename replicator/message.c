@@ -76,7 +76,7 @@ static void get_volumes(struct reader *r, struct lfs_meta *meta)
 		get_name(r, v->name, sizeof(v->name));
 		v->id = get_u64(r);
 		v->size = get_u64(r);
-		if (v->name[0] == 0 || v->size == 0 || v->size % LFS_BLOCK != 0)
+		if (v->name[0] == 0 || v->size == 0 || v->size % LFS_SECTOR != 0)
 			r->bad = true;
 	}
 }

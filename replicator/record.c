@@ -88,7 +88,7 @@ static bool op_is_legal(const struct record_op *wire, const struct lfs_meta *met
 		return false;
 	if (le16_get(wire->volume) >= meta->nvolumes || blocks == 0)
 		return false;
-	volume_blocks = meta->volumes[le16_get(wire->volume)].size / LFS_BLOCK;
+	volume_blocks = lfs_volume_blocks(&meta->volumes[le16_get(wire->volume)]);
 	return lba < volume_blocks && blocks <= volume_blocks - lba;
 }
 

@@ -89,9 +89,11 @@ void write_submit(struct group_request *r)
 	uint64_t end = (r->offset + r->len + GROUP_BLOCK - 1) / GROUP_BLOCK;
 	struct rt_list made, *link;
 
-	if (r->kind == GROUP_TRIM) { /* only whole blocks can be given back */
+	/* Only whole blocks can be given back; behind the volume's end there is nothing. */
+	if (r->kind == GROUP_TRIM) {
 		lba = (r->offset + GROUP_BLOCK - 1) / GROUP_BLOCK;
-		end = (r->offset + r->len) / GROUP_BLOCK;
+		if (r->offset + r->len < r->volume->size)
+			end = (r->offset + r->len) / GROUP_BLOCK;
 		if (lba >= end) {
 			request_end(r, 0);
 			return;

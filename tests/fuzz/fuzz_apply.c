@@ -88,7 +88,7 @@ static void check_op(const struct lfs_append *a, unsigned n)
 	uint64_t blocks;
 
 	rt_assert(op->volume < store.meta.nvolumes && op->blocks >= 1);
-	blocks = store.meta.volumes[op->volume].size / LFS_BLOCK;
+	blocks = lfs_volume_blocks(&store.meta.volumes[op->volume]);
 	rt_assert(op->lba < blocks && op->blocks <= blocks - op->lba);
 	for (unsigned i = 0; i < n; i++)
 		rt_assert(!ops_share_a_block(&a->ops[i], op));

@@ -36,7 +36,7 @@ static void config_is_sound(const struct config *c)
 	for (unsigned i = 0; i < g->nvolumes; i++) {
 		rt_assert(g->volumes[i].name[0]);
 		rt_assert(g->volumes[i].size > 0 &&
-			  g->volumes[i].size % GROUP_BLOCK == 0);
+			  g->volumes[i].size % GROUP_SECTOR == 0);
 		rt_assert(g->volumes[i].sync <= GROUP_REMOTE);
 		rt_assert(g->has_peer || g->volumes[i].sync == GROUP_LOCAL);
 	}

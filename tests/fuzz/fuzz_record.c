@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 				rt_assert(op->volume < 2);
 				rt_assert(op->lba + op->blocks <=
-					  meta.volumes[op->volume].size / LFS_BLOCK);
+					  lfs_volume_blocks(&meta.volumes[op->volume]));
 			}
 			record_release(&out);
 		}

@@ -149,7 +149,7 @@ static void read_all(struct site *s)
 	int res;
 
 	for (unsigned v = 0; v < meta->nvolumes; v++) {
-		uint64_t size = meta->volumes[v].size / LFS_BLOCK;
+		uint64_t size = lfs_volume_blocks(&meta->volumes[v]);
 
 		for (uint64_t lba = 0; lba < size && lba < 4096;
 		     lba += SITE_READ_BLOCKS) {

@@ -128,7 +128,7 @@ void pair_judge_image(struct pair *p, unsigned i, const char *when)
 	uint64_t lsn = lfs_lsn(lfs).admitted;
 
 	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
-		for (uint64_t lba = 0; lba < lfs_meta(lfs)->volumes[v].size / LFS_BLOCK;
+		for (uint64_t lba = 0; lba < lfs_volume_blocks(&lfs_meta(lfs)->volumes[v]);
 		     lba++)
 			judge_block(s, lfs, v, lba);
 	if (j->parted && lsn <= oracle_last(p->oracle) &&

@@ -22,6 +22,40 @@ test_mirror_has_the_same_image()
 	stop far
 }
 
+# An image of 512-byte sectors that fills its last block of 4096 in part: exactly that size at
+# both sites, every byte of it, zeroed and trimmed up to its end, and nothing behind it.
+test_a_size_in_sectors()
+{
+	need nbdcopy nbdinfo qemu-io
+	sync=network
+	bytes=$((5 * 1048576 + 3 * 512))
+	volumes="{ name = \"data\"; size = \"${bytes}B\"; }"
+	pair_in_sync
+	[ "$(nbdinfo --size "$(uri near)")" -eq $bytes ] || fail "another size"
+	random_file data 6
+	truncate -s $bytes data
+	nbdcopy --flush data "$(uri near)"
+	wait_for 60 persisted_all
+	same_image "$(uri near)" data
+	same_image "$(uri far)" data
+	qemu-io -f raw -c "write -z $((bytes - 512)) 512" "$(uri near)"
+	truncate -s $((bytes - 512)) data
+	truncate -s $bytes data
+	same_image "$(uri near)" data
+	qemu-io -f raw -c "discard $((bytes - 1536)) 1536" -c "write -P 9 $((bytes - 1536)) 1024" \
+		"$(uri near)"
+	head -c 1024 /dev/zero | tr '\0' '\011' |
+		dd of=data bs=512 seek=$((bytes / 512 - 3)) conv=notrunc status=none
+	stop near
+	start near
+	same_image "$(uri near)" data
+	wait_for 60 persisted_all
+	same_image "$(uri far)" data
+	"$tools/nbdbad" requests "$T/near.nbd" data
+	stop near
+	stop far
+}
+
 # What was completed in `remote` is at the mirror after the primary's death; promoted, it
 # is written like any primary.
 test_promote_after_death()
@@ -139,6 +173,7 @@ test_start_without_mirror_says_why()
 }
 
 run test_mirror_has_the_same_image
+run test_a_size_in_sectors
 run test_promote_after_death
 run test_mirror_comes_back
 run test_primary_comes_back

@@ -289,7 +289,7 @@ static void safety_must_be_in_reach(void **state)
 
 static void shapes_of_sizes_are_held(void **state)
 {
-	bad(12, "{ name = \"w\"; size = \"4097B\"; } );",
+	bad(12, "{ name = \"w\"; size = \"513B\"; } );",
 	    "12: groups[0].volumes[1].size: ", "it is no multiple; allowed");
 	bad(14, "segment = \"65MiB\";", "14: groups[0].segment: ", "power of two");
 	bad(14, "segment = \"2MiB\";",

@@ -25,7 +25,7 @@ static struct lfs_meta meta;
 static int setup(void **state)
 {
 	meta.nvolumes = 2;
-	meta.volumes[0].size = 7 * LFS_BLOCK;
+	meta.volumes[0].size = 6 * LFS_BLOCK + LFS_SECTOR; /* 7 of them */
 	meta.volumes[1].size = BLOCKS * LFS_BLOCK;
 	if (lfs_segments_init(&segs, SEGMENTS, SEGMENT_BLOCKS, BASE))
 		return -1;

@@ -310,6 +310,8 @@ static void meta_has_limits(void **state)
 	meta.volumes[1].size = 0;
 	assert_int_equal(check_meta(), -EINVAL);
 	meta.volumes[1].size = LFS_BLOCK + 512;
+	assert_int_equal(check_meta(), 0);
+	meta.volumes[1].size = LFS_BLOCK + 511;
 	assert_int_equal(check_meta(), -EINVAL);
 	meta.volumes[1].size = 200 * MIB;
 	assert_int_equal(check_meta(), -ENOSPC);

@@ -28,7 +28,7 @@ static int set_up(void **state)
 	meta->max_request = MAX_REQUEST;
 	meta->nvolumes = 2;
 	meta->volumes[0].size = 100 * LFS_BLOCK;
-	meta->volumes[1].size = 10 * LFS_BLOCK;
+	meta->volumes[1].size = 9 * LFS_BLOCK + LFS_SECTOR; /* 10 of them */
 	blocks = rt_alloc_blocks(64 * LFS_BLOCK);
 	for (size_t i = 0; i < 64 * LFS_BLOCK; i++)
 		blocks[i] = (uint8_t)(i * 7 + i / 4096);
