@@ -76,6 +76,8 @@ int lfs_checkpoint_slot_decode_head(const uint8_t block[LFS_BLOCK],
 	    rt_crc32c(block + CRC_FROM, LFS_BLOCK - CRC_FROM) != le32_get(h.crc) ||
 	    memcmp(h.store, store, LFS_ID_LEN) != 0)
 		return -EUCLEAN;
+	if (le64_get(h.zero0) != 0)
+		return -EUCLEAN;
 	for (size_t i = 0; i < sizeof(h.zero); i++)
 		if (h.zero[i])
 			return -EUCLEAN;

@@ -14,7 +14,6 @@ struct lfs_checkpoint_slot {
 	uint64_t seq;
 	uint64_t incarnation;
 	struct lfs_tail start;
-	uint64_t start_generation;
 	uint64_t written_seq;
 	uint64_t body_length;
 	uint32_t body_crc;

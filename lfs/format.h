@@ -140,13 +140,13 @@ struct lfs_checkpoint_slot_head {
 	le32 nsegments;
 	/* where replay begins, and the state before that record */
 	le32 start_segment;
-	le32 start_block;      /* in the segment; 0: its header comes first */
-	le64 start_generation; /* of start_segment; 0 when start_block is 0 */
-	le64 incarnation;      /* of all that follows */
-	le64 record_seq;       /* physical sequence of the last record before */
-	le64 last_generation;  /* the youngest segment opened before */
-	le64 lsn;	       /* the last before */
-	le64 hash;	       /* history after it */
+	le32 start_block; /* in the segment; 0: its header comes first */
+	le64 zero0;
+	le64 incarnation;     /* of all that follows */
+	le64 record_seq;      /* physical sequence of the last record before */
+	le64 last_generation; /* the youngest segment opened before */
+	le64 lsn;	      /* the last before */
+	le64 hash;	      /* history after it */
 	le64 epoch;
 	le64 epoch_id;
 	le64 written_seq; /* records up to here were durable when the checkpoint slot counted */

@@ -57,6 +57,12 @@ void peer_watch_refused(struct peer_watch *w)
 	w->refused = true;
 }
 
+void peer_watch_epoch_seen(struct peer_watch *w, uint64_t number)
+{
+	if (number > w->epoch_seen)
+		w->epoch_seen = number;
+}
+
 void peer_watch_mirror_lost_data(struct peer_watch *w)
 {
 	w->received_most = 0;

@@ -44,6 +44,7 @@ struct peer_watch {
 	uint64_t primary_admitted; /* of its last PING */
 
 	rt_time control_lost; /* when the control connection was, last */
+	uint64_t epoch_seen;  /* highest number that the peer has named */
 };
 
 void peer_watch_init(struct peer_watch *w);
@@ -60,6 +61,8 @@ void peer_watch_path_proven(struct peer_watch *w, rt_time now);
 void peer_watch_transport_closed(struct peer_watch *w);
 /* A connection was refused by either site, or ended by the mirror. */
 void peer_watch_refused(struct peer_watch *w);
+/* An epoch of this group; none that begins here has its number or a lower one. */
+void peer_watch_epoch_seen(struct peer_watch *w, uint64_t number);
 /* Another mirror, or one that lost data: what an earlier one received says nothing. */
 void peer_watch_mirror_lost_data(struct peer_watch *w);
 /* This site serves without its mirror, or with a backlog for it. */

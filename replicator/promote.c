@@ -176,15 +176,10 @@ static void promote_done(struct group *g, int res)
 static void promote_epoch(struct group *g)
 {
 	struct lfs_meta *meta = facts_edit(g);
-	uint64_t id, seen = 0;
+	uint64_t id;
 
-	/* A hello of another version has said no more than that. */
-	if (g->session && g->session->control.hello_received &&
-	    g->session->peer->meta.nepochs > 0)
-		seen = g->session->peer->meta.epochs[g->session->peer->meta.nepochs - 1]
-			       .number;
 	rt_random(g->loop, &id, sizeof(id));
-	history_begin(meta, seen, id, lfs_lsn(g->lfs).admitted + 1);
+	history_begin(meta, g->watch.epoch_seen, id, lfs_lsn(g->lfs).admitted + 1);
 	meta->role = LFS_PRIMARY;
 	meta->flags |= LFS_ALONE;
 	meta->flags &= ~(LFS_FENCED | LFS_SEALED | LFS_HOLD);

@@ -177,6 +177,17 @@ static void session_pong(struct session *s, const uint8_t *body, size_t len)
 		(double)rt_time_since(rt_now(s->group->loop), s->ping_at) / RT_MS;
 }
 
+/* Of this group only, and a HELLO of another version has said none. */
+static void session_epochs_seen(struct session *s)
+{
+	const struct lfs_meta *ours = lfs_meta(s->group->lfs), *theirs = &s->peer->meta;
+
+	if (theirs->nepochs > 0 &&
+	    memcmp(theirs->group, ours->group, sizeof(ours->group)) == 0)
+		peer_watch_epoch_seen(&s->group->watch,
+				      theirs->epochs[theirs->nepochs - 1].number);
+}
+
 static void session_hello_received(struct session *s, const uint8_t *body, size_t len)
 {
 	s->control.hello_received = false; /* what it said before is overwritten */
@@ -189,6 +200,7 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
 	if (s->peer->flags & HELLO_UNPAIRED)
 		s->control.mirror_was_unpaired = true;
+	session_epochs_seen(s);
 	session_event(s, SESSION_EV_PEER_HELLO);
 	if (s->group->role == GROUP_MIRROR)
 		mirror_hello_received(s);

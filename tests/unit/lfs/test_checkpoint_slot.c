@@ -224,6 +224,29 @@ static void a_head_that_cannot_be_is_refused(void **state)
 		assert_int_equal(with_slot(changes[i]), -EUCLEAN);
 }
 
+/* Reserved: what a later version says there must not be passed over. */
+static void reserved_bytes_of_a_head_are_zero(void **state)
+{
+	static const size_t reserved[] = {
+		offsetof(struct lfs_checkpoint_slot_head, zero0),
+		offsetof(struct lfs_checkpoint_slot_head, zero0) + 7,
+		offsetof(struct lfs_checkpoint_slot_head, zero),
+		LFS_BLOCK - 1,
+	};
+	struct lfs_checkpoint_slot out;
+
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+		uint32_t crc;
+
+		(void)sample();
+		assert_int_equal(decode_head(&out), 0);
+		head[reserved[i]] = 1;
+		crc = rt_crc32c(head + 12, LFS_BLOCK - 12);
+		memcpy(head + 8, &crc, sizeof(crc));
+		assert_int_equal(decode_head(&out), -EUCLEAN);
+	}
+}
+
 /* The body with one leaf and segment 1 as given, its checksum right. */
 static int with_body(const struct lfs_checkpoint_slot_leaf *leaf,
 		     const struct lfs_checkpoint_slot_segment *s)
@@ -314,6 +337,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read_back),
 		cmocka_unit_test(any_flipped_bit_is_refused),
 		cmocka_unit_test(a_head_that_cannot_be_is_refused),
+		cmocka_unit_test(reserved_bytes_of_a_head_are_zero),
 		cmocka_unit_test(leaves_that_cannot_be_are_refused),
 		cmocka_unit_test(segments_that_cannot_be_are_refused),
 	};

@@ -240,9 +240,14 @@ static void by_force_a_fenced_site_is_fenced_no_more(void **state)
 	facts_change(g, fence_set);
 	assert_int_equal(site_wait(), 0);
 	group_set_standing(g, GROUP_STANDING_FENCED);
+	/* The site that fenced this one is in an epoch further on; its connection is over. */
+	peer_watch_epoch_seen(&g->watch, 7);
+	peer_watch_epoch_seen(&g->watch, 6);
 	assert_int_equal(promote(&p), 0);
 	assert_int_equal(lfs_meta(g->lfs)->flags & LFS_FENCED, 0);
 	assert_false(group_is_fenced(g));
+	assert_int_equal(lfs_meta(g->lfs)->epochs[lfs_meta(g->lfs)->nepochs - 1].number, 8);
+	assert_non_null(strstr(p.text, "now primary in epoch 8"));
 }
 
 static struct group_request *written;

@@ -371,6 +371,9 @@ static void a_hello_counts_with_the_refusal_behind_it(void **state)
 	say_together("KU", 2);
 	SITE_UNTIL(site, site->closed);
 	assert_int_equal(state_now(), GROUP_FENCED);
+	/* Beyond this connection: an epoch that begins here by force is none of its. */
+	assert_int_equal(site->group->watch.epoch_seen,
+			 lfs_meta(site->group->lfs)->epochs[0].number + 1);
 }
 
 /* Its mirror tells what it lacks by it, when it is promoted. */
