@@ -32,27 +32,9 @@ static uint32_t blocks_alone(const struct lfs_append *a)
 
 /* ---- space ------------------------------------------------------------------------------ */
 
-/* The longest record of one LSN; what is lost at the end of a segment is less. */
 static uint32_t alone_max(const struct lfs *lfs)
 {
-	uint32_t data = lfs_data_max(lfs->meta.max_request) / LFS_BLOCK;
-
-	return lfs_record_head_blocks(LFS_OPS_MAX, data) + data;
-}
-
-static uint64_t segment_usable(const struct lfs *lfs)
-{
-	return lfs->segs.blocks - 1 - lfs->head.seal_blocks - (alone_max(lfs) - 1);
-}
-
-/*
- * Blocks of log for the images of `leaves`, heads included, in a checkpoint and once more
- * in that of the next open: a crash before the superblock names the first one makes all of
- * them dirty again, and its images are in the log for nothing.
- */
-static uint64_t leaves_blocks(uint64_t leaves)
-{
-	return 2 * (leaves + leaves / 8);
+	return lfs_record_alone_max(lfs->meta.max_request);
 }
 
 /* What is dirty or will be, and what the checkpoint under way has written already. */
@@ -60,20 +42,21 @@ static uint64_t leaves_reserve(const struct lfs *lfs)
 {
 	uint64_t written = lfs->ck.captured;
 
-	return leaves_blocks(lfs->map.stale + lfs->admission.pending_leaves +
-			     LFS_CHECKPOINT_BATCH) +
+	return lfs_leaves_blocks(lfs->map.stale + lfs->admission.pending_leaves +
+				 LFS_CHECKPOINT_BATCH) +
 	       written + written / 8;
 }
 
 /* What an append takes of the room: its record, the images of its leaves, and slack. */
 static uint64_t append_takes(uint32_t blocks, uint32_t leaves)
 {
-	return blocks + leaves_blocks(leaves) + 2;
+	return blocks + lfs_leaves_blocks(leaves) + 2;
 }
 
 uint64_t lfs_append_room(const struct lfs *lfs)
 {
-	uint64_t usable = segment_usable(lfs), have = lfs->segs.free * usable, want;
+	uint64_t usable = lfs_segment_usable(lfs->segs.blocks, lfs->meta.max_request);
+	uint64_t have = lfs->segs.free * usable, want;
 	uint32_t room = lfs->head.built.block ? lfs_inflight_room(lfs) : 0;
 
 	if (room > alone_max(lfs))

@@ -344,6 +344,13 @@ static int create_check(struct creating *cr, const struct lfs_create_params *par
 		res = lfs_meta_check(cr->meta, &cr->superblock.geo, cr->c->why);
 	if (res)
 		return res;
+	if (size < lfs_store_size_min(params)) {
+		lfs_say(cr->c->why,
+			"a store of %llu bytes: too small for the volumes, at least %llu",
+			(unsigned long long)size,
+			(unsigned long long)lfs_store_size_min(params));
+		return -ENOSPC;
+	}
 	cr->superblock.checkpoint_slot_seq = 1;
 	slot = LFS_BLOCK +
 	       (uint64_t)cr->superblock.geo.segments *

@@ -23,7 +23,7 @@ int lfs_head_init(struct lfs *lfs)
 	uint32_t summary_blocks = lfs_summary_blocks(lfs->segs.blocks);
 	size_t summary = (size_t)summary_blocks * LFS_BLOCK;
 
-	head->seal_blocks = summary_blocks + lfs_record_head_blocks(1, summary_blocks);
+	head->seal_blocks = lfs_seal_blocks(lfs->segs.blocks);
 	for (unsigned i = 0; i < LFS_RECORDS_IN_FLIGHT; i++) {
 		struct lfs_inflight *f = &head->inflight[i];
 

@@ -85,7 +85,11 @@ struct lfs_create_params {
 	bool fill;     /* write zeros over all of it first, so that it has no holes */
 };
 
-/* 1.25 x the volumes plus reserves: the default and the least size of a store, in bytes. */
+/*
+ * The default and the least size of a store, in bytes: 1.25 x the volumes plus reserves, and
+ * more where a segment holds so few requests of max_request bytes that this would not take
+ * each block of the volumes once. 0: no such segment size or max_request.
+ */
 uint64_t lfs_store_size_min(const struct lfs_create_params *params);
 
 struct lfs_create {

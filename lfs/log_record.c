@@ -248,6 +248,31 @@ uint32_t lfs_summary_blocks(uint32_t segment_blocks)
 	return (segment_blocks - 1 + LFS_SUMMARY_PER_BLOCK - 1) / LFS_SUMMARY_PER_BLOCK;
 }
 
+uint32_t lfs_seal_blocks(uint32_t segment_blocks)
+{
+	uint32_t summary = lfs_summary_blocks(segment_blocks);
+
+	return summary + lfs_record_head_blocks(1, summary);
+}
+
+uint32_t lfs_record_alone_max(uint32_t max_request)
+{
+	uint32_t data = lfs_data_max(max_request) / LFS_BLOCK;
+
+	return lfs_record_head_blocks(LFS_OPS_MAX, data) + data;
+}
+
+uint32_t lfs_segment_usable(uint32_t segment_blocks, uint32_t max_request)
+{
+	return segment_blocks - 1 - lfs_seal_blocks(segment_blocks) -
+	       (lfs_record_alone_max(max_request) - 1);
+}
+
+uint64_t lfs_leaves_blocks(uint64_t leaves)
+{
+	return 2 * (leaves + leaves / 8);
+}
+
 static size_t summary_at(uint32_t i)
 {
 	return (size_t)(i / LFS_SUMMARY_PER_BLOCK) * LFS_BLOCK +

@@ -67,6 +67,24 @@ void lfs_record_get_desc(const uint8_t *area, uint32_t i, struct lfs_desc *ret);
 void lfs_record_get_crcs(const uint8_t *area, uint32_t ndescs, uint32_t i, uint32_t *crcs,
 			 uint32_t n);
 
+/* ---- what a segment holds ---------------------------------------------------------------------- */
+
+/* The longest record of one LSN, in blocks: a request of max_request bytes, unaligned. */
+uint32_t lfs_record_alone_max(uint32_t max_request);
+/* Blocks of a seal, its head area included. */
+uint32_t lfs_seal_blocks(uint32_t segment_blocks);
+/*
+ * Blocks that records are sure to find in a segment: behind them come its seal and what is
+ * lost because the next record did not fit, less than the longest of one LSN.
+ */
+uint32_t lfs_segment_usable(uint32_t segment_blocks, uint32_t max_request);
+/*
+ * Blocks of log for the images of `leaves`, heads included, in a checkpoint and once more
+ * in that of the next open: a crash before the superblock names the first one makes all of
+ * them dirty again, and its images are in the log for nothing.
+ */
+uint64_t lfs_leaves_blocks(uint64_t leaves);
+
 /* ---- segment summary --------------------------------------------------------------------------- */
 
 struct lfs_summary_item {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lfs/log_record.h"
 #include "lfs/why.h"
 #include "rt/check.h"
 #include "rt/crc.h"
@@ -100,7 +101,15 @@ int lfs_geometry_make(uint64_t size, uint32_t segment_size, uint64_t checkpoint_
 	return 0;
 }
 
-/* Segments that a store with these volumes needs. */
+static bool request_fits(const struct lfs_meta *meta, uint32_t segment_size)
+{
+	return meta->max_request >= LFS_REQUEST_MIN &&
+	       meta->max_request <= LFS_REQUEST_MAX &&
+	       meta->max_request % LFS_BLOCK == 0 &&
+	       meta->max_request <= segment_size / 4;
+}
+
+/* Segments that a store with these volumes has. */
 static uint64_t segments_needed(const struct lfs_meta *meta, uint32_t segment_size)
 {
 	uint64_t blocks = 0;
@@ -112,13 +121,37 @@ static uint64_t segments_needed(const struct lfs_meta *meta, uint32_t segment_si
 	       LFS_SEGMENTS_MIN;
 }
 
+/*
+ * Segments in which each block can be written once by requests of max_request bytes, with the
+ * images of the leaves: of long requests few fit into a segment, and what is left of it is lost.
+ */
+static uint64_t segments_filled(const struct lfs_meta *meta, uint32_t segment_size)
+{
+	uint32_t request = meta->max_request / LFS_BLOCK;
+	uint64_t usable = lfs_segment_usable(segment_size / LFS_BLOCK, meta->max_request);
+	uint64_t log = 0, leaves = 0;
+
+	for (unsigned i = 0; i < meta->nvolumes; i++) {
+		uint64_t blocks = lfs_volume_blocks(&meta->volumes[i]);
+		uint64_t requests = (blocks + request - 1) / request;
+
+		log += blocks + requests * lfs_record_head_blocks(1, request);
+		leaves += (blocks + LFS_LEAF_BLOCKS - 1) / LFS_LEAF_BLOCKS;
+	}
+	log += lfs_leaves_blocks(leaves);
+	return (log + usable - 1) / usable + LFS_SEGMENTS_MIN;
+}
+
 uint64_t lfs_geometry_size_min(const struct lfs_meta *meta, uint32_t segment_size)
 {
-	uint64_t n;
+	uint64_t n, filled;
 
-	if (!segment_size_fits(segment_size))
+	if (!segment_size_fits(segment_size) || !request_fits(meta, segment_size))
 		return 0;
 	n = segments_needed(meta, segment_size);
+	filled = segments_filled(meta, segment_size);
+	if (filled > n)
+		n = filled;
 	return segments_off(n, segment_size) + n * segment_size;
 }
 
@@ -209,8 +242,7 @@ int lfs_meta_check(const struct lfs_meta *meta, const struct lfs_geometry *geo,
 			LFS_NAME_MAX - 1, meta->flags);
 		return -EINVAL;
 	}
-	if (meta->max_request < LFS_REQUEST_MIN || meta->max_request > LFS_REQUEST_MAX ||
-	    meta->max_request % LFS_BLOCK || meta->max_request > geo->segment_size / 4) {
+	if (!request_fits(meta, geo->segment_size)) {
 		lfs_say(why,
 			"max_request %u: must be from %u to %u and a quarter of a "
 			"segment of "

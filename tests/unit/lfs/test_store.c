@@ -337,6 +337,54 @@ static void a_full_log_is_no_failure(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/*
+ * A store of the least size takes each block of its volumes once, however few of the longest
+ * requests a segment holds.
+ */
+static void the_least_store_holds_its_volumes(void **state)
+{
+	static const uint32_t requests[] = { LFS_REQUEST_MIN, LFS_SEGMENT_MIN / 8,
+					     LFS_SEGMENT_MIN / 4 };
+	enum { BLOCKS = 25600 };
+	struct world *w = *state;
+	uint32_t *crcs = calloc(LFS_SEGMENT_MIN / 4 / LFS_BLOCK, sizeof(*crcs));
+	uint8_t *data = rt_alloc_blocks(LFS_SEGMENT_MIN / 4);
+
+	assert_true(crcs && data);
+	memset(data, 0x3c, LFS_SEGMENT_MIN / 4);
+	for (unsigned i = 0; i < LFS_SEGMENT_MIN / 4 / LFS_BLOCK; i++)
+		crcs[i] = rt_crc32c(data, LFS_BLOCK);
+	w->volume_blocks = BLOCKS;
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		uint32_t blocks = requests[i] / LFS_BLOCK;
+		int res;
+
+		w->max_request = requests[i];
+		(void)unlink(w->path);
+		assert_int_equal(create(w, 0), 0);
+		assert_int_equal(open_store(w), 0);
+		for (uint64_t lba = 0; lba < BLOCKS; lba += blocks) {
+			struct lfs_op op = { .kind = LFS_WRITE,
+					     .lba = lba,
+					     .blocks = blocks,
+					     .crcs = crcs,
+					     .data = data };
+			struct lfs_append a = { .lsn = lba / blocks + 1,
+						.ops = &op,
+						.nops = 1,
+						.done = append_done };
+
+			res = append_wait(w, &a);
+			if (res)
+				fail_msg("requests of %u blocks: %d at %llu", blocks, res,
+					 (unsigned long long)lba);
+		}
+		assert_int_equal(close_store(w), 0);
+	}
+	rt_free(data);
+	free(crcs);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -353,6 +401,7 @@ int main(void)
 		TEST(a_flipped_bit_in_a_block_fails_that_read_only),
 		TEST(a_map_beyond_its_memory_is_refused),
 		TEST(a_full_log_is_no_failure),
+		TEST(the_least_store_holds_its_volumes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,14 +278,20 @@ static void geometry_has_limits(void **state)
 	/* The least store for these volumes, and a block less. */
 	sample(3, 1);
 	meta.volumes[0].size = 40 * MIB;
+	meta.max_request = LFS_REQUEST_MIN;
 	least = lfs_geometry_size_min(&meta, LFS_SEGMENT_MIN);
 	assert_int_equal(lfs_geometry_make(least, LFS_SEGMENT_MIN, MIB, &geo, why), 0);
-	meta.max_request = 256 << 10;
 	assert_int_equal(lfs_meta_check(&meta, &geo, why), 0);
 	assert_int_equal(
 		lfs_geometry_make(least - LFS_BLOCK, LFS_SEGMENT_MIN, MIB, &geo, why), 0);
 	assert_int_equal(lfs_meta_check(&meta, &geo, why), -ENOSPC);
 	assert_int_equal(lfs_geometry_size_min(&meta, 12345), 0);
+	/* Three requests to a segment: a quarter of it is lost. */
+	meta.max_request = LFS_SEGMENT_MIN / 4;
+	assert_in_range(lfs_geometry_size_min(&meta, LFS_SEGMENT_MIN), least + 3 * MIB,
+			least + 12 * MIB);
+	meta.max_request += LFS_BLOCK;
+	assert_int_equal(lfs_geometry_size_min(&meta, LFS_SEGMENT_MIN), 0);
 }
 
 static int check_meta(void)

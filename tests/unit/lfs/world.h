@@ -51,6 +51,8 @@ struct world {
 	char failed_why[LFS_WHY_MAX];
 	bool unclean; /* close as after a crash */
 	/* of create() */
+	uint32_t max_request;	/* 0: LFS_REQUEST_MIN */
+	uint64_t volume_blocks; /* 0: VOLUME_BLOCKS */
 	bool fill;
 	uint64_t filled;
 };
@@ -109,11 +111,11 @@ static inline int create(struct world *w, uint64_t size)
 	memset(&w->meta, 0, sizeof(w->meta));
 	strncpy(w->meta.group_name, "payments", LFS_NAME_MAX - 1);
 	w->meta.role = LFS_PRIMARY;
-	w->meta.max_request = LFS_REQUEST_MIN;
+	w->meta.max_request = w->max_request ? w->max_request : LFS_REQUEST_MIN;
 	w->meta.nvolumes = 1;
 	w->meta.volumes[0] = (struct lfs_volume){
 		.name = "a",
-		.size = VOLUME_BLOCKS * LFS_BLOCK,
+		.size = (w->volume_blocks ? w->volume_blocks : VOLUME_BLOCKS) * LFS_BLOCK,
 	};
 	w->waiting = 1;
 	lfs_create(w->loop, &params, &c);
@@ -196,6 +198,22 @@ static inline void append_done(struct lfs_append *a, int res)
 	ended(res);
 }
 
+/* Appended and written, or why not. */
+static inline int append_wait(struct world *w, struct lfs_append *a)
+{
+	int res;
+
+	while ((res = lfs_append(w->lfs, a)) == -EAGAIN) {
+		w->held = true;
+		w->waiting = 1;
+		(void)wait_for(w, 1);
+	}
+	if (res)
+		return res;
+	w->waiting = 1;
+	return wait_for(w, 1);
+}
+
 /* Blocks full of `byte`. */
 static inline int write_blocks(struct world *w, uint64_t lba, uint32_t blocks,
 			       uint8_t byte)
@@ -214,21 +232,12 @@ static inline int write_blocks(struct world *w, uint64_t lba, uint32_t blocks,
 		.nops = 1,
 		.done = append_done,
 	};
-	int res;
 
 	assert_true(blocks <= BLOCKS_MAX);
 	memset(w->buf, byte, blocks * LFS_BLOCK);
 	for (uint32_t i = 0; i < blocks; i++)
 		crcs[i] = rt_crc32c(w->buf + i * LFS_BLOCK, LFS_BLOCK);
-	while ((res = lfs_append(w->lfs, &a)) == -EAGAIN) {
-		w->held = true;
-		w->waiting = 1;
-		(void)wait_for(w, 1);
-	}
-	if (res)
-		return res;
-	w->waiting = 1;
-	return wait_for(w, 1);
+	return append_wait(w, &a);
 }
 
 static inline void flush_done(struct lfs_flush *f, int res)
