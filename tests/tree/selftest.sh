@@ -210,6 +210,16 @@ good
 printf '#!/bin/sh\necho\n' >tests/plain.sh
 refused licence tests/plain.sh:1
 
+if command -v mandoc >/dev/null; then
+	good
+	mkdir -p docs/man
+	printf '.Dd November 30, 2026\n.Dt GOOD 1\n.Os\n.Sh NAME\n.Nm good\n.Nd a page\n' \
+		>docs/man/good.1
+	accepted manuals
+	printf '.Sh EXAMPLES\n.Bl -tag\n.It one\n' >>docs/man/good.1
+	refused manuals docs/man/good.1:8
+fi
+
 good
 echo 'int a;' | source_of lfs/orphan.c
 refused built lfs/orphan.c:1

@@ -57,11 +57,18 @@ static bool is_row(const struct config_key *key)
 	return !key->later && !(key->kind == CONFIG_SECTION && !key->present);
 }
 
+/* What a column of the manual's table takes; longer texts stand with the key's own words. */
+#define VALUE_MAX 22
+#define STANDARD_MAX 12
+#define BELOW "as below"
+
 static const char *standard_of(const struct config_key *key)
 {
 	if (key->required)
 		return "must";
-	return key->standard ? key->standard : "-";
+	if (!key->standard)
+		return "-";
+	return strlen(key->standard) > STANDARD_MAX ? BELOW : key->standard;
 }
 
 static void value_words(const struct config_key *key, char *value, size_t size)
@@ -120,6 +127,8 @@ static void value_of(const struct config_key *key, char *value, size_t size)
 		(void)snprintf(value, size, "%u to %u sections", key->least, key->most);
 	else
 		(void)snprintf(value, size, "%s", plain[key->kind]);
+	if (strlen(value) > VALUE_MAX)
+		(void)snprintf(value, size, BELOW);
 }
 
 /* ---- the manual ---------------------------------------------------------------------------- */
@@ -146,6 +155,13 @@ static void row_is_there(const struct config_key *key, const char *name, void *o
 		fail_msg("%s has no line \"%.*s\"", MANUAL, (int)strlen(row) - 2,
 			 row + 1);
 	m->rows++;
+	if (key->standard && strlen(key->standard) > STANDARD_MAX &&
+	    !strstr(m->end, key->standard))
+		fail_msg("%s does not have the default of %s below", MANUAL, name);
+	for (const struct config_word *w = key->words; w && w->word; w++)
+		if (strcmp(value, BELOW) == 0 && !w->missing && !strstr(m->end, w->word))
+			fail_msg("%s does not have the value %s of %s below", MANUAL,
+				 w->word, name);
 }
 
 static void manual_has_every_key_and_no_other(void **state)
