@@ -177,6 +177,11 @@ bool peer_watch_serves(const struct peer_watch *w, bool streaming, int64_t timeo
 	       !peer_watch_stuck(w, timeout_ns, now);
 }
 
+bool peer_watch_is_tried(const struct peer_watch *w)
+{
+	return peer_watch_timed_out(w) && w->on_trial;
+}
+
 bool peer_watch_stuck(const struct peer_watch *w, int64_t timeout_ns, rt_time now)
 {
 	return rt_time_since(now, w->persisted_moved) >= timeout_ns;

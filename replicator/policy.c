@@ -402,7 +402,7 @@ static uint64_t policy_local_max(const struct group *g)
 static bool policy_primary_path_serves(const struct group *g)
 {
 	return g->role == GROUP_PRIMARY && session_path_serves(g->session) &&
-	       !policy_path_is_silent(g->session);
+	       !policy_path_is_silent(g->session) && !peer_watch_is_tried(&g->watch);
 }
 
 bool policy_path_serves(const struct group *g)

@@ -523,7 +523,9 @@ static void session_say_guarded(struct session *s)
 	if (!s->transport)
 		return;
 	transport_stats(s->transport, &stats);
-	if (stats.counters.guarded > s->guarded)
+	/* Unless it has risen to `rate` again: then nobody has to look. */
+	if (stats.counters.guarded > s->guarded &&
+	    stats.rate_bps < s->group->config.peer.rate_bps)
 		group_event(s->group, RT_LOG_WARN,
 			    "line-narrower-than-rate rate=%llu found=%llu",
 			    (unsigned long long)s->group->config.peer.rate_bps,
@@ -552,7 +554,7 @@ void session_tick(struct session *s)
 		session_drop(s);
 	}
 	session_say_guarded(s);
-	if (s->state == SESSION_STREAMING)
+	if (s->state == SESSION_STREAMING && !peer_watch_is_tried(&g->watch))
 		s->redial_ms = SESSION_REDIAL_MIN_MS;
 	if (s->state == SESSION_REFUSED && !rt_time_before(now, s->close_at))
 		session_drop(s);
@@ -589,7 +591,8 @@ void session_turn(struct session *s)
 	if (!transport_proven(s->transport, now))
 		return;
 	peer_watch_path_proven(&s->group->watch, transport_proof_at(s->transport));
-	s->transport_why[0] = 0;
+	/* Only now: the path may be what led nowhere before. */
+	s->transport_why[0] = s->refusal[0] = s->peer_refusal[0] = 0;
 }
 
 /* ---- beginning and end -------------------------------------------------------------------------- */

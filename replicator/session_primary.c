@@ -153,7 +153,6 @@ static void primary_ready_received(struct session *s, const uint8_t *body, size_
 	transport_begin(s->transport);
 	session_event(s, SESSION_EV_READY);
 	peer_watch_streaming(&g->watch, lfs_lsn(g->lfs).admitted, rt_now(g->loop));
-	s->refusal[0] = s->peer_refusal[0] = 0;
 	group_is_agreed(g);
 	group_set_why(g, "%s", "");
 	group_event(g, RT_LOG_INFO, "streaming from-lsn=%llu peer=%s",

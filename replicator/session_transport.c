@@ -32,14 +32,21 @@ void session_choose_code(const struct group *g, struct message_start *start)
 	start->window = FEC_WINDOW_MAX; /* it adapts, and the mirror takes every one */
 }
 
+#define IP_AND_UDP 48 /* bytes of the heads in front, of IPv6 */
+
 void session_fit_path(struct session *s)
 {
 	struct transport_path path;
+	char why[MESSAGE_TEXT_MAX + 1];
 
 	if (!s->control.conn || !transport_path_differs(s->transport, SYMBOL_SIZE, &path))
 		return;
 	if (path.symbol_size == 0) {
-		session_refuse(s, "the path to the mirror swallows even short datagrams");
+		(void)snprintf(why, sizeof(why),
+			       "the path to the mirror carries no datagrams of %u bytes: "
+			       "give it an MTU of %u or more, or let transport be tcp",
+			       tunnel_mtu_least(), tunnel_mtu_least() + IP_AND_UDP);
+		session_refuse(s, why);
 		return;
 	}
 	group_event(s->group, RT_LOG_INFO, "path-mtu datagrams=%u symbols=%u before=%u",

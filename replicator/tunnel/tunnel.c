@@ -313,6 +313,11 @@ unsigned tunnel_path_mtu(const struct tunnel *t)
 	return (unsigned)t->mtu.path;
 }
 
+unsigned tunnel_mtu_least(void)
+{
+	return (unsigned)(TUNNEL_OVERHEAD + MTU_SMALL);
+}
+
 bool tunnel_mtu_short(const struct tunnel *t)
 {
 	return t->mtu.is_short;

@@ -194,6 +194,8 @@ void tunnel_overflowed(struct tunnel *t, uint64_t total);
  */
 unsigned tunnel_path_mtu(const struct tunnel *t);
 bool tunnel_mtu_short(const struct tunnel *t);
+/* Bytes of the shortest datagram that a path must carry for any tunnel. */
+unsigned tunnel_mtu_least(void);
 /*
  * The symbol_size, at most `most`, whose datagrams are no longer than `path`; 0: it does
  * not carry even the shortest of ours.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <string.h>
+
 #include "rt/check.h"
 #include "tests/sim/pair.h"
 
@@ -78,6 +80,42 @@ static void let_it_run(struct pair *p)
 	(void)sim_run_for(p->w, (int64_t)sim_skewed(p->rng, 1, 3000) * RT_MS);
 }
 
+static bool is_exposed(void *arg)
+{
+	return pair_state(arg, 0) == GROUP_EXPOSED;
+}
+
+/*
+ * What it carries is too short for any tunnel: the mirror is gone until that is mended, and
+ * connections that lead nowhere are no reason to say anything else in between.
+ */
+static void too_short(struct pair *p)
+{
+	uint32_t mtu = (uint32_t)sim_between(p->rng, 300, SMALLEST - 1);
+	struct group_status status;
+
+	for (unsigned i = 0; i < 2; i++)
+		sim_net_config(p->site[i].node, p->site[!i].node)->path_mtu = mtu;
+	p->budget = sim_skewed(p->rng, 10, 200);
+	pair_load(p, true);
+	sim_require(sim_run_until(p->w, is_exposed, p, 60 * RT_S),
+		    "over a path of %u bytes it is %s", mtu,
+		    group_state_name(pair_state(p, 0)));
+	for (unsigned i = 0; i < 1000; i++) {
+		(void)sim_run_for(p->w, 20 * RT_MS);
+		pair_status(p, 0, &status);
+		sim_require(status.state == GROUP_EXPOSED && !status.link.connected,
+			    "over a path of %u bytes it is %s, connected %d", mtu,
+			    group_state_name(status.state), status.link.connected);
+	}
+	sim_require(strstr(status.why, "carries no datagrams of") != NULL,
+		    "over a path of %u bytes: \"%s\"", mtu, status.why);
+	pair_load(p, false);
+	for (unsigned i = 0; i < 2; i++)
+		sim_net_config(p->site[i].node, p->site[!i].node)->path_mtu = 0;
+	pair_wait_in_sync(p);
+}
+
 static bool serves(void *arg)
 {
 	return ((struct pair *)arg)->site[0].serving;
@@ -107,6 +145,8 @@ static void mtu_run(struct sim_world *w)
 			    "writes do not complete over what is left of the path");
 		pair_wait_in_sync(p);
 	}
+	if (sim_chance(p->rng, 0.2))
+		too_short(p);
 	if (sim_chance(p->rng, 0.5)) {
 		/* It changes once more, and nothing but probes shows it to the next write. */
 		(void)sim_run_for(w, (int64_t)sim_skewed(p->rng, 1, 20000) * RT_MS);
