@@ -47,6 +47,7 @@ static struct disk {
 	uint8_t *bytes;	  /* what is read */
 	uint8_t *durable; /* what a power cut leaves, at least */
 	uint64_t size;
+	uint64_t size_most; /* of a file, by its file system; 0: any */
 	bool exists, opened;
 	bool device; /* not a file: it is there before a store is made on it */
 	unsigned dirs_synced;
@@ -391,6 +392,8 @@ int rt_file_size(struct rt_file *file, uint64_t *ret)
 
 int rt_file_set_size(struct rt_file *file, uint64_t size)
 {
+	if (disk.size_most && size > disk.size_most)
+		return -EFBIG;
 	disk.bytes = calloc(1, size);
 	disk.durable = calloc(1, size);
 	disk.size = size;

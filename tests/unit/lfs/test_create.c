@@ -116,7 +116,11 @@ static void a_create_that_fails_leaves_nothing(void **state)
 		must_leave_nothing(w, -ENOMEM, before);
 		fail_at = 0;
 	}
+	/* A size that the file system does not have; a right one finds the name free. */
 	disk_reset();
+	disk.size_most = MIB;
+	must_leave_nothing(w, -EFBIG, before);
+	disk.size_most = 0;
 	assert_int_equal(create(w, 0), 0);
 	assert_int_equal(held, before);
 	opens_empty(w);

@@ -193,13 +193,65 @@ static void more_runs_than_there_are(void **state)
 	rt_free(bufs);
 }
 
+/*
+ * A read of what is in memory, or nowhere, that waits behind others: its turn is its end,
+ * as no run will come back to end it.
+ */
+static void a_read_that_waited_may_need_no_disk(void **state)
+{
+	enum { BEFORE = LFS_READS_MAX / BLOCKS_MAX, NOWHERE = BEFORE + 1, MEMORY };
+	struct world *w = *state;
+	uint8_t *bufs = rt_alloc_blocks((MEMORY + 1) * BLOCKS_MAX * LFS_BLOCK);
+	uint32_t crc;
+	struct lfs_op op = { .kind = LFS_WRITE, .lba = 100, .blocks = 1, .crcs = &crc };
+	struct lfs_append a = { .ops = &op, .nops = 1, .done = append_noted };
+
+	open_fresh(w);
+	write_scattered(w, BLOCKS_MAX);
+	disk.hold[DISK_READ] = disk.hold[DISK_WRITE] = true;
+	memset(w->buf, 7, LFS_BLOCK);
+	crc = rt_crc32c(w->buf, LFS_BLOCK);
+	op.data = w->buf;
+	a.lsn = lfs_lsn(w->lfs).admitted + 1;
+	assert_int_equal(lfs_append(w->lfs, &a), 0);
+	memset(bufs, 0xee, (MEMORY + 1) * BLOCKS_MAX * LFS_BLOCK);
+	for (unsigned i = 0; i <= MEMORY; i++) {
+		results[i] = 1;
+		reads[i] = (struct lfs_read){ .lba = i == MEMORY    ? 100
+						     : i == NOWHERE ? 200
+								    : 0,
+					      .blocks = i == MEMORY ? 1 : BLOCKS_MAX,
+					      .buf = bufs + i * BLOCKS_MAX * LFS_BLOCK,
+					      .done = read_noted };
+		lfs_read(w->lfs, &reads[i]);
+	}
+	disk_run();
+	disk.hold[DISK_READ] = false;
+	disk_run();
+	for (unsigned i = 0; i <= MEMORY; i++)
+		assert_int_equal(results[i], 0);
+	must_be_scattered(reads[BEFORE].buf, 0, BLOCKS_MAX);
+	for (uint32_t k = 0; k < BLOCKS_MAX * LFS_BLOCK; k++)
+		assert_int_equal(reads[NOWHERE].buf[k], 0);
+	for (uint32_t k = 0; k < LFS_BLOCK; k++)
+		assert_int_equal(reads[MEMORY].buf[k], 7);
+	disk.hold[DISK_WRITE] = false;
+	disk_run();
+	assert_int_equal(close_store(w), 0);
+	rt_free(bufs);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(a_short_read_goes_on),	    TEST(blocks_that_are_no_neighbours),
-		TEST(the_first_bad_block_is_named), TEST(the_end_of_the_file_is_an_error),
-		TEST(a_run_has_its_most),	    TEST(more_runs_than_there_are),
+		TEST(a_short_read_goes_on),
+		TEST(blocks_that_are_no_neighbours),
+		TEST(the_first_bad_block_is_named),
+		TEST(the_end_of_the_file_is_an_error),
+		TEST(a_run_has_its_most),
+		TEST(more_runs_than_there_are),
+		TEST(a_read_that_waited_may_need_no_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
