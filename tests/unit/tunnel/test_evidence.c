@@ -326,6 +326,53 @@ static void batches_are_as_long_as_the_rate_allows(void **state)
 	}
 }
 
+/* One more datagram of the newest send batch, or of a new one. */
+static void datagram(struct run *r, bool last, bool probe)
+{
+	r->sent.number++;
+	r->sent.repairs++;
+	r->sent.last = last;
+	r->sent.probe = probe;
+	(void)evidence_add(&r->e, &r->sent);
+}
+
+/*
+ * A relay at the border answers for each datagram, and may be quicker than the send batch
+ * is long: what was passed on before the rest was sent says nothing of the rest.
+ */
+static void a_batch_has_passed_the_border_with_its_last(void **state)
+{
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_EDGE);
+	datagram(&r, false, false);
+	evidence_echo(&r.e, 1, r.sent.now);
+	datagram(&r, false, false);
+	evidence_echo(&r.e, 2, r.sent.now);
+	assert_false(resolved(&r, 0, &left));
+	datagram(&r, false, false);
+	datagram(&r, true, false);
+	assert_false(resolved(&r, 0, &left));
+	evidence_echo(&r.e, 4, r.sent.now);
+	assert_false(resolved(&r, 0, &left));
+	evidence_echo(&r.e, 3, r.sent.now);
+	assert_true(resolved(&r, 0, &left) && left);
+	assert_int_equal(r.repairs, 4);
+	/* One that is never echoed has failed with its send batch. */
+	datagram(&r, false, false);
+	evidence_echo(&r.e, 5, r.sent.now);
+	datagram(&r, true, false);
+	assert_false(resolved(&r, EVIDENCE_BOUND_NS - 1, &left));
+	assert_true(resolved(&r, EVIDENCE_BOUND_NS, &left) && !left);
+	/* No relay answers for a probe: all that it closes had passed before. */
+	datagram(&r, false, false);
+	evidence_echo(&r.e, 7, r.sent.now);
+	assert_false(resolved(&r, 0, &left));
+	datagram(&r, true, true);
+	assert_true(resolved(&r, 0, &left) && left);
+}
+
 /* However many send batches wait: no more than the ring holds, and none is forgotten. */
 static void batches_without_timestamps_are_bounded(void **state)
 {
@@ -391,6 +438,7 @@ int main(void)
 		cmocka_unit_test(the_bound_falls_with_the_first_that_leaves),
 		cmocka_unit_test(an_overtaken_batch_fails_at_once),
 		cmocka_unit_test(batches_are_as_long_as_the_rate_allows),
+		cmocka_unit_test(a_batch_has_passed_the_border_with_its_last),
 		cmocka_unit_test(batches_without_timestamps_are_bounded),
 		cmocka_unit_test(a_device_without_timestamps_is_found_out),
 	};
