@@ -311,6 +311,46 @@ static void redundancy_follows_the_line(void **state)
 	pair_release(&p);
 }
 
+/* Repairs for this goal on a path with so much loss, in bursts of one. */
+static unsigned repairs_due(const struct tunnel_fec *fec, double loss)
+{
+	struct fec_path path = { loss, 1 };
+	struct fec_goal goal = fec->goal;
+	struct fec_redundancy r;
+
+	goal.flight = FEC_FLIGHT_DEFAULT;
+	assert_int_equal(fec_redundancy(&goal, &path, &r), 0);
+	return r.repairs;
+}
+
+/* Other settings are for the path that there is, and not for the one that was assumed. */
+static void a_reload_keeps_to_the_path(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(10 * RT_MS, 0.06);
+	struct tunnel_stats before, after;
+	struct tunnel_fec strict;
+	struct pair p;
+
+	params.fec = adaptive(1e-3);
+	params.rate_bps = 20000000;
+	strict = adaptive(1e-4);
+	pair_init(&p, &params, &line, 3);
+	load(&p, 5 * RT_S);
+	tunnel_stats(p.end[0], &before);
+	assert_true(before.repairs > repairs_due(&params.fec, 0.01));
+	assert_int_equal(tunnel_set_fec(p.end[0], &params.fec, pair_now(&p)), 0);
+	tunnel_stats(p.end[0], &after);
+	assert_true(after.repairs >= before.repairs);
+	assert_int_equal(tunnel_set_fec(p.end[0], &strict, pair_now(&p)), 0);
+	tunnel_stats(p.end[0], &after);
+	assert_true(after.repairs >= repairs_due(&strict, 0.06));
+	load(&p, RT_S);
+	tunnel_stats(p.end[0], &after);
+	assert_true(after.repairs >= repairs_due(&strict, 0.06));
+	pair_release(&p);
+}
+
 /* What cannot be protected any more is not said to be: the mirror's word decides. */
 static void a_line_beyond_the_goal_says_mirror(void **state)
 {
@@ -363,6 +403,7 @@ int main(void)
 		cmocka_unit_test(kills_by_the_papers_rule_are_found_out),
 		cmocka_unit_test(lone_writes_cost_little),
 		cmocka_unit_test(redundancy_follows_the_line),
+		cmocka_unit_test(a_reload_keeps_to_the_path),
 		cmocka_unit_test(a_line_beyond_the_goal_says_mirror),
 		cmocka_unit_test(drops_of_the_receiver_are_not_the_lines),
 	};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * What the other end says of the line is believed. A line that loses in runs is taken for
- * one, however little is sent on it and whatever of it is data; and once the mirror has
- * reported a deficit, nothing completes that could not be decoded there.
+ * one, however little is sent on it and whatever of it is data; a line that reorders is not
+ * taken for one that loses for long; and once the mirror has reported a deficit, nothing
+ * completes that could not be decoded there.
  */
 #include "replicator/tunnel/state.h"
 #include "tests/unit/tunnel/pair.h"
@@ -60,6 +61,57 @@ static void runs_are_found_under_any_load(void **state)
 	for (double burst = 4; burst <= 16; burst *= 2)
 		for (unsigned i = 0; i < RT_ARRAY_LEN(loads); i++)
 			runs_are_found(burst, loads[i]);
+}
+
+#define DELAY_NS (10 * RT_MS)
+#define DETOUR_NS (8 * RT_MS) /* more than the reordering window is at first */
+
+/* One datagram in a hundred takes a longer way, and none is lost. */
+static void some_take_a_detour(struct pair *p, int end, const uint8_t *dgram, size_t len)
+{
+	(void)dgram;
+	(void)len;
+	p->line[end].delay_ns = DELAY_NS;
+	if (end == 0 && pair_chance(&p->rng, 0.01))
+		p->line[end].delay_ns += DETOUR_NS;
+}
+
+static uint64_t retransmitted(struct pair *p, int64_t for_ns)
+{
+	int64_t until_ns = p->now_ns + for_ns;
+	struct tunnel_stats before, after;
+
+	tunnel_stats(p->end[0], &before);
+	while (p->now_ns < until_ns) {
+		told_write(p);
+		pair_run(p, RT_MS / 2);
+	}
+	tunnel_stats(p->end[0], &after);
+	return after.retransmitted - before.retransmitted;
+}
+
+/*
+ * What is sent again and has arrived by itself was not lost but late: the next such one is
+ * given more time, until no retransmission is spurious.
+ */
+static void a_line_that_reorders_loses_nothing(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(DELAY_NS, 0);
+	struct tunnel_stats s;
+	uint64_t first, last;
+	struct pair p;
+
+	params.fec.code.code = FEC_NONE; /* no repair spares the retransmission */
+	pair_init(&p, &params, &line, 5);
+	p.left = some_take_a_detour;
+	first = retransmitted(&p, 2 * RT_S);
+	last = retransmitted(&p, 2 * RT_S);
+	tunnel_stats(p.end[0], &s);
+	assert_true(first > 0);
+	assert_int_equal(last, 0);
+	assert_int_equal(s.spurious, first);
+	pair_release(&p);
 }
 
 /* The mirror has reported a deficit, and not yet that it is filled. */
@@ -142,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_are_found_under_any_load),
+		cmocka_unit_test(a_line_that_reorders_loses_nothing),
 		cmocka_unit_test(nothing_completes_that_the_mirror_cannot_decode),
 	};
 
