@@ -4,9 +4,10 @@
 
 # A change of the superblock may fail, or take as long as the test likes.
 $(B)/tests/unit/replicator/test_facts: flags_ld += -Wl,--wrap=lfs_set_meta
-# So may a flush, and a read.
+# So may a flush, a read, and an append.
 $(B)/tests/unit/replicator/test_apply: flags_ld += -Wl,--wrap=lfs_flush
-$(B)/tests/unit/replicator/test_write: flags_ld += -Wl,--wrap=lfs_read
+$(B)/tests/unit/replicator/test_request: flags_ld += -Wl,--wrap=lfs_flush
+$(B)/tests/unit/replicator/test_write: flags_ld += -Wl,--wrap=lfs_read -Wl,--wrap=lfs_append
 
 # Whether the transport learns that somebody waits.
 $(B)/tests/unit/replicator/test_session: flags_ld += -Wl,--wrap=transport_expedite

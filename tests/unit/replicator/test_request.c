@@ -82,8 +82,8 @@ static void each_row_of_what_is_waited_for(void **state)
 		g->config.on_disconnect = row->on_disconnect;
 		v->sync = row->sync;
 		v->has_policy = row->own >= 0;
-		v->policy = row->own >= 0 ? (enum group_disconnect)row->own
-					  : GROUP_CONTINUE;
+		v->policy =
+			row->own >= 0 ? (enum group_disconnect)row->own : GROUP_CONTINUE;
 		request_need(&r, &need);
 		if (need.mode != row->need.mode || need.durable != row->need.durable ||
 		    need.lowerable != row->need.lowerable)
@@ -95,6 +95,21 @@ static void each_row_of_what_is_waited_for(void **state)
 }
 
 /* ---- what a flush covers ------------------------------------------------------------------------- */
+
+/* The linker brings calls of lfs_flush() to __wrap_..., the real one is __real_... */
+void __real_lfs_flush(struct lfs *lfs, struct lfs_flush *op);
+void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op);
+
+static bool hold_flush;
+static struct lfs_flush *held_flush; /* asked for, and not begun */
+
+void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op)
+{
+	if (hold_flush)
+		held_flush = op;
+	else
+		__real_lfs_flush(lfs, op);
+}
 
 static int alone_up(void **state)
 {
@@ -127,6 +142,29 @@ static void a_flush_covers_what_was_replied_to(void **state)
 	flush_covers(SITE_LSNS + 2);
 }
 
+/* Replies come in another order than LSNs where one waits for the disk. */
+static void a_flush_covers_the_later_write_that_was_replied_to_first(void **state)
+{
+	struct group_request *durable = request_new(GROUP_WRITE),
+			     *plain = request_new(GROUP_WRITE);
+
+	durable->flags = GROUP_FUA;
+	hold_flush = true;
+	request_ended = NULL;
+	group_submit(durable);
+	group_submit(plain);
+	SITE_UNTIL(site, request_ended == plain && held_flush);
+	assert_int_equal(request_res, 0);
+	hold_flush = false;
+	__real_lfs_flush(site->group->lfs, held_flush);
+	held_flush = NULL;
+	SITE_UNTIL(site, request_ended == durable);
+	assert_int_equal(request_res, 0);
+	flush_covers(SITE_LSNS + 2);
+	request_free(durable);
+	request_free(plain);
+}
+
 static void persist(uint64_t lsn)
 {
 	struct gate_marks marks = site->group->gate.marks;
@@ -157,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_of_what_is_waited_for),
 		TEST(a_flush_covers_what_was_replied_to),
+		TEST(a_flush_covers_the_later_write_that_was_replied_to_first),
 		TEST(fenced_a_flush_tells_what_the_new_primary_lacks),
 	};
 

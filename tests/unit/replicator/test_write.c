@@ -7,7 +7,9 @@
 
 /*
  * A write that covers a block in part reads the rest of it first. What cannot be read is
- * not made up: the write fails, changes nothing, and stands in nobody's way.
+ * not made up: the write fails, changes nothing, and stands in nobody's way. One that is
+ * longer than the log takes at once is written in parts, and its buffer is the client's
+ * again when all of them are in the log, and no sooner.
  */
 
 /* The linker brings calls of lfs_read() to __wrap_..., the real one is __real_... */
@@ -38,6 +40,21 @@ void __wrap_lfs_read(struct lfs *lfs, struct lfs_read *r)
 	to_fail = r;
 	fail_op.done = read_failed;
 	rt_defer(site->loop, &fail_op);
+}
+
+int __real_lfs_append(struct lfs *lfs, struct lfs_append *a);
+int __wrap_lfs_append(struct lfs *lfs, struct lfs_append *a);
+
+static bool bounded;	   /* the log has room, */
+static unsigned room_left; /* for so many appends */
+
+int __wrap_lfs_append(struct lfs *lfs, struct lfs_append *a)
+{
+	if (bounded && room_left == 0)
+		return -EAGAIN;
+	if (bounded)
+		room_left--;
+	return __real_lfs_append(lfs, a);
 }
 
 static int alone_up(void **state)
@@ -117,12 +134,71 @@ static void the_bytes_around_a_write_stay(void **state)
 	}
 }
 
+/* ---- in parts ------------------------------------------------------------------------------- */
+
+#define PARTS 3u
+
+static unsigned releases;
+
+/* A client that has its memory back writes into it. */
+static void memory_back(struct group_request *r)
+{
+	releases++;
+	memset(r->buf, 0xee, r->len);
+}
+
+/* A log that has got room says so. */
+static void room_for(unsigned appends)
+{
+	room_left = appends;
+	group_log_advanced(site->group);
+}
+
+static void the_buffer_is_back_with_its_last_part(void **state)
+{
+	const uint32_t part = site->config.max_request, len = PARTS * part;
+	struct group_request *r = request_new(GROUP_WRITE);
+	struct group_request *back = request_new(GROUP_READ);
+
+	rt_free(r->buf);
+	rt_free(back->buf);
+	r->len = back->len = len;
+	r->buf = rt_alloc_blocks(len);
+	back->buf = rt_alloc_blocks(len);
+	assert_true(r->buf && back->buf);
+	for (uint32_t i = 0; i < len; i++)
+		r->buf[i] = (uint8_t)(i / GROUP_BLOCK + i);
+	r->released = memory_back;
+	releases = 0;
+	bounded = true;
+	room_left = 0;
+	request_ended = NULL;
+	group_set_memory_short(site->group, true);
+	group_submit(r);
+	for (unsigned n = 1; n <= PARTS; n++) {
+		assert_int_equal(releases, 0);
+		room_for(1);
+		SITE_UNTIL(site, lfs_lsn(site->group->lfs).written == SITE_LSNS + n);
+	}
+	SITE_UNTIL(site, request_ended == r);
+	bounded = false;
+	assert_int_equal(request_res, 0);
+	assert_int_equal(releases, 1);
+	assert_int_equal(request_run(back), 0);
+	for (uint32_t i = 0; i < len; i++)
+		assert_int_equal(back->buf[i], (uint8_t)(i / GROUP_BLOCK + i));
+	group_set_memory_short(site->group, false);
+	request_free(back);
+	request_free(r);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, alone_up, site_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(an_edge_that_cannot_be_read_fails_the_write),
 		TEST(the_bytes_around_a_write_stay),
+		TEST(the_buffer_is_back_with_its_last_part),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
