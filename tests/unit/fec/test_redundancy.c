@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "fec/estimate.h"
 #include "fec/fec.h"
 #include "fec/redundancy.h"
 #include "tests/unit/unit.h"
@@ -167,6 +168,25 @@ static void out_of_reach_is_said(void **state)
 	assert_true(r.repairs <= 0.03 * FEC_WINDOW_MAX);
 }
 
+/* Outages of thousands in a row: the estimate has a worst, and that can be weighed. */
+static void the_worst_estimate_is_out_of_reach_and_no_error(void **state)
+{
+	const struct fec_sample sample = { .sent = 100000, .lost = 50000, .bursts = 10 };
+	struct fec_goal assumed = goal, fixed = goal;
+	struct fec_estimate estimate;
+	struct fec_path upper;
+
+	fec_estimate_init(&estimate);
+	fec_estimate_add(&estimate, &sample, (rt_time){ RT_S });
+	assert_true(fec_estimate_path(&estimate, &upper, NULL));
+	assert_true(upper.burst == FEC_BURST_MAX);
+	(void)weigh(&goal, &upper, -ERANGE);
+	assumed.assume = upper;
+	(void)weigh(&assumed, NULL, -ERANGE);
+	fixed.share = 0.5;
+	(void)weigh(&fixed, &upper, -ERANGE);
+}
+
 /* A hole that has left the window costs a round trip: longer paths want longer windows. */
 static void longer_lines_want_longer_windows(void **state)
 {
@@ -237,6 +257,7 @@ int main(void)
 		cmocka_unit_test(assumption_is_the_least),
 		cmocka_unit_test(searched_is_what_its_share_asks_for),
 		cmocka_unit_test(out_of_reach_is_said),
+		cmocka_unit_test(the_worst_estimate_is_out_of_reach_and_no_error),
 		cmocka_unit_test(longer_lines_want_longer_windows),
 		cmocka_unit_test(holes_are_in_what_is_stated),
 		cmocka_unit_test(arguments_out_of_range),

@@ -252,6 +252,28 @@ static void a_pull_that_breaks_has_its_open_timeout_again(void **state)
 	assert_false(group_serving(g));
 }
 
+/*
+ * The mirror has connected anew before the older connection was missed: what that one was
+ * asked for is asked for again, and a mirror that is ahead is no other history.
+ */
+static void a_pull_goes_on_over_a_newer_connection(void **state)
+{
+	struct conn *older;
+
+	meet();
+	say('N');
+	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1);
+	older = site->conn;
+	site->conn = NULL;
+	meet();
+	say('N');
+	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1 || answers() > 0);
+	assert_string_equal(site->refused, "");
+	assert_int_equal(site->number, SITE_LSNS + 1);
+	assert_int_equal(state_now(), GROUP_RECOVERING);
+	conn_close(older);
+}
+
 /* ---- generations ---------------------------------------------------------------------------------- */
 
 static void facts_set(struct lfs_set_meta *set, int res)
@@ -351,6 +373,21 @@ static void stopped_while_it_asks_it_asks_again(void **state)
 	site_open();
 }
 
+/* What it lacks is at the mirror still: a start without that must not use its LSNs. */
+static void stopped_while_it_takes_back_it_asks_again(void **state)
+{
+	site_stop();
+	crash(false);
+	site_open();
+	meet();
+	say('N');
+	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1);
+	assert_int_equal(site->group->start.phase, PRIMARY_PULLING);
+	site_stop();
+	site_open();
+	assert_false(site->group->start.was_clean);
+}
+
 int main(void)
 {
 #define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
@@ -364,8 +401,10 @@ int main(void)
 		TEST(a_mirror_that_has_all_makes_the_modes_count, network_up),
 		TEST(a_backlog_is_not_in_the_mode_yet, network_up),
 		TEST(a_pull_that_breaks_has_its_open_timeout_again, network_up),
+		TEST(a_pull_goes_on_over_a_newer_connection, network_up),
 		TEST(a_crash_of_the_machine_changes_the_generation, alone_up),
 		TEST(stopped_while_it_asks_it_asks_again, network_up),
+		TEST(stopped_while_it_takes_back_it_asks_again, network_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,19 @@ static int holding_mirror_up(void **state)
 	return 0;
 }
 
+static void network_bounded(struct group_config *config)
+{
+	network(config);
+	config->exposure_writes = 1;
+}
+
+static int bounded_mirror_up(void **state)
+{
+	site_tweak = network_bounded;
+	site_set_up(state, GROUP_MIRROR, true);
+	return 0;
+}
+
 static int fresh_mirror_up(void **state)
 {
 	site_set_up(state, GROUP_MIRROR, false);
@@ -246,7 +259,8 @@ static void by_force_a_fenced_site_is_fenced_no_more(void **state)
 	assert_int_equal(promote(&p), 0);
 	assert_int_equal(lfs_meta(g->lfs)->flags & LFS_FENCED, 0);
 	assert_false(group_is_fenced(g));
-	assert_int_equal(lfs_meta(g->lfs)->epochs[lfs_meta(g->lfs)->nepochs - 1].number, 8);
+	assert_int_equal(lfs_meta(g->lfs)->epochs[lfs_meta(g->lfs)->nepochs - 1].number,
+			 8);
 	assert_non_null(strstr(p.text, "now primary in epoch 8"));
 }
 
@@ -282,7 +296,10 @@ static void write_end(struct group_request *r)
 	free(r);
 }
 
-/* Alone, every mode counts as local, and writes go on. */
+/*
+ * Alone, every mode counts as local, and writes go on: also where max_exposure bounds what a
+ * mirror may lack, as there is none that it could be counted from.
+ */
 static void alone_it_completes_what_its_mode_cannot(void **state)
 {
 	struct group_request *r;
@@ -443,6 +460,7 @@ int main(void)
 		TEST(by_force_a_fenced_site_is_fenced_no_more, primary_up),
 		TEST(alone_it_completes_what_its_mode_cannot, mirror_up),
 		TEST(alone_it_completes_what_its_mode_cannot, holding_mirror_up),
+		TEST(alone_it_completes_what_its_mode_cannot, bounded_mirror_up),
 		cmocka_unit_test_setup_teardown(with_hold_its_mode_counts,
 						holding_mirror_up, held_tear_down),
 		cmocka_unit_test_setup_teardown(alone_ends_when_the_mirror_is_in_sync,
