@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # make bench         every tests/bench/bench_*.c and .sh, one after the other, and a table
-# make bench-NAME    one of them: disk, modes, path, line, fec, tunnel
+# make bench-NAME    one of them: disk, modes, path, line, fec, tunnel, flight, postgres
 # make bench-table   the table of what ran last
 # QUICK=1            three short runs for five, and fewer conditions
 #

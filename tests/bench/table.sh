@@ -5,7 +5,7 @@ dir=$1/bench
 echo
 cat "$dir"/conditions 2>/dev/null
 printf '\n%-4s %-76s %14s %-14s %-14s\n' id what figure "this issue" "final goal"
-cat "$dir/disk" "$dir/modes" "$dir/fec" "$dir/tunnel" "$dir/path" "$dir/line" "$dir/share" 2>/dev/null | awk -F '|' '
+cat "$dir/disk" "$dir/modes" "$dir/fec" "$dir/tunnel" "$dir/path" "$dir/line" "$dir/share" "$dir/flight" "$dir/postgres" 2>/dev/null | awk -F '|' '
 # "" if there is no goal, else whether the figure reaches it.
 function verdict(figure, goal, number, want)
 {
