@@ -7,7 +7,8 @@
 
 /*
  * A connection that ends says why, in its own words: a message that cannot be sealed is
- * neither a want of memory nor a late handshake.
+ * neither a want of memory nor a late handshake. And it is not silent while a long message
+ * is on its way.
  */
 
 /* The linker brings calls of secure_write() to __wrap_..., the real one is __real_... */
@@ -16,9 +17,28 @@ int __wrap_secure_write(struct secure *s, const void *plain, size_t len);
 
 static int seal_error; /* of our own end, from now on */
 
+/* A narrow path: of all that was written, each write lets so many bytes more through. */
+static size_t narrow; /* 0: all */
+static uint8_t queued[4096];
+static size_t nqueued;
+
+static int write_piece(struct secure *s, const void *plain, size_t len)
+{
+	uint8_t piece[sizeof(queued)];
+
+	assert_true(len <= sizeof(queued) - nqueued && narrow <= nqueued + len);
+	memcpy(queued + nqueued, plain, len);
+	nqueued += len - narrow;
+	memcpy(piece, queued, narrow);
+	memmove(queued, queued + narrow, nqueued);
+	return __real_secure_write(s, piece, narrow);
+}
+
 int __wrap_secure_write(struct secure *s, const void *plain, size_t len)
 {
-	return seal_error ? seal_error : __real_secure_write(s, plain, len);
+	if (seal_error)
+		return seal_error;
+	return narrow ? write_piece(s, plain, len) : __real_secure_write(s, plain, len);
 }
 
 static struct conn *conn;
@@ -99,10 +119,33 @@ static void a_failed_seal_is_its_own_reason(void **state)
 	}
 }
 
+/* Who drops a silent peer must not drop one whose record takes minutes on a narrow path. */
+static void a_part_of_a_message_is_a_sign_of_life(void **state)
+{
+	const struct message_ping ping = { .serial = 1 };
+	uint8_t body[64];
+	size_t len = message_encode_ping(&ping, body, sizeof(body));
+	const struct conn *ours;
+
+	dial();
+	ours = site->group->session->control.conn;
+	narrow = 1;
+	for (size_t i = 0; i < len; i++) { /* less than one message, with its head */
+		rt_time before = conn_last_rx(ours);
+
+		assert_int_equal(conn_send(conn, MESSAGE_PING, body, len), 0);
+		SITE_UNTIL(site, rt_time_before(before, conn_last_rx(ours)));
+	}
+	narrow = nqueued = 0;
+	conn_close(conn);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_failed_seal_is_its_own_reason,
+						mirror_up, site_tear_down),
+		cmocka_unit_test_setup_teardown(a_part_of_a_message_is_a_sign_of_life,
 						mirror_up, site_tear_down),
 	};
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/unit/replicator/talk.h"
 
+#include <fcntl.h>
+
 #include "rt/check.h"
 
 /*
  * A mirror says how many frames it has received, and from that the primary knows up to
  * which LSN: that completes writes. Right to the frame, however many are in flight, also
- * past what the ring of frames begins with, while it grows, and after it has wrapped.
+ * past what the ring of frames begins with, while it grows, and after it has wrapped. What
+ * the primary cannot read any more it says, instead of trying for ever.
  */
 
 #define IN_FLIGHT 3000u /* the ring begins with 1024 and grows twice */
@@ -176,6 +179,36 @@ static void what_a_stuck_mirror_receives_completes_nothing(void **state)
 	SITE_UNTIL(site, completed == 1);
 }
 
+/* The blocks of site_fill() are full of their LSN: find this one's in the store. */
+static void spoil(uint64_t lsn)
+{
+	int fd = open(site->config.store, O_RDWR | O_CLOEXEC);
+	uint8_t block[LFS_BLOCK], full[LFS_BLOCK];
+	off_t at = 0;
+
+	assert_true(fd >= 0);
+	memset(full, (int)lsn, sizeof(full));
+	do {
+		assert_int_equal(pread(fd, block, sizeof(block), at), sizeof(block));
+		at += LFS_BLOCK;
+	} while (memcmp(block, full, sizeof(full)) != 0);
+	full[99] ^= 0x10;
+	assert_int_equal(pwrite(fd, full, sizeof(full), at - LFS_BLOCK), sizeof(full));
+	assert_int_equal(fsync(fd), 0);
+	(void)close(fd);
+}
+
+static void what_cannot_be_read_is_said(void **state)
+{
+	spoil(SITE_LSNS);
+	converse("Q"); /* it lacks the last two */
+	say('Y');
+	SITE_UNTIL(site, session_streaming(site->group->session));
+	data_dial(site->start.tunnel_id);
+	SITE_UNTIL(site, site->refused[0]);
+	assert_string_equal(site->refused, "the primary cannot read LSN 5 of its log");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, primary_up, tcp_tear_down)
@@ -183,6 +216,7 @@ int main(void)
 		TEST(each_frame_counts_for_its_own_lsn),
 		TEST(a_ring_that_has_wrapped_grows),
 		TEST(what_was_received_counts_no_more_without_its_transport),
+		TEST(what_cannot_be_read_is_said),
 		cmocka_unit_test_setup_teardown(a_path_that_proves_nothing_times_out,
 						short_away_up, tcp_tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -190,6 +190,39 @@ static void memory_is_short_while_anybody_stands_still(void **state)
 }
 
 /*
+ * What a request takes of its client's share, its answer gives back to the byte, whatever
+ * its length: a connection that lives for years has its whole share to the end.
+ */
+static void a_share_does_not_wear_out(void **state)
+{
+	enum { LEN = RAW_PIECE / 2 + 4096, REQUESTS = 40 };
+	const struct nbds_limits limits = {
+		.memory = 2 * NBDS_MEMORY_MIN,
+		.client_memory = NBDS_MEMORY_MIN,
+	};
+	struct live *live = live_start(&limits);
+	int fd = raw_open(live);
+
+	for (uint64_t i = 0; i < REQUESTS; i++) {
+		raw_request(fd, NBDS_CMD_READ, 0, i, 0, LEN);
+		raw_expect(fd, i, NBDS_OK);
+		raw_recv_any(fd, LEN);
+	}
+	live_hold(live, true);
+	raw_request(fd, NBDS_CMD_READ, 0, 1, 0, LEN);
+	raw_request(fd, NBDS_CMD_READ, 0, 2, 0, RAW_BIG);
+	live_wait_seen(live, REQUESTS + 2);
+	live_hold(live, false);
+	raw_expect(fd, 1, NBDS_OK);
+	raw_recv_any(fd, LEN);
+	raw_expect(fd, 2, NBDS_OK);
+	raw_recv_any(fd, RAW_BIG);
+	close(fd);
+	live_wait_for(live, memory, 0);
+	live_end(live);
+}
+
+/*
  * All payload memory is in the hands of clients that do not send what they announced, or
  * do not read what they asked for: who waits is served when their time is over, and they
  * are the ones that lose their connections.
@@ -298,6 +331,7 @@ int main(void)
 		cmocka_unit_test(held_writes_leave_memory_for_others),
 		cmocka_unit_test(who_leaves_with_held_writes_leaves_memory),
 		cmocka_unit_test(memory_is_short_while_anybody_stands_still),
+		cmocka_unit_test(a_share_does_not_wear_out),
 		cmocka_unit_test(memory_is_taken_from_those_who_sit_on_it),
 		cmocka_unit_test(who_reads_steadily_is_not_evicted),
 	};
