@@ -323,6 +323,50 @@ static void who_reads_steadily_is_not_evicted(void **state)
 	live_end(live);
 }
 
+/*
+ * While the group had the requests, a mirror away for instance, their client could not read
+ * an answer: its time begins with the answer, and it keeps its connection.
+ */
+static void time_in_the_group_is_not_the_clients(void **state)
+{
+	enum { ANSWERS = 12 };
+	const struct nbds_limits limits = {
+		.memory = NBDS_MEMORY_MIN,
+		.patience_ms = 1500, /* and a second for each answer of RAW_PIECE */
+		.handshake_ms = 2600,
+	};
+	struct live *live = live_start(&limits);
+	int reader = raw_open(live), sitter = raw_open(live), clock, fd;
+
+	raw_write(sitter, 1, 0, RAW_PIECE);
+	raw_send_any(sitter, 100);
+	live_hold(live, true);
+	for (uint64_t i = 0; i < ANSWERS; i++)
+		raw_request(reader, NBDS_CMD_READ, 0, i, 0, RAW_PIECE);
+	live_wait_seen(live, ANSWERS);
+	live_wait_for(live, memory, (ANSWERS + 1) * RAW_PIECE);
+	/* A silent client tells the time: by then the requests are older than patience. */
+	clock = raw_connect(live);
+	live_wait_for(live, handshake_timeouts, 1);
+	live_hold(live, false);
+	fd = raw_open(live);
+	raw_request(fd, NBDS_CMD_READ, 0, 1, 0, RAW_BIG);
+	live_wait_for(live, waited, 1);
+	live_wait_for(live, evicted, 1); /* who does not send has no such excuse */
+	for (uint64_t i = 0; i < ANSWERS; i++) {
+		raw_expect(reader, i, NBDS_OK);
+		raw_recv_any(reader, RAW_PIECE);
+	}
+	raw_expect(fd, 1, NBDS_OK);
+	raw_recv_any(fd, RAW_BIG);
+	live_wait_for(live, evicted, 1);
+	close(reader);
+	close(sitter);
+	close(clock);
+	close(fd);
+	live_end(live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +378,7 @@ int main(void)
 		cmocka_unit_test(a_share_does_not_wear_out),
 		cmocka_unit_test(memory_is_taken_from_those_who_sit_on_it),
 		cmocka_unit_test(who_reads_steadily_is_not_evicted),
+		cmocka_unit_test(time_in_the_group_is_not_the_clients),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
