@@ -263,6 +263,33 @@ static void memory_is_taken_from_those_who_sit_on_it(void **state)
 	live_end(live);
 }
 
+/* Their time is over long after somebody began to wait: that one is served all the same. */
+static void who_waits_is_served_when_their_time_is_over(void **state)
+{
+	enum { SITTERS = 9 };
+	const struct nbds_limits limits = {
+		.memory = NBDS_MEMORY_MIN,
+		.patience_ms = 1, /* and a second for RAW_PIECE */
+	};
+	struct live *live = live_start(&limits);
+	int sitter[SITTERS], fd;
+
+	for (int i = 0; i < SITTERS; i++) {
+		sitter[i] = raw_open(live);
+		raw_write(sitter[i], 1, 0, RAW_PIECE);
+		raw_send_any(sitter[i], 100);
+	}
+	live_wait_for(live, memory, SITTERS * RAW_PIECE);
+	fd = raw_open(live);
+	raw_request(fd, NBDS_CMD_READ, 0, 2, 0, RAW_BIG);
+	raw_expect(fd, 2, NBDS_OK);
+	raw_recv_any(fd, RAW_BIG);
+	for (int i = 0; i < SITTERS; i++)
+		close(sitter[i]);
+	close(fd);
+	live_end(live);
+}
+
 /*
  * Answers that are sent together have each a time of their own: a client that reads them
  * one by one keeps its connection, and what it has read is memory for others at once.
@@ -377,6 +404,7 @@ int main(void)
 		cmocka_unit_test(memory_is_short_while_anybody_stands_still),
 		cmocka_unit_test(a_share_does_not_wear_out),
 		cmocka_unit_test(memory_is_taken_from_those_who_sit_on_it),
+		cmocka_unit_test(who_waits_is_served_when_their_time_is_over),
 		cmocka_unit_test(who_reads_steadily_is_not_evicted),
 		cmocka_unit_test(time_in_the_group_is_not_the_clients),
 	};
