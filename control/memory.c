@@ -13,7 +13,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 #define PROCESS_MEMORY (40 * MIB)
-/* Beside the frames: the code's window, the proof, what is known of datagrams sent. */
+/* A tunnel has this beside its frames: the window of the code, and a record of each datagram. */
 #define PEER_MEMORY (16 * MIB)
 /* A leaf of the map: 8 bytes for each block of 4 KiB, and its head. */
 #define MAP_SHARE 500

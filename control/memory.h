@@ -15,7 +15,7 @@ struct memory_need {
 	uint64_t process; /* the programs, the rings' buffers, one request each way */
 	uint64_t clients; /* payloads of NBD clients */
 	uint64_t map;	  /* of the volumes; never above map_memory */
-	uint64_t peer;	  /* what is sent or received and may be needed again */
+	uint64_t peer;	  /* frames that the tunnel keeps until they are acknowledged */
 	uint64_t spread;  /* what the allocator has freed and cannot give back */
 	uint64_t total;
 };
