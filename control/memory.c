@@ -55,7 +55,8 @@ static void limit_of_process(struct memory_limit *limit, int resource, const cha
 }
 
 /* One number in a file; "max" and what cannot be read are none. */
-static void limit_of_file(struct memory_limit *limit, const char *folder, const char *file)
+static void limit_of_file(struct memory_limit *limit, const char *folder,
+			  const char *file)
 {
 	char path[CONFIG_PATH_MAX], text[32] = "", *end;
 	unsigned long long bytes;
@@ -79,8 +80,8 @@ static void limit_of_file(struct memory_limit *limit, const char *folder, const 
  * A control group's limit holds for all below it. Version 1 has its tree of the controller
  * below the root, version 2 is the root.
  */
-static void limit_of_group(struct memory_limit *limit, const char *root, const char *group,
-			   const char *file)
+static void limit_of_group(struct memory_limit *limit, const char *root,
+			   const char *group, const char *file)
 {
 	char folder[CONFIG_PATH_MAX];
 	size_t least = strlen(root);
@@ -112,7 +113,8 @@ static void limit_of_line(struct memory_limit *limit, const char *cgroup, char *
 	if (controllers[0] == 0) {
 		limit_of_group(limit, cgroup, group, "memory.max");
 	} else if (strcmp(controllers, "memory") == 0 &&
-		   snprintf(root, sizeof(root), "%s/memory", cgroup) < (int)sizeof(root)) {
+		   snprintf(root, sizeof(root), "%s/memory", cgroup) <
+			   (int)sizeof(root)) {
 		limit_of_group(limit, root, group, "memory.limit_in_bytes");
 	}
 }
@@ -146,8 +148,10 @@ void memory_warn(const struct memory_need *need, const struct memory_limit *limi
 	if (limit->bytes >= need->total)
 		return;
 	rt_log(RT_LOG_WARN,
-	       "memory-limit-low by=\"%s\" limit=%llu needed=%llu hint=\"the kernel may end "
-	       "this process under load: raise the limit (MemoryMax= of the service, or the "
+	       "memory-limit-low by=\"%s\" limit=%llu needed=%llu hint=\"the kernel may "
+	       "end "
+	       "this process under load: raise the limit (MemoryMax= of the service, or "
+	       "the "
 	       "container's), or lower map_memory and send_memory; see MEMORY in "
 	       "wanmirrord(8)\"",
 	       limit->by, (unsigned long long)limit->bytes,

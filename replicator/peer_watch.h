@@ -92,9 +92,9 @@ unsigned peer_watch_turn(struct peer_watch *w, const struct peer_watch_input *in
 /* The path is proven, and what the mirror receives it persists. */
 bool peer_watch_serves(const struct peer_watch *w, bool streaming, int64_t timeout_ns,
 		       rt_time now);
-/* `persisted` has stood still for `timeout_ns`: what is received counts for nothing. */
 /* It has timed out, and nothing shows yet that this connection's path is any better. */
 bool peer_watch_is_tried(const struct peer_watch *w);
+/* `persisted` has stood still for `timeout_ns`: what is received counts for nothing. */
 bool peer_watch_stuck(const struct peer_watch *w, int64_t timeout_ns, rt_time now);
 bool peer_watch_timed_out(const struct peer_watch *w);
 bool peer_watch_caught_up(const struct peer_watch *w);

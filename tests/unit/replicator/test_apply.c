@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/held_flush.h"
 #include "tests/unit/replicator/lies.h"
 
 #include "replicator/history.h"
@@ -36,21 +37,6 @@ static bool durable(void)
 	struct lfs_lsn lsn = lfs_lsn(site->group->lfs);
 
 	return lsn.durable == lsn.admitted && apply_idle(&site->group->apply);
-}
-
-/* The linker brings calls of lfs_flush() to __wrap_..., the real one is __real_... */
-void __real_lfs_flush(struct lfs *lfs, struct lfs_flush *op);
-void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op);
-
-static bool hold_flush;
-static struct lfs_flush *held_flush; /* asked for, and not begun */
-
-void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op)
-{
-	if (hold_flush)
-		held_flush = op;
-	else
-		__real_lfs_flush(lfs, op);
 }
 
 static void begin_flush(void)

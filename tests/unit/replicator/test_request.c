@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/held_flush.h"
 #include "tests/unit/replicator/talk.h"
 
 #include <errno.h>
@@ -95,21 +96,6 @@ static void each_row_of_what_is_waited_for(void **state)
 }
 
 /* ---- what a flush covers ------------------------------------------------------------------------- */
-
-/* The linker brings calls of lfs_flush() to __wrap_..., the real one is __real_... */
-void __real_lfs_flush(struct lfs *lfs, struct lfs_flush *op);
-void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op);
-
-static bool hold_flush;
-static struct lfs_flush *held_flush; /* asked for, and not begun */
-
-void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op)
-{
-	if (hold_flush)
-		held_flush = op;
-	else
-		__real_lfs_flush(lfs, op);
-}
 
 static int alone_up(void **state)
 {

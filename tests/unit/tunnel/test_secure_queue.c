@@ -79,7 +79,7 @@ static void bytes_stay_in_order_when_part_of_them_is_taken(void **state)
 			}
 }
 
-/* Also when what was taken would be room enough: the bound is of what waits. */
+/* The room that was given back does not count: the bound is of the bytes that wait. */
 static void a_put_that_fails_takes_nothing(void **state)
 {
 	struct stream s = { 0 };
