@@ -60,6 +60,7 @@ struct tunnel_io {
 	 * tunnel, must not pass for one of this. Ours is timestamp_base + the tunnel's.
 	 */
 	uint32_t timestamp_base, timestamp_last;
+	uint64_t overflow_base; /* dropped before this tunnel was attached */
 	struct tunnel_io_stats stats;
 	struct edge_client *edge; /* owned; NULL: datagrams go straight to the peer */
 	struct rt_addr edge_addr;
@@ -434,7 +435,7 @@ static void io_overflowed(void *owner, uint64_t total)
 
 	io->stats.overflow = total;
 	if (io->tunnel != NULL)
-		tunnel_overflowed(io->tunnel, total);
+		tunnel_overflowed(io->tunnel, total - io->overflow_base);
 }
 
 /* True or forged: ask the path itself. */
@@ -523,12 +524,12 @@ void tunnel_io_attach(struct tunnel_io *io, struct tunnel *t, const struct rt_ad
 	}
 	if (io->follows && t != NULL) /* if that fails, the kernel chooses */
 		(void)rt_dgram_watch_local(io->dgram);
+	io->overflow_base = io->stats.overflow;
 	io->timestamp_base += io->timestamp_last;
 	io->timestamp_last = 0;
 	rt_timer_disarm(io->loop, &io->timer);
 	if (t != NULL) {
 		tunnel_set_coalescing(t, true);
-		tunnel_overflowed(t, io->stats.overflow);
 		io_lent(io);
 		io_turn(io);
 	}

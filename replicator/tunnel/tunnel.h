@@ -185,7 +185,7 @@ void tunnel_unsent(struct tunnel *t, uint64_t first, uint64_t last);
 void tunnel_left(struct tunnel *t, uint32_t timestamp, rt_time now);
 /* TUNNEL_EDGE: the relay at the border has passed on the datagram with this number. */
 void tunnel_echoed(struct tunnel *t, uint64_t number, rt_time now);
-/* Our own socket has dropped datagrams, `total` so far: not the path's loss. */
+/* Our own socket has dropped datagrams, `total` since the tunnel began: not the path's loss. */
 void tunnel_overflowed(struct tunnel *t, uint64_t total);
 /*
  * The longest datagram that the path is known to carry; 0: nothing is known. Where those of
@@ -226,11 +226,11 @@ struct tunnel_stats {
 	uint64_t guarded;  /* times that the path was narrower than the configured rate */
 	int64_t queue_ns;  /* newest round trip, less the least one */
 	const char *congestion; /* cc_state_name() of now */
-	double share;	   /* paced repairs per data symbol, in force */
-	double residual;   /* risk per disaster that the model states; < 0: unknown */
-	unsigned repairs;  /* m, in force */
-	unsigned window;   /* W, in force; 0 for other codes */
-	unsigned mtu;	   /* longest datagram that is sent */
+	double share;		/* paced repairs per data symbol, in force */
+	double residual;  /* risk per disaster that the model states; < 0: unknown */
+	unsigned repairs; /* m, in force */
+	unsigned window;  /* W, in force; 0 for other codes */
+	unsigned mtu;	  /* longest datagram that is sent */
 };
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret);
 

@@ -212,6 +212,31 @@ static void a_send_of_an_earlier_tunnel_is_waited_for(void **state)
 	both_release(&b);
 }
 
+static uint64_t both_overflowed(const struct both *b)
+{
+	struct tunnel_stats stats;
+
+	tunnel_stats(b->side[0].t, &stats);
+	return stats.overflowed;
+}
+
+/* The socket counts for all tunnels that it has had, a tunnel for its own time. */
+static void a_tunnel_is_told_of_drops_in_its_time(void **state)
+{
+	struct both b;
+
+	kernel.holds = true;
+	both_init(&b, 2, all_received);
+	kernel.events.overflowed(kernel.owner, 5);
+	assert_int_equal(both_overflowed(&b), 5);
+	both_replace(&b);
+	assert_int_equal(both_overflowed(&b), 0);
+	kernel.events.overflowed(kernel.owner, 7);
+	assert_int_equal(both_overflowed(&b), 2);
+	both_run(&b);
+	both_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +245,8 @@ int main(void)
 		cmocka_unit_test_setup(late_timestamps_are_not_the_next_tunnels,
 				       kernel_quiet),
 		cmocka_unit_test_setup(a_send_of_an_earlier_tunnel_is_waited_for,
+				       kernel_quiet),
+		cmocka_unit_test_setup(a_tunnel_is_told_of_drops_in_its_time,
 				       kernel_quiet),
 	};
 
