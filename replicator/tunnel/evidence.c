@@ -114,7 +114,7 @@ uint32_t evidence_add(struct evidence *e, const struct evidence_sent *sent)
 	if (newest == NULL || newest->closed) {
 		rt_assert(e->tail - e->head < EVIDENCE_BATCHES);
 		b = evidence_batch(e, e->tail++);
-		*b = (struct send_batch){ 0 };
+		*b = (struct send_batch){ .first = sent->number };
 		timestamp = b->first_timestamp = evidence_new_timestamp(e);
 	} else {
 		b = evidence_batch(e, e->tail - 1);
@@ -172,14 +172,9 @@ void evidence_unsent(struct evidence *e, uint64_t first, uint64_t last)
 	uint64_t i = evidence_find(e, first);
 
 	e->longest = EVIDENCE_BATCH_MIN;
-	/* Those that have one of these numbers: one behind it begins above the one before. */
-	for (; i < e->tail && last > e->resolved; i++) {
-		struct send_batch *b = evidence_batch(e, i);
-
-		b->unsent |= !RT_BUG(SENDS_UNHEARD);
-		if (last <= b->number)
-			return;
-	}
+	/* What only acknowledges has a number between two send batches, and is of neither. */
+	for (; i < e->tail && evidence_batch(e, i)->first <= last; i++)
+		evidence_batch(e, i)->unsent |= !RT_BUG(SENDS_UNHEARD);
 }
 
 void evidence_echo(struct evidence *e, uint64_t number, rt_time now)

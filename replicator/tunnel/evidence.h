@@ -49,8 +49,8 @@ struct send_batch {
 	rt_time sent; /* of its newest datagram */
 	/* Made up to its end. */
 	uint64_t symbols, repairs, blocks;
-	uint64_t newest; /* one above the newest symbol in any of its repairs */
-	uint64_t number; /* of its newest datagram */
+	uint64_t newest;	/* one above the newest symbol in any of its repairs */
+	uint64_t first, number; /* of its first and of its newest datagram */
 	uint32_t datagrams, echoes, echoed; /* echoes: that are to come */
 	uint32_t first_timestamp, closing_timestamp;
 	bool first_left, closing_left, closed;

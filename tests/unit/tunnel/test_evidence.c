@@ -157,6 +157,27 @@ static void every_send_of_a_batch_is_heard(void **state)
 	assert_true(resolved(&r, EVIDENCE_BOUND_MAX_NS, &left) && !left);
 }
 
+/* A refused message without data takes no send batch with it, on either side of it. */
+static void a_refused_acknowledgement_fails_nothing(void **state)
+{
+	uint32_t first[2], closing[2];
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	batch(&r, 4, 2, &first[0], &closing[0]);
+	r.sent.number += 2; /* 7 and 8 */
+	batch(&r, 4, 2, &first[1], &closing[1]);
+	evidence_unsent(&r.e, 7, 8);
+	for (unsigned i = 0; i < 2; i++) {
+		evidence_timestamp(&r.e, first[i], r.sent.now);
+		evidence_timestamp(&r.e, closing[i], r.sent.now);
+	}
+	assert_true(resolved(&r, 0, &left) && left);
+	evidence_unsent(&r.e, 8, 9); /* the first of the second */
+	assert_true(resolved(&r, 0, &left) && !left);
+}
+
 /*
  * A socket or queue without room refuses one message in ten, of up to 17 datagrams each:
  * the share of symbols whose leaving is not proven. `longest` 0: as the code has it.
@@ -433,6 +454,7 @@ int main(void)
 		cmocka_unit_test(one_datagram_is_its_own_fence),
 		cmocka_unit_test(a_cut_batch_fails_after_its_bound),
 		cmocka_unit_test(every_send_of_a_batch_is_heard),
+		cmocka_unit_test(a_refused_acknowledgement_fails_nothing),
 		cmocka_unit_test(a_refusal_takes_little_with_it),
 		cmocka_unit_test(batches_grow_again),
 		cmocka_unit_test(the_bound_falls_with_the_first_that_leaves),
