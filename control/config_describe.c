@@ -118,11 +118,10 @@ static void describe_memory(const struct config *config, FILE *out)
 {
 	struct memory_limit limit;
 	struct memory_need need;
+	bool suffices = memory_suffices(config, &need, &limit);
 
-	memory_need(config, &need);
-	memory_limit("/proc", "/sys/fs/cgroup", &limit);
 	fprintf(out, "  memory      %" PRIu64 " MiB at most", need.total >> 20);
-	if (limit.bytes < need.total)
+	if (!suffices)
 		fprintf(out,
 			", and %s allows %" PRIu64
 			": the kernel may end the daemon under load",

@@ -642,9 +642,8 @@ int daemon_run(const struct config *config, const struct daemon_params *params)
 	d.params = params;
 	rt_log(RT_LOG_INFO, "started version=%s node=%s group=%s", WANMIRROR_VERSION,
 	       config->node, config->group.name);
-	memory_need(config, &need);
-	memory_limit("/proc", "/sys/fs/cgroup", &limit);
-	memory_warn(&need, &limit);
+	if (!memory_suffices(config, &need, &limit))
+		memory_warn(&need, &limit);
 	daemon_notify_open(&d);
 	res = descriptors_prepare(&d);
 	if (res == 0)

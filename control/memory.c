@@ -143,17 +143,21 @@ void memory_limit(const char *proc, const char *cgroup, struct memory_limit *ret
 	limit_of_groups(ret, proc, cgroup);
 }
 
+bool memory_suffices(const struct config *config, struct memory_need *need,
+		     struct memory_limit *limit)
+{
+	memory_need(config, need);
+	memory_limit("/proc", "/sys/fs/cgroup", limit);
+	return limit->bytes >= need->total;
+}
+
 void memory_warn(const struct memory_need *need, const struct memory_limit *limit)
 {
-	if (limit->bytes >= need->total)
-		return;
 	rt_log(RT_LOG_WARN,
 	       "memory-limit-low by=\"%s\" limit=%llu needed=%llu hint=\"the kernel may "
-	       "end "
-	       "this process under load: raise the limit (MemoryMax= of the service, or "
-	       "the "
-	       "container's), or lower map_memory and send_memory; see MEMORY in "
-	       "wanmirrord(8)\"",
+	       "end this process under load: raise the limit (MemoryMax= of the "
+	       "service, or the container's), or lower map_memory and send_memory; see "
+	       "MEMORY in wanmirrord(8)\"",
 	       limit->by, (unsigned long long)limit->bytes,
 	       (unsigned long long)need->total);
 }

@@ -2,6 +2,7 @@
 #ifndef CONTROL_MEMORY_H
 #define CONTROL_MEMORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -35,7 +36,11 @@ struct memory_limit {
  */
 void memory_limit(const char *proc, const char *cgroup, struct memory_limit *ret);
 
-/* A warning in the log where the limit is below the need. */
+/* What `config` needs beside what this process may have: false where that is less. */
+bool memory_suffices(const struct config *config, struct memory_need *need,
+		     struct memory_limit *limit);
+
+/* A warning in the log: `need` is above `limit`. */
 void memory_warn(const struct memory_need *need, const struct memory_limit *limit);
 
 #endif

@@ -186,9 +186,13 @@ static void print_store(const json_t *g, FILE *out)
 		member_bytes(g, "store.used", a), member_bytes(g, "store.bytes", b),
 		member_count(g, "store.segments_free", c),
 		member_real(g, "store.write_amplification", 1, "%.2f", d));
-	fprintf(out, "\n             last checkpoint %s, %s checksum errors\n",
+	fprintf(out,
+		"\n             last checkpoint %s, %s checksum errors\n"
+		"             refused writes: %s by the full log, %s by map_memory\n",
 		member_real(g, "store.checkpoint_age_s", 1, "%.0f s ago", a),
-		member_count(g, "store.checksum_errors", b));
+		member_count(g, "store.checksum_errors", b),
+		member_count(g, "store.refused_writes", c),
+		member_count(g, "store.refused_by_map", d));
 }
 
 static void print_catchup(const json_t *g, FILE *out)

@@ -41,15 +41,13 @@ static void status_datagrams(const struct session *s, struct group_status *ret)
 }
 
 /* Since the daemon's start: a transport lives as long as its connection only. */
-static void status_counters(const struct session *s, struct group_status *ret)
+static void status_counters(const struct session *s, const struct transport_stats *stats,
+			    struct group_status *ret)
 {
 	struct transport_counters all = s->counted;
-	struct transport_stats stats;
 
-	if (s->transport) {
-		transport_stats(s->transport, &stats);
-		transport_counters_add(&all, &stats.counters);
-	}
+	if (stats)
+		transport_counters_add(&all, &stats->counters);
 	ret->link.sent_bytes = all.sent_bytes;
 	ret->link.repair_bytes = all.repair_bytes;
 	ret->link.rebuilt = all.rebuilt;
@@ -62,33 +60,32 @@ static void status_counters(const struct session *s, struct group_status *ret)
 	ret->link.overflowed = all.overflowed;
 }
 
-static void status_transport(const struct group *g, struct group_status *ret)
+static void status_transport(const struct group *g, const struct transport_stats *stats,
+			     struct group_status *ret)
 {
-	const struct session *s = g->session;
-	enum tunnel_evidence evidence = transport_evidence(s->transport);
-	struct transport_stats stats;
+	enum tunnel_evidence evidence = transport_evidence(g->session->transport);
 
-	transport_stats(s->transport, &stats);
 	(void)snprintf(ret->link.evidence, sizeof(ret->link.evidence), "%s",
 		       evidence == TUNNEL_MIRROR
 			       ? "mirror"
 			       : evidence_name(g->config.peer.evidence));
-	ret->link.tcp = stats.tcp;
-	if (stats.rtt_ns >= 0)
-		ret->link.rtt_ms = (double)stats.rtt_ns / RT_MS;
-	ret->link.loss = stats.loss;
-	ret->link.burst = stats.burst;
-	ret->link.rate_bps = stats.rate_bps;
-	if (stats.queue_ns >= 0)
-		ret->link.queue_ms = (double)stats.queue_ns / RT_MS;
+	ret->link.tcp = stats->tcp;
+	if (stats->rtt_ns >= 0)
+		ret->link.rtt_ms = (double)stats->rtt_ns / RT_MS;
+	ret->link.loss = stats->loss;
+	ret->link.burst = stats->burst;
+	ret->link.rate_bps = stats->rate_bps;
+	if (stats->queue_ns >= 0)
+		ret->link.queue_ms = (double)stats->queue_ns / RT_MS;
 	(void)snprintf(ret->link.congestion, sizeof(ret->link.congestion), "%s",
-		       stats.congestion);
-	ret->link.in_line = stats.in_flight;
-	ret->fec.repairs_needed = stats.repairs;
-	ret->fec.overhead = stats.overhead;
+		       stats->congestion);
+	ret->link.in_line = stats->in_flight;
+	ret->fec.repairs_needed = stats->repairs;
+	ret->fec.overhead = stats->overhead;
 }
 
-static void status_link(const struct group *g, struct group_status *ret)
+static void status_link(const struct group *g, const struct transport_stats *stats,
+			struct group_status *ret)
 {
 	const struct session *s = g->session;
 
@@ -101,10 +98,10 @@ static void status_link(const struct group *g, struct group_status *ret)
 	ret->link.tcp = g->config.peer.tcp;
 	ret->link.rate_bps = g->config.peer.tcp ? 0 : g->config.peer.rate_bps;
 	ret->link.rtt_ms = s->control_rtt_ms;
-	if (s->transport)
-		status_transport(g, ret);
+	if (stats)
+		status_transport(g, stats, ret);
 	ret->link.strangers = s->strangers;
-	status_counters(s, ret);
+	status_counters(s, stats, ret);
 	status_datagrams(s, ret);
 	(void)snprintf(ret->fec.code, sizeof(ret->fec.code), "%s",
 		       ret->link.tcp ? "none" : g->config.peer.fec.code);
@@ -124,21 +121,18 @@ static uint64_t status_completed(const struct group *g)
 }
 
 /* Without a transport the next one will leave what the model says of the assumed path. */
-static double status_modeled(const struct group *g)
+static double status_modeled(const struct group *g, const struct transport_stats *stats)
 {
-	const struct transport *t = g->session->transport;
-	struct transport_stats stats;
-
-	if (!t)
+	if (!stats)
 		return g->risk.left;
 	/* What counts as on the wire has been received: nothing is left to chance. */
-	if (transport_evidence(t) == TUNNEL_MIRROR)
+	if (transport_evidence(g->session->transport) == TUNNEL_MIRROR)
 		return 0;
-	transport_stats(t, &stats);
-	return stats.residual >= 0 ? stats.residual : g->risk.left;
+	return stats->residual >= 0 ? stats->residual : g->risk.left;
 }
 
-static void status_risk(const struct group *g, struct group_status *ret)
+static void status_risk(const struct group *g, const struct transport_stats *stats,
+			struct group_status *ret)
 {
 	const struct gate_marks *marks = &g->gate.marks;
 	struct exposure_figures beyond;
@@ -151,16 +145,28 @@ static void status_risk(const struct group *g, struct group_status *ret)
 	ret->exposure.writes = beyond.writes;
 	ret->exposure.bytes = beyond.bytes;
 	ret->exposure.seconds = (double)beyond.age_ns / RT_S;
-	if (!g->session->transport)
+	if (!stats)
 		ret->fec.repairs_needed = g->risk.repairs;
 	risk = (struct exposure_risk){
 		.completed = status_completed(g),
 		.onwire = g->gate.stuck ? marks->persisted : marks->onwire,
 		.received = g->gate.stuck ? marks->persisted : marks->received,
 		.proven = policy_path_serves(g) && !policy_mirror_behind(g),
-		.modeled = status_modeled(g),
+		.modeled = status_modeled(g, stats),
 	};
 	ret->exposure.probability = exposure_probability(&risk);
+}
+
+/* The transport is asked once: what is said of the link and of the risk belongs together. */
+static void status_peer(const struct group *g, struct group_status *ret)
+{
+	const struct transport *t = g->session ? g->session->transport : NULL;
+	struct transport_stats stats;
+
+	if (t)
+		transport_stats(t, &stats);
+	status_link(g, t ? &stats : NULL, ret);
+	status_risk(g, t ? &stats : NULL, ret);
 }
 
 /* Of a mirror: what a promotion would find. */
@@ -281,8 +287,7 @@ void group_status(const struct group *g, struct group_status *ret)
 	ret->epoch = epoch->number;
 	ret->epoch_id = epoch->id;
 	status_lsn(g, ret);
-	status_link(g, ret);
-	status_risk(g, ret);
+	status_peer(g, ret);
 	if (g->role == GROUP_MIRROR)
 		status_recovery(g, ret);
 	else if (g->session && g->session->transport)

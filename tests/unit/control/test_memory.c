@@ -82,7 +82,8 @@ static void limit_is(const struct fixture *f, uint64_t bytes, const char *by)
 static void without_limits_there_is_none(void **state)
 {
 	limit_is(*state, UINT64_MAX, "");
-	lay(*state, "proc/self/cgroup", "0::/system.slice/wanmirrord.service\nwhat?\n7:\n");
+	lay(*state, "proc/self/cgroup",
+	    "0::/system.slice/wanmirrord.service\nwhat?\n7:\n");
 	limit_is(*state, UINT64_MAX, "");
 	lay(*state, "cgroup/system.slice/wanmirrord.service/memory.max", "max\n");
 	limit_is(*state, UINT64_MAX, "");
@@ -131,7 +132,8 @@ static void limits_of_the_process_count(void **state)
 	assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
 }
 
-static void need_is(const struct config *config, uint64_t clients, uint64_t map, uint64_t peer)
+static void need_is(const struct config *config, uint64_t clients, uint64_t map,
+		    uint64_t peer)
 {
 	struct memory_need need;
 
@@ -163,6 +165,27 @@ static void a_configuration_needs_what_it_says(void **state)
 	need_is(&config, NBDS_MEMORY_DEFAULT, 10 * MIB, 80 * MIB);
 }
 
+/* The need of an empty configuration, and data of one byte less and of as much. */
+static void a_limit_of_the_need_suffices(void **state)
+{
+	static const struct config config;
+	struct rlimit before, less;
+	struct memory_limit limit;
+	struct memory_need need;
+
+	memory_need(&config, &need);
+	assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+	less = before;
+	less.rlim_cur = need.total - 1;
+	assert_int_equal(setrlimit(RLIMIT_DATA, &less), 0);
+	assert_false(memory_suffices(&config, &need, &limit));
+	assert_int_equal(limit.bytes, need.total - 1);
+	less.rlim_cur = need.total;
+	assert_int_equal(setrlimit(RLIMIT_DATA, &less), 0);
+	assert_true(memory_suffices(&config, &need, &limit));
+	assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+}
+
 static void line_keep(void *owner, enum rt_log_level level, const char *line)
 {
 	(void)snprintf(owner, 512, "%d %s", (int)level, line);
@@ -171,17 +194,15 @@ static void line_keep(void *owner, enum rt_log_level level, const char *line)
 static void less_than_needed_is_said_with_both(void **state)
 {
 	const struct memory_need need = { .total = 300 };
-	struct memory_limit limit = { .bytes = 300, .by = "memory.max" };
+	const struct memory_limit limit = { .bytes = 299, .by = "memory.max" };
 	char text[512] = "";
 
 	rt_log_set_sink(line_keep, text);
 	memory_warn(&need, &limit);
-	assert_string_equal(text, "");
-	limit.bytes = 299;
-	memory_warn(&need, &limit);
 	rt_log_set_sink(NULL, NULL);
 	assert_int_equal(text[0] - '0', RT_LOG_WARN);
-	assert_non_null(strstr(text, "memory-limit-low by=\"memory.max\" limit=299 needed=300 "));
+	assert_non_null(
+		strstr(text, "memory-limit-low by=\"memory.max\" limit=299 needed=300 "));
 	assert_non_null(strstr(text, "MemoryMax="));
 }
 
@@ -193,6 +214,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(groups_of_version_1_count, begin, end),
 		cmocka_unit_test_setup_teardown(limits_of_the_process_count, begin, end),
 		cmocka_unit_test(a_configuration_needs_what_it_says),
+		cmocka_unit_test(a_limit_of_the_need_suffices),
 		cmocka_unit_test(less_than_needed_is_said_with_both),
 	};
 
