@@ -186,7 +186,7 @@ static int packet_holes_decode(const uint8_t *bytes, struct packet_report *ret)
 	return 0;
 }
 
-/* Missing numbers and their runs: up to `settled`, and not more than one another. */
+/* Missing numbers and their runs: up to `decided`, and not more than one another. */
 static bool packet_missing_possible(const struct packet_report *r)
 {
 	if (r->missing > r->decided || r->bursts > r->missing ||

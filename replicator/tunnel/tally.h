@@ -34,7 +34,7 @@ struct tally {
 	uint64_t upto;	   /* originals up to `mark` */
 	uint64_t received; /* originals */
 	rt_time turned;
-	bool running; /* `settled` itself is missing, */
+	bool running; /* `decided` itself is missing, */
 	uint64_t run; /* and all from this one on */
 };
 

@@ -322,6 +322,12 @@ accepted names
 echo 'int a;' | source_of fec/good.c
 refused names 'fec/good.c:1: another folder has a good.c'
 
+good
+touch lfs/good.c.orig fec/good.c~ .edit.swp lfs/origin.c
+refused strays lfs/good.c.orig:1 'fec/good.c~:1' .edit.swp:1
+rm lfs/good.c.orig fec/good.c~ .edit.swp
+accepted strays
+
 . "$here/selftest_states.sh"
 
 [ "$failures" -eq 0 ] || exit 1
