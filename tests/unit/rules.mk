@@ -17,6 +17,9 @@ $(B)/tests/unit/replicator/test_status: flags_ld += -Wl,--wrap=tunnel_io_stats
 
 # A message may be one that cannot be sealed.
 $(B)/tests/unit/replicator/test_conn: flags_ld += -Wl,--wrap=secure_write
+# Where loop, socket and TLS are the test's: what is freed.
+$(B)/tests/unit/replicator/test_conn_life $(B)/tests/unit/replicator/test_conn_stream: \
+		flags_ld += -Wl,--wrap=rt_free
 
 # What the kernel says late, and what is freed.
 $(B)/tests/unit/tunnel/test_io_late: flags_ld += -Wl,--wrap=rt_dgram_open \
