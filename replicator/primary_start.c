@@ -78,7 +78,8 @@ static void primary_start_epoch(struct group *g)
 	memcpy(meta->boot, boot, sizeof(meta->boot));
 	if (!g->start.was_clean && !RT_BUG(LSN_TWICE)) {
 		rt_random(g->loop, &id, sizeof(id));
-		history_begin(meta, 0, id, lfs_lsn(g->lfs).admitted + 1);
+		history_begin(meta, g->watch.epoch_seen, id,
+			      lfs_lsn(g->lfs).admitted + 1);
 	}
 	primary_start_set_phase(g, PRIMARY_EPOCH);
 	facts_change(g, primary_start_epoch_durable);

@@ -8,6 +8,7 @@ $(B)/tests/unit/replicator/test_facts: flags_ld += -Wl,--wrap=lfs_set_meta
 $(B)/tests/unit/replicator/test_apply: flags_ld += -Wl,--wrap=lfs_flush
 $(B)/tests/unit/replicator/test_request: flags_ld += -Wl,--wrap=lfs_flush
 $(B)/tests/unit/replicator/test_write: flags_ld += -Wl,--wrap=lfs_read -Wl,--wrap=lfs_append
+$(B)/tests/unit/replicator/test_session_primary: flags_ld += -Wl,--wrap=lfs_append
 
 # Whether the transport learns that somebody waits.
 $(B)/tests/unit/replicator/test_session: flags_ld += -Wl,--wrap=transport_expedite

@@ -145,6 +145,22 @@ static inline void say(char letter)
 	free(body);
 }
 
+/* That HELLO with one thing changed. */
+static inline void say_hello_but(char letter, void (*change)(struct message_hello *m))
+{
+	struct message_hello *m = calloc(1, sizeof(*m));
+	uint8_t *body = malloc(MESSAGE_MAX);
+	size_t len = put_hello(letter, body);
+
+	assert_true(m && body);
+	assert_int_equal(message_decode_hello(body, len, m), 0);
+	change(m);
+	len = message_encode_hello(m, body, MESSAGE_MAX);
+	assert_int_equal(conn_send(site->conn, MESSAGE_HELLO, body, len), 0);
+	free(body);
+	free(m);
+}
+
 /* The first message is on its way alone; what is said behind it travels together. */
 static inline void say_first(void)
 {

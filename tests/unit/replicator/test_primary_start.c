@@ -356,6 +356,34 @@ static void a_crash_of_the_machine_changes_the_generation(void **state)
 	}
 }
 
+/* A mirror of a history that has parted from this one, further on. */
+static void has_a_later_epoch(struct message_hello *m)
+{
+	m->meta.epochs[m->meta.nepochs - 1] =
+		(struct lfs_epoch){ .number = 41, .id = 0x6709, .first_lsn = 1 };
+}
+
+/*
+ * What the peer has named is its own, also where this site begins without it: two epochs of
+ * one number would look like one to whoever has to choose between the sites.
+ */
+static void no_epoch_has_a_number_that_the_peer_has_named(void **state)
+{
+	struct group *g;
+
+	site_stop();
+	crash(false);
+	site_open();
+	g = site->group;
+	meet();
+	say_hello_but('M', has_a_later_epoch);
+	SITE_UNTIL(site, site->closed);
+	assert_int_equal(g->start.phase, PRIMARY_ASKING);
+	g->start.deadline = rt_now(site->loop);
+	SITE_UNTIL(site, group_serving(g));
+	assert_int_equal(facts_now().epochs[facts_now().nepochs - 1].number, 42);
+}
+
 /* Stopped before that epoch is durable, it must begin it next time. */
 static void stopped_while_it_asks_it_asks_again(void **state)
 {
@@ -403,6 +431,7 @@ int main(void)
 		TEST(a_pull_that_breaks_has_its_open_timeout_again, network_up),
 		TEST(a_pull_goes_on_over_a_newer_connection, network_up),
 		TEST(a_crash_of_the_machine_changes_the_generation, alone_up),
+		TEST(no_epoch_has_a_number_that_the_peer_has_named, network_up),
 		TEST(stopped_while_it_asks_it_asks_again, network_up),
 		TEST(stopped_while_it_takes_back_it_asks_again, network_up),
 	};

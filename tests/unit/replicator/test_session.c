@@ -207,22 +207,6 @@ static void a_fresh_mirror_is_not_started(void **state)
 	assert_int_equal(site->came[MESSAGE_READY], 1);
 }
 
-/* The primary's HELLO with one thing changed. */
-static void say_hello_but(void (*change)(struct message_hello *m))
-{
-	struct message_hello *m = calloc(1, sizeof(*m));
-	uint8_t *body = malloc(MESSAGE_MAX);
-	size_t len = put_hello('H', body);
-
-	assert_true(m && body);
-	assert_int_equal(message_decode_hello(body, len, m), 0);
-	change(m);
-	len = message_encode_hello(m, body, MESSAGE_MAX);
-	assert_int_equal(conn_send(site->conn, MESSAGE_HELLO, body, len), 0);
-	free(body);
-	free(m);
-}
-
 static void has_another_name(struct message_hello *m)
 {
 	(void)snprintf(m->meta.group_name, sizeof(m->meta.group_name), "db2");
@@ -232,7 +216,7 @@ static void has_another_name(struct message_hello *m)
 static void a_fresh_mirror_joins_no_group_of_another_name(void **state)
 {
 	meet();
-	say_hello_but(has_another_name);
+	say_hello_but('H', has_another_name);
 	SITE_UNTIL(site, answers() > 0);
 	assert_string_equal(
 		site->refused,
@@ -252,14 +236,14 @@ static void a_fresh_mirror_pairs_with_no_volume_twice(void **state)
 
 	meet();
 	say_first();
-	say_hello_but(has_a_volume_twice);
+	say_hello_but('H', has_a_volume_twice);
 	say('S');
 	SITE_UNTIL(site, answers() > 0);
 	assert_int_equal(site->came[MESSAGE_READY], 0);
 	assert_string_equal(site->refused, START_NOT_LEGAL);
 	assert_true(unpaired());
 	meet();
-	say_hello_but(has_a_volume_twice);
+	say_hello_but('H', has_a_volume_twice);
 	SITE_UNTIL(site, answers() > 0);
 	assert_string_equal(site->refused, why);
 	assert_true(unpaired());
@@ -277,7 +261,7 @@ static void has_its_volumes_in_another_order(struct message_hello *m)
 static void a_fresh_mirror_takes_its_primarys_order(void **state)
 {
 	meet();
-	say_hello_but(has_its_volumes_in_another_order);
+	say_hello_but('H', has_its_volumes_in_another_order);
 	SITE_UNTIL(site, !unpaired() && site->came[MESSAGE_HELLO] == 2);
 	assert_int_equal(group_volume_find(site->group, "a")->index, 1);
 	assert_int_equal(group_volume_find(site->group, "b")->index, 0);
@@ -314,7 +298,7 @@ static void a_refused_pairing_says_what_differs(void **state)
 
 	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
 		meet();
-		say_hello_but(rows[i].change);
+		say_hello_but('H', rows[i].change);
 		SITE_UNTIL(site, answers() > 0);
 		assert_string_equal(site->refused, rows[i].why);
 		assert_string_equal(site->group->why, rows[i].why);

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/lies.h"
+
+#include "rt/check.h"
+
+/*
+ * What a primary concludes from its peer's HELLO, and what each conclusion owes: who is
+ * superseded completes nothing more, durably; who is refused loses nothing that a person
+ * must decide about; a mirror that is another one, or has lost data, is counted from what it
+ * has now; and a want of room while it takes back is no fork.
+ */
+
+/* The linker brings calls of lfs_append() to __wrap_..., the real one is __real_... */
+int __real_lfs_append(struct lfs *lfs, struct lfs_append *a);
+int __wrap_lfs_append(struct lfs *lfs, struct lfs_append *a);
+
+static int append_err; /* what the log says to a record; 0: it takes it */
+
+int __wrap_lfs_append(struct lfs *lfs, struct lfs_append *a)
+{
+	return append_err ? append_err : __real_lfs_append(lfs, a);
+}
+
+static uint8_t *bytes; /* FORGE_BYTES */
+
+static int tear_down(void **state)
+{
+	append_err = 0;
+	free(bytes);
+	bytes = NULL;
+	return tcp_tear_down(state);
+}
+
+/* ---- its conclusions -------------------------------------------------------------------------- */
+
+#define SECOND_EPOCH UINT64_C(0x2222)
+
+static void facts_set(struct group *g, int res)
+{
+	site_ended(res);
+}
+
+/* It was promoted, or opened after a crash, behind the last write. */
+static int second_epoch_up(void **state)
+{
+	struct lfs_meta *meta;
+
+	tcp_primary_up(state);
+	meta = facts_edit(site->group);
+	meta->epochs[meta->nepochs++] =
+		(struct lfs_epoch){ 2, SECOND_EPOCH, SITE_LSNS + 1 };
+	site->waiting = 1;
+	facts_change(site->group, facts_set);
+	assert_int_equal(site_wait(), 0);
+	return 0;
+}
+
+static void nothing_else(struct message_hello *m)
+{
+}
+
+static void holds_one_more(struct message_hello *m)
+{
+	m->lsn++;
+}
+
+static void has_another_hash(struct message_hello *m)
+{
+	m->hash ^= 1;
+}
+
+static void is_still_in_the_first_epoch(struct message_hello *m)
+{
+	m->meta.nepochs = 1;
+}
+
+static void went_on_in_the_first_epoch(struct message_hello *m)
+{
+	m->meta.nepochs = 1;
+	m->lsn++;
+}
+
+static void has_parted(struct message_hello *m)
+{
+	m->meta.epochs[1].id ^= 1;
+}
+
+static void goes_on_in_a_third(struct message_hello *m)
+{
+	m->meta.epochs[m->meta.nepochs++] =
+		(struct lfs_epoch){ 3, 0x3333, SITE_LSNS + 1 };
+}
+
+static void has_another_name(struct message_hello *m)
+{
+	(void)snprintf(m->meta.group_name, sizeof(m->meta.group_name), "db2");
+}
+
+static void is_of_another_group(struct message_hello *m)
+{
+	m->meta.group[3] ^= 1;
+}
+
+static void has_longer_requests(struct message_hello *m)
+{
+	m->meta.max_request *= 2;
+}
+
+struct conclusion {
+	char letter;
+	void (*change)(struct message_hello *m);
+	const char *refusal; /* NULL: START is sent */
+	enum group_standing standing;
+};
+
+#define FORKED                                                                           \
+	"the mirror holds operations after a fork: it needs rejoin, which is not in "    \
+	"this version"
+#define OLDER "two primaries: the older epoch is superseded and needs rejoin"
+#define SUPERSEDED "this site is fenced: it has been superseded"
+
+static const struct conclusion conclusions[] = {
+	{ 'M', nothing_else, NULL, GROUP_STANDING_GOOD },
+	{ 'Q', nothing_else, NULL, GROUP_STANDING_GOOD },
+	{ 'M', is_still_in_the_first_epoch, NULL, GROUP_STANDING_GOOD },
+	{ 'M', went_on_in_the_first_epoch, FORKED, GROUP_STANDING_GOOD },
+	{ 'M', holds_one_more, "the mirror holds more of this epoch than its primary",
+	  GROUP_STANDING_DIVERGED },
+	{ 'M', has_another_hash,
+	  "split brain: the histories of the two sites have parted",
+	  GROUP_STANDING_DIVERGED },
+	{ 'M', has_parted, "split brain: the histories of the two sites have parted",
+	  GROUP_STANDING_DIVERGED },
+	{ 'H', is_still_in_the_first_epoch, OLDER, GROUP_STANDING_GOOD },
+	{ 'H', went_on_in_the_first_epoch, OLDER, GROUP_STANDING_GOOD },
+	{ 'H', has_parted, "split brain: both sites have been primary since they parted",
+	  GROUP_STANDING_DIVERGED },
+	{ 'H', nothing_else,
+	  "both sites are primary in the same epoch: one store is a copy",
+	  GROUP_STANDING_DIVERGED },
+	{ 'O', nothing_else, "the two daemons speak different versions of the protocol",
+	  GROUP_STANDING_GOOD },
+	{ 'M', has_another_name,
+	  "the group names differ: both files must name the same group",
+	  GROUP_STANDING_GOOD },
+	{ 'M', is_of_another_group,
+	  "this store belongs to another group of the same name", GROUP_STANDING_GOOD },
+	{ 'M', has_longer_requests, "max_request differs between the two sites",
+	  GROUP_STANDING_GOOD },
+	/* The last one: it is for good. */
+	{ 'M', goes_on_in_a_third, SUPERSEDED, GROUP_STANDING_FENCED },
+};
+
+static void each_hello_has_its_conclusion(void **state)
+{
+	struct group *g = site->group;
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(conclusions); i++) {
+		const struct conclusion *c = &conclusions[i];
+
+		group_set_standing(g, GROUP_STANDING_GOOD);
+		group_set_why(g, "%s", "");
+		g->watch.refused = false;
+		meet();
+		say_hello_but(c->letter, c->change);
+		SITE_UNTIL(site, answers() > 0);
+		if (strcmp(site->refused, c->refusal ? c->refusal : "") != 0)
+			fail_msg("conclusion %u: \"%s\"", i, site->refused);
+		if (g->standing != c->standing)
+			fail_msg("conclusion %u: standing %d", i, (int)g->standing);
+		assert_int_equal(site->came[MESSAGE_START], !c->refusal);
+		assert_int_equal(g->watch.refused, !!c->refusal);
+		if (c->standing == GROUP_STANDING_DIVERGED)
+			assert_string_equal(g->why, c->refusal);
+		if (!c->refusal)
+			assert_int_equal(site->start.from_lsn, c->letter == 'Q'
+								       ? SITE_LSNS - 1
+								       : SITE_LSNS + 1);
+	}
+	assert_true(lfs_meta(g->lfs)->flags & LFS_FENCED);
+	converse("M");
+	assert_string_equal(site->refused, SUPERSEDED);
+	assert_true(site->hello.flags & HELLO_FENCED);
+}
+
+/* Once a connection streams, nothing is left of what the two sites held against each other. */
+static void a_connection_that_streams_is_an_agreement(void **state)
+{
+	struct group *g = site->group;
+
+	meet();
+	say_hello_but('M', has_parted);
+	SITE_UNTIL(site, site->closed);
+	assert_int_equal(g->standing, GROUP_STANDING_DIVERGED);
+	assert_string_not_equal(session_why(g->session), "");
+	stream();
+	assert_int_equal(g->standing, GROUP_STANDING_GOOD);
+	assert_string_equal(g->why, "");
+	/* Only what the path has proven is better than what was there before. */
+	SITE_UNTIL(site, transport_proven(g->session->transport, rt_now(site->loop)));
+	SITE_UNTIL(site, session_why(g->session)[0] == 0);
+}
+
+/* ---- fenced ----------------------------------------------------------------------------------- */
+
+static void network_tcp(struct group_config *config)
+{
+	tcp_peer(config);
+	for (unsigned i = 0; i < config->nvolumes; i++)
+		config->volumes[i].sync = GROUP_NETWORK;
+	config->on_disconnect = GROUP_STOP;
+}
+
+static int network_up(void **state)
+{
+	site_tweak = network_tcp;
+	site_set_up(state, GROUP_PRIMARY, true);
+	return 0; /* it waits for its mirror */
+}
+
+/* It was no success, and never will be: the other site has gone on without it. */
+static void superseded_it_completes_nothing_more(void **state)
+{
+	struct group *g = site->group;
+	struct group_request *r;
+
+	stream();
+	SITE_UNTIL(site, group_serving(g) && peer_watch_in_sync(&g->watch));
+	r = request_new(GROUP_WRITE);
+	request_ended = NULL;
+	group_submit(r);
+	SITE_UNTIL(site, frames_received == 1);
+	assert_null(request_ended);
+	meet();
+	say('K');
+	SITE_UNTIL(site, request_ended == r);
+	assert_int_equal(request_res, -EPERM);
+	assert_true(group_is_fenced(g));
+	assert_true(lfs_meta(g->lfs)->flags & LFS_FENCED);
+	SITE_UNTIL(site, site->refused[0]);
+	assert_string_equal(site->refused, SUPERSEDED);
+	assert_non_null(strstr(g->why, "there is primary in epoch 2"));
+	assert_int_equal(request_once(GROUP_WRITE, 0), -EPERM);
+	assert_int_equal(request_once(GROUP_READ, 0), 0);
+	request_free(r);
+}
+
+/* Met while it opens: clients may read what there is, in no epoch of its own. */
+static void superseded_while_it_opens_it_serves_reads(void **state)
+{
+	struct group *g = site->group;
+
+	assert_false(group_serving(g));
+	meet();
+	say('K');
+	SITE_UNTIL(site, group_serving(g));
+	assert_true(group_is_fenced(g));
+	assert_int_equal(lfs_meta(g->lfs)->nepochs, 1);
+	assert_int_equal(request_once(GROUP_READ, 0), 0);
+	assert_int_equal(request_once(GROUP_WRITE, 0), -EPERM);
+}
+
+/* ---- what the mirror is counted from ----------------------------------------------------------- */
+
+static void persisted_is(uint64_t lsn)
+{
+	const struct gate_marks *marks = &site->group->gate.marks;
+
+	assert_int_equal(marks->persisted, lsn);
+	assert_int_equal(marks->received, lsn);
+	assert_int_equal(marks->onwire, lsn);
+}
+
+static void has_persisted(uint64_t lsn)
+{
+	stream();
+	progress(0, lsn);
+	SITE_UNTIL(site,
+		   transport_proven(site->group->session->transport, rt_now(site->loop)));
+	persisted_is(lsn);
+	site->group->watch.received_most = lsn;
+}
+
+static void a_mirror_that_lost_data_is_counted_from_what_it_has(void **state)
+{
+	has_persisted(SITE_LSNS);
+	converse("Q");
+	assert_int_equal(site->came[MESSAGE_START], 1);
+	persisted_is(0);
+	assert_int_equal(site->group->watch.received_most, 0);
+	say('Y');
+	SITE_UNTIL(site, session_streaming(site->group->session));
+	persisted_is(SITE_LSNS - 2);
+}
+
+static void is_unpaired(struct message_hello *m)
+{
+	m->flags |= HELLO_UNPAIRED;
+}
+
+/* However far it says that it is: the one before it promised that, and is gone. */
+static void another_mirror_is_counted_anew(void **state)
+{
+	has_persisted(SITE_LSNS);
+	meet();
+	say_hello_but('M', is_unpaired);
+	SITE_UNTIL(site, site->group->session->control.mirror_was_unpaired);
+	SITE_UNTIL(site, site->group->session->state == SESSION_HELLO);
+	assert_false(site->group->session->control.hello_received);
+	assert_int_equal(answers(), 0);
+	persisted_is(SITE_LSNS);
+	say('M');
+	SITE_UNTIL(site, answers() > 0);
+	assert_int_equal(site->came[MESSAGE_START], 1);
+	persisted_is(0);
+	say('Y');
+	SITE_UNTIL(site, session_streaming(site->group->session));
+	persisted_is(SITE_LSNS);
+	/* And only on this connection: the next one is of a mirror that is known. */
+	converse("M");
+	persisted_is(SITE_LSNS);
+}
+
+/* It answers a START by its number, whole. */
+static void a_ready_cut_off_is_none(void **state)
+{
+	uint8_t body[8];
+
+	converse("M");
+	(void)message_encode_number(site->start.tunnel_id, body, sizeof(body));
+	assert_int_equal(conn_send(site->conn, MESSAGE_READY, body, 7), 0);
+	SITE_UNTIL(site, site->refused[0]);
+	assert_string_equal(site->refused, "a READY that fits no START");
+	assert_null(site->group->session->log_sender);
+}
+
+/* ---- taking back ------------------------------------------------------------------------------- */
+
+static void must_wait(struct group_config *config)
+{
+	config->on_disconnect = GROUP_STOP;
+	config->open_timeout_ms = 60000;
+}
+
+static int opening_up(void **state)
+{
+	bytes = malloc(FORGE_BYTES);
+	assert_non_null(bytes);
+	site_tweak = must_wait;
+	site_set_up(state, GROUP_PRIMARY, true);
+	assert_false(group_serving(site->group));
+	return 0;
+}
+
+/* The mirror gives the first record back. */
+static void give_back(void (*tell)(struct forged *f))
+{
+	struct forged f;
+
+	meet();
+	say('N');
+	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1);
+	forge_honest(&f, 0);
+	if (tell)
+		tell(&f);
+	site->group->start.deadline = rt_now(site->loop);
+	assert_int_equal(
+		conn_send(site->conn, MESSAGE_ENTRY, bytes, forge_put(&f, bytes)), 0);
+	SITE_UNTIL(site, site->refused[0]);
+	assert_int_equal(site->group->start.phase, PRIMARY_ASKING);
+	/* It knows of writes that only the mirror has. */
+	assert_true(rt_time_before(rt_now(site->loop), site->group->start.deadline));
+	assert_string_equal(site->group->why, site->refused);
+}
+
+static void a_want_of_room_is_no_fork(void **state)
+{
+	static const struct {
+		int err;
+		const char *why;
+		bool waits; /* it is asked for nothing for a while */
+	} cases[] = {
+		{ -ENOSPC, "the log of this site is full", true },
+		{ -EDQUOT, "the map of this site needs more than map_memory", true },
+		{ -ENOMEM, "this site is out of memory", false },
+		{ -EIO, "this site cannot write its log", false },
+	};
+	struct group *g = site->group;
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(cases); i++) {
+		append_err = cases[i].err;
+		give_back(NULL);
+		append_err = 0;
+		assert_string_equal(site->refused, cases[i].why);
+		assert_int_equal(g->standing, GROUP_STANDING_GOOD);
+		meet();
+		say('N');
+		SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1 || site->refused[0]);
+		assert_int_equal(site->came[MESSAGE_PULL], !cases[i].waits);
+		assert_string_equal(site->refused, cases[i].waits ? cases[i].why : "");
+		assert_string_equal(g->why, cases[i].waits ? cases[i].why : "");
+		g->session->intake = (struct intake){ 0 };
+	}
+	give_back(history_differs);
+	assert_int_equal(g->standing, GROUP_STANDING_DIVERGED);
+}
+
+int main(void)
+{
+#define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(each_hello_has_its_conclusion, second_epoch_up),
+		TEST(a_connection_that_streams_is_an_agreement, second_epoch_up),
+		TEST(superseded_it_completes_nothing_more, network_up),
+		TEST(superseded_while_it_opens_it_serves_reads, network_up),
+		TEST(a_mirror_that_lost_data_is_counted_from_what_it_has, tcp_primary_up),
+		TEST(another_mirror_is_counted_anew, tcp_primary_up),
+		TEST(a_ready_cut_off_is_none, tcp_primary_up),
+		TEST(a_want_of_room_is_no_fork, opening_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
