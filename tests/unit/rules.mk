@@ -9,6 +9,8 @@ $(B)/tests/unit/replicator/test_apply: flags_ld += -Wl,--wrap=lfs_flush
 $(B)/tests/unit/replicator/test_request: flags_ld += -Wl,--wrap=lfs_flush
 $(B)/tests/unit/replicator/test_write: flags_ld += -Wl,--wrap=lfs_read -Wl,--wrap=lfs_append
 $(B)/tests/unit/replicator/test_session_primary: flags_ld += -Wl,--wrap=lfs_append
+$(B)/tests/unit/replicator/test_session_mirror: flags_ld += -Wl,--wrap=lfs_append \
+		-Wl,--wrap=lfs_flush -Wl,--wrap=lfs_set_meta
 
 # Whether the transport learns that somebody waits.
 $(B)/tests/unit/replicator/test_session: flags_ld += -Wl,--wrap=transport_expedite

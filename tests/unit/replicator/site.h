@@ -7,6 +7,7 @@
  * control connection played by the test: with the right key, and whatever it likes to say.
  * Included once per test program.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,13 +41,14 @@ struct site {
 
 	/* the peer */
 	struct conn *conn;
+	struct conn *older; /* which a newer one is to replace */
 	bool established, closed;
 	unsigned came[SITE_TYPES]; /* messages of a type, of this connection */
 	char refused[MESSAGE_TEXT_MAX + 1];
 	struct message_hello hello;
 	struct message_start start;
 	struct message_ping ping; /* the last one */
-	uint64_t number; /* of READY, PULL, PULLED */
+	uint64_t number;	  /* of READY, PULL, PULLED */
 };
 
 /* Run until `what` is true, looked at often; a test that waits for ever fails. */
@@ -180,6 +182,25 @@ static inline void site_fill(void)
 	free(meta);
 }
 
+/* The blocks of site_fill() are full of their LSN: find this one's in the store. */
+static inline void spoil(uint64_t lsn)
+{
+	int fd = open(site->config.store, O_RDWR | O_CLOEXEC);
+	uint8_t block[LFS_BLOCK], full[LFS_BLOCK];
+	off_t at = 0;
+
+	assert_true(fd >= 0);
+	memset(full, (int)lsn, sizeof(full));
+	do {
+		assert_int_equal(pread(fd, block, sizeof(block), at), sizeof(block));
+		at += LFS_BLOCK;
+	} while (memcmp(block, full, sizeof(full)) != 0);
+	full[99] ^= 0x10;
+	assert_int_equal(pwrite(fd, full, sizeof(full), at - LFS_BLOCK), sizeof(full));
+	assert_int_equal(fsync(fd), 0);
+	(void)close(fd);
+}
+
 /* ---- the site ----------------------------------------------------------------------------- */
 
 static inline void site_silent(void *owner, enum rt_log_level level, const char *line)
@@ -287,6 +308,7 @@ static inline void site_set_up(void **state, enum group_role role, bool filled)
 static inline int site_tear_down(void **state)
 {
 	conn_close(site->conn);
+	conn_close(site->older);
 	site_stop();
 	assert_int_equal(rt_loop_run(site->loop), 0); /* to the last one in flight */
 	rt_loop_free(site->loop);
@@ -308,6 +330,8 @@ static inline void peer_message(void *owner, struct conn *conn, unsigned type,
 				const uint8_t *body, size_t len)
 {
 	assert_true(type < SITE_TYPES);
+	if (conn != site->conn)
+		return;
 	site->came[type]++;
 	if (type == MESSAGE_HELLO)
 		assert_int_equal(message_decode_hello(body, len, &site->hello), 0);
@@ -324,11 +348,21 @@ static inline void peer_message(void *owner, struct conn *conn, unsigned type,
 
 static inline void peer_closed(void *owner, struct conn *conn, int err, const char *why)
 {
+	if (conn == site->older)
+		site->older = NULL;
 	if (conn != site->conn)
-		return; /* an older one, which a test has kept */
+		return;
 	site->conn = NULL;
 	site->closed = true;
 	rt_loop_stop(site->loop);
+}
+
+/* The connection stays as it is while a newer one is made. */
+static inline void peer_keep_older(void)
+{
+	conn_close(site->older);
+	site->older = site->conn;
+	site->conn = NULL;
 }
 
 /* Dial the site, and be its peer; an earlier connection is ended. */

@@ -243,6 +243,7 @@ static bool data_up;
 #define FRAMES_MAX 8192
 static unsigned frames_received;
 static uint64_t frame_bytes[FRAMES_MAX + 1]; /* of the first n frames */
+static struct message_progress progressed;   /* of a mirror, the last one */
 
 static inline void data_established(void *owner, struct conn *conn)
 {
@@ -253,6 +254,8 @@ static inline void data_established(void *owner, struct conn *conn)
 static inline void data_message(void *owner, struct conn *conn, unsigned type,
 				const uint8_t *body, size_t len)
 {
+	if (type == MESSAGE_PROGRESS)
+		assert_int_equal(message_decode_progress(body, len, &progressed), 0);
 	if (type != MESSAGE_FRAME)
 		return;
 	assert_true(frames_received < FRAMES_MAX);
@@ -282,6 +285,7 @@ static inline void data_dial(uint64_t tunnel_id)
 
 	data_up = false;
 	frames_received = 0;
+	progressed = (struct message_progress){ 0 };
 	assert_int_equal(
 		conn_export(site->conn, "wanmirror data", proofs[0], sizeof(proofs)), 0);
 	memcpy(join.proof, proofs[0], sizeof(join.proof));

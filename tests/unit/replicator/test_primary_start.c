@@ -258,20 +258,16 @@ static void a_pull_that_breaks_has_its_open_timeout_again(void **state)
  */
 static void a_pull_goes_on_over_a_newer_connection(void **state)
 {
-	struct conn *older;
-
 	meet();
 	say('N');
 	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1);
-	older = site->conn;
-	site->conn = NULL;
+	peer_keep_older();
 	meet();
 	say('N');
 	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1 || answers() > 0);
 	assert_string_equal(site->refused, "");
 	assert_int_equal(site->number, SITE_LSNS + 1);
 	assert_int_equal(state_now(), GROUP_RECOVERING);
-	conn_close(older);
 }
 
 /* ---- generations ---------------------------------------------------------------------------------- */

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/unit/replicator/talk.h"
 
-#include <fcntl.h>
-
 #include "rt/check.h"
 
 /*
@@ -177,25 +175,6 @@ static void what_a_stuck_mirror_receives_completes_nothing(void **state)
 	assert_int_equal(completed, 0);
 	progress(2, lsn + 2);
 	SITE_UNTIL(site, completed == 1);
-}
-
-/* The blocks of site_fill() are full of their LSN: find this one's in the store. */
-static void spoil(uint64_t lsn)
-{
-	int fd = open(site->config.store, O_RDWR | O_CLOEXEC);
-	uint8_t block[LFS_BLOCK], full[LFS_BLOCK];
-	off_t at = 0;
-
-	assert_true(fd >= 0);
-	memset(full, (int)lsn, sizeof(full));
-	do {
-		assert_int_equal(pread(fd, block, sizeof(block), at), sizeof(block));
-		at += LFS_BLOCK;
-	} while (memcmp(block, full, sizeof(full)) != 0);
-	full[99] ^= 0x10;
-	assert_int_equal(pwrite(fd, full, sizeof(full), at - LFS_BLOCK), sizeof(full));
-	assert_int_equal(fsync(fd), 0);
-	(void)close(fd);
 }
 
 static void what_cannot_be_read_is_said(void **state)
