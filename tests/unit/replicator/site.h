@@ -182,6 +182,35 @@ static inline void site_fill(void)
 	free(meta);
 }
 
+/* The store of the stopped site is as after a crash, of this boot or of another one. */
+static inline void site_crash(bool machine)
+{
+	static const struct lfs_events events = { site_log_moved, site_log_failed };
+	struct lfs_open open = { .done = site_log_opened };
+	struct lfs_set_meta set = { .done = site_meta_set };
+	struct lfs_close close = { .done = site_log_closed, .unclean = true };
+	struct lfs_meta *meta = malloc(sizeof(*meta));
+
+	assert_non_null(meta);
+	site->waiting = 1;
+	lfs_open(site->loop,
+		 &(struct lfs_open_params){ .path = site->config.store,
+					    .group_name = site->config.name,
+					    .map_memory = site->config.map_memory,
+					    .events = &events },
+		 &open);
+	assert_int_equal(site_wait(), 0);
+	*meta = *lfs_meta(site->lfs);
+	meta->boot[0] ^= machine;
+	site->waiting = 1;
+	lfs_set_meta(site->lfs, &set, meta);
+	assert_int_equal(site_wait(), 0);
+	site->waiting = 1;
+	lfs_close(site->lfs, &close);
+	assert_int_equal(site_wait(), 0);
+	free(meta);
+}
+
 /* The blocks of site_fill() are full of their LSN: find this one's in the store. */
 static inline void spoil(uint64_t lsn)
 {

@@ -269,8 +269,8 @@ static inline void data_closed(void *owner, struct conn *conn, int err, const ch
 	rt_loop_stop(site->loop);
 }
 
-/* The connection that a START of transport tcp asks for. */
-static inline void data_dial(uint64_t tunnel_id)
+/* A data connection that has not said yet whose it is. */
+static inline void data_connect(void)
 {
 	static const struct conn_events events = { .established = data_established,
 						   .message = data_message,
@@ -279,19 +279,26 @@ static inline void data_dial(uint64_t tunnel_id)
 					    .message_max = 1u << 20,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events };
-	struct message_join join = { .tunnel_id = tunnel_id };
-	uint8_t proofs[2][MESSAGE_PROOF_LEN], body[64];
 	struct rt_addr addr;
 
 	data_up = false;
 	frames_received = 0;
 	progressed = (struct message_progress){ 0 };
-	assert_int_equal(
-		conn_export(site->conn, "wanmirror data", proofs[0], sizeof(proofs)), 0);
-	memcpy(join.proof, proofs[0], sizeof(join.proof));
 	rt_listener_addr(site->group->session->listener, &addr);
 	assert_int_equal(conn_dial(site->loop, &addr, SECURE_DATA, &params, &data), 0);
 	SITE_UNTIL(site, data_up);
+}
+
+/* The connection that a START of transport tcp asks for. */
+static inline void data_dial(uint64_t tunnel_id)
+{
+	struct message_join join = { .tunnel_id = tunnel_id };
+	uint8_t proofs[2][MESSAGE_PROOF_LEN], body[64];
+
+	assert_int_equal(
+		conn_export(site->conn, "wanmirror data", proofs[0], sizeof(proofs)), 0);
+	memcpy(join.proof, proofs[0], sizeof(join.proof));
+	data_connect();
 	assert_int_equal(conn_send(data, MESSAGE_JOIN, body,
 				   message_encode_join(&join, body, sizeof(body))),
 			 0);

@@ -134,6 +134,35 @@ static void the_last_waiter_says_what_must_be_durable(void **state)
 	assert_int_equal(gate_wants_durable(&gate), 7);
 	assert_int_equal(gate_fail(&gate, -EIO), 3);
 	assert_int_equal(gate_wants_durable(&gate), 0);
+	/* Whatever its mode. */
+	wait_at(&gate, &t[0], 8, (struct gate_need){ GROUP_LOCAL, true, false });
+	wait_at(&gate, &t[1], 7, (struct gate_need){ GROUP_REMOTE, true, false });
+	assert_int_equal(gate_wants_durable(&gate), 8);
+}
+
+/* The transport makes haste for them: as long as somebody waits, and for what counts now. */
+static void who_waits_for_the_mirror_is_known(void **state)
+{
+	struct test_waiter t[2];
+	struct gate gate;
+
+	gate_init(&gate);
+	assert_false(gate_wants_wire(&gate) || gate_wants_mirror(&gate));
+	wait_at(&gate, &t[0], 1, (struct gate_need){ GROUP_NETWORK, false, true });
+	assert_true(gate_wants_wire(&gate));
+	assert_false(gate_wants_mirror(&gate));
+	wait_at(&gate, &t[1], 2, (struct gate_need){ GROUP_REMOTE, true, false });
+	assert_true(gate_wants_wire(&gate) && gate_wants_mirror(&gate));
+	gate.lowered = true;
+	assert_false(gate_wants_wire(&gate));
+	assert_true(gate_wants_mirror(&gate));
+	gate.alone = true;
+	assert_false(gate_wants_wire(&gate) || gate_wants_mirror(&gate));
+	gate.alone = gate.lowered = false;
+	marks(&gate, 1, 0, 1, 0, 0);
+	assert_int_equal(t[0].opened, 1);
+	assert_false(gate_wants_wire(&gate));
+	assert_true(gate_wants_mirror(&gate));
 }
 
 static void modes_overtake_each_other(void **state)
@@ -249,6 +278,7 @@ int main(void)
 		cmocka_unit_test(what_a_stuck_mirror_has_received_opens_nothing),
 		cmocka_unit_test(waiters_open_by_lsn_not_by_arrival),
 		cmocka_unit_test(the_last_waiter_says_what_must_be_durable),
+		cmocka_unit_test(who_waits_for_the_mirror_is_known),
 		cmocka_unit_test(modes_overtake_each_other),
 		cmocka_unit_test(only_what_may_be_lowered_is_lowered),
 		cmocka_unit_test(a_flush_that_covers_less_overtakes_a_later_fua),

@@ -190,6 +190,21 @@ static void an_interruption_begins_with_the_first_target(void **state)
 	PLAY(steps);
 }
 
+/* Shorter than `away`, and over the same transport, too. */
+static void an_interruption_need_not_time_out(void **state)
+{
+	static const struct step steps[] = {
+		{ "streaming", 0, true, 5, 5, 5, 5, "", CATCHING, true },
+		{ "proven", 1, true, 7, 5, 5, 5, "", CAUGHT, true },
+		{ "", 10, false, 8, 5, 5, 5, "", CAUGHT, false },
+		{ "proven", 20, true, 9, 5, 8, 8, "", CATCHING, true },
+		{ "proven", 30, true, 10, 5, 9, 9, "", CAUGHT, true },
+		{ "proven", 40, true, 10, 5, 9, 10, "in sync", SYNC, true },
+	};
+
+	PLAY(steps);
+}
+
 /* The path is proven all the time; what is received is not persisted. */
 static void a_mirror_that_persists_nothing_times_out(void **state)
 {
@@ -291,6 +306,7 @@ int main(void)
 		cmocka_unit_test(a_lost_connection_starts_no_second_clock),
 		cmocka_unit_test(it_is_not_in_sync_before_the_path_is_proven),
 		cmocka_unit_test(an_interruption_begins_with_the_first_target),
+		cmocka_unit_test(an_interruption_need_not_time_out),
 		cmocka_unit_test(a_mirror_that_persists_nothing_times_out),
 		cmocka_unit_test(a_mirror_that_refuses_for_ever_times_out),
 		cmocka_unit_test(a_site_without_its_mirror_counts_it_as_timed_out),

@@ -272,40 +272,6 @@ static void a_pull_goes_on_over_a_newer_connection(void **state)
 
 /* ---- generations ---------------------------------------------------------------------------------- */
 
-static void facts_set(struct lfs_set_meta *set, int res)
-{
-	site_ended(res);
-}
-
-/* The store of the stopped site is as after a crash, of this boot or of another one. */
-static void crash(bool machine)
-{
-	static const struct lfs_events events = { site_log_moved, site_log_failed };
-	struct lfs_open open = { .done = site_log_opened };
-	struct lfs_set_meta set = { .done = facts_set };
-	struct lfs_close close = { .done = site_log_closed, .unclean = true };
-	struct lfs_meta *meta = malloc(sizeof(*meta));
-
-	assert_non_null(meta);
-	site->waiting = 1;
-	lfs_open(site->loop,
-		 &(struct lfs_open_params){ .path = site->config.store,
-					    .group_name = site->config.name,
-					    .map_memory = site->config.map_memory,
-					    .events = &events },
-		 &open);
-	assert_int_equal(site_wait(), 0);
-	*meta = *lfs_meta(site->lfs);
-	meta->boot[0] ^= machine;
-	site->waiting = 1;
-	lfs_set_meta(site->lfs, &set, meta);
-	assert_int_equal(site_wait(), 0);
-	site->waiting = 1;
-	lfs_close(site->lfs, &close);
-	assert_int_equal(site_wait(), 0);
-	free(meta);
-}
-
 static void start(void)
 {
 	site_open();
@@ -336,8 +302,8 @@ static void a_crash_of_the_machine_changes_the_generation(void **state)
 		struct lfs_meta before = facts_now(), now;
 
 		site_stop();
-		crash(machine);
-		crash(false); /* a process that died before it could begin */
+		site_crash(machine);
+		site_crash(false); /* a process that died before it could begin */
 		start();
 		now = facts_now();
 		for (unsigned i = 0; i < now.nvolumes; i++)
@@ -368,7 +334,7 @@ static void no_epoch_has_a_number_that_the_peer_has_named(void **state)
 	struct group *g;
 
 	site_stop();
-	crash(false);
+	site_crash(false);
 	site_open();
 	g = site->group;
 	meet();
@@ -387,7 +353,7 @@ static void stopped_while_it_asks_it_asks_again(void **state)
 	site_open();
 	assert_true(site->group->start.was_clean);
 	site_stop();
-	crash(false);
+	site_crash(false);
 	for (unsigned round = 0; round < 2; round++) {
 		site_open();
 		assert_false(site->group->start.was_clean);
@@ -401,7 +367,7 @@ static void stopped_while_it_asks_it_asks_again(void **state)
 static void stopped_while_it_takes_back_it_asks_again(void **state)
 {
 	site_stop();
-	crash(false);
+	site_crash(false);
 	site_open();
 	meet();
 	say('N');

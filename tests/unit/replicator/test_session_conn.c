@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/held_change.h"
+#include "tests/unit/replicator/lies.h"
+
+#include "rt/check.h"
+
+/*
+ * The life of a control connection: what is a sign of life and of whom, when silence ends
+ * it, what goes on without it and for how long, and whom a site counts as a stranger.
+ */
+
+static int primary_up(void **state)
+{
+	site_set_up(state, GROUP_PRIMARY, true);
+	SITE_UNTIL(site, group_serving(site->group));
+	return 0;
+}
+
+static int mirror_up(void **state)
+{
+	site_set_up(state, GROUP_MIRROR, true);
+	return 0;
+}
+
+static int fresh_mirror_up(void **state)
+{
+	site_set_up(state, GROUP_MIRROR, false);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	if (held_change)
+		end_change(0);
+	hold_change = false;
+	return tcp_tear_down(state);
+}
+
+static void say_number(enum message_type type, uint64_t n)
+{
+	uint8_t body[8];
+
+	if (site->conn)
+		(void)conn_send(site->conn, type, body,
+				message_encode_number(n, body, sizeof(body)));
+}
+
+static void say_ping(uint64_t admitted)
+{
+	const struct message_ping ping = { .serial = 1, .admitted = admitted };
+	uint8_t body[64];
+
+	if (site->conn)
+		(void)conn_send(site->conn, MESSAGE_PING, body,
+				message_encode_ping(&ping, body, sizeof(body)));
+}
+
+/* ---- signs of life ------------------------------------------------------------------------------ */
+
+#define LONG_NS (100 * RT_S)
+
+/* A promotion is refused beside a primary that lives: not beside anybody who says PING. */
+static void the_pings_of_a_primary_are_its_sign_of_life(void **state)
+{
+	static const struct {
+		const char *hello; /* said before, on this connection */
+		bool counts;
+	} cases[] = { { "H", true }, { "", false }, { "M", false }, { "A", true } };
+	struct peer_watch *w = &site->group->watch;
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(cases); i++) {
+		rt_time now;
+
+		meet();
+		say_together(cases[i].hello, strlen(cases[i].hello));
+		SITE_UNTIL(site, site->came[MESSAGE_PONG] == 1 &&
+					 site->group->session->control.hello_received ==
+						 !!cases[i].hello[0]);
+		peer_watch_primary_rx(w, (rt_time){ rt_now(site->loop).ns - LONG_NS });
+		say_ping(7 + i);
+		SITE_UNTIL(site, site->came[MESSAGE_PONG] == 2);
+		now = rt_now(site->loop);
+		if ((peer_watch_primary_silence_ns(w, now) < LONG_NS) != cases[i].counts)
+			fail_msg("after \"%s\"", cases[i].hello);
+		assert_int_equal(peer_watch_primary_lead(w, 0), 7 + i);
+	}
+}
+
+/* Of this connection's last PING only. */
+static void the_round_trip_is_that_of_the_last_ping(void **state)
+{
+	struct session *s = site->group->session;
+	rt_time began = rt_now(site->loop);
+
+	meet();
+	SITE_UNTIL(site, site->came[MESSAGE_PING] > 0);
+	say_number(MESSAGE_PONG, site->ping.serial + 1000);
+	say_ping(0);
+	SITE_UNTIL(site, site->came[MESSAGE_PONG] == 1);
+	assert_true(s->control_rtt_ms < 0);
+	SITE_UNTIL(site,
+		   (say_number(MESSAGE_PONG, site->ping.serial), s->control_rtt_ms >= 0));
+	assert_true(s->control_rtt_ms <=
+		    (double)rt_time_since(rt_now(site->loop), began) / RT_MS);
+}
+
+/* What this peer has said before is not what it says now. */
+static void what_is_cut_off_is_refused(void **state)
+{
+	const struct session *s = site->group->session;
+	uint8_t *body = malloc(MESSAGE_MAX);
+	size_t len;
+
+	assert_non_null(body);
+	converse("M");
+	assert_int_equal(conn_send(site->conn, MESSAGE_PING, "12345", 5), 0);
+	SITE_UNTIL(site, site->refused[0]);
+	assert_string_equal(site->refused, "a PING that is not legal");
+	assert_true(s->control.hello_received);
+	converse("M");
+	len = put_hello('M', body);
+	assert_int_equal(conn_send(site->conn, MESSAGE_HELLO, body, len - 1), 0);
+	SITE_UNTIL(site, site->refused[0]);
+	assert_string_equal(site->refused, "a HELLO that is not legal");
+	assert_false(s->control.hello_received);
+	free(body);
+}
+
+static void is_of_another_group(struct message_hello *m)
+{
+	m->meta.group[3] ^= 1;
+	m->meta.epochs[0].number = 99;
+}
+
+/* Another group of the same key counts its own epochs. */
+static void an_epoch_of_another_group_is_not_seen(void **state)
+{
+	uint64_t before;
+
+	converse("M");
+	before = site->group->watch.epoch_seen;
+	assert_int_equal(before, 1);
+	meet();
+	say_hello_but('M', is_of_another_group);
+	SITE_UNTIL(site, site->refused[0]);
+	assert_int_equal(site->group->watch.epoch_seen, before);
+}
+
+static void a_site_alone_says_so(void **state)
+{
+	meet();
+	assert_int_equal(site->hello.flags, 0);
+	group_set_alone(site->group, GROUP_ALONE);
+	meet();
+	assert_int_equal(site->hello.flags, HELLO_ALONE);
+	group_set_alone(site->group, GROUP_NOT_ALONE);
+}
+
+/* ---- silence ------------------------------------------------------------------------------------ */
+
+#define LIMIT_MS 150
+
+static void is_impatient(struct group_config *config)
+{
+	tcp_peer(config);
+	config->control_timeout_ms = LIMIT_MS;
+}
+
+static int impatient_primary_up(void **state)
+{
+	site_tweak = is_impatient;
+	return primary_up(state);
+}
+
+static uint8_t *bytes; /* FORGE_BYTES */
+
+static int impatient_mirror_up(void **state)
+{
+	bytes = malloc(FORGE_BYTES);
+	assert_non_null(bytes);
+	site_tweak = is_impatient;
+	return mirror_up(state);
+}
+
+static int impatient_mirror_down(void **state)
+{
+	free(bytes);
+	return tear_down(state);
+}
+
+static bool is_over_since(rt_time then)
+{
+	return rt_time_since(rt_now(site->loop), then) > LIMIT_MS * RT_MS;
+}
+
+static void a_silent_connection_ends(void **state)
+{
+	rt_time then;
+
+	meet();
+	say_ping(0);
+	then = rt_now(site->loop);
+	SITE_UNTIL(site, site->closed);
+	assert_true(is_over_since(then));
+	assert_int_equal(site->group->session->state, SESSION_DISCONNECTED);
+}
+
+/* It talks, and the path of the data carries nothing: another connection may. */
+static void a_path_that_carries_nothing_ends_the_connection(void **state)
+{
+	converse("M");
+	say('Y');
+	SITE_UNTIL(site, session_streaming(site->group->session));
+	SITE_UNTIL(site, (say_ping(0), site->closed));
+	assert_int_equal(site->group->session->state, SESSION_DATA_ONLY);
+}
+
+/* What the transport carries outlives its control connection by control_timeout. */
+static void loses_its_connection(void)
+{
+	struct session *s = site->group->session;
+
+	conn_close(site->conn);
+	site->conn = NULL;
+	SITE_UNTIL(site, !s->control.conn);
+	assert_int_equal(s->state, SESSION_DATA_ONLY);
+	assert_non_null(s->transport);
+}
+
+static void is_given_up_after(rt_time then)
+{
+	struct session *s = site->group->session;
+
+	SITE_UNTIL(site, s->state == SESSION_DISCONNECTED);
+	assert_true(is_over_since(then));
+	assert_null(s->transport);
+	assert_null(s->log_sender);
+}
+
+static void a_primary_sends_on_for_a_while(void **state)
+{
+	rt_time then;
+
+	stream();
+	then = rt_now(site->loop);
+	loses_its_connection();
+	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
+	SITE_UNTIL(site, frames_received == 1);
+	is_given_up_after(then);
+}
+
+static void a_mirror_takes_on_for_a_while(void **state)
+{
+	struct forged f;
+	rt_time then;
+
+	converse("HC");
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+	data_dial(4711);
+	then = rt_now(site->loop);
+	loses_its_connection();
+	forge_honest(&f, 0);
+	assert_int_equal(conn_send(data, MESSAGE_FRAME, bytes, forge_put(&f, bytes)), 0);
+	is_given_up_after(then);
+	assert_int_equal(lfs_lsn(site->group->lfs).durable, SITE_LSNS + 1);
+}
+
+/* ---- refused by the other site ------------------------------------------------------------------ */
+
+static void heartbeats(unsigned n)
+{
+	unsigned pings = site->came[MESSAGE_PING];
+
+	SITE_UNTIL(site, site->closed || site->came[MESSAGE_PING] >= pings + n);
+}
+
+/* What was said before the refusal counts: it is decided first, however long that takes. */
+static void a_refusal_waits_for_the_decision(void **state)
+{
+	static const struct {
+		const char *said;
+		enum session_state waits;
+	} cases[] = {
+		{ "HU", SESSION_DECIDING },
+		{ "HSU", SESSION_DECIDING_START },
+		{ "APU", SESSION_DECIDING_PULL },
+	};
+	struct group *g = site->group;
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(cases); i++) {
+		hold_change = true;
+		meet();
+		say_together("HG", 2); /* another history, which is being written */
+		SITE_UNTIL(site, held_change);
+		meet();
+		say_together(cases[i].said, strlen(cases[i].said));
+		SITE_UNTIL(site, g->session->control.refused_by_peer);
+		heartbeats(2);
+		assert_false(site->closed);
+		assert_int_equal(g->session->state, cases[i].waits);
+		end_change(-ENOMEM);
+		SITE_UNTIL(site, site->closed);
+		assert_string_equal(site->refused, "");
+		assert_string_equal(session_why(g->session), "the other site says: no");
+		assert_true(g->watch.refused);
+	}
+}
+
+static void a_refusal_waits_for_the_pairing(void **state)
+{
+	struct group *g = site->group;
+
+	hold_change = true;
+	meet();
+	say('H');
+	SITE_UNTIL(site, held_change);
+	meet();
+	say_together("HU", 2);
+	SITE_UNTIL(site, g->session->control.refused_by_peer);
+	heartbeats(2);
+	assert_false(site->closed);
+	assert_int_equal(g->session->state, SESSION_UNPAIRED_DECIDING);
+	end_change(0);
+	SITE_UNTIL(site, site->closed);
+	assert_int_equal(lfs_meta(g->lfs)->flags & LFS_UNPAIRED, 0);
+}
+
+static void a_refusal_waits_for_the_fence(void **state)
+{
+	struct group *g = site->group;
+
+	hold_change = true;
+	meet();
+	say_together("KU", 2);
+	SITE_UNTIL(site, held_change && g->session->control.refused_by_peer);
+	heartbeats(2);
+	assert_false(site->closed);
+	assert_false(group_is_fenced(g));
+	end_change(0);
+	SITE_UNTIL(site, site->closed);
+	assert_true(group_is_fenced(g));
+}
+
+/* A failed log decides nothing any more. */
+static void a_refusal_waits_for_no_failed_log(void **state)
+{
+	static const uint8_t too_long[MESSAGE_TEXT_MAX + 1];
+
+	group_log_failed(site->group, -EIO, "its disk is gone");
+	meet();
+	say('M');
+	SITE_UNTIL(site, site->group->session->state == SESSION_DECIDING);
+	assert_int_equal(
+		conn_send(site->conn, MESSAGE_REFUSE, too_long, sizeof(too_long)), 0);
+	SITE_UNTIL(site, site->closed);
+	assert_string_equal(session_why(site->group->session),
+			    "the other site says: it does not say why");
+}
+
+/* ---- strangers ----------------------------------------------------------------------------------- */
+
+static struct conn *stranger;
+
+static void stranger_met(void *owner, struct conn *conn)
+{
+	fail_msg("it has another key");
+}
+
+static void stranger_closed(void *owner, struct conn *conn, int err, const char *why)
+{
+	stranger = NULL;
+	rt_loop_stop(site->loop);
+}
+
+static void a_stranger_dials(void)
+{
+	static const struct conn_events events = { .established = stranger_met,
+						   .closed = stranger_closed };
+	uint8_t key[sizeof(site->config.peer.key)];
+	const struct conn_params params = { .key = key,
+					    .message_max = 1u << 20,
+					    .handshake_ns = 5 * RT_S,
+					    .events = &events };
+	uint64_t strangers = site->group->session->strangers;
+	struct rt_addr addr;
+
+	memset(key, 0xa5, sizeof(key));
+	rt_listener_addr(site->group->session->listener, &addr);
+	assert_int_equal(conn_dial(site->loop, &addr, SECURE_CONTROL, &params, &stranger),
+			 0);
+	SITE_UNTIL(site, !stranger && site->group->session->strangers > strangers);
+	assert_int_equal(site->group->session->strangers, strangers + 1);
+}
+
+static unsigned complaints;
+
+static void complaint_heard(void *owner, enum rt_log_level level, const char *line)
+{
+	complaints += strstr(line, "connection-failed") != NULL;
+}
+
+/* It is why there is no peer, unless the peer is here; and is said once a minute. */
+static void a_wrong_key_is_said_where_no_peer_is(void **state)
+{
+	struct session *s = site->group->session;
+
+	complaints = 0;
+	rt_log_set_sink(complaint_heard, NULL);
+	meet();
+	a_stranger_dials();
+	assert_string_equal(session_why(s), "");
+	conn_close(site->conn);
+	site->conn = NULL;
+	SITE_UNTIL(site, !s->control.conn);
+	a_stranger_dials();
+	assert_non_null(strstr(session_why(s), "is the key the same at both sites?"));
+	assert_int_equal(complaints, 1);
+	s->complained.ns -= 60 * RT_S;
+	a_stranger_dials();
+	rt_log_set_sink(site_silent, NULL);
+	assert_int_equal(complaints, 2);
+	/* The peer ended in order, and gets in again. */
+	converse("M");
+	assert_int_equal(site->came[MESSAGE_START], 1);
+	assert_int_equal(s->strangers, 3);
+}
+
+/* With the right key, and of no transport that is waited for; the right one still gets in. */
+static void a_data_connection_of_nothing_is_closed(void **state)
+{
+	struct session *s = site->group->session;
+
+	meet();
+	data_dial(4711);
+	SITE_UNTIL(site, !data);
+	converse("M");
+	data_dial(site->start.tunnel_id + 1);
+	SITE_UNTIL(site, !data);
+	data_connect();
+	assert_int_equal(conn_send(data, MESSAGE_FRAME, "x", 1), 0);
+	SITE_UNTIL(site, !data);
+	say('Y');
+	SITE_UNTIL(site, session_streaming(s));
+	data_dial(site->start.tunnel_id);
+	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
+	SITE_UNTIL(site, frames_received == 1);
+	assert_int_equal(site->refused[0], 0);
+	assert_non_null(site->conn);
+	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
+		assert_null(s->pending[i].conn);
+}
+
+int main(void)
+{
+#define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(the_pings_of_a_primary_are_its_sign_of_life, mirror_up),
+		TEST(the_round_trip_is_that_of_the_last_ping, primary_up),
+		TEST(what_is_cut_off_is_refused, primary_up),
+		TEST(an_epoch_of_another_group_is_not_seen, primary_up),
+		TEST(a_site_alone_says_so, primary_up),
+		TEST(a_silent_connection_ends, impatient_primary_up),
+		TEST(a_path_that_carries_nothing_ends_the_connection,
+		     impatient_primary_up),
+		TEST(a_primary_sends_on_for_a_while, impatient_primary_up),
+		cmocka_unit_test_setup_teardown(a_mirror_takes_on_for_a_while,
+						impatient_mirror_up,
+						impatient_mirror_down),
+		TEST(a_refusal_waits_for_the_decision, mirror_up),
+		TEST(a_refusal_waits_for_the_pairing, fresh_mirror_up),
+		TEST(a_refusal_waits_for_the_fence, primary_up),
+		TEST(a_refusal_waits_for_no_failed_log, primary_up),
+		TEST(a_wrong_key_is_said_where_no_peer_is, primary_up),
+		TEST(a_data_connection_of_nothing_is_closed, tcp_primary_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
