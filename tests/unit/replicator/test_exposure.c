@@ -131,6 +131,116 @@ static void the_oldest_write_reaches_the_bound_on_age(void **state)
 	free(e);
 }
 
+/* At the very beginning, at the end of it all, and when nothing is beyond: no figure at all. */
+static void nothing_beyond_is_nothing(void **state)
+{
+	struct exposure *e = malloc(sizeof(*e));
+	const struct exposure_figures bound = { 5, 5 * 4096, 100 };
+	struct exposure_figures f;
+
+	exposure_init(e, 40);
+	exposure_beyond(e, 40, AT(9000), &f);
+	assert_int_equal(f.writes + f.bytes + (uint64_t)f.age_ns, 0);
+	assert_int_equal(exposure_allows(e, 40, AT(9000), &bound), 45);
+	exposure_beyond(e, 37, AT(9000), &f); /* of an earlier start: only their number */
+	assert_int_equal(f.writes, 3);
+	assert_int_equal(f.bytes + (uint64_t)f.age_ns, 0);
+	assert_int_equal(exposure_allows(e, 37, AT(9000), &bound), 42);
+	exposure_add(e, 41, 512, AT(9000));
+	exposure_beyond(e, 40, AT(9001), &f);
+	assert_int_equal(f.bytes, 512);
+	exposure_safe(
+		e, 41); /* its sample is forgotten, and the next one is of its own time */
+	assert_int_equal(exposure_allows(e, 41, AT(99000), &bound), 46);
+	exposure_add(e, 42, 4096, AT(99000));
+	exposure_beyond(e, 41, AT(99001), &f);
+	assert_int_equal(f.bytes, 4096);
+	assert_int_equal(f.age_ns, 1);
+	assert_int_equal(exposure_allows(e, 41, AT(99001), &bound), 46);
+	assert_int_equal(exposure_allows(e, 42, AT(999999), &bound), 47);
+	exposure_init(e, 7); /* of another history */
+	assert_int_equal(e->bytes, 0);
+	exposure_beyond(e, 7, AT(99001), &f);
+	assert_int_equal(f.writes + f.bytes, 0);
+	free(e);
+}
+
+/* LSNs 1 .. n of the lengths that `bytes` says; LSN i at 10 i. */
+static struct exposure *lengths(const uint64_t *bytes, unsigned n)
+{
+	struct exposure *e = malloc(sizeof(*e));
+
+	exposure_init(e, 0);
+	for (unsigned i = 0; i < n; i++)
+		exposure_add(e, i + 1, bytes[i], AT(10 * (i + 1)));
+	return e;
+}
+
+/* The bound on bytes is reached by the write that would pass it, be it the last or the first. */
+static void the_bound_on_bytes_is_exact(void **state)
+{
+	static const uint64_t bytes[] = { 100, 200, 0, 300 };
+	static const struct {
+		uint64_t safe, bytes, writes, allowed;
+	} rows[] = {
+		{ 0, 99, 0, 0 },	   { 0, 100, 0, 1 }, { 0, 299, 0, 1 },
+		{ 0, 300, 0, 3 },	   { 0, 599, 0, 3 }, { 0, 600, 0, UINT64_MAX },
+		{ 0, 600, 2, 2 },	   { 0, 300, 1, 1 }, { 0, 300, 3, 3 },
+		{ 0, 599, 2, 2 },	   { 0, 599, 4, 3 }, { 1, 199, 0, 1 },
+		{ 1, 200, 0, 3 },	   { 2, 299, 0, 3 }, { 3, 299, 0, 3 },
+		{ 3, 300, 0, UINT64_MAX }, { 3, 299, 1, 3 }, { 3, 300, 1, 4 },
+		{ 4, 1, 0, UINT64_MAX },
+	};
+	struct exposure *e = lengths(bytes, RT_ARRAY_LEN(bytes));
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		const struct exposure_figures bound = { rows[i].writes, rows[i].bytes,
+							0 };
+		uint64_t allowed = exposure_allows(e, rows[i].safe, AT(50), &bound);
+
+		if (allowed != rows[i].allowed)
+			fail_msg("row %u: %llu", i, (unsigned long long)allowed);
+	}
+	free(e);
+}
+
+/* Once a long outage is over the figures are exact anew, as they were before it. */
+static void after_a_long_outage_the_figures_are_exact_anew(void **state)
+{
+	const uint64_t n = 100000, more = 40 * n;
+	struct exposure *e = filled(n);
+	struct exposure_figures f;
+
+	assert_true(e->stride > 8);
+	for (uint64_t lsn = n + 1; lsn <= more;
+	     lsn++) { /* the mirror is ten writes behind */
+		exposure_safe(e, lsn - 10);
+		exposure_add(e, lsn, 4096, AT((int64_t)lsn * 10));
+		assert_true(e->stride >= 1);
+	}
+	assert_int_equal(e->stride, 1);
+	exposure_beyond(e, more - 5, AT((int64_t)more * 10), &f);
+	assert_int_equal(f.writes, 5);
+	assert_int_equal(f.bytes, 5 * 4096);
+	assert_int_equal(f.age_ns, 40);
+	free(e);
+}
+
+/* What is safe lets new samples come more often only where there is room for many of them. */
+static void the_resolution_stays_where_the_outage_goes_on(void **state)
+{
+	struct exposure *e = filled(100000);
+	uint64_t stride = e->stride;
+
+	for (uint64_t lsn = 0; e->stride == stride; lsn++) {
+		assert_true(e->count >= EXPOSURE_SAMPLES / 8);
+		exposure_safe(e, lsn);
+	}
+	assert_int_equal(e->count, EXPOSURE_SAMPLES / 8 - 1);
+	assert_int_equal(e->stride, stride / 2);
+	free(e);
+}
+
 /* Never safer than it is: what is not on the wire is lost, and so is it on a silent path. */
 static void the_probability_is_never_too_small(void **state)
 {
@@ -160,6 +270,10 @@ int main(void)
 		cmocka_unit_test(each_bound_holds),
 		cmocka_unit_test(what_is_safe_ages_nothing_that_comes_later),
 		cmocka_unit_test(the_oldest_write_reaches_the_bound_on_age),
+		cmocka_unit_test(nothing_beyond_is_nothing),
+		cmocka_unit_test(the_bound_on_bytes_is_exact),
+		cmocka_unit_test(after_a_long_outage_the_figures_are_exact_anew),
+		cmocka_unit_test(the_resolution_stays_where_the_outage_goes_on),
 		cmocka_unit_test(the_probability_is_never_too_small),
 	};
 
