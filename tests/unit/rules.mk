@@ -23,7 +23,7 @@ $(B)/tests/unit/replicator/test_status: flags_ld += -Wl,--wrap=tunnel_io_stats
 # A message may be one that cannot be sealed.
 $(B)/tests/unit/replicator/test_conn: flags_ld += -Wl,--wrap=secure_write
 # Where loop, socket and TLS are the test's: what is freed.
-$(B)/tests/unit/replicator/test_conn_life $(B)/tests/unit/replicator/test_conn_stream: \
+$(patsubst %,$(B)/tests/unit/replicator/test_%,conn_life conn_stream transport_tcp_rules): \
 		flags_ld += -Wl,--wrap=rt_free
 
 # What the kernel says late, and what is freed.
