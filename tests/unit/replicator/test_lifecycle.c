@@ -294,6 +294,45 @@ static void an_open_that_fails_changes_nothing(void **state)
 	rt_listener_close(taken);
 }
 
+/* ---- what a site is, beyond its restart ---------------------------------------------------------- */
+
+static void restarts_with(uint32_t flags)
+{
+	struct group *g = site->group;
+
+	facts_edit(g)->flags |= flags;
+	site->waiting = 1;
+	facts_change(g, fact_changed);
+	assert_int_equal(site_wait(), 0);
+	site_stop();
+	site_open();
+}
+
+/* It serves what there is, and begins no epoch. */
+static void a_fence_outlives_a_restart(void **state)
+{
+	struct group *g;
+
+	restarts_with(LFS_FENCED);
+	g = site->group;
+	assert_true(group_is_fenced(g));
+	assert_true(group_serving(g));
+	assert_string_equal(g->why, "the other site has become primary in a newer epoch");
+	assert_int_equal(request_once(GROUP_READ, 0), 0);
+	assert_int_equal(request_once(GROUP_WRITE, 0), -EPERM);
+	assert_int_equal(lfs_meta(g->lfs)->nepochs, 1);
+}
+
+/* Nobody else may have what it lacks: it opens without its mirror. */
+static void alone_outlives_a_restart(void **state)
+{
+	restarts_with(LFS_ALONE);
+	assert_int_equal(site->group->alone, GROUP_ALONE);
+	SITE_UNTIL(site, group_serving(site->group));
+	restarts_with(LFS_HOLD);
+	assert_int_equal(site->group->alone, GROUP_ALONE_HOLDING);
+}
+
 static void a_mirror_without_a_peer_is_no_group(void **state)
 {
 	struct group_open open = { .done = open_failed };
@@ -327,6 +366,8 @@ int main(void)
 		TEST(a_stop_refuses_a_promotion_that_waits, mirror_up),
 		TEST(an_open_that_fails_changes_nothing, alone_up),
 		TEST(a_mirror_without_a_peer_is_no_group, mirror_up),
+		TEST(a_fence_outlives_a_restart, alone_up),
+		TEST(alone_outlives_a_restart, alone_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/held_change.h"
 #include "tests/unit/replicator/lies.h"
 
 #include "rt/check.h"
@@ -85,6 +86,9 @@ static int primary_up(void **state)
 
 static int tear_down(void **state)
 {
+	if (held_change)
+		end_change(0);
+	hold_change = false;
 	site_tweak = NULL;
 	return site_tear_down(state);
 }
@@ -262,6 +266,62 @@ static void by_force_a_fenced_site_is_fenced_no_more(void **state)
 	assert_int_equal(lfs_meta(g->lfs)->epochs[lfs_meta(g->lfs)->nepochs - 1].number,
 			 8);
 	assert_non_null(strstr(p.text, "now primary in epoch 8"));
+}
+
+/* What is not durable is not so: it stays a mirror, and may be asked again. */
+static void an_epoch_that_is_not_durable_is_none(void **state)
+{
+	struct group *g = site->group;
+	struct group_promote p = { .done = promote_over };
+
+	promoted = 0;
+	hold_change = true;
+	group_promote(g, &p);
+	SITE_UNTIL(site, held_change);
+	assert_int_equal(g->role, GROUP_MIRROR);
+	end_change(-ENOMEM);
+	SITE_UNTIL(site, promoted == 1);
+	assert_int_equal(promoted_res, -ENOMEM);
+	assert_non_null(strstr(p.text, "could not be made durable"));
+	assert_int_equal(g->role, GROUP_MIRROR);
+	assert_int_equal(lfs_meta(g->lfs)->nepochs, 1);
+	group_set_why(g, "%s", "both sites are mirrors");
+	becomes_primary(false);
+	assert_string_equal(g->why, "");
+}
+
+/* A connection that is made meanwhile was a mirror's: it ends, and the next one is not. */
+static void a_connection_made_meanwhile_begins_again(void **state)
+{
+	struct group_promote p = { .done = promote_over };
+
+	promoted = 0;
+	hold_change = true;
+	group_promote(site->group, &p);
+	SITE_UNTIL(site, held_change);
+	meet();
+	assert_int_equal(site->hello.role, LFS_MIRROR);
+	say('H');
+	end_change(0);
+	SITE_UNTIL(site, promoted == 1 && site->closed);
+	assert_int_equal(promoted_res, 0);
+	meet();
+	assert_int_equal(site->hello.role, LFS_PRIMARY);
+}
+
+static void a_log_that_fails_meanwhile_promotes_nothing(void **state)
+{
+	struct group *g = site->group;
+	struct group_promote p = { .done = promote_over };
+
+	promoted = 0;
+	group_promote(g, &p);
+	group_log_failed(g, -EIO, "its disk is gone");
+	SITE_UNTIL(site, promoted == 1);
+	assert_int_equal(promoted_res, -EIO);
+	assert_non_null(strstr(p.text, "the log of this site has failed"));
+	assert_int_equal(g->role, GROUP_MIRROR);
+	assert_null(g->promote);
 }
 
 static struct group_request *written;
@@ -458,6 +518,9 @@ int main(void)
 		TEST(a_mirror_that_was_never_filled_is_not_promoted, fresh_mirror_up),
 		TEST(one_promotion_is_enough, mirror_up),
 		TEST(by_force_a_fenced_site_is_fenced_no_more, primary_up),
+		TEST(an_epoch_that_is_not_durable_is_none, mirror_up),
+		TEST(a_connection_made_meanwhile_begins_again, mirror_up),
+		TEST(a_log_that_fails_meanwhile_promotes_nothing, mirror_up),
 		TEST(alone_it_completes_what_its_mode_cannot, mirror_up),
 		TEST(alone_it_completes_what_its_mode_cannot, holding_mirror_up),
 		TEST(alone_it_completes_what_its_mode_cannot, bounded_mirror_up),
