@@ -242,8 +242,9 @@ static struct conn *data;
 static bool data_up;
 #define FRAMES_MAX 8192
 static unsigned frames_received;
-static uint64_t frame_bytes[FRAMES_MAX + 1]; /* of the first n frames */
-static struct message_progress progressed;   /* of a mirror, the last one */
+static uint64_t frame_bytes[FRAMES_MAX + 1];		     /* of the first n frames */
+static void (*frame_look)(const uint8_t *frame, size_t len); /* at each, or NULL */
+static struct message_progress progressed; /* of a mirror, the last one */
 
 static inline void data_established(void *owner, struct conn *conn)
 {
@@ -259,6 +260,8 @@ static inline void data_message(void *owner, struct conn *conn, unsigned type,
 	if (type != MESSAGE_FRAME)
 		return;
 	assert_true(frames_received < FRAMES_MAX);
+	if (frame_look)
+		frame_look(body, len);
 	frames_received++;
 	frame_bytes[frames_received] = frame_bytes[frames_received - 1] + len;
 }

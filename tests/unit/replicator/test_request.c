@@ -151,6 +151,132 @@ static void a_flush_covers_the_later_write_that_was_replied_to_first(void **stat
 	request_free(plain);
 }
 
+/* ---- which are none ------------------------------------------------------------------------------ */
+
+#define SIZE (1u << 20) /* of the volume */
+
+static const struct judged {
+	enum group_request_kind kind;
+	uint64_t offset;
+	uint32_t len;
+	int res;
+} judged[] = {
+	{ GROUP_READ, 0, 0, -EINVAL },
+	{ GROUP_WRITE, 0, 0, -EINVAL },
+	{ GROUP_TRIM, 0, 0, -EINVAL },
+	{ GROUP_ZERO, 0, 0, -EINVAL },
+	{ GROUP_READ, SIZE, 1, -EINVAL },
+	{ GROUP_WRITE, SIZE, 1, -ENOSPC },
+	{ GROUP_TRIM, SIZE - 1, 2, -EINVAL },
+	{ GROUP_ZERO, SIZE - 1, 2, -ENOSPC },
+	{ GROUP_READ, UINT64_MAX, 2, -EINVAL },
+	{ GROUP_WRITE, UINT64_MAX, 2, -ENOSPC },
+	{ GROUP_ZERO, 1, UINT32_MAX, -ENOSPC },
+	{ GROUP_READ, SIZE - 1, 1, 0 },
+	{ GROUP_WRITE, SIZE - 1, 1, 0 },
+	{ GROUP_ZERO, SIZE - GROUP_BLOCK, GROUP_BLOCK, 0 },
+	{ GROUP_TRIM, SIZE - GROUP_BLOCK, GROUP_BLOCK, 0 },
+};
+
+static int submitted(enum group_request_kind kind, uint64_t offset, uint32_t len)
+{
+	struct group_request *r = request_new(kind);
+	int res;
+
+	r->offset = offset;
+	r->len = len;
+	res = request_run(r);
+	request_free(r);
+	return res;
+}
+
+static void each_request_is_judged(void **state)
+{
+	for (size_t i = 0; i < RT_ARRAY_LEN(judged); i++) {
+		const struct judged *j = &judged[i];
+		uint64_t before = lfs_lsn(site->group->lfs).admitted;
+		int res = submitted(j->kind, j->offset, j->len);
+
+		if (res != j->res)
+			fail_msg("row %zu: %d", i, res);
+		assert_int_equal(lfs_lsn(site->group->lfs).admitted,
+				 before + (res == 0 && j->kind != GROUP_READ));
+	}
+	assert_int_equal(site->group->pending.requests, 0);
+	/* A failed log still gives what can be read. */
+	group_log_failed(site->group, -EIO, "its disk is gone");
+	assert_int_equal(request_once(GROUP_WRITE, 0), -EIO);
+	assert_int_equal(request_once(GROUP_FLUSH, 0), -EIO);
+	assert_int_equal(request_once(GROUP_READ, 0), 0);
+}
+
+static void must_wait(struct group_config *config)
+{
+	config->fua_remote = true;
+}
+
+static int asking_up(void **state)
+{
+	site_tweak = must_wait;
+	site_set_up(state, GROUP_PRIMARY, true);
+	return 0;
+}
+
+static int asking_down(void **state)
+{
+	site_tweak = NULL;
+	return site_tear_down(state);
+}
+
+/* It may lack what only its mirror has: nothing is read of it yet. */
+static void before_it_serves_it_answers_nothing(void **state)
+{
+	static const enum group_request_kind kinds[] = { GROUP_READ, GROUP_WRITE,
+							 GROUP_TRIM, GROUP_ZERO,
+							 GROUP_FLUSH };
+
+	assert_false(group_serving(site->group));
+	for (unsigned i = 0; i < RT_ARRAY_LEN(kinds); i++)
+		assert_int_equal(request_once(kinds[i], 0), -EAGAIN);
+}
+
+/* ---- whose the buffer is ------------------------------------------------------------------------- */
+
+static unsigned releases;
+
+static void memory_back(struct group_request *r)
+{
+	releases++;
+}
+
+/* Once, where memory is short, and with all of the data in the log. */
+static void a_buffer_is_given_back_only_where_memory_is_short(void **state)
+{
+	struct group *g = site->group;
+	struct group_request *r = request_new(GROUP_WRITE);
+
+	releases = 0;
+	r->flags = GROUP_FUA;
+	r->released = memory_back;
+	hold_flush = true;
+	request_ended = NULL;
+	group_submit(r);
+	SITE_UNTIL(site, held_flush);
+	group_set_memory_short(g, false);
+	assert_int_equal(releases, 0);
+	group_set_memory_short(g, true);
+	group_set_memory_short(g, true);
+	assert_int_equal(releases, 1);
+	group_set_memory_short(g, false);
+	hold_flush = false;
+	__real_lfs_flush(g->lfs, held_flush);
+	held_flush = NULL;
+	SITE_UNTIL(site, request_ended == r);
+	assert_int_equal(request_res, 0);
+	assert_int_equal(releases, 1);
+	request_free(r);
+}
+
 static void persist(uint64_t lsn)
 {
 	struct gate_marks marks = site->group->gate.marks;
@@ -183,6 +309,10 @@ int main(void)
 		TEST(a_flush_covers_what_was_replied_to),
 		TEST(a_flush_covers_the_later_write_that_was_replied_to_first),
 		TEST(fenced_a_flush_tells_what_the_new_primary_lacks),
+		TEST(each_request_is_judged),
+		TEST(a_buffer_is_given_back_only_where_memory_is_short),
+		cmocka_unit_test_setup_teardown(before_it_serves_it_answers_nothing,
+						asking_up, asking_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

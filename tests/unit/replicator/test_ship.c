@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/forge.h"
 #include "tests/unit/replicator/talk.h"
 
 #include "rt/check.h"
@@ -177,6 +178,63 @@ static void what_a_stuck_mirror_receives_completes_nothing(void **state)
 	SITE_UNTIL(site, completed == 1);
 }
 
+static uint64_t hash_now;
+static int64_t wall_began;
+
+/* Of site_fill(), or the one that follows: a block full of its byte. */
+static void frame_is_its_write(const uint8_t *frame, size_t len)
+{
+	const struct lfs_meta *meta = lfs_meta(site->group->lfs);
+	uint64_t lsn = site->start.from_lsn + frames_received;
+	bool filled = lsn <= SITE_LSNS;
+	struct record_owned owned;
+	const struct record *rec = &owned.rec;
+
+	assert_int_equal(record_decode(frame, len, meta, &owned), 0);
+	assert_int_equal(rec->lsn, lsn);
+	assert_true(rec->epoch_id == lfs_epoch_of(meta, lsn)->id);
+	if (frames_received > 0)
+		assert_true(rec->hash_before == hash_now);
+	hash_now = lfs_history_next(rec->hash_before, rec->epoch_id, rec->ops, rec->nops);
+	assert_in_range(rec->wall_ns, wall_began, rt_wall_ns(site->loop));
+	assert_int_equal(rec->nops, 1);
+	assert_int_equal(rec->ops[0].kind, LFS_WRITE);
+	assert_int_equal(rec->ops[0].lba, filled ? lsn : 0);
+	assert_int_equal(rec->ops[0].blocks, 1);
+	for (unsigned i = 0; i < LFS_BLOCK; i++)
+		assert_int_equal(rec->ops[0].data[i], filled ? lsn : 0x77);
+	record_release(&owned);
+}
+
+static int local_up(void **state)
+{
+	frame_look = frame_is_its_write;
+	return tcp_primary_up(state);
+}
+
+static int local_down(void **state)
+{
+	frame_look = NULL;
+	return tcp_tear_down(state);
+}
+
+/* From the log and from memory: the same record, which says when it was. */
+static void each_frame_is_its_write(void **state)
+{
+	struct lfs_position end;
+
+	wall_began = rt_wall_ns(site->loop);
+	converse("Q"); /* it lacks the last two */
+	say('Y');
+	SITE_UNTIL(site, session_streaming(site->group->session));
+	data_dial(site->start.tunnel_id);
+	SITE_UNTIL(site, frames_received == 2);
+	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
+	SITE_UNTIL(site, frames_received == 3);
+	lfs_position(site->group->lfs, &end);
+	assert_true(hash_now == end.hash);
+}
+
 static void what_cannot_be_read_is_said(void **state)
 {
 	spoil(SITE_LSNS);
@@ -196,6 +254,8 @@ int main(void)
 		TEST(a_ring_that_has_wrapped_grows),
 		TEST(what_was_received_counts_no_more_without_its_transport),
 		TEST(what_cannot_be_read_is_said),
+		cmocka_unit_test_setup_teardown(each_frame_is_its_write, local_up,
+						local_down),
 		cmocka_unit_test_setup_teardown(a_path_that_proves_nothing_times_out,
 						short_away_up, tcp_tear_down),
 		cmocka_unit_test_setup_teardown(
