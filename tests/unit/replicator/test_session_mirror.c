@@ -204,7 +204,7 @@ static void has_a_history(struct message_hello *m)
 {
 	m->meta.epochs[0].id = 0x1111;
 	m->meta.epochs[m->meta.nepochs++] = (struct lfs_epoch){ 2, 0x2222, 1 };
-	m->meta.volumes[0].generation = 0x4711;
+	m->meta.volumes[0].generation = m->meta.volumes[1].generation = 0x4711;
 }
 
 static void is_of_that_group(void)
@@ -217,6 +217,7 @@ static void is_of_that_group(void)
 	assert_true(meta->epochs[0].id == 0x1111 && meta->epochs[1].id == 0x2222);
 	assert_int_equal(meta->flags & LFS_UNPAIRED, 0);
 	assert_true(meta->volumes[0].generation != 0x4711);
+	assert_true(meta->volumes[0].generation != meta->volumes[1].generation);
 }
 
 /* Its group and all of its history; but what clients would see here is another volume. */
