@@ -370,6 +370,39 @@ static void a_footer_is_read_back(void **state)
 	assert_false(out.leaf);
 }
 
+/*
+ * Records of one length, whatever it is up to the longest, find what is said to be usable: the
+ * last one that fits does not reach the seal, and another one is not waited for. And no more
+ * than that is held to be lost.
+ */
+static void records_find_what_a_segment_is_said_to_hold(void **state)
+{
+	static const struct {
+		uint32_t segment, request; /* bytes */
+	} cases[] = {
+		{ LFS_SEGMENT_MIN, LFS_REQUEST_MIN },
+		{ LFS_SEGMENT_MIN, LFS_SEGMENT_MIN / 4 },
+		{ 4 * LFS_BATCH_MAX, LFS_BATCH_MAX },
+		{ 16 * LFS_BATCH_MAX, 4 * LFS_BATCH_MAX },
+		{ LFS_SEGMENT_MAX, LFS_SEGMENT_MAX / 4 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t blocks = cases[i].segment / LFS_BLOCK, least = UINT32_MAX;
+		uint32_t longest = lfs_record_alone_max(cases[i].request);
+		uint32_t room = blocks - 1 - lfs_seal_blocks(blocks);
+
+		for (uint32_t record = 1; record <= longest; record++) {
+			uint32_t held = room / record * record;
+
+			least = held < least ? held : least;
+		}
+		assert_true(least > 0);
+		assert_in_range(lfs_segment_usable(blocks, cases[i].request),
+				room - (longest - 1), least);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +413,7 @@ int main(void)
 		cmocka_unit_test(descriptors_are_checked_one_by_one),
 		cmocka_unit_test(an_lsn_has_a_bound),
 		cmocka_unit_test(a_footer_is_read_back),
+		cmocka_unit_test(records_find_what_a_segment_is_said_to_hold),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

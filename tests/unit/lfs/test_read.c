@@ -194,6 +194,43 @@ static void more_runs_than_there_are(void **state)
 }
 
 /*
+ * A read that has one run and waits for more: when that comes back first, it is not at its end.
+ */
+static void a_read_that_waits_for_runs_is_not_over(void **state)
+{
+	enum { BEFORE = LFS_READS_MAX / BLOCKS_MAX };
+	struct world *w = *state;
+	uint8_t *bufs = rt_alloc_blocks((BEFORE + 1) * BLOCKS_MAX * LFS_BLOCK);
+	struct disk_op last;
+
+	open_fresh(w);
+	write_scattered(w, BLOCKS_MAX);
+	memset(bufs, 0xee, (BEFORE + 1) * BLOCKS_MAX * LFS_BLOCK);
+	disk.hold[DISK_READ] = true;
+	for (unsigned i = 0; i <= BEFORE; i++) {
+		results[i] = 1;
+		reads[i] = (struct lfs_read){ .blocks = BLOCKS_MAX - (i == 0),
+					      .buf = bufs + i * BLOCKS_MAX * LFS_BLOCK,
+					      .done = read_noted };
+		lfs_read(w->lfs, &reads[i]);
+	}
+	disk_run();
+	assert_int_equal(disk.nops, LFS_READS_MAX);
+	last = disk.ops[LFS_READS_MAX - 1];
+	assert_ptr_equal(last.one.iov_base, reads[BEFORE].buf);
+	memmove(disk.ops + 1, disk.ops, (LFS_READS_MAX - 1) * sizeof(last));
+	disk.ops[0] = last;
+	disk.hold[DISK_READ] = false;
+	disk_run();
+	for (unsigned i = 0; i <= BEFORE; i++) {
+		assert_int_equal(results[i], 0);
+		must_be_scattered(reads[i].buf, 0, reads[i].blocks);
+	}
+	assert_int_equal(close_store(w), 0);
+	rt_free(bufs);
+}
+
+/*
  * A read of what is in memory, or nowhere, that waits behind others: its turn is its end,
  * as no run will come back to end it.
  */
@@ -251,6 +288,7 @@ int main(void)
 		TEST(the_end_of_the_file_is_an_error),
 		TEST(a_run_has_its_most),
 		TEST(more_runs_than_there_are),
+		TEST(a_read_that_waits_for_runs_is_not_over),
 		TEST(a_read_that_waited_may_need_no_disk),
 	};
 

@@ -149,6 +149,36 @@ static void a_fact_that_cannot_be_written_does_not_count(void **state)
 	}
 }
 
+static unsigned nfailed;
+
+static void request_failed(struct lfs_superblock_request *req, int res)
+{
+	(void)req;
+	assert_int_equal(res, -EIO);
+	nfailed++;
+}
+
+/* What waits behind the one under way ends with it when the log fails, and the store closes. */
+static void what_waits_for_a_superblock_fails_with_the_log(void **state)
+{
+	struct world *w = *state;
+
+	open_fresh(w);
+	nfailed = 0;
+	disk.hold[DISK_FLUSH] = true;
+	for (unsigned i = 0; i < 3; i++) {
+		request_ask(w, i, LFS_ALONE, 0);
+		requests[i].done = request_failed;
+		disk_run();
+	}
+	assert_int_equal(nfailed, 0);
+	disk.fail[DISK_FLUSH] = 1;
+	disk.hold[DISK_FLUSH] = false;
+	disk_run();
+	assert_int_equal(nfailed, 3);
+	assert_int_equal(close_store(w), -EIO);
+}
+
 #define EPOCHS 500u /* a superblock of several blocks, which a power cut may tear */
 
 static uint8_t *cut_image;
@@ -218,6 +248,7 @@ int main(void)
 		TEST(a_fact_counts_when_it_is_durable),
 		TEST(requests_that_wait_go_together),
 		TEST(a_fact_that_cannot_be_written_does_not_count),
+		TEST(what_waits_for_a_superblock_fails_with_the_log),
 		TEST(a_torn_superblock_leaves_the_one_before),
 	};
 

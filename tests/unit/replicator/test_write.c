@@ -30,8 +30,25 @@ static void read_failed(struct rt_op *op, int res)
 	r->done(r, -EBADMSG);
 }
 
+static bool hold_read; /* the answer of the next one */
+static struct lfs_read *held_read;
+static void (*held_done)(struct lfs_read *r, int res);
+
+static void read_held(struct lfs_read *r, int res)
+{
+	assert_int_equal(res, 0);
+	held_read = r;
+}
+
 void __wrap_lfs_read(struct lfs *lfs, struct lfs_read *r)
 {
+	if (hold_read) {
+		hold_read = false;
+		held_done = r->done;
+		r->done = read_held;
+		__real_lfs_read(lfs, r);
+		return;
+	}
 	if (++reads != fail_read) {
 		__real_lfs_read(lfs, r);
 		return;
@@ -134,6 +151,53 @@ static void the_bytes_around_a_write_stay(void **state)
 	}
 }
 
+/* ---- over one another ------------------------------------------------------------------------ */
+
+static bool part_over;
+
+static void part_done(struct group_request *r, int res)
+{
+	(void)r;
+	assert_int_equal(res, 0);
+	part_over = true;
+}
+
+/*
+ * A write of the whole block that comes while the old bytes around another one have been
+ * read waits for it: put back later, they would be in its place.
+ */
+static void a_whole_block_does_not_overtake_its_bytes(void **state)
+{
+	struct group_request *part = request_new(GROUP_WRITE), *back;
+	struct group_request *whole = request_new(GROUP_WRITE);
+
+	part->offset = GROUP_BLOCK + 100;
+	part->len = 200;
+	part->done = part_done;
+	part_over = false;
+	whole->offset = GROUP_BLOCK;
+	memset(whole->buf, 0x33, whole->len);
+	hold_read = true;
+	group_submit(part);
+	SITE_UNTIL(site, held_read != NULL);
+	request_ended = NULL;
+	group_submit(whole);
+	assert_int_equal(request_once(GROUP_WRITE, 0), 0); /* of block 0 */
+	assert_int_equal(lfs_lsn(site->group->lfs).admitted, SITE_LSNS + 1);
+	held_read->done = held_done;
+	held_done(held_read, 0);
+	held_read = NULL;
+	SITE_UNTIL(site, part_over && request_ended == whole);
+	back = request_new(GROUP_READ);
+	back->offset = GROUP_BLOCK;
+	assert_int_equal(request_run(back), 0);
+	for (unsigned i = 0; i < GROUP_BLOCK; i++)
+		assert_int_equal(back->buf[i], 0x33);
+	request_free(back);
+	request_free(whole);
+	request_free(part);
+}
+
 /* ---- in parts ------------------------------------------------------------------------------- */
 
 #define PARTS 3u
@@ -198,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_edge_that_cannot_be_read_fails_the_write),
 		TEST(the_bytes_around_a_write_stay),
+		TEST(a_whole_block_does_not_overtake_its_bytes),
 		TEST(the_buffer_is_back_with_its_last_part),
 	};
 
