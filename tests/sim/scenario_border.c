@@ -14,8 +14,9 @@
  * Evidence from the border: a primary, a building whose network loses, the relay, a line
  * that does not. Protects: when building and primary vanish together, with whatever lay
  * in the building's queues, every frame that counted as on the wire arrives, since the
- * relay has seen it out; a restarted relay serves on by itself. Relay and mirror listen on
- * any address, and are sent to at one that nothing leaves from by itself.
+ * relay has seen it out; a restarted relay serves on by itself, and a tunnel that rests for
+ * minutes is not forgotten. Relay and mirror listen on any address, and are sent to at one
+ * that nothing leaves from by itself.
  */
 #define FRAME_MAX 20000
 #define FRAMES 400
@@ -187,6 +188,16 @@ static void border_disaster(struct border *b)
 		    (unsigned long long)b->onwire, (unsigned long long)b->mirror.taken);
 }
 
+/* However old a tunnel is and however little it sends: it stays registered. */
+static void border_idles(struct border *b)
+{
+	(void)sim_run_for(b->w, (int64_t)sim_between(b->rng, 50 * RT_S, 150 * RT_S));
+	b->frames += sim_between(b->rng, 1, FRAMES);
+	sim_require(sim_run_until(b->w, border_all_taken, b, 60 * RT_S),
+		    "after a rest: %llu of %llu frames have come",
+		    (unsigned long long)b->mirror.taken, (unsigned long long)b->frames);
+}
+
 static void border_restarts(struct border *b)
 {
 	for (unsigned i = 0; i < 3; i++) {
@@ -214,10 +225,13 @@ static void border_run(struct sim_world *w)
 	border_start_relay(&b);
 	border_start_end(&b, &b.mirror, false);
 	border_start_end(&b, &b.primary, true);
-	if (sim_chance(b.rng, 0.3))
-		border_restarts(&b);
-	else
+	if (!sim_chance(b.rng, 0.3)) {
 		border_disaster(&b);
+		return;
+	}
+	border_restarts(&b);
+	if (sim_chance(b.rng, 0.5))
+		border_idles(&b);
 }
 
 static const char *const border_bugs[] = { "ECHO_ONE_FOR_ALL", "GATE_ON_TIMEOUT", NULL };

@@ -160,7 +160,7 @@ static void every_send_of_a_batch_is_heard(void **state)
 /* A refused message without data takes no send batch with it, on either side of it. */
 static void a_refused_acknowledgement_fails_nothing(void **state)
 {
-	uint32_t first[2], closing[2];
+	uint32_t first[2] = { 0 }, closing[2] = { 0 };
 	struct run r;
 	bool left;
 
@@ -447,6 +447,23 @@ static void a_device_without_timestamps_is_found_out(void **state)
 	assert_int_equal(r.e.level, TUNNEL_DRIVER);
 }
 
+/* One that has given timestamps has lost some: that is no reason to do without them. */
+static void lost_timestamps_are_no_blindness(void **state)
+{
+	uint32_t first, closing;
+	struct run r;
+	bool left;
+
+	run_init(&r, TUNNEL_DRIVER);
+	for (unsigned i = 0; i < 4 * EVIDENCE_BLIND; i++) {
+		batch(&r, 1, 3, &first, &closing);
+		evidence_timestamp(&r.e, first, r.sent.now);
+		evidence_arrived(&r.e, r.sent.number);
+		assert_true(resolved(&r, 10 * RT_S, &left) && !left);
+		assert_int_equal(r.e.level, TUNNEL_DRIVER);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +480,7 @@ int main(void)
 		cmocka_unit_test(a_batch_has_passed_the_border_with_its_last),
 		cmocka_unit_test(batches_without_timestamps_are_bounded),
 		cmocka_unit_test(a_device_without_timestamps_is_found_out),
+		cmocka_unit_test(lost_timestamps_are_no_blindness),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

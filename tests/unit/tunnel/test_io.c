@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replicator/tunnel/edge.h"
 #include "rt/check.h"
 #include "rt/loop.h"
 #include "tests/unit/tunnel/both.h"
@@ -401,6 +402,23 @@ static void owner_frees_in_the_event(void **state)
 	both_release(&b);
 }
 
+/* A relay at the border that is not configured any more gets nothing. */
+static void without_an_edge_datagrams_go_straight(void **state)
+{
+	static const uint8_t key[EDGE_KEY_LEN] = { 1 };
+	struct rt_addr nobody;
+	struct both b;
+
+	both_init(&b, 20, all_received);
+	both_run(&b);
+	assert_int_equal(rt_addr_parse("127.0.0.1:9", &nobody), 0);
+	assert_int_equal(tunnel_io_set_edge(b.side[0].io, &nobody, key), 0);
+	assert_int_equal(tunnel_io_set_edge(b.side[0].io, NULL, NULL), 0);
+	both_replace(&b);
+	both_run(&b);
+	both_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +428,7 @@ int main(void)
 		cmocka_unit_test(stamps_move_onwire),
 		cmocka_unit_test(without_a_card_the_mirror_is_the_evidence),
 		cmocka_unit_test(strangers_move_nothing),
+		cmocka_unit_test(without_an_edge_datagrams_go_straight),
 		cmocka_unit_test(the_end_that_dials_is_not_led_astray),
 		cmocka_unit_test(the_end_that_listens_follows),
 		cmocka_unit_test(tunnels_are_replaced),

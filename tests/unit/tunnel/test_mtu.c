@@ -348,6 +348,23 @@ static void the_kernel_gives_a_hint(void **state)
 	pair_release(&p);
 }
 
+/* A device that refuses each full datagram says so again and again: the search goes on. */
+static void refusals_do_not_begin_the_search_anew(void **state)
+{
+	struct pair p;
+
+	mtu_pair_init(&p, 1408, 0, 0, 1);
+	pair_run(&p, RT_S);
+	p.line[0].mtu = 1400;
+	for (unsigned i = 0; i < 200 && !tunnel_mtu_short(p.end[0]); i++) {
+		tunnel_too_long(p.end[0], pair_now(&p));
+		pair_run(&p, RTT_NS / 10);
+	}
+	assert_true(tunnel_mtu_short(p.end[0]));
+	assert_int_equal(tunnel_path_mtu(p.end[0]), 1396);
+	pair_release(&p);
+}
+
 /* Serials wrap, and 0 is none. */
 static void serials_wrap(void **state)
 {
@@ -413,6 +430,7 @@ int main(void)
 		cmocka_unit_test(an_idle_path_stays_proven),
 		cmocka_unit_test(larger_ones_are_tried_again),
 		cmocka_unit_test(the_kernel_gives_a_hint),
+		cmocka_unit_test(refusals_do_not_begin_the_search_anew),
 		cmocka_unit_test(serials_wrap),
 		cmocka_unit_test(lies_about_probes),
 	};

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "replicator/tunnel/state.h"
 #include "tests/unit/tunnel/pair.h"
 
 /* Frames of all sizes in a steady stream, both ways, until all are through. */
@@ -160,6 +161,36 @@ static void a_cut_is_made_good_at_the_lines_rate(void **state)
 	/* 8 MB take 0.35 s at 200 Mbit/s. */
 	assert_true(took_ns < RT_S);
 	assert_true(after.sent_data - before.sent_data < 8000);
+	pair_release(&p);
+}
+
+/*
+ * All that credit allows is there and acknowledged, and the one acknowledgement with new
+ * credit is lost: who has more to send asks, and does not wait as an idle end does. Nobody
+ * waits for these writes, so nothing else asks.
+ */
+static void lost_credit_is_asked_for(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(25 * RT_MS, 0);
+	struct pair p;
+
+	params.receive_memory = 256 << 10;
+	pair_init(&p, &params, &line, 51);
+	p.not_read[1] = true;
+	while (tunnel_submitted(p.end[0]) < 400)
+		if (!pair_submit(&p, 0, 10000))
+			pair_run(&p, RT_MS);
+	pair_run(&p, RT_S);
+	assert_int_equal(p.end[0]->tx.sent, p.end[0]->peer.credit);
+	assert_int_equal(p.end[0]->tx.confirmed, p.end[0]->tx.sent);
+	p.line[1].cut = true;
+	p.not_read[1] = false;
+	pair_take(&p, 1);
+	pair_run(&p, 30 * RT_MS);
+	p.line[1].cut = false;
+	assert_true(p.taken[1] < 400);
+	assert_true(pair_run_taken(&p, 1, 399, params.timeout_ns / 8));
 	pair_release(&p);
 }
 
@@ -332,6 +363,7 @@ int main(void)
 		cmocka_unit_test(frames_come_out_of_a_bad_line),
 		cmocka_unit_test(lone_write_leaves_at_once),
 		cmocka_unit_test(a_cut_is_made_good_at_the_lines_rate),
+		cmocka_unit_test(lost_credit_is_asked_for),
 		cmocka_unit_test(swarm_of_tunnels),
 	};
 
