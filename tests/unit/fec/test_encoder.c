@@ -242,6 +242,7 @@ static void extreme_parameters_are_taken(void **state)
 	const struct fec_params extreme[] = {
 		window_of(FEC_SYMBOL_MAX, FEC_WINDOW_MAX),
 		layered_of(FEC_SPAN_MAX / 512, FEC_LAYERS_MAX, 512),
+		layered_of(FEC_SPAN_MAX / 512 + 1, 1, 511), /* 8 * 511 + 1 */
 		layered_of(FEC_BLOCK_MAX, 8, 32),
 		layered_of(1, 1, 1),
 		layered_of(1, 0, 0),
