@@ -392,6 +392,29 @@ static void the_guard_backs_off_and_comes_back(void **state)
 	bn_release(&b);
 }
 
+/* It guards a configured rate: "auto" while it acts leaves nothing to come back to. */
+static void the_guard_ends_with_its_rate(void **state)
+{
+	struct cc_params params = { .rate_bps = 100000000, .datagram = BN_DATAGRAM };
+	double share[BN_FLOWS];
+	struct bn b;
+
+	bn_init(&b, 40, 30, 10, 0.01);
+	bn_start(&b, 0, BN_OURS, &params);
+	bn_run(&b, 5 * RT_S);
+	assert_true(b.flow[0].cc.guard.active);
+	cc_set(&b.flow[0].cc, &automatic, (rt_time){ b.now_ns });
+	assert_false(b.flow[0].cc.guard.active);
+	for (unsigned i = 0; i < 300; i++) {
+		bn_run(&b, 100 * RT_MS);
+		assert_int_not_equal(b.flow[0].cc.state, CC_FIXED);
+	}
+	bn_measure(&b, 10 * RT_S, share);
+	assert_true(share[0] > 0.9);
+	assert_true(bn_queue_ms(&b) < 15);
+	bn_release(&b);
+}
+
 /* A line without a queue shows it by what it drops. */
 static void the_guard_sees_a_line_that_drops(void **state)
 {
@@ -566,6 +589,7 @@ int main(void)
 		cmocka_unit_test(a_configured_rate_is_kept),
 		cmocka_unit_test(a_configured_rate_is_told_as_it_is),
 		cmocka_unit_test(the_guard_backs_off_and_comes_back),
+		cmocka_unit_test(the_guard_ends_with_its_rate),
 		cmocka_unit_test(the_guard_sees_a_line_that_drops),
 		cmocka_unit_test(the_guard_knows_a_path_that_loses_much),
 		cmocka_unit_test(the_guard_is_not_starved),
