@@ -6,9 +6,15 @@ void cc_share_enter(struct cc_share *s, double in_flight, bool yielded, rt_time 
 	int64_t absent_ns = rt_time_since(now, s->left);
 
 	if (s->left.ns != 0 && absent_ns < CC_SHARE_MEMORY_NS) {
-		/* The queue was the same all the time. */
 		cubic_pause(&s->cubic, absent_ns);
-		if (!yielded && s->yield_ns < CC_SHARE_YIELD_MAX_NS)
+		if (yielded)
+			return; /* the queue was the same all the time */
+		/*
+		 * The queue was empty in between. The window that had filled it would fill
+		 * it again in one round trip, and drops would fall on whoever has less.
+		 */
+		cubic_confine(&s->cubic, in_flight, now);
+		if (s->yield_ns < CC_SHARE_YIELD_MAX_NS)
 			s->yield_ns *= 2;
 		return;
 	}

@@ -26,7 +26,10 @@ struct cc_share {
 	rt_time reacted_at; /* when the window last became smaller */
 };
 
-/* The window is in force from now on; `yielded`: right after we made way. */
+/*
+ * The window is in force from now on: the remembered one, but no more than `in_flight`
+ * unless `yielded`: we made way, and the queue did not get empty.
+ */
 void cc_share_enter(struct cc_share *s, double in_flight, bool yielded, rt_time now);
 void cc_share_leave(struct cc_share *s, rt_time now);
 /* Sharing since `since`: time to make way. Then the next time is later. */

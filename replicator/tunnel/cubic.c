@@ -44,6 +44,17 @@ void cubic_lose(struct cubic *c, rt_time now)
 	c->epoch = now;
 }
 
+void cubic_confine(struct cubic *c, double used, rt_time now)
+{
+	if (c->window <= used || c->window <= CUBIC_MIN)
+		return;
+	if (c->max < c->window)
+		c->max = c->window;
+	c->window = used < CUBIC_MIN ? CUBIC_MIN : used;
+	c->begin = c->estimate = c->window;
+	c->epoch = now;
+}
+
 void cubic_pause(struct cubic *c, int64_t ns)
 {
 	c->epoch = rt_time_add(c->epoch, ns);

@@ -31,5 +31,10 @@ void cubic_grow(struct cubic *c, int64_t rtt_ns, rt_time now);
 void cubic_lose(struct cubic *c, rt_time now);
 /* The window was not used for `ns`: that time does not count. */
 void cubic_pause(struct cubic *c, int64_t ns);
+/*
+ * No more than `used` was in flight of late: a larger window is not valid any more (as in
+ * RFC 2861). It begins there, and grows to the old plateau as after a loss.
+ */
+void cubic_confine(struct cubic *c, double used, rt_time now);
 
 #endif

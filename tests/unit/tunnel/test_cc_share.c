@@ -42,6 +42,33 @@ static void the_same_queue_is_remembered(void **state)
 	assert_int_equal(s.yield_ns, CC_SHARE_YIELD_MIN_NS);
 }
 
+/*
+ * Between making way and coming back the queue was empty. Who takes up the window that
+ * had filled it fills it in one round trip again, and drives others out. It grows there.
+ */
+static void an_emptied_queue_is_not_filled_in_one_round_trip(void **state)
+{
+	struct cc_share s = { 0 };
+
+	cc_share_enter(&s, 1000, false, at_ms(0));
+	cc_share_leave(&s, at_ms(500));
+	cc_share_enter(&s, 100, true, at_ms(800)); /* the queue did not get empty */
+	assert_true(s.cubic.window == 700);
+	cc_share_leave(&s, at_ms(1000));
+	cc_share_enter(&s, 300, false, at_ms(5000));
+	assert_true(s.cubic.window == 300);
+	for (int64_t ms = 5100; ms < 17000; ms += 100) {
+		double before = s.cubic.window;
+
+		cc_share_round(&s, 100 * RT_MS, at_ms(ms - 100), false, at_ms(ms));
+		assert_true(s.cubic.window < before * 1.5 + 1);
+	}
+	assert_true(s.cubic.window > 690 && s.cubic.window < 720); /* the old plateau */
+	cc_share_leave(&s, at_ms(17000));
+	cc_share_enter(&s, 1, false, at_ms(18000));
+	assert_true(s.cubic.window == CUBIC_MIN);
+}
+
 /* All tunnels of a host yield when the clock shows a multiple, at 1, 2, 4, 8 s at most. */
 static void yielding_goes_by_the_clock(void **state)
 {
@@ -95,6 +122,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_neighbour_gets_room),
 		cmocka_unit_test(the_same_queue_is_remembered),
+		cmocka_unit_test(an_emptied_queue_is_not_filled_in_one_round_trip),
 		cmocka_unit_test(yielding_goes_by_the_clock),
 		cmocka_unit_test(repeated_losses_count_only_if_they_are_many),
 		cmocka_unit_test(an_unused_window_does_not_grow),
