@@ -177,7 +177,7 @@ static void cc_learn_loss(struct cc *c, const struct cc_round_result *r)
 	else
 		quiet = r->sent / cc_seconds(r->sent_ns) <= 0.85 * c->path.rate &&
 			cc_path_queue(&c->path, c->round.rtt_low) <= bound_ns;
-	if (quiet && c->state != CC_STARTUP)
+	if (quiet && c->state != CC_STARTUP && !cc_loss_excluded(&c->loss, c->round.sent))
 		cc_loss_learn(&c->loss, r->sent, r->lost);
 }
 
@@ -210,6 +210,9 @@ static void cc_round_end(struct cc *c, const struct cc_ack *a)
 
 	cc_round_measure(&c->round, a, &r);
 	excess = cc_loss_excess(&c->loss, r.sent, r.lost);
+	/* When we make way, the queue drains, and what it dropped is counted after that. */
+	if (c->state == CC_SHARED)
+		cc_loss_exclude(&c->loss, a->sent_all);
 	cc_sample_round(c, &r);
 	c->rounds++;
 	/* Making way begins when what was too much is no longer under way. */

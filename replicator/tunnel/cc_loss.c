@@ -25,6 +25,16 @@ bool cc_loss_excess(const struct cc_loss *l, double sent, double lost)
 	return lost > expected + 3 * sqrt(expected * l->burst) + sent / 100 + 3;
 }
 
+void cc_loss_exclude(struct cc_loss *l, uint64_t to)
+{
+	l->excluded_to = to;
+}
+
+bool cc_loss_excluded(const struct cc_loss *l, uint64_t from)
+{
+	return from < l->excluded_to;
+}
+
 void cc_loss_learn(struct cc_loss *l, double sent, double lost)
 {
 	if (lost > sent / 2)

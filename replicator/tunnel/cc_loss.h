@@ -23,6 +23,7 @@ struct cc_loss {
 	double from_received;
 	uint64_t reacted; /* one episode until a datagram sent after it arrives */
 	uint64_t congested_from, congested_to; /* losses among these may be our own */
+	uint64_t excluded_to;		       /* losses up to here are not learned */
 };
 
 struct cc_loss_count {
@@ -34,6 +35,9 @@ void cc_loss_init(struct cc_loss *l);
 double cc_loss_share(const struct cc_loss *l);
 /* Whether `lost` of `sent` is more than the path itself would lose. */
 bool cc_loss_excess(const struct cc_loss *l, double sent, double lost);
+/* Datagrams up to `to` were sent into a queue that we share: what they lose is not learned. */
+void cc_loss_exclude(struct cc_loss *l, uint64_t to);
+bool cc_loss_excluded(const struct cc_loss *l, uint64_t from);
 /* A round without a queue has lost so many. */
 void cc_loss_learn(struct cc_loss *l, double sent, double lost);
 

@@ -43,6 +43,18 @@ static void the_share_is_bounded_and_an_interruption_is_no_loss(void **state)
 	assert_true(cc_loss_share(&l) >= 0);
 }
 
+/* What was sent into a shared queue says nothing; what was sent after that does again. */
+static void losses_may_be_excluded_up_to_a_number(void **state)
+{
+	struct cc_loss l;
+
+	cc_loss_init(&l);
+	assert_false(cc_loss_excluded(&l, 0));
+	cc_loss_exclude(&l, 100);
+	assert_true(cc_loss_excluded(&l, 99));
+	assert_false(cc_loss_excluded(&l, 100));
+}
+
 /* The same share in bursts allows for more in one round. */
 static void bursts_widen_what_counts_as_chance(void **state)
 {
@@ -95,6 +107,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(losses_without_a_queue_are_expected_later),
 		cmocka_unit_test(the_share_is_bounded_and_an_interruption_is_no_loss),
+		cmocka_unit_test(losses_may_be_excluded_up_to_a_number),
 		cmocka_unit_test(bursts_widen_what_counts_as_chance),
 		cmocka_unit_test(an_episode_begins_once_per_round_trip),
 	};
