@@ -49,6 +49,10 @@ static void cc_enter(struct cc *c, enum cc_state state, rt_time now)
 {
 	if (state == CC_UP && c->state == CC_CRUISE)
 		cc_probe_begin(&c->probe, c->path.rate);
+	if (state == CC_DOWN && c->state == CC_CRUISE)
+		cc_probe_waited(&c->probe, rt_time_since(now, c->since));
+	else if (state != CC_CRUISE || c->state != CC_DOWN)
+		cc_probe_wait_anew(&c->probe);
 	if (state == CC_SHARED)
 		cc_share_enter(&c->share, c->path.rate * cc_seconds(c->path.rtt_ns),
 			       c->state == CC_YIELD, now);

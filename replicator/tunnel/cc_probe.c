@@ -6,6 +6,7 @@ void cc_probe_init(struct cc_probe *p)
 	p->full = 0;
 	p->full_rounds = p->brake = p->braked = 0;
 	p->wait = CC_PROBE_WAIT_MIN;
+	cc_probe_wait_anew(p);
 }
 
 void cc_probe_startup_ack(struct cc_probe *p, bool queued)
@@ -43,7 +44,17 @@ bool cc_probe_ready(const struct cc_probe *p, unsigned rounds, int64_t waited_ns
 	int64_t wait_ns =
 		p->wait > CC_PROBE_WAIT_MAX ? CC_PROBE_WAIT_LOSS_NS : CC_PROBE_WAIT_NS;
 
-	return rounds >= p->wait || waited_ns >= wait_ns;
+	return rounds >= p->wait || p->waited_ns + waited_ns >= wait_ns;
+}
+
+void cc_probe_waited(struct cc_probe *p, int64_t waited_ns)
+{
+	p->waited_ns += waited_ns;
+}
+
+void cc_probe_wait_anew(struct cc_probe *p)
+{
+	p->waited_ns = 0;
 }
 
 void cc_probe_begin(struct cc_probe *p, double rate)

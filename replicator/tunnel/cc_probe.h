@@ -28,6 +28,7 @@ struct cc_probe {
 	unsigned brake, braked; /* acknowledgements with a queue; rounds since */
 	double gain, from;	/* of the probe, and the rate before it */
 	unsigned wait;		/* rounds until the next one */
+	int64_t waited_ns;	/* since the last one, before we made way */
 };
 
 void cc_probe_init(struct cc_probe *p);
@@ -39,7 +40,10 @@ bool cc_probe_braking(const struct cc_probe *p);
 /* A round of startup has ended at `rate`; true: startup has, too. */
 bool cc_probe_startup_round(struct cc_probe *p, double rate, bool limited, bool queued);
 
-/* `rounds` and `waited_ns` since the last one: the next probe may begin. */
+/* To make way in between is no probe: the time goes on, or begins anew. */
+void cc_probe_waited(struct cc_probe *p, int64_t waited_ns);
+void cc_probe_wait_anew(struct cc_probe *p);
+/* `rounds` in a row and `waited_ns` of cruise: the next probe may begin. */
 bool cc_probe_ready(const struct cc_probe *p, unsigned rounds, int64_t waited_ns);
 void cc_probe_begin(struct cc_probe *p, double rate);
 

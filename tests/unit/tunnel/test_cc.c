@@ -608,6 +608,57 @@ static void events_changed(void *owner, const struct cc_event *event)
 	e->times[event->from][event->to]++;
 }
 
+struct probes {
+	const struct bn *b;
+	int64_t last_ns, longest_ns; /* without a probe, and not beside somebody else */
+};
+
+static void probes_changed(void *owner, const struct cc_event *event)
+{
+	struct probes *p = owner;
+
+	if (event->to == CC_UP && p->b->now_ns - p->last_ns > p->longest_ns)
+		p->longest_ns = p->b->now_ns - p->last_ns;
+	if (event->to != CC_DOWN && event->to != CC_CRUISE)
+		p->last_ns = p->b->now_ns;
+}
+
+/* Two of ours make way often. Who then never probes loses his part to the one who does. */
+static void who_makes_way_often_probes_nevertheless(void **state)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		struct probes probes[2];
+		struct bn b;
+
+		bn_init(&b, 100, 26, 1.4, 0.01);
+		b.burst = 8;
+		b.rng = i + 1;
+		for (int f = 0; f < 2; f++) {
+			struct cc_params params = automatic;
+
+			probes[f] = (struct probes){ .b = &b, .last_ns = b.now_ns };
+			params.changed = probes_changed;
+			params.owner = &probes[f];
+			bn_start(&b, f, BN_OURS, &params);
+			bn_run(&b, 3 * RT_S);
+		}
+		bn_run(&b, 60 * RT_S);
+		for (int f = 0; f < 2; f++) {
+			int64_t since_ns = b.now_ns - probes[f].last_ns;
+
+			if (verbose())
+				printf("seed %u: flow %d without a probe for %.1f s, "
+				       "%.1f s at the end\n",
+				       i, f, (double)probes[f].longest_ns / 1e9,
+				       (double)since_ns / 1e9);
+			/* 10 s of cruise, and the time in which we made way. */
+			if (probes[f].longest_ns > 15 * RT_S || since_ns > 15 * RT_S)
+				fail_msg("seed %u, flow %d", i, f);
+		}
+		bn_release(&b);
+	}
+}
+
 /* Whoever reads the log sees each state that the controller was in, and why it sent less. */
 static void every_change_of_state_is_an_event(void **state)
 {
@@ -642,6 +693,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_change_of_state_is_an_event),
+		cmocka_unit_test(who_makes_way_often_probes_nevertheless),
 		cmocka_unit_test(a_line_is_filled_whatever_it_loses),
 		cmocka_unit_test(lines_of_all_sorts_are_filled),
 		cmocka_unit_test(startup_is_quick_and_does_not_overrun),

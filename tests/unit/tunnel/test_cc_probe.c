@@ -98,6 +98,22 @@ static void failure_means_later(void **state)
 	assert_int_equal(p.wait, CC_PROBE_WAIT_MIN);
 }
 
+/* To make way puts the next probe off by some rounds, but not past the time. */
+static void making_way_does_not_put_a_probe_off_for_ever(void **state)
+{
+	struct cc_probe p = { 0 };
+
+	cc_probe_init(&p);
+	cc_probe_begin(&p, 100);
+	cc_probe_waited(&p, RT_S);
+	assert_false(cc_probe_ready(&p, CC_PROBE_WAIT_MIN - 1, RT_S - 1));
+	assert_true(cc_probe_ready(&p, 0, RT_S));
+	cc_probe_waited(&p, RT_S);
+	assert_true(cc_probe_ready(&p, 0, 0));
+	cc_probe_wait_anew(&p);
+	assert_false(cc_probe_ready(&p, 0, 2 * RT_S - 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -105,6 +121,7 @@ int main(void)
 		cmocka_unit_test(a_queue_brakes_startup_for_a_round),
 		cmocka_unit_test(success_is_followed_by_larger_steps),
 		cmocka_unit_test(failure_means_later),
+		cmocka_unit_test(making_way_does_not_put_a_probe_off_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
