@@ -398,7 +398,7 @@ static void drops_of_a_full_queue_are(void **state)
 	bn_release(&b);
 }
 
-/* ---- a configured rate ------------------------------------------------------------------ */
+/* ---- other settings, and nonsense --------------------------------------------------------- */
 
 /* Of the setting on a running tunnel: what is known of the line stays known. */
 static void the_setting_may_change(void **state)
