@@ -94,7 +94,10 @@ bool peer_watch_serves(const struct peer_watch *w, bool streaming, int64_t timeo
 		       rt_time now);
 /* It has timed out, and nothing shows yet that this connection's path is any better. */
 bool peer_watch_is_tried(const struct peer_watch *w);
-/* `persisted` has stood still for `timeout_ns`: what is received counts for nothing. */
+/*
+ * The mirror has persisted nothing of what it received for `timeout_ns`. Its `received` is not
+ * counted then.
+ */
 bool peer_watch_stuck(const struct peer_watch *w, int64_t timeout_ns, rt_time now);
 bool peer_watch_timed_out(const struct peer_watch *w);
 bool peer_watch_caught_up(const struct peer_watch *w);

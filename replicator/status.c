@@ -157,7 +157,7 @@ static void status_risk(const struct group *g, const struct transport_stats *sta
 	ret->exposure.probability = exposure_probability(&risk);
 }
 
-/* The transport is asked once: what is said of the link and of the risk belongs together. */
+/* Both parts are filled from one reading of the transport, so they agree with each other. */
 static void status_peer(const struct group *g, struct group_status *ret)
 {
 	const struct transport *t = g->session ? g->session->transport : NULL;

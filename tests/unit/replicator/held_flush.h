@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "lfs/lfs.h"
+#include "tests/unit/replicator/site.h"
 
 /* The linker brings calls of lfs_flush() to __wrap_..., the real one is __real_... */
 void __real_lfs_flush(struct lfs *lfs, struct lfs_flush *op);
@@ -20,6 +21,16 @@ void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op)
 		held_flush = op;
 	else
 		__real_lfs_flush(lfs, op);
+}
+
+static inline void begin_flush(void)
+{
+	struct lfs_flush *op = held_flush;
+
+	assert_non_null(op);
+	hold_flush = false;
+	held_flush = NULL;
+	__real_lfs_flush(site->group->lfs, op);
 }
 
 #endif

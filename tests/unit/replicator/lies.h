@@ -12,6 +12,9 @@
 #include "tests/unit/replicator/forge.h"
 #include "tests/unit/replicator/talk.h"
 
+/* Of the record that is sent. */
+static uint8_t forged_bytes[FORGE_BYTES];
+
 #define LIES_EPOCH UINT64_C(0x1badb002) /* of no history */
 
 #define LIE_NOT_LEGAL "a record is not legal"

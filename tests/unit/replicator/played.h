@@ -28,7 +28,7 @@ static const uint8_t played_key[SECURE_KEY_LEN] = "nobody finds this in memory..
 void __real_rt_free(void *p);
 void __wrap_rt_free(void *p);
 
-/* No key stays behind, and what is used after it is freed is no longer what it was. */
+/* Freed memory must not hold the key. It is overwritten, so that a later use of it fails. */
 void __wrap_rt_free(void *p)
 {
 	if (p) {
@@ -183,7 +183,7 @@ static inline void turn(void)
 	end_op(&loop.deferred, 0);
 }
 
-/* Time passes; what is due fires. */
+/* Moves the clock on by `ns` and fires the timers that are due. */
 static inline void pass(int64_t ns)
 {
 	loop.now = rt_time_add(loop.now, ns);

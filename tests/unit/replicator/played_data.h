@@ -30,7 +30,7 @@ static const uint8_t key[32] = "both sites were given this key.";
 static const uint8_t proofs[2][MESSAGE_PROOF_LEN] = { "who dials has so",
 						      "who serves, this" };
 
-/* ---- what is played --------------------------------------------------------------------------- */
+/* ---- the double of a connection --------------------------------------------------------------- */
 
 struct rt_loop {
 	rt_time now;

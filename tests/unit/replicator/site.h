@@ -134,19 +134,12 @@ static inline void site_log_closed(struct lfs_close *c, int res)
 	site_ended(res);
 }
 
-/* A store of a pair that has worked: it holds SITE_LSNS writes. */
-static inline void site_fill(void)
+/* The store of a site whose group is not open. */
+static inline void site_open_log(void)
 {
 	static const struct lfs_events events = { site_log_moved, site_log_failed };
 	struct lfs_open open = { .done = site_log_opened };
-	struct lfs_set_meta set = { .done = site_meta_set };
-	struct lfs_append append = { .done = site_appended };
-	struct lfs_close close = { .done = site_log_closed };
-	struct lfs_meta *meta = calloc(1, sizeof(*meta));
-	uint8_t *block = rt_alloc_blocks(LFS_BLOCK);
-	uint32_t crc;
 
-	assert_true(meta && block);
 	site->waiting = 1;
 	lfs_open(site->loop,
 		 &(struct lfs_open_params){ .path = site->config.store,
@@ -155,12 +148,41 @@ static inline void site_fill(void)
 					    .events = &events },
 		 &open);
 	assert_int_equal(site_wait(), 0);
-	*meta = *lfs_meta(site->lfs);
-	meta->flags &= ~LFS_UNPAIRED;
-	memset(meta->group, 0x77, sizeof(meta->group));
+}
+
+static inline void site_set_meta(const struct lfs_meta *meta)
+{
+	struct lfs_set_meta set = { .done = site_meta_set };
+
 	site->waiting = 1;
 	lfs_set_meta(site->lfs, &set, meta);
 	assert_int_equal(site_wait(), 0);
+}
+
+/* `unclean`: as after a crash. */
+static inline void site_close_log(bool unclean)
+{
+	struct lfs_close close = { .done = site_log_closed, .unclean = unclean };
+
+	site->waiting = 1;
+	lfs_close(site->lfs, &close);
+	assert_int_equal(site_wait(), 0);
+}
+
+/* A store of a pair that has worked: it holds SITE_LSNS writes. */
+static inline void site_fill(void)
+{
+	struct lfs_append append = { .done = site_appended };
+	struct lfs_meta *meta = calloc(1, sizeof(*meta));
+	uint8_t *block = rt_alloc_blocks(LFS_BLOCK);
+	uint32_t crc;
+
+	assert_true(meta && block);
+	site_open_log();
+	*meta = *lfs_meta(site->lfs);
+	meta->flags &= ~LFS_UNPAIRED;
+	memset(meta->group, 0x77, sizeof(meta->group));
+	site_set_meta(meta);
 	for (uint64_t lsn = 1; lsn <= SITE_LSNS; lsn++) {
 		memset(block, (int)lsn, LFS_BLOCK);
 		crc = rt_crc32c(block, LFS_BLOCK);
@@ -175,9 +197,7 @@ static inline void site_fill(void)
 		assert_int_equal(lfs_append(site->lfs, &append), 0);
 		assert_int_equal(site_wait(), 0);
 	}
-	site->waiting = 1;
-	lfs_close(site->lfs, &close);
-	assert_int_equal(site_wait(), 0);
+	site_close_log(false);
 	rt_free(block);
 	free(meta);
 }
@@ -185,29 +205,14 @@ static inline void site_fill(void)
 /* The store of the stopped site is as after a crash, of this boot or of another one. */
 static inline void site_crash(bool machine)
 {
-	static const struct lfs_events events = { site_log_moved, site_log_failed };
-	struct lfs_open open = { .done = site_log_opened };
-	struct lfs_set_meta set = { .done = site_meta_set };
-	struct lfs_close close = { .done = site_log_closed, .unclean = true };
 	struct lfs_meta *meta = malloc(sizeof(*meta));
 
 	assert_non_null(meta);
-	site->waiting = 1;
-	lfs_open(site->loop,
-		 &(struct lfs_open_params){ .path = site->config.store,
-					    .group_name = site->config.name,
-					    .map_memory = site->config.map_memory,
-					    .events = &events },
-		 &open);
-	assert_int_equal(site_wait(), 0);
+	site_open_log();
 	*meta = *lfs_meta(site->lfs);
 	meta->boot[0] ^= machine;
-	site->waiting = 1;
-	lfs_set_meta(site->lfs, &set, meta);
-	assert_int_equal(site_wait(), 0);
-	site->waiting = 1;
-	lfs_close(site->lfs, &close);
-	assert_int_equal(site_wait(), 0);
+	site_set_meta(meta);
+	site_close_log(true);
 	free(meta);
 }
 

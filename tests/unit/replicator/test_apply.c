@@ -13,8 +13,6 @@
  * back.
  */
 
-static uint8_t *bytes; /* FORGE_BYTES */
-
 static uint64_t refused(void)
 {
 	struct group_status *status = calloc(1, sizeof(*status));
@@ -39,16 +37,6 @@ static bool durable(void)
 	return lsn.durable == lsn.admitted && apply_idle(&site->group->apply);
 }
 
-static void begin_flush(void)
-{
-	struct lfs_flush *op = held_flush;
-
-	assert_non_null(op);
-	hold_flush = false;
-	held_flush = NULL;
-	__real_lfs_flush(site->group->lfs, op);
-}
-
 /* ---- at the door ---------------------------------------------------------------------------- */
 
 /* Room for a record that may touch 512 leaves of the map. */
@@ -59,8 +47,6 @@ static void roomy(struct group_config *config)
 
 static int mirror_up(void **state)
 {
-	bytes = malloc(FORGE_BYTES);
-	assert_non_null(bytes);
 	site_tweak = roomy;
 	site_set_up(state, GROUP_MIRROR, true);
 	return 0;
@@ -68,7 +54,6 @@ static int mirror_up(void **state)
 
 static int tear_down(void **state)
 {
-	free(bytes);
 	site_tweak = NULL;
 	if (held_flush) /* the test has failed */
 		begin_flush();
@@ -77,7 +62,8 @@ static int tear_down(void **state)
 
 static int give(const struct forged *f)
 {
-	return apply_record(&site->group->apply, bytes, forge_put(f, bytes));
+	return apply_record(&site->group->apply, forged_bytes,
+			    forge_put(f, forged_bytes));
 }
 
 /* The honest record is taken, and nothing is left behind of what was not. */
@@ -240,13 +226,14 @@ static void any_time_of_the_primary_can_be_told(void **state)
 static void frame(const struct forged *f)
 {
 	if (data) /* it may have ended with what is before it */
-		(void)conn_send(data, MESSAGE_FRAME, bytes, forge_put(f, bytes));
+		(void)conn_send(data, MESSAGE_FRAME, forged_bytes,
+				forge_put(f, forged_bytes));
 }
 
 /* Longer than any record: the transport takes no frame and no message of that length. */
 static bool is_too_long(const struct forged *f)
 {
-	return forge_put(f, bytes) > record_len_max(site->config.max_request);
+	return forge_put(f, forged_bytes) > record_len_max(site->config.max_request);
 }
 
 /* Refused with its reason; what is too long even for that just ends the connection. */
@@ -369,7 +356,8 @@ static void what_is_much_is_given_back_in_parts(void **state)
 
 		ask_back(1 + before);
 		parts++;
-		SITE_UNTIL(site, site->came[MESSAGE_PULLED] == parts || answers() > parts);
+		SITE_UNTIL(site,
+			   site->came[MESSAGE_PULLED] == parts || answers() > parts);
 		assert_int_equal(site->came[MESSAGE_PULLED], parts);
 		assert_true(site->came[MESSAGE_ENTRY] > before);
 	}
@@ -389,8 +377,6 @@ static void must_wait(struct group_config *config)
 
 static int opening_up(void **state)
 {
-	bytes = malloc(FORGE_BYTES);
-	assert_non_null(bytes);
 	site_tweak = must_wait;
 	site_set_up(state, GROUP_PRIMARY, true);
 	assert_false(group_serving(site->group));
@@ -407,7 +393,8 @@ static void be_pulled_from(void)
 
 static void entry(const struct forged *f)
 {
-	assert_int_equal(conn_send(site->conn, MESSAGE_ENTRY, bytes, forge_put(f, bytes)),
+	assert_int_equal(conn_send(site->conn, MESSAGE_ENTRY, forged_bytes,
+				   forge_put(f, forged_bytes)),
 			 0);
 }
 

@@ -257,12 +257,8 @@ static void clients_of_a_primary_that_streams(void **state)
 
 /* ---- a mirror ------------------------------------------------------------------------------------------ */
 
-static uint8_t *bytes; /* FORGE_BYTES */
-
 static int mirror_up(void **state)
 {
-	bytes = malloc(FORGE_BYTES);
-	assert_non_null(bytes);
 	site_set_up(state, GROUP_MIRROR, true);
 	return 0;
 }
@@ -272,7 +268,6 @@ static int mirror_down(void **state)
 	int res;
 
 	fail_at = 0;
-	free(bytes);
 	res = tcp_tear_down(state);
 	assert_int_equal(held, 0);
 	return res;
@@ -307,7 +302,8 @@ static void follow(unsigned n)
 	data_dial(4711);
 	forge_honest(&f, 0);
 	if (data)
-		(void)conn_send(data, MESSAGE_FRAME, bytes, forge_put(&f, bytes));
+		(void)conn_send(data, MESSAGE_FRAME, forged_bytes,
+				forge_put(&f, forged_bytes));
 	spare_no_more(&spared);
 	SITE_UNTIL(site, lfs_lsn(site->group->lfs).durable == before + 1 ||
 				 connection_is_over() || !data);

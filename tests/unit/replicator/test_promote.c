@@ -472,13 +472,12 @@ static void alone_ends_when_the_mirror_is_in_sync(void **state)
 static void what_waits_for_the_log_is_promoted_too(void **state)
 {
 	struct group *g = site->group;
-	uint8_t *bytes = malloc(FORGE_BYTES);
 	struct lfs_meta *before = malloc(sizeof(*before));
 	struct group_promote p = { 0 };
 	uint64_t hash, epoch_id;
 	struct forged f;
 
-	assert_true(bytes && before);
+	assert_non_null(before);
 	*before = *lfs_meta(g->lfs);
 	forge_honest(&f, 0);
 	hash = le64_get(f.head.hash_before);
@@ -492,11 +491,11 @@ static void what_waits_for_the_log_is_promoted_too(void **state)
 		forge_op(&f, LFS_WRITE, 0, i, 32);
 		f.head.lsn = le64_make(SITE_LSNS + 1 + i);
 		f.head.hash_before = le64_make(hash);
-		len = forge_put(&f, bytes);
-		assert_int_equal(record_decode(bytes, len, before, &owned), 0);
+		len = forge_put(&f, forged_bytes);
+		assert_int_equal(record_decode(forged_bytes, len, before, &owned), 0);
 		hash = lfs_history_next(hash, epoch_id, owned.rec.ops, owned.rec.nops);
 		record_release(&owned);
-		assert_int_equal(apply_record(&g->apply, bytes, len), 0);
+		assert_int_equal(apply_record(&g->apply, forged_bytes, len), 0);
 	}
 	assert_true(lfs_lsn(g->lfs).admitted < SITE_LSNS + ARRIVED);
 	assert_int_equal(promote(&p), 0);
@@ -506,7 +505,6 @@ static void what_waits_for_the_log_is_promoted_too(void **state)
 	is_an_epoch_of_its_own(before, SITE_LSNS + ARRIVED);
 	assert_int_equal(g->apply.refused, 0);
 	free(before);
-	free(bytes);
 }
 
 int main(void)

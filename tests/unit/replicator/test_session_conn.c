@@ -172,19 +172,14 @@ static int impatient_primary_up(void **state)
 	return primary_up(state);
 }
 
-static uint8_t *bytes; /* FORGE_BYTES */
-
 static int impatient_mirror_up(void **state)
 {
-	bytes = malloc(FORGE_BYTES);
-	assert_non_null(bytes);
 	site_tweak = is_impatient;
 	return mirror_up(state);
 }
 
 static int impatient_mirror_down(void **state)
 {
-	free(bytes);
 	return tear_down(state);
 }
 
@@ -260,7 +255,9 @@ static void a_mirror_takes_on_for_a_while(void **state)
 	then = rt_now(site->loop);
 	loses_its_connection();
 	forge_honest(&f, 0);
-	assert_int_equal(conn_send(data, MESSAGE_FRAME, bytes, forge_put(&f, bytes)), 0);
+	assert_int_equal(conn_send(data, MESSAGE_FRAME, forged_bytes,
+				   forge_put(&f, forged_bytes)),
+			 0);
 	is_given_up_after(then);
 	assert_int_equal(lfs_lsn(site->group->lfs).durable, SITE_LSNS + 1);
 }

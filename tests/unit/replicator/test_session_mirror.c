@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/conclusions.h"
 #include "tests/unit/replicator/held_change.h"
 #include "tests/unit/replicator/held_flush.h"
 #include "tests/unit/replicator/lies.h"
+#include "tests/unit/replicator/refused_append.h"
 
 #include "rt/check.h"
 
@@ -11,43 +13,16 @@
  * own log cannot go on.
  */
 
-/* The linker brings calls of lfs_append() to __wrap_..., the real one is __real_... */
-int __real_lfs_append(struct lfs *lfs, struct lfs_append *a);
-int __wrap_lfs_append(struct lfs *lfs, struct lfs_append *a);
-
-static int append_err; /* what the log says to a record; 0: it takes it */
-
-int __wrap_lfs_append(struct lfs *lfs, struct lfs_append *a)
-{
-	return append_err ? append_err : __real_lfs_append(lfs, a);
-}
-
-static uint8_t *bytes; /* FORGE_BYTES */
-
 static int mirror_up(void **state)
 {
-	bytes = malloc(FORGE_BYTES);
-	assert_non_null(bytes);
 	site_set_up(state, GROUP_MIRROR, true);
 	return 0;
 }
 
 static int fresh_mirror_up(void **state)
 {
-	bytes = malloc(FORGE_BYTES);
-	assert_non_null(bytes);
 	site_set_up(state, GROUP_MIRROR, false);
 	return 0;
-}
-
-static void begin_flush(void)
-{
-	struct lfs_flush *op = held_flush;
-
-	assert_non_null(op);
-	hold_flush = false;
-	held_flush = NULL;
-	__real_lfs_flush(site->group->lfs, op);
 }
 
 static int tear_down(void **state)
@@ -58,33 +33,17 @@ static int tear_down(void **state)
 	if (held_change)
 		end_change(0);
 	hold_flush = hold_change = false;
-	free(bytes);
 	return tcp_tear_down(state);
 }
 
 /* ---- its conclusions --------------------------------------------------------------------------- */
 
-static void facts_set(struct group *g, int res)
-{
-	site_ended(res);
-}
-
 /* It follows a primary in its second epoch, and has nothing of that yet. */
 static int second_epoch_up(void **state)
 {
-	struct lfs_meta *meta;
-
 	mirror_up(state);
-	meta = facts_edit(site->group);
-	meta->epochs[meta->nepochs++] = (struct lfs_epoch){ 2, 0x2222, SITE_LSNS + 1 };
-	site->waiting = 1;
-	facts_change(site->group, facts_set);
-	assert_int_equal(site_wait(), 0);
+	second_epoch_begin();
 	return 0;
-}
-
-static void nothing_else(struct message_hello *m)
-{
 }
 
 static void lacks_two(struct message_hello *m)
@@ -92,54 +51,11 @@ static void lacks_two(struct message_hello *m)
 	m->lsn -= 2;
 }
 
-static void has_another_hash(struct message_hello *m)
-{
-	m->hash ^= 1;
-}
-
-static void is_still_in_the_first_epoch(struct message_hello *m)
-{
-	m->meta.nepochs = 1;
-}
-
-static void has_parted(struct message_hello *m)
-{
-	m->meta.epochs[1].id ^= 1;
-}
-
-static void goes_on_in_a_third(struct message_hello *m)
-{
-	m->meta.epochs[m->meta.nepochs++] =
-		(struct lfs_epoch){ 3, 0x3333, SITE_LSNS + 1 };
-}
-
 static void went_on_before_the_last_write(struct message_hello *m)
 {
 	m->meta.epochs[1].first_lsn = SITE_LSNS - 1;
 	m->meta.epochs[m->meta.nepochs++] = (struct lfs_epoch){ 3, 0x3333, SITE_LSNS };
 }
-
-static void has_another_name(struct message_hello *m)
-{
-	(void)snprintf(m->meta.group_name, sizeof(m->meta.group_name), "db2");
-}
-
-static void is_of_another_group(struct message_hello *m)
-{
-	m->meta.group[3] ^= 1;
-}
-
-static void has_longer_requests(struct message_hello *m)
-{
-	m->meta.max_request *= 2;
-}
-
-struct conclusion {
-	char letter;
-	void (*change)(struct message_hello *m);
-	const char *refusal; /* NULL: it waits for what the primary does */
-	enum group_standing standing;
-};
 
 #define PARTED "split brain: the histories of the two sites have parted"
 
@@ -276,7 +192,9 @@ static void honest_frame(void)
 	struct forged f;
 
 	forge_honest(&f, 0);
-	assert_int_equal(conn_send(data, MESSAGE_FRAME, bytes, forge_put(&f, bytes)), 0);
+	assert_int_equal(conn_send(data, MESSAGE_FRAME, forged_bytes,
+				   forge_put(&f, forged_bytes)),
+			 0);
 }
 
 static void follow(void)

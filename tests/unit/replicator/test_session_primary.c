@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/replicator/conclusions.h"
 #include "tests/unit/replicator/lies.h"
+#include "tests/unit/replicator/refused_append.h"
 
 #include "rt/check.h"
 
@@ -10,53 +12,20 @@
  * has now; and a want of room while it takes back is no fork.
  */
 
-/* The linker brings calls of lfs_append() to __wrap_..., the real one is __real_... */
-int __real_lfs_append(struct lfs *lfs, struct lfs_append *a);
-int __wrap_lfs_append(struct lfs *lfs, struct lfs_append *a);
-
-static int append_err; /* what the log says to a record; 0: it takes it */
-
-int __wrap_lfs_append(struct lfs *lfs, struct lfs_append *a)
-{
-	return append_err ? append_err : __real_lfs_append(lfs, a);
-}
-
-static uint8_t *bytes; /* FORGE_BYTES */
-
 static int tear_down(void **state)
 {
 	append_err = 0;
-	free(bytes);
-	bytes = NULL;
 	return tcp_tear_down(state);
 }
 
 /* ---- its conclusions -------------------------------------------------------------------------- */
 
-#define SECOND_EPOCH UINT64_C(0x2222)
-
-static void facts_set(struct group *g, int res)
-{
-	site_ended(res);
-}
-
 /* It was promoted, or opened after a crash, behind the last write. */
 static int second_epoch_up(void **state)
 {
-	struct lfs_meta *meta;
-
 	tcp_primary_up(state);
-	meta = facts_edit(site->group);
-	meta->epochs[meta->nepochs++] =
-		(struct lfs_epoch){ 2, SECOND_EPOCH, SITE_LSNS + 1 };
-	site->waiting = 1;
-	facts_change(site->group, facts_set);
-	assert_int_equal(site_wait(), 0);
+	second_epoch_begin();
 	return 0;
-}
-
-static void nothing_else(struct message_hello *m)
-{
 }
 
 static void holds_one_more(struct message_hello *m)
@@ -64,54 +33,11 @@ static void holds_one_more(struct message_hello *m)
 	m->lsn++;
 }
 
-static void has_another_hash(struct message_hello *m)
-{
-	m->hash ^= 1;
-}
-
-static void is_still_in_the_first_epoch(struct message_hello *m)
-{
-	m->meta.nepochs = 1;
-}
-
 static void went_on_in_the_first_epoch(struct message_hello *m)
 {
 	m->meta.nepochs = 1;
 	m->lsn++;
 }
-
-static void has_parted(struct message_hello *m)
-{
-	m->meta.epochs[1].id ^= 1;
-}
-
-static void goes_on_in_a_third(struct message_hello *m)
-{
-	m->meta.epochs[m->meta.nepochs++] =
-		(struct lfs_epoch){ 3, 0x3333, SITE_LSNS + 1 };
-}
-
-static void has_another_name(struct message_hello *m)
-{
-	(void)snprintf(m->meta.group_name, sizeof(m->meta.group_name), "db2");
-}
-
-static void is_of_another_group(struct message_hello *m)
-{
-	m->meta.group[3] ^= 1;
-}
-
-static void has_longer_requests(struct message_hello *m)
-{
-	m->meta.max_request *= 2;
-}
-
-struct conclusion {
-	char letter;
-	void (*change)(struct message_hello *m);
-	const char *refusal; /* NULL: START is sent */
-	enum group_standing standing;
-};
 
 #define FORKED                                                                           \
 	"the mirror holds operations after a fork: it needs rejoin, which is not in "    \
@@ -344,8 +270,6 @@ static void must_wait(struct group_config *config)
 
 static int opening_up(void **state)
 {
-	bytes = malloc(FORGE_BYTES);
-	assert_non_null(bytes);
 	site_tweak = must_wait;
 	site_set_up(state, GROUP_PRIMARY, true);
 	assert_false(group_serving(site->group));
@@ -364,8 +288,9 @@ static void give_back(void (*tell)(struct forged *f))
 	if (tell)
 		tell(&f);
 	site->group->start.deadline = rt_now(site->loop);
-	assert_int_equal(
-		conn_send(site->conn, MESSAGE_ENTRY, bytes, forge_put(&f, bytes)), 0);
+	assert_int_equal(conn_send(site->conn, MESSAGE_ENTRY, forged_bytes,
+				   forge_put(&f, forged_bytes)),
+			 0);
 	SITE_UNTIL(site, site->refused[0]);
 	assert_int_equal(site->group->start.phase, PRIMARY_ASKING);
 	/* It knows of writes that only the mirror has. */

@@ -24,6 +24,15 @@
 #define BN_FLOWS 4
 #define BN_RING (1u << 16)
 
+static const struct cc_params bn_automatic = { .automatic = true,
+					       .datagram = BN_DATAGRAM };
+
+/* Whether the figures are printed. */
+static inline bool bn_verbose(void)
+{
+	return getenv("CC_VERBOSE") != NULL;
+}
+
 enum bn_kind { BN_OURS, BN_RENO, BN_CUBIC };
 
 /* What was sent under one number. */
@@ -436,8 +445,7 @@ static inline void bn_start(struct bn *b, int flow, enum bn_kind kind,
 	assert_non_null(f->ring);
 	if (kind == BN_OURS) {
 		cc_init(&f->cc, params, now);
-		pacer_init(&f->pacer, cc_rate_bps(&f->cc), BN_DATAGRAM - PACER_IPV4,
-			   now);
+		pacer_init(&f->pacer, cc_rate_bps(&f->cc), BN_DATAGRAM - PACER_IPV4, now);
 		bn_ours_send(b, flow);
 		return;
 	}

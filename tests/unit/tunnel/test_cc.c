@@ -6,13 +6,6 @@
  */
 #include "tests/unit/tunnel/bottleneck.h"
 
-static const struct cc_params automatic = { .automatic = true, .datagram = BN_DATAGRAM };
-
-static bool verbose(void)
-{
-	return getenv("CC_VERBOSE") != NULL;
-}
-
 /* ---- alone --------------------------------------------------------------------------- */
 
 struct line {
@@ -30,11 +23,11 @@ static double alone(const struct line *l, int64_t within_ns, double *queue_ms)
 	bn_init(&b, l->mbps, l->rtt_ms, l->bdps, l->loss);
 	if (l->burst > 1)
 		b.burst = l->burst;
-	bn_start(&b, 0, BN_OURS, &automatic);
+	bn_start(&b, 0, BN_OURS, &bn_automatic);
 	bn_run(&b, within_ns);
 	bn_measure(&b, 20 * RT_S, share);
 	*queue_ms = bn_queue_ms(&b);
-	if (verbose())
+	if (bn_verbose())
 		printf("%6.1f Mbit/s %3lld ms buffer %.2f loss %.3f burst %.0f: "
 		       "%.3f of the line, queue %.1f ms (most %.1f)\n",
 		       l->mbps, (long long)l->rtt_ms, l->bdps, l->loss, l->burst,
@@ -101,7 +94,7 @@ static void startup_is_quick_and_does_not_overrun(void **state)
 	struct bn b;
 
 	bn_init(&b, 200, 50, 1, 0);
-	bn_start(&b, 0, BN_OURS, &automatic);
+	bn_start(&b, 0, BN_OURS, &bn_automatic);
 	bn_run(&b, 600 * RT_MS);
 	bn_measure(&b, 400 * RT_MS, share);
 	assert_true(share[0] > 0.8);
@@ -116,13 +109,13 @@ static void a_change_of_the_line_is_followed(void **state)
 	struct bn b;
 
 	bn_init(&b, 100, 50, 1, 0.01);
-	bn_start(&b, 0, BN_OURS, &automatic);
+	bn_start(&b, 0, BN_OURS, &bn_automatic);
 	bn_run(&b, 5 * RT_S);
 	for (unsigned i = 0; i < RT_ARRAY_LEN(factors); i++) {
 		b.rate_bps *= factors[i];
 		bn_run(&b, 5 * RT_S);
 		bn_measure(&b, 5 * RT_S, share);
-		if (verbose())
+		if (bn_verbose())
 			printf("line times %.2f: %.3f of it, queue %.1f ms\n", factors[i],
 			       share[0], bn_queue_ms(&b));
 		assert_true(share[0] > 0.9);
@@ -138,7 +131,7 @@ static void a_longer_route_is_understood(void **state)
 	struct bn b;
 
 	bn_init(&b, 100, 20, 2, 0.01);
-	bn_start(&b, 0, BN_OURS, &automatic);
+	bn_start(&b, 0, BN_OURS, &bn_automatic);
 	bn_run(&b, 5 * RT_S);
 	b.delay_ns = 40 * RT_MS;
 	bn_run(&b, 75 * RT_S);
@@ -156,7 +149,7 @@ static void little_to_send_does_not_lower_the_estimate(void **state)
 	struct bn b;
 
 	bn_init(&b, 200, 50, 1, 0.01);
-	bn_start(&b, 0, BN_OURS, &automatic);
+	bn_start(&b, 0, BN_OURS, &bn_automatic);
 	bn_run(&b, 5 * RT_S);
 	f = &b.flow[0];
 	before = f->cc.path.rate;
@@ -174,7 +167,7 @@ static void little_to_send_does_not_lower_the_estimate(void **state)
 /* And who never had more is not held to it either: rate and window leave room. */
 static void who_always_had_little_is_not_held_to_it(void **state)
 {
-	struct cc_params params = automatic;
+	struct cc_params params = bn_automatic;
 	double share[BN_FLOWS];
 	struct bn b;
 
@@ -198,11 +191,11 @@ static void late_wakeups_do_not_ruin_it(void **state)
 	struct bn b;
 
 	bn_init(&b, 100, 30, 1, 0.01);
-	bn_start(&b, 0, BN_OURS, &automatic);
+	bn_start(&b, 0, BN_OURS, &bn_automatic);
 	b.flow[0].late_ns = RT_MS;
 	bn_run(&b, 5 * RT_S);
 	bn_measure(&b, 20 * RT_S, share);
-	if (verbose())
+	if (bn_verbose())
 		printf("wakeups up to 1 ms late: %.3f\n", share[0]);
 	assert_true(share[0] > 0.9);
 	bn_release(&b);
@@ -218,12 +211,12 @@ static void shared(const struct line *l, enum bn_kind other, double *share)
 	struct bn b;
 
 	bn_init(&b, l->mbps, l->rtt_ms, l->bdps, l->loss);
-	bn_start(&b, 0, BN_OURS, &automatic);
+	bn_start(&b, 0, BN_OURS, &bn_automatic);
 	bn_run(&b, 5 * RT_S);
-	bn_start(&b, 1, other, &automatic);
+	bn_start(&b, 1, other, &bn_automatic);
 	bn_run(&b, 20 * RT_S);
 	bn_measure(&b, 60 * RT_S, share);
-	if (verbose())
+	if (bn_verbose())
 		printf("%6.1f Mbit/s %3lld ms buffer %.2f: ours %.2f, %s %.2f, "
 		       "queue %.1f ms\n",
 		       l->mbps, (long long)l->rtt_ms, l->bdps, share[0], kinds[other],
@@ -275,12 +268,12 @@ static void a_slow_line_is_shared_among_us(void **state)
 
 		bn_init(&b, l.mbps, l.rtt_ms, l.bdps, loss);
 		b.rng = i + 1;
-		bn_start(&b, 0, BN_OURS, &automatic);
+		bn_start(&b, 0, BN_OURS, &bn_automatic);
 		bn_run(&b, 3 * RT_S);
-		bn_start(&b, 1, BN_OURS, &automatic);
+		bn_start(&b, 1, BN_OURS, &bn_automatic);
 		bn_run(&b, 20 * RT_S + 100 * l.rtt_ms * RT_MS);
 		bn_measure(&b, 20 * RT_S, share);
-		if (verbose())
+		if (bn_verbose())
 			printf("%6.1f Mbit/s %3lld ms buffer %.2f loss %.3f: ours %.3f, "
 			       "ours %.3f, queue %.1f ms\n",
 			       l.mbps, (long long)l.rtt_ms, l.bdps, loss, share[0],
@@ -298,7 +291,7 @@ static void what_the_other_one_leaves_is_taken(void **state)
 	struct bn b;
 
 	bn_init(&b, 100, 50, 1, 0);
-	bn_start(&b, 0, BN_OURS, &automatic);
+	bn_start(&b, 0, BN_OURS, &bn_automatic);
 	bn_run(&b, 5 * RT_S);
 	bn_start(&b, 1, BN_CUBIC, NULL);
 	bn_run(&b, 30 * RT_S);
@@ -338,10 +331,10 @@ static void the_lines_own_loss_is_not_called_congestion(void **state)
 
 		bn_init(&b, 100, 50, 1, lines[i].loss);
 		b.burst = lines[i].burst > 1 ? lines[i].burst : b.burst;
-		bn_start(&b, 0, BN_OURS, &automatic);
+		bn_start(&b, 0, BN_OURS, &bn_automatic);
 		bn_run(&b, 5 * RT_S);
 		share = called_congested(&b, 20 * RT_S);
-		if (verbose())
+		if (bn_verbose())
 			printf("loss %.2f burst %.0f: congested %.3f of the time\n",
 			       lines[i].loss, lines[i].burst, share);
 		assert_true(share < 0.02);
@@ -365,14 +358,14 @@ static void what_a_shared_queue_drops_is_not_the_lines_loss(void **state)
 		struct bn b;
 
 		bn_init(&b, l->mbps, l->rtt_ms, l->bdps, l->loss);
-		bn_start(&b, 0, BN_OURS, &automatic);
+		bn_start(&b, 0, BN_OURS, &bn_automatic);
 		bn_run(&b, 3 * RT_S);
-		bn_start(&b, 1, i % 2 ? BN_CUBIC : BN_OURS, &automatic);
+		bn_start(&b, 1, i % 2 ? BN_CUBIC : BN_OURS, &bn_automatic);
 		for (unsigned k = 0; k < 600; k++) {
 			bn_run(&b, 100 * RT_MS);
 			most = fmax(most, cc_loss_share(&b.flow[0].cc.loss));
 		}
-		if (verbose())
+		if (bn_verbose())
 			printf("%6.1f Mbit/s %3lld ms beside %s: own loss at most %.4f\n",
 			       l->mbps, (long long)l->rtt_ms, kinds[i % 2 ? BN_CUBIC : 0],
 			       most);
@@ -408,7 +401,7 @@ static void the_setting_may_change(void **state)
 	struct bn b;
 
 	bn_init(&b, 100, 50, 1, 0);
-	bn_start(&b, 0, BN_OURS, &automatic);
+	bn_start(&b, 0, BN_OURS, &bn_automatic);
 	bn_run(&b, 5 * RT_S);
 	cc_set(&b.flow[0].cc, &fixed, (rt_time){ b.now_ns });
 	bn_run(&b, RT_S);
@@ -418,7 +411,7 @@ static void the_setting_may_change(void **state)
 	cc_set_datagram(&b.flow[0].cc, BN_DATAGRAM + 20);
 	assert_int_equal(cc_rate_bps(&b.flow[0].cc), 30000000);
 	assert_true(b.flow[0].cc.cap < 30000000.0 / (8 * BN_DATAGRAM));
-	cc_set(&b.flow[0].cc, &automatic, (rt_time){ b.now_ns });
+	cc_set(&b.flow[0].cc, &bn_automatic, (rt_time){ b.now_ns });
 	bn_run(&b, 2 * RT_S);
 	bn_measure(&b, 5 * RT_S, share);
 	assert_true(share[0] > 0.9);
@@ -500,7 +493,7 @@ static void who_makes_way_often_probes_nevertheless(void **state)
 		b.burst = 8;
 		b.rng = i + 1;
 		for (int f = 0; f < 2; f++) {
-			struct cc_params params = automatic;
+			struct cc_params params = bn_automatic;
 
 			probes[f] = (struct probes){ .b = &b, .last_ns = b.now_ns };
 			params.changed = probes_changed;
@@ -512,7 +505,7 @@ static void who_makes_way_often_probes_nevertheless(void **state)
 		for (int f = 0; f < 2; f++) {
 			int64_t since_ns = b.now_ns - probes[f].last_ns;
 
-			if (verbose())
+			if (bn_verbose())
 				printf("seed %u: flow %d without a probe for %.1f s, "
 				       "%.1f s at the end\n",
 				       i, f, (double)probes[f].longest_ns / 1e9,
@@ -529,7 +522,7 @@ static void who_makes_way_often_probes_nevertheless(void **state)
 static void every_change_of_state_is_an_event(void **state)
 {
 	struct events e = { .state = CC_STARTUP };
-	struct cc_params params = automatic;
+	struct cc_params params = bn_automatic;
 	struct bn b;
 
 	params.changed = events_changed;
