@@ -9,7 +9,7 @@ hog=
 trap 'unhog; pair_free' EXIT
 trap 'exit 130' INT TERM
 rows flight
-pair_store_size=2GiB
+pair_store_size=16GiB # what all runs write; nothing of it is freed
 pair_rate=950Mbit
 
 hog()

@@ -5,7 +5,8 @@
 # at the mirror at 1 % loss, over datagrams and over our own transport on TCP with bbr.
 # What the emulator itself carries and costs on this machine comes first.
 #
-# RUNS= LOSSES="0 1" SECONDS_PER_RUN= RATE_KEY=auto change what is measured; ONLY=B6 or B7.
+# RUNS= LOSSES="0 1" SECONDS_PER_RUN= RATE_KEY=auto change what is measured; ONLY=B6 or B7;
+# FLOWS="bbr" leaves out the other flows of TCP, and what is compared with them says 0.
 # BENCH_DIR= puts the stores elsewhere: on a disk that others use, too, B7 shows the disk.
 B=$1
 . tests/bench/lib.sh
@@ -38,7 +39,7 @@ case " $losses " in
 *" 0 "*) ;;
 *) losses="0 $losses" ;; # what the others are compared with
 esac
-flows="reno cubic bbr"
+flows=${FLOWS:-reno cubic bbr}
 rows line
 
 # sites VOLUMES: a pair in two namespaces, in sync; else false, and the reason on standard
