@@ -52,7 +52,7 @@ struct daemon {
 	int result;
 };
 
-static void set_state(struct daemon *d, enum daemon_state state)
+static void daemon_set_state(struct daemon *d, enum daemon_state state)
 {
 	rt_assert(state > d->state);
 	d->state = state;
@@ -142,7 +142,7 @@ static void group_stopped(struct group_stop *stop, int res)
 
 static void daemon_stop(struct daemon *d)
 {
-	set_state(d, DAEMON_STOPPING);
+	daemon_set_state(d, DAEMON_STOPPING);
 	d->wait[0] = 0;
 	control_server_set_why(d->control, "");
 	daemon_notify(d);
@@ -392,7 +392,7 @@ static void group_opened(struct group_open *open, int res)
 		return;
 	}
 	d->group = open->group;
-	set_state(d, DAEMON_RUNNING);
+	daemon_set_state(d, DAEMON_RUNNING);
 	daemon_goes_on(d, "");
 	control_server_set_group(d->control, d->group, "");
 	rt_log(RT_LOG_INFO, "running group=%s store=%s", d->config.group.name,

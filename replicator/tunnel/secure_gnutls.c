@@ -38,6 +38,13 @@ struct secure {
 	int push_err;	 /* 0, or why the library could not hand over what it sealed */
 };
 
+/* It only ever goes on towards the end; what has failed stays failed. */
+static void secure_set_state(struct secure *s, enum secure_state next)
+{
+	rt_assert(next > s->state);
+	s->state = next;
+}
+
 /* ---- bytes in and out ------------------------------------------------------------- */
 
 static ssize_t secure_pull(gnutls_transport_ptr_t owner, void *buf, size_t size)
@@ -174,7 +181,7 @@ static void secure_fail(struct secure *s, int err)
 	/* The alert lets the other side say why; what cannot be said is no new error. */
 	if (!ours && err != GNUTLS_E_FATAL_ALERT_RECEIVED)
 		(void)gnutls_alert_send_appropriate(s->session, err);
-	s->state = SECURE_FAILED;
+	secure_set_state(s, SECURE_FAILED);
 	s->refused = !ours;
 	s->why = secure_reason(err);
 }
@@ -198,7 +205,7 @@ static void secure_shake(struct secure *s)
 	if (ret < 0)
 		secure_fail(s, ret);
 	else
-		s->state = SECURE_ESTABLISHED;
+		secure_set_state(s, SECURE_ESTABLISHED);
 }
 
 static int secure_new(bool client, enum secure_purpose purpose,
@@ -267,7 +274,7 @@ int secure_input(struct secure *s, const uint8_t *bytes, size_t len, const char 
 		return secure_error(s, why);
 	ret = secure_queue_put(&s->in, bytes, len);
 	if (ret < 0) {
-		s->state = SECURE_FAILED;
+		secure_set_state(s, SECURE_FAILED);
 		s->refused = ret == -ENOBUFS;
 		s->why = ret == -ENOBUFS ? "more arrives than is read" : "out of memory";
 		return secure_error(s, why);
@@ -344,7 +351,7 @@ void secure_bye(struct secure *s)
 {
 	if (s->state != SECURE_ESTABLISHED)
 		return;
-	s->state = SECURE_ENDED;
+	secure_set_state(s, SECURE_ENDED);
 	(void)gnutls_bye(s->session, GNUTLS_SHUT_WR); /* best effort: it only speaks */
 }
 
