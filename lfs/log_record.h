@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LFS_RECORD_H
-#define LFS_RECORD_H
+#ifndef LFS_LOG_RECORD_H
+#define LFS_LOG_RECORD_H
 
 #include <stddef.h>
 #include <stdint.h>

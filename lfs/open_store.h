@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LFS_STATE_H
-#define LFS_STATE_H
+#ifndef LFS_OPEN_STORE_H
+#define LFS_OPEN_STORE_H
 
 #include <stdbool.h>
 #include <stdint.h>

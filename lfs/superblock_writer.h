@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LFS_SBLOCK_H
-#define LFS_SBLOCK_H
+#ifndef LFS_SUPERBLOCK_WRITER_H
+#define LFS_SUPERBLOCK_WRITER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LFS_OVERLAY_H
-#define LFS_OVERLAY_H
+#ifndef LFS_WRITE_BUFFER_H
+#define LFS_WRITE_BUFFER_H
 
 #include <assert.h>
 #include <stddef.h>

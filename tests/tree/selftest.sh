@@ -107,6 +107,8 @@ refused layers lfs/threads.c:2
 good
 printf 'int f(struct nowhere *a, uint32_t b);\n' >rt/needs.h
 refused headers rt/needs.h:1
+printf '#ifndef RT_OTHER_H\n#define RT_OTHER_H\n#endif\n' >rt/needs.h
+refused headers 'rt/needs.h:1: its guard is RT_OTHER_H, not RT_NEEDS_H'
 
 good
 {
