@@ -18,7 +18,7 @@ struct confirm {
 	uint64_t old;	 /* missing symbols that have left the window */
 	uint64_t lost;	 /* those in the window whose datagram must be lost */
 	uint64_t gone;	 /* all whose datagram must be lost, or the one before */
-	uint64_t tail;	 /* lost symbols above all that the peer has reported */
+	uint64_t tail;	 /* such ones above all that the peer has reported */
 	unsigned looked; /* symbols looked at so far */
 };
 
@@ -74,7 +74,10 @@ static void confirm_missing(struct tunnel *t, struct confirm *c, uint64_t number
 		confirm_resend(t, number);
 }
 
-/* Symbols sent above the highest one that the peer has reported. */
+/*
+ * Symbols sent above the highest one that the peer has reported. A retransmitted one is as
+ * unknown as one in a reported hole.
+ */
 static void confirm_tail(struct tunnel *t, struct confirm *c)
 {
 	uint64_t n = c->report->seen;
@@ -83,13 +86,10 @@ static void confirm_tail(struct tunnel *t, struct confirm *c)
 		n = t->tx.confirmed;
 	for (; n < t->tx.sent && c->looked < TUNNEL_RESEND_SCAN; n++, c->looked++) {
 		const struct stream_symbol *sym = stream_tx_symbol(&t->tx, n);
-		bool lost = confirm_lost(t, c, sym->number);
 
 		/* First transmissions go out in order: behind one on its way all are. */
-		if (!lost && !sym->retransmitted)
+		if (!sym->retransmitted && !confirm_lost(t, c, sym->number))
 			return;
-		if (!lost)
-			continue;
 		c->tail++;
 		confirm_missing(t, c, n);
 	}
