@@ -81,7 +81,8 @@ void wire_gate_block(struct wire_gate *g, const struct fec_repair *repair,
 			continue;
 		proof = gate_proof(g, n);
 		proof->covering = number;
-		proof->covers_made++;
+		if (proof->covers_made++ == 0 || proof->covers_made <= g->rule.repairs)
+			proof->enough = number;
 	}
 }
 
@@ -261,8 +262,8 @@ bool wire_gate_covered(const struct wire_gate *g, uint64_t number)
 /* ---- deficits ----------------------------------------------------------------------- */
 
 /*
- * The repairs that made symbol `number` ready were sent before what is acknowledged, and it
- * is missing all the same: they will not help.
+ * The repairs that made symbol `number` ready, or would when they have left, were sent before
+ * what is acknowledged, and it is missing all the same: they will not help.
  */
 static bool gate_promise_broken(const struct wire_gate *g, uint64_t number,
 				const struct wire_gate_report *report)
@@ -278,7 +279,7 @@ static bool gate_promise_broken(const struct wire_gate *g, uint64_t number,
 	/* In no window, and never in one that a repair was made for. */
 	if (!wire_gate_in_window(g, number) && proof->left_at == proof->repairs)
 		return proof->covers_made > 0 && proof->covers_made >= g->rule.repairs &&
-		       report->largest >= proof->covering;
+		       report->largest >= proof->enough;
 	return report->repairs >= proof->repairs + gate_needed(g, proof, number + 1);
 }
 
@@ -288,11 +289,15 @@ void wire_gate_acknowledged(struct wire_gate *g, const struct wire_gate_report *
 	uint64_t first = g->confirmed;
 	bool missing = !g->rule.paper && first < g->sent &&
 		       (report->deficit > 0 || report->outside > 0);
+	bool known = d->blocks && d->symbol == first;
 
+	/* Had the mirror what blocks, it would be confirmed. */
+	if (known && !missing)
+		return;
 	d->promised = missing && gate_promise_broken(g, first, report);
 	/* The repairs of the promise may still arrive, but not for what is lost. */
-	d->blocks =
-		d->promised || (missing && report->lost && !RT_BUG(BLOCK_BY_NEW_GOAL));
+	d->blocks = d->promised || known ||
+		    (missing && report->lost && !RT_BUG(BLOCK_BY_NEW_GOAL));
 	d->symbol = first;
 	d->repairs = report->repairs;
 	d->missing =

@@ -60,7 +60,8 @@ struct wire_gate_proof {
 	uint64_t base;	   /* symbols below this were safe when it was first sent */
 	uint64_t promised; /* packet number up to which all was resolved when it was first
 			    * covered, with all before it; or 0 */
-	uint64_t covering; /* packet number of the newest block repair that covers it */
+	uint64_t covering; /* packet number of the newest block repair that covers it, */
+	uint64_t enough;   /* and of the one with which it had m; or of the newest */
 	uint32_t failed;   /* symbols of failed batches up to this one, in total */
 	uint16_t covers_made, covers_left; /* block repairs that cover it */
 	bool unproven;			   /* its batch has failed */
@@ -105,7 +106,7 @@ struct wire_gate {
 	uint64_t floor;
 	uint64_t ready, watermark;
 	uint64_t reached; /* leading symbols that were covered, also behind a hole */
-	uint32_t failed;	   /* symbols of failed batches, so far */
+	uint32_t failed;  /* symbols of failed batches, so far */
 	uint32_t failed_confirmed; /* those of them that are confirmed now */
 	struct wire_gate_deficit deficit;
 };

@@ -109,8 +109,17 @@ static const struct history histories[] = {
 	  "left, is 0, repair 1, lacks 2 0, is 0, left, is 2" },
 	{ "a hole that is confirmed blocks no more", FEC_WINDOW, 3, 128,
 	  "sent 2, repair 3, left, ack 0 5 1, is 0, confirm 1, is 2" },
-	{ "the next acknowledgement without a deficit lets go", FEC_WINDOW, 3, 128,
-	  "sent 2, repair 3, left, ack 0 5 1, is 0, ack 0 5 0, is 2" },
+	{ "an acknowledgement without a deficit lets nothing go", FEC_WINDOW, 3, 128,
+	  "sent 2, repair 3, left, ack 0 5 1, is 0, ack 0 5 0, is 0, lacks 2 4, "
+	  "repair 4, left, is 2" },
+	{ "what has counted as lost blocks, though it may be late by now", FEC_WINDOW, 3,
+	  128,
+	  "sent 2, repair 3, left, lost 0 4 2, is 0, ack 0 4 2, is 0, repair 1, left, "
+	  "is 2" },
+	{ "a hole behind m repairs that have not left yet is one, too", FEC_WINDOW, 3,
+	  128,
+	  "sent 2, repair 3, ack 0 5 1, left, is 0, repair 3, left, is 0, repair 1, "
+	  "left, is 2" },
 	{ "lateness blocks nothing before the m repairs are behind", FEC_WINDOW, 3, 128,
 	  "sent 2, repair 3, left, ack 0 4 2, is 2" },
 	{ "what is reported missing and lost blocks until d have left", FEC_WINDOW, 3,
@@ -173,6 +182,14 @@ static const struct history histories[] = {
 	  FEC_RS, 1, 128,
 	  "sent 2, block 0 2 1, left, is 2, lost 0 2 1 1, is 0, block 0 2 1, "
 	  "left, is 0, confirm 2, is 2" },
+	{ "an acknowledgement that names no hole lets none of blocks go", FEC_RS, 1, 128,
+	  "sent 2, block 0 2 1, left, is 2, lost 0 2 1 1, is 0, ack 0 3 0 0, is 0, "
+	  "confirm 2, is 2" },
+	{ "m repairs of blocks were tried, and have not left yet", FEC_RS, 2, 128,
+	  "sent 2, block 0 2 1, block 0 2 1, block 0 2 1, ack 0 4 1 1, left, is 0, "
+	  "confirm 2, is 2" },
+	{ "m repairs of blocks were not tried while the m-th is under way", FEC_RS, 2,
+	  128, "sent 2, block 0 2 1, block 0 2 1, block 0 2 1, ack 0 3 1 1, left, is 2" },
 	{ "a symbol of a block blocks behind its m repairs", FEC_RS, 2, 128,
 	  "sent 2, block 0 2 1, block 0 2 1, left, is 2, ack 0 3 1 1, is 2, "
 	  "ack 0 4 1 1, is 0" },
