@@ -4,11 +4,15 @@
 #include "rt/bug.h"
 #include "rt/check.h"
 
+/* A mirror that refuses is connected again, and refuses again, within this. */
+#define REFUSAL_LASTS_NS (10 * RT_S)
+
 void peer_watch_init(struct peer_watch *w)
 {
 	*w = (struct peer_watch){
 		.path_proven = RT_NEVER,
 		.primary_rx = { INT64_MIN / 2 },
+		.mirror_refused = { INT64_MIN / 2 },
 	};
 }
 
@@ -55,6 +59,12 @@ void peer_watch_transport_closed(struct peer_watch *w)
 void peer_watch_refused(struct peer_watch *w)
 {
 	w->refused = true;
+}
+
+void peer_watch_mirror_refused(struct peer_watch *w, rt_time now)
+{
+	w->refused = true;
+	w->mirror_refused = now;
 }
 
 void peer_watch_epoch_seen(struct peer_watch *w, uint64_t number)
@@ -185,6 +195,26 @@ bool peer_watch_is_tried(const struct peer_watch *w)
 bool peer_watch_stuck(const struct peer_watch *w, int64_t timeout_ns, rt_time now)
 {
 	return rt_time_since(now, w->persisted_moved) >= timeout_ns;
+}
+
+/* `persisted` had stood still for `timeout_ns` when the mirror was last known to live. */
+static bool watch_outlives_persisted(const struct peer_watch *w, rt_time lived,
+				     int64_t timeout_ns)
+{
+	return rt_time_since(lived, w->persisted_moved) >= timeout_ns;
+}
+
+bool peer_watch_persists_nothing(const struct peer_watch *w, int64_t timeout_ns,
+				 rt_time now)
+{
+	return watch_outlives_persisted(w, w->path_proven, timeout_ns) &&
+	       rt_time_since(now, w->path_proven) < timeout_ns;
+}
+
+bool peer_watch_refuses(const struct peer_watch *w, int64_t timeout_ns, rt_time now)
+{
+	return watch_outlives_persisted(w, w->mirror_refused, timeout_ns) &&
+	       rt_time_since(now, w->mirror_refused) < REFUSAL_LASTS_NS;
 }
 
 bool peer_watch_timed_out(const struct peer_watch *w)

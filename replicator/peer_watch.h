@@ -38,6 +38,7 @@ struct peer_watch {
 	rt_time persisted_moved;   /* or to have no reason to */
 	uint64_t received_most; /* over all connections since the mirror lost any data */
 	bool refused; /* a connection was, or ended by the mirror, since `persisted` last moved */
+	rt_time mirror_refused; /* when the mirror last said why it refuses */
 
 	/* The primary, as its mirror sees it. */
 	rt_time primary_rx;
@@ -61,6 +62,8 @@ void peer_watch_path_proven(struct peer_watch *w, rt_time now);
 void peer_watch_transport_closed(struct peer_watch *w);
 /* A connection was refused by either site, or ended by the mirror. */
 void peer_watch_refused(struct peer_watch *w);
+/* The mirror has said why: it lives, whatever became of the path of the data. */
+void peer_watch_mirror_refused(struct peer_watch *w, rt_time now);
 /* An epoch of this group; none that begins here has its number or a lower one. */
 void peer_watch_epoch_seen(struct peer_watch *w, uint64_t number);
 /* Another mirror, or one that lost data: what an earlier one received says nothing. */
@@ -99,6 +102,14 @@ bool peer_watch_is_tried(const struct peer_watch *w);
  * counted then.
  */
 bool peer_watch_stuck(const struct peer_watch *w, int64_t timeout_ns, rt_time now);
+/*
+ * The same, and the path lives: so the mirror's disk is what stands still. A mirror that died
+ * with data received that it had not persisted is no such case, as its path fell silent then.
+ */
+bool peer_watch_persists_nothing(const struct peer_watch *w, int64_t timeout_ns,
+				 rt_time now);
+/* The same of a mirror that says lately that it refuses what it is sent. */
+bool peer_watch_refuses(const struct peer_watch *w, int64_t timeout_ns, rt_time now);
 bool peer_watch_timed_out(const struct peer_watch *w);
 bool peer_watch_caught_up(const struct peer_watch *w);
 bool peer_watch_in_sync(const struct peer_watch *w);

@@ -114,6 +114,10 @@ struct policy_advice {
 };
 
 #define MEND_PATH "start the mirror, or mend the path to it"
+#define PERSISTS_NOTHING "does not persist what it receives"
+#define MEND_MIRROR "mend the disk of the mirror, or make room there"
+#define REFUSES "refuses what it is sent"
+#define MEND_REFUSAL "mend at the mirror what it names"
 
 #define NOT_AGREED "the mirror has not agreed, and this group may not open without it: "
 #define IF_LOST MEND_PATH "; or, if the mirror is lost and was not promoted, "
@@ -169,10 +173,10 @@ static struct policy_advice policy_holding_advice(const struct policy_inputs *in
 	if (!in->serving)
 		return policy_starting_advice(in);
 	if (in->stuck)
-		return (struct policy_advice){
-			"the mirror does not persist what it receives",
-			"mend the disk of the mirror, or make room there"
-		};
+		return (struct policy_advice){ "the mirror " PERSISTS_NOTHING,
+					       MEND_MIRROR };
+	if (in->refuses)
+		return (struct policy_advice){ "the mirror " REFUSES, MEND_REFUSAL };
 	if (!in->timed_out)
 		return (struct policy_advice){
 			"the path to the mirror is silent, but not yet for as long as "
@@ -208,6 +212,8 @@ static struct policy_advice policy_catching_up_advice(const struct policy_inputs
 	};
 }
 
+#define WITHOUT_MIRROR "writes complete without the mirror"
+
 static struct policy_advice policy_exposed_advice(const struct policy_inputs *in)
 {
 	if (policy_all_local(in))
@@ -215,7 +221,13 @@ static struct policy_advice policy_exposed_advice(const struct policy_inputs *in
 			"promoted, and no mirror has been in sync since",
 			"give this site a mirror with a new store"
 		};
-	return (struct policy_advice){ "writes complete without the mirror", MEND_PATH };
+	if (in->stuck)
+		return (struct policy_advice){ WITHOUT_MIRROR ", which " PERSISTS_NOTHING,
+					       MEND_MIRROR };
+	if (in->refuses)
+		return (struct policy_advice){ WITHOUT_MIRROR ", which " REFUSES,
+					       MEND_REFUSAL };
+	return (struct policy_advice){ WITHOUT_MIRROR, MEND_PATH };
 }
 
 static struct policy_advice policy_advise(const struct policy_inputs *in,
@@ -352,6 +364,9 @@ bool policy_mirror_behind(const struct group *g)
 /* Without what only a session knows, which may be gone. */
 static struct policy_inputs policy_inputs_alone(const struct group *g)
 {
+	const int64_t timeout_ns = g->config.away_ms * RT_MS;
+	const rt_time now = rt_now(g->loop);
+
 	return (struct policy_inputs){
 		.role = g->role,
 		.connects = g->session != NULL,
@@ -366,11 +381,12 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.pulling = g->start.phase == PRIMARY_PULLING,
 		.bound = primary_start_bound(g),
 		.intake_closed = g->session && g->session->intake.closed,
-		.waited = !rt_time_before(rt_now(g->loop), g->start.deadline),
+		.waited = !rt_time_before(now, g->start.deadline),
 		.timed_out = peer_watch_timed_out(&g->watch),
 		.caught_up = peer_watch_caught_up(&g->watch),
 		.in_sync = peer_watch_in_sync(&g->watch),
-		.stuck = g->gate.stuck,
+		.stuck = peer_watch_persists_nothing(&g->watch, timeout_ns, now),
+		.refuses = peer_watch_refuses(&g->watch, timeout_ns, now),
 		.has_peer = g->config.has_peer,
 		.sync = g->config.sync,
 		.on_disconnect = g->config.on_disconnect,

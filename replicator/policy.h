@@ -30,8 +30,10 @@ struct policy_inputs {
 
 	/* Of the mirror, as peer_watch and the session see it. */
 	bool path_serves; /* and it is not silent */
-	bool timed_out, caught_up, in_sync, stuck;
-	bool behind; /* policy_is_behind() */
+	bool timed_out, caught_up, in_sync;
+	bool stuck;   /* its path lives, and it persists nothing */
+	bool refuses; /* it says so, and persists nothing */
+	bool behind;  /* policy_is_behind() */
 
 	/* Configuration. */
 	bool has_peer;

@@ -101,7 +101,7 @@ static void session_refused_by_peer(struct session *s, const char *text)
 	if (strcmp(refusal, s->peer_refusal) != 0)
 		group_event(s->group, RT_LOG_WARN, "peer-refused why=\"%s\"", text);
 	memcpy(s->peer_refusal, refusal, sizeof(refusal));
-	peer_watch_refused(&s->group->watch);
+	peer_watch_mirror_refused(&s->group->watch, rt_now(s->group->loop));
 	s->control.refused_by_peer = true;
 }
 

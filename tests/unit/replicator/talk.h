@@ -245,6 +245,7 @@ static unsigned frames_received;
 static uint64_t frame_bytes[FRAMES_MAX + 1];		     /* of the first n frames */
 static void (*frame_look)(const uint8_t *frame, size_t len); /* at each, or NULL */
 static struct message_progress progressed; /* of a mirror, the last one */
+static uint64_t probed;			   /* by a primary, the last serial */
 
 static inline void data_established(void *owner, struct conn *conn)
 {
@@ -257,6 +258,8 @@ static inline void data_message(void *owner, struct conn *conn, unsigned type,
 {
 	if (type == MESSAGE_PROGRESS)
 		assert_int_equal(message_decode_progress(body, len, &progressed), 0);
+	if (type == MESSAGE_PROBE)
+		assert_int_equal(message_decode_number(body, len, &probed), 0);
 	if (type != MESSAGE_FRAME)
 		return;
 	assert_true(frames_received < FRAMES_MAX);
@@ -287,6 +290,7 @@ static inline void data_connect(void)
 	data_up = false;
 	frames_received = 0;
 	progressed = (struct message_progress){ 0 };
+	probed = 0;
 	rt_listener_addr(site->group->session->listener, &addr);
 	assert_int_equal(conn_dial(site->loop, &addr, SECURE_DATA, &params, &data), 0);
 	SITE_UNTIL(site, data_up);
@@ -307,12 +311,13 @@ static inline void data_dial(uint64_t tunnel_id)
 			 0);
 }
 
-/* What a mirror says that it has taken, of the frames above, and persisted. */
+/* What a mirror says that it has taken, of the frames above, and persisted; it lives. */
 static inline void progress(unsigned frames, uint64_t persisted)
 {
 	const struct message_progress m = { .frames = frames,
 					    .bytes = frame_bytes[frames],
-					    .watermark = persisted };
+					    .watermark = persisted,
+					    .echo = probed };
 	uint8_t body[64];
 
 	assert_int_equal(conn_send(data, MESSAGE_PROGRESS, body,

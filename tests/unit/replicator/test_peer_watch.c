@@ -281,6 +281,67 @@ static void a_site_without_its_mirror_counts_it_as_timed_out(void **state)
 	PLAY(promoted);
 }
 
+/*
+ * In both cases `persisted` stands still with data received. Only where the path goes on is
+ * the mirror's disk the reason; a person is sent to it.
+ */
+static void a_dead_mirror_is_not_one_whose_disk_hangs(void **state)
+{
+	const int64_t away = AWAY_MS * RT_MS;
+	struct peer_watch_input input = { .timeout_ns = away,
+					  .streaming = true,
+					  .admitted = 9,
+					  .persisted = 5,
+					  .received = 8,
+					  .onwire = 8 };
+
+	for (unsigned hangs = 0; hangs < 2; hangs++) {
+		struct peer_watch w;
+
+		peer_watch_init(&w);
+		for (int64_t ms = 0; ms <= 3 * AWAY_MS; ms += 10) {
+			if (hangs ? ms <= 2 * AWAY_MS : ms == 10)
+				peer_watch_path_proven(&w, at(ms));
+			/* As a data connection over TCP that breaks. */
+			if (ms == 20)
+				peer_watch_refused(&w);
+			input.now = at(ms);
+			(void)peer_watch_turn(&w, &input);
+			assert_int_equal(peer_watch_timed_out(&w), ms >= AWAY_MS);
+			assert_int_equal(peer_watch_persists_nothing(&w, away, at(ms)),
+					 hangs && ms >= AWAY_MS && ms < 3 * AWAY_MS);
+			assert_false(peer_watch_refuses(&w, away, at(ms)));
+		}
+	}
+}
+
+/* Its words are a sign of life, though nothing proves the path; their age has a bound. */
+static void a_mirror_that_says_so_refuses(void **state)
+{
+	const int64_t away = AWAY_MS * RT_MS;
+	struct peer_watch_input input = { .timeout_ns = away,
+					  .admitted = 9,
+					  .persisted = 5,
+					  .received = 5,
+					  .onwire = 5 };
+	struct peer_watch w;
+
+	peer_watch_init(&w);
+	for (int64_t ms = 0; ms <= 2 * AWAY_MS; ms += 50) {
+		peer_watch_mirror_refused(&w, at(ms));
+		input.now = at(ms);
+		(void)peer_watch_turn(&w, &input);
+		assert_int_equal(peer_watch_refuses(&w, away, at(ms)), ms >= AWAY_MS);
+		assert_false(peer_watch_persists_nothing(&w, away, at(ms)));
+	}
+	assert_true(peer_watch_refuses(&w, away, at(2 * AWAY_MS + 9999)));
+	assert_false(peer_watch_refuses(&w, away, at(2 * AWAY_MS + 10000)));
+	input.persisted = input.received = input.onwire = 6;
+	input.now = at(2 * AWAY_MS);
+	(void)peer_watch_turn(&w, &input);
+	assert_false(peer_watch_refuses(&w, away, input.now));
+}
+
 static void a_mirror_knows_its_primary(void **state)
 {
 	struct peer_watch w;
@@ -310,6 +371,8 @@ int main(void)
 		cmocka_unit_test(a_mirror_that_persists_nothing_times_out),
 		cmocka_unit_test(a_mirror_that_refuses_for_ever_times_out),
 		cmocka_unit_test(a_site_without_its_mirror_counts_it_as_timed_out),
+		cmocka_unit_test(a_dead_mirror_is_not_one_whose_disk_hangs),
+		cmocka_unit_test(a_mirror_that_says_so_refuses),
 		cmocka_unit_test(a_mirror_knows_its_primary),
 	};
 

@@ -174,6 +174,22 @@ static const struct row rows[] = {
 	  GROUP_HOLDING,
 	  GROUP_NETWORK,
 	  "does not persist" },
+	{ "timed out, refuses, hold",
+	  { PRIMARY(NETWORK), .timed_out = true, .refuses = true,
+	    .on_disconnect = GROUP_STOP },
+	  GROUP_HOLDING,
+	  GROUP_NETWORK,
+	  "the mirror refuses what it is sent" },
+	{ "timed out, stuck, continue",
+	  { PRIMARY(NETWORK), .timed_out = true, .stuck = true },
+	  GROUP_EXPOSED,
+	  GROUP_LOCAL,
+	  "without the mirror, which does not persist" },
+	{ "timed out, refuses, continue",
+	  { PRIMARY(NETWORK), .timed_out = true, .refuses = true },
+	  GROUP_EXPOSED,
+	  GROUP_LOCAL,
+	  "without the mirror, which refuses" },
 	{ "timed out, bounded, nobody waits",
 	  { PRIMARY(NETWORK), .timed_out = true, .exposure_bounded = true },
 	  GROUP_EXPOSED,
@@ -264,6 +280,36 @@ static void a_start_names_its_remedy(void **state)
 	}
 }
 
+/* The one who is called at night goes to what is broken: a path, a disk, or neither. */
+static void an_absent_mirror_has_the_remedy_of_its_fault(void **state)
+{
+	static const struct {
+		bool stuck, refuses;
+		const char *remedy;
+	} faults[] = {
+		{ false, false, "start the mirror, or mend the path" },
+		{ true, false, "mend the disk of the mirror" },
+		{ true, true, "mend the disk of the mirror" },
+		{ false, true, "mend at the mirror what it names" },
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(faults); i++)
+		for (unsigned holds = 0; holds < 2; holds++) {
+			const struct policy_inputs in = {
+				PRIMARY(NETWORK),
+				.timed_out = true,
+				.stuck = faults[i].stuck,
+				.refuses = faults[i].refuses,
+				.on_disconnect = holds ? GROUP_STOP : GROUP_CONTINUE,
+			};
+			struct policy_decision d = policy_decide(&in);
+
+			assert_int_equal(d.state, holds ? GROUP_HOLDING : GROUP_EXPOSED);
+			if (strncmp(d.remedy, faults[i].remedy, strlen(faults[i].remedy)))
+				fail_msg("%u: %s; %s", i, d.why, d.remedy);
+		}
+}
+
 /*
  * A lack changes no state; where nothing can be written anyway, or read, it is no news: a
  * start says itself that it cannot take back what the mirror holds.
@@ -308,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_of_the_rule),
 		cmocka_unit_test(a_start_names_its_remedy),
+		cmocka_unit_test(an_absent_mirror_has_the_remedy_of_its_fault),
 		cmocka_unit_test(a_lack_is_beside_the_state),
 		cmocka_unit_test(behind_by_seconds_and_back_by_half),
 	};

@@ -158,6 +158,27 @@ static void a_path_that_proves_nothing_times_out(void **state)
 	assert_true(session_streaming(site->group->session));
 }
 
+/* It dies with data that it had received, and not persisted: its disk is not the reason. */
+static void a_mirror_that_dies_has_timed_out(void **state)
+{
+	uint64_t lsn = lfs_lsn(site->group->lfs).admitted;
+
+	stream();
+	trim(1);
+	SITE_UNTIL(site, frames_received == 1);
+	progress(1, lsn);
+	SITE_UNTIL(site, completed == 1);
+	conn_close(data);
+	data = NULL;
+	conn_close(site->conn);
+	site->conn = NULL;
+	SITE_UNTIL(site, peer_watch_timed_out(&site->group->watch));
+	assert_true(peer_watch_stuck(&site->group->watch, 200 * RT_MS,
+				     rt_time_add(rt_now(site->loop), RT_S)));
+	SITE_UNTIL(site, holds_since("the mirror has timed out"));
+	assert_true(holds_since("start the mirror, or mend the path to it"));
+}
+
 /* Its disk hangs, or it refuses all: what it has received is no second copy. */
 static void what_a_stuck_mirror_receives_completes_nothing(void **state)
 {
@@ -168,7 +189,7 @@ static void what_a_stuck_mirror_receives_completes_nothing(void **state)
 	SITE_UNTIL(site, frames_received == 1);
 	progress(1, lsn);
 	SITE_UNTIL(site, completed == 1);
-	SITE_UNTIL(site, holds_since("does not persist"));
+	SITE_UNTIL(site, (progress(1, lsn), holds_since("does not persist")));
 	trim(1);
 	SITE_UNTIL(site, frames_received == 2);
 	progress(2, lsn);
@@ -257,6 +278,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_frame_is_its_write, local_up,
 						local_down),
 		cmocka_unit_test_setup_teardown(a_path_that_proves_nothing_times_out,
+						short_away_up, tcp_tear_down),
+		cmocka_unit_test_setup_teardown(a_mirror_that_dies_has_timed_out,
 						short_away_up, tcp_tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_a_stuck_mirror_receives_completes_nothing, short_away_up,
