@@ -186,17 +186,21 @@ static json_t *volumes_json(const struct group_status *s)
 
 		(void)json_array_append_new(
 			list,
-			json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
-				  "name", json_string(v->name), "size",
-				  number_json(true, v->size), "mapped",
-				  number_json(true, v->mapped), "sync",
-				  group_mode_name(v->sync), "generation",
-				  hex_json(v->generation), "reads",
-				  number_json(true, v->reads), "writes",
-				  number_json(true, v->writes), "flushes",
-				  number_json(true, v->flushes), "waiting",
-				  number_json(true, v->waiting), "waiting_bytes",
-				  number_json(true, v->waiting_bytes)));
+			json_pack(
+				"{s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
+				"s:o}",
+				"name", json_string(v->name), "size",
+				number_json(true, v->size), "mapped",
+				number_json(true, v->mapped), "sync",
+				group_mode_name(v->sync), "sync_effective",
+				group_mode_name(v->sync_effective), "generation",
+				hex_json(v->generation), "reads",
+				number_json(true, v->reads), "writes",
+				number_json(true, v->writes), "flushes",
+				number_json(true, v->flushes), "waiting",
+				number_json(true, v->waiting), "waiting_bytes",
+				number_json(true, v->waiting_bytes), "waiting_flushes",
+				number_json(true, v->waiting_flushes)));
 	}
 	return list;
 }

@@ -206,6 +206,33 @@ static void print_catchup(const json_t *g, FILE *out)
 			member_real(g, "catchup.eta_s", 1, "%.0f", c));
 }
 
+/* Its mode, and what that counts as now if that is another. */
+static const char *volume_sync(const json_t *v, char buf[FIELD_TEXT])
+{
+	char sync[16], effective[16];
+
+	(void)member_text(v, "sync", sync, sizeof(sync));
+	(void)member_text(v, "sync_effective", effective, sizeof(effective));
+	if (strcmp(sync, effective) == 0)
+		(void)snprintf(buf, FIELD_TEXT, "%s", sync);
+	else
+		(void)snprintf(buf, FIELD_TEXT, "%s, now %s", sync, effective);
+	return buf;
+}
+
+/* Requests that wait for the mirror or the disk: writes and FLUSHes. */
+static const char *volume_waiting(const json_t *v, char buf[FIELD_TEXT])
+{
+	const json_t *writes = member_find(v, "waiting");
+	const json_t *flushes = member_find(v, "waiting_flushes");
+
+	if (!json_is_integer(writes) || !json_is_integer(flushes))
+		return member_count(v, "waiting", buf);
+	(void)snprintf(buf, FIELD_TEXT, "%.0f",
+		       json_number_value(writes) + json_number_value(flushes));
+	return buf;
+}
+
 static void print_volumes(const json_t *g, FILE *out)
 {
 	char name[FIELD_TEXT], sync[FIELD_TEXT], a[FIELD_TEXT], b[FIELD_TEXT];
@@ -213,16 +240,16 @@ static void print_volumes(const json_t *g, FILE *out)
 	const json_t *v;
 	size_t i;
 
-	fprintf(out, "\n  %-20s %10s %10s %-8s %12s %12s %10s %8s\n", "volume", "size",
+	fprintf(out, "\n  %-20s %10s %10s %-18s %12s %12s %10s %8s\n", "volume", "size",
 		"mapped", "sync", "reads", "writes", "flushes", "waiting");
 	json_array_foreach(json_object_get(g, "volumes"), i, v)
 	{
-		fprintf(out, "  %-20s %10s %10s %-8s %12s %12s %10s %8s\n",
+		fprintf(out, "  %-20s %10s %10s %-18s %12s %12s %10s %8s\n",
 			member_text(v, "name", name, sizeof(name)),
 			member_bytes(v, "size", a), member_bytes(v, "mapped", b),
-			member_text(v, "sync", sync, sizeof(sync)),
-			member_count(v, "reads", c), member_count(v, "writes", d),
-			member_count(v, "flushes", e), member_count(v, "waiting", f));
+			volume_sync(v, sync), member_count(v, "reads", c),
+			member_count(v, "writes", d), member_count(v, "flushes", e),
+			volume_waiting(v, f));
 	}
 }
 

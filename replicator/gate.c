@@ -63,12 +63,20 @@ void gate_forget_mirror(struct gate *gate)
 	gate->marks.onwire = gate->marks.received = gate->marks.persisted = 0;
 }
 
-/* The mode that counts for a queue now. A mode is lowered here and nowhere else. */
+enum group_mode gate_counts_as(const struct gate_need *need, bool lowered, bool alone)
+{
+	return alone || (lowered && need->lowerable) ? GROUP_LOCAL : need->mode;
+}
+
+enum group_mode gate_mode(const struct gate *gate, const struct gate_need *need)
+{
+	return gate_counts_as(need, gate->lowered, gate->alone);
+}
+
 static enum group_mode gate_effective(const struct gate *gate, unsigned q)
 {
-	if (gate->alone || (gate->lowered && queue_lowerable(q)))
-		return GROUP_LOCAL;
-	return queue_mode(q);
+	return gate_mode(gate, &(struct gate_need){ .mode = queue_mode(q),
+						    .lowerable = queue_lowerable(q) });
 }
 
 /* Up to which LSN a queue is open. */

@@ -29,6 +29,15 @@ struct gate_need {
 	bool lowerable; /* its policy for an absent mirror is `continue` */
 };
 
+/* A group's policy lowers `network`; only a volume's own one lowers `remote`, too. */
+static inline bool gate_lowerable(enum group_disconnect policy, enum group_mode mode)
+{
+	return policy == GROUP_CONTINUE && mode == GROUP_NETWORK;
+}
+
+/* The mode that counts for `need` now. A mode is lowered here and nowhere else. */
+enum group_mode gate_counts_as(const struct gate_need *need, bool lowered, bool alone);
+
 struct gate_waiter {
 	struct rt_list link;
 	uint64_t lsn;
@@ -52,6 +61,9 @@ void gate_init(struct gate *gate);
 
 /* Put a waiter in; it is opened by a later gate_run(), never from inside this call. */
 void gate_wait(struct gate *gate, struct gate_waiter *w, const struct gate_need *need);
+
+/* The mode that counts for `need` in this gate now. */
+enum group_mode gate_mode(const struct gate *gate, const struct gate_need *need);
 
 /* New watermarks; asserts what only grows. Opens nothing by itself. */
 void gate_set_marks(struct gate *gate, const struct gate_marks *marks);

@@ -260,11 +260,12 @@ void group_change(struct group *group, const struct group_config *config);
 struct group_volume_status {
 	char name[64];
 	uint64_t size, mapped;
-	enum group_mode sync;
+	enum group_mode sync, sync_effective;
 	uint64_t generation;
 	uint64_t reads, writes, flushes;
 	uint64_t waiting,
 		waiting_bytes; /* writes in the log that have not been completed yet */
+	uint64_t waiting_flushes;
 };
 
 /* Everything `status --json` shows; negative doubles and times mean not known: null. */

@@ -39,6 +39,7 @@ struct group_volume {
 	bool has_policy;
 	enum group_disconnect policy;
 	uint64_t reads, writes, flushes;
+	uint64_t flushes_waiting; /* in the gate */
 	uint64_t replied_lsn; /* highest LSN that was replied to */
 };
 

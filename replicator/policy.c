@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "replicator/group_private.h"
+#include "replicator/request.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
 
@@ -57,12 +58,12 @@ static bool policy_all_local(const struct policy_inputs *in)
 
 static enum group_mode policy_mode(const struct policy_inputs *in)
 {
-	if (policy_all_local(in) || !in->has_peer)
-		return GROUP_LOCAL;
-	if (in->timed_out && in->on_disconnect == GROUP_CONTINUE &&
-	    in->sync == GROUP_NETWORK)
-		return GROUP_LOCAL;
-	return in->sync;
+	const struct gate_need need = {
+		.mode = in->has_peer ? in->sync : GROUP_LOCAL,
+		.lowerable = gate_lowerable(in->on_disconnect, in->sync),
+	};
+
+	return gate_counts_as(&need, in->timed_out, policy_all_local(in));
 }
 
 bool policy_is_behind(int64_t age_ns, bool was_behind)
@@ -230,6 +231,41 @@ static struct policy_advice policy_exposed_advice(const struct policy_inputs *in
 	return (struct policy_advice){ WITHOUT_MIRROR, MEND_PATH };
 }
 
+/* EXPOSED is the state of the group's own mode; a volume, or FUA, may ask for more. */
+static struct policy_advice policy_exception(const struct policy_inputs *in)
+{
+	switch (in->waiting) {
+	case POLICY_NOTHING_WAITS:
+		break;
+	case POLICY_WAITS_FOR_TIMEOUT:
+		return (struct policy_advice){
+			"but those of a volume wait until it has timed out",
+			"it goes on by itself after `away`"
+		};
+	case POLICY_WAITS_BY_FUA:
+		return (struct policy_advice){
+			"but FLUSH and FUA wait for it, as fua is remote",
+			"let fua be mode"
+		};
+	case POLICY_WAITS_BY_GROUP:
+		return (struct policy_advice){
+			"but those of a volume wait for it, as on_disconnect is hold",
+			"let on_disconnect be continue"
+		};
+	case POLICY_WAITS_BY_VOLUME:
+		return (struct policy_advice){
+			"but those of a volume wait for it, whose on_disconnect is hold",
+			"let on_disconnect of that volume be continue"
+		};
+	case POLICY_WAITS_BY_VOLUME_MODE:
+		return (struct policy_advice){
+			"but those of a volume wait for it, whose sync is remote",
+			"let on_disconnect of that volume be continue"
+		};
+	}
+	return (struct policy_advice){ "", "" };
+}
+
 static struct policy_advice policy_advise(const struct policy_inputs *in,
 					  enum group_state state)
 {
@@ -331,12 +367,17 @@ struct policy_decision policy_decide(const struct policy_inputs *in)
 {
 	enum group_state state = policy_state(in);
 	struct policy_advice advice = policy_advise(in, state), lack = policy_lack(in);
+	struct policy_advice except = { "", "" };
 
+	if (state == GROUP_EXPOSED)
+		except = policy_exception(in);
 	return (struct policy_decision){
 		.state = state,
 		.effective = policy_mode(in),
 		.why = advice.why,
 		.remedy = advice.remedy,
+		.except = except.why,
+		.except_remedy = except.remedy,
 		.lack = lack.why,
 		.lack_remedy = lack.remedy,
 	};
@@ -453,17 +494,58 @@ enum group_mode policy_effective(const struct group *g)
 	return policy_mode(&in);
 }
 
+static enum policy_waiting policy_volume_waits(const struct group_volume *v, bool durable)
+{
+	const struct group *g = v->group;
+	struct gate_need need;
+
+	request_kind_need(v, durable, &need);
+	if (gate_mode(&g->gate, &need) == GROUP_LOCAL)
+		return POLICY_NOTHING_WAITS;
+	if (need.lowerable)
+		return POLICY_WAITS_FOR_TIMEOUT;
+	if (v->has_policy)
+		return POLICY_WAITS_BY_VOLUME;
+	if (v->sync == GROUP_REMOTE)
+		return POLICY_WAITS_BY_VOLUME_MODE;
+	return need.mode == GROUP_REMOTE ? POLICY_WAITS_BY_FUA : POLICY_WAITS_BY_GROUP;
+}
+
+static enum policy_waiting policy_waiting(const struct group *g)
+{
+	enum policy_waiting worst = POLICY_NOTHING_WAITS;
+
+	for (unsigned i = 0; i < 2 * g->nvolumes; i++) {
+		enum policy_waiting waits =
+			policy_volume_waits(&g->volumes[i / 2], i % 2);
+
+		if (waits > worst)
+			worst = waits;
+	}
+	return worst;
+}
+
 /* What is known of this very case comes before what the state says in general. */
 static void policy_state_why(const struct group *g, const struct policy_advice *advice,
-			     char *text, size_t size)
+			     const struct policy_advice *except, char *text, size_t size)
 {
 	const char *seen = g->session ? session_why(g->session) : "";
 	const char *why = g->why[0] ? g->why : advice->why;
+	bool is_new = seen[0] && strcmp(seen, why) != 0;
 
-	if (!seen[0] || strcmp(seen, why) == 0)
-		(void)snprintf(text, size, "%s; %s", why, advice->remedy);
-	else
-		(void)snprintf(text, size, "%s (%s); %s", why, seen, advice->remedy);
+	(void)snprintf(text, size, "%s%s%s%s%s%s; %s%s%s", why, is_new ? " (" : "",
+		       is_new ? seen : "", is_new ? ")" : "", except->why[0] ? ", " : "",
+		       except->why, advice->remedy, except->why[0] ? "; or " : "",
+		       except->remedy);
+}
+
+static struct policy_advice policy_group_exception(const struct group *g)
+{
+	const struct policy_inputs in = { .waiting = policy_waiting(g) };
+
+	if (g->state != GROUP_EXPOSED)
+		return (struct policy_advice){ "", "" };
+	return policy_exception(&in);
 }
 
 void policy_why(const struct group *g, char *text, size_t size)
@@ -471,6 +553,7 @@ void policy_why(const struct group *g, char *text, size_t size)
 	const struct policy_inputs in = policy_inputs_alone(g);
 	/* The state is that of the last turn. */
 	struct policy_advice advice = policy_advise(&in, g->state);
+	struct policy_advice except = policy_group_exception(g);
 	struct policy_advice lack = policy_lack(&in);
 	size_t len = 0;
 
@@ -485,7 +568,7 @@ void policy_why(const struct group *g, char *text, size_t size)
 		len = strlen(text);
 	}
 	if (advice.remedy[0])
-		policy_state_why(g, &advice, text + len, size - len);
+		policy_state_why(g, &advice, &except, text + len, size - len);
 }
 
 void policy_turn(struct group *g)

@@ -11,6 +11,16 @@
 
 /* What an absent mirror means, and the state that people see. */
 
+/* What waits for the mirror while the group's own mode counts as local, and by which key. */
+enum policy_waiting {
+	POLICY_NOTHING_WAITS,
+	POLICY_WAITS_FOR_TIMEOUT, /* the mirror is only silent yet */
+	POLICY_WAITS_BY_FUA,	  /* FLUSH and FUA: fua is remote */
+	POLICY_WAITS_BY_GROUP,	  /* a volume is network, and the group holds */
+	POLICY_WAITS_BY_VOLUME,
+	POLICY_WAITS_BY_VOLUME_MODE, /* it is remote */
+};
+
 /* All that the rule looks at. */
 struct policy_inputs {
 	enum group_role role;
@@ -40,6 +50,7 @@ struct policy_inputs {
 	enum group_mode sync;
 	enum group_disconnect on_disconnect;
 
+	enum policy_waiting waiting;
 	bool exposure_bounded; /* max_exposure stops local completions at an LSN */
 	bool requests_wait;    /* in the gate */
 };
@@ -56,6 +67,8 @@ struct policy_decision {
 	enum group_mode effective; /* at which the group's own mode counts */
 	/* Why it is not in order, and what helps; both "" in a state that is in order. */
 	const char *why, *remedy;
+	/* EXPOSED: what waits for the mirror all the same, and what else helps; or "". */
+	const char *except, *except_remedy;
 	/* What this site lacks, and what helps; both "" when it lacks nothing. */
 	const char *lack, *lack_remedy;
 };

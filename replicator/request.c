@@ -11,27 +11,43 @@ bool request_inside(const struct group_request *r)
 	return r->offset <= r->volume->size && r->len <= r->volume->size - r->offset;
 }
 
-void request_need(const struct group_request *r, struct gate_need *ret)
+/* As the mode of a volume, or what a request makes of that, asks for. */
+static struct gate_need request_mode_need(const struct group_volume *v,
+					  enum group_mode mode)
 {
-	const struct group_volume *v = r->volume;
 	const struct group_config *config = &v->group->config;
-	bool durable = r->kind == GROUP_FLUSH || (r->flags & GROUP_FUA);
+
+	if (!config->has_peer)
+		return (struct gate_need){ .mode = GROUP_LOCAL };
+	return (struct gate_need){
+		.mode = mode,
+		.lowerable = v->has_policy ? v->policy == GROUP_CONTINUE
+					   : gate_lowerable(config->on_disconnect, mode),
+	};
+}
+
+void request_volume_need(const struct group_volume *v, struct gate_need *ret)
+{
+	*ret = request_mode_need(v, v->sync);
+}
+
+void request_kind_need(const struct group_volume *v, bool durable, struct gate_need *ret)
+{
+	const struct group_config *config = &v->group->config;
 	enum group_mode mode = v->sync;
 
-	if (!config->has_peer) {
-		*ret = (struct gate_need){ GROUP_LOCAL, durable, false };
-		return;
-	}
 	if (durable && config->fua_remote)
 		mode = GROUP_REMOTE;
 	if (!durable && config->hold == GROUP_HOLD_FLUSH)
 		mode = GROUP_LOCAL;
-	*ret = (struct gate_need){ .mode = mode, .durable = durable };
-	if (v->has_policy)
-		ret->lowerable = v->policy == GROUP_CONTINUE;
-	else
-		ret->lowerable =
-			config->on_disconnect == GROUP_CONTINUE && mode == GROUP_NETWORK;
+	*ret = request_mode_need(v, mode);
+	ret->durable = durable;
+}
+
+void request_need(const struct group_request *r, struct gate_need *ret)
+{
+	request_kind_need(r->volume, r->kind == GROUP_FLUSH || (r->flags & GROUP_FUA),
+			  ret);
 }
 
 /* ---- replies --------------------------------------------------------------------------- */
@@ -136,7 +152,11 @@ static void request_read_next(struct group_request *r)
 
 static void request_flush_opened(struct gate_waiter *w, int res)
 {
-	request_reply(request_of(rt_container_of(w, struct request_state, flush)), res);
+	struct group_request *r =
+		request_of(rt_container_of(w, struct request_state, flush));
+
+	r->volume->flushes_waiting--;
+	request_reply(r, res);
 }
 
 static void request_flush_submit(struct group_request *r)
@@ -149,6 +169,7 @@ static void request_flush_submit(struct group_request *r)
 	s->flush = (struct gate_waiter){ .lsn = r->volume->replied_lsn,
 					 .since = rt_now(g->loop),
 					 .opened = request_flush_opened };
+	r->volume->flushes_waiting++;
 	gate_wait(&g->gate, &s->flush, &need);
 	group_wake(g);
 }

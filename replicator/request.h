@@ -40,7 +40,10 @@ static inline struct group_request *request_of(struct request_state *s)
 	return rt_container_of((void **)s, struct group_request, impl);
 }
 
-/* What a request of this volume waits for at the gate. */
+/* What the mode of a volume asks for, FLUSH and FUA aside. */
+void request_volume_need(const struct group_volume *v, struct gate_need *ret);
+/* What a request of this volume waits for at the gate; FLUSH and FUA are `durable`. */
+void request_kind_need(const struct group_volume *v, bool durable, struct gate_need *ret);
 void request_need(const struct group_request *r, struct gate_need *ret);
 /* Part of a request is over: the last one replies. */
 void request_part_done(struct group_request *r, int res, uint64_t lsn);

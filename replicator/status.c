@@ -5,6 +5,7 @@
 #include "replicator/group_private.h"
 #include "replicator/log_sender.h"
 #include "replicator/policy.h"
+#include "replicator/request.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
 #include "replicator/tunnel/io.h"
@@ -249,15 +250,19 @@ static void status_volumes(const struct group *g, struct group_status *ret)
 	for (unsigned i = 0; i < g->nvolumes; i++) {
 		const struct group_volume *v = &g->volumes[i];
 		struct group_volume_status *out = &ret->volumes[i];
+		struct gate_need need;
 
+		request_volume_need(v, &need);
 		(void)snprintf(out->name, sizeof(out->name), "%s", v->name);
 		out->size = v->size;
 		out->mapped = lfs_mapped(g->lfs, v->index) * LFS_BLOCK;
 		out->sync = v->sync;
+		out->sync_effective = gate_mode(&g->gate, &need);
 		out->generation = meta->volumes[v->index].generation;
 		out->reads = v->reads;
 		out->writes = v->writes;
 		out->flushes = v->flushes;
+		out->waiting_flushes = v->flushes_waiting;
 	}
 	status_waiting(g, &g->writes.inflight, ret);
 	status_waiting(g, &g->writes.released, ret);

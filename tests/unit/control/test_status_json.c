@@ -122,6 +122,7 @@ static void status_fill(void)
 	s.volumes[1].generation = 1;
 	s.volumes[1].waiting = 3;
 	s.volumes[1].waiting_bytes = 12288;
+	s.volumes[1].waiting_flushes = 38;
 }
 
 static json_t *at(json_t *group, const char *path)
@@ -215,9 +216,11 @@ static void values_are_those_of_the_group(void **state)
 	assert_string_equal(json_string_value(at(v, "name")), "wal");
 	assert_string_equal(json_string_value(at(v, "sync")), "remote");
 	assert_string_equal(json_string_value(at(v, "generation")), "0000000000000001");
-	assert_int_equal(json_object_size(v), 10);
+	assert_string_equal(json_string_value(at(v, "sync_effective")), "local");
+	assert_int_equal(json_object_size(v), 12);
 	assert_int_equal(json_integer_value(at(v, "waiting")), 3);
 	assert_int_equal(json_integer_value(at(v, "waiting_bytes")), 12288);
+	assert_int_equal(json_integer_value(at(v, "waiting_flushes")), 38);
 	json_decref(status);
 }
 
@@ -322,6 +325,8 @@ static void screen_shows_what_matters(void **state)
 	assert_non_null(strstr(text, "rtt 50.2 ms"));
 	assert_non_null(strstr(text, "200 Mbit/s"));
 	assert_non_null(strstr(text, "wal"));
+	assert_non_null(strstr(text, "remote, now local"));
+	assert_non_null(strstr(text, " 41\n")); /* writes and FLUSHes that wait */
 	assert_non_null(strstr(text, "600 GiB"));
 	assert_null(strchr(text, '\033')); /* it cannot move the cursor */
 	assert_null(strstr(text, "recovery"));

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "tests/unit/replicator/site.h"
+#include "tests/unit/replicator/talk.h"
+
+#include <errno.h>
 
 #include "replicator/tunnel/io.h"
+#include "rt/check.h"
 
 /* What a person reads of a group is the sum of all that it knows, wherever it is counted. */
 
@@ -9,6 +12,14 @@ static int primary_up(void **state)
 {
 	site_set_up(state, GROUP_PRIMARY, true);
 	return 0;
+}
+
+static struct group_status *status(void)
+{
+	static struct group_status now;
+
+	group_status(site->group, &now);
+	return &now;
 }
 
 void __wrap_tunnel_io_stats(const struct tunnel_io *io, struct tunnel_io_stats *ret);
@@ -21,20 +32,129 @@ void __wrap_tunnel_io_stats(const struct tunnel_io *io, struct tunnel_io_stats *
 /* Datagrams of no tunnel are counted by the socket, those of a tunnel by the transports. */
 static void refused_datagrams_of_both_kinds_are_shown(void **state)
 {
-	struct group_status *status = calloc(1, sizeof(*status));
-
-	assert_non_null(status);
 	site->group->session->counted.unauthentic = 4;
-	group_status(site->group, status);
-	assert_int_equal(status->link.unauthentic, 4 + 3);
-	assert_int_equal(status->link.enobufs, 5);
-	assert_int_equal(status->link.send_errors, 7);
-	free(status);
+	assert_int_equal(status()->link.unauthentic, 4 + 3);
+	assert_int_equal(status()->link.enobufs, 5);
+	assert_int_equal(status()->link.send_errors, 7);
+}
+
+/* ---- without its mirror ------------------------------------------------------------------------- */
+
+static void network(struct group_config *config)
+{
+	config->sync = GROUP_NETWORK;
+	for (unsigned i = 0; i < config->nvolumes; i++)
+		config->volumes[i].sync = GROUP_NETWORK;
+}
+
+static int exposed_up(void **state)
+{
+	site_tweak = network;
+	site_set_up(state, GROUP_PRIMARY, true);
+	SITE_UNTIL(site, status()->state == GROUP_EXPOSED);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	site_tweak = NULL;
+	return site_tear_down(state);
+}
+
+/* What the file says from now on, of the group and of its second volume. */
+struct exposed {
+	bool fua_remote;
+	enum group_mode group_sync;
+	enum group_disconnect on_disconnect;
+	enum group_mode sync;
+	int own; /* on_disconnect of the volume; -1: the group's */
+	enum group_hold hold;
+	const char *why; /* part of it; "": all writes complete */
+	enum group_mode effective;
+};
+
+static const struct exposed exposed[] = {
+	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_NETWORK, -1, GROUP_HOLD_WRITE, "",
+	  GROUP_LOCAL },
+	{ true, GROUP_NETWORK, GROUP_CONTINUE, GROUP_NETWORK, -1, GROUP_HOLD_WRITE,
+	  "but FLUSH and FUA wait for it, as fua is remote; start the mirror",
+	  GROUP_LOCAL },
+	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_REMOTE, -1, GROUP_HOLD_WRITE,
+	  "but those of a volume wait for it, whose sync is remote; start",
+	  GROUP_REMOTE },
+	/* Only its FLUSHes wait: that is enough. */
+	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_REMOTE, -1, GROUP_HOLD_FLUSH,
+	  "whose sync is remote", GROUP_REMOTE },
+	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_REMOTE, GROUP_CONTINUE,
+	  GROUP_HOLD_WRITE, "", GROUP_LOCAL },
+	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_NETWORK, GROUP_STOP,
+	  GROUP_HOLD_WRITE, "whose on_disconnect is hold", GROUP_NETWORK },
+	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_LOCAL, GROUP_STOP, GROUP_HOLD_WRITE,
+	  "", GROUP_LOCAL },
+	{ false, GROUP_LOCAL, GROUP_STOP, GROUP_NETWORK, -1, GROUP_HOLD_WRITE,
+	  "as on_disconnect is hold", GROUP_NETWORK },
+};
+
+/* `EXPOSED: writes complete` is no comfort to who watches the volume that hangs. */
+static void a_volume_that_waits_in_exposed_is_shown(void **state)
+{
+	struct group_config *c = malloc(sizeof(*c));
+
+	assert_non_null(c);
+	for (size_t i = 0; i < RT_ARRAY_LEN(exposed); i++) {
+		const struct exposed *e = &exposed[i];
+		struct group_volume_config *v = &c->volumes[1];
+
+		*c = site->config;
+		c->fua_remote = e->fua_remote;
+		c->sync = e->group_sync;
+		c->on_disconnect = e->on_disconnect;
+		c->hold = e->hold;
+		c->volumes[0].sync = e->group_sync;
+		v->sync = e->sync;
+		v->has_on_disconnect = e->own >= 0;
+		if (e->own >= 0)
+			v->on_disconnect = (enum group_disconnect)e->own;
+		group_change(site->group, c);
+		assert_int_equal(status()->state, GROUP_EXPOSED);
+		if (!strstr(status()->why, e->why) ||
+		    !e->why[0] != !strstr(status()->why, ", but "))
+			fail_msg("%zu: %s", i, status()->why);
+		assert_int_equal(status()->volumes[0].sync_effective, GROUP_LOCAL);
+		assert_int_equal(status()->volumes[1].sync_effective, e->effective);
+		assert_int_equal(status()->volumes[1].sync, e->sync);
+	}
+	free(c);
+}
+
+static void a_flush_that_waits_is_counted(void **state)
+{
+	struct group_request *flush = request_new(GROUP_FLUSH);
+	struct group_config *c = malloc(sizeof(*c));
+
+	assert_non_null(c);
+	*c = site->config;
+	c->fua_remote = true;
+	group_change(site->group, c);
+	free(c);
+	request_ended = NULL;
+	group_submit(flush);
+	assert_int_equal(status()->volumes[0].waiting_flushes, 1);
+	assert_int_equal(status()->volumes[0].waiting, 0);
+	assert_int_equal(status()->volumes[1].waiting_flushes, 0);
+	assert_int_equal(gate_fail(&site->group->gate, -EIO), 1);
+	assert_true(request_ended == flush && request_res == -EIO);
+	assert_int_equal(status()->volumes[0].waiting_flushes, 0);
+	request_free(flush);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_volume_that_waits_in_exposed_is_shown,
+						exposed_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_flush_that_waits_is_counted, exposed_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(refused_datagrams_of_both_kinds_are_shown,
 						primary_up, site_tear_down),
 	};
