@@ -65,6 +65,20 @@ static unsigned exposure_covering(const struct exposure *e, uint64_t lsn)
 	return low;
 }
 
+/* Whether `lsn` lies in what was added and is not forgotten. */
+static bool exposure_covers(const struct exposure *e, uint64_t lsn)
+{
+	return e->count > 0 && lsn <= e->last_lsn && exposure_at(e, 0)->lsn <= lsn;
+}
+
+bool exposure_admitted_at(const struct exposure *e, uint64_t lsn, rt_time *ret)
+{
+	if (!exposure_covers(e, lsn))
+		return false;
+	*ret = exposure_at(e, exposure_covering(e, lsn))->at;
+	return true;
+}
+
 void exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
 		     struct exposure_figures *ret)
 {

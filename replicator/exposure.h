@@ -42,6 +42,11 @@ struct exposure_figures {
 void exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
 		     struct exposure_figures *ret);
 /*
+ * When `lsn` was admitted, or a little before that. False where this start does not know: it
+ * is older, or was safe once.
+ */
+bool exposure_admitted_at(const struct exposure *e, uint64_t lsn, rt_time *ret);
+/*
  * The highest LSN that may complete so that what lies beyond `safe` stays within `writes`,
  * `bytes`, `age_ns` (0: no bound of that kind).
  */

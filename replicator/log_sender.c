@@ -143,6 +143,16 @@ static void log_sender_drop_reader(struct log_sender *s)
 	s->entry = NULL;
 }
 
+/* When the LSN was admitted, by the wall clock of now; 0: not known. */
+static int64_t log_sender_admitted_wall_ns(const struct group *g, uint64_t lsn)
+{
+	rt_time at;
+
+	if (!exposure_admitted_at(&g->exposure, lsn, &at))
+		return 0;
+	return rt_wall_ns(g->loop) - rt_time_since(rt_now(g->loop), at);
+}
+
 /* The next LSN from the log: 1 submitted, 0 not now, or -errno. */
 static int log_sender_from_log(struct log_sender *s)
 {
@@ -164,7 +174,7 @@ static int log_sender_from_log(struct log_sender *s)
 		group_log_reader_next(s->reader);
 		return 0;
 	}
-	rec = record_of_entry(s->entry, rt_wall_ns(s->group->loop));
+	rec = record_of_entry(s->entry, log_sender_admitted_wall_ns(s->group, s->next));
 	if (!log_sender_submit(s, &rec))
 		return 0;
 	s->entry = NULL;

@@ -247,6 +247,11 @@ int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now)
 	return rt_time_since(now, w->primary_rx);
 }
 
+bool peer_watch_primary_has_pinged(const struct peer_watch *w)
+{
+	return w->primary_admitted > 0;
+}
+
 uint64_t peer_watch_primary_lead(const struct peer_watch *w, uint64_t admitted)
 {
 	return w->primary_admitted > admitted ? w->primary_admitted - admitted : 0;

@@ -42,7 +42,7 @@ struct peer_watch {
 
 	/* The primary, as its mirror sees it. */
 	rt_time primary_rx;
-	uint64_t primary_admitted; /* of its last PING */
+	uint64_t primary_admitted; /* of its last PING; 0: there was none */
 
 	rt_time control_lost; /* when the control connection was, last */
 	uint64_t epoch_seen;  /* highest number that the peer has named */
@@ -118,6 +118,8 @@ int64_t peer_watch_unproven_ns(const struct peer_watch *w, rt_time now);
 int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now);
 /* Since the primary was last received; very long when it never was. */
 int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now);
+/* It has said how far its log goes. */
+bool peer_watch_primary_has_pinged(const struct peer_watch *w);
 /* How many operations the primary is known to hold beyond `admitted`. */
 uint64_t peer_watch_primary_lead(const struct peer_watch *w, uint64_t admitted);
 

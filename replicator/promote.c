@@ -50,23 +50,32 @@ static void promote_reply(struct group *g, struct group_promote *p, int res)
 	rt_defer(g->loop, &reply->op);
 }
 
-/* What this site holds, and what it knows that it does not hold. */
-static void promote_describe(struct group *g, struct group_promote *p)
+static void promote_describe_age(const struct group *g, struct group_promote *p)
 {
-	struct lfs_lsn lsn = lfs_lsn(g->lfs);
-	uint64_t lead = peer_watch_primary_lead(&g->watch, lsn.admitted);
 	double age;
 
-	p->lsn = lsn.durable;
-	promote_text(p, "last durable LSN here: %llu\n", (unsigned long long)lsn.durable);
 	if (g->apply.last_wall_ns) {
 		/* The peer may claim any time: the difference need not fit 64 bits. */
 		age = ((double)rt_wall_ns(g->loop) - (double)g->apply.last_wall_ns) /
 		      RT_S;
 		promote_text(p, "written at the primary %.1f s ago\n", age < 0 ? 0 : age);
-	} else {
-		promote_text(p, "its age is not known: nothing came since this start\n");
+		return;
 	}
+	promote_text(p, "its age is not known: %s\n",
+		     g->apply.applied > 0
+			     ? "the primary does not know when it was written"
+			     : "nothing was received since this start");
+}
+
+/* What this site holds, and what it knows that it does not hold. */
+static void promote_describe(struct group *g, struct group_promote *p)
+{
+	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	uint64_t lead = peer_watch_primary_lead(&g->watch, lsn.admitted);
+
+	p->lsn = lsn.durable;
+	promote_text(p, "last durable LSN here: %llu\n", (unsigned long long)lsn.durable);
+	promote_describe_age(g, p);
 	if (lead > 0)
 		promote_text(p,
 			     "known to be missing: %llu operations, as of the last "

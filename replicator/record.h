@@ -22,7 +22,7 @@ struct record_head {
 	le64 epoch_id;
 	le64 lsn;
 	le64 hash_before; /* history after lsn - 1 */
-	le64 wall_ns;	  /* of the primary when it admitted the write */
+	le64 wall_ns;	  /* of the primary when it admitted the write; 0: not known */
 };
 _Static_assert(sizeof(struct record_head) == 40, "wire size");
 _Static_assert(_Alignof(struct record_head) == 1, "no padding");
@@ -51,7 +51,7 @@ static inline size_t record_len_max(uint32_t max_request)
 	return RECORD_HEAD_MAX(data / LFS_BLOCK) + data;
 }
 
-/* One LSN, as lfs_entry, with the time it was admitted. */
+/* One LSN, as lfs_entry, with the time at which it was admitted; 0: not known. */
 struct record {
 	uint64_t epoch_id, lsn, hash_before;
 	int64_t wall_ns;
@@ -59,7 +59,7 @@ struct record {
 	unsigned nops;
 };
 
-/* An LSN as it was read from the log; operations and data stay the entry's. */
+/* An LSN as it was read from the log, which has no times; operations, data stay its own. */
 struct record record_of_entry(const struct lfs_entry *entry, int64_t wall_ns);
 
 /*

@@ -177,19 +177,20 @@ static void status_recovery(const struct group *g, struct group_status *ret)
 	double wall = (double)rt_wall_ns(g->loop) / RT_S;
 	uint64_t durable = lfs_lsn(g->lfs).durable;
 	bool received = silence_ns < STATUS_EVER_NS;
+	bool complete = received && peer_watch_primary_has_pinged(&g->watch) &&
+			peer_watch_primary_lead(&g->watch, durable) == 0;
 
 	ret->last_received_s = received ? (double)silence_ns / RT_S : -1;
 	ret->recovery.lsn = durable;
-	if (g->apply.last_wall_ns <= 0)
-		return;
-	ret->recovery.admitted_at = (double)g->apply.last_wall_ns / RT_S;
+	if (g->apply.last_wall_ns > 0)
+		ret->recovery.admitted_at = (double)g->apply.last_wall_ns / RT_S;
 	/* With nothing missing the image was the primary's when that was last received. */
-	if (received && peer_watch_primary_lead(&g->watch, durable) == 0)
+	if (complete)
 		ret->recovery.age_s = ret->last_received_s;
-	else if (wall > ret->recovery.admitted_at)
-		ret->recovery.age_s = wall - ret->recovery.admitted_at;
-	else
-		ret->recovery.age_s = 0;
+	else if (g->apply.last_wall_ns > 0)
+		ret->recovery.age_s = wall > ret->recovery.admitted_at
+					      ? wall - ret->recovery.admitted_at
+					      : 0;
 }
 
 static void status_store(const struct group *g, struct group_status *ret)

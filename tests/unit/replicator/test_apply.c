@@ -221,6 +221,41 @@ static void any_time_of_the_primary_can_be_told(void **state)
 	}
 }
 
+/* A mirror that is filled from its primary's log is not new: it says that it does not know. */
+static void an_age_that_the_primary_does_not_know_is_none(void **state)
+{
+	struct group_promote p = { .dry_run = true, .done = promote_answered };
+	struct group_status *status = calloc(1, sizeof(*status));
+	struct forged f;
+
+	assert_non_null(status);
+	for (unsigned known = 2; known-- > 0;) {
+		forge_honest(&f, 0);
+		f.head.wall_ns =
+			le64_make(known ? 1700000000 * (uint64_t)RT_S : (uint64_t)0);
+		assert_int_equal(give(&f), 0);
+		SITE_UNTIL(site, durable());
+		peer_watch_primary_rx(&site->group->watch, rt_now(site->loop));
+		/* Whatever it has beyond that, or an earlier record said. */
+		peer_watch_primary_ping(&site->group->watch, UINT64_MAX);
+		group_status(site->group, status);
+		assert_int_equal(status->recovery.admitted_at > 0, known);
+		assert_int_equal(status->recovery.age_s > 0, known);
+	}
+	assert_true(status->recovery.admitted_at == -1 && status->recovery.age_s == -1);
+	site->waiting = 1;
+	p.force = true;
+	group_promote(site->group, &p);
+	assert_int_equal(site_wait(), 0);
+	assert_non_null(
+		strstr(p.text, "its age is not known: the primary does not know"));
+	/* With nothing missing the age is that of the last heartbeat, known or not. */
+	peer_watch_primary_ping(&site->group->watch, lfs_lsn(site->group->lfs).durable);
+	group_status(site->group, status);
+	assert_true(status->recovery.admitted_at == -1 && status->recovery.age_s >= 0);
+	free(status);
+}
+
 /* ---- over a data connection ------------------------------------------------------------------ */
 
 static void frame(const struct forged *f)
@@ -515,6 +550,7 @@ int main(void)
 		TEST(an_epoch_counts_for_its_own_lsns_only, mirror_up),
 		TEST(what_is_just_legal_is_taken, mirror_up),
 		TEST(any_time_of_the_primary_can_be_told, mirror_up),
+		TEST(an_age_that_the_primary_does_not_know_is_none, mirror_up),
 		TEST(a_lie_in_a_frame_ends_the_connection, mirror_up),
 		TEST(the_rest_of_the_old_tunnel_is_waited_for, mirror_up),
 		TEST(a_mirror_says_nothing_of_what_is_not_durable, mirror_up),
