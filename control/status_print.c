@@ -199,7 +199,7 @@ static void print_catchup(const json_t *g, FILE *out)
 {
 	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT];
 
-	if (member_there(g, "catchup.bytes_total"))
+	if (member_there(g, "catchup.bytes_total") || member_there(g, "catchup.eta_s"))
 		fprintf(out, "  catch-up   %s of %s, %s s left\n",
 			member_bytes(g, "catchup.bytes_done", a),
 			member_bytes(g, "catchup.bytes_total", b),

@@ -79,20 +79,33 @@ bool exposure_admitted_at(const struct exposure *e, uint64_t lsn, rt_time *ret)
 	return true;
 }
 
-void exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
+bool exposure_bytes_before(const struct exposure *e, uint64_t lsn, uint64_t *ret)
+{
+	if (lsn == e->last_lsn + 1) {
+		*ret = e->bytes;
+		return true;
+	}
+	if (!exposure_covers(e, lsn))
+		return false;
+	*ret = exposure_at(e, exposure_covering(e, lsn))->bytes;
+	return true;
+}
+
+bool exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
 		     struct exposure_figures *ret)
 {
 	const struct exposure_sample *oldest;
 
 	*ret = (struct exposure_figures){ 0 };
 	if (lsn >= e->last_lsn)
-		return;
+		return true;
 	ret->writes = e->last_lsn - lsn;
 	if (e->count == 0)
-		return; /* all of it is older than this start: only its number is known */
+		return false; /* all of it is older than this start */
 	oldest = exposure_at(e, exposure_covering(e, lsn + 1));
 	ret->bytes = e->bytes - oldest->bytes;
 	ret->age_ns = rt_time_since(now, oldest->at);
+	return exposure_covers(e, lsn + 1);
 }
 
 uint64_t exposure_allows(const struct exposure *e, uint64_t safe, rt_time now,

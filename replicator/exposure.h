@@ -38,9 +38,17 @@ struct exposure_figures {
 	uint64_t writes, bytes;
 	int64_t age_ns; /* of the oldest; 0 when there is none */
 };
-/* What is beyond `lsn` (not below what was forgotten). */
-void exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
+/*
+ * What is beyond `lsn`. False where part of that is older than this start, or was safe once:
+ * then bytes and age are those of the rest only, and not to be shown.
+ */
+bool exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
 		     struct exposure_figures *ret);
+/*
+ * Bytes admitted since the start before `lsn`, at most one more than the last; rounded down
+ * where samples stand for several LSNs. False where this start does not know.
+ */
+bool exposure_bytes_before(const struct exposure *e, uint64_t lsn, uint64_t *ret);
 /*
  * When `lsn` was admitted, or a little before that. False where this start does not know: it
  * is older, or was safe once.

@@ -268,7 +268,12 @@ struct group_volume_status {
 	uint64_t waiting_flushes;
 };
 
-/* Everything `status --json` shows; negative doubles and times mean not known: null. */
+#define GROUP_NOT_KNOWN UINT64_MAX
+
+/*
+ * Everything `status --json` shows. Negative doubles and times, and GROUP_NOT_KNOWN, mean not
+ * known: null.
+ */
 struct group_status {
 	char name[64];
 	enum group_role role;
@@ -321,7 +326,8 @@ struct group_status {
 	} store;
 	unsigned nvolumes;
 	struct group_volume_status volumes[GROUP_VOLUMES_MAX];
-	uint64_t catchup_total, catchup_done; /* bytes; both 0 when there is none */
+	/* Bytes of the backlog when it began; both 0 when there is none. */
+	uint64_t catchup_total, catchup_done;
 	double catchup_eta_s;
 	/* Why it is not in order, and what helps; "" when it is. */
 	char why[GROUP_STATUS_WHY_MAX];

@@ -398,7 +398,9 @@ bool policy_mirror_behind(const struct group *g)
 
 	if (!peer_watch_in_sync(&g->watch))
 		return false;
-	exposure_beyond(&g->exposure, g->gate.marks.received, rt_now(g->loop), &beyond);
+	/* In sync, so what lies beyond is of this start. */
+	(void)exposure_beyond(&g->exposure, g->gate.marks.received, rt_now(g->loop),
+			      &beyond);
 	return policy_is_behind(beyond.age_ns, g->state == GROUP_CATCHING_UP);
 }
 
@@ -571,6 +573,19 @@ void policy_why(const struct group *g, char *text, size_t size)
 		policy_state_why(g, &advice, &except, text + len, size - len);
 }
 
+static void policy_watch_catchup(struct group *g, const struct policy_inputs *in)
+{
+	const struct catchup_input input = {
+		.going = g->role == GROUP_PRIMARY && in->path_serves && !in->in_sync,
+		.received = g->gate.marks.received,
+		.admitted = lfs_lsn(g->lfs).admitted,
+		.now = rt_now(g->loop),
+	};
+
+	if (g->session)
+		catchup_turn(&g->session->catchup, &g->exposure, &input);
+}
+
 void policy_turn(struct group *g)
 {
 	struct policy_inputs in;
@@ -582,5 +597,6 @@ void policy_turn(struct group *g)
 		g->gate.local_max = policy_local_max(g);
 	}
 	in = policy_inputs_now(g);
+	policy_watch_catchup(g, &in);
 	group_set_state(g, policy_decide(&in).state);
 }

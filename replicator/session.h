@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "replicator/catchup.h"
 #include "replicator/group_log_reader.h"
 #include "replicator/intake.h"
 #include "replicator/message.h"
@@ -82,6 +83,7 @@ struct session {
 	/* Why the last transport ended by itself; or "". */
 	char transport_why[MESSAGE_TEXT_MAX + 1];
 	struct log_sender *log_sender; /* owned, primary */
+	struct catchup catchup;	       /* of the mirror, as a primary sees it */
 
 	uint64_t ping_serial;
 	rt_time ping_at;

@@ -139,13 +139,17 @@ static void status_risk(const struct group *g, const struct transport_stats *sta
 	struct exposure_figures beyond;
 	struct exposure_risk risk;
 
-	ret->exposure.probability = -1;
 	if (!g->session || g->role != GROUP_PRIMARY)
 		return;
-	exposure_beyond(&g->exposure, marks->persisted, rt_now(g->loop), &beyond);
-	ret->exposure.writes = beyond.writes;
-	ret->exposure.bytes = beyond.bytes;
-	ret->exposure.seconds = (double)beyond.age_ns / RT_S;
+	/* Before it serves this site has not begun to count. */
+	if (group_serving(g)) {
+		bool known = exposure_beyond(&g->exposure, marks->persisted,
+					     rt_now(g->loop), &beyond);
+
+		ret->exposure.writes = beyond.writes;
+		ret->exposure.bytes = known ? beyond.bytes : GROUP_NOT_KNOWN;
+		ret->exposure.seconds = known ? (double)beyond.age_ns / RT_S : -1;
+	}
 	if (!stats)
 		ret->fec.repairs_needed = g->risk.repairs;
 	risk = (struct exposure_risk){
@@ -269,6 +273,19 @@ static void status_volumes(const struct group *g, struct group_status *ret)
 	status_waiting(g, &g->writes.released, ret);
 }
 
+static void status_catchup(const struct group *g, struct group_status *ret)
+{
+	struct catchup_progress progress;
+
+	if (!g->session)
+		return;
+	catchup_progress(&g->session->catchup, &g->exposure, g->gate.marks.received,
+			 rt_now(g->loop), &progress);
+	ret->catchup_total = progress.total;
+	ret->catchup_done = progress.done;
+	ret->catchup_eta_s = progress.eta_s;
+}
+
 void group_status(const struct group *g, struct group_status *ret)
 {
 	const struct lfs_epoch *epoch;
@@ -282,6 +299,8 @@ void group_status(const struct group *g, struct group_status *ret)
 	ret->has_peer = g->config.has_peer;
 	ret->alone = g->alone != GROUP_NOT_ALONE;
 	ret->catchup_eta_s = -1;
+	ret->exposure.writes = ret->exposure.bytes = GROUP_NOT_KNOWN;
+	ret->exposure.seconds = ret->exposure.probability = -1;
 	ret->recovery.admitted_at = ret->recovery.age_s = ret->last_received_s = -1;
 	policy_why(g, ret->why, sizeof(ret->why));
 	if (!g->lfs) {
@@ -301,13 +320,5 @@ void group_status(const struct group *g, struct group_status *ret)
 			(double)peer_watch_unproven_ns(&g->watch, rt_now(g->loop)) / RT_S;
 	status_store(g, ret);
 	status_volumes(g, ret);
-	if (g->session && g->session->log_sender && g->role == GROUP_PRIMARY &&
-	    !peer_watch_in_sync(&g->watch)) {
-		struct exposure_figures beyond;
-
-		exposure_beyond(&g->exposure, g->gate.marks.received, rt_now(g->loop),
-				&beyond);
-		ret->catchup_total = g->exposure.bytes;
-		ret->catchup_done = g->exposure.bytes - beyond.bytes;
-	}
+	status_catchup(g, ret);
 }

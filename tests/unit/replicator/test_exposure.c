@@ -29,11 +29,11 @@ static void what_is_beyond_is_counted(void **state)
 	struct exposure_figures f;
 
 	(void)state;
-	exposure_beyond(e, 40, AT(2000), &f);
+	(void)exposure_beyond(e, 40, AT(2000), &f);
 	assert_int_equal(f.writes, 60);
 	assert_int_equal(f.bytes, 60 * 4096);
 	assert_int_equal(f.age_ns, 2000 - 410);
-	exposure_beyond(e, 100, AT(2000), &f);
+	assert_true(exposure_beyond(e, 100, AT(2000), &f));
 	assert_int_equal(f.writes + f.bytes + (uint64_t)f.age_ns, 0);
 	free(e);
 }
@@ -45,11 +45,11 @@ static void forgetting_what_is_safe_changes_no_figure(void **state)
 
 	(void)state;
 	exposure_safe(e, 40);
-	exposure_beyond(e, 40, AT(2000), &f);
+	(void)exposure_beyond(e, 40, AT(2000), &f);
 	assert_int_equal(f.bytes, 60 * 4096);
 	assert_int_equal(f.age_ns, 2000 - 410);
 	exposure_safe(e, 100);
-	exposure_beyond(e, 100, AT(2000), &f);
+	(void)exposure_beyond(e, 100, AT(2000), &f);
 	assert_int_equal(f.writes, 0);
 	free(e);
 }
@@ -62,7 +62,7 @@ static void a_long_outage_rounds_up_only(void **state)
 
 	(void)state;
 	for (uint64_t lsn = 0; lsn < n; lsn += 997) {
-		exposure_beyond(e, lsn, AT((int64_t)n * 10), &f);
+		(void)exposure_beyond(e, lsn, AT((int64_t)n * 10), &f);
 		assert_int_equal(f.writes, n - lsn);
 		assert_true(f.bytes >= (n - lsn) * 4096);
 		assert_true(f.bytes <= (n - lsn + n / 500) * 4096);
@@ -141,7 +141,7 @@ static void what_is_safe_ages_nothing_that_comes_later(void **state)
 		e = filled(n);
 		exposure_safe(e, n);
 		exposure_add(e, n + 1, 512, AT(later));
-		exposure_beyond(e, n, AT(later + 5), &f);
+		(void)exposure_beyond(e, n, AT(later + 5), &f);
 		assert_int_equal(f.writes, 1);
 		assert_int_equal(f.bytes, 512);
 		assert_int_equal(f.age_ns, 5);
@@ -170,28 +170,33 @@ static void nothing_beyond_is_nothing(void **state)
 	struct exposure_figures f;
 
 	exposure_init(e, 40);
-	exposure_beyond(e, 40, AT(9000), &f);
+	(void)exposure_beyond(e, 40, AT(9000), &f);
 	assert_int_equal(f.writes + f.bytes + (uint64_t)f.age_ns, 0);
 	assert_int_equal(exposure_allows(e, 40, AT(9000), &bound), 45);
-	exposure_beyond(e, 37, AT(9000), &f); /* of an earlier start: only their number */
+	/* Of an earlier start: only their number is known. */
+	assert_false(exposure_beyond(e, 37, AT(9000), &f));
 	assert_int_equal(f.writes, 3);
-	assert_int_equal(f.bytes + (uint64_t)f.age_ns, 0);
 	assert_int_equal(exposure_allows(e, 37, AT(9000), &bound), 42);
 	exposure_add(e, 41, 512, AT(9000));
-	exposure_beyond(e, 40, AT(9001), &f);
+	assert_true(exposure_beyond(e, 40, AT(9001), &f));
 	assert_int_equal(f.bytes, 512);
+	/* One of this start beside them says nothing of these. */
+	assert_false(exposure_beyond(e, 37, AT(9001), &f));
+	assert_int_equal(f.writes, 4);
 	exposure_safe(
 		e, 41); /* its sample is forgotten, and the next one is of its own time */
 	assert_int_equal(exposure_allows(e, 41, AT(99000), &bound), 46);
 	exposure_add(e, 42, 4096, AT(99000));
-	exposure_beyond(e, 41, AT(99001), &f);
+	/* Another mirror lacks what was safe at the first one. */
+	assert_false(exposure_beyond(e, 40, AT(99001), &f));
+	assert_true(exposure_beyond(e, 41, AT(99001), &f));
 	assert_int_equal(f.bytes, 4096);
 	assert_int_equal(f.age_ns, 1);
 	assert_int_equal(exposure_allows(e, 41, AT(99001), &bound), 46);
 	assert_int_equal(exposure_allows(e, 42, AT(999999), &bound), 47);
 	exposure_init(e, 7); /* of another history */
 	assert_int_equal(e->bytes, 0);
-	exposure_beyond(e, 7, AT(99001), &f);
+	(void)exposure_beyond(e, 7, AT(99001), &f);
 	assert_int_equal(f.writes + f.bytes, 0);
 	free(e);
 }
@@ -250,7 +255,7 @@ static void after_a_long_outage_the_figures_are_exact_anew(void **state)
 		assert_true(e->stride >= 1);
 	}
 	assert_int_equal(e->stride, 1);
-	exposure_beyond(e, more - 5, AT((int64_t)more * 10), &f);
+	(void)exposure_beyond(e, more - 5, AT((int64_t)more * 10), &f);
 	assert_int_equal(f.writes, 5);
 	assert_int_equal(f.bytes, 5 * 4096);
 	assert_int_equal(f.age_ns, 40);

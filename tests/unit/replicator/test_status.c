@@ -127,6 +127,42 @@ static void a_volume_that_waits_in_exposed_is_shown(void **state)
 	free(c);
 }
 
+/* What the mirror may lack of an earlier start: how much is not known, and not nothing. */
+static void exposure_is_no_false_zero_after_a_restart(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(status()->exposure.writes, SITE_LSNS + i);
+		assert_true(status()->exposure.bytes == GROUP_NOT_KNOWN);
+		assert_true(status()->exposure.seconds == -1);
+		assert_true(status()->exposure.probability == 1);
+		if (i == 0)
+			assert_int_equal(request_once(GROUP_WRITE, 0), 0);
+	}
+}
+
+static void network_or_nothing(struct group_config *config)
+{
+	network(config);
+	config->on_disconnect = GROUP_STOP;
+}
+
+static int holding_up(void **state)
+{
+	site_tweak = network_or_nothing;
+	site_set_up(state, GROUP_PRIMARY, true);
+	SITE_UNTIL(site, status()->state == GROUP_HOLDING);
+	return 0;
+}
+
+static void exposure_is_not_known_before_it_serves(void **state)
+{
+	assert_false(group_serving(site->group));
+	assert_true(status()->exposure.writes == GROUP_NOT_KNOWN);
+	assert_true(status()->exposure.bytes == GROUP_NOT_KNOWN);
+	assert_true(status()->exposure.seconds == -1);
+	assert_true(status()->exposure.probability == 1);
+}
+
 static void a_flush_that_waits_is_counted(void **state)
 {
 	struct group_request *flush = request_new(GROUP_FLUSH);
@@ -155,6 +191,10 @@ int main(void)
 						exposed_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_flush_that_waits_is_counted, exposed_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(exposure_is_no_false_zero_after_a_restart,
+						exposed_up, tear_down),
+		cmocka_unit_test_setup_teardown(exposure_is_not_known_before_it_serves,
+						holding_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_datagrams_of_both_kinds_are_shown,
 						primary_up, site_tear_down),
 	};
