@@ -47,6 +47,7 @@ void peer_watch_streaming(struct peer_watch *w, uint64_t admitted, rt_time now)
 void peer_watch_path_proven(struct peer_watch *w, rt_time now)
 {
 	w->path_proven = now;
+	w->proven_once = true;
 	w->on_trial = false;
 }
 
@@ -235,6 +236,11 @@ bool peer_watch_in_sync(const struct peer_watch *w)
 int64_t peer_watch_unproven_ns(const struct peer_watch *w, rt_time now)
 {
 	return rt_time_since(now, w->on_trial ? w->path_tried : w->path_proven);
+}
+
+int64_t peer_watch_mirror_silence_ns(const struct peer_watch *w, rt_time now)
+{
+	return w->proven_once ? rt_time_since(now, w->path_proven) : -1;
 }
 
 int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now)

@@ -30,6 +30,7 @@ struct peer_watch {
 	enum peer_watch_level level; /* changed by watch_set_level() only */
 	bool interrupted;	     /* the path did not serve in the last turn */
 	rt_time path_proven; /* last; before any proof: the first turn, or RT_NEVER */
+	bool proven_once;
 	rt_time path_tried;  /* the connection began to stream, */
 	bool on_trial;	     /* and its path has not been proven yet */
 	uint64_t caught_up_target; /* LSN received for CAUGHT_UP, */
@@ -115,6 +116,8 @@ bool peer_watch_caught_up(const struct peer_watch *w);
 bool peer_watch_in_sync(const struct peer_watch *w);
 /* Since the path was last proven, or began to be tried. */
 int64_t peer_watch_unproven_ns(const struct peer_watch *w, rt_time now);
+/* Since the path was last proven, over any transport; < 0 if it never was. */
+int64_t peer_watch_mirror_silence_ns(const struct peer_watch *w, rt_time now);
 int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now);
 /* Since the primary was last received; very long when it never was. */
 int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now);

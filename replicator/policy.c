@@ -464,16 +464,27 @@ static bool policy_primary_path_serves(const struct group *g)
 	       !policy_path_is_silent(g->session) && !peer_watch_is_tried(&g->watch);
 }
 
+/* Without a control connection only data is a sign of life: it does not have to wait. */
+#define SILENT_HEARTBEATS 2
+
+/* Of a mirror: the primary's writes are received, or would be. */
+static bool policy_mirror_receives(const struct group *g)
+{
+	const struct session *s = g->session;
+	int64_t limit_ms = s->control.conn ? g->config.away_ms
+					   : SILENT_HEARTBEATS * g->config.heartbeat_ms;
+
+	return session_streaming(s) &&
+	       peer_watch_primary_silence_ns(&g->watch, rt_now(g->loop)) <
+		       limit_ms * RT_MS;
+}
+
 bool policy_path_serves(const struct group *g)
 {
-	const int64_t timeout_ns = g->config.away_ms * RT_MS;
-
 	if (!g->session)
 		return false;
-	if (g->role == GROUP_PRIMARY)
-		return policy_primary_path_serves(g);
-	return session_streaming(g->session) &&
-	       peer_watch_primary_silence_ns(&g->watch, rt_now(g->loop)) < timeout_ns;
+	return g->role == GROUP_PRIMARY ? policy_primary_path_serves(g)
+					: policy_mirror_receives(g);
 }
 
 static struct policy_inputs policy_inputs_now(const struct group *g)
@@ -483,7 +494,7 @@ static struct policy_inputs policy_inputs_now(const struct group *g)
 
 	if (!s)
 		return in;
-	in.streaming = session_streaming(s);
+	in.streaming = policy_mirror_receives(g);
 	in.path_serves = policy_primary_path_serves(g);
 	in.behind = policy_mirror_behind(g);
 	return in;

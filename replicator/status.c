@@ -197,6 +197,15 @@ static void status_recovery(const struct group *g, struct group_status *ret)
 					      : 0;
 }
 
+/* Of a primary; it goes on when the transport is gone, as that is when somebody asks. */
+static void status_mirror_silence(const struct group *g, struct group_status *ret)
+{
+	int64_t silence_ns = peer_watch_mirror_silence_ns(&g->watch, rt_now(g->loop));
+
+	if (silence_ns >= 0)
+		ret->last_received_s = (double)silence_ns / RT_S;
+}
+
 static void status_store(const struct group *g, struct group_status *ret)
 {
 	struct lfs_stats stats;
@@ -315,9 +324,8 @@ void group_status(const struct group *g, struct group_status *ret)
 	status_peer(g, ret);
 	if (g->role == GROUP_MIRROR)
 		status_recovery(g, ret);
-	else if (g->session && g->session->transport)
-		ret->last_received_s =
-			(double)peer_watch_unproven_ns(&g->watch, rt_now(g->loop)) / RT_S;
+	else
+		status_mirror_silence(g, ret);
 	status_store(g, ret);
 	status_volumes(g, ret);
 	status_catchup(g, ret);

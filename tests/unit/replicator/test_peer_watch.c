@@ -342,6 +342,25 @@ static void a_mirror_that_says_so_refuses(void **state)
 	assert_false(peer_watch_refuses(&w, away, input.now));
 }
 
+/* How long ago, also after its transport: that it is silent is no news, since when is. */
+static void how_long_a_mirror_is_silent_is_known(void **state)
+{
+	struct peer_watch_input input = { .now = at(0), .timeout_ns = AWAY_MS * RT_MS };
+	struct peer_watch w;
+
+	peer_watch_init(&w);
+	(void)peer_watch_turn(&w, &input);
+	assert_true(peer_watch_mirror_silence_ns(&w, at(50)) < 0); /* it never was here */
+	peer_watch_streaming(&w, 5, at(60));
+	assert_true(peer_watch_mirror_silence_ns(&w, at(70)) < 0);
+	peer_watch_path_proven(&w, at(80));
+	assert_int_equal(peer_watch_mirror_silence_ns(&w, at(90)), 10 * RT_MS);
+	peer_watch_transport_closed(&w);
+	assert_int_equal(peer_watch_mirror_silence_ns(&w, at(5080)), 5 * RT_S);
+	peer_watch_streaming(&w, 5, at(5100)); /* a connection is no proof */
+	assert_int_equal(peer_watch_mirror_silence_ns(&w, at(6080)), 6 * RT_S);
+}
+
 static void a_mirror_knows_its_primary(void **state)
 {
 	struct peer_watch w;
@@ -373,6 +392,7 @@ int main(void)
 		cmocka_unit_test(a_site_without_its_mirror_counts_it_as_timed_out),
 		cmocka_unit_test(a_dead_mirror_is_not_one_whose_disk_hangs),
 		cmocka_unit_test(a_mirror_that_says_so_refuses),
+		cmocka_unit_test(how_long_a_mirror_is_silent_is_known),
 		cmocka_unit_test(a_mirror_knows_its_primary),
 	};
 

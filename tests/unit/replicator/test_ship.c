@@ -158,6 +158,14 @@ static void a_path_that_proves_nothing_times_out(void **state)
 	assert_true(session_streaming(site->group->session));
 }
 
+static int64_t silent_ms(void)
+{
+	static struct group_status status;
+
+	group_status(site->group, &status);
+	return (int64_t)(status.last_received_s * 1000);
+}
+
 /* It dies with data that it had received, and not persisted: its disk is not the reason. */
 static void a_mirror_that_dies_has_timed_out(void **state)
 {
@@ -177,6 +185,9 @@ static void a_mirror_that_dies_has_timed_out(void **state)
 				     rt_time_add(rt_now(site->loop), RT_S)));
 	SITE_UNTIL(site, holds_since("the mirror has timed out"));
 	assert_true(holds_since("start the mirror, or mend the path to it"));
+	/* It is without a transport, and still known since when. */
+	SITE_UNTIL(site, !site->group->session->transport);
+	assert_in_range(silent_ms(), 200, 20000);
 }
 
 /* Its disk hangs, or it refuses all: what it has received is no second copy. */

@@ -184,11 +184,40 @@ static void a_flush_that_waits_is_counted(void **state)
 	request_free(flush);
 }
 
+/* ---- a mirror that its primary left ------------------------------------------------------------- */
+
+static int mirror_up(void **state)
+{
+	site_set_up(state, GROUP_MIRROR, true);
+	return 0;
+}
+
+/* The data path outlives the connection; but who is received no more is not followed. */
+static void a_primary_that_is_gone_is_not_followed(void **state)
+{
+	converse("HS");
+	SITE_UNTIL(site, status()->state == GROUP_FOLLOWING);
+	assert_true(status()->link.connected);
+	assert_string_equal(status()->why, "");
+	conn_close(site->conn);
+	site->conn = NULL;
+	SITE_UNTIL(site, status()->state == GROUP_LISTENING);
+	assert_int_equal(site->group->session->state, SESSION_DATA_ONLY);
+	assert_false(status()->link.connected);
+	assert_non_null(strstr(status()->why, "start the primary, or mend the path"));
+	/* What arrives all the same is followed. */
+	peer_watch_primary_rx(&site->group->watch, rt_time_add(rt_now(site->loop), RT_S));
+	SITE_UNTIL(site, status()->state == GROUP_FOLLOWING);
+	assert_true(status()->link.connected);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_volume_that_waits_in_exposed_is_shown,
 						exposed_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_primary_that_is_gone_is_not_followed,
+						mirror_up, site_tear_down),
 		cmocka_unit_test_setup_teardown(a_flush_that_waits_is_counted, exposed_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(exposure_is_no_false_zero_after_a_restart,
