@@ -190,7 +190,8 @@ int apply_record(struct apply *a, const uint8_t *bytes, size_t len)
 	}
 	a->bytes += apply_item_cost(item);
 	if (item->owned.rec.lsn != a->next_lsn) {
-		err = apply_fail(a, -EPROTO, "LSN %llu came where %llu was due",
+		err = apply_fail(a, -EPROTO,
+				 "LSN %llu was received where %llu was expected",
 				 (unsigned long long)item->owned.rec.lsn,
 				 (unsigned long long)a->next_lsn);
 		apply_item_free(item);

@@ -175,7 +175,10 @@ unsigned group_volume_count(const struct group *group);
 struct group_volume *group_volume_at(struct group *group, unsigned i);
 const char *group_volume_name(const struct group_volume *volume);
 uint64_t group_volume_size(const struct group_volume *volume); /* bytes */
-/* Mirrors, fenced and diverged groups are read-only. */
+/*
+ * Mirrors and fenced groups are read-only. A diverged primary is not: it goes on as without its
+ * mirror, until a person chooses.
+ */
 bool group_volume_read_only(const struct group_volume *volume);
 /* Reads are answered: the group is past its start. */
 bool group_serving(const struct group *group);

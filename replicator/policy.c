@@ -35,7 +35,7 @@ static void policy_watch_mirror(struct group *g)
 	unsigned news = peer_watch_turn(&g->watch, &input);
 
 	if ((news & PEER_WATCH_NEWS_TIMED_OUT) && group_serving(g))
-		group_event(g, RT_LOG_WARN, "mirror-away policy=%s",
+		group_event(g, RT_LOG_WARN, "mirror-timed-out policy=%s",
 			    g->config.on_disconnect == GROUP_CONTINUE ? "continue"
 								      : "hold");
 	if (news & PEER_WATCH_NEWS_IN_SYNC)

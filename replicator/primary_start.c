@@ -134,7 +134,7 @@ void primary_start_turn(struct group *g)
 			return;
 		if (rt_time_before(rt_now(g->loop), g->start.deadline))
 			return;
-		group_event(g, RT_LOG_WARN, "opening-without-mirror waited_ms=%lld",
+		group_event(g, RT_LOG_WARN, "starting-without-mirror waited_ms=%lld",
 			    (long long)g->config.open_timeout_ms);
 	}
 	peer_watch_opened_alone(&g->watch);

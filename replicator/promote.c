@@ -119,7 +119,7 @@ static int promote_judge(struct group *g, struct group_promote *p)
 	if (silence_ms < PROMOTE_SILENCE_MS) {
 		promote_text(
 			p,
-			"refused: the primary was heard %lld ms ago; stop it, or wait "
+			"refused: the primary was received %lld ms ago; stop it, or wait "
 			"for %d ms of silence, or --force\n",
 			(long long)silence_ms, PROMOTE_SILENCE_MS);
 		return -EPERM;

@@ -527,7 +527,7 @@ static void session_say_guarded(struct session *s)
 	if (stats.counters.guarded > s->guarded &&
 	    stats.rate_bps < s->group->config.peer.rate_bps)
 		group_event(s->group, RT_LOG_WARN,
-			    "line-narrower-than-rate rate=%llu found=%llu",
+			    "path-narrower-than-rate rate=%llu found=%llu",
 			    (unsigned long long)s->group->config.peer.rate_bps,
 			    (unsigned long long)stats.rate_bps);
 	s->guarded = stats.counters.guarded; /* a new transport begins at 0 */

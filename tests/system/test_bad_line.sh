@@ -247,7 +247,7 @@ too_narrow()
 	"$build/wanmirror" -c near.conf status --json >snapshot
 	"$tools/jget" groups.0.why <snapshot | grep -q 'carries less than it is sent' ||
 		fail "why: $("$tools/jget" groups.0.why <snapshot)"
-	wait_for 20 grep -q '^warn line-narrower-than-rate' near.log
+	wait_for 20 grep -q '^warn path-narrower-than-rate' near.log
 	copied
 	wait_for 20 in_state near IN_SYNC
 	line_set rate=$LINE queue=100ms

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A reader of C that is just good enough to count things: before each line's rules run,
 # `code` is the line without comments and without what is inside strings and character
-# constants, `comment` is the text of its comments, and `directive` says whether it belongs
+# constants, `strings` is what is inside strings, `comment` is the text of its comments, and `directive` says whether it belongs
 # to a preprocessor line. Lines and columns stay where they are, apart from what was taken
 # out.
 
@@ -28,11 +28,15 @@ function strip(line,    out, i, n, c, two, quote)
 				comment = comment c
 			}
 		} else if (quote != "") {
-			if (c == "\\")
+			if (c == "\\") {
 				i++
-			else if (c == quote) {
+				strings = strings " "
+			} else if (c == quote) {
 				quote = ""
 				out = out c
+				strings = strings " "
+			} else if (quote == "\"") {
+				strings = strings c
 			}
 		} else if (two == "/*") {
 			in_comment = 1
@@ -56,6 +60,7 @@ FNR == 1 {
 
 {
 	comment = ""
+	strings = ""
 	code = in_comment || /["'\/]/ ? strip($0) : $0
 	directive = continued || code ~ /^[ \t]*#/
 	continued = directive && code ~ /\\$/

@@ -125,6 +125,9 @@ is_c {
 		names(code)
 	if (comment != "")
 		prose("comment", "c", comment)
+	# What people read: events, and texts of status and refusals.
+	if (engine && strings != "" && code !~ /^[ \t]*#[ \t]*include/)
+		prose("string", "s", strings)
 	next
 }
 

@@ -304,6 +304,17 @@ echo 'comment replicator in vain 1' >tests/tree/baseline.txt
 accepted retired
 echo '/* It was sent again in vain; and in vain. */' | source_of replicator/bad.c
 refused retired 'comment replicator in vain: 2, baseline.txt allows 1'
+echo 'static const char *const e = "line-narrower lsn=%llu"; /* "line" */' |
+	source_of replicator/bad.c
+refused retired 'replicator/bad.c:2: "line" -> path'
+printf '#define WHY \\\n\t"it was \\"heard\\""\n' | source_of replicator/bad.c
+refused retired 'replicator/bad.c:3: "heard" -> received'
+printf '#include "replicator/line.h"\nstatic const char e[] = "a `line` of line_ns";\n' |
+	source_of replicator/bad.c
+accepted retired
+echo 'static const char e[] = "a line of the file";' | source_of control/bad.c
+accepted retired
+rm replicator/bad.c control/bad.c
 echo 'It came late.' | document docs/bad.md
 refused retired 'docs/bad.md:1: "came" -> received'
 echo 'comment' >tests/tree/baseline.txt

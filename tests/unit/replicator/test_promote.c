@@ -139,9 +139,9 @@ static void a_mirror_is_promoted_where_the_primary_is_silent(void **state)
 {
 	static const struct verdict verdicts[] = {
 		{ NEVER_RECEIVED, false, 0, false, 0, "nothing was changed" },
-		{ 0, false, 0, false, -EPERM, "the primary was heard" },
-		{ 1000, false, 0, false, -EPERM, "the primary was heard" },
-		{ 4900, false, 0, false, -EPERM, "the primary was heard" },
+		{ 0, false, 0, false, -EPERM, "the primary was received" },
+		{ 1000, false, 0, false, -EPERM, "the primary was received" },
+		{ 4900, false, 0, false, -EPERM, "the primary was received" },
 		{ 5000, false, 0, false, 0, "nothing was changed" },
 		{ 0, false, 0, true, 0, "nothing was changed" },
 		{ NEVER_RECEIVED, false, -EIO, false, -EIO, "the log of this site" },
