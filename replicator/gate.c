@@ -32,7 +32,7 @@ static struct gate_waiter *waiter_of(struct rt_list *link)
 
 void gate_init(struct gate *gate)
 {
-	*gate = (struct gate){ .local_max = UINT64_MAX };
+	*gate = (struct gate){ .conditions.local_max = UINT64_MAX };
 	for (unsigned q = 0; q < GATE_QUEUES; q++)
 		rt_list_init(&gate->queue[q]);
 }
@@ -58,6 +58,21 @@ void gate_set_marks(struct gate *gate, const struct gate_marks *marks)
 	gate->marks = *marks;
 }
 
+void gate_set_conditions(struct gate *gate, const struct gate_conditions *conditions)
+{
+	gate->conditions = *conditions;
+}
+
+uint64_t gate_onwire(const struct gate *gate)
+{
+	return gate->conditions.stuck ? gate->marks.persisted : gate->marks.onwire;
+}
+
+uint64_t gate_received(const struct gate *gate)
+{
+	return gate->conditions.stuck ? gate->marks.persisted : gate->marks.received;
+}
+
 void gate_forget_mirror(struct gate *gate)
 {
 	gate->marks.onwire = gate->marks.received = gate->marks.persisted = 0;
@@ -70,7 +85,7 @@ enum group_mode gate_counts_as(const struct gate_need *need, bool lowered, bool 
 
 enum group_mode gate_mode(const struct gate *gate, const struct gate_need *need)
 {
-	return gate_counts_as(need, gate->lowered, gate->alone);
+	return gate_counts_as(need, gate->conditions.lowered, gate->conditions.alone);
 }
 
 static enum group_mode gate_effective(const struct gate *gate, unsigned q)
@@ -90,10 +105,10 @@ static uint64_t gate_open_to(const struct gate *gate, unsigned q)
 		local = UINT64_MAX;
 	switch (gate_effective(gate, q)) {
 	case GROUP_LOCAL:
-		far = gate->local_max;
+		far = gate->conditions.local_max;
 		break;
 	case GROUP_NETWORK:
-		far = gate->stuck ? marks->persisted : marks->onwire;
+		far = gate_onwire(gate);
 		break;
 	case GROUP_REMOTE:
 		far = RT_BUG(RECEIVED_AS_PERSISTED) ? marks->received : marks->persisted;

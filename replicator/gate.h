@@ -48,13 +48,18 @@ struct gate_waiter {
 
 #define GATE_QUEUES 12 /* 3 modes x durable x lowerable */
 
+/* What is known of the mirror, and follows from it. */
+struct gate_conditions {
+	bool lowered;	    /* it has timed out: need.lowerable counts */
+	bool alone;	    /* promoted: every mode counts as local */
+	bool stuck;	    /* it persists nothing: what it receives counts for nothing */
+	uint64_t local_max; /* max_exposure: local completions only up to this LSN */
+};
+
 struct gate {
 	struct rt_list queue[GATE_QUEUES];
 	struct gate_marks marks;
-	bool lowered; /* the mirror has timed out and the policy says continue */
-	bool alone;   /* promoted: every mode counts as local */
-	bool stuck;   /* the mirror takes nothing: what it gets counts for nothing */
-	uint64_t local_max; /* max_exposure: local completions only up to this LSN */
+	struct gate_conditions conditions; /* changed by gate_set_conditions() only */
 };
 
 void gate_init(struct gate *gate);
@@ -67,6 +72,12 @@ enum group_mode gate_mode(const struct gate *gate, const struct gate_need *need)
 
 /* New watermarks; asserts what only grows. Opens nothing by itself. */
 void gate_set_marks(struct gate *gate, const struct gate_marks *marks);
+
+/* From now on; opens nothing by itself. */
+void gate_set_conditions(struct gate *gate, const struct gate_conditions *conditions);
+/* What counts as on the wire, and as received: of a stuck mirror, what it has persisted. */
+uint64_t gate_onwire(const struct gate *gate);
+uint64_t gate_received(const struct gate *gate);
 
 /* Another mirror, or one that has lost what it had: its watermarks begin at nothing. */
 void gate_forget_mirror(struct gate *gate);

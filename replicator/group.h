@@ -20,7 +20,7 @@ struct group_volume;
 struct rt_loop;
 
 #define GROUP_BLOCK 4096
-#define GROUP_SECTOR 512 /* what a volume's size is a multiple of */
+#define GROUP_SECTOR 512	      /* what a volume's size is a multiple of */
 #define GROUP_REQUEST_MAX (32u << 20) /* longest read or write, bytes */
 #define GROUP_WHY_MAX 256
 #define GROUP_STATUS_WHY_MAX 640 /* a reason, what the session says, and the remedy */

@@ -40,7 +40,7 @@ struct group_volume {
 	enum group_disconnect policy;
 	uint64_t reads, writes, flushes;
 	uint64_t flushes_waiting; /* in the gate */
-	uint64_t replied_lsn; /* highest LSN that was replied to */
+	uint64_t replied_lsn;	  /* highest LSN that was replied to */
 };
 
 /* Each of these, and the group's state, is changed by one function: group_set_...(). */

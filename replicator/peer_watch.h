@@ -31,8 +31,8 @@ struct peer_watch {
 	bool interrupted;	     /* the path did not serve in the last turn */
 	rt_time path_proven; /* last; before any proof: the first turn, or RT_NEVER */
 	bool proven_once;
-	rt_time path_tried;  /* the connection began to stream, */
-	bool on_trial;	     /* and its path has not been proven yet */
+	rt_time path_tried;	   /* the connection began to stream, */
+	bool on_trial;		   /* and its path has not been proven yet */
 	uint64_t caught_up_target; /* LSN received for CAUGHT_UP, */
 	uint64_t in_sync_target;   /* and LSN on the wire for IN_SYNC */
 	uint64_t persisted;	   /* as last seen to move, */

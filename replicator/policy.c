@@ -41,7 +41,6 @@ static void policy_watch_mirror(struct group *g)
 	if (news & PEER_WATCH_NEWS_IN_SYNC)
 		group_event(g, RT_LOG_INFO, "in-sync lsn=%llu",
 			    (unsigned long long)marks->received);
-	g->gate.stuck = peer_watch_stuck(&g->watch, input.timeout_ns, input.now);
 	if (peer_watch_in_sync(&g->watch) && g->alone != GROUP_NOT_ALONE &&
 	    facts_can_change(g)) {
 		facts_edit(g)->flags &= ~(LFS_ALONE | LFS_HOLD);
@@ -433,7 +432,7 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.has_peer = g->config.has_peer,
 		.sync = g->config.sync,
 		.on_disconnect = g->config.on_disconnect,
-		.exposure_bounded = g->gate.local_max != UINT64_MAX,
+		.exposure_bounded = g->gate.conditions.local_max != UINT64_MAX,
 		.requests_wait = !gate_empty(&g->gate),
 	};
 }
@@ -597,15 +596,26 @@ static void policy_watch_catchup(struct group *g, const struct policy_inputs *in
 		catchup_turn(&g->session->catchup, &g->exposure, &input);
 }
 
+static void policy_set_conditions(struct group *g)
+{
+	const struct gate_conditions conditions = {
+		.lowered = peer_watch_timed_out(&g->watch),
+		.alone = policy_counts_as_local(g),
+		.stuck = peer_watch_stuck(&g->watch, g->config.away_ms * RT_MS,
+					  rt_now(g->loop)),
+		.local_max = policy_local_max(g),
+	};
+
+	gate_set_conditions(&g->gate, &conditions);
+}
+
 void policy_turn(struct group *g)
 {
 	struct policy_inputs in;
 
 	if (g->session && g->role == GROUP_PRIMARY) {
 		policy_watch_mirror(g);
-		g->gate.lowered = peer_watch_timed_out(&g->watch);
-		g->gate.alone = policy_counts_as_local(g);
-		g->gate.local_max = policy_local_max(g);
+		policy_set_conditions(g);
 	}
 	in = policy_inputs_now(g);
 	policy_watch_catchup(g, &in);

@@ -154,8 +154,8 @@ static void status_risk(const struct group *g, const struct transport_stats *sta
 		ret->fec.repairs_needed = g->risk.repairs;
 	risk = (struct exposure_risk){
 		.completed = status_completed(g),
-		.onwire = g->gate.stuck ? marks->persisted : marks->onwire,
-		.received = g->gate.stuck ? marks->persisted : marks->received,
+		.onwire = gate_onwire(&g->gate),
+		.received = gate_received(&g->gate),
 		.proven = policy_path_serves(g) && !policy_mirror_behind(g),
 		.modeled = status_modeled(g, stats),
 	};

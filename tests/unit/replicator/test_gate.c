@@ -81,7 +81,7 @@ static void what_a_stuck_mirror_has_received_opens_nothing(void **state)
 	struct test_waiter t[3];
 
 	gate_init(&gate);
-	gate.stuck = true;
+	gate.conditions.stuck = true;
 	for (unsigned m = 0; m < 3; m++)
 		wait_at(&gate, &t[m], 5,
 			(struct gate_need){ (enum group_mode)m, false, false });
@@ -94,7 +94,11 @@ static void what_a_stuck_mirror_has_received_opens_nothing(void **state)
 	assert_int_equal(t[GROUP_REMOTE].opened, 1);
 	wait_at(&gate, &t[0], 8, (struct gate_need){ GROUP_NETWORK, false, false });
 	assert_int_equal(gate_run(&gate), 0);
-	gate.stuck = false;
+	assert_int_equal(gate_onwire(&gate), 5);
+	assert_int_equal(gate_received(&gate), 5);
+	gate.conditions.stuck = false;
+	assert_int_equal(gate_onwire(&gate), 9);
+	assert_int_equal(gate_received(&gate), 9);
 	assert_int_equal(gate_run(&gate), 1);
 }
 
@@ -153,12 +157,12 @@ static void who_waits_for_the_mirror_is_known(void **state)
 	assert_false(gate_wants_mirror(&gate));
 	wait_at(&gate, &t[1], 2, (struct gate_need){ GROUP_REMOTE, true, false });
 	assert_true(gate_wants_wire(&gate) && gate_wants_mirror(&gate));
-	gate.lowered = true;
+	gate.conditions.lowered = true;
 	assert_false(gate_wants_wire(&gate));
 	assert_true(gate_wants_mirror(&gate));
-	gate.alone = true;
+	gate.conditions.alone = true;
 	assert_false(gate_wants_wire(&gate) || gate_wants_mirror(&gate));
-	gate.alone = gate.lowered = false;
+	gate.conditions.alone = gate.conditions.lowered = false;
 	marks(&gate, 1, 0, 1, 0, 0);
 	assert_int_equal(t[0].opened, 1);
 	assert_false(gate_wants_wire(&gate));
@@ -192,11 +196,11 @@ static void only_what_may_be_lowered_is_lowered(void **state)
 	wait_at(&gate, &may_not, 1, (struct gate_need){ GROUP_REMOTE, false, false });
 	marks(&gate, 1, 0, 0, 0, 0);
 	assert_int_equal(may.opened, 0);
-	gate.lowered = true;
+	gate.conditions.lowered = true;
 	(void)gate_run(&gate);
 	assert_int_equal(may.opened, 1);
 	assert_int_equal(may_not.opened, 0);
-	gate.alone = true;
+	gate.conditions.alone = true;
 	(void)gate_run(&gate);
 	assert_int_equal(may_not.opened, 1);
 }
@@ -242,13 +246,13 @@ static void the_exposure_bound_holds_local_completions(void **state)
 
 	(void)state;
 	gate_init(&gate);
-	gate.local_max = 1;
+	gate.conditions.local_max = 1;
 	wait_at(&gate, &t[0], 1, need);
 	wait_at(&gate, &t[1], 2, need);
 	marks(&gate, 2, 0, 0, 0, 0);
 	assert_int_equal(t[0].opened, 1);
 	assert_int_equal(t[1].opened, 0);
-	gate.local_max = 2;
+	gate.conditions.local_max = 2;
 	(void)gate_run(&gate);
 	assert_int_equal(t[1].opened, 1);
 }
