@@ -236,8 +236,10 @@ static void mirror_dead(struct pair *p)
 		    (long long)(worst_ns / RT_MS), (long long)away_ms);
 	pair_load(p, false);
 	pair_status(p, 0, &status);
+	/* And sends people to the mirror, not to its disk. */
 	sim_require(status.state == GROUP_EXPOSED && !status.link.connected &&
-			    status.exposure.probability == 1 && status.why[0],
+			    status.exposure.probability == 1 &&
+			    strstr(status.why, "start the mirror"),
 		    "without its mirror it is %s, connected %d, probability %g, \"%s\"",
 		    group_state_name(status.state), status.link.connected,
 		    status.exposure.probability, status.why);

@@ -128,6 +128,7 @@ static void a_part_of_a_message_is_a_sign_of_life(void **state)
 	const struct conn *ours;
 
 	dial();
+	SITE_UNTIL(site, site->group->session->control.conn);
 	ours = site->group->session->control.conn;
 	narrow = 1;
 	for (size_t i = 0; i < len; i++) { /* less than one message, with its head */

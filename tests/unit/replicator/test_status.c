@@ -203,6 +203,8 @@ static void a_primary_that_is_gone_is_not_followed(void **state)
 	site->conn = NULL;
 	SITE_UNTIL(site, status()->state == GROUP_LISTENING);
 	assert_int_equal(site->group->session->state, SESSION_DATA_ONLY);
+	/* Sooner than beside a connection that lives. */
+	assert_true(status()->last_received_s * 1000 < (double)site->config.away_ms);
 	assert_false(status()->link.connected);
 	assert_non_null(strstr(status()->why, "start the primary, or mend the path"));
 	/* What arrives all the same is followed. */
