@@ -17,6 +17,11 @@ void evidence_init(struct evidence *e, enum tunnel_evidence level)
 	};
 }
 
+void evidence_choose(struct evidence *e, enum tunnel_evidence level)
+{
+	e->level = e->blinded ? TUNNEL_MIRROR : level;
+}
+
 /*
  * A timestamp costs two calls and a message of its own, and long send batches need fewer
  * of them: at a high rate a longer batch takes no more time.
@@ -274,7 +279,7 @@ bool evidence_resolve(struct evidence *e, rt_time now, struct wire_gate_batch *r
 		return false;
 	if (!e->timestamped && b->number <= e->arrived && evidence_is_blind(e, now)) {
 		e->blinded = true;
-		e->level = TUNNEL_MIRROR;
+		evidence_choose(e, TUNNEL_MIRROR);
 	}
 	evidence_done(e, b, RT_BUG(GATE_ON_TIMEOUT), ret);
 	return true;

@@ -58,7 +58,7 @@ struct send_batch {
 };
 
 struct evidence {
-	enum tunnel_evidence level;
+	enum tunnel_evidence level; /* only evidence_choose() changes it */
 	struct send_batch batches[EVIDENCE_BATCHES];
 	uint64_t head, tail; /* send batches not resolved: head .. tail - 1 */
 	uint32_t next_timestamp;
@@ -86,6 +86,13 @@ struct evidence_sent {
 };
 
 void evidence_init(struct evidence *e, enum tunnel_evidence level);
+/* What counts from now on. TUNNEL_MIRROR for good once there are no timestamps to be had. */
+void evidence_choose(struct evidence *e, enum tunnel_evidence level);
+/* Something counts, so that batches leave before the other side reports them. */
+static inline bool evidence_counts(const struct evidence *e)
+{
+	return e->level != TUNNEL_MIRROR;
+}
 
 /* What is sent from now on is paced at this rate (0: not at all). */
 void evidence_set_rate(struct evidence *e, uint64_t rate_bps);

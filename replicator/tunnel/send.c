@@ -90,7 +90,7 @@ static rt_time send_flush_at(const struct tunnel *t)
 /* The same for an open send batch behind which no repair can go. */
 static rt_time send_closing_at(const struct tunnel *t)
 {
-	if (t->evidence.level == TUNNEL_MIRROR || t->tx.confirmed >= t->tx.sent)
+	if (!evidence_counts(&t->evidence) || t->tx.confirmed >= t->tx.sent)
 		return RT_NEVER;
 	return evidence_closing_at(&t->evidence);
 }
@@ -202,7 +202,7 @@ static size_t send_padded(struct tunnel *t, uint8_t *buf, uint16_t serial, size_
 /* Requests rely on the path and on evidence: the tunnel keeps the path proven. */
 static bool send_proving(const struct tunnel *t, rt_time now)
 {
-	return t->evidence.level != TUNNEL_MIRROR &&
+	return evidence_counts(&t->evidence) &&
 	       rt_time_before(now, t->probing.prove_until);
 }
 

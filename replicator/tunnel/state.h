@@ -124,7 +124,10 @@ int tunnel_redundancy_init(struct tunnel *t, rt_time now);
 /* The estimate has learned something. */
 void tunnel_redundancy_follow(struct tunnel *t, rt_time now);
 
-/* Code, policy or redundancy have changed: the gate's rule and the level follow. */
+/*
+ * Code, policy or redundancy have changed: the gate's rule follows, and the level of the
+ * evidence, which the gate learns with its next update.
+ */
 void tunnel_gate_changed(struct tunnel *t);
 
 /* rate.c: how fast. */

@@ -229,13 +229,15 @@ uint64_t tunnel_submitted(const struct tunnel *t)
 void tunnel_gate_update(struct tunnel *t, rt_time now)
 {
 	struct wire_gate_batch batch;
+	bool resolved;
 
-	while (evidence_resolve(&t->evidence, now, &batch)) {
-		/* There may be no TX timestamps to be had, as this batch shows. */
-		if (t->evidence.level == TUNNEL_MIRROR)
-			wire_gate_set_evidence(&t->gate, false);
-		wire_gate_resolved(&t->gate, &batch);
-	}
+	do {
+		resolved = evidence_resolve(&t->evidence, now, &batch);
+		/* The batch may have shown that there are no TX timestamps to be had. */
+		wire_gate_set_evidence(&t->gate, evidence_counts(&t->evidence));
+		if (resolved)
+			wire_gate_resolved(&t->gate, &batch);
+	} while (resolved);
 	wire_gate_update(&t->gate, tunnel_proven(t, now));
 }
 

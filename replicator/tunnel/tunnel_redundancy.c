@@ -203,14 +203,13 @@ void tunnel_gate_changed(struct tunnel *t)
 		.covers = t->redundancy.code.c,
 		.span = redundancy_span(&t->redundancy.code),
 	};
-	struct evidence *e = &t->evidence;
 
 	static_assert(sizeof(rule.isolated) == sizeof(t->redundancy.now.isolated),
 		      "the same");
 	memcpy(rule.isolated, t->redundancy.now.isolated, sizeof(rule.isolated));
 	wire_gate_follow(&t->gate, &rule);
-	e->level = e->blinded || !redundancy_able(t) ? TUNNEL_MIRROR : t->params.evidence;
-	wire_gate_set_evidence(&t->gate, e->level != TUNNEL_MIRROR);
+	evidence_choose(&t->evidence,
+			redundancy_able(t) ? t->params.evidence : TUNNEL_MIRROR);
 }
 
 /* ---- changes ------------------------------------------------------------------------- */

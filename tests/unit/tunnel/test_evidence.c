@@ -438,6 +438,10 @@ static void a_device_without_timestamps_is_found_out(void **state)
 		assert_true(resolved(&r, 10 * RT_S, &left));
 	}
 	assert_int_equal(r.e.level, TUNNEL_MIRROR);
+	assert_false(evidence_counts(&r.e));
+	/* Another code or goal does not bring them back. */
+	evidence_choose(&r.e, TUNNEL_DRIVER);
+	assert_int_equal(r.e.level, TUNNEL_MIRROR);
 	/* Drops in this host look different: nothing arrives. */
 	run_init(&r, TUNNEL_DRIVER);
 	for (unsigned i = 0; i < 100; i++) {
