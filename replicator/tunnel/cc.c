@@ -15,7 +15,10 @@
 
 #define CC_BIT(state) (1u << (state))
 
-/* Which states may follow; the other two, FIXED and STARTUP, come with new parameters. */
+/*
+ * Which states may follow. FIXED and STARTUP come with new parameters, and FIXED when the guard
+ * clears.
+ */
 static const unsigned cc_follows[CC_STATES] = {
 	[CC_FIXED] = CC_BIT(CC_DOWN), /* the guard */
 	[CC_STARTUP] = CC_BIT(CC_DRAIN),

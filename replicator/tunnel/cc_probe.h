@@ -28,7 +28,7 @@ struct cc_probe {
 	unsigned brake, braked; /* acknowledgements with a queue; rounds since */
 	double gain, from;	/* of the probe, and the rate before it */
 	unsigned wait;		/* rounds until the next one */
-	int64_t waited_ns;	/* since the last one, before we made way */
+	int64_t waited_ns;	/* in cruise since the last one, before we made way */
 };
 
 void cc_probe_init(struct cc_probe *p);
