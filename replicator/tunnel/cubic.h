@@ -18,6 +18,7 @@
 struct cubic {
 	double window;
 	double max;	 /* where the last loss was, after fast convergence */
+	double prior;	 /* where it was, whatever fast convergence says */
 	double begin;	 /* where it began to grow */
 	double estimate; /* what Reno would have by now */
 	rt_time epoch;	 /* since when it grows */
