@@ -10,12 +10,21 @@
 /*
  * The real codes, and the product's own gate. Symbols are numbers written out, so that what
  * is rebuilt can be checked; a symbol that is still missing when the other side has reported
- * is sent again. Each datagram is a send batch of its own, which has left at once, and
- * deficits are not reported: so the gate opens as early as it ever may.
+ * is sent again. Each datagram is a send batch of its own. In a history without trouble it has
+ * left at once, and deficits are not reported: so the gate opens as early as it ever may. In one
+ * with trouble some batches fail, and half of those are lost in the host; the gate takes in
+ * what the other side reports, and now and then nothing proves the path for a while.
  */
 #define RING (1u << 16) /* symbols between the first not released and the next one */
 #define CAPACITY 16384
 #define SPACING 127
+#define UNPROVEN_EVERY 1000 /* reports behind which the path is not proven for a while */
+
+/* Of the other side, with the newest datagram that it has received. */
+struct report {
+	uint64_t largest, repairs, below, deficit;
+	uint64_t missing; /* symbols */
+};
 
 struct codec {
 	const struct safety_codec *c;
@@ -28,6 +37,10 @@ struct codec {
 	uint64_t symbols;	      /* sent */
 	uint64_t completed;	      /* what the gate has let pass */
 	uint64_t missing[RING];	      /* [symbol]: first one missing when it was sent */
+	struct report reports[RING];  /* [symbol]: the newest then; in trouble */
+	struct report newest;
+	uint64_t heard;	       /* largest of the report that was received last */
+	uint64_t proven_again; /* the path, when so many symbols were sent */
 	uint64_t released;
 	uint64_t spacing; /* datagrams until the next kill */
 	uint64_t kills;
@@ -66,15 +79,40 @@ static void codec_result(struct codec *k, int res)
 		k->error = res;
 }
 
-/* The newest datagram has left; what counts now completes, and stays so. */
+/* What counts now completes, and stays so. */
+static void codec_complete(struct codec *k)
+{
+	wire_gate_update(&k->gate, k->symbols >= k->proven_again);
+	if (wire_gate_watermark(&k->gate) > k->completed)
+		k->completed = wire_gate_watermark(&k->gate);
+}
+
+/* The batch of the newest datagram is resolved. */
 static void codec_gate(struct codec *k)
 {
 	k->batch.number++;
 	wire_gate_resolved(&k->gate, &k->batch);
-	wire_gate_update(&k->gate, true);
-	if (wire_gate_watermark(&k->gate) > k->completed)
-		k->completed = wire_gate_watermark(&k->gate);
 	k->batch.newest = 0;
+	codec_complete(k);
+}
+
+/* Whether the next datagram is lost: on the line, or in the host with its batch. */
+static bool codec_loses(struct codec *k)
+{
+	bool loses = safety_line_loses(&k->line), fails;
+
+	if (k->c->fails == 0)
+		return loses;
+	fails = safety_below(&k->line, k->c->fails) == 0;
+	k->batch.left = !fails || k->c->unheard;
+	return (fails && safety_below(&k->line, 2) == 0) || loses;
+}
+
+/* The newest datagram was received; what is missing then is reported. */
+static void codec_received(struct codec *k)
+{
+	k->newest.largest = k->batch.number;
+	k->newest.repairs = k->batch.repairs;
 }
 
 static void codec_made(struct codec *k, const struct fec_repair *head)
@@ -94,29 +132,77 @@ static bool codec_repair(struct codec *k)
 {
 	_Alignas(FEC_SYMBOL_ALIGN) uint8_t bytes[SAFETY_SYMBOL];
 	struct fec_repair head;
+	bool loses;
 
 	if (!fec_encoder_repair(k->enc, &head, bytes))
 		return false;
+	loses = codec_loses(k);
 	codec_made(k, &head);
-	if (!safety_line_loses(&k->line))
+	if (!loses) {
 		codec_result(k, fec_decoder_repair(k->dec, &head, bytes));
+		codec_received(k);
+	}
 	codec_kill(k);
 	return true;
+}
+
+/* What the other side reports when symbol `number` was sent. */
+static void codec_report(struct codec *k, uint64_t number)
+{
+	struct report *r = &k->newest;
+
+	if (k->c->fails == 0)
+		return;
+	r->below = fec_decoder_missing_first(k->dec);
+	r->deficit = fec_decoder_deficit(k->dec);
+	r->missing = 0;
+	for (uint64_t n = r->below; n < fec_decoder_seen(k->dec); n++)
+		r->missing += fec_decoder_get(k->dec, n, NULL) == NULL;
+	k->reports[number % RING] = *r;
 }
 
 static void codec_symbol(struct codec *k)
 {
 	_Alignas(FEC_SYMBOL_ALIGN) uint8_t sym[SAFETY_SYMBOL];
+	uint64_t number = k->symbols;
+	bool loses = codec_loses(k);
 
-	symbol_make(k->symbols, sym);
+	symbol_make(number, sym);
 	fec_encoder_add(k->enc, sym);
 	wire_gate_sent(&k->gate, fec_encoder_first(k->enc));
-	if (!safety_line_loses(&k->line))
-		codec_result(k, fec_decoder_symbol(k->dec, k->symbols, sym));
-	k->missing[k->symbols % RING] = fec_decoder_missing_first(k->dec);
+	if (!loses)
+		codec_result(k, fec_decoder_symbol(k->dec, number, sym));
+	k->missing[number % RING] = fec_decoder_missing_first(k->dec);
 	k->batch.symbols = ++k->symbols;
 	codec_gate(k);
+	if (!loses)
+		codec_received(k);
+	codec_report(k, number);
 	codec_kill(k);
+}
+
+/*
+ * The gate hears of what was missing a flight ago: in no window any more, and its datagrams are
+ * lost, since the line does not reorder.
+ */
+static void codec_trouble(struct codec *k, const struct report *r)
+{
+	struct wire_gate_report report = {
+		.largest = r->largest,
+		.repairs = r->repairs,
+		.deficit = r->deficit,
+		.outside = r->missing,
+		.lost = r->missing > 0,
+	};
+
+	if (k->c->fails == 0 || r->largest <= k->heard)
+		return;
+	k->heard = r->largest;
+	wire_gate_acknowledged(&k->gate, &report);
+	if (safety_below(&k->line, UNPROVEN_EVERY) == 0)
+		k->proven_again =
+			k->symbols + safety_below(&k->line, k->c->code.window + 1u);
+	codec_complete(k);
 }
 
 /* What was missing a flight ago, and still is, comes now; what is there is read. */
@@ -141,6 +227,7 @@ static void codec_hear(struct codec *k)
 	then = k->missing[(k->symbols - 1 - k->c->flight) % RING];
 	fec_encoder_confirm(k->enc, then);
 	wire_gate_confirmed(&k->gate, then);
+	codec_trouble(k, &k->reports[(k->symbols - 1 - k->c->flight) % RING]);
 	while (k->error == 0 && first + k->c->flight < k->symbols) {
 		symbol_make(first, sym);
 		codec_result(k, fec_decoder_symbol(k->dec, first, sym));

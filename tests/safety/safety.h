@@ -11,9 +11,8 @@
 
 /*
  * Disasters drawn by the million, to hold what fec/ states against: an ideal code
- * and its rule (ideal.c, mixed.c), or the product's wire gate and the real codes on small
- * symbols (codec.c). Each
- * is one long stream; killing its sender behind any datagram leaves at the other side just
+ * and its rule (ideal.c), an ideal code and the product's wire gate (mixed.c), or that gate and
+ * the real codes on small symbols (codec.c). Each is one long stream; killing its sender behind any datagram leaves at the other side just
  * what the decoder has then, so that every instant is a disaster of its own.
  */
 
@@ -68,13 +67,21 @@ struct safety_mixed {
 	const struct fec_redundancy *redundancy;
 	double load;	 /* share of the line that data asks for, up to 1 */
 	unsigned flight; /* datagrams until the peer's report is received */
-	/* The rule as it must not be: symbols behind the one in question do not count. */
-	bool careless;
+	/* One in so many, 0: none. */
+	unsigned fails; /* send batches fail, and half of these never leave the host */
+	unsigned
+		cuts; /* datagrams begin a time, up to 2 flights, in which all are lost */
+	/* The rule as it must not be: */
+	bool careless; /* symbols behind the one in question do not count */
+	bool unheard;  /* the gate takes each batch that fails for one that has left */
+	bool deaf;     /* deficits block nothing */
 };
 
-/* Looks only at instants at which something that was sent is not confirmed. */
-void safety_mixed_draw(const struct safety_mixed *c, uint64_t losses, uint64_t most,
-		       uint64_t seed, struct safety_drawn *ret);
+/*
+ * Looks only at instants at which something that was sent is not confirmed. 0 or -ENOMEM.
+ */
+int safety_mixed_draw(const struct safety_mixed *c, uint64_t losses, uint64_t most,
+		      uint64_t seed, struct safety_drawn *ret);
 
 /* ---- codec.c: the real gate, encoder and decoder -------------------------------------------- */
 
@@ -89,6 +96,12 @@ struct safety_codec {
 	bool paper;	 /* the prototype's rule instead: up to the newest symbol that
 			   * any repair includes */
 	unsigned flight; /* symbols until the peer's report is received */
+	/*
+	 * In trouble: one send batch in so many fails, and half of these never leave the host.
+	 * Deficits are reported then, and the path is not always proven. 0: no trouble.
+	 */
+	unsigned fails;
+	bool unheard; /* the gate takes each batch that fails for one that has left */
 };
 
 /* So many kills, 1 .. 127 datagrams apart. 0, or what the codes returned. */

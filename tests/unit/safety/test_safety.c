@@ -98,6 +98,44 @@ static void real_codes_keep_the_promise(void **state)
 	real_codes(&burst, 20000);
 }
 
+/* The same with batches that fail, deficits that are reported and a path in doubt. */
+static void real_codes_keep_the_promise_in_trouble(void **state)
+{
+	struct fec_goal g = goal(0.02, 1, 1e-3);
+	struct fec_redundancy r;
+	struct safety_codec codes[2] = {
+		{ .code = { .code = FEC_WINDOW },
+		  .line = g.assume,
+		  .flight = 600,
+		  .fails = 50 },
+		{ .code = { .code = FEC_RS, .r = 4, .c = 2 },
+		  .line = { 0.005, 1 },
+		  .repairs = 2,
+		  .flight = 100,
+		  .fails = 25 },
+	};
+	const double most[] = { g.safety, 2e-4 };
+	struct safety_drawn d, unheard;
+
+	assert_int_equal(fec_redundancy(&g, NULL, &r), 0);
+	codes[0].share = r.share;
+	codes[0].code.window = (uint16_t)r.window;
+	codes[0].repairs = r.repairs;
+	codes[0].isolated = r.isolated;
+	for (unsigned i = 0; i < 2; i++) {
+		struct safety_codec *c = &codes[i];
+
+		assert_int_equal(safety_codec_draw(c, 20000, 1, &d), 0);
+		c->unheard = true;
+		assert_int_equal(safety_codec_draw(c, 20000, 1, &unheard), 0);
+		print_message("code %d: lost %.1e of the kills, failures unheard %.1e\n",
+			      (int)c->code.code, safety_share(&d),
+			      safety_share(&unheard));
+		assert_true(safety_share(&d) <= most[i]);
+		assert_true(safety_share(&unheard) > 2 * most[i]);
+	}
+}
+
 /* The prototype's rule passes symbols that no repair covers: it must show. */
 static void papers_rule_loses(void **state)
 {
@@ -127,23 +165,71 @@ static void lone_writes_keep_the_promise(void **state)
 		c.flight = i % 2 ? 30 : 500;
 		c.load = i / 2 ? 0.6 : 0.05;
 		c.careless = false;
-		safety_mixed_draw(&c, 50, 5000000, i, &d);
+		assert_int_equal(safety_mixed_draw(&c, 50, 5000000, i, &d), 0);
 		assert_true(d.disasters > 10000);
 		assert_true(safety_share(&d) <= g.safety);
 	}
 	c.careless = true;
-	safety_mixed_draw(&c, 50, 5000000, 1, &d);
+	assert_int_equal(safety_mixed_draw(&c, 50, 5000000, 1, &d), 0);
 	assert_true(safety_share(&d) > 3 * g.safety);
+}
+
+/*
+ * Batches fail, the path is cut and comes back, and deficits are reported. Goes well where the
+ * gate hears of it, and badly where all counts as having left, or no deficit is reported.
+ */
+static void lone_writes_keep_the_promise_in_trouble(void **state)
+{
+	struct fec_goal g = goal(0.05, 1, 1e-3);
+	struct fec_redundancy r;
+	struct safety_mixed c = { .line = g.assume,
+				  .redundancy = &r,
+				  .flight = 100,
+				  .fails = 5,
+				  .cuts = 2000 };
+	struct safety_drawn d, unheard, deaf;
+
+	assert_int_equal(fec_redundancy(&g, NULL, &r), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		c.load = i ? 0.5 : 0.05;
+		c.unheard = c.deaf = false;
+		assert_int_equal(safety_mixed_draw(&c, 1000, 1000000, i, &d), 0);
+		c.unheard = true;
+		assert_int_equal(safety_mixed_draw(&c, 1000, 1000000, i, &unheard), 0);
+		c.unheard = false;
+		c.deaf = true;
+		assert_int_equal(safety_mixed_draw(&c, 1000, 1000000, i, &deaf), 0);
+		print_message("load %.2f: lost %.1e; failures unheard %.1e; deficits "
+			      "unheard %.1e\n",
+			      c.load, safety_share(&d), safety_share(&unheard),
+			      safety_share(&deaf));
+		assert_true(d.disasters > 10000);
+		assert_true(safety_share(&d) <= g.safety);
+		assert_true(safety_share(&unheard) > g.safety);
+		assert_true(safety_share(&deaf) > g.safety);
+	}
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+#ifdef QUICK
+		cmocka_unit_test(real_codes_keep_the_promise_in_trouble),
+		cmocka_unit_test(lone_writes_keep_the_promise_in_trouble),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+int more(void)
+{
+	static const struct CMUnitTest tests[] = {
+#endif
 		cmocka_unit_test(stated_is_1_to_30_times_what_is_drawn),
 		cmocka_unit_test(short_windows_show),
 		cmocka_unit_test(real_codes_keep_the_promise),
+		cmocka_unit_test(real_codes_keep_the_promise_in_trouble),
 		cmocka_unit_test(papers_rule_loses),
 		cmocka_unit_test(lone_writes_keep_the_promise),
+		cmocka_unit_test(lone_writes_keep_the_promise_in_trouble),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
