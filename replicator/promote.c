@@ -81,6 +81,9 @@ static void promote_describe(struct group *g, struct group_promote *p)
 			     "known to be missing: %llu operations, as of the last "
 			     "heartbeat\n",
 			     (unsigned long long)lead);
+	else if (!peer_watch_primary_has_pinged(&g->watch))
+		promote_text(p, "what is missing is not known: the primary was not "
+				"received since this start\n");
 	else
 		promote_text(p, "known to be missing: nothing\n");
 }

@@ -179,6 +179,30 @@ static void a_mirror_that_was_never_filled_is_not_promoted(void **state)
 		judged(&verdicts[i], false);
 }
 
+/* `nothing` would be believed: it is said only of a primary that was received. */
+static void what_is_missing_is_known_or_not(void **state)
+{
+	static const struct {
+		uint64_t
+			admitted; /* at the primary, by its last heartbeat; 0: there was none */
+		const char *text;
+	} rows[] = {
+		{ 0, "what is missing is not known" },
+		{ SITE_LSNS + 65, "known to be missing: 65 operations" },
+		{ SITE_LSNS, "known to be missing: nothing" },
+	};
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		struct group_promote p = { .dry_run = true };
+
+		if (rows[i].admitted)
+			peer_watch_primary_ping(&site->group->watch, rows[i].admitted);
+		assert_int_equal(promote(&p), 0);
+		if (!strstr(p.text, rows[i].text))
+			fail_msg("%zu: %s", i, p.text);
+	}
+}
+
 static void one_promotion_is_enough(void **state)
 {
 	struct group_promote first = { .done = promote_over }, second = first;
@@ -514,6 +538,7 @@ int main(void)
 		TEST(a_mirror_is_promoted_where_the_primary_is_silent, mirror_up),
 		TEST(a_primary_is_promoted_only_where_it_is_fenced, primary_up),
 		TEST(a_mirror_that_was_never_filled_is_not_promoted, fresh_mirror_up),
+		TEST(what_is_missing_is_known_or_not, mirror_up),
 		TEST(one_promotion_is_enough, mirror_up),
 		TEST(by_force_a_fenced_site_is_fenced_no_more, primary_up),
 		TEST(an_epoch_that_is_not_durable_is_none, mirror_up),
