@@ -160,7 +160,7 @@ static bool mixed_trouble(const struct fec_goal *g, double load, const struct op
 	c.deaf = true;
 	if (safety_mixed_draw(&c, o->losses, MIXED_MOST, o->seed, &deaf) < 0)
 		return false;
-	good = safety_share(&d) <= g->safety && safety_share(&deaf) > g->safety;
+	good = safety_share(&d) <= g->safety && safety_share(&deaf) > safety_share(&d);
 	printf("%5.1f %% %5.0f %7.0e %6.2f  %9.2e %6llu  %9.2e  %9.2e%s\n",
 	       100 * g->assume.loss, g->assume.burst, g->safety, load, safety_share(&d),
 	       (unsigned long long)d.losses, safety_share(&unheard), safety_share(&deaf),
