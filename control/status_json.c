@@ -207,7 +207,7 @@ static json_t *volumes_json(const struct group_status *s)
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-/* Since the start of the daemon, but for the first three. */
+/* Since the start of the daemon, but for the first four. */
 static const struct {
 	const char *name;
 	size_t at, width; /* in struct nbds_stats */
@@ -219,6 +219,7 @@ static const struct {
 	}
 	COUNTER(connections),
 	COUNTER(inflight),
+	COUNTER(abandoned),
 	COUNTER(memory),
 	COUNTER(accepted),
 	COUNTER(refused),

@@ -30,6 +30,9 @@ static void client_arm(struct nbds_client *c, int64_t ms)
 /* How often a client that asked too early finds out whether its export is there. */
 #define CLIENT_AGAIN_MS 50
 
+/* How often one that has ended its side is looked at: has it gone? */
+#define CLIENT_CHECK_MS 200
+
 /* The one place where the state changes: it only ever goes on towards the end. */
 static void client_set_state(struct nbds_client *c, enum nbds_client_state next)
 {
@@ -52,8 +55,10 @@ static void client_set_state(struct nbds_client *c, enum nbds_client_state next)
 	case NBDS_CL_CLOSED:
 		rt_timer_disarm(c->srv->loop, &c->timer);
 		rt_timer_disarm(c->srv->loop, &c->retry);
+		rt_timer_disarm(c->srv->loop, &c->end.check);
 		rt_sock_close(c->sock);
 		c->sock = NULL;
+		c->srv->nopen--;
 		break;
 	}
 }
@@ -73,6 +78,7 @@ struct nbds_job *nbds_job_new(struct nbds_client *c, uint64_t cookie)
 	if (!job)
 		return NULL;
 	*job = (struct nbds_job){
+		.srv = srv,
 		.client = c,
 		.cookie = cookie,
 		.since = rt_now(srv->loop),
@@ -85,23 +91,23 @@ struct nbds_job *nbds_job_new(struct nbds_client *c, uint64_t cookie)
 
 void nbds_job_free_buffer(struct nbds_job *job)
 {
-	struct nbds_client *c = job->client;
-
 	if (!job->buf)
 		return;
-	c->memory -= nbds_payload_cost(job->span);
-	nbds_payload_put(&c->srv->payload, job->buf, job->span);
+	if (job->client)
+		job->client->memory -= nbds_payload_cost(job->span);
+	nbds_payload_put(&job->srv->payload, job->buf, job->span);
 	job->buf = NULL;
-	nbds_server_memory_freed(c->srv);
+	nbds_server_memory_freed(job->srv);
 }
 
 void nbds_job_free(struct nbds_job *job)
 {
-	struct nbds_client *c = job->client;
-	struct nbds_server *srv = c->srv;
+	struct nbds_server *srv = job->srv;
 
-	rt_assert(c->njobs > 0);
-	c->njobs--;
+	if (job->client) {
+		rt_assert(job->client->njobs > 0);
+		job->client->njobs--;
+	}
 	srv->njobs--;
 	rt_list_remove(&job->link);
 	nbds_job_free_buffer(job);
@@ -119,6 +125,27 @@ static void client_free_answers(struct nbds_client *c)
 
 	while ((e = rt_list_pop(&c->reply.answers)))
 		nbds_job_free(rt_container_of(e, struct nbds_job, link));
+}
+
+/*
+ * What the group still has stays there without its client: it must not keep the place of one
+ * that is gone, for as long as a mirror is.
+ */
+static void client_abandon(struct nbds_client *c)
+{
+	struct rt_list *e;
+
+	while ((e = rt_list_pop(&c->in_group))) {
+		struct nbds_job *job = rt_container_of(e, struct nbds_job, link);
+
+		if (job->buf)
+			c->memory -= nbds_payload_cost(job->span);
+		job->client = NULL;
+		c->njobs--;
+		c->nin_group--;
+		c->abandoned++;
+		nbds_server_abandon(c->srv, job);
+	}
 }
 
 /* ---- negotiation ------------------------------------------------------------------- */
@@ -306,6 +333,10 @@ static void client_advance(struct nbds_client *c)
 void nbds_client_drain(struct nbds_client *c, bool polite)
 {
 	rt_assert(c->state == NBDS_CL_SERVING || c->state == NBDS_CL_NEGOTIATING);
+	if (c->end.over) {
+		nbds_client_close(c);
+		return;
+	}
 	c->polite = polite;
 	c->input.stuck = false;
 	client_set_state(c, NBDS_CL_DRAINING);
@@ -325,7 +356,72 @@ void nbds_client_close(struct nbds_client *c)
 	if (!c->input.receiving)
 		nbds_receive_drop(c);
 	client_free_answers(c);
+	client_abandon(c);
 	nbds_client_schedule(c);
+}
+
+/*
+ * A receive that is under way finds the end by itself, after what the client has sent before
+ * it left. Without one nothing would: the client stands still, or waits for the group.
+ */
+static void client_is_over(struct nbds_client *c)
+{
+	c->end.over = true;
+	if (c->state == NBDS_CL_LINGERING)
+		return; /* our own end is half of this; the other side is being read out */
+	if (c->state == NBDS_CL_DRAINING || !c->input.receiving)
+		nbds_client_close(c);
+}
+
+/* It has ended its side only: the kernel does not say when it ends the other one. */
+static void client_check_fired(struct rt_timer *timer)
+{
+	struct nbds_client *c = rt_container_of(timer, struct nbds_client, end.check);
+
+	if (rt_sock_is_over(c->sock))
+		client_is_over(c);
+	else
+		rt_timer_arm(c->srv->loop, timer,
+			     rt_time_add(rt_now(c->srv->loop), CLIENT_CHECK_MS * RT_MS));
+}
+
+static void client_end_done(struct rt_op *op, int res)
+{
+	struct nbds_client *c = rt_container_of(op, struct nbds_client, end.op);
+
+	c->end.awaited = false;
+	if (c->state == NBDS_CL_CLOSED) {
+		nbds_client_schedule(c);
+		return;
+	}
+	if (res < 0)
+		return; /* this kernel cannot tell: a send or a receive finds out */
+	c->end.half = true;
+	if (res > 0)
+		client_is_over(c);
+	else
+		client_check_fired(&c->end.check);
+}
+
+static void client_await_end(struct nbds_client *c)
+{
+	c->end.op.done = client_end_done;
+	c->end.check.fire = client_check_fired;
+	/* Of standard input and output only a receive or a send finds the end. */
+	c->end.awaited = rt_sock_await_end(c->sock, &c->end.op) == 0;
+}
+
+void nbds_client_stuck(struct nbds_client *c)
+{
+	if (c->end.over)
+		nbds_client_close(c);
+}
+
+bool nbds_client_is_leaving(const struct nbds_client *c)
+{
+	if (c->state == NBDS_CL_DRAINING)
+		return c->nin_group > 0 && !c->polite;
+	return c->state == NBDS_CL_SERVING && c->input.stuck && c->end.half;
 }
 
 void nbds_client_stop(struct nbds_client *c)
@@ -344,9 +440,9 @@ static void client_free(struct nbds_client *c)
 	char name[80];
 
 	if (c->attached)
-		rt_log(RT_LOG_INFO, "nbd-detached export=%s client=%s",
+		rt_log(RT_LOG_INFO, "nbd-detached export=%s client=%s abandoned=%u",
 		       rt_log_quote(name, sizeof(name), c->handshake.chosen.name),
-		       c->peer);
+		       c->peer, c->abandoned);
 	rt_list_remove(&c->link);
 	rt_free(c->input.bytes);
 	rt_free(c->out);
@@ -359,7 +455,8 @@ static void client_reap(struct nbds_client *c)
 	nbds_done_fn *done = c->done;
 	void *owner = c->owner;
 
-	if (c->input.receiving || c->reply.sending || c->scheduled || c->njobs > 0)
+	if (c->input.receiving || c->reply.sending || c->end.awaited || c->scheduled ||
+	    c->njobs > 0)
 		return;
 	client_free(c);
 	if (done)
@@ -382,7 +479,7 @@ static void client_timer_fired(struct rt_timer *timer)
 		return;
 	}
 	/* What a group holds will be answered; only the client's own delay is bounded. */
-	if (c->in_group > 0) {
+	if (c->nin_group > 0) {
 		client_arm(c, c->srv->limits.patience_ms);
 		return;
 	}
@@ -457,15 +554,19 @@ int nbds_client_new(struct nbds_server *srv, struct rt_sock *sock, const char *p
 	c->timer.fire = client_timer_fired;
 	c->turn_op.done = client_turn_done;
 	rt_list_init(&c->waiting);
+	rt_list_init(&c->in_group);
 	rt_list_init(&c->reply.answers);
 	rt_list_init(&c->reply.sent);
 	rt_list_push_back(&srv->clients, &c->link);
+	srv->nclients++;
+	srv->nopen++;
 	nbds_handshake_init(&c->handshake, &srv->catalog);
 	client_arm(c, srv->limits.handshake_ms);
 	/* Half of the time, so that a refused client has as much to react. */
 	c->retry.fire = client_again;
 	c->wait_until =
 		rt_time_add(rt_now(srv->loop), srv->limits.handshake_ms / 2 * RT_MS);
+	client_await_end(c);
 	client_negotiate(c);
 	return 0;
 fail:

@@ -36,8 +36,10 @@ enum nbds_client_state {
 /* One request, from its validation until its answer is sent. */
 struct nbds_job {
 	struct group_request group; /* lent to the group while it is there */
-	struct rt_list link;	    /* in `answers` or `sent` of the client, or kept */
-	struct nbds_client *client; /* borrowed: outlives its jobs */
+	/* In `in_group`, `answers` or `sent` of the client, in srv->abandoned, or kept. */
+	struct rt_list link;
+	struct nbds_server *srv;    /* borrowed */
+	struct nbds_client *client; /* borrowed; NULL: gone, and the group has this yet */
 	uint64_t cookie;
 	uint8_t *buf;  /* owned, or NULL: no data, or error */
 	size_t span;   /* of buf */
@@ -75,6 +77,15 @@ struct nbds_client_reply {
 	struct nbds_reply_head heads[NBDS_BATCH];
 };
 
+/* Whether the client is still there, be anything received and sent or not. */
+struct nbds_client_end {
+	struct rt_op op;
+	bool awaited;	       /* op is in flight */
+	struct rt_timer check; /* while `half`: is it over? */
+	bool half;	       /* the client sends nothing more; it may still read */
+	bool over;	       /* it does not read either */
+};
+
 struct nbds_client {
 	struct nbds_server *srv; /* borrowed */
 	struct rt_list link;	 /* in srv->clients */
@@ -84,7 +95,9 @@ struct nbds_client {
 	bool polite;		   /* an end that the client does not expect: linger */
 	bool attached;		   /* it has an export, and the log has said so */
 	char peer[NBDS_PEER_TEXT]; /* for people */
-	nbds_done_fn *done;	   /* nbds_server_serve_fds(), or NULL */
+	struct nbds_client_end end;
+	unsigned abandoned; /* requests that were left to the group */
+	nbds_done_fn *done; /* nbds_server_serve_fds(), or NULL */
 	void *owner;
 
 	struct nbds_handshake handshake;
@@ -97,10 +110,11 @@ struct nbds_client {
 	struct nbds_client_payload payload;
 	struct rt_list waiting; /* in srv->waiters */
 
-	unsigned njobs;	   /* all of them */
-	unsigned in_group; /* those that the group has */
-	uint64_t memory;   /* payload that they cost */
-	bool is_short;	   /* counted in srv->nshort */
+	unsigned njobs;	    /* all of them */
+	unsigned nin_group; /* those that the group has */
+	struct rt_list in_group;
+	uint64_t memory; /* payload that they cost */
+	bool is_short;	 /* counted in srv->nshort */
 
 	struct nbds_client_reply reply;
 
@@ -135,11 +149,20 @@ void nbds_client_stop(struct nbds_client *c);
 /* The group has answered all it had: if an end is due, patience begins now. */
 void nbds_client_answered(struct nbds_client *c);
 
+/*
+ * The client has said that it sends nothing more, and only the group keeps it: its place may
+ * be given to another one, which costs it its answers.
+ */
+bool nbds_client_is_leaving(const struct nbds_client *c);
+
 /* A receive has come back, with `res`, when no request is read any more. */
 void nbds_client_ignored(struct nbds_client *c, int res);
 
 /* It has sat on memory for longer than is decent when others wait for it. */
 bool nbds_client_overdue(const struct nbds_client *c, rt_time now);
+
+/* It stands still at a limit: a client that is not there any more is closed. */
+void nbds_client_stuck(struct nbds_client *c);
 
 /* A job with its counts, or NULL without memory. */
 struct nbds_job *nbds_job_new(struct nbds_client *c, uint64_t cookie);

@@ -49,20 +49,25 @@ static void receive_group_done(struct group_request *r, int res)
 	struct nbds_job *job = rt_container_of(r, struct nbds_job, group);
 	struct nbds_client *c = job->client;
 
-	c->in_group--;
 	if (res < 0)
-		c->srv->stats.failed_requests++;
+		job->srv->stats.failed_requests++;
+	if (!c) {
+		nbds_server_abandoned_done(job);
+		return;
+	}
+	rt_list_remove(&job->link);
+	c->nin_group--;
 	/*
 	 * What the stop of the group ended has no answer: the connection's end is one, and a
 	 * client that connects again asks again. An error would be final.
 	 */
-	if (c->state == NBDS_CL_CLOSED || (res == -ESHUTDOWN && c->srv->stopping)) {
+	if (res == -ESHUTDOWN && c->srv->stopping) {
 		nbds_job_free(job);
 		nbds_client_schedule(c);
 		return;
 	}
 	nbds_reply(job, res);
-	if (c->in_group == 0)
+	if (c->nin_group == 0)
 		nbds_client_answered(c);
 }
 
@@ -72,7 +77,8 @@ static void receive_released(struct group_request *r)
 	struct nbds_job *job = rt_container_of(r, struct nbds_job, group);
 
 	nbds_job_free_buffer(job);
-	nbds_client_schedule(job->client);
+	if (job->client)
+		nbds_client_schedule(job->client);
 }
 
 static void receive_count(struct nbds_stats *stats, const struct group_request *r)
@@ -103,7 +109,8 @@ static void receive_submit(struct nbds_client *c, struct nbds_job *job)
 	receive_count(&c->srv->stats, &job->group);
 	job->group.done = receive_group_done;
 	job->group.released = receive_released;
-	c->in_group++;
+	c->nin_group++;
+	rt_list_push_back(&c->in_group, &job->link);
 	group_submit(&job->group);
 }
 
@@ -340,6 +347,8 @@ void nbds_receive(struct nbds_client *c)
 	c->input.stuck = step == RECEIVE_STUCK;
 	if (step == RECEIVE_MORE)
 		receive_start(c);
-	if (c->input.stuck)
-		c->srv->stats.waited++;
+	if (!c->input.stuck)
+		return;
+	c->srv->stats.waited++;
+	nbds_client_stuck(c);
 }

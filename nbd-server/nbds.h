@@ -42,6 +42,11 @@ struct nbds_limits {
 #define NBDS_CLIENT_MEMORY_DEFAULT (UINT64_C(64) << 20)
 #define NBDS_HANDSHAKE_MS_DEFAULT 10000
 #define NBDS_PATIENCE_MS_DEFAULT 10000
+/*
+ * Requests that a group may have of clients of one export that are gone: then nobody gets the
+ * export until it is fewer.
+ */
+#define NBDS_ABANDONED_MAX 16384u
 /* A client whose host has vanished gives its place back after so long. */
 #define NBDS_SILENCE_MS 60000
 
@@ -88,11 +93,12 @@ void nbds_server_stop(struct nbds_server *srv, nbds_done_fn *done, void *owner);
 /* After the `done` of a stop, or when there never was a connection. NULL is fine. */
 void nbds_server_free(struct nbds_server *srv);
 
-/* Counted since the server was made, but for the first three, which are as of now. */
+/* Counted since the server was made, but for the first four, which are as of now. */
 struct nbds_stats {
 	unsigned connections;
 	unsigned inflight;
-	uint64_t memory; /* payload bytes in use */
+	unsigned abandoned; /* those of inflight whose client is gone */
+	uint64_t memory;    /* payload bytes in use */
 	uint64_t accepted;
 	uint64_t refused;	   /* connections beyond the limit */
 	uint64_t handshake_errors; /* ended by a breach of the protocol */

@@ -79,6 +79,19 @@ static struct group_volume *server_find(struct nbds_server *srv, const char *nam
 	return NULL;
 }
 
+/* Does the group hold as many requests of clients of this export that are gone as it may? */
+static bool server_has_abandoned(const struct nbds_server *srv,
+				 const struct group_volume *volume)
+{
+	unsigned n = 0;
+
+	if (srv->nabandoned < NBDS_ABANDONED_MAX)
+		return false;
+	for (struct rt_list *e = srv->abandoned.next; e != &srv->abandoned; e = e->next)
+		n += rt_container_of(e, struct nbds_job, link)->group.volume == volume;
+	return n >= NBDS_ABANDONED_MAX;
+}
+
 static int server_export_find(void *owner, const char *name, size_t len,
 			      struct nbds_export *ret)
 {
@@ -90,7 +103,7 @@ static int server_export_find(void *owner, const char *name, size_t len,
 	volume = server_find(srv, name, len, &group);
 	if (!volume)
 		return -ENOENT;
-	if (!group_serving(group))
+	if (!group_serving(group) || server_has_abandoned(srv, volume))
 		return -EAGAIN;
 	*ret = (struct nbds_export){
 		.size = group_volume_size(volume),
@@ -203,12 +216,34 @@ void nbds_server_say_refused(struct nbds_server *srv, const char *peer, const ch
 	srv->refused_unsaid = 0;
 }
 
+/* The connection that left first, and waits for nothing but the group, gives its place. */
+static bool server_make_room(struct nbds_server *srv)
+{
+	for (struct rt_list *e = srv->clients.next; e != &srv->clients; e = e->next) {
+		struct nbds_client *c = rt_container_of(e, struct nbds_client, link);
+
+		if (nbds_client_is_leaving(c)) {
+			nbds_client_close(c);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* One more? Those that were closed keep their descriptors for a turn or two. */
+static bool server_has_room(struct nbds_server *srv)
+{
+	if (srv->nclients >= 2 * srv->limits.connections)
+		return false;
+	return srv->nopen < srv->limits.connections || server_make_room(srv);
+}
+
 static int server_admit(struct nbds_server *srv, struct rt_sock *sock, const char *peer,
 			nbds_done_fn *done, void *owner)
 {
 	int err;
 
-	if (srv->nclients >= srv->limits.connections) {
+	if (!server_has_room(srv)) {
 		srv->stats.refused++;
 		nbds_server_say_refused(srv, peer,
 					"the limit of nbd.connections is reached", 0);
@@ -217,7 +252,6 @@ static int server_admit(struct nbds_server *srv, struct rt_sock *sock, const cha
 	err = nbds_client_new(srv, sock, peer, done, owner);
 	if (err)
 		return err;
-	srv->nclients++;
 	srv->stats.accepted++;
 	return 0;
 }
@@ -235,14 +269,35 @@ static void server_accepted(void *owner, struct rt_sock *sock, const struct rt_a
 		rt_sock_close(sock);
 }
 
+static void server_check_stopped(struct nbds_server *srv)
+{
+	if (!srv->stopping || srv->nclients > 0 || srv->nabandoned > 0 || srv->stop_said)
+		return;
+	srv->stop_said = true;
+	rt_defer(srv->loop, &srv->stop_op);
+}
+
 void nbds_server_client_gone(struct nbds_server *srv)
 {
 	rt_assert(srv->nclients > 0);
 	srv->nclients--;
-	if (!srv->stopping || srv->nclients > 0 || srv->stop_said)
-		return;
-	srv->stop_said = true;
-	rt_defer(srv->loop, &srv->stop_op);
+	server_check_stopped(srv);
+}
+
+void nbds_server_abandon(struct nbds_server *srv, struct nbds_job *job)
+{
+	rt_list_push_back(&srv->abandoned, &job->link);
+	srv->nabandoned++;
+}
+
+void nbds_server_abandoned_done(struct nbds_job *job)
+{
+	struct nbds_server *srv = job->srv;
+
+	rt_assert(srv->nabandoned > 0);
+	srv->nabandoned--;
+	nbds_job_free(job);
+	server_check_stopped(srv);
 }
 
 int nbds_server_serve_fds(struct nbds_server *srv, int in, int out, nbds_done_fn *done,
@@ -325,10 +380,7 @@ void nbds_server_stop(struct nbds_server *srv, nbds_done_fn *done, void *owner)
 	rt_timer_disarm(srv->loop, &srv->pressure);
 	for (e = srv->clients.next; e != &srv->clients; e = e->next)
 		nbds_client_stop(rt_container_of(e, struct nbds_client, link));
-	if (srv->nclients > 0)
-		return;
-	srv->stop_said = true;
-	rt_defer(srv->loop, &srv->stop_op);
+	server_check_stopped(srv);
 }
 
 static bool limits_are_good(const struct nbds_limits *l)
@@ -376,6 +428,7 @@ int nbds_server_new(struct rt_loop *loop, const struct nbds_limits *limits,
 		.find = server_export_find,
 	};
 	rt_list_init(&srv->clients);
+	rt_list_init(&srv->abandoned);
 	rt_list_init(&srv->waiters);
 	rt_list_init(&srv->jobs);
 	nbds_payload_init(&srv->payload, l.memory);
@@ -405,5 +458,6 @@ void nbds_server_stats(const struct nbds_server *srv, struct nbds_stats *ret)
 	*ret = srv->stats;
 	ret->connections = srv->nclients;
 	ret->inflight = srv->njobs;
+	ret->abandoned = srv->nabandoned;
 	ret->memory = srv->payload.used;
 }

@@ -27,7 +27,9 @@ struct nbds_server {
 	unsigned nlisteners;
 
 	struct rt_list clients;
-	unsigned nclients;
+	unsigned nclients, nopen; /* all; those with a socket */
+	struct rt_list abandoned; /* requests that a group has of clients that are gone */
+	unsigned nabandoned;
 	unsigned njobs; /* requests of all clients that are not answered yet */
 	struct nbds_payload payload;
 	struct rt_list waiters; /* clients that stand still for memory, in order */
@@ -69,5 +71,9 @@ void nbds_server_say_refused(struct nbds_server *srv, const char *peer, const ch
 
 /* A client is gone for good. */
 void nbds_server_client_gone(struct nbds_server *srv);
+
+/* Its client is gone, and the group has it still: the server keeps it until it is done. */
+void nbds_server_abandon(struct nbds_server *srv, struct nbds_job *job);
+void nbds_server_abandoned_done(struct nbds_job *job);
 
 #endif

@@ -185,6 +185,15 @@ void rt_sock_shutdown(struct rt_sock *sock);
  * result) later. NULL is fine.
  */
 void rt_sock_close(struct rt_sock *sock);
+/*
+ * Wait until the other side has ended a connection, whether or not anything is received or
+ * sent. res: 0 when it has ended its direction and may still read; 1 when both are over or the
+ * connection has failed; or -errno. One at a time per sock. 0, or -EOPNOTSUPP where there are
+ * two descriptors, or one of no socket (the daemon only; the simulator has none).
+ */
+int rt_sock_await_end(struct rt_sock *sock, struct rt_op *op);
+/* Are both directions over by now, or has the connection failed? Of a socket. */
+bool rt_sock_is_over(const struct rt_sock *sock);
 /* Choose "reno", "cubic", "bbr", ... for a TCP socket. 0 or -errno. */
 int rt_sock_congestion(struct rt_sock *sock, const char *name);
 /*

@@ -85,12 +85,14 @@ static void accept_failed(struct rt_listener *listener, int res)
 	rt_time now = rt_now(listener->loop);
 	rt_time at = rt_time_add(now, ACCEPT_RETRY_NS);
 	bool ours = res == -EMFILE || res == -ENFILE || res == -ENOMEM || res == -ENOBUFS;
+	char text[RT_ADDR_TEXT_MAX];
 
 	/* Ours to wait for, theirs (a connection that broke at once) to ignore. */
 	if (ours && (listener->complained.ns == 0 ||
 		     rt_time_since(now, listener->complained) >= ACCEPT_COMPLAIN_NS)) {
 		listener->complained = now;
-		rt_log(RT_LOG_WARN, "accept-failed error=\"%s\"", strerror(-res));
+		rt_log(RT_LOG_WARN, "accept-failed on=%s error=\"%s\"",
+		       rt_addr_format(&listener->addr, text), strerror(-res));
 	}
 	if (res != -ECONNABORTED && res != -EINTR)
 		rt_timer_arm(listener->loop, &listener->retry, at);

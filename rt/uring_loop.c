@@ -23,6 +23,7 @@ static const struct uring_class *const classes[URING_KINDS] = {
 	[URING_CONNECT] = &uring_sock_class,
 	[URING_RECV] = &uring_sock_class,
 	[URING_SEND] = &uring_sock_class,
+	[URING_AWAIT_END] = &uring_sock_class,
 	[URING_DGRAM_SEND] = &uring_dgram_send_class,
 	[URING_ACCEPT] = &uring_listener_class,
 	[URING_SIGNAL] = &uring_signal_class,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,11 +16,12 @@ struct rt_sock {
 	struct rt_loop *loop; /* borrowed */
 	int in, out;	      /* owned; may be the same */
 	bool in_socket, out_socket;
-	bool closed;	    /* by its owner: freed with the last of the three below */
+	bool closed;	    /* by its owner: freed with the last of the four below */
 	bool shutdown;	    /* asked for, to be done after the send in flight */
-	struct rt_op *recv; /* borrowed while in flight, as the next two */
+	struct rt_op *recv; /* borrowed while in flight, as the next three */
 	struct rt_op *send;
 	struct rt_op *connect;
+	struct rt_op *await_end;
 	struct msghdr hdr; /* of the send in flight */
 	socklen_t peer_len;
 	struct sockaddr_storage peer; /* of the connect in flight */
@@ -149,6 +151,24 @@ void rt_sendv(struct rt_sock *sock, struct rt_op *op, const struct iovec *iov, u
 	uring_start(sock->loop, op, URING_SEND, sock);
 }
 
+int rt_sock_await_end(struct rt_sock *sock, struct rt_op *op)
+{
+	rt_assert(!sock->await_end && !sock->closed);
+	/* Of a pipe it would keep the writing end open that shutdown_now() closes. */
+	if (!sock->in_socket || sock->in != sock->out)
+		return -EOPNOTSUPP;
+	sock->await_end = op;
+	uring_start(sock->loop, op, URING_AWAIT_END, sock);
+	return 0;
+}
+
+bool rt_sock_is_over(const struct rt_sock *sock)
+{
+	struct pollfd p = { .fd = sock->in };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR));
+}
+
 static void shutdown_now(struct rt_sock *sock)
 {
 	if (sock->out_socket) {
@@ -169,7 +189,8 @@ void rt_sock_shutdown(struct rt_sock *sock)
 
 static void sock_reap(struct rt_sock *sock)
 {
-	if (sock->closed && !sock->recv && !sock->send && !sock->connect)
+	if (sock->closed && !sock->recv && !sock->send && !sock->connect &&
+	    !sock->await_end)
 		sock_free(sock);
 }
 
@@ -185,6 +206,8 @@ void rt_sock_close(struct rt_sock *sock)
 		rt_cancel(sock->loop, sock->send);
 	if (sock->connect)
 		rt_cancel(sock->loop, sock->connect);
+	if (sock->await_end)
+		rt_cancel(sock->loop, sock->await_end);
 	sock_reap(sock);
 }
 
@@ -232,6 +255,9 @@ static void sock_prep(struct rt_op *op, struct io_uring_sqe *sqe)
 		else
 			io_uring_prep_read(sqe, sock->in, op->impl[3], (unsigned)n, -1);
 		break;
+	case URING_AWAIT_END:
+		io_uring_prep_poll_add(sqe, sock->in, POLLRDHUP);
+		break;
 	default:
 		if (sock->out_socket)
 			io_uring_prep_sendmsg(sqe, sock->out, &sock->hdr, MSG_NOSIGNAL);
@@ -252,7 +278,11 @@ static void sock_complete(struct rt_loop *loop, struct rt_op *op, int res, unsig
 	}
 	if (sock->closed && (res == -EINTR || op == sock->connect))
 		res = -ECANCELED;
-	if (op == sock->recv)
+	if (op == sock->await_end) {
+		sock->await_end = NULL;
+		if (res >= 0)
+			res = res & (POLLHUP | POLLERR) ? 1 : 0;
+	} else if (op == sock->recv)
 		sock->recv = NULL;
 	else if (op == sock->connect)
 		sock->connect = NULL;

@@ -68,5 +68,60 @@ test_held_writes_leave_the_others_their_rate()
 	stop far
 }
 
+nobody_connected()
+{
+	[ "$(field near nbd.connections)" -eq 0 ]
+}
+
+# killed_with_writes N [URI]: a client with 4 held writes in the volume that waits; kill -9.
+killed_with_writes()
+{
+	"$tools/holder" "${2:-$(uri near safe)}" 1 4 >>holder.out 2>&1 &
+	holder=$!
+	later "end $holder"
+	wait_for 20 waiting $((4 * $1))
+	for pid in $(cat "/proc/$holder/task/$holder/children") $holder; do
+		kill -9 "$pid"
+	done
+	wait_for 10 gone $holder
+}
+
+waiting()
+{
+	[ "$(field near groups.0.volumes.0.waiting)" -eq "$1" ]
+}
+
+# Clients that are killed while the mirror is gone, one after the other, as one that connects
+# again does: over a unix socket each gives back its place at once, and over TCP to the next.
+test_killed_clients_leave_their_places()
+{
+	need nbdinfo
+	nbd_port=$("$tools/ports" 1)
+	nbd_listen="\"tcp:127.0.0.1:$nbd_port\""
+	nbd_more='connections = 5;'
+	pair
+	sed -i 's/, "tcp:[^"]*"//' far.conf # one of them has the port
+	both_in_sync
+	crash far
+	wait_for 20 in_state near HOLDING
+	for n in 1 2 3 4 5 6 7; do
+		killed_with_writes $n
+		wait_for 5 nobody_connected
+	done
+	[ "$(field near nbd.abandoned)" -eq 28 ] || fail "$(field near nbd.abandoned) are left"
+	for n in 8 9 10 11 12 13 14; do
+		killed_with_writes $n "nbd://127.0.0.1:$nbd_port/safe"
+	done
+	exports near data || fail "no place for another client"
+	exports near safe || fail "no place for this one again"
+	start far
+	wait_for 60 waiting 0
+	wait_for 10 nobody_connected
+	[ "$(field near nbd.abandoned)" -eq 0 ] || fail "some are left"
+	stop near
+	stop far
+}
+
+run test_killed_clients_leave_their_places
 run test_held_writes_leave_the_others_their_rate
 finish

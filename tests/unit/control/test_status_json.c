@@ -286,7 +286,7 @@ static void all_counters_of_the_nbd_server_are_there(void **state)
 	json_t *status = status_new("nyc", &stats);
 	json_t *nbd = json_object_get(status, "nbd");
 
-	assert_int_equal(json_object_size(nbd), 20);
+	assert_int_equal(json_object_size(nbd), 21);
 	assert_int_equal(json_integer_value(json_object_get(nbd, "connections")), 3);
 	assert_int_equal(json_integer_value(json_object_get(nbd, "refused")), 7);
 	assert_int_equal(json_integer_value(json_object_get(nbd, "failed_requests")), 9);
@@ -294,7 +294,7 @@ static void all_counters_of_the_nbd_server_are_there(void **state)
 	json_decref(status);
 	status = status_new("nyc", NULL);
 	nbd = json_object_get(status, "nbd");
-	assert_int_equal(json_object_size(nbd), 20);
+	assert_int_equal(json_object_size(nbd), 21);
 	assert_true(json_is_null(json_object_get(nbd, "connections")));
 	json_decref(status);
 }

@@ -6,13 +6,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rt/log.h"
 #include "rt/uring.h"
 #include "tests/unit/rt/call.h"
 
@@ -132,6 +135,149 @@ static void ping_pong(struct world *w)
 	assert_int_equal(sock_recv(w->loop, w->client, buf, sizeof(buf)), 5);
 	rt_sock_shutdown(w->client);
 	assert_int_equal(sock_recv(w->loop, w->servers[0], buf, sizeof(buf)), 0);
+}
+
+static void await_end(struct world *w, struct call *call)
+{
+	assert_int_equal(rt_sock_await_end(w->servers[0], call_op(w->loop, call)), 0);
+}
+
+static void client_closes(struct world *w)
+{
+	rt_sock_close(w->client);
+	w->client = NULL;
+}
+
+/*
+ * Who serves must see that a client is gone while it neither reads from it nor writes to it.
+ * Data that nobody reads are no end, and hide none.
+ */
+static void the_end_of_a_unix_stream_is_seen(void **state)
+{
+	struct world *w = *state;
+	struct call end;
+
+	world_listen_unix(w);
+	world_connect(w);
+	await_end(w, &end);
+	assert_int_equal(sock_send(w->loop, w->client, "data", 4), 4);
+	run_turns(w->loop, 20);
+	assert_int_equal(end.done, 0);
+	client_closes(w);
+	assert_int_equal(call_wait(&end), 1);
+}
+
+/* A side that has only ended its own direction may still read. */
+static void half_an_end_is_told_from_a_whole(void **state)
+{
+	struct world *w = *state;
+	struct call half;
+
+	world_listen_unix(w);
+	world_connect(w);
+	await_end(w, &half);
+	rt_sock_shutdown(w->client);
+	assert_int_equal(call_wait(&half), 0);
+	assert_false(rt_sock_is_over(w->servers[0]));
+	client_closes(w);
+	assert_true(rt_sock_is_over(w->servers[0]));
+}
+
+/* A TCP peer that closes looks like one that ends its side; what we send then shows it. */
+static void the_end_of_a_tcp_stream_shows_with_an_answer(void **state)
+{
+	struct world *w = *state;
+	struct call half;
+
+	world_listen(w, "127.0.0.1:0");
+	world_connect(w);
+	await_end(w, &half);
+	client_closes(w);
+	assert_int_equal(call_wait(&half), 0);
+	assert_false(rt_sock_is_over(w->servers[0]));
+	assert_int_equal(sock_send(w->loop, w->servers[0], "answer", 6), 6);
+	for (int ms = 0; ms < 5000 && !rt_sock_is_over(w->servers[0]); ms++)
+		(void)poll(NULL, 0, 1);
+	assert_true(rt_sock_is_over(w->servers[0]));
+}
+
+static void waiting_for_the_end_ends_with_a_close(void **state)
+{
+	struct world *w = *state;
+	struct call end;
+
+	world_listen(w, "127.0.0.1:0");
+	world_connect(w);
+	await_end(w, &end);
+	run_turns(w->loop, 2);
+	rt_sock_close(w->servers[--w->accepted]);
+	assert_int_equal(call_wait(&end), -ECANCELED);
+}
+
+/* ---- no descriptor for a connection ----------------------------------------------------- */
+
+static unsigned complaints;
+static char complaint[256];
+
+static void complaint_heard(void *owner, enum rt_log_level level, const char *line)
+{
+	if (strncmp(line, "accept-failed ", 14) != 0)
+		return;
+	complaints++;
+	(void)snprintf(complaint, sizeof(complaint), "%s", line);
+}
+
+/* A stream to the listener, from outside of the loop; it is in the kernel's queue. */
+static int outside_connect(struct world *w)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = uring_sockaddr(&w->addr, AF_INET, &ss);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&ss, len), 0);
+	return fd;
+}
+
+static void turns_for(struct world *w, int64_t ms)
+{
+	struct call_bound bound = { .timer = { .fire = call_bound_fire },
+				    .loop = w->loop };
+
+	rt_timer_arm(w->loop, &bound.timer, rt_time_add(rt_now(w->loop), ms * RT_MS));
+	while (!bound.late)
+		assert_int_equal(rt_loop_run(w->loop), 0);
+}
+
+/*
+ * Without a descriptor for it a connection waits in the kernel, and each try fails anew: the
+ * log says so once, of which address, and the connection is there as soon as it can be.
+ */
+static void failed_accepts_do_not_fill_the_log(void **state)
+{
+	struct world *w = *state;
+	struct rlimit before, none;
+	char expected[128], text[RT_ADDR_TEXT_MAX];
+	int fd;
+
+	world_listen(w, "127.0.0.1:0");
+	fd = outside_connect(w);
+	complaints = 0;
+	rt_log_set_sink(complaint_heard, NULL);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	turns_for(w, 650); /* six tries */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	rt_log_set_sink(NULL, NULL);
+	assert_int_equal(w->accepted, 0);
+	assert_int_equal(complaints, 1);
+	(void)snprintf(expected, sizeof(expected),
+		       "accept-failed on=%s error=\"Too many open files\"",
+		       rt_addr_format(&w->addr, text));
+	assert_string_equal(complaint, expected);
+	run_until(w->loop, &w->accepted, 1);
+	(void)close(fd);
 }
 
 static void unix_streams(void **state)
@@ -502,6 +648,10 @@ static void a_listener_handed_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(the_end_of_a_unix_stream_is_seen),
+		T(half_an_end_is_told_from_a_whole),
+		T(the_end_of_a_tcp_stream_shows_with_an_answer),
+		T(waiting_for_the_end_ends_with_a_close),
 		T(unix_streams),
 		T(tcp_streams),
 		T(any_address_takes_both_families),
@@ -520,6 +670,7 @@ int main(void)
 		T(a_listener_closed_from_its_callback),
 		T(unix_paths),
 		T(a_listener_handed_over),
+		T(failed_accepts_do_not_fill_the_log),
 	};
 
 	(void)alarm(TEST_BOUND_S);

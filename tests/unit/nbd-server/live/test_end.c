@@ -111,7 +111,8 @@ static void stop_answers_and_reads_no_more(void **state)
 	raw_send_any(half, 100);
 	live_hold(live, true);
 	raw_request(busy, NBDS_CMD_READ, 0, 1, 0, 4096);
-	raw_request(mute, NBDS_CMD_READ, 0, 1, 0, RAW_BIG);
+	raw_request(mute, NBDS_CMD_READ, 0, 1, 0,
+		    RAW_PIECE); /* more than a socket holds */
 	live_wait_seen(live, 2);
 	live_stop(live);
 	raw_recv_any(negotiating, 18);
