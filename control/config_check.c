@@ -209,6 +209,8 @@ static const struct check_times {
 	{ TIMES(heartbeat, "groups[0].peer.heartbeat", control_timeout,
 		"groups[0].peer.control_timeout"),
 	  2, "connections that are well would be dropped between two heartbeats" },
+	{ TIMES(away, "groups[0].peer.away", hold_timeout, "groups[0].hold_timeout"), 1,
+	  "writes would fail before on_disconnect says what becomes of them" },
 #undef TIMES
 };
 
@@ -229,9 +231,13 @@ static void check_all_times(struct config_checking *c)
 		if (t->factor > 1)
 			(void)snprintf(times, sizeof(times), "%u times ", t->factor);
 		WRONG(c, check_either(c, t->longer, t->shorter),
-		      "%s (%lld ms) is not more than %s%s (%lld ms): %s",
+		      "%s (%lld ms) is not more than %s%s (%lld ms): %s; allowed: %s "
+		      "above %lld ms, or %s below %lld ms",
 		      strrchr(t->longer, '.') + 1, (long long)longer, times,
-		      strrchr(t->shorter, '.') + 1, (long long)shorter, t->why);
+		      strrchr(t->shorter, '.') + 1, (long long)shorter, t->why,
+		      strrchr(t->longer, '.') + 1, (long long)(shorter * t->factor),
+		      strrchr(t->shorter, '.') + 1,
+		      (long long)((longer + t->factor - 1) / t->factor));
 	}
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "control/config_schema.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "control/config.h"
@@ -15,6 +16,10 @@
 #define SECOND (1000 * MS)
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
+
+/* The other site takes a primary that says nothing for dead: two signs of life before that. */
+#define HEARTBEAT_MAX (2 * SECOND)
+static_assert(2 * HEARTBEAT_MAX < GROUP_PROMOTE_SILENCE_MS, "an idle primary is alive");
 #define KBIT UINT64_C(1000)
 #define GBIT (1000 * 1000 * KBIT)
 
@@ -260,7 +265,7 @@ static const struct config_key peer_keys[] = {
 	  FIELD(group.heartbeat_ms),
 	  .standard = "1s",
 	  .min = 10 * MS,
-	  .max = 1 * MINUTE },
+	  .max = HEARTBEAT_MAX },
 	{ .name = "away",
 	  .kind = CONFIG_TIME,
 	  .live = true,

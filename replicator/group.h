@@ -237,6 +237,9 @@ void group_set_memory_short(struct group *group, bool is_short);
 
 /* ---- operation ------------------------------------------------------------------------------- */
 
+/* A primary whose last sign of life is younger is alive, and is not replaced without `force`. */
+#define GROUP_PROMOTE_SILENCE_MS 5000
+
 struct group_promote {
 	bool force, hold, dry_run;
 	void (*done)(struct group_promote *p, int res);

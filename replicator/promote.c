@@ -11,9 +11,6 @@
 #include "replicator/session.h"
 #include "rt/bug.h"
 
-/* A primary whose last message is younger than this counts as alive. */
-#define PROMOTE_SILENCE_MS 5000
-
 struct promote_reply {
 	struct rt_op op;
 	int res;
@@ -119,12 +116,12 @@ static int promote_judge(struct group *g, struct group_promote *p)
 		return -EPERM;
 	}
 	silence_ms = peer_watch_primary_silence_ns(&g->watch, rt_now(g->loop)) / RT_MS;
-	if (silence_ms < PROMOTE_SILENCE_MS) {
+	if (silence_ms < GROUP_PROMOTE_SILENCE_MS) {
 		promote_text(
 			p,
 			"refused: the primary was received %lld ms ago; stop it, or wait "
 			"for %d ms of silence, or --force\n",
-			(long long)silence_ms, PROMOTE_SILENCE_MS);
+			(long long)silence_ms, GROUP_PROMOTE_SILENCE_MS);
 		return -EPERM;
 	}
 	return 0;

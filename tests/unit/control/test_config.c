@@ -165,13 +165,40 @@ static void wrong_unit_is_refused(void **state)
 /* Two times that do not go together drop a connection that is well, or a peer. */
 static void times_that_contradict_each_other_are_refused(void **state)
 {
-	bad(21, "heartbeat = \"5s\"; away = \"5s\";", "21: groups[0].peer.away: ",
-	    "away (5000 ms) is not more than heartbeat (5000 ms)");
-	bad(21, "heartbeat = \"5s\"; away = \"1min\";", "21: groups[0].peer.heartbeat: ",
-	    "control_timeout (10000 ms) is not more than 2 times heartbeat (5000 ms)");
+	bad(21, "heartbeat = \"2s\"; away = \"2s\";", "21: groups[0].peer.away: ",
+	    "away (2000 ms) is not more than heartbeat (2000 ms)");
+	bad(21, "heartbeat = \"2s\"; away = \"2s\";", "21: groups[0].peer.away: ",
+	    "allowed: away above 2000 ms, or heartbeat below 2000 ms");
+	bad(21, "control_timeout = \"1999ms\";", "21: groups[0].peer.control_timeout: ",
+	    "control_timeout (1999 ms) is not more than 2 times heartbeat (1000 ms)");
+	bad(21, "control_timeout = \"1999ms\";", "21: groups[0].peer.control_timeout: ",
+	    "allowed: control_timeout above 2000 ms, or heartbeat below 1000 ms");
 	bad(21, "control_timeout = \"2s\";",
 	    "21: groups[0].peer.control_timeout: ", "dropped between two heartbeats");
 	good(21, "control_timeout = \"2001ms\";");
+}
+
+/* A write must not fail before the policy for a mirror that is away may let it go. */
+static void writes_do_not_fail_before_the_policy_acts(void **state)
+{
+	bad(14, "hold_timeout = \"5s\";", "14: groups[0].hold_timeout: ",
+	    "hold_timeout (5000 ms) is not more than away (5000 ms)");
+	bad(14, "hold_timeout = \"5s\";", "14: groups[0].hold_timeout: ",
+	    "allowed: hold_timeout above 5000 ms, or away below 5000 ms");
+	good(14, "hold_timeout = \"5001ms\";");
+	good(14, "hold_timeout = \"none\";");
+}
+
+/*
+ * `promote` takes 5 s of silence for the end of a primary: one that has nothing to say must
+ * give signs of life more often than that, also when one of them is lost.
+ */
+static void an_idle_primary_is_heard_before_it_may_be_replaced(void **state)
+{
+	bad(21, "heartbeat = \"8s\"; away = \"20s\"; control_timeout = \"20s\";",
+	    "21: groups[0].peer.heartbeat: ", "2s");
+	good(21, "heartbeat = \"2s\"; away = \"20s\"; control_timeout = \"20s\";");
+	assert_true(2 * config.group.heartbeat_ms < GROUP_PROMOTE_SILENCE_MS);
 }
 
 /* What an address cannot mean is said, and what would be right. */
@@ -221,16 +248,13 @@ static void limits_are_where_they_are_said_to_be(void **state)
 		  "\"16388KiB\"", ";", "groups[0].max_request" },
 		{ 14, "max_request = \"64KiB\"; segment = ", "\"1MiB\"", "\"512KiB\"",
 		  "\"256MiB\"", "\"512MiB\"", ";", "groups[0].segment" },
-		{ 14, "hold_timeout = ", "\"1s\"", "\"999ms\"", "\"24h\"",
+		{ 14, "hold_timeout = ", "\"5001ms\"", "\"999ms\"", "\"24h\"",
 		  "\"86400001ms\"", ";", "groups[0].hold_timeout" },
 		{ 14, "open_timeout = ", "\"100ms\"", "\"99ms\"", "\"1h\"",
 		  "\"3600001ms\"", ";", "groups[0].open_timeout" },
 		{ 21, "heartbeat = \"10ms\"; control_timeout = ", "\"100ms\"", "\"99ms\"",
 		  "\"10min\"", "\"600001ms\"", ";", "groups[0].peer.control_timeout" },
-		{ 21, "heartbeat = ", "\"10ms\"", "\"9ms\"", "\"4999ms\"", "\"5s\"", ";",
-		  "groups[0].peer.heartbeat" },
-		{ 21, "away = \"10min\"; control_timeout = \"10min\"; heartbeat = ",
-		  "\"10ms\"", "\"9ms\"", "\"1min\"", "\"60001ms\"", ";",
+		{ 21, "heartbeat = ", "\"10ms\"", "\"9ms\"", "\"2s\"", "\"2001ms\"", ";",
 		  "groups[0].peer.heartbeat" },
 		{ 21, "heartbeat = \"10ms\"; away = ", "\"100ms\"", "\"99ms\"",
 		  "\"10min\"", "\"600001ms\"", ";", "groups[0].peer.away" },
@@ -596,6 +620,8 @@ int main(void)
 		cmocka_unit_test(wrong_type_is_refused),
 		cmocka_unit_test(wrong_unit_is_refused),
 		cmocka_unit_test(times_that_contradict_each_other_are_refused),
+		cmocka_unit_test(writes_do_not_fail_before_the_policy_acts),
+		cmocka_unit_test(an_idle_primary_is_heard_before_it_may_be_replaced),
 		cmocka_unit_test(addresses_that_lead_nowhere_are_refused),
 		cmocka_unit_test(a_relay_that_the_socket_cannot_reach_is_refused),
 		cmocka_unit_test(limits_are_where_they_are_said_to_be),
