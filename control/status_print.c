@@ -179,7 +179,8 @@ static void print_link(const json_t *g, FILE *out)
 
 static void print_store(const json_t *g, FILE *out)
 {
-	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT];
+	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT],
+		e[FIELD_TEXT];
 
 	fprintf(out,
 		"  store      %s of %s used, %s segments free, write amplification %s",
@@ -187,10 +188,11 @@ static void print_store(const json_t *g, FILE *out)
 		member_count(g, "store.segments_free", c),
 		member_real(g, "store.write_amplification", 1, "%.2f", d));
 	fprintf(out,
-		"\n             last checkpoint %s, %s checksum errors\n"
+		"\n             last checkpoint %s, %s checksum errors, %s read errors\n"
 		"             refused writes: %s by the full log, %s by map_memory\n",
 		member_real(g, "store.checkpoint_age_s", 1, "%.0f s ago", a),
 		member_count(g, "store.checksum_errors", b),
+		member_count(g, "store.read_errors", e),
 		member_count(g, "store.refused_writes", c),
 		member_count(g, "store.refused_by_map", d));
 }

@@ -44,6 +44,7 @@ void lfs_stats(const struct lfs *lfs, struct lfs_stats *ret)
 		.records = lfs->figures.records,
 		.flushes = lfs->figures.flushes,
 		.checksum_errors = lfs->figures.checksum_errors,
+		.read_errors = lfs->figures.read_errors,
 		.checkpoint_age_ns = -1,
 	};
 	if (!rt_time_is_never(lfs->figures.checkpoint_at))

@@ -8,7 +8,8 @@
 
 /* Counted since the store was opened: lfs_stats() shows them. */
 struct lfs_figures {
-	uint64_t client_bytes, disk_bytes, records, flushes, checksum_errors;
+	uint64_t client_bytes, disk_bytes, records, flushes;
+	uint64_t checksum_errors, read_errors; /* blocks; reads that the disk refused */
 	rt_time checkpoint_at; /* the last one; RT_NEVER: none */
 };
 

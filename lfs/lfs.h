@@ -265,11 +265,12 @@ struct lfs_read {
 	uint8_t *buf;	 /* blocks * LFS_BLOCK bytes, LFS_BLOCK aligned; lent */
 	void (*done)(struct lfs_read *r, int res);
 	uint64_t bad_lba; /* the first block that failed, when res is -EIO or -EBADMSG */
+	int disk_err; /* of that block: what the disk said; -ENODATA: the file ends before it */
 	void *impl[8];
 };
 /*
  * Read what lfs_append() has admitted so far; unmapped blocks are zero. Every block's
- * checksum is verified: -EBADMSG when one fails (counted), -EIO when the disk does.
+ * checksum is verified: -EBADMSG when one fails, -EIO when the disk does; both are counted.
  */
 void lfs_read(struct lfs *lfs, struct lfs_read *r);
 
@@ -315,7 +316,7 @@ struct lfs_stats {
 	uint64_t segments_free;
 	uint64_t client_bytes; /* block data appended by clients since open */
 	uint64_t disk_bytes;   /* everything written to the store since open */
-	uint64_t records, flushes, checksum_errors;
+	uint64_t records, flushes, checksum_errors, read_errors;
 	int64_t checkpoint_age_ns; /* since the last one; -1: none since open */
 };
 void lfs_stats(const struct lfs *lfs, struct lfs_stats *ret);

@@ -100,6 +100,8 @@ static void reader_answer(struct lfs_log_reader *f, int res)
 	f->next_op = NULL;
 	if (res == -EBADMSG)
 		f->lfs->figures.checksum_errors++;
+	else if (res == -EIO)
+		f->lfs->figures.read_errors++;
 	n->done(n, res);
 }
 

@@ -34,22 +34,26 @@ static struct lfs_read *read_of(struct rt_list *link)
 					   offsetof(struct lfs_read, impl));
 }
 
-static void read_bad(struct lfs *lfs, struct lfs_read *r, uint64_t lba, int err)
+/* The first block that is bad decides. `disk_err`: 0 where only its checksum is wrong. */
+static void read_bad(struct lfs *lfs, struct lfs_read *r, uint64_t lba, int disk_err)
 {
 	struct read_impl *impl = impl_of(r);
 
-	if (err == -EBADMSG)
+	if (disk_err)
+		lfs->figures.read_errors++;
+	else
 		lfs->figures.checksum_errors++;
 	if (!impl->res || lba < r->bad_lba) {
-		impl->res = err;
+		impl->res = disk_err ? -EIO : -EBADMSG;
 		r->bad_lba = lba;
+		r->disk_err = disk_err;
 	}
 }
 
 static void block_check(struct lfs *lfs, struct lfs_read *r, uint64_t lba, uint32_t crc)
 {
 	if (rt_crc32c(r->buf + (lba - r->lba) * LFS_BLOCK, LFS_BLOCK) != crc)
-		read_bad(lfs, r, lba, -EBADMSG);
+		read_bad(lfs, r, lba, 0);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */
@@ -85,7 +89,7 @@ static void run_done(struct rt_op *op, int res)
 			block_check(lfs, r, run->lba + i, run->crcs[i]);
 	} else {
 		/* The end of the file is an error, too: the block was there. */
-		read_bad(lfs, r, run->lba + run->done / LFS_BLOCK, -EIO);
+		read_bad(lfs, r, run->lba + run->done / LFS_BLOCK, res ? res : -ENODATA);
 	}
 	rt_list_push_back(&lfs->reader.free, &run->link);
 	impl_of(r)->out--;

@@ -324,7 +324,7 @@ struct group_status {
 		unsigned repairs_needed;
 	} fec;
 	struct {
-		uint64_t bytes, used, segments_free, checksum_errors;
+		uint64_t bytes, used, segments_free, checksum_errors, read_errors;
 		/* Clients' requests that ended with -ENOSPC, the log being full. */
 		uint64_t refused_writes;
 		uint64_t refused_by_map; /* with -EDQUOT */

@@ -30,6 +30,13 @@
  */
 struct session;
 
+/* Reads of a volume that have failed: for the log (request_say_bad_read()). */
+struct group_bad_reads {
+	bool logged;
+	rt_time logged_at;
+	uint64_t others; /* since then */
+};
+
 struct group_volume {
 	struct group *group; /* back */
 	unsigned index;	     /* in lfs_meta.volumes */
@@ -41,6 +48,7 @@ struct group_volume {
 	uint64_t reads, writes, flushes;
 	uint64_t flushes_waiting; /* in the gate */
 	uint64_t replied_lsn;	  /* highest LSN that was replied to */
+	struct group_bad_reads bad_reads;
 };
 
 /* Each of these, and the group's state, is changed by one function: group_set_...(). */

@@ -106,16 +106,36 @@ void request_end(struct group_request *r, int res)
 
 static void request_read_next(struct group_request *r);
 
+void request_say_bad_read(struct group_volume *volume, const struct lfs_read *read, int res)
+{
+	struct group *g = volume->group;
+	struct group_bad_reads *bad = &volume->bad_reads;
+	rt_time now = rt_now(g->loop);
+
+	if (bad->logged && rt_time_since(now, bad->logged_at) < RT_S) {
+		bad->others++;
+		return;
+	}
+	if (res == -EBADMSG)
+		group_event(g, RT_LOG_ERROR,
+			    "checksum-error volume=%s lba=%llu others=%llu", volume->name,
+			    (unsigned long long)read->bad_lba,
+			    (unsigned long long)bad->others);
+	else
+		group_event(g, RT_LOG_ERROR,
+			    "read-error volume=%s lba=%llu error=\"%s\" others=%llu",
+			    volume->name, (unsigned long long)read->bad_lba,
+			    strerror(-read->disk_err), (unsigned long long)bad->others);
+	*bad = (struct group_bad_reads){ .logged = true, .logged_at = now };
+}
+
 static void request_read_done(struct lfs_read *read, int res)
 {
 	struct request_state *s = rt_container_of(read, struct request_state, read);
 	struct group_request *r = request_of(s);
-	struct group *g = r->volume->group;
 
-	if (res == -EBADMSG)
-		group_event(g, RT_LOG_ERROR, "checksum-error volume=%s lba=%llu",
-			    r->volume->name, (unsigned long long)read->bad_lba);
 	if (res < 0) {
+		request_say_bad_read(r->volume, read, res);
 		request_reply(r, -EIO);
 		return;
 	}

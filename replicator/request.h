@@ -49,6 +49,11 @@ void request_need(const struct group_request *r, struct gate_need *ret);
 void request_part_done(struct group_request *r, int res, uint64_t lsn);
 /* Reply from the next turn of the loop, with a result that is known at once. */
 void request_end(struct group_request *r, int res);
+/*
+ * A read for a client has failed with -EIO or -EBADMSG: say where and why. One a second of a
+ * volume is logged at most, with the number of the others.
+ */
+void request_say_bad_read(struct group_volume *volume, const struct lfs_read *read, int res);
 /* Whether [offset, offset + len) lies inside the volume. */
 bool request_inside(const struct group_request *r);
 

@@ -112,7 +112,7 @@ static void primary_send_start(struct session *s)
 
 	if (s->peer->lsn < g->gate.marks.persisted || s->control.mirror_was_unpaired) {
 		if (!s->control.mirror_was_unpaired)
-			group_event(g, RT_LOG_WARN, "mirror-lost-data had=%llu has=%llu",
+			group_event(g, RT_LOG_ERROR, "mirror-lost-data had=%llu has=%llu",
 				    (unsigned long long)g->gate.marks.persisted,
 				    (unsigned long long)s->peer->lsn);
 		gate_forget_mirror(&g->gate);

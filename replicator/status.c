@@ -215,6 +215,7 @@ static void status_store(const struct group *g, struct group_status *ret)
 	ret->store.used = stats.used_bytes;
 	ret->store.segments_free = stats.segments_free;
 	ret->store.checksum_errors = stats.checksum_errors;
+	ret->store.read_errors = stats.read_errors;
 	ret->store.refused_writes = g->log_room.refused_writes;
 	ret->store.refused_by_map = g->log_room.refused_by_map;
 	ret->store.write_amplification =

@@ -218,22 +218,24 @@ static void write_edges_done(struct write *w)
 	group_wake(g);
 }
 
-static void write_edge_read(struct write *w, int res)
+static void write_edge_read(struct write *w, const struct lfs_read *read, int res)
 {
-	if (res < 0)
+	if (res < 0) {
+		request_say_bad_read(w->req->volume, read, res);
 		w->edge_err = res;
+	}
 	if (--w->reads == 0)
 		write_edges_done(w);
 }
 
 static void write_first_read(struct lfs_read *read, int res)
 {
-	write_edge_read(rt_container_of(read, struct write, read[0]), res);
+	write_edge_read(rt_container_of(read, struct write, read[0]), read, res);
 }
 
 static void write_last_read(struct lfs_read *read, int res)
 {
-	write_edge_read(rt_container_of(read, struct write, read[1]), res);
+	write_edge_read(rt_container_of(read, struct write, read[1]), read, res);
 }
 
 static void write_read_edges(struct write *w)

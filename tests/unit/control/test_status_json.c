@@ -81,6 +81,7 @@ static const char *const names[] = {
 	"link.queue_ms",
 	"link.congestion",
 	"store.checksum_errors",
+	"store.read_errors",
 	"store.refused_writes",
 	"store.refused_by_map",
 };

@@ -61,7 +61,8 @@ static struct disk {
 	bool hold[DISK_KINDS];
 	uint64_t hold_from;	      /* hold writes from this offset on; 0: none */
 	bool reverse;		      /* the youngest write ends first */
-	unsigned fail[DISK_KINDS];    /* the n-th from now on fails with -EIO; 0: none */
+	unsigned fail[DISK_KINDS];    /* the n-th from now on fails; 0: none; */
+	int error;		      /* as; 0: -EIO */
 	uint64_t at_most[DISK_KINDS]; /* bytes that one read or write does; 0: all */
 	unsigned submitted[DISK_KINDS];
 	struct disk_event trace[DISK_TRACE_MAX];
@@ -211,7 +212,7 @@ static inline int disk_perform(const struct disk_op *d)
 	int res = 0;
 
 	if (disk.fail[d->kind] && !--disk.fail[d->kind])
-		return -EIO;
+		return disk.error ? disk.error : -EIO;
 	if (d->kind == DISK_READ || d->kind == DISK_WRITE)
 		res = disk_transfer(d);
 	if (d->kind != DISK_DEFER)

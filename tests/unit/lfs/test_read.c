@@ -67,6 +67,7 @@ static void blocks_that_are_no_neighbours(void **state)
 static void the_first_bad_block_is_named(void **state)
 {
 	struct world *w = *state;
+	struct lfs_stats stats;
 	uint64_t bad = 0;
 
 	open_fresh(w);
@@ -83,6 +84,15 @@ static void the_first_bad_block_is_named(void **state)
 	disk.fail[DISK_READ] = 2;
 	assert_int_equal(read_blocks(w, 0, 3, &bad), -EIO);
 	assert_int_equal(bad, 1);
+	lfs_stats(w->lfs, &stats);
+	assert_int_equal(stats.read_errors, 1);
+	assert_int_equal(stats.checksum_errors, 3);
+	/* What the disk says stays known to whoever tells people. */
+	assert_int_equal(w->disk_err, -EIO);
+	disk.fail[DISK_READ] = 2;
+	disk.error = -EREMOTEIO;
+	assert_int_equal(read_blocks(w, 0, 3, &bad), -EIO);
+	assert_int_equal(w->disk_err, -EREMOTEIO);
 	assert_int_equal(read_blocks(w, 0, 3, &bad), 0);
 	assert_int_equal(close_store(w), 0);
 }
@@ -99,6 +109,7 @@ static void the_end_of_the_file_is_an_error(void **state)
 	disk.size = first_data(w) + 5 * LFS_BLOCK;
 	assert_int_equal(read_blocks(w, 10, 8, &bad), -EIO);
 	assert_int_equal(bad, 15);
+	assert_int_equal(w->disk_err, -ENODATA);
 	must_hold(w, 10, 5, 7);
 	disk.size = size;
 	must_hold(w, 10, 8, 7);

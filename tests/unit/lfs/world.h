@@ -42,6 +42,7 @@ struct world {
 	uint8_t *buf;
 	unsigned waiting; /* for so many completions */
 	int res;
+	int disk_err; /* of the last read_blocks() that failed */
 	uint64_t map_memory;
 	uint64_t checkpoint_every;    /* of open; 0: as created */
 	int64_t checkpoint_ms;	      /* of open; 0: never */
@@ -274,6 +275,7 @@ static inline int read_blocks(struct world *w, uint64_t lba, uint32_t blocks,
 	lfs_read(w->lfs, &r);
 	res = wait_for(w, 1);
 	*bad = r.bad_lba;
+	w->disk_err = r.disk_err;
 	return res;
 }
 

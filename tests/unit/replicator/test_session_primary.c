@@ -207,9 +207,19 @@ static void has_persisted(uint64_t lsn)
 	site->group->watch.received_most = lsn;
 }
 
+static bool lost_is_an_error;
+
+static void lost_heard(void *owner, enum rt_log_level level, const char *line)
+{
+	if (strncmp(line, "mirror-lost-data ", 17) == 0)
+		lost_is_an_error = level == RT_LOG_ERROR;
+}
+
 static void a_mirror_that_lost_data_is_counted_from_what_it_has(void **state)
 {
 	has_persisted(SITE_LSNS);
+	lost_is_an_error = false;
+	rt_log_set_sink(lost_heard, NULL);
 	converse("Q");
 	assert_int_equal(site->came[MESSAGE_START], 1);
 	persisted_is(0);
@@ -217,6 +227,8 @@ static void a_mirror_that_lost_data_is_counted_from_what_it_has(void **state)
 	say('Y');
 	SITE_UNTIL(site, session_streaming(site->group->session));
 	persisted_is(SITE_LSNS - 2);
+	rt_log_set_sink(site_silent, NULL);
+	assert_true(lost_is_an_error);
 }
 
 static void is_unpaired(struct message_hello *m)

@@ -16,7 +16,8 @@
 void __real_lfs_read(struct lfs *lfs, struct lfs_read *r);
 void __wrap_lfs_read(struct lfs *lfs, struct lfs_read *r);
 
-static unsigned reads, fail_read; /* the n-th from now fails; 0: none */
+static unsigned reads, fail_read; /* the n-th from now fails; 0: none; */
+static int fail_res = -EBADMSG;	   /* with this */
 static struct lfs_read *to_fail;
 static struct rt_op fail_op;
 
@@ -27,7 +28,9 @@ static void read_failed(struct rt_op *op, int res)
 	(void)op;
 	(void)res; /* rt_defer has no result of its own */
 	to_fail = NULL;
-	r->done(r, -EBADMSG);
+	r->bad_lba = r->lba;
+	r->disk_err = fail_res == -EIO ? -EREMOTEIO : 0;
+	r->done(r, fail_res);
 }
 
 static bool hold_read; /* the answer of the next one */
@@ -120,6 +123,76 @@ static void an_edge_that_cannot_be_read_fails_the_write(void **state)
 		request_free(r);
 	}
 	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
+}
+
+/* ---- what the log says ------------------------------------------------------------------------ */
+
+static unsigned lines;
+static char line_said[256];
+
+static void line_heard(void *owner, enum rt_log_level level, const char *line)
+{
+	if (level != RT_LOG_ERROR)
+		return;
+	lines++;
+	(void)snprintf(line_said, sizeof(line_said), "%s", line);
+}
+
+static bool second_over;
+
+static void second_fired(struct rt_timer *timer)
+{
+	(void)timer;
+	second_over = true;
+}
+
+static void a_second_passes(void)
+{
+	struct rt_timer timer = { .fire = second_fired };
+
+	second_over = false;
+	rt_timer_arm(site->loop, &timer,
+		     rt_time_add(rt_now(site->loop), RT_S + RT_MS));
+	SITE_UNTIL(site, second_over);
+}
+
+static void run_with_a_bad_read(enum group_request_kind kind, int res)
+{
+	struct group_request *r = across_two_blocks(kind);
+
+	reads = 0;
+	fail_read = 1;
+	fail_res = res;
+	assert_int_equal(request_run(r), -EIO);
+	fail_read = 0;
+	fail_res = -EBADMSG;
+	request_free(r);
+}
+
+/*
+ * A bad sector gives a client EIO: the log says where it is and what the disk says, of a
+ * read as of the edge of a write, and is not filled by it.
+ */
+static void what_cannot_be_read_is_said(void **state)
+{
+	rt_log_set_sink(line_heard, NULL);
+	lines = 0;
+	run_with_a_bad_read(GROUP_WRITE, -EIO);
+	assert_int_equal(lines, 1);
+	assert_string_equal(line_said, "read-error volume=a lba=1 "
+				       "error=\"Remote I/O error\" others=0 group=db");
+	run_with_a_bad_read(GROUP_READ, -EIO);
+	run_with_a_bad_read(GROUP_ZERO, -EBADMSG);
+	assert_int_equal(lines, 1);
+	a_second_passes();
+	run_with_a_bad_read(GROUP_READ, -EBADMSG);
+	assert_int_equal(lines, 2);
+	assert_string_equal(line_said, "checksum-error volume=a lba=1 others=2 group=db");
+	a_second_passes();
+	run_with_a_bad_read(GROUP_READ, -EIO);
+	assert_string_equal(line_said, "read-error volume=a lba=1 "
+				       "error=\"Remote I/O error\" others=0 group=db");
+	rt_log_set_sink(site_silent, NULL);
 }
 
 static void the_bytes_around_a_write_stay(void **state)
@@ -261,6 +334,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, alone_up, site_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(an_edge_that_cannot_be_read_fails_the_write),
+		TEST(what_cannot_be_read_is_said),
 		TEST(the_bytes_around_a_write_stay),
 		TEST(a_whole_block_does_not_overtake_its_bytes),
 		TEST(the_buffer_is_back_with_its_last_part),
