@@ -34,7 +34,8 @@ int command_find_content(const char *path, char *what)
 	    blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE) < 0 ||
 	    blkid_probe_enable_partitions(probe, 1) < 0)
 		res = -ENOMEM;
-	/* 0: found; 1: nothing; -2: several that contradict each other. */
+	errno = 0;
+	/* 0: found; 1: nothing; -2: several that contradict each other; else it failed. */
 	switch (res < 0 ? 1 : blkid_do_safeprobe(probe)) {
 	case 0:
 		res = content_value(probe, "TYPE", "a file system or the like", what);
@@ -46,7 +47,10 @@ int command_find_content(const char *path, char *what)
 			       "several contents that contradict each other");
 		res = 1;
 		break;
+	case 1:
+		break;
 	default:
+		res = errno ? -errno : -EIO;
 		break;
 	}
 	blkid_free_probe(probe);

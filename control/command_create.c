@@ -102,8 +102,11 @@ static enum control_exit create_group(const struct group_config *g, bool fill, F
 	return create_finished(g, create.res, create.op.why, out, err);
 }
 
-/* True, and said, when something else may be on the device. */
-static bool create_would_destroy(const struct group_config *g, FILE *err)
+/*
+ * True, and said, when something else may be on the device. `force`: said all the same, for
+ * who has named the wrong device reads here what is gone.
+ */
+static bool create_would_destroy(const struct group_config *g, bool force, FILE *err)
 {
 	char what[COMMAND_FOUND_MAX];
 	struct stat st;
@@ -119,11 +122,14 @@ static bool create_would_destroy(const struct group_config *g, FILE *err)
 		fprintf(err, "wanmirror: group %s: cannot see what is on %s: %s\n",
 			g->name, g->store, strerror(-res));
 	else
+		fprintf(err, "wanmirror: group %s: %s holds %s\n", g->name, g->store,
+			what);
+	if (force)
+		fprintf(err, "It is overwritten (--force).\n");
+	else
 		fprintf(err,
-			"wanmirror: group %s: %s holds %s\n"
 			"create would destroy it. Check that this is the right device; "
-			"--force then makes the store all the same.\n",
-			g->name, g->store, what);
+			"--force then makes the store all the same.\n");
 	return true;
 }
 
@@ -138,7 +144,7 @@ enum control_exit command_create(const struct command *command, FILE *out, FILE 
 			command->config, command->argument, config.group.name);
 		return CONTROL_USAGE;
 	}
-	if (!command->force && create_would_destroy(&config.group, err))
+	if (create_would_destroy(&config.group, command->force, err) && !command->force)
 		return CONTROL_REFUSED;
 	if (!command->dry_run)
 		return create_group(&config.group, command->fill, out, err);

@@ -166,7 +166,12 @@ test_create_destroys_nothing_unasked()
 		grep -q -i "$content" answer
 		[ "$(head -c 16M "$device" | cksum)" = "$sum" ] || fail "$content was changed"
 	done
-	"$build/wanmirror" -c near.conf create --force
+	# With --force it still says what was there.
+	"$build/wanmirror" -c near.conf create --force --dry-run >answer 2>&1
+	"$build/wanmirror" -c near.conf create --force >>answer 2>&1
+	cat answer
+	[ "$(grep -c 'holds a partition table (gpt)' answer)" -eq 2 ] || fail "not said twice"
+	grep -q 'overwritten (--force)' answer
 	# A store is never overwritten, --force or not.
 	create_status=0
 	"$build/wanmirror" -c near.conf create --force || create_status=$?

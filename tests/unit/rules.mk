@@ -33,6 +33,9 @@ $(B)/tests/unit/tunnel/test_io_late: flags_ld += -Wl,--wrap=rt_dgram_open \
 $(B)/tests/unit/tunnel/test_relay: flags_ld += -Wl,--wrap=rt_dgram_open
 $(B)/tests/unit/tunnel/test_wiped: flags_ld += -Wl,--wrap=rt_free
 
+# What is on a device may be impossible to see.
+$(B)/tests/unit/control/test_command_content: flags_ld += -Wl,--wrap=blkid_do_safeprobe
+
 # The NBD server's connections: real sockets, libnbd as the client, a double of the group.
 # The double stands in for the archive of replicator/, which is not linked.
 live_dir := tests/unit/nbd-server/live
