@@ -195,11 +195,18 @@ static void client_promote_done(struct group_promote *p, int res)
 	client_answer(c, answer_promote(p, res));
 }
 
+static void server_not_open(const struct control_server *srv, char text[CONTROL_SET_TEXT])
+{
+	(void)snprintf(text, CONTROL_SET_TEXT, "the group is not open: %s", srv->state);
+}
+
 static void client_promote(struct client *c, const struct control_request *request)
 {
+	char text[CONTROL_SET_TEXT];
+
 	if (!c->srv->group) {
-		client_answer(c,
-			      answer_error(CONTROL_FAILED, "the group is not open yet"));
+		server_not_open(c->srv, text);
+		client_answer(c, answer_error(CONTROL_FAILED, text));
 		return;
 	}
 	memset(&c->promote, 0, sizeof(c->promote));
@@ -219,7 +226,7 @@ static void client_set(struct client *c, const struct control_request *request)
 	enum control_exit exit = CONTROL_FAILED;
 
 	if (!srv->group || !srv->set)
-		(void)snprintf(text, sizeof(text), "the group is not open yet");
+		server_not_open(srv, text);
 	else
 		exit = srv->set(srv->params_owner, request, text);
 	client_answer(c, exit == CONTROL_DONE ? answer_text(text)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "control/control_request.h"
@@ -22,9 +21,11 @@
 #include "rt/log.h"
 #include "rt/loop.h"
 
+#define DAEMON_STOP_STATE 320 /* a state and its reason, cut to be part of another */
+
 /*
- * STARTING: the store is being opened. RUNNING: it is open. STOPPING: clients, group and
- * control connections are ending, each on its own; the loop stops with the last of them.
+ * STARTING: the store is being opened. RUNNING: it is open. STOPPING: clients and group are
+ * ending, each on its own; then the control connections, and the loop stops.
  */
 enum daemon_state { DAEMON_STARTING, DAEMON_RUNNING, DAEMON_STOPPING };
 
@@ -48,7 +49,9 @@ struct daemon {
 	bool notify_failed;	       /* and the log says so */
 	bool listening;		       /* clients may connect */
 	unsigned nlistening;
-	unsigned ending; /* what is still on its way out */
+	unsigned ending; /* what is still on its way out, but for `control` */
+	rt_time stop_by; /* then the group ends what it still holds */
+	char stop_state[DAEMON_STOP_STATE]; /* of the group when it was asked to stop */
 	int result;
 };
 
@@ -118,13 +121,23 @@ static void daemon_notify_open(struct daemon *d)
 
 /* ---- stopping ----------------------------------------------------------------------- */
 
+static void control_ended(void *owner)
+{
+	struct daemon *d = owner;
+
+	rt_loop_stop(d->loop);
+}
+
+/* The control socket is the last: until here it says what the stop waits for. */
 static void one_ended(void *owner)
 {
 	struct daemon *d = owner;
 
 	rt_assert(d->ending > 0);
-	if (--d->ending == 0)
-		rt_loop_stop(d->loop);
+	if (--d->ending > 0)
+		return;
+	rt_timer_disarm(d->loop, &d->tick);
+	control_server_stop(d->control, control_ended, d);
 }
 
 static void group_stopped(struct group_stop *stop, int res)
@@ -140,15 +153,52 @@ static void group_stopped(struct group_stop *stop, int res)
 	one_ended(d);
 }
 
+/* What the stop waits for now, and what helps. */
+static void daemon_stop_why(struct daemon *d)
+{
+	struct nbds_stats nbd = { 0 };
+	int64_t left_s = rt_time_since(d->stop_by, rt_now(d->loop)) / RT_S;
+
+	if (left_s < 0)
+		left_s = 0;
+	if (d->nbd)
+		nbds_server_stats(d->nbd, &nbd);
+	d->wait[0] = 0;
+	if (nbd.inflight > 0)
+		(void)snprintf(
+			d->wait, sizeof(d->wait),
+			"%u requests of clients are not answered yet (%s); it waits "
+			"for %lld s more at most, and a second signal ends it at once",
+			nbd.inflight, d->stop_state, (long long)left_s);
+	else if (d->group)
+		(void)snprintf(d->wait, sizeof(d->wait),
+			       "the last writes go to the log and to a mirror in sync, "
+			       "for %lld s more at most; it goes on by itself",
+			       (long long)left_s);
+	control_server_set_why(d->control, d->wait);
+}
+
+/* What the group is in, for as long as it cannot be asked any more. */
+static void daemon_stop_state(struct daemon *d)
+{
+	static struct group_status status; /* large */
+
+	group_status(d->group, &status);
+	(void)snprintf(d->stop_state, sizeof(d->stop_state), "%s%s%.*s",
+		       group_state_name(status.state), status.why[0] ? ": " : "",
+		       DAEMON_STOP_STATE - 24, status.why);
+}
+
 static void daemon_stop(struct daemon *d)
 {
 	daemon_set_state(d, DAEMON_STOPPING);
-	d->wait[0] = 0;
-	control_server_set_why(d->control, "");
-	daemon_notify(d);
+	d->stop_by = rt_time_add(rt_now(d->loop), DAEMON_STOP_MS * RT_MS);
 	d->ending = 1; /* held to the end of this function */
 	rt_timer_disarm(d->loop, &d->retry);
-	rt_timer_disarm(d->loop, &d->tick);
+	if (d->group)
+		daemon_stop_state(d);
+	daemon_stop_why(d);
+	daemon_notify(d);
 	if (d->nbd) {
 		d->ending++;
 		nbds_server_stop(d->nbd, one_ended, d);
@@ -158,8 +208,6 @@ static void daemon_stop(struct daemon *d)
 		control_server_set_group(d->control, NULL, "STOPPING");
 		group_stop(d->group, DAEMON_STOP_MS, &d->stop);
 	}
-	d->ending++;
-	control_server_stop(d->control, one_ended, d);
 	one_ended(d);
 }
 
@@ -286,6 +334,8 @@ static void daemon_tick(struct rt_timer *timer)
 		daemon_failed(d, "start-failed", "why=\"the log has failed\"", -EIO);
 		return;
 	}
+	if (d->state == DAEMON_STOPPING)
+		daemon_stop_why(d);
 	daemon_notify(d);
 	rt_timer_arm(d->loop, timer,
 		     rt_time_add(rt_now(d->loop), DAEMON_NOTIFY_MS * RT_MS));
@@ -415,9 +465,11 @@ static void stop_signal(void *owner, int signo)
 		_exit(CONTROL_FAILED); /* what is on disk is whole: recovery covers it */
 	}
 	rt_log(RT_LOG_INFO, "stopping signal=%d", signo);
-	if (d->opening)
+	if (d->opening) {
 		d->stop_asked = true; /* an open runs to its end */
-	else
+		daemon_goes_on(d, "it is to stop, and does when its store is open; a "
+				  "second signal ends it at once");
+	} else
 		daemon_stop(d);
 }
 
@@ -529,50 +581,6 @@ static void listen_control_again(struct rt_timer *timer)
 	listen_control(rt_container_of(timer, struct daemon, retry));
 }
 
-/*
- * Each NBD connection is a descriptor, and 1024 of them are few. Some are kept for the
- * mirror, for people and for the log: clients must not be able to use up all of them.
- */
-static int descriptors_prepare(struct daemon *d)
-{
-	uint32_t *connections = &d->config.nbd.connections;
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-		int res = -errno;
-
-		process_complain("start-failed", "at=descriptors", res,
-				 process_hint(res));
-		return res;
-	}
-	if (limit.rlim_cur < limit.rlim_max) {
-		rlim_t before = limit.rlim_cur;
-
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			limit.rlim_cur = before;
-	}
-	if (limit.rlim_cur <= DAEMON_DESCRIPTORS) {
-		rt_log(RT_LOG_ERROR,
-		       "too-few-descriptors limit=%llu hint=\"ulimit -n, or LimitNOFILE= "
-		       "of "
-		       "the service: %u and one for each NBD connection\"",
-		       (unsigned long long)limit.rlim_cur, DAEMON_DESCRIPTORS);
-		return -EMFILE;
-	}
-	if (limit.rlim_cur - DAEMON_DESCRIPTORS < *connections) {
-		rt_log(RT_LOG_WARN,
-		       "connections-lowered from=%u to=%llu why=\"the limit on "
-		       "descriptors "
-		       "is %llu\"",
-		       *connections,
-		       (unsigned long long)limit.rlim_cur - DAEMON_DESCRIPTORS,
-		       (unsigned long long)limit.rlim_cur);
-		*connections = (uint32_t)(limit.rlim_cur - DAEMON_DESCRIPTORS);
-	}
-	return 0;
-}
-
 static bool daemon_nbd_stats(void *owner, struct nbds_stats *ret)
 {
 	struct daemon *d = owner;
@@ -645,7 +653,7 @@ int daemon_run(const struct config *config, const struct daemon_params *params)
 	if (!memory_suffices(config, &need, &limit))
 		memory_warn(&need, &limit);
 	daemon_notify_open(&d);
-	res = descriptors_prepare(&d);
+	res = process_descriptors(DAEMON_DESCRIPTORS, &d.config.nbd.connections);
 	if (res == 0)
 		res = daemon_start(&d);
 	if (res == 0)

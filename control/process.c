@@ -75,3 +75,41 @@ int process_prepare(const char *program)
 		(unsigned long long)PROCESS_STACK_MIN >> 10);
 	return -ENOMEM;
 }
+
+int process_descriptors(unsigned kept, uint32_t *connections)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		int res = -errno;
+
+		process_complain("start-failed", "at=descriptors", res,
+				 process_hint(res));
+		return res;
+	}
+	if (limit.rlim_cur < limit.rlim_max) {
+		rlim_t before = limit.rlim_cur;
+
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			limit.rlim_cur = before;
+	}
+	if (limit.rlim_cur <= kept) {
+		rt_log(RT_LOG_ERROR,
+		       "too-few-descriptors limit=%llu hint=\"ulimit -n, or LimitNOFILE= "
+		       "of "
+		       "the service: %u and one for each NBD connection\"",
+		       (unsigned long long)limit.rlim_cur, kept);
+		return -EMFILE;
+	}
+	if (limit.rlim_cur - kept < *connections) {
+		rt_log(RT_LOG_WARN,
+		       "connections-lowered from=%u to=%llu why=\"the limit on "
+		       "descriptors "
+		       "is %llu\"",
+		       *connections, (unsigned long long)limit.rlim_cur - kept,
+		       (unsigned long long)limit.rlim_cur);
+		*connections = (uint32_t)(limit.rlim_cur - kept);
+	}
+	return 0;
+}

@@ -29,4 +29,11 @@ const char *process_hint_loop(int error);
 /* An error's line in the log: the event, what it is about, the error, and the hint if any. */
 void process_complain(const char *event, const char *what, int error, const char *hint);
 
+/*
+ * Each NBD connection is a descriptor, and 1024 of them are few: ask for all that may be had.
+ * `kept` are for the mirror, for people and for the log, for clients must not be able to use up
+ * all of them; *connections is lowered to what is left. 0 or -errno, and the log says why.
+ */
+int process_descriptors(unsigned kept, uint32_t *connections);
+
 #endif

@@ -179,8 +179,7 @@ static void print_link(const json_t *g, FILE *out)
 
 static void print_store(const json_t *g, FILE *out)
 {
-	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT],
-		e[FIELD_TEXT];
+	char a[FIELD_TEXT], b[FIELD_TEXT], c[FIELD_TEXT], d[FIELD_TEXT], e[FIELD_TEXT];
 
 	fprintf(out,
 		"  store      %s of %s used, %s segments free, write amplification %s",

@@ -106,7 +106,8 @@ void request_end(struct group_request *r, int res)
 
 static void request_read_next(struct group_request *r);
 
-void request_say_bad_read(struct group_volume *volume, const struct lfs_read *read, int res)
+void request_say_bad_read(struct group_volume *volume, const struct lfs_read *read,
+			  int res)
 {
 	struct group *g = volume->group;
 	struct group_bad_reads *bad = &volume->bad_reads;

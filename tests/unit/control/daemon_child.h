@@ -43,9 +43,10 @@ static struct {
 	int open_res;
 	int open_times; /* that open_res is the answer; 0: always */
 	int64_t patience_ms;
-	int64_t stop_ms; /* < 0: never */
-	bool waits;	 /* open, it does not serve until serve_now() */
-	bool fails;	 /* and is FAILED meanwhile */
+	int64_t stop_ms;      /* < 0: never */
+	bool waits;	      /* open, it does not serve until serve_now() */
+	bool fails;	      /* and is FAILED meanwhile */
+	unsigned descriptors; /* that it may have, and no more; 0: as we */
 } script;
 
 static struct group the_group;
@@ -161,9 +162,9 @@ bool group_serving(const struct group *group)
 	return the_group_serves;
 }
 
+/* For as long as it stops, it holds what it was asked. */
 void group_submit(struct group_request *r)
 {
-	rt_assert(!"no test sends a request");
 }
 
 void group_create(struct rt_loop *loop, const struct group_config *config,
@@ -231,6 +232,8 @@ static inline void child_run(bool single, int passed)
 		_exit(77);
 	if (getrlimit(RLIMIT_NOFILE, &few) == 0) {
 		few.rlim_cur = 64;
+		if (script.descriptors)
+			few.rlim_cur = few.rlim_max = script.descriptors;
 		(void)setrlimit(RLIMIT_NOFILE, &few);
 	}
 	_exit(daemon_run(&config, &params));

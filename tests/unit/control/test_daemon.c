@@ -145,6 +145,70 @@ static void soft_limit_of_descriptors_is_raised(void **state)
 	assert_int_equal(daemon_end(), 0);
 }
 
+/* `part` is in the group's `why`, in this state; asked again until it is. */
+static void wait_why(const char *state, const char *part)
+{
+	struct control_request request = { .verb = CONTROL_STATUS };
+	int64_t end = now_ms() + LIMIT_MS;
+	char why[CONTROL_CLIENT_WHY];
+	bool seen = false;
+
+	while (!seen && now_ms() < end) {
+		json_t *answer, *g;
+		const char *text;
+
+		if (control_client_ask(control, &request, NULL, &answer, why) < 0)
+			fail_msg("%s", why);
+		g = json_array_get(
+			json_object_get(json_object_get(answer, "status"), "groups"), 0);
+		text = json_string_value(json_object_get(g, "why"));
+		seen = strcmp(json_string_value(json_object_get(g, "state")), state) ==
+			       0 &&
+		       strstr(text ? text : "", part);
+		json_decref(answer);
+	}
+	if (!seen)
+		fail_msg("never %s ... %s", state, part);
+}
+
+/*
+ * Clients take what descriptors there are, but for those that the mirror and people need: at
+ * a low limit there are fewer clients, and who looks is still answered.
+ */
+static void few_descriptors_leave_some_for_people(void **state)
+{
+	enum { CLIENTS = 5 };
+	int fd[CLIENTS], over;
+	char byte;
+
+	script.descriptors = DAEMON_DESCRIPTORS + CLIENTS;
+	daemon_begin(-1, -1);
+	wait_notify("READY=1");
+	wait_log("connections-lowered from=1024 to=5 ");
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		fd[i] = nbd_connect();
+		greeting_is_there(fd[i]);
+	}
+	over = nbd_connect();
+	assert_int_equal(recv(over, &byte, 1, 0), 0); /* it is sent away at once */
+	wait_log("nbd-connection-refused");
+	wait_why("STANDALONE", "");
+	(void)close(over);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		(void)close(fd[i]);
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(daemon_end(), 0);
+	assert_null(strstr(log_text, "accept-failed"));
+}
+
+static void too_few_descriptors_are_refused(void **state)
+{
+	script.descriptors = DAEMON_DESCRIPTORS;
+	daemon_begin(-1, -1);
+	wait_log("too-few-descriptors limit=64 ");
+	assert_int_equal(daemon_end(), 1);
+}
+
 static void second_signal_is_immediate(void **state)
 {
 	script.stop_ms = -1;
@@ -155,6 +219,71 @@ static void second_signal_is_immediate(void **state)
 	assert_int_equal(kill(child, SIGTERM), 0);
 	wait_log("stopping-at-once");
 	assert_int_equal(daemon_end(), 1);
+	(void)unlink(control);
+	(void)unlink(nbd);
+}
+
+/* The answer's exit code to `set key value`; `text` is in what it says. */
+static void set_answers(const char *key, const char *value, bool dry_run, int exit,
+			const char *part)
+{
+	struct control_request request = { .verb = CONTROL_SET, .dry_run = dry_run };
+	char why[CONTROL_CLIENT_WHY];
+	const char *text;
+	json_t *answer;
+
+	(void)snprintf(request.key, sizeof(request.key), "%s", key);
+	(void)snprintf(request.value, sizeof(request.value), "%s", value);
+	if (control_client_ask(control, &request, NULL, &answer, why) < 0)
+		fail_msg("%s", why);
+	assert_int_equal(json_integer_value(json_object_get(answer, "exit")), exit);
+	text = json_string_value(
+		json_object_get(answer, exit == CONTROL_DONE ? "text" : "error"));
+	if (!text || !strstr(text, part))
+		fail_msg("%s\n  instead of ... %s", text ? text : "nothing", part);
+	json_decref(answer);
+}
+
+/* A flush of "data", which the group has then. */
+static int nbd_flush(void)
+{
+	static const uint8_t ask[] = "\0\0\0\3"
+				     "IHAVEOPT\0\0\0\7\0\0\0\12\0\0\0\4data\0\0"
+				     "\x25\x60\x95\x13\0\0\0\3abcdefgh"
+				     "\0\0\0\0\0\0\0\0\0\0\0\0";
+	uint8_t granted[20 + 14 + 20 + 12 + 20];
+	int fd = nbd_connect();
+
+	greeting_is_there(fd);
+	assert_int_equal(send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL), sizeof(ask) - 1);
+	assert_int_equal(recv(fd, granted, sizeof(granted), MSG_WAITALL),
+			 sizeof(granted));
+	return fd;
+}
+
+/*
+ * A stop that waits for held writes takes its time: who looks then must see that it waits,
+ * for what, and for how long, at the control socket and at the service manager.
+ */
+static void a_stop_that_waits_says_for_what(void **state)
+{
+	int fd;
+
+	script.stop_ms = -1;
+	daemon_begin(-1, -1);
+	wait_notify("READY=1");
+	fd = nbd_flush();
+	wait_log("nbd-attached");
+	assert_int_equal(kill(child, SIGTERM), 0);
+	wait_notify("STATUS=db: STOPPING: 1 requests of clients are not answered yet "
+		    "(STANDALONE)");
+	wait_why("STOPPING", "1 requests of clients are not answered yet (STANDALONE)");
+	wait_why("STOPPING", "it waits for 18 s more"); /* it is alive */
+	wait_notify("STATUS=db: STOPPING: 1 requests");
+	set_answers("hold", "flush", false, CONTROL_FAILED, "STOPPING");
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(daemon_end(), 1);
+	(void)close(fd);
 	(void)unlink(control);
 	(void)unlink(nbd);
 }
@@ -180,27 +309,6 @@ static void hangup_reads_the_file_again(void **state)
 	wait_log("frobnicate: unknown key");
 	assert_int_equal(kill(child, SIGINT), 0);
 	assert_int_equal(daemon_end(), 0);
-}
-
-/* The answer's exit code to `set key value`; `text` is in what it says. */
-static void set_answers(const char *key, const char *value, bool dry_run, int exit,
-			const char *part)
-{
-	struct control_request request = { .verb = CONTROL_SET, .dry_run = dry_run };
-	char why[CONTROL_CLIENT_WHY];
-	const char *text;
-	json_t *answer;
-
-	(void)snprintf(request.key, sizeof(request.key), "%s", key);
-	(void)snprintf(request.value, sizeof(request.value), "%s", value);
-	if (control_client_ask(control, &request, NULL, &answer, why) < 0)
-		fail_msg("%s", why);
-	assert_int_equal(json_integer_value(json_object_get(answer, "exit")), exit);
-	text = json_string_value(
-		json_object_get(answer, exit == CONTROL_DONE ? "text" : "error"));
-	if (!text || !strstr(text, part))
-		fail_msg("%s\n  instead of ... %s", text ? text : "nothing", part);
-	json_decref(answer);
 }
 
 static void one_key_is_set_until_the_file_is_read_again(void **state)
@@ -288,6 +396,7 @@ int main(void)
 		cmocka_unit_test_setup(stop_while_opening_waits_for_the_open, fresh),
 		cmocka_unit_test_setup(store_that_cannot_be_opened_ends_it, fresh),
 		cmocka_unit_test_setup(second_signal_is_immediate, fresh),
+		cmocka_unit_test_setup(a_stop_that_waits_says_for_what, fresh),
 		cmocka_unit_test_setup(hangup_reads_the_file_again, fresh),
 		cmocka_unit_test_setup(one_key_is_set_until_the_file_is_read_again,
 				       fresh),
@@ -299,6 +408,8 @@ int main(void)
 		cmocka_unit_test_setup(addresses_in_use_are_waited_for, fresh),
 		cmocka_unit_test_setup(stop_while_waiting_is_obeyed, fresh),
 		cmocka_unit_test_setup(soft_limit_of_descriptors_is_raised, fresh),
+		cmocka_unit_test_setup(few_descriptors_leave_some_for_people, fresh),
+		cmocka_unit_test_setup(too_few_descriptors_are_refused, fresh),
 	};
 
 	return cmocka_run_group_tests(tests, dir_make, dir_remove);

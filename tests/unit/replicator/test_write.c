@@ -17,7 +17,7 @@ void __real_lfs_read(struct lfs *lfs, struct lfs_read *r);
 void __wrap_lfs_read(struct lfs *lfs, struct lfs_read *r);
 
 static unsigned reads, fail_read; /* the n-th from now fails; 0: none; */
-static int fail_res = -EBADMSG;	   /* with this */
+static int fail_res = -EBADMSG;	  /* with this */
 static struct lfs_read *to_fail;
 static struct rt_op fail_op;
 
@@ -151,8 +151,7 @@ static void a_second_passes(void)
 	struct rt_timer timer = { .fire = second_fired };
 
 	second_over = false;
-	rt_timer_arm(site->loop, &timer,
-		     rt_time_add(rt_now(site->loop), RT_S + RT_MS));
+	rt_timer_arm(site->loop, &timer, rt_time_add(rt_now(site->loop), RT_S + RT_MS));
 	SITE_UNTIL(site, second_over);
 }
 
