@@ -100,6 +100,44 @@ static void a_segment_is_filled_to_its_end_and_not_beyond(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/* What a checkpoint that begins right behind a seal would take for its start. */
+static void the_log_goes_on_in_the_next_segment_once_one_is_sealed(void **state)
+{
+	struct world *w = *state;
+	uint8_t *data = rt_alloc_blocks(16 * LFS_BLOCK);
+	uint32_t sums[16], segment;
+	unsigned looks = 0;
+
+	w->checkpoint_every = 64 * MIB;
+	assert_int_equal(create(w, 100 * MIB), 0);
+	assert_int_equal(open_store(w), 0);
+	segment = w->lfs->head.built.segment;
+	while (lfs_inflight_room(w->lfs) > 12)
+		assert_int_equal(write_blocks(w, 1, 8, 1), 0);
+	memset(data, 2, 16 * LFS_BLOCK);
+	for (unsigned i = 0; i < 16; i++)
+		sums[i] = rt_crc32c(data, LFS_BLOCK);
+	ops[0] = (struct lfs_op){
+		.kind = LFS_WRITE, .lba = 3, .blocks = 16, .crcs = sums, .data = data
+	};
+	appends[0] = (struct lfs_append){ .lsn = lfs_lsn(w->lfs).admitted + 1,
+					  .ops = &ops[0],
+					  .nops = 1,
+					  .done = append_noted };
+	nended = 0;
+	assert_int_equal(lfs_append(w->lfs, &appends[0]), 0);
+	while (nended == 0) {
+		assert_true(disk_step());
+		if (w->lfs->segs.s[segment].state != LFS_SEGMENT_SEALED)
+			continue;
+		assert_int_not_equal(w->lfs->head.applied.segment, segment);
+		looks += nended == 0;
+	}
+	assert_true(looks > 0);
+	assert_int_equal(close_store(w), 0);
+	rt_free(data);
+}
+
 /* Records, slots and superblocks that the disk takes a block at a time. */
 static void a_short_write_goes_on(void **state)
 {
@@ -143,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(records_reach_the_map_in_order),
 		TEST(a_segment_is_filled_to_its_end_and_not_beyond),
+		TEST(the_log_goes_on_in_the_next_segment_once_one_is_sealed),
 		TEST(a_short_write_goes_on),
 		TEST(a_failed_write_ends_every_record),
 	};

@@ -51,6 +51,16 @@ static uint8_t *flushed_log(struct world *w)
 	return image;
 }
 
+/* What recovery has put into the map is no write on its way there. */
+static void must_pin_nothing(struct world *w)
+{
+	const struct lfs_map *map = &w->lfs->map;
+
+	for (uint32_t v = 0; v < map->nvolumes; v++)
+		for (uint64_t lba = 0; lba < map->v[v].blocks; lba += LFS_LEAF_BLOCKS)
+			assert_int_equal(map->v[v].leaves[lba / LFS_LEAF_BLOCKS].pins, 0);
+}
+
 /* What was written by LSN 1 to `last`, and nothing of what comes after it. */
 static void must_end_at(struct world *w, uint64_t last)
 {
@@ -59,6 +69,7 @@ static void must_end_at(struct world *w, uint64_t last)
 	assert_int_equal(lfs_lsn(w->lfs).admitted, last);
 	for (uint8_t i = 1; i <= 3; i++)
 		must_hold(w, i, 1, i <= last ? i : 0);
+	must_pin_nothing(w);
 	assert_int_equal(lfs_recount(w->lfs, why), 0);
 }
 
@@ -305,6 +316,7 @@ static void must_hold_long(struct world *w)
 	assert_int_equal(lfs_lsn(w->lfs).admitted, LONG);
 	for (unsigned i = 0; i < LONG; i++)
 		must_hold(w, i * 16, 16, (uint8_t)(i + 1));
+	must_pin_nothing(w);
 }
 
 static void the_log_goes_on_behind_a_seal(void **state)
