@@ -100,11 +100,13 @@ static const struct {
 	{                                                                                \
 #name, offsetof(struct group_status, link.name)                          \
 	}
-	COUNTER(sent_bytes),	  COUNTER(repair_bytes), COUNTER(rebuilt),
-	COUNTER(retransmitted),	  COUNTER(unauthentic),	 COUNTER(replayed),
-	COUNTER(malformed),	  COUNTER(enobufs),	 COUNTER(send_errors),
-	COUNTER(guarded),	  COUNTER(outages),	 COUNTER(overflowed),
-	COUNTER(refused_records), COUNTER(strangers),
+	COUNTER(sent_bytes),	COUNTER(repair_bytes), COUNTER(rebuilt),
+	COUNTER(retransmitted), COUNTER(duplicates),   COUNTER(spurious),
+	COUNTER(deficits),	COUNTER(echoes),       COUNTER(forged_echoes),
+	COUNTER(unauthentic),	COUNTER(replayed),     COUNTER(malformed),
+	COUNTER(enobufs),	COUNTER(send_errors),  COUNTER(guarded),
+	COUNTER(outages),	COUNTER(overflowed),   COUNTER(refused_records),
+	COUNTER(strangers),
 #undef COUNTER
 };
 

@@ -306,9 +306,11 @@ struct group_status {
 		bool tcp;	   /* of the connection, or what the next one will be */
 		double rtt_ms, queue_ms, loss, burst;
 		char congestion[16]; /* state of congestion control; "" over TCP */
-		uint64_t rate_bps, sent_bytes, repair_bytes, rebuilt, retransmitted;
+		uint64_t rate_bps, sent_bytes, repair_bytes;
+		uint64_t rebuilt, retransmitted, duplicates, spurious, deficits;
 		uint64_t unauthentic, replayed, malformed; /* refused datagrams */
 		uint64_t enobufs, send_errors; /* datagrams that this host did not send */
+		uint64_t echoes, forged_echoes; /* of the relay at the border; not its */
 		uint64_t in_line;
 		uint64_t guarded;    /* times that the path was narrower than `rate` */
 		uint64_t outages;    /* silences of the path that count as no loss */

@@ -39,6 +39,8 @@ static void status_datagrams(const struct session *s, struct group_status *ret)
 	ret->link.unauthentic += io.foreign;
 	ret->link.enobufs = io.enobufs;
 	ret->link.send_errors = io.errors;
+	ret->link.echoes = io.echoes;
+	ret->link.forged_echoes = io.forged;
 }
 
 /* Since the daemon's start: a transport lives as long as its connection only. */
@@ -53,6 +55,9 @@ static void status_counters(const struct session *s, const struct transport_stat
 	ret->link.repair_bytes = all.repair_bytes;
 	ret->link.rebuilt = all.rebuilt;
 	ret->link.retransmitted = all.retransmitted;
+	ret->link.duplicates = all.duplicates;
+	ret->link.spurious = all.spurious;
+	ret->link.deficits = all.deficits;
 	ret->link.unauthentic = all.unauthentic;
 	ret->link.replayed = all.replayed;
 	ret->link.malformed = all.malformed;

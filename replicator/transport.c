@@ -108,6 +108,9 @@ void transport_counters_add(struct transport_counters *to,
 	to->repair_bytes += from->repair_bytes;
 	to->rebuilt += from->rebuilt;
 	to->retransmitted += from->retransmitted;
+	to->duplicates += from->duplicates;
+	to->spurious += from->spurious;
+	to->deficits += from->deficits;
 	to->unauthentic += from->unauthentic;
 	to->replayed += from->replayed;
 	to->malformed += from->malformed;

@@ -44,6 +44,9 @@ struct transport_path {
 struct transport_counters {
 	uint64_t sent_bytes, repair_bytes;
 	uint64_t rebuilt, retransmitted;
+	uint64_t duplicates; /* datagrams with what was here already */
+	uint64_t spurious;   /* retransmitted, though the original was received */
+	uint64_t deficits;   /* answers to symbols that the peer could not rebuild */
 	uint64_t unauthentic, replayed, malformed; /* datagrams that were refused */
 	uint64_t guarded; /* times that the path was narrower than the configured rate */
 	uint64_t outages, overflowed;

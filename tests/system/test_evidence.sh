@@ -130,6 +130,8 @@ test_writes_complete_on_the_word_of_the_border()
 	random_file data 8
 	nbdcopy --flush data "$(uri near)"
 	evidence_is edge || fail "evidence is $(field near groups.0.link.evidence)"
+	[ "$(field near groups.0.link.echoes)" -gt 0 ] || fail "no echo is counted"
+	[ "$(field near groups.0.link.forged_echoes)" -eq 0 ] || fail "forged echoes"
 	crash edge
 	launch_edge
 	random_file data 8
