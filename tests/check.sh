@@ -76,13 +76,13 @@ if step build -j2 all check-programs; then
 	# Some of the unit tests wait for real time: one more than there are cores.
 	step unit -k -j3 --output-sync=target unit
 	{
+		step disaster disaster RUNS=3
+		step fuzz fuzz-corpus
 		step sim sim "RUNS=$seeds"
 		step bugs sim-bugs
 		step wan wan
 	} &
-	step fuzz fuzz-corpus
 	step system system
-	step disaster disaster RUNS=3
 	step experiments experiments QUICK=1
 	wait
 fi
