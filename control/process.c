@@ -2,12 +2,16 @@
 #include "control/process.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "rt/check.h"
 #include "rt/log.h"
@@ -59,6 +63,29 @@ void process_complain(const char *event, const char *what, int error, const char
 {
 	rt_log(RT_LOG_ERROR, "%s %s error=\"%s\"%s%s%s", event, what, strerror(-error),
 	       hint[0] ? " hint=\"" : "", hint, hint[0] ? "\"" : "");
+}
+
+void process_prepare_signals(void)
+{
+	sigset_t reload;
+
+	(void)sigemptyset(&reload);
+	(void)sigaddset(&reload, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &reload, NULL);
+	/* Who has left is found by the send that fails. */
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* systemd.exec(5): JOURNAL_STREAM names the device and inode of what it gave us. */
+void process_prepare_log(void)
+{
+	const char *text = getenv("JOURNAL_STREAM");
+	uintmax_t device, inode;
+	struct stat st;
+
+	rt_log_set_journal(text && sscanf(text, "%ju:%ju", &device, &inode) == 2 &&
+			   fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device &&
+			   st.st_ino == inode);
 }
 
 int process_prepare(const char *program)

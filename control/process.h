@@ -19,6 +19,14 @@
 int process_prepare(const char *program);
 
 /*
+ * For what runs in the background: from its first moment on no client that leaves, no reader
+ * of its log that ends and no hang-up ends it. SIGHUP waits until rt_signal() takes it.
+ */
+void process_prepare_signals(void);
+/* Where standard error is the journal, the log says severities from now on. */
+void process_prepare_log(void);
+
+/*
  * What would help where the kernel has answered with `error` (negative): a part of a
  * sentence, with what to look at. "" when nothing is known that would.
  */

@@ -86,9 +86,27 @@ static void edge_signal(void *owner, int signo)
 	e->relay = NULL;
 }
 
-static int usage_complain(const char *what, const char *subject, int err)
+/* It holds no configuration and nothing else that could be read again. */
+static void edge_hangup(void *owner, int signo)
 {
-	fprintf(stderr, "wanmirror-edge: %s %s: %s\n", what, subject, strerror(-err));
+	rt_log(RT_LOG_INFO, "hangup-ignored why=\"there is nothing to read again\"");
+}
+
+static int edge_signals(struct edge *e)
+{
+	int err = rt_signal(e->loop, SIGTERM, edge_signal, e);
+
+	if (err == 0)
+		err = rt_signal(e->loop, SIGINT, edge_signal, e);
+	if (err == 0)
+		err = rt_signal(e->loop, SIGHUP, edge_hangup, e);
+	return err;
+}
+
+static int edge_complain(const char *what, const char *subject, int err, const char *hint)
+{
+	fprintf(stderr, "wanmirror-edge: %s %s: %s%s%s%s\n", what, subject,
+		strerror(-err), hint[0] ? " (" : "", hint, hint[0] ? ")" : "");
 	return CONTROL_FAILED;
 }
 
@@ -104,15 +122,17 @@ static int edge_run(const struct edge_relay_params *params)
 			process_hint_loop(err));
 		return CONTROL_FAILED;
 	}
-	err = rt_signal(e.loop, SIGTERM, edge_signal, &e);
-	if (err == 0)
-		err = rt_signal(e.loop, SIGINT, edge_signal, &e);
-	if (err == 0)
-		err = edge_relay_new(e.loop, params, &e.relay);
+	err = edge_signals(&e);
 	if (err < 0) {
 		rt_loop_free(e.loop);
-		return usage_complain("cannot listen at",
-				      rt_addr_format(&params->listen, text), err);
+		return edge_complain("cannot", "take signals", err, process_hint(err));
+	}
+	err = edge_relay_new(e.loop, params, &e.relay);
+	if (err < 0) {
+		rt_loop_free(e.loop);
+		return edge_complain("cannot listen at",
+				     rt_addr_format(&params->listen, text), err,
+				     process_hint(err));
 	}
 	edge_relay_addr(e.relay, &at);
 	rt_log(RT_LOG_INFO, "relaying at=%s mirror=%s", rt_addr_format(&at, text),
@@ -121,7 +141,8 @@ static int edge_run(const struct edge_relay_params *params)
 	rt_timer_arm(e.loop, &e.report, rt_time_add(rt_now(e.loop), EDGE_REPORT_NS));
 	err = rt_loop_run(e.loop);
 	if (err < 0) /* and the loop cannot be freed any more */
-		return usage_complain("failed:", "io_uring", err);
+		return edge_complain("failed:", "io_uring", err,
+				     process_hint_loop(err));
 	rt_loop_free(e.loop);
 	return CONTROL_DONE;
 }
@@ -154,6 +175,8 @@ int main(int argc, char **argv)
 	char why[CONFIG_KEY_WHY];
 	int option;
 
+	process_prepare_signals();
+	process_prepare_log();
 	if (process_prepare("wanmirror-edge") < 0)
 		return CONTROL_FAILED;
 	while ((option = getopt_long(argc, argv, "l:m:k:h", options, NULL)) != -1) {

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <getopt.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/config.h"
@@ -20,31 +16,6 @@ static const char usage[] =
 	"  -v        say more on standard error\n"
 	"  -s        serve one NBD connection on standard input and output\n"
 	"See wanmirrord(8).\n";
-
-/* systemd.exec(5): JOURNAL_STREAM names the device and inode of what it gave us. */
-static bool stderr_is_the_journal(void)
-{
-	const char *text = getenv("JOURNAL_STREAM");
-	uintmax_t device, inode;
-	struct stat st;
-
-	return text && sscanf(text, "%ju:%ju", &device, &inode) == 2 &&
-	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device &&
-	       st.st_ino == inode;
-}
-
-/* What must not end the daemon, from its first moment on. */
-static void signals_prepare(void)
-{
-	sigset_t reload;
-
-	/* Waits until the loop takes it. */
-	(void)sigemptyset(&reload);
-	(void)sigaddset(&reload, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &reload, NULL);
-	/* Clients that leave are found by the send that fails. */
-	(void)signal(SIGPIPE, SIG_IGN);
-}
 
 static int configuration_run(const struct daemon_params *params, bool check_only)
 {
@@ -64,7 +35,7 @@ static int configuration_run(const struct daemon_params *params, bool check_only
 		return fflush(stdout) == 0 ? CONTROL_DONE : CONTROL_FAILED;
 	}
 	rt_log_set_level(params->verbose ? RT_LOG_DEBUG : config.log);
-	rt_log_set_journal(stderr_is_the_journal());
+	process_prepare_log();
 	return daemon_run(&config, params);
 }
 
@@ -80,7 +51,7 @@ int main(int argc, char **argv)
 	bool check_only = false;
 	int option;
 
-	signals_prepare();
+	process_prepare_signals();
 	if (process_prepare("wanmirrord") < 0)
 		return CONTROL_FAILED;
 	while ((option = getopt_long(argc, argv, "c:hnsv", options, NULL)) != -1) {

@@ -8,6 +8,8 @@
  * it gets SIGTERM; its standard error goes on to ours. The last line on standard output is
  * "end=exit-STATUS", "end=signal-N" or "end=hang".
  *
+ * ERROR may be HANGUP: then the call is made, and SIGHUP comes before it, the FROM-th time.
+ *
  * With FROM "later", the call is refused once TEXT was there, and SIGTERM is what we get.
  * "list" refuses nothing, and says how often each system call was made: "call openat 27".
  *
@@ -137,7 +139,7 @@ static const struct name errors[] = {
 	{ "EPERM", EPERM },	{ "ENOSYS", ENOSYS }, { "EACCES", EACCES },
 	{ "EMFILE", EMFILE },	{ "ENOMEM", ENOMEM }, { "EINVAL", EINVAL },
 	{ "EIO", EIO },		{ "ENOSPC", ENOSPC }, { "ENFILE", ENFILE },
-	{ "ENOBUFS", ENOBUFS },
+	{ "ENOBUFS", ENOBUFS }, { "HANGUP", 0 },
 };
 
 /* Shared with the child until it is the command. */
@@ -274,7 +276,10 @@ static void answer(struct run *run)
 	if (call.data.nr >= 0 && call.data.nr < CALLS_MAX)
 		run->count[call.data.nr]++;
 	resp.id = call.id;
-	if (is_refused(run))
+	/* Once: a signal that is caught makes the call come again. */
+	if (!run->is_list && run->error == 0 && run->calls == run->from)
+		(void)kill(run->pid, SIGHUP);
+	if (run->error != 0 && is_refused(run))
 		resp.error = -run->error;
 	else
 		resp.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;

@@ -129,6 +129,28 @@ test_full_file_system()
 	what_was_acknowledged "$T/fs/store"
 }
 
+# A limit on the size of files is no signal that ends the daemon, but an error of the store.
+test_limit_of_the_file_size()
+{
+	need qemu-io nbdinfo
+	site near primary
+	create near
+	ulimit -S -f $((32 << 11)) # of 512 bytes: 32 MiB
+	start near
+	ulimit -S -f unlimited
+	good=0
+	for k in $(seq 60); do
+		qemu-io -f raw -c "write -P $k ${k}M 1M" -c flush "$(uri near)" >answer 2>&1 ||
+			break
+		good=$k
+	done
+	[ "$good" -ge 1 ] || fail "nothing was written"
+	[ "$good" -lt 60 ] || fail "no write failed"
+	it_has_failed 'file too large'
+	what_was_acknowledged "$T/near.store"
+}
+
+run test_limit_of_the_file_size
 run test_eio_on_write
 run test_eio_on_flush
 run test_full_file_system

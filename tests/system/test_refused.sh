@@ -82,6 +82,22 @@ each_refused()
 	[ $tried -ge "$at_least" ] || fail "only $tried calls"
 }
 
+# each_hung_up PROGRAM ARGUMENT...: SIGHUP before the first call of each kind.
+each_hung_up()
+{
+	calls_of "$@" >"$T/calls"
+	tried=0
+	while read -r call before times; do
+		anew
+		end=$("$tools/refuse" "$call" HANGUP $((before + 1)) "$ready" "$@" \
+			2>"$T/err" | tail -n 1)
+		grep -q "$ready" "$T/err" || fail "$call: not ready: $(cat "$T/err")"
+		[ "$end" = end=exit-0 ] || fail "$call: $end $(cat "$T/err")"
+		tried=$((tried + 1))
+	done <"$T/calls"
+	[ $tried -ge "$at_least" ] || fail "only $tried calls"
+}
+
 configure()
 {
 	can_refuse
@@ -118,6 +134,51 @@ test_check_with_each_call_refused()
 	each_refused "$build/wanmirrord" -n -c "$T/near.conf"
 }
 
+# A hang-up is for reading the configuration again; nobody dies of one, however early it is.
+test_daemon_hung_up_at_each_call()
+{
+	configure
+	create near
+	ready='serving role' at_least=20
+	each_hung_up "$build/wanmirrord" -c "$T/near.conf"
+}
+
+edge()
+{
+	can_refuse
+	"$build/wanmirror" keygen "$T/key"
+	edge_port=$("$tools/ports" 1)
+	ready='relaying at' at_least=10
+}
+
+test_edge_hung_up_at_each_call()
+{
+	edge
+	each_hung_up "$build/wanmirror-edge" -l "127.0.0.1:$edge_port" -m 127.0.0.1:9 -k "$T/key"
+}
+
+# Whoever reads its log may end; and where it cannot listen it says what helps.
+test_edge_outlives_who_reads_its_log()
+{
+	edge
+	mkfifo log
+	"$build/wanmirror-edge" -l "127.0.0.1:$edge_port" -m 127.0.0.1:9 -k "$T/key" 2>log &
+	edge=$!
+	later "end $edge"
+	head -n 1 log >first
+	grep -q 'relaying at' first
+	! "$build/wanmirror-edge" -l "127.0.0.1:$edge_port" -m 127.0.0.1:9 -k "$T/key" 2>err ||
+		fail "two of them"
+	grep -q 'another process has it' err || fail "no hint: $(cat err)"
+	kill -HUP $edge # which is a line of the log
+	kill $edge
+	wait_for 10 gone $edge
+	wait $edge || fail "ended with $?"
+}
+
+run test_daemon_hung_up_at_each_call
+run test_edge_hung_up_at_each_call
+run test_edge_outlives_who_reads_its_log
 run test_daemon_with_each_call_refused
 run test_create_with_each_call_refused
 run test_check_with_each_call_refused
