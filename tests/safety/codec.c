@@ -104,7 +104,7 @@ static bool codec_loses(struct codec *k)
 	if (k->c->fails == 0)
 		return loses;
 	fails = safety_below(&k->line, k->c->fails) == 0;
-	k->batch.left = !fails || k->c->unheard;
+	k->batch.left = !fails || k->c->failures_ignored;
 	return (fails && safety_below(&k->line, 2) == 0) || loses;
 }
 

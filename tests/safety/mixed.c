@@ -85,7 +85,7 @@ static bool host_drops(struct mixed *x, const struct safety_mixed *c,
 {
 	bool fails = c->fails > 0 && safety_below(line, c->fails) == 0;
 
-	x->batch.left = !fails || c->unheard;
+	x->batch.left = !fails || c->failures_ignored;
 	return fails && safety_below(line, 2) == 0;
 }
 
@@ -190,7 +190,7 @@ static void hear(struct mixed *x, const struct safety_mixed *c)
 	x->heard = r->largest;
 	x->confirmed = r->prefix;
 	wire_gate_confirmed(&x->gate, r->prefix);
-	if (!c->deaf)
+	if (!c->deficits_ignored)
 		wire_gate_acknowledged(&x->gate, &report);
 	if (r->deficit > 0)
 		complete(x, c);

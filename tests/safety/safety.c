@@ -107,6 +107,12 @@ static int model(const struct options *o)
 
 /* ---- mixed ------------------------------------------------------------------------------- */
 
+static bool mixed_draw(const struct safety_mixed *c, const struct options *o,
+		       struct safety_drawn *ret)
+{
+	return safety_mixed_draw(c, o->losses, MIXED_MOST, o->seed, ret) == 0;
+}
+
 static bool mixed_point(const struct fec_goal *g, double load, unsigned flight,
 			const struct options *o)
 {
@@ -118,10 +124,10 @@ static bool mixed_point(const struct fec_goal *g, double load, unsigned flight,
 	if (fec_redundancy(g, NULL, &r) < 0)
 		return false;
 	c.redundancy = &r;
-	if (safety_mixed_draw(&c, o->losses, MIXED_MOST, o->seed, &d) < 0)
+	if (!mixed_draw(&c, o, &d))
 		return false;
 	c.careless = true;
-	if (safety_mixed_draw(&c, o->losses, MIXED_MOST, o->seed, &careless) < 0)
+	if (!mixed_draw(&c, o, &careless))
 		return false;
 	good = safety_share(&d) <= g->safety;
 	printf("%5.1f %% %5.0f %7.0e %6.2f %7u %6.3f %4u %8u  %9.2e +-%2.0f %% %6llu  "
@@ -145,26 +151,27 @@ static bool mixed_trouble(const struct fec_goal *g, double load, const struct op
 				  .fails = MIXED_FAILS,
 				  .cuts = MIXED_CUTS };
 	struct fec_redundancy r;
-	struct safety_drawn d, unheard, deaf;
+	struct safety_drawn d, failures_ignored, deficits_ignored;
 	bool good;
 
 	if (fec_redundancy(g, NULL, &r) < 0)
 		return false;
 	c.redundancy = &r;
-	if (safety_mixed_draw(&c, o->losses, MIXED_MOST, o->seed, &d) < 0)
+	if (!mixed_draw(&c, o, &d))
 		return false;
-	c.unheard = true;
-	if (safety_mixed_draw(&c, o->losses, MIXED_MOST, o->seed, &unheard) < 0)
+	c.failures_ignored = true;
+	if (!mixed_draw(&c, o, &failures_ignored))
 		return false;
-	c.unheard = false;
-	c.deaf = true;
-	if (safety_mixed_draw(&c, o->losses, MIXED_MOST, o->seed, &deaf) < 0)
+	c.failures_ignored = false;
+	c.deficits_ignored = true;
+	if (!mixed_draw(&c, o, &deficits_ignored))
 		return false;
-	good = safety_share(&d) <= g->safety && safety_share(&deaf) > safety_share(&d);
+	good = safety_share(&d) <= g->safety &&
+	       safety_share(&deficits_ignored) > safety_share(&d);
 	printf("%5.1f %% %5.0f %7.0e %6.2f  %9.2e %6llu  %9.2e  %9.2e%s\n",
 	       100 * g->assume.loss, g->assume.burst, g->safety, load, safety_share(&d),
-	       (unsigned long long)d.losses, safety_share(&unheard), safety_share(&deaf),
-	       good ? "" : "  MISSED");
+	       (unsigned long long)d.losses, safety_share(&failures_ignored),
+	       safety_share(&deficits_ignored), good ? "" : "  MISSED");
 	return good;
 }
 
@@ -177,7 +184,7 @@ static bool mixed_troubles(const struct options *o)
 	printf("\nThe same; one send batch in %u fails, one datagram in %u begins a cut. "
 	       "Beside it, were\nfailures not heard of, and were deficits to block "
 	       "nothing\n\n"
-	       "   loss burst  safety   load      drawn losses    unheard       deaf\n",
+	       "   loss burst  safety   load      drawn losses   failures   deficits\n",
 	       MIXED_FAILS, MIXED_CUTS);
 	for (unsigned i = 0; i < 2 * RT_ARRAY_LEN(mixed_lines); i++) {
 		struct fec_goal g = { .safety = 1e-3,

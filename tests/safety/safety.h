@@ -72,9 +72,9 @@ struct safety_mixed {
 	unsigned
 		cuts; /* datagrams begin a time, up to 2 flights, in which all are lost */
 	/* The rule as it must not be: */
-	bool careless; /* symbols behind the one in question do not count */
-	bool unheard;  /* the gate takes each batch that fails for one that has left */
-	bool deaf;     /* deficits block nothing */
+	bool careless;	       /* symbols behind the one in question do not count */
+	bool failures_ignored; /* the gate takes each batch that fails for one that has left */
+	bool deficits_ignored; /* deficits block nothing */
 };
 
 /*
@@ -101,7 +101,7 @@ struct safety_codec {
 	 * Deficits are reported then, and the path is not always proven. 0: no trouble.
 	 */
 	unsigned fails;
-	bool unheard; /* the gate takes each batch that fails for one that has left */
+	bool failures_ignored; /* the gate takes each batch that fails for one that has left */
 };
 
 /* So many kills, 1 .. 127 datagrams apart. 0, or what the codes returned. */

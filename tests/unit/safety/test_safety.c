@@ -115,7 +115,7 @@ static void real_codes_keep_the_promise_in_trouble(void **state)
 		  .fails = 25 },
 	};
 	const double most[] = { g.safety, 2e-4 };
-	struct safety_drawn d, unheard;
+	struct safety_drawn d, failures_ignored;
 
 	assert_int_equal(fec_redundancy(&g, NULL, &r), 0);
 	codes[0].share = r.share;
@@ -126,13 +126,13 @@ static void real_codes_keep_the_promise_in_trouble(void **state)
 		struct safety_codec *c = &codes[i];
 
 		assert_int_equal(safety_codec_draw(c, 20000, 1, &d), 0);
-		c->unheard = true;
-		assert_int_equal(safety_codec_draw(c, 20000, 1, &unheard), 0);
-		print_message("code %d: lost %.1e of the kills, failures unheard %.1e\n",
+		c->failures_ignored = true;
+		assert_int_equal(safety_codec_draw(c, 20000, 1, &failures_ignored), 0);
+		print_message("code %d: lost %.1e of the kills, failures ignored %.1e\n",
 			      (int)c->code.code, safety_share(&d),
-			      safety_share(&unheard));
+			      safety_share(&failures_ignored));
 		assert_true(safety_share(&d) <= most[i]);
-		assert_true(safety_share(&unheard) > 2 * most[i]);
+		assert_true(safety_share(&failures_ignored) > 2 * most[i]);
 	}
 }
 
@@ -187,26 +187,28 @@ static void lone_writes_keep_the_promise_in_trouble(void **state)
 				  .flight = 100,
 				  .fails = 5,
 				  .cuts = 2000 };
-	struct safety_drawn d, unheard, deaf;
+	struct safety_drawn d, failures_ignored, deficits_ignored;
 
 	assert_int_equal(fec_redundancy(&g, NULL, &r), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		c.load = i ? 0.5 : 0.05;
-		c.unheard = c.deaf = false;
+		c.failures_ignored = c.deficits_ignored = false;
 		assert_int_equal(safety_mixed_draw(&c, 1000, 1000000, i, &d), 0);
-		c.unheard = true;
-		assert_int_equal(safety_mixed_draw(&c, 1000, 1000000, i, &unheard), 0);
-		c.unheard = false;
-		c.deaf = true;
-		assert_int_equal(safety_mixed_draw(&c, 1000, 1000000, i, &deaf), 0);
-		print_message("load %.2f: lost %.1e; failures unheard %.1e; deficits "
-			      "unheard %.1e\n",
-			      c.load, safety_share(&d), safety_share(&unheard),
-			      safety_share(&deaf));
+		c.failures_ignored = true;
+		assert_int_equal(
+			safety_mixed_draw(&c, 1000, 1000000, i, &failures_ignored), 0);
+		c.failures_ignored = false;
+		c.deficits_ignored = true;
+		assert_int_equal(
+			safety_mixed_draw(&c, 1000, 1000000, i, &deficits_ignored), 0);
+		print_message("load %.2f: lost %.1e; failures ignored %.1e; deficits "
+			      "ignored %.1e\n",
+			      c.load, safety_share(&d), safety_share(&failures_ignored),
+			      safety_share(&deficits_ignored));
 		assert_true(d.disasters > 10000);
 		assert_true(safety_share(&d) <= g.safety);
-		assert_true(safety_share(&unheard) > g.safety);
-		assert_true(safety_share(&deaf) > g.safety);
+		assert_true(safety_share(&failures_ignored) > g.safety);
+		assert_true(safety_share(&deficits_ignored) > g.safety);
 	}
 }
 
