@@ -49,7 +49,7 @@ struct daemon {
 	bool notify_failed;	       /* and the log says so */
 	bool listening;		       /* clients may connect */
 	unsigned nlistening;
-	unsigned ending; /* what is still on its way out, but for `control` */
+	unsigned ending; /* parts that have not stopped yet; `control` is not counted */
 	rt_time stop_by; /* then the group ends what it still holds */
 	char stop_state[DAEMON_STOP_STATE]; /* of the group when it was asked to stop */
 	int result;

@@ -65,7 +65,7 @@ static unsigned exposure_covering(const struct exposure *e, uint64_t lsn)
 	return low;
 }
 
-/* Whether `lsn` lies in what was added and is not forgotten. */
+/* Whether a sample stands for `lsn`: it was added, and its sample is kept. */
 static bool exposure_covers(const struct exposure *e, uint64_t lsn)
 {
 	return e->count > 0 && lsn <= e->last_lsn && exposure_at(e, 0)->lsn <= lsn;

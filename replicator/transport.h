@@ -44,7 +44,7 @@ struct transport_path {
 struct transport_counters {
 	uint64_t sent_bytes, repair_bytes;
 	uint64_t rebuilt, retransmitted;
-	uint64_t duplicates; /* datagrams with what was here already */
+	uint64_t duplicates; /* datagrams whose symbol this end already had */
 	uint64_t spurious;   /* retransmitted, though the original was received */
 	uint64_t deficits;   /* answers to symbols that the peer could not rebuild */
 	uint64_t unauthentic, replayed, malformed; /* datagrams that were refused */

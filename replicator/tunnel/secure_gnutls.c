@@ -38,7 +38,7 @@ struct secure {
 	int push_err;	 /* 0, or why the library could not hand over what it sealed */
 };
 
-/* It only ever goes on towards the end; what has failed stays failed. */
+/* A session moves to a later state only, so FAILED is never left. */
 static void secure_set_state(struct secure *s, enum secure_state next)
 {
 	rt_assert(next > s->state);

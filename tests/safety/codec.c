@@ -108,7 +108,7 @@ static bool codec_loses(struct codec *k)
 	return (fails && safety_below(&k->line, 2) == 0) || loses;
 }
 
-/* The newest datagram was received; what is missing then is reported. */
+/* The mirror acknowledges the newest datagram, and reports what it lacks. */
 static void codec_received(struct codec *k)
 {
 	k->newest.largest = k->batch.number;

@@ -98,6 +98,23 @@ static void sender_init(struct sender *s, enum fec_code code)
 	assert_true(path_reo_wnd_ns(&s->t->path) < RTT_NS / 2);
 }
 
+/*
+ * A sender that writes once and sends again after `wait_ns`; a round trip later. The number of
+ * its newest datagram, and in *first that of the write's first symbol.
+ */
+static uint64_t sender_write_alone(struct sender *s, enum fec_code code, int64_t wait_ns,
+				   uint64_t *first)
+{
+	uint64_t number;
+
+	sender_init(s, code);
+	*first = s->t->tx.sent;
+	sender_write(s);
+	number = sender_wait(s, wait_ns);
+	s->now = rt_time_add(s->now, RTT_NS);
+	return number;
+}
+
 /* ---- what blocks --------------------------------------------------------------------- */
 
 /*
@@ -140,11 +157,7 @@ static void each_of_a_lost_tail_blocks(enum fec_code code)
 	uint64_t probe, first;
 	struct sender s;
 
-	sender_init(&s, code);
-	first = s.t->tx.sent;
-	sender_write(&s);
-	probe = sender_wait(&s, RTT_NS / 2);
-	s.now = rt_time_add(s.now, RTT_NS);
+	probe = sender_write_alone(&s, code, RTT_NS / 2, &first);
 	assert_int_equal(sender_acked(&s, probe, first), 0);
 	(void)sender_send(&s);
 	s.now = rt_time_add(s.now, RTT_NS);
@@ -176,11 +189,7 @@ static void a_deficit_is_answered_once(void **state)
 	uint64_t repairs, first, number;
 	struct sender s;
 
-	sender_init(&s, FEC_WINDOW);
-	first = s.t->tx.sent;
-	sender_write(&s);
-	number = sender_wait(&s, RTT_NS / 2);
-	s.now = rt_time_add(s.now, RTT_NS);
+	number = sender_write_alone(&s, FEC_WINDOW, RTT_NS / 2, &first);
 	repairs = s.t->sent.last.repairs;
 	s.report.seen = first + SYMBOLS;
 	s.report.deficit = 2;
@@ -259,11 +268,7 @@ static void an_overtaken_one_only_confirms(void **state)
 	uint64_t first, number;
 	struct sender s;
 
-	sender_init(&s, FEC_WINDOW);
-	first = s.t->tx.sent;
-	sender_write(&s);
-	number = sender_wait(&s, RTT_NS / 2);
-	s.now = rt_time_add(s.now, RTT_NS);
+	number = sender_write_alone(&s, FEC_WINDOW, RTT_NS / 2, &first);
 	assert_int_equal(sender_acked(&s, number, first), 0);
 	assert_int_equal(sender_onwire(&s), WARM_UP);
 	s.report.watermark = 77;
