@@ -8,9 +8,9 @@
 
 /* ---- checks --------------------------------------------------------------------------------- */
 
-static bool digest_of(struct site *s, uint64_t *ret, int *res)
+static bool digest_of(struct lfs_site *s, uint64_t *ret, int *res)
 {
-	uint8_t *buf = site_alloc(SITE_READ_BLOCKS * LFS_BLOCK);
+	uint8_t *buf = lfs_site_alloc(SITE_READ_BLOCKS * LFS_BLOCK);
 	uint64_t digest = 0;
 
 	*res = 0;
@@ -22,7 +22,7 @@ static bool digest_of(struct site *s, uint64_t *ret, int *res)
 					     ? SITE_READ_BLOCKS
 					     : (uint32_t)(size - lba);
 
-			if (!site_read(s, v, lba, n, buf, res)) {
+			if (!lfs_site_read(s, v, lba, n, buf, res)) {
 				free(buf);
 				return false;
 			}
@@ -39,7 +39,7 @@ static bool digest_of(struct site *s, uint64_t *ret, int *res)
 	return true;
 }
 
-bool site_check(struct site *s)
+bool lfs_site_check(struct lfs_site *s)
 {
 	struct lfs_position pos;
 	uint64_t digest, last = oracle_last(s->oracle);
@@ -67,7 +67,7 @@ bool site_check(struct site *s)
 }
 
 struct follow_call {
-	struct site_call call;
+	struct lfs_site_call call;
 	struct lfs_log_reader_next n;
 };
 
@@ -75,10 +75,10 @@ static void follow_done(struct lfs_log_reader_next *n, int res)
 {
 	struct follow_call *call = rt_container_of(n, struct follow_call, n);
 
-	call->call = (struct site_call){ .ended = true, .res = res };
+	call->call = (struct lfs_site_call){ .ended = true, .res = res };
 }
 
-static void entry_check(struct site *s, const struct lfs_entry *e, uint64_t lsn)
+static void entry_check(struct lfs_site *s, const struct lfs_entry *e, uint64_t lsn)
 {
 	sim_require(e->lsn == lsn, "follow: lsn %llu, not %llu",
 		    (unsigned long long)e->lsn, (unsigned long long)lsn);
@@ -94,7 +94,7 @@ static void entry_check(struct site *s, const struct lfs_entry *e, uint64_t lsn)
 				    "follow: data of lsn %llu", (unsigned long long)lsn);
 }
 
-bool site_follow(struct site *s)
+bool lfs_site_follow(struct lfs_site *s)
 {
 	struct follow_call call = { .n.done = follow_done };
 	uint64_t last = oracle_last(s->oracle), lsn;
@@ -115,8 +115,8 @@ bool site_follow(struct site *s)
 		sim_node_enter(s->node);
 		lfs_log_reader_next(f, &call.n);
 		sim_node_leave(s->node);
-		if (!site_run(s, site_call_ended, &call.call)) {
-			site_gone(s);
+		if (!lfs_site_run(s, lfs_site_call_ended, &call.call)) {
+			lfs_site_gone(s);
 			return false;
 		}
 		if (call.call.res)
@@ -133,7 +133,7 @@ bool site_follow(struct site *s)
 	return true;
 }
 
-void site_follow_to_end(struct site *s, struct lfs_log_reader *f)
+void lfs_site_follow_to_end(struct lfs_site *s, struct lfs_log_reader *f)
 {
 	struct follow_call call = { .n.done = follow_done };
 
@@ -142,7 +142,7 @@ void site_follow_to_end(struct site *s, struct lfs_log_reader *f)
 		sim_node_enter(s->node);
 		lfs_log_reader_next(f, &call.n);
 		sim_node_leave(s->node);
-		(void)site_run(s, site_call_ended, &call.call);
+		(void)lfs_site_run(s, lfs_site_call_ended, &call.call);
 	} while (!call.call.res);
 	sim_node_enter(s->node);
 	lfs_log_reader_free(f);

@@ -14,9 +14,9 @@
 #define BIT(kind) (1u << (kind))
 
 /* The last record on the disk of one of these kinds, looked for block by block. */
-static bool last_record(struct site *s, unsigned kinds, struct lfs_record *ret)
+static bool last_record(struct lfs_site *s, unsigned kinds, struct lfs_record *ret)
 {
-	uint8_t *area = site_alloc(LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
+	uint8_t *area = lfs_site_alloc(LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
 	uint64_t end = s->size < LOOK_MAX ? s->size : LOOK_MAX;
 	bool found = false;
 
@@ -45,7 +45,7 @@ static bool last_record(struct site *s, unsigned kinds, struct lfs_record *ret)
 	return found;
 }
 
-void site_check_witness(struct site *s)
+void lfs_site_check_witness(struct lfs_site *s)
 {
 	struct lfs_record last, real;
 
@@ -58,7 +58,7 @@ void site_check_witness(struct site *s)
 		    (unsigned long long)real.seq);
 }
 
-void site_forge_record(struct site *s)
+void lfs_site_forge_record(struct lfs_site *s)
 {
 	struct lfs_desc desc = { .kind = LFS_DESC_ZERO, .last = true, .blocks = 1 };
 	uint64_t last = oracle_last(s->oracle), hash;
@@ -69,7 +69,7 @@ void site_forge_record(struct site *s)
 		return;
 	hash = last == rec.last_lsn && last ? s->hashes[last % SITE_HASHES_MAX]
 					    : rec.hash_before;
-	area = site_alloc(LFS_BLOCK);
+	area = lfs_site_alloc(LFS_BLOCK);
 	rec = (struct lfs_record){
 		.kind = LFS_RECORD_CLIENT,
 		.address = rec.address + lfs_record_head_blocks(rec.ndescs, rec.nblocks) +
@@ -93,7 +93,7 @@ void site_forge_record(struct site *s)
 }
 
 /* Somewhere in this record, its padding included. */
-static uint64_t in_record(struct site *s, const struct lfs_record *rec)
+static uint64_t in_record(struct lfs_site *s, const struct lfs_record *rec)
 {
 	uint64_t blocks =
 		lfs_record_head_blocks(rec->ndescs, rec->nblocks) + rec->nblocks;
@@ -101,10 +101,10 @@ static uint64_t in_record(struct site *s, const struct lfs_record *rec)
 	return rec->address * LFS_BLOCK + sim_below(s->rng, blocks * LFS_BLOCK);
 }
 
-static bool geometry(struct site *s, struct lfs_geometry *ret)
+static bool geometry(struct lfs_site *s, struct lfs_geometry *ret)
 {
-	uint8_t *buf = site_alloc(LFS_SUPERBLOCK_REGION);
-	struct lfs_meta *meta = site_alloc(sizeof(*meta));
+	uint8_t *buf = lfs_site_alloc(LFS_SUPERBLOCK_REGION);
+	struct lfs_meta *meta = lfs_site_alloc(sizeof(*meta));
 	struct lfs_superblock superblock;
 	char why[LFS_WHY_MAX];
 	int res;
@@ -121,7 +121,7 @@ static bool geometry(struct site *s, struct lfs_geometry *ret)
 	return !res;
 }
 
-uint64_t site_draw_damage(struct site *s)
+uint64_t lfs_site_draw_damage(struct lfs_site *s)
 {
 	uint64_t near = UINT64_C(1) << sim_between(s->rng, 12, 20);
 	struct lfs_geometry geo;

@@ -16,7 +16,7 @@
 #define CHANGES_MAX 3
 
 /* A few bytes become others, small and large numbers more often than any. */
-static void mutate(struct site *s, uint8_t *bytes, size_t from, size_t to)
+static void mutate(struct lfs_site *s, uint8_t *bytes, size_t from, size_t to)
 {
 	static const uint64_t likely[] = {
 		0,    1,       2,	   255,	       256,
@@ -44,9 +44,9 @@ static void mend(uint8_t *bytes, size_t len)
 	memcpy(bytes + 8, &crc, sizeof(crc));
 }
 
-static void change_super(struct site *s)
+static void change_super(struct lfs_site *s)
 {
-	uint8_t *buf = site_alloc(LFS_SUPERBLOCK_REGION);
+	uint8_t *buf = lfs_site_alloc(LFS_SUPERBLOCK_REGION);
 	struct lfs_superblock_head h;
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -62,11 +62,11 @@ static void change_super(struct site *s)
 	free(buf);
 }
 
-static void change_slot(struct site *s, const struct lfs_superblock *superblock)
+static void change_slot(struct lfs_site *s, const struct lfs_superblock *superblock)
 {
 	uint64_t off =
 		lfs_checkpoint_slot_off(&superblock->geo, superblock->checkpoint_slot);
-	uint8_t *head = site_alloc(LFS_BLOCK), *body;
+	uint8_t *head = lfs_site_alloc(LFS_BLOCK), *body;
 	struct lfs_checkpoint_slot_head h;
 	uint64_t len;
 
@@ -74,7 +74,7 @@ static void change_slot(struct site *s, const struct lfs_superblock *superblock)
 	memcpy(&h, head, sizeof(h));
 	len = le64_get(h.body_length);
 	if (len >= LFS_BLOCK && len < superblock->geo.checkpoint_slot_size) {
-		body = site_alloc(len);
+		body = lfs_site_alloc(len);
 		sim_disk_peek(s->disk, off + LFS_BLOCK, body, len);
 		if (sim_chance(s->rng, 0.5))
 			mutate(s, body, 0, len < 4096 ? len : 4096);
@@ -91,10 +91,10 @@ static void change_slot(struct site *s, const struct lfs_superblock *superblock)
 }
 
 /* A block of the log: a segment's header, a record's head area, or nothing to mend. */
-static void change_log(struct site *s, const struct lfs_superblock *superblock)
+static void change_log(struct lfs_site *s, const struct lfs_superblock *superblock)
 {
 	uint64_t blocks = superblock->geo.segment_size / LFS_BLOCK, at;
-	uint8_t *area = site_alloc(LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
+	uint8_t *area = lfs_site_alloc(LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
 	size_t len = LFS_BLOCK;
 	struct lfs_record rec;
 	uint32_t want;
@@ -116,10 +116,10 @@ static void change_log(struct site *s, const struct lfs_superblock *superblock)
 	free(area);
 }
 
-static void change(struct site *s)
+static void change(struct lfs_site *s)
 {
-	uint8_t *buf = site_alloc(LFS_SUPERBLOCK_REGION);
-	struct lfs_meta *meta = site_alloc(sizeof(*meta));
+	uint8_t *buf = lfs_site_alloc(LFS_SUPERBLOCK_REGION);
+	struct lfs_meta *meta = lfs_site_alloc(sizeof(*meta));
 	struct lfs_superblock superblock[2];
 	char why[LFS_WHY_MAX];
 	bool good[2];
@@ -142,10 +142,10 @@ static void change(struct site *s)
 
 /* ---- what can still be done with it ------------------------------------------------------- */
 
-static void read_all(struct site *s)
+static void read_all(struct lfs_site *s)
 {
 	const struct lfs_meta *meta = lfs_meta(s->lfs);
-	uint8_t *buf = site_alloc(SITE_READ_BLOCKS * LFS_BLOCK);
+	uint8_t *buf = lfs_site_alloc(SITE_READ_BLOCKS * LFS_BLOCK);
 	int res;
 
 	for (unsigned v = 0; v < meta->nvolumes; v++) {
@@ -155,10 +155,10 @@ static void read_all(struct site *s)
 		     lba += SITE_READ_BLOCKS) {
 			uint64_t n = size - lba;
 
-			(void)site_read(s, v, lba,
-					n < SITE_READ_BLOCKS ? (uint32_t)n
-							     : SITE_READ_BLOCKS,
-					buf, &res);
+			(void)lfs_site_read(s, v, lba,
+					    n < SITE_READ_BLOCKS ? (uint32_t)n
+								 : SITE_READ_BLOCKS,
+					    buf, &res);
 			sim_require(!res || res == -EBADMSG || res == -EIO, "read: %d",
 				    res);
 		}
@@ -166,7 +166,7 @@ static void read_all(struct site *s)
 	free(buf);
 }
 
-static void follow_all(struct site *s)
+static void follow_all(struct lfs_site *s)
 {
 	for (uint64_t from = 1; from < 3; from++) {
 		struct lfs_log_reader *f;
@@ -177,33 +177,33 @@ static void follow_all(struct site *s)
 		sim_node_leave(s->node);
 		sim_require(!res || res == -ENOENT, "follow: %d", res);
 		if (!res)
-			site_follow_to_end(s, f);
+			lfs_site_follow_to_end(s, f);
 	}
 }
 
 static void run_image(struct sim_world *w)
 {
-	struct site *s = site_new(w);
+	struct lfs_site *s = lfs_site_new(w);
 	unsigned changes = (unsigned)sim_between(s->rng, 1, CHANGES_MAX);
 	char why[LFS_WHY_MAX];
 	int res;
 
-	rt_assert(site_create(s) && site_open(s, &res) && !res);
+	rt_assert(lfs_site_create(s) && lfs_site_open(s, &res) && !res);
 	for (unsigned i = (unsigned)sim_below(s->rng, 4); i > 0; i--)
-		rt_assert(site_burst(s));
+		rt_assert(lfs_site_burst(s));
 	if (sim_chance(s->rng, 0.5)) {
-		rt_assert(site_drain(s) && site_flush(s, &res));
+		rt_assert(lfs_site_drain(s) && lfs_site_flush(s, &res));
 	}
 	if (sim_chance(s->rng, 0.3)) {
-		rt_assert(site_close(s, &res));
+		rt_assert(lfs_site_close(s, &res));
 	} else {
 		sim_node_crash(s->node, SIM_POWER);
-		site_gone(s);
+		lfs_site_gone(s);
 	}
 	for (unsigned i = 0; i < changes; i++)
 		change(s);
 	s->damaged = s->faulty = true;
-	rt_assert(site_open(s, &res));
+	rt_assert(lfs_site_open(s, &res));
 	sim_note(s->w, "image", (uint64_t)-res, 0, 0);
 	if (!res) {
 		read_all(s);
@@ -212,9 +212,9 @@ static void run_image(struct sim_world *w)
 		res = lfs_recount(s->lfs, why);
 		sim_node_leave(s->node);
 		sim_require(!res, "recount: %s", why);
-		rt_assert(site_close(s, &res));
+		rt_assert(lfs_site_close(s, &res));
 	}
-	site_free(s);
+	lfs_site_free(s);
 }
 
 SIM_SCENARIO(lfs_image, "a store that lies, with its checksums right", run_image, NULL)

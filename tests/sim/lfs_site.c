@@ -12,7 +12,7 @@
 
 #define GROUP "sim"
 
-void *site_alloc(size_t size)
+void *lfs_site_alloc(size_t size)
 {
 	void *p = aligned_alloc(ORACLE_BLOCK,
 				(size + ORACLE_BLOCK - 1) / ORACLE_BLOCK * ORACLE_BLOCK);
@@ -24,7 +24,7 @@ void *site_alloc(size_t size)
 
 /* ---- the site ------------------------------------------------------------------------ */
 
-static void draw_volumes(struct site *s)
+static void draw_volumes(struct lfs_site *s)
 {
 	uint64_t blocks[SITE_VOLUMES_MAX];
 	struct lfs_meta *m = &s->meta;
@@ -43,7 +43,7 @@ static void draw_volumes(struct site *s)
 }
 
 /* Most runs are small; some have more segments, or larger ones, than fit into a piece. */
-static void draw_geometry(struct site *s)
+static void draw_geometry(struct lfs_site *s)
 {
 	struct lfs_create_params params = { .meta = &s->meta };
 	uint64_t more = sim_skewed(s->rng, 0, 64) << 20;
@@ -70,9 +70,9 @@ static void draw_geometry(struct site *s)
 	s->size = lfs_store_size_min(&params) + more;
 }
 
-struct site *site_new(struct sim_world *w)
+struct lfs_site *lfs_site_new(struct sim_world *w)
 {
-	struct site *s = site_alloc(sizeof(*s));
+	struct lfs_site *s = lfs_site_alloc(sizeof(*s));
 	struct work_shape shape;
 
 	s->w = w;
@@ -92,35 +92,35 @@ struct site *site_new(struct sim_world *w)
 }
 
 struct flush_call {
-	struct site_call call;
+	struct lfs_site_call call;
 	struct lfs_flush f;
-	struct site *s;
+	struct lfs_site *s;
 	uint64_t covers;
 	struct flush_call *next; /* of those that nobody waits for */
 	bool owned;
 };
 
-struct site_append {
+struct lfs_site_append {
 	struct lfs_append a;
-	struct site *s;
+	struct lfs_site *s;
 	struct lfs_op ops[8];
 	uint8_t *data;
 	uint32_t *crcs;
 	size_t data_size, crcs_size;
-	struct site_append *next;
+	struct lfs_site_append *next;
 };
 
-static void append_free(struct site_append *a)
+static void append_free(struct lfs_site_append *a)
 {
 	sim_back_free(a->data, a->data_size);
 	sim_back_free(a->crcs, a->crcs_size);
 	sim_back_free(a, sizeof(*a));
 }
 
-void site_gone(struct site *s)
+void lfs_site_gone(struct lfs_site *s)
 {
 	while (s->appends) {
-		struct site_append *a = s->appends;
+		struct lfs_site_append *a = s->appends;
 
 		s->appends = a->next;
 		append_free(a);
@@ -136,14 +136,14 @@ void site_gone(struct site *s)
 	s->loop = NULL;
 }
 
-void site_free(struct site *s)
+void lfs_site_free(struct lfs_site *s)
 {
-	site_gone(s);
+	lfs_site_gone(s);
 	oracle_free(s->oracle);
 	free(s);
 }
 
-bool site_run(struct site *s, bool (*cond)(void *), void *arg)
+bool lfs_site_run(struct lfs_site *s, bool (*cond)(void *), void *arg)
 {
 	struct sim_until until = { .cond = cond, .arg = arg, .ns = 600 * RT_S };
 
@@ -161,20 +161,20 @@ bool site_run(struct site *s, bool (*cond)(void *), void *arg)
 	sim_violation("waited for something that never came");
 }
 
-bool site_idle(struct site *s, int64_t ns)
+bool lfs_site_idle(struct lfs_site *s, int64_t ns)
 {
 	return sim_run_for(s->w, ns) != SIM_CRASHED;
 }
 
 /* ---- create, open, close --------------------------------------------------------------- */
 
-bool site_call_ended(void *arg)
+bool lfs_site_call_ended(void *arg)
 {
-	return ((struct site_call *)arg)->ended;
+	return ((struct lfs_site_call *)arg)->ended;
 }
 
 struct create_call {
-	struct site_call call;
+	struct lfs_site_call call;
 	struct lfs_create c;
 };
 
@@ -182,10 +182,10 @@ static void create_done(struct lfs_create *c, int res)
 {
 	struct create_call *call = rt_container_of(c, struct create_call, c);
 
-	call->call = (struct site_call){ .ended = true, .res = res };
+	call->call = (struct lfs_site_call){ .ended = true, .res = res };
 }
 
-static bool create(struct site *s, int *res)
+static bool create(struct lfs_site *s, int *res)
 {
 	struct create_call call = { .c.done = create_done };
 	struct lfs_create_params params = {
@@ -203,8 +203,8 @@ static bool create(struct site *s, int *res)
 	sim_node_enter(s->node);
 	lfs_create(s->loop, &params, &call.c);
 	sim_node_leave(s->node);
-	if (!site_run(s, site_call_ended, &call.call)) {
-		site_gone(s);
+	if (!lfs_site_run(s, lfs_site_call_ended, &call.call)) {
+		lfs_site_gone(s);
 		return false;
 	}
 	*res = call.call.res;
@@ -212,7 +212,7 @@ static bool create(struct site *s, int *res)
 	return true;
 }
 
-bool site_create(struct site *s)
+bool lfs_site_create(struct lfs_site *s)
 {
 	int res;
 
@@ -235,7 +235,7 @@ static void advanced(void *owner)
 
 static void failed(void *owner, int err, const char *why)
 {
-	struct site *s = owner;
+	struct lfs_site *s = owner;
 
 	s->failed = true;
 	s->failed_calls++;
@@ -243,10 +243,11 @@ static void failed(void *owner, int err, const char *why)
 	sim_require(s->faulty, "the log failed without a fault: %d %s", err, why);
 }
 
-static const struct lfs_events site_events = { .advanced = advanced, .failed = failed };
+static const struct lfs_events lfs_site_events = { .advanced = advanced,
+						   .failed = failed };
 
 struct open_call {
-	struct site_call call;
+	struct lfs_site_call call;
 	struct lfs_open o;
 };
 
@@ -254,10 +255,10 @@ static void open_done(struct lfs_open *o, int res)
 {
 	struct open_call *call = rt_container_of(o, struct open_call, o);
 
-	call->call = (struct site_call){ .ended = true, .res = res };
+	call->call = (struct lfs_site_call){ .ended = true, .res = res };
 }
 
-bool site_open(struct site *s, int *res)
+bool lfs_site_open(struct lfs_site *s, int *res)
 {
 	struct open_call call = { .o.done = open_done };
 	struct lfs_open_params params = {
@@ -266,7 +267,7 @@ bool site_open(struct site *s, int *res)
 		.map_memory = UINT64_C(1) << 30,
 		.checkpoint_every = s->checkpoint_every,
 		.checkpoint_ms = sim_chance(s->rng, 0.3) ? 500 : 0,
-		.events = &site_events,
+		.events = &lfs_site_events,
 		.owner = s,
 	};
 
@@ -277,8 +278,8 @@ bool site_open(struct site *s, int *res)
 	sim_node_enter(s->node);
 	lfs_open(s->loop, &params, &call.o);
 	sim_node_leave(s->node);
-	if (!site_run(s, site_call_ended, &call.call)) {
-		site_gone(s);
+	if (!lfs_site_run(s, lfs_site_call_ended, &call.call)) {
+		lfs_site_gone(s);
 		return false;
 	}
 	*res = call.call.res;
@@ -289,7 +290,7 @@ bool site_open(struct site *s, int *res)
 }
 
 struct close_call {
-	struct site_call call;
+	struct lfs_site_call call;
 	struct lfs_close c;
 };
 
@@ -298,24 +299,24 @@ static void close_done(struct lfs_close *c, int res)
 	struct close_call *call = rt_container_of(c, struct close_call, c);
 
 	sim_back(c, sizeof(*c));
-	call->call = (struct site_call){ .ended = true, .res = res };
+	call->call = (struct lfs_site_call){ .ended = true, .res = res };
 }
 
-bool site_close(struct site *s, int *res)
+bool lfs_site_close(struct lfs_site *s, int *res)
 {
 	struct close_call call = { .c.done = close_done };
 
 	sim_node_enter(s->node);
 	lfs_close(s->lfs, &call.c);
 	sim_node_leave(s->node);
-	if (!site_run(s, site_call_ended, &call.call)) {
-		site_gone(s);
+	if (!lfs_site_run(s, lfs_site_call_ended, &call.call)) {
+		lfs_site_gone(s);
 		return false;
 	}
 	*res = call.call.res;
 	sim_require(!s->pending, "%u appends without an answer after close", s->pending);
 	sim_node_stop(s->node);
-	site_gone(s);
+	lfs_site_gone(s);
 	return true;
 }
 
@@ -323,8 +324,8 @@ bool site_close(struct site *s, int *res)
 
 static void append_done(struct lfs_append *la, int res)
 {
-	struct site_append *a = rt_container_of(la, struct site_append, a), **at;
-	struct site *s = a->s;
+	struct lfs_site_append *a = rt_container_of(la, struct lfs_site_append, a), **at;
+	struct lfs_site *s = a->s;
 
 	if (res)
 		sim_require(res == -EIO && s->failed, "append: %d", res);
@@ -343,7 +344,7 @@ static void append_done(struct lfs_append *la, int res)
 	append_free(a);
 }
 
-static void append_fill(struct site_append *a, const struct work_op *ops, unsigned n,
+static void append_fill(struct lfs_site_append *a, const struct work_op *ops, unsigned n,
 			uint64_t stamp)
 {
 	uint32_t blocks = 0, at = 0;
@@ -352,8 +353,8 @@ static void append_fill(struct site_append *a, const struct work_op *ops, unsign
 		blocks += ops[i].kind == WORK_WRITE ? ops[i].blocks : 0;
 	a->data_size = (size_t)blocks * LFS_BLOCK + 1;
 	a->crcs_size = (size_t)blocks * sizeof(uint32_t) + 1;
-	a->data = site_alloc(a->data_size);
-	a->crcs = site_alloc(a->crcs_size);
+	a->data = lfs_site_alloc(a->data_size);
+	a->crcs = lfs_site_alloc(a->crcs_size);
 	for (unsigned i = 0; i < n; i++) {
 		struct lfs_op *op = &a->ops[i];
 		uint8_t *data = a->data + (size_t)at * LFS_BLOCK;
@@ -379,7 +380,7 @@ static void append_fill(struct site_append *a, const struct work_op *ops, unsign
 }
 
 /* One more operation, on the volume that no oracle knows. */
-static unsigned append_huge(struct site *s, struct site_append *a, unsigned n)
+static unsigned append_huge(struct lfs_site *s, struct lfs_site_append *a, unsigned n)
 {
 	static uint8_t *zeros;
 	static uint32_t crc;
@@ -388,7 +389,7 @@ static unsigned append_huge(struct site *s, struct site_append *a, unsigned n)
 	if (!s->huge || !sim_chance(s->rng, 0.3))
 		return n;
 	if (!zeros) {
-		zeros = site_alloc(LFS_BLOCK);
+		zeros = lfs_site_alloc(LFS_BLOCK);
 		crc = rt_crc32c(zeros, LFS_BLOCK);
 	}
 	*op = (struct lfs_op){
@@ -410,9 +411,9 @@ static unsigned append_huge(struct site *s, struct site_append *a, unsigned n)
 }
 
 /* One random append. Returns what lfs_append() says. */
-static int append_one(struct site *s)
+static int append_one(struct lfs_site *s)
 {
-	struct site_append *a = site_alloc(sizeof(*a));
+	struct lfs_site_append *a = lfs_site_alloc(sizeof(*a));
 	struct work_op ops[8];
 	unsigned n = work_next(&s->work, s->rng, s->meta.max_request / LFS_BLOCK, ops);
 	int res;
@@ -443,14 +444,14 @@ static int append_one(struct site *s)
 
 static bool none_pending(void *arg)
 {
-	return ((struct site *)arg)->pending == 0;
+	return ((struct lfs_site *)arg)->pending == 0;
 }
 
-bool site_drain(struct site *s)
+bool lfs_site_drain(struct lfs_site *s)
 {
-	if (site_run(s, none_pending, s))
+	if (lfs_site_run(s, none_pending, s))
 		return true;
-	site_gone(s);
+	lfs_site_gone(s);
 	return false;
 }
 
@@ -459,7 +460,7 @@ bool site_drain(struct site *s)
 static void flush_done(struct lfs_flush *f, int res)
 {
 	struct flush_call *call = rt_container_of(f, struct flush_call, f);
-	struct site *s = call->s;
+	struct lfs_site *s = call->s;
 
 	if (res)
 		sim_require(s->failed && res == -EIO, "flush: %d", res);
@@ -468,7 +469,7 @@ static void flush_done(struct lfs_flush *f, int res)
 	if (!res)
 		sim_require(lfs_lsn(s->lfs).durable >= call->covers,
 			    "durable below what a flush covered");
-	call->call = (struct site_call){ .ended = true, .res = res };
+	call->call = (struct lfs_site_call){ .ended = true, .res = res };
 	if (call->owned) {
 		struct flush_call **at = &s->flushes;
 
@@ -481,7 +482,7 @@ static void flush_done(struct lfs_flush *f, int res)
 	sim_back(f, sizeof(*f));
 }
 
-static void flush_go(struct site *s, struct flush_call *call)
+static void flush_go(struct lfs_site *s, struct flush_call *call)
 {
 	call->f.done = flush_done;
 	call->s = s;
@@ -491,13 +492,13 @@ static void flush_go(struct site *s, struct flush_call *call)
 	sim_node_leave(s->node);
 }
 
-bool site_flush(struct site *s, int *res)
+bool lfs_site_flush(struct lfs_site *s, int *res)
 {
 	struct flush_call call = { 0 };
 
 	flush_go(s, &call);
-	if (!site_run(s, site_call_ended, &call.call)) {
-		site_gone(s);
+	if (!lfs_site_run(s, lfs_site_call_ended, &call.call)) {
+		lfs_site_gone(s);
 		return false;
 	}
 	*res = call.call.res;
@@ -505,9 +506,9 @@ bool site_flush(struct site *s, int *res)
 }
 
 /* Not waited for. */
-static void flush_behind(struct site *s)
+static void flush_behind(struct lfs_site *s)
 {
-	struct flush_call *call = site_alloc(sizeof(*call));
+	struct flush_call *call = lfs_site_alloc(sizeof(*call));
 
 	call->owned = true;
 	call->next = s->flushes;
@@ -518,7 +519,7 @@ static void flush_behind(struct site *s)
 /* ---- reads --------------------------------------------------------------------------------- */
 
 struct read_call {
-	struct site_call call;
+	struct lfs_site_call call;
 	struct lfs_read r;
 };
 
@@ -527,11 +528,11 @@ static void read_done(struct lfs_read *r, int res)
 	struct read_call *call = rt_container_of(r, struct read_call, r);
 
 	sim_back(r, sizeof(*r));
-	call->call = (struct site_call){ .ended = true, .res = res };
+	call->call = (struct lfs_site_call){ .ended = true, .res = res };
 }
 
-bool site_read(struct site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
-	       uint8_t *buf, int *res)
+bool lfs_site_read(struct lfs_site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
+		   uint8_t *buf, int *res)
 {
 	struct read_call call = {
 		.r = {
@@ -546,8 +547,8 @@ bool site_read(struct site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
 	sim_node_enter(s->node);
 	lfs_read(s->lfs, &call.r);
 	sim_node_leave(s->node);
-	if (!site_run(s, site_call_ended, &call.call)) {
-		site_gone(s);
+	if (!lfs_site_run(s, lfs_site_call_ended, &call.call)) {
+		lfs_site_gone(s);
 		return false;
 	}
 	*res = call.call.res;
@@ -555,7 +556,7 @@ bool site_read(struct site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
 }
 
 /* What was admitted when the read began is what it shows, though nothing is written. */
-static bool read_check(struct site *s)
+static bool read_check(struct lfs_site *s)
 {
 	uint32_t volume = (uint32_t)sim_below(s->rng, oracle_volumes(s->oracle));
 	uint64_t size = oracle_blocks(s->oracle, volume), lba = sim_below(s->rng, size);
@@ -565,8 +566,8 @@ static bool read_check(struct site *s)
 
 	if (blocks > size - lba)
 		blocks = (uint32_t)(size - lba);
-	buf = site_alloc((size_t)blocks * LFS_BLOCK);
-	if (!site_read(s, volume, lba, blocks, buf, &res)) {
+	buf = lfs_site_alloc((size_t)blocks * LFS_BLOCK);
+	if (!lfs_site_read(s, volume, lba, blocks, buf, &res)) {
 		free(buf);
 		return false;
 	}
@@ -589,7 +590,7 @@ static bool read_check(struct site *s)
 
 /* ---- bursts -------------------------------------------------------------------------------- */
 
-bool site_burst(struct site *s)
+bool lfs_site_burst(struct lfs_site *s)
 {
 	unsigned n = (unsigned)sim_skewed(s->rng, 1, SITE_BURST_MAX);
 
@@ -597,8 +598,8 @@ bool site_burst(struct site *s)
 		int res = append_one(s);
 
 		s->full |= res == -ENOSPC;
-		if (res == -EAGAIN && !site_idle(s, 20 * RT_MS)) {
-			site_gone(s);
+		if (res == -EAGAIN && !lfs_site_idle(s, 20 * RT_MS)) {
+			lfs_site_gone(s);
 			return false;
 		}
 		sim_require(!res || res == -EAGAIN || res == -ENOSPC ||
@@ -612,8 +613,8 @@ bool site_burst(struct site *s)
 		if (sim_chance(s->rng, 0.05) && !read_check(s))
 			return false;
 		if (sim_chance(s->rng, 0.3) &&
-		    !site_idle(s, (int64_t)sim_skewed(s->rng, 1, 3000) * RT_US)) {
-			site_gone(s);
+		    !lfs_site_idle(s, (int64_t)sim_skewed(s->rng, 1, 3000) * RT_US)) {
+			lfs_site_gone(s);
 			return false;
 		}
 	}
@@ -623,7 +624,7 @@ bool site_burst(struct site *s)
 /* ---- epochs ---------------------------------------------------------------------------------- */
 
 struct meta_call {
-	struct site_call call;
+	struct lfs_site_call call;
 	struct lfs_set_meta m;
 };
 
@@ -632,13 +633,13 @@ static void meta_done(struct lfs_set_meta *m, int res)
 	struct meta_call *call = rt_container_of(m, struct meta_call, m);
 
 	sim_back(m, sizeof(*m));
-	call->call = (struct site_call){ .ended = true, .res = res };
+	call->call = (struct lfs_site_call){ .ended = true, .res = res };
 }
 
-bool site_epoch(struct site *s, int *res)
+bool lfs_site_epoch(struct lfs_site *s, int *res)
 {
 	struct meta_call call = { .m.done = meta_done };
-	struct lfs_meta *meta = site_alloc(sizeof(*meta));
+	struct lfs_meta *meta = lfs_site_alloc(sizeof(*meta));
 	struct lfs_epoch *e;
 
 	*meta = *lfs_meta(s->lfs);
@@ -652,8 +653,8 @@ bool site_epoch(struct site *s, int *res)
 	lfs_set_meta(s->lfs, &call.m, meta);
 	sim_node_leave(s->node);
 	free(meta);
-	if (!site_run(s, site_call_ended, &call.call)) {
-		site_gone(s);
+	if (!lfs_site_run(s, lfs_site_call_ended, &call.call)) {
+		lfs_site_gone(s);
 		return false;
 	}
 	*res = call.call.res;

@@ -19,7 +19,7 @@
 #define SITE_HASHES_MAX 65536
 #define SITE_READ_BLOCKS 64u
 
-struct site {
+struct lfs_site {
 	struct sim_world *w;
 	struct sim_rng *rng;
 	struct sim_node *node;
@@ -36,7 +36,7 @@ struct site {
 	bool failed; /* events.failed */
 	unsigned failed_calls;
 	unsigned pending; /* appends without an answer */
-	struct site_append *appends;
+	struct lfs_site_append *appends;
 	struct flush_call *flushes; /* that nobody waits for */
 	uint64_t told;		    /* the last LSN whose append has ended well */
 
@@ -55,56 +55,56 @@ struct site {
 };
 
 /* What is waited for. */
-struct site_call {
+struct lfs_site_call {
 	bool ended;
 	int res;
 };
-bool site_call_ended(void *arg);
+bool lfs_site_call_ended(void *arg);
 
 /* Memory for the engine's lent buffers, which outlives a crash of the node. */
-void *site_alloc(size_t size);
+void *lfs_site_alloc(size_t size);
 
-struct site *site_new(struct sim_world *w);
-void site_free(struct site *s);
+struct lfs_site *lfs_site_new(struct sim_world *w);
+void lfs_site_free(struct lfs_site *s);
 
 /* These return false when an armed crash went off in between. */
-bool site_create(struct site *s);
+bool lfs_site_create(struct lfs_site *s);
 /* res and s->why; on success s->lfs. */
-bool site_open(struct site *s, int *res);
-bool site_close(struct site *s, int *res);
-bool site_run(struct site *s, bool (*cond)(void *), void *arg);
-bool site_idle(struct site *s, int64_t ns);
-bool site_flush(struct site *s, int *res);
+bool lfs_site_open(struct lfs_site *s, int *res);
+bool lfs_site_close(struct lfs_site *s, int *res);
+bool lfs_site_run(struct lfs_site *s, bool (*cond)(void *), void *arg);
+bool lfs_site_idle(struct lfs_site *s, int64_t ns);
+bool lfs_site_flush(struct lfs_site *s, int *res);
 /* At most SITE_READ_BLOCKS. */
-bool site_read(struct site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
-	       uint8_t *buf, int *res);
+bool lfs_site_read(struct lfs_site *s, uint32_t volume, uint64_t lba, uint32_t blocks,
+		   uint8_t *buf, int *res);
 /* A burst of random appends, flushes and reads, some waited for, some not. */
-bool site_burst(struct site *s);
+bool lfs_site_burst(struct lfs_site *s);
 /* Until every append has its answer. */
-bool site_drain(struct site *s);
+bool lfs_site_drain(struct lfs_site *s);
 /* A new epoch. */
-bool site_epoch(struct site *s, int *res);
+bool lfs_site_epoch(struct lfs_site *s, int *res);
 
 /* The whole image is D(lsn) of the last LSN; counts are right; incarnation has risen. */
-bool site_check(struct site *s);
+bool lfs_site_check(struct lfs_site *s);
 /* The log from LSN 1 on is the history that was written. */
-bool site_follow(struct site *s);
+bool lfs_site_follow(struct lfs_site *s);
 
 /* Whatever it gives, to its first error; freed. */
-void site_follow_to_end(struct site *s, struct lfs_log_reader *f);
+void lfs_site_follow_to_end(struct lfs_site *s, struct lfs_log_reader *f);
 
 /* After a flush and an idle while, a later record names the last that was flushed. */
-void site_check_witness(struct site *s);
+void lfs_site_check_witness(struct lfs_site *s);
 
 /*
  * Behind the last record appears one that fits in everything but the chain: as if another
  * course of events had written it there.
  */
-void site_forge_record(struct site *s);
+void lfs_site_forge_record(struct lfs_site *s);
 /* A byte of the store, in what counts more often than not. */
-uint64_t site_draw_damage(struct site *s);
+uint64_t lfs_site_draw_damage(struct lfs_site *s);
 
 /* The process is gone: forget what belonged to it. */
-void site_gone(struct site *s);
+void lfs_site_gone(struct lfs_site *s);
 
 #endif

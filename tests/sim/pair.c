@@ -11,60 +11,72 @@
 #include "rt/loop.h"
 #include "tests/sim/secure_sim.h"
 
-#define PORT 7700
-#define WAIT_NS (120 * RT_S)
+/* ---- what it hears of its sites ----------------------------------------------------- */
+
+/* IN_SYNC: from now on what completed without the mirror is promised as the rest is. */
+static void in_sync_said(struct pair *p, const struct group *group)
+{
+	struct pair_promises *promises = &p->promises;
+	struct group_status status;
+
+	group_status(group, &status);
+	sim_require(status.lsn.onwire >= promises->lowered,
+		    "IN_SYNC with %llu completed at local level, %llu on the wire",
+		    (unsigned long long)promises->lowered,
+		    (unsigned long long)status.lsn.onwire);
+	if (promises->lowered > promises->network)
+		promises->network = promises->lowered;
+}
+
+static unsigned index_of(const struct pair *p, const struct site *s)
+{
+	return s == &p->site[1];
+}
+
+static void logged(struct site *s, struct group *group, const char *line)
+{
+	struct pair *p = s->owner;
+
+	if (index_of(p, s) == 0 && strncmp(line, "in-sync ", 8) == 0)
+		in_sync_said(p, group);
+}
+
+static void opened(struct site *s)
+{
+	struct pair *p = s->owner;
+
+	if (index_of(p, s) == 0)
+		p->is_short = false;
+	pair_judge_image(p, index_of(p, s), "opened");
+}
+
+static void taken(struct site *s, struct lfs *lfs, const struct lfs_append *a)
+{
+	(void)lfs;
+	pair_judge_taken(s->owner, index_of(s->owner, s), a->lsn);
+}
+
+static const struct site_watch watch = { .opened = opened,
+					 .logged = logged,
+					 .taken = taken };
 
 /* ---- making ------------------------------------------------------------------------------ */
 
 static void draw_config(struct pair *p, struct group_config *c)
 {
-	static const char *const names[PAIR_VOLUMES] = { "alpha", "beta", "gamma" };
+	uint64_t blocks[SITE_VOLUMES];
 
-	*c = (struct group_config){
-		.name = "db",
-		.store = PAIR_STORE,
-		.nvolumes = PAIR_VOLUMES,
-		.sync = GROUP_NETWORK,
-		.has_peer = true,
-		.segment_size = 1u << 20,
-		.max_request = PAIR_REQUEST_MAX,
-		.checkpoint_bytes = 1u << 20,
-		.map_memory = 64u << 20,
-		.send_memory = 4u << 20,
-		.open_timeout_ms = 10000,
-		.control_timeout_ms = 10000,
-		.heartbeat_ms = 1000,
-		.away_ms = 5000,
-	};
-	for (unsigned v = 0; v < PAIR_VOLUMES; v++) {
-		(void)snprintf(c->volumes[v].name, sizeof(c->volumes[v].name), "%s",
-			       names[v]);
-		c->volumes[v].size = oracle_blocks(p->oracle, v) * ORACLE_BLOCK;
-		c->volumes[v].sync = (enum group_mode)v;
-	}
-	c->store_size = UINT64_C(192) << 20;
+	for (unsigned v = 0; v < SITE_VOLUMES; v++)
+		blocks[v] = oracle_blocks(p->oracle, v);
+	site_configure(c, blocks);
+	c->max_request = PAIR_REQUEST_MAX;
 	c->fua_remote = sim_chance(p->rng, 0.2);
 	c->on_disconnect = sim_chance(p->rng, 0.3) ? GROUP_STOP : GROUP_CONTINUE;
 	c->hold = sim_chance(p->rng, 0.2) ? GROUP_HOLD_FLUSH : GROUP_HOLD_WRITE;
 	if (sim_chance(p->rng, 0.4)) /* without remote the primary may open alone */
 		c->volumes[2].sync = GROUP_LOCAL;
-	c->peer = (struct group_peer_config){
-		.tcp = sim_chance(p->rng, 0.3),
-		.rate_bps = UINT64_C(200000000),
-		.evidence = sim_chance(p->rng, 0.8) ? GROUP_EV_DRIVER : GROUP_EV_MIRROR,
-		.fec = { .code = "window",
-			 .safety = 1e-6,
-			 .assume_loss = 0.01,
-			 .assume_burst = 1,
-			 .min = 0.03,
-			 .max = 0.5,
-			 .share = 0.1,
-			 .r = 8,
-			 .c = 3,
-			 .interleave = { 1, 19, 41 },
-			 .on_demand = true },
-	};
-	memset(c->peer.key, 0x5a, sizeof(c->peer.key));
+	c->peer.tcp = sim_chance(p->rng, 0.3);
+	c->peer.evidence = sim_chance(p->rng, 0.8) ? GROUP_EV_DRIVER : GROUP_EV_MIRROR;
 }
 
 static void draw_peer(struct pair *p, struct group_peer_config *c)
@@ -94,7 +106,7 @@ void pair_change(struct pair *p)
 	draw_peer(p, &p->site[0].config.peer);
 	p->tcp_only = p->tcp_only && p->site[0].config.peer.tcp;
 	for (unsigned i = 0; i < 2; i++) {
-		struct pair_site *s = &p->site[i];
+		struct site *s = &p->site[i];
 		struct group_peer_config *to = &s->config.peer;
 		const struct group_peer_config *from = &p->site[0].config.peer;
 
@@ -140,17 +152,17 @@ static void draw_line(struct pair *p)
 }
 
 /* It listens on any; it is dialed at the one that nothing leaves from by itself. */
-static void pair_address(struct pair_site *s, const struct sim_node *peer)
+static void pair_address(struct site *s, const struct sim_node *peer)
 {
-	s->config.peer.addr = (struct rt_addr){ .kind = RT_ADDR_INET, .port = PORT };
+	s->config.peer.addr = (struct rt_addr){ .kind = RT_ADDR_INET, .port = SITE_PORT };
 	if (s->config.peer.dials)
-		sim_node_second_addr(peer, PORT, &s->config.peer.addr);
+		sim_node_second_addr(peer, SITE_PORT, &s->config.peer.addr);
 }
 
 struct pair *pair_new(struct sim_world *w)
 {
 	struct pair *p = calloc(1, sizeof(*p));
-	uint64_t blocks[PAIR_VOLUMES];
+	uint64_t blocks[SITE_VOLUMES];
 	struct work_shape shape;
 	bool mirror_dials;
 
@@ -158,9 +170,9 @@ struct pair *pair_new(struct sim_world *w)
 	p->w = w;
 	p->rng = sim_rng(w);
 	secure_sim_seed(sim_draw(p->rng));
-	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+	for (unsigned v = 0; v < SITE_VOLUMES; v++)
 		blocks[v] = sim_between(p->rng, 16, 200);
-	p->oracle = oracle_new(PAIR_VOLUMES, blocks);
+	p->oracle = oracle_new(SITE_VOLUMES, blocks);
 	work_shape_draw(p->rng, &shape);
 	shape.ops_max = 1;
 	if (shape.blocks_max > PAIR_REQUEST_MAX / ORACLE_BLOCK)
@@ -175,24 +187,24 @@ struct pair *pair_new(struct sim_world *w)
 		p->requests[i].buf = aligned_alloc(ORACLE_BLOCK, PAIR_REQUEST_MAX);
 		rt_assert(p->requests[i].buf);
 	}
-	p->site[0].node = sim_node_new(w, "nyc");
-	p->site[1].node = sim_node_new(w, "lon");
+	site_init(&p->site[0], w, "nyc", &watch, p);
+	site_init(&p->site[1], w, "lon", &watch, p);
 	draw_config(p, &p->site[0].config);
 	p->site[1].config = p->site[0].config;
 	p->site[0].config.role = GROUP_PRIMARY;
 	p->site[1].config.role = GROUP_MIRROR;
 	mirror_dials = sim_chance(p->rng, 0.3);
 	for (unsigned i = 0; i < 2; i++) {
-		struct pair_site *s = &p->site[i];
+		struct site *s = &p->site[i];
 
-		s->pair = p;
 		(void)snprintf(s->config.node, sizeof(s->config.node), "%s",
 			       sim_node_name(s->node));
 		s->config.peer.dials = (i == 1) == mirror_dials;
 		pair_address(s, p->site[!i].node);
 	}
 	draw_line(p);
-	pair_judge_begin(p);
+	site_image_begin(&p->site[0]);
+	site_image_begin(&p->site[1]);
 	return p;
 }
 
@@ -202,144 +214,32 @@ void pair_free(struct pair *p)
 	for (unsigned i = 0; i < 2; i++)
 		if (p->site[i].group && sim_node_up(p->site[i].node))
 			pair_stop(p, i);
-	pair_judge_end(p);
 	for (unsigned i = 0; i < PAIR_REQUESTS; i++)
 		free(p->requests[i].buf);
-	for (unsigned i = 0; i < 2; i++) {
-		free(p->site[i].open);
-		free(p->site[i].stop);
-		free(p->site[i].promote);
-	}
+	site_end(&p->site[0]);
+	site_end(&p->site[1]);
 	oracle_free(p->oracle);
 	free(p);
 }
 
 /* ---- starting and stopping ----------------------------------------------------------------- */
 
-/* IN_SYNC: from now on what completed without the mirror is promised as the rest is. */
-static void in_sync_said(struct pair *p, const struct group *group)
-{
-	struct pair_promises *promises = &p->promises;
-	struct group_status status;
-
-	group_status(group, &status);
-	sim_require(status.lsn.onwire >= promises->lowered,
-		    "IN_SYNC with %llu completed at local level, %llu on the wire",
-		    (unsigned long long)promises->lowered,
-		    (unsigned long long)status.lsn.onwire);
-	if (promises->lowered > promises->network)
-		promises->network = promises->lowered;
-}
-
-static void logged(void *owner, struct group *group, enum rt_log_level level,
-		   const char *line)
-{
-	struct pair_site *s = owner;
-
-	if (sim_verbose)
-		printf("%12.6f %s %s\n", (double)sim_now(s->pair->w).ns / 1e9,
-		       sim_node_name(s->node), line);
-	if (s == &s->pair->site[0] && strncmp(line, "in-sync ", 8) == 0)
-		in_sync_said(s->pair, group);
-}
-
 static void client_turn(struct pair *p);
-
-static void serving(void *owner, struct group *group, bool on)
-{
-	struct pair_site *s = owner;
-
-	s->group = group;
-	s->serving = on;
-}
-
-struct creating {
-	struct group_create create;
-	bool done;
-	int res;
-};
-
-static void created(struct group_create *c, int res)
-{
-	struct creating *creating = rt_container_of(c, struct creating, create);
-
-	creating->done = true;
-	creating->res = res;
-}
-
-static bool creating_done(void *arg)
-{
-	return ((struct creating *)arg)->done;
-}
 
 void pair_create_site(struct pair *p, unsigned i)
 {
-	struct pair_site *s = &p->site[i];
-	struct creating c = { .create.done = created };
-	struct rt_loop *loop = sim_node_start(s->node);
-
-	sim_node_enter(s->node);
-	group_create(loop, &s->config, &c.create);
-	sim_node_leave(s->node);
-	sim_require(sim_run_until(p->w, creating_done, &c, WAIT_NS), "create hangs");
-	sim_require(c.res == 0, "create: %d %s", c.res, c.create.why);
-	sim_node_stop(s->node);
+	site_create(&p->site[i]);
 }
 
 void pair_create(struct pair *p)
 {
-	pair_create_site(p, 0);
-	pair_create_site(p, 1);
-}
-
-static void opened(struct group_open *open, int res)
-{
-	struct pair_site *s = NULL;
-	struct pair *p = *(struct pair **)(open + 1);
-
-	for (unsigned i = 0; i < 2; i++)
-		if (p->site[i].open == open)
-			s = &p->site[i];
-	rt_assert(s);
-	s->opened = true;
-	s->open_res = res;
-	s->group = res == 0 ? open->group : NULL;
-	if (s == &p->site[0])
-		p->is_short = false;
-}
-
-static bool site_opened(void *arg)
-{
-	struct pair_site *s = arg;
-
-	return s->opened || !sim_node_up(s->node);
+	site_create(&p->site[0]);
+	site_create(&p->site[1]);
 }
 
 void pair_start(struct pair *p, unsigned i)
 {
-	static const struct group_events events = { .serving = serving,
-						    .logged = logged };
-	struct pair_site *s = &p->site[i];
-	struct rt_loop *loop = sim_node_start(s->node);
-
-	s->sent_bytes = 0;
-	free(s->open);
-	s->open = calloc(1, sizeof(*s->open) + sizeof(void *));
-	rt_assert(s->open);
-	s->open->done = opened;
-	*(struct pair **)(s->open + 1) = p;
-	s->opened = s->serving = s->stopped = false;
-	sim_node_enter(s->node);
-	group_open(loop, &s->config, &events, s, s->open);
-	sim_node_leave(s->node);
-	sim_require(sim_run_until(p->w, site_opened, s, WAIT_NS), "open hangs");
-	if (!sim_node_up(s->node)) { /* crashed while it opened */
-		s->group = NULL;
-		return;
-	}
-	sim_require(s->open_res == 0, "open of %s: %d %s", sim_node_name(s->node),
-		    s->open_res, s->open->why);
-	pair_judge_image(p, i, "opened");
+	(void)site_start(&p->site[i]);
 }
 
 /* The client's memory is its own again: nobody may look at it, or change it, from now on. */
@@ -362,56 +262,27 @@ static void forget_requests(struct pair *p)
 
 void pair_crash(struct pair *p, unsigned i, enum sim_crash kind)
 {
-	if (sim_node_up(p->site[i].node))
-		sim_node_crash(p->site[i].node, kind);
-	p->site[i].group = NULL;
-	p->site[i].serving = false;
+	site_crash(&p->site[i], kind);
 	if (i == 0)
 		forget_requests(p);
 }
 
-static void stopped(struct group_stop *stop, int res)
-{
-	struct pair *p = stop->impl;
-
-	(void)res; /* a store that failed is closed all the same */
-	for (unsigned i = 0; i < 2; i++)
-		if (p->site[i].stop == stop)
-			p->site[i].stopped = true;
-}
-
-static bool site_stopped(void *arg)
-{
-	return ((struct pair_site *)arg)->stopped;
-}
-
 void pair_stop(struct pair *p, unsigned i)
 {
-	struct pair_site *s = &p->site[i];
+	struct site *s = &p->site[i];
 
-	free(s->stop);
-	s->stop = calloc(1, sizeof(*s->stop));
-	rt_assert(s->stop);
-	s->stop->done = stopped;
-	s->stop->impl = p;
 	if (i == 0 && pair_idle(p))
-		pair_at_rest(p, i);
-	sim_node_enter(s->node);
-	group_stop(s->group, 5000, s->stop);
-	sim_node_leave(s->node);
-	sim_require(sim_run_until(p->w, site_stopped, s, WAIT_NS), "stop hangs");
+		site_at_rest(s);
+	site_stop(s);
 	sim_require(i != 0 || pair_idle(p), "requests are left after the stop");
-	(void)sim_run_for(p->w, 100 * RT_MS);
-	sim_node_stop(s->node);
-	s->group = NULL;
-	s->serving = false;
+	site_exit(s);
 }
 
 /* ---- the client ------------------------------------------------------------------------------ */
 
 static void note_completion(struct pair *p, struct pair_request *r)
 {
-	struct pair_site *s = &p->site[0];
+	struct site *s = &p->site[0];
 	const struct group_volume_config *v;
 	struct pair_promises *promises = &p->promises;
 	struct group_status status;
@@ -524,7 +395,7 @@ static void submit(struct pair *p, struct pair_request *r)
 	r->busy = true;
 	r->lsn = r->covers = 0;
 	if (sim_chance(p->rng, p->flush)) {
-		unsigned v = (unsigned)sim_below(p->rng, PAIR_VOLUMES);
+		unsigned v = (unsigned)sim_below(p->rng, SITE_VOLUMES);
 
 		req->kind = GROUP_FLUSH;
 		req->volume = group_volume_at(g, v);
@@ -560,7 +431,7 @@ static void submit(struct pair *p, struct pair_request *r)
 
 static void client_turn(struct pair *p)
 {
-	struct pair_site *s = &p->site[0];
+	struct site *s = &p->site[0];
 
 	if (!s->group || !s->serving || p->broken)
 		return;
@@ -606,16 +477,7 @@ bool pair_idle(void *arg)
 
 void pair_status(struct pair *p, unsigned i, struct group_status *ret)
 {
-	sim_node_enter(p->site[i].node);
-	group_status(p->site[i].group, ret);
-	sim_node_leave(p->site[i].node);
-	sim_require(ret->link.sent_bytes >= p->site[i].sent_bytes,
-		    "a counter went back: %llu bytes sent, then %llu",
-		    (unsigned long long)p->site[i].sent_bytes,
-		    (unsigned long long)ret->link.sent_bytes);
-	p->site[i].sent_bytes = ret->link.sent_bytes;
-	sim_require(ret->state != GROUP_HOLDING || ret->why[0],
-		    "requests are held, and nobody says why");
+	site_status(&p->site[i], ret);
 }
 
 enum group_state pair_state(struct pair *p, unsigned i)

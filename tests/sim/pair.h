@@ -8,40 +8,21 @@
 #include "replicator/group.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/site.h"
 
 /*
- * Two sites with one group, whole engines, for the scenarios: what is configured, started
- * and killed, a client that keeps requests in flight, and what is known about them.
+ * Two sites with one group, for the scenarios: what is configured, a client that keeps
+ * requests in flight at the first, and what is known about them.
  */
-#define PAIR_STORE "/store"
-#define PAIR_VOLUMES 3
 #define PAIR_REQUESTS 32
 #define PAIR_REQUEST_MAX (64u << 10)
 
 struct pair;
 
-/* What a site's log shows, as far as it has been judged (pair_judge.c). */
+/* How far what a site's log shows has been judged (pair_judge.c). */
 struct pair_judge {
-	uint64_t *stamps[PAIR_VOLUMES]; /* owned; of each block */
-	uint64_t digest, lsn;
+	uint64_t lsn;
 	bool parted; /* it may hold what the primary has lost and the oracle forgotten */
-};
-
-/* One site: its machine and the process on it. */
-struct pair_site {
-	struct pair *pair;
-	struct sim_node *node;
-	struct group_config config;
-	struct group *group; /* NULL when down */
-	bool serving, opened, stopped;
-	int open_res;
-	struct group_open *open;
-	struct group_stop *stop;
-	struct group_promote *promote;
-	bool promoted;
-	int promote_res;
-	uint64_t sent_bytes; /* as the status last said, since the start */
-	struct pair_judge judge;
 };
 
 struct pair_request {
@@ -57,7 +38,7 @@ struct pair_request {
 
 /* What completed requests have promised; each is an LSN that must be covered. */
 struct pair_promises {
-	uint64_t replied[PAIR_VOLUMES]; /* any completion */
+	uint64_t replied[SITE_VOLUMES]; /* any completion */
 	uint64_t completed;		/* the highest of these */
 	uint64_t flushed;		/* by FLUSH or FUA */
 	uint64_t network;		/* while network counted as network */
@@ -68,7 +49,8 @@ struct pair_promises {
 struct pair {
 	struct sim_world *w;
 	struct sim_rng *rng;
-	struct pair_site site[2]; /* 0 began as primary */
+	struct site site[2]; /* 0 began as primary */
+	struct pair_judge judge[2];
 	struct oracle *oracle;
 	struct work work;
 	struct pair_promises promises;
@@ -111,13 +93,10 @@ enum group_state pair_state(struct pair *p, unsigned i);
  */
 uint64_t pair_image(struct pair *p, unsigned i, uint64_t low, uint64_t high,
 		    const char *what);
-/* Judge at each LSN that a site takes what its log shows then; from pair_new() on. */
-void pair_judge_begin(struct pair *p);
-void pair_judge_end(struct pair *p);
+/* A site has taken an LSN: its image is that of the oracle. */
+void pair_judge_taken(struct pair *p, unsigned i, uint64_t lsn);
 /* The whole image that the log of a site shows now is that of its last LSN. */
 void pair_judge_image(struct pair *p, unsigned i, const char *when);
-/* No request is under way at a site: nothing is counted as if one were. */
-void pair_at_rest(struct pair *p, unsigned i);
 /* The oracle has forgotten the last LSNs. */
 void pair_judge_taken_back(struct pair *p);
 /* Site 0 serves again after a crash: what it has, against what was promised. */

@@ -6,60 +6,13 @@
 
 /* What a site shows, against what is known and what was promised (struct pair). */
 
-#define WAIT_NS (120 * RT_S)
-
-struct reading {
-	struct group_request req;
-	bool done;
-	int res;
-};
-
-static void read_done(struct group_request *req, int res)
-{
-	struct reading *r = rt_container_of(req, struct reading, req);
-
-	r->done = true;
-	r->res = res;
-}
-
-static bool reading_done(void *arg)
-{
-	return ((struct reading *)arg)->done;
-}
-
-static void digest_volume(struct pair *p, unsigned i, unsigned v, uint64_t *digest)
-{
-	struct pair_site *s = &p->site[i];
-	uint64_t blocks = oracle_blocks(p->oracle, v);
-	uint8_t *buf = aligned_alloc(ORACLE_BLOCK, blocks * ORACLE_BLOCK);
-	struct reading r = { .req = { .kind = GROUP_READ,
-				      .volume = group_volume_at(s->group, v),
-				      .len = (uint32_t)(blocks * ORACLE_BLOCK),
-				      .buf = buf,
-				      .done = read_done } };
-
-	rt_assert(buf);
-	sim_node_enter(s->node);
-	group_submit(&r.req);
-	sim_node_leave(s->node);
-	sim_require(sim_run_until(p->w, reading_done, &r, WAIT_NS), "read hangs");
-	sim_require(r.res == 0, "read: %d", r.res);
-	for (uint64_t lba = 0; lba < blocks; lba++)
-		sim_require(oracle_block(digest, v, lba, buf + lba * ORACLE_BLOCK,
-					 NULL) == 0,
-			    "volume %u block %llu of %s is no block of it", v,
-			    (unsigned long long)lba, sim_node_name(s->node));
-	sim_back(&r, sizeof(r));
-	sim_back_free(buf, blocks * ORACLE_BLOCK);
-}
-
 uint64_t pair_image(struct pair *p, unsigned i, uint64_t low, uint64_t high,
 		    const char *what)
 {
 	uint64_t digest = 0, lsn = 0;
 
-	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
-		digest_volume(p, i, v, &digest);
+	for (unsigned v = 0; v < SITE_VOLUMES; v++)
+		site_read_volume(&p->site[i], v, &digest);
 	if (high > oracle_last(p->oracle))
 		high = oracle_last(p->oracle);
 	sim_require(low <= high, "%s: %s must hold LSN %llu, and at most %llu exist",
@@ -101,7 +54,7 @@ void pair_check_reopened(struct pair *p, enum sim_crash kind)
 	if (p->promises.lowered > status.lsn.admitted)
 		p->promises.lowered = status.lsn.admitted;
 	/* A FLUSH covers what was replied to before it, and before the restart, too. */
-	for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+	for (unsigned v = 0; v < SITE_VOLUMES; v++)
 		if (p->promises.replied[v] > status.lsn.admitted)
 			p->promises.replied[v] = status.lsn.admitted;
 	p->broken = false;
@@ -119,7 +72,7 @@ static bool is_in_sync(void *arg)
 
 void pair_wait_in_sync(struct pair *p)
 {
-	bool ok = sim_run_until(p->w, is_in_sync, p, WAIT_NS);
+	bool ok = sim_run_until(p->w, is_in_sync, p, SITE_WAIT_NS);
 	struct group_status a, b;
 
 	if (ok)
@@ -130,38 +83,15 @@ void pair_wait_in_sync(struct pair *p)
 		      group_state_name(a.state), a.why, group_state_name(b.state), b.why);
 }
 
-static void promote_over(struct group_promote *promote, int res)
-{
-	struct pair_site *s = *(struct pair_site **)(promote + 1);
-
-	s->promoted = true;
-	s->promote_res = res;
-}
-
-static bool promote_is_over(void *arg)
-{
-	return ((struct pair_site *)arg)->promoted;
-}
-
 void pair_promote(struct pair *p, bool check_network)
 {
-	struct pair_site *s = &p->site[1];
+	struct site *s = &p->site[1];
 	struct group_status status;
 	uint64_t low = p->promises.remote;
+	int res = site_promote(s, true);
 
-	free(s->promote);
-	s->promote = calloc(1, sizeof(*s->promote) + sizeof(void *));
-	rt_assert(s->promote);
-	*(struct pair_site **)(s->promote + 1) = s;
-	s->promote->force = true;
-	s->promote->done = promote_over;
-	s->promoted = false;
-	sim_node_enter(s->node);
-	group_promote(s->group, s->promote);
-	sim_node_leave(s->node);
-	sim_require(sim_run_until(p->w, promote_is_over, s, WAIT_NS), "promote hangs");
-	sim_require(s->promote_res == 0, "promote: %d %s", s->promote_res,
-		    s->promote->text);
+	sim_require(res == 0, "promote: %d %s", res, s->promote->text);
+	site_look(s);
 	pair_judge_image(p, 1, "promoted");
 	pair_status(p, 1, &status);
 	if (check_network && p->promises.network > low)

@@ -26,8 +26,8 @@ sim_objects := $(call objects,$(sim_core) $(sim_helpers) $(sim_scenarios) \
 	$(if $(filter tunnel,$(sim_rooms)),tests/sim/secure_sim.c))
 sim := $(B)/tests/sim/sim$(if $(SIM_ONLY),-$(subst $(space),-,$(SIM_ONLY)))
 
-# Each call of lfs_append() by the engine comes by pair_judge.c.
-sim_wraps := $(if $(filter %/pair_judge.o,$(sim_objects)),-Wl$(comma)--wrap=lfs_append)
+# Each call of lfs_append() by the engine comes by site_image.c.
+sim_wraps := $(if $(filter %/site_image.o,$(sim_objects)),-Wl$(comma)--wrap=lfs_append)
 
 # The simulator's objects come first: rt.a's loop and memory are then never asked for.
 $(sim): $(sim_objects) $(foreach r,$(sim_rooms),$(call archive,$r))

@@ -127,7 +127,7 @@ static void cut_line(struct pair *p, uint64_t requests)
 static void away_run(struct sim_world *w)
 {
 	struct pair *p = pair_new(w);
-	struct pair_site *s = p->site;
+	struct site *s = p->site;
 	unsigned rounds = (unsigned)sim_between(p->rng, 1, 2);
 	uint64_t requests;
 

@@ -60,7 +60,7 @@ static void draw_fec(struct pair *p, struct group_fec_config *c)
  */
 static void change_line(struct pair *p)
 {
-	struct pair_site *s = &p->site[0];
+	struct site *s = &p->site[0];
 	struct group_peer_config *c = &s->config.peer;
 
 	switch (sim_below(p->rng, 4)) {
@@ -96,7 +96,7 @@ static void set_group(struct pair *p)
 		c->peer.tcp = false;
 		c->peer.evidence = GROUP_EV_DRIVER;
 		c->peer.rate_bps = UINT64_C(40000000);
-		for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+		for (unsigned v = 0; v < SITE_VOLUMES; v++)
 			c->volumes[v].sync = GROUP_NETWORK;
 	}
 }

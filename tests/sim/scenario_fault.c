@@ -46,7 +46,7 @@ static void fail_disk(struct pair *p, unsigned i)
 	static const unsigned kinds[] = { SIM_ON_WRITE, SIM_ON_FLUSH,
 					  SIM_ON_WRITE | SIM_ON_FLUSH };
 
-	sim_disk_fail_at(sim_disk(p->site[i].node, PAIR_STORE),
+	sim_disk_fail_at(sim_disk(p->site[i].node, SITE_STORE),
 			 kinds[sim_below(p->rng, 3)], sim_skewed(p->rng, 1, 60));
 }
 
@@ -73,7 +73,7 @@ static void mirror_disk(struct pair *p)
 	pair_crash(p, 1, SIM_POWER);
 	pair_load(p, false);
 	sim_net_cut_both(p->site[0].node, p->site[1].node, true);
-	sim_disk_fail_at(sim_disk(p->site[1].node, PAIR_STORE), SIM_ON_DISK, 0);
+	sim_disk_fail_at(sim_disk(p->site[1].node, SITE_STORE), SIM_ON_DISK, 0);
 	pair_start(p, 1);
 	pair_status(p, 1, &status);
 	(void)pair_image(p, 1, p->promises.remote, status.lsn.admitted, "the mirror");
@@ -100,7 +100,7 @@ static void primary_disk(struct pair *p)
 	pair_load(p, false);
 	if (p->site[0].group)
 		pair_crash(p, 0, kind);
-	sim_disk_fail_at(sim_disk(p->site[0].node, PAIR_STORE), SIM_ON_DISK, 0);
+	sim_disk_fail_at(sim_disk(p->site[0].node, SITE_STORE), SIM_ON_DISK, 0);
 	pair_start(p, 0);
 	sim_require(sim_run_until(p->w, serves, p, 120 * RT_S),
 		    "the primary does not serve again");
@@ -116,7 +116,7 @@ static void all_network(struct pair *p, enum group_disconnect policy)
 		c->hold = GROUP_HOLD_WRITE;
 		c->fua_remote = false;
 		c->on_disconnect = policy;
-		for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+		for (unsigned v = 0; v < SITE_VOLUMES; v++)
 			c->volumes[v].sync = GROUP_NETWORK;
 	}
 }
@@ -285,7 +285,7 @@ static void only_fua_remote(struct pair *p)
 
 		c->fua_remote = true;
 		c->on_disconnect = GROUP_CONTINUE;
-		for (unsigned v = 0; v < PAIR_VOLUMES; v++) {
+		for (unsigned v = 0; v < SITE_VOLUMES; v++) {
 			c->volumes[v].has_on_disconnect = false;
 			if (c->volumes[v].sync == GROUP_REMOTE)
 				c->volumes[v].sync = GROUP_NETWORK;
@@ -361,7 +361,7 @@ static void stop_any_time(struct pair *p)
 		fail_disk(p, (unsigned)sim_below(p->rng, 2));
 	if (sim_chance(p->rng, 0.4)) {
 		pair_crash(p, 0, SIM_POWER);
-		sim_disk_fail_at(sim_disk(p->site[0].node, PAIR_STORE), SIM_ON_DISK, 0);
+		sim_disk_fail_at(sim_disk(p->site[0].node, SITE_STORE), SIM_ON_DISK, 0);
 		pair_start(p, 0);
 		run_ms(p, 1, 1000);
 	}

@@ -23,7 +23,7 @@ enum end { END_CLOSE, END_POWER, END_KILL };
 /* ---- after a crash -------------------------------------------------------------------- */
 
 /* What must be there now, and what is: the oracle goes back to it. */
-static void take_stock(struct site *s, uint64_t floor)
+static void take_stock(struct lfs_site *s, uint64_t floor)
 {
 	uint64_t lsn = lfs_lsn(s->lfs).admitted, last = oracle_last(s->oracle);
 
@@ -37,7 +37,7 @@ static void take_stock(struct site *s, uint64_t floor)
 }
 
 /* Each open raises the incarnation before anything else is written. */
-static void check_incarnation(struct site *s)
+static void check_incarnation(struct lfs_site *s)
 {
 	uint8_t *buf = malloc(LFS_SUPERBLOCK_REGION);
 	struct lfs_meta *meta = malloc(sizeof(*meta));
@@ -62,27 +62,27 @@ static void check_incarnation(struct site *s)
 /* ---- damage ------------------------------------------------------------------------------ */
 
 /* A damaged store is refused, or shows all that was promised. */
-static bool live_damaged(struct site *s)
+static bool live_damaged(struct lfs_site *s)
 {
-	uint64_t at = site_draw_damage(s), floor = s->flushed;
+	uint64_t at = lfs_site_draw_damage(s), floor = s->flushed;
 	unsigned bit = (unsigned)sim_below(s->rng, 8);
 	int res;
 
 	sim_disk_flip(s->disk, at, bit);
 	sim_note(s->w, "damaged", at, bit, 0);
 	s->damaged = true;
-	if (!site_open(s, &res))
+	if (!lfs_site_open(s, &res))
 		return true;
 	sim_require(!res || res == -EUCLEAN, "open of a damaged store: %d %s", res,
 		    s->why);
 	if (!res) {
 		take_stock(s, floor);
 		check_incarnation(s);
-		return site_check(s) && site_follow(s) && site_close(s, &res);
+		return lfs_site_check(s) && lfs_site_follow(s) && lfs_site_close(s, &res);
 	}
 	sim_note(s->w, "refused", at, 0, 0);
 	sim_node_stop(s->node);
-	site_gone(s);
+	lfs_site_gone(s);
 	sim_disk_flip(s->disk, at, bit);
 	s->damaged = false;
 	return true;
@@ -91,7 +91,7 @@ static bool live_damaged(struct site *s)
 /* ---- a life ------------------------------------------------------------------------------ */
 
 /* Open, crashing in recovery now and then. False: the run is over. */
-static bool open_somehow(struct site *s, uint64_t floor)
+static bool open_somehow(struct lfs_site *s, uint64_t floor)
 {
 	unsigned crashes = 0;
 	int res;
@@ -105,7 +105,7 @@ static bool open_somehow(struct site *s, uint64_t floor)
 		if (arm)
 			sim_node_crash_after(s->node, kind, SIM_ON_ANY,
 					     sim_skewed(s->rng, 1, 200));
-		if (!site_open(s, &res)) {
+		if (!lfs_site_open(s, &res)) {
 			crashes++;
 			/* What a dead process had written is not safe from power. */
 			if (kind == SIM_POWER)
@@ -126,7 +126,7 @@ static bool open_somehow(struct site *s, uint64_t floor)
  * An open with one bad turn of the disk or the allocator must say so, and change nothing.
  * False: it has ended in a power loss.
  */
-static bool open_badly(struct site *s)
+static bool open_badly(struct lfs_site *s)
 {
 	int res;
 
@@ -137,12 +137,12 @@ static bool open_badly(struct site *s)
 		sim_disk_fail_at(s->disk, SIM_ON_DISK, sim_skewed(s->rng, 1, 40));
 	else
 		sim_mem_fail_at(s->node, sim_skewed(s->rng, 1, 100));
-	if (!site_open(s, &res))
+	if (!lfs_site_open(s, &res))
 		sim_violation("a crash that nobody armed");
 	sim_disk_fail_at(s->disk, SIM_ON_DISK, 0);
 	sim_mem_fail_at(s->node, 0);
 	if (!res) {
-		if (!site_close(s, &res))
+		if (!lfs_site_close(s, &res))
 			sim_violation("a crash that nobody armed");
 		s->faulty = false;
 		return true;
@@ -151,39 +151,39 @@ static bool open_badly(struct site *s)
 		    s->why);
 	/* A flush that failed may have lost what is still read: only power tells. */
 	sim_node_crash(s->node, SIM_POWER);
-	site_gone(s);
+	lfs_site_gone(s);
 	s->faulty = false;
 	return false;
 }
 
-static bool work(struct site *s, unsigned bursts)
+static bool work(struct lfs_site *s, unsigned bursts)
 {
 	int res;
 
 	for (unsigned i = 0; i < bursts && !s->failed; i++) {
-		if (!site_burst(s))
+		if (!lfs_site_burst(s))
 			return false;
-		if (sim_chance(s->rng, 0.2) && !site_flush(s, &res))
+		if (sim_chance(s->rng, 0.2) && !lfs_site_flush(s, &res))
 			return false;
-		if (sim_chance(s->rng, 0.2) && !site_idle(s, 300 * RT_MS)) {
-			site_gone(s);
+		if (sim_chance(s->rng, 0.2) && !lfs_site_idle(s, 300 * RT_MS)) {
+			lfs_site_gone(s);
 			return false;
 		}
-		if (sim_chance(s->rng, 0.1) && !s->failed && !site_epoch(s, &res))
+		if (sim_chance(s->rng, 0.1) && !s->failed && !lfs_site_epoch(s, &res))
 			return false;
 		if (sim_chance(s->rng, 0.2)) {
-			if (!site_drain(s))
+			if (!lfs_site_drain(s))
 				return false;
-			if (!s->failed && !site_check(s))
+			if (!s->failed && !lfs_site_check(s))
 				return false;
-			if (!s->failed && !site_follow(s))
+			if (!s->failed && !lfs_site_follow(s))
 				return false;
 		}
 	}
 	return true;
 }
 
-static void arm_faults(struct site *s)
+static void arm_faults(struct lfs_site *s)
 {
 	s->faulty = true;
 	if (sim_chance(s->rng, 0.5))
@@ -193,7 +193,7 @@ static void arm_faults(struct site *s)
 }
 
 /* One life: from open to its end. Returns what has to be there afterwards. */
-static uint64_t live(struct site *s, enum end end, bool faults)
+static uint64_t live(struct lfs_site *s, enum end end, bool faults)
 {
 	unsigned bursts = (unsigned)sim_skewed(s->rng, 0, BURSTS_MAX);
 	int res;
@@ -208,7 +208,7 @@ static uint64_t live(struct site *s, enum end end, bool faults)
 	if (!work(s, bursts))
 		goto gone;
 	if (end == END_CLOSE) {
-		if (!site_close(s, &res))
+		if (!lfs_site_close(s, &res))
 			goto gone;
 		sim_require(!res || s->failed, "close: %d", res);
 		if (!res)
@@ -226,7 +226,7 @@ gone:
 		(void)sim_node_start(s->node);
 		sim_node_crash(s->node, SIM_POWER);
 	}
-	site_gone(s);
+	lfs_site_gone(s);
 	sim_disk_fail_at(s->disk, SIM_ON_FLUSH, 0);
 	sim_disk_fail_at(s->disk, SIM_ON_WRITE, 0);
 	s->faulty = false;
@@ -234,22 +234,22 @@ gone:
 }
 
 /* Everything flushed, and its witness too: from here on damage is never taken for a tear. */
-static bool settle(struct site *s)
+static bool settle(struct lfs_site *s)
 {
 	int res;
 
-	if (!open_somehow(s, s->flushed) || !work(s, 3) || !site_drain(s))
+	if (!open_somehow(s, s->flushed) || !work(s, 3) || !lfs_site_drain(s))
 		return false;
-	if (!site_flush(s, &res) || !site_idle(s, RT_S))
+	if (!lfs_site_flush(s, &res) || !lfs_site_idle(s, RT_S))
 		return false;
 	s->flushed = s->written;
 	sim_node_crash(s->node, SIM_POWER);
-	site_gone(s);
-	site_check_witness(s);
+	lfs_site_gone(s);
+	lfs_site_check_witness(s);
 	return true;
 }
 
-static void draw_disk(struct site *s)
+static void draw_disk(struct lfs_site *s)
 {
 	struct sim_disk_config *c = sim_disk_config(s->disk);
 
@@ -268,12 +268,12 @@ static void draw_disk(struct site *s)
 
 static void run_lfs(struct sim_world *w)
 {
-	struct site *s = site_new(w);
+	struct lfs_site *s = lfs_site_new(w);
 	unsigned lives = (unsigned)sim_between(s->rng, 1, LIVES_MAX);
 	uint64_t floor = 0;
 
 	draw_disk(s);
-	if (!site_create(s))
+	if (!lfs_site_create(s))
 		sim_violation("a crash that nobody armed");
 	for (unsigned i = 0; i < lives; i++) {
 		enum end end = (enum end)sim_below(s->rng, 3);
@@ -281,21 +281,21 @@ static void run_lfs(struct sim_world *w)
 		if (sim_chance(s->rng, 0.2) && !open_badly(s))
 			floor = s->flushed;
 		open_somehow(s, floor);
-		if (!site_check(s) || !site_follow(s))
+		if (!lfs_site_check(s) || !lfs_site_follow(s))
 			sim_violation("a crash that nobody armed");
 		floor = live(s, end, sim_chance(s->rng, 0.2));
 		if (end == END_POWER && sim_chance(s->rng, 0.3))
-			site_forge_record(s);
+			lfs_site_forge_record(s);
 	}
 	if (sim_chance(s->rng, 0.5) && settle(s))
 		(void)live_damaged(s);
 	if (!s->damaged) {
 		open_somehow(s, s->flushed);
-		if (!site_check(s) || !site_follow(s))
+		if (!lfs_site_check(s) || !lfs_site_follow(s))
 			sim_violation("a crash that nobody armed");
 		sim_node_crash(s->node, SIM_POWER);
 	}
-	site_free(s);
+	lfs_site_free(s);
 }
 
 static const char *const lfs_bugs[] = {

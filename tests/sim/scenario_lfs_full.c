@@ -18,7 +18,7 @@
 #define DEPTH 400u
 #define CRASHES 2u
 
-static void shape(struct site *s)
+static void shape(struct lfs_site *s)
 {
 	struct lfs_create_params params = { .meta = &s->meta };
 	struct lfs_meta *m = &s->meta;
@@ -37,7 +37,7 @@ static void shape(struct site *s)
 }
 
 /* All but a window of the segments are in use, though nothing is written there. */
-static void fill(struct site *s)
+static void fill(struct lfs_site *s)
 {
 	struct lfs_segments *segs = &s->lfs->segs;
 	uint32_t first = s->lfs->head.built.segment + WINDOW;
@@ -47,11 +47,11 @@ static void fill(struct site *s)
 			lfs_segments_open(segs, i, i + 1, 1, 1);
 }
 
-static void must_open(struct site *s)
+static void must_open(struct lfs_site *s)
 {
 	int res;
 
-	rt_assert(site_open(s, &res));
+	rt_assert(lfs_site_open(s, &res));
 	sim_require(!res, "a store that was full cannot be opened: %d %s", res, s->why);
 }
 
@@ -65,7 +65,7 @@ struct full_append {
 };
 
 struct full {
-	struct site *s;
+	struct lfs_site *s;
 	struct full_append appends[DEPTH];
 	uint8_t *zeros;
 	uint32_t crc;
@@ -91,7 +91,7 @@ static bool some_free(void *arg)
 
 static int append_one(struct full *f)
 {
-	struct site *s = f->s;
+	struct lfs_site *s = f->s;
 	struct full_append *fa = f->appends;
 	int res;
 
@@ -127,22 +127,22 @@ static void append_until_full(struct full *f)
 
 	do {
 		if (!some_free(f))
-			rt_assert(site_run(f->s, some_free, f));
+			rt_assert(lfs_site_run(f->s, some_free, f));
 		res = append_one(f);
 		if (res == -EAGAIN)
-			rt_assert(site_idle(f->s, RT_MS));
+			rt_assert(lfs_site_idle(f->s, RT_MS));
 	} while (!res || res == -EAGAIN);
 	sim_require(res == -ENOSPC, "append: %d", res);
 }
 
 static void run_full(struct sim_world *w)
 {
-	struct full *f = site_alloc(sizeof(*f));
-	struct site *s = f->s = site_new(w);
+	struct full *f = lfs_site_alloc(sizeof(*f));
+	struct lfs_site *s = f->s = lfs_site_new(w);
 	uint64_t lsn = 0;
 	int res;
 
-	f->zeros = site_alloc(LFS_BLOCK);
+	f->zeros = lfs_site_alloc(LFS_BLOCK);
 	f->crc = rt_crc32c(f->zeros, LFS_BLOCK);
 	if (s->device)
 		goto end; /* its size is drawn already */
@@ -150,34 +150,34 @@ static void run_full(struct sim_world *w)
 	sim_disk_config(s->disk)->write_min_ns = 0;
 	sim_disk_config(s->disk)->write_max_ns =
 		(int64_t)sim_skewed(s->rng, 1, 3000) * RT_US;
-	rt_assert(site_create(s));
+	rt_assert(lfs_site_create(s));
 	must_open(s);
-	rt_assert(!append_one(f) && site_idle(s, RT_S) && !f->busy);
+	rt_assert(!append_one(f) && lfs_site_idle(s, RT_S) && !f->busy);
 	fill(s);
 	/* Something has changed since, so that a checkpoint keeps it. */
-	rt_assert(!append_one(f) && site_idle(s, RT_S) && !f->busy);
-	rt_assert(site_close(s, &res) && !res);
+	rt_assert(!append_one(f) && lfs_site_idle(s, RT_S) && !f->busy);
+	rt_assert(lfs_site_close(s, &res) && !res);
 	for (unsigned n = 0; n < CRASHES; n++) {
 		must_open(s);
 		append_until_full(f);
-		(void)site_idle(s, (int64_t)sim_skewed(s->rng, 1, 3000) * RT_US);
+		(void)lfs_site_idle(s, (int64_t)sim_skewed(s->rng, 1, 3000) * RT_US);
 		sim_note(s->w, "full", s->lfs->segs.free, s->lfs->ck.state,
 			 s->lfs->map.stale);
 		lsn = lfs_lsn(s->lfs).written;
 		sim_node_crash(s->node, SIM_KILL);
-		site_gone(s);
+		lfs_site_gone(s);
 		memset(f->appends, 0, sizeof(f->appends));
 		f->busy = 0;
 	}
 	must_open(s);
 	sim_require(lfs_lsn(s->lfs).admitted >= lsn, "lsn %llu is missing",
 		    (unsigned long long)lsn);
-	rt_assert(site_close(s, &res));
+	rt_assert(lfs_site_close(s, &res));
 	sim_require(!res, "close: %d", res);
 end:
 	free(f->zeros);
 	free(f);
-	site_free(s);
+	lfs_site_free(s);
 }
 
 SIM_SCENARIO(lfs_full, "a full store with a large map, and a crash", run_full, NULL)

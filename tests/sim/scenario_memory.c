@@ -67,8 +67,8 @@ static void memory_run(struct sim_world *w)
 	pair_wait_in_sync(p);
 	sim_require(sim_run_until(w, mirror_has_all, p, 120 * RT_S),
 		    "the mirror does not get the rest");
-	pair_at_rest(p, 0);
-	pair_at_rest(p, 1);
+	site_at_rest(&p->site[0]);
+	site_at_rest(&p->site[1]);
 	pair_free(p);
 }
 

@@ -39,7 +39,7 @@ static void set_group(struct pair *p)
 		c->peer.tcp = false; /* has no datagrams that are too long */
 		c->peer.evidence = GROUP_EV_DRIVER;
 		c->peer.rate_bps = UINT64_C(40000000);
-		for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+		for (unsigned v = 0; v < SITE_VOLUMES; v++)
 			c->volumes[v].sync = GROUP_NETWORK;
 	}
 }

@@ -49,7 +49,7 @@ static void configure(struct pair *p)
 
 		c->hold = GROUP_HOLD_WRITE;
 		c->store_size = UINT64_C(512) << 20;
-		for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+		for (unsigned v = 0; v < SITE_VOLUMES; v++)
 			c->volumes[v].sync = v == 2 ? GROUP_REMOTE : GROUP_NETWORK;
 	}
 	p->flush = p->fua = sim_chance(p->rng, 0.5) ? 0.01 : 0.1;
@@ -60,7 +60,7 @@ static void configure(struct pair *p)
 static bool start(struct openings *o, enum sim_crash kind, uint64_t n)
 {
 	struct pair *p = o->p;
-	struct pair_site *s = &p->site[o->site];
+	struct site *s = &p->site[o->site];
 
 	sim_node_crash_after(s->node, kind, o->mask, n);
 	pair_start(p, o->site);

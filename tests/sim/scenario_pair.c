@@ -39,7 +39,7 @@ static enum sim_crash draw_crash(struct pair *p)
 
 static bool site_is_over(void *arg)
 {
-	return !sim_node_up(((struct pair_site *)arg)->node);
+	return !sim_node_up(((struct site *)arg)->node);
 }
 
 /* The mirror on its own: whatever it shows is a prefix that contains what it confirmed. */
@@ -229,8 +229,8 @@ static void quiet_end(struct pair *p)
 		    "idle, but the mirror persists %llu of %llu",
 		    (unsigned long long)a.lsn.persisted,
 		    (unsigned long long)a.lsn.admitted);
-	pair_at_rest(p, 0);
-	pair_at_rest(p, 1);
+	site_at_rest(&p->site[0]);
+	site_at_rest(&p->site[1]);
 	(void)pair_image(p, 0, a.lsn.admitted, a.lsn.admitted, "at the end");
 	(void)pair_image(p, 1, a.lsn.admitted, a.lsn.admitted, "at the end");
 	pair_stop(p, 0);
@@ -266,8 +266,7 @@ static bool line_as_said(const struct pair *p, uint64_t dropped_before)
 	struct sim_net_stats line;
 
 	sim_net_stats(p->site[0].node, p->site[1].node, &line);
-	return p->tcp_only ||
-	       (p->line_loss <= 0.011 && line.dropped == dropped_before);
+	return p->tcp_only || (p->line_loss <= 0.011 && line.dropped == dropped_before);
 }
 
 static void disaster(struct pair *p)

@@ -25,7 +25,7 @@ static void configure(struct pair *p)
 		c->peer.tcp = false;
 		c->on_disconnect = stop ? GROUP_STOP : GROUP_CONTINUE;
 		c->fua_remote = false;
-		for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+		for (unsigned v = 0; v < SITE_VOLUMES; v++)
 			c->volumes[v].sync = GROUP_NETWORK;
 	}
 	p->site[0].config.control_timeout_ms = 3000;

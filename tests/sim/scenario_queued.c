@@ -37,7 +37,7 @@ static void configure(struct pair *p)
 		c->hold = GROUP_HOLD_WRITE;
 		c->fua_remote = false;
 		c->away_ms = 20000;
-		for (unsigned v = 0; v < PAIR_VOLUMES; v++)
+		for (unsigned v = 0; v < SITE_VOLUMES; v++)
 			c->volumes[v].sync = GROUP_NETWORK;
 	}
 	p->flush = p->fua = 0;
@@ -53,11 +53,11 @@ static void load(struct pair *p, uint64_t budget, uint64_t ms)
 /* As if someone had bought a new disk for it. */
 static void replace_mirror(struct pair *p)
 {
-	struct pair_site *s = &p->site[1];
+	struct site *s = &p->site[1];
 
 	load(p, 200, sim_skewed(p->rng, 1, 500));
 	pair_crash(p, 1, sim_chance(p->rng, 0.5) ? SIM_POWER : SIM_KILL);
-	sim_disk_remove(sim_disk(s->node, PAIR_STORE));
+	sim_disk_remove(sim_disk(s->node, SITE_STORE));
 	load(p, 200, sim_skewed(p->rng, 1, 3000));
 	pair_create_site(p, 1);
 	pair_start(p, 1);
@@ -67,14 +67,14 @@ static void replace_mirror(struct pair *p)
 	pair_wait_in_sync(p);
 	sim_require(sim_run_until(p->w, mirror_has_all, p, 120 * RT_S),
 		    "a fresh mirror is never filled");
-	pair_at_rest(p, 0);
-	pair_at_rest(p, 1);
+	site_at_rest(&p->site[0]);
+	site_at_rest(&p->site[1]);
 }
 
 static void slow_disk(struct pair *p)
 {
 	struct sim_disk_config *disk =
-		sim_disk_config(sim_disk(p->site[1].node, PAIR_STORE));
+		sim_disk_config(sim_disk(p->site[1].node, SITE_STORE));
 
 	disk->write_min_ns = 50 * RT_MS;
 	disk->write_max_ns = (int64_t)sim_between(p->rng, 50, 800) * RT_MS;
@@ -83,7 +83,7 @@ static void slow_disk(struct pair *p)
 static void queued_run(struct sim_world *w)
 {
 	struct pair *p = pair_new(w);
-	struct pair_site *s = p->site;
+	struct site *s = p->site;
 
 	configure(p);
 	pair_create(p);
