@@ -283,21 +283,6 @@ static void decoder_parameters(void **state)
 	fec_decoder_free(NULL);
 }
 
-static void codes_have_names(void **state)
-{
-	enum fec_code code = FEC_NONE;
-
-	for (int i = FEC_NONE; i <= FEC_WINDOW; i++) {
-		assert_int_equal(fec_code_parse(fec_code_name((enum fec_code)i), &code),
-				 0);
-		assert_int_equal(code, i);
-		assert_true(fec_code_available(code));
-	}
-	assert_int_equal(fec_code_parse("Window", &code), -ENOENT);
-	assert_int_equal(fec_code_parse("", &code), -ENOENT);
-	assert_int_equal(code, FEC_WINDOW);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -308,7 +293,6 @@ int main(void)
 		cmocka_unit_test(parameters_out_of_range),
 		cmocka_unit_test(extreme_parameters_are_taken),
 		cmocka_unit_test(decoder_parameters),
-		cmocka_unit_test(codes_have_names),
 	};
 
 	return cmocka_run_group_tests(tests, stream_setup, NULL);

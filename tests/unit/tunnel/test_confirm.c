@@ -7,94 +7,26 @@
  */
 #include <errno.h>
 
-#include "replicator/tunnel/state.h"
-#include "tests/unit/tunnel/params.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/tunnel/sender.h"
 
-#define RTT_NS (100 * RT_MS)
-#define WRITE 3000  /* bytes: */
-#define SYMBOLS 3u  /* of which so many are one write */
-#define WARM_UP 12u /* writes, so that round trip and deviation are known */
-#define SENT_AT_ONCE_MAX 1000
-
-/* A tunnel with evidence, and acknowledgements that the test makes up. */
-struct sender {
-	struct tunnel *t;
-	rt_time now;
-	uint64_t acks;
-	struct packet_report report; /* the newest */
-};
-
-/* All that may go now goes, and leaves the host; returns the newest packet number. */
-static uint64_t sender_send(struct sender *s)
-{
-	uint8_t buf[TUNNEL_DATAGRAM_MAX];
-	uint32_t timestamp;
-
-	for (unsigned i = 0; tunnel_transmit(s->t, buf, s->now, &timestamp) > 0; i++) {
-		assert_true(i < SENT_AT_ONCE_MAX);
-		if (timestamp != 0)
-			tunnel_left(s->t, timestamp, s->now);
-	}
-	return s->t->sent.last.number;
-}
-
-static uint64_t sender_wait(struct sender *s, int64_t ns)
-{
-	s->now = rt_time_add(s->now, ns);
-	return sender_send(s);
-}
-
-static void sender_write(struct sender *s)
-{
-	static const uint8_t frame[WRITE];
-
-	assert_int_equal(tunnel_submit(s->t, frame, sizeof(frame), s->now), 0);
-	tunnel_expedite(s->t, s->now);
-	(void)sender_send(s);
-}
-
-/* As of a mirror that has all below `below`, and nothing behind it, up to `largest`. */
-static int sender_acked(struct sender *s, uint64_t largest, uint64_t below)
-{
-	struct packet p = { .type = PACKET_ACK, .number = ++s->acks };
-	const struct sent_entry *e = sent_find(&s->t->sent, largest);
-
-	/* The rate is not what is tested: for its controller nothing was lost. */
-	if (e != NULL)
-		s->report.received = (uint32_t)e->eliciting;
-	s->report.largest = largest;
-	s->report.below = below;
-	if (s->report.seen < below)
-		s->report.seen = below;
-	s->report.credit = below + 1000;
-	s->report.probe = s->t->mtu.serial;
-	return tunnel_confirm(s->t, &p, &s->report, s->now);
-}
+#define RTT_NS SENDER_RTT_NS
+#define SYMBOLS SENDER_SYMBOLS
+#define WARM_UP SENDER_WARM_UP
 
 static uint64_t sender_onwire(const struct sender *s)
 {
 	return tunnel_onwire(s->t, s->now);
 }
 
-/* Writes were confirmed, one by one: WARM_UP frames. */
 static void sender_init(struct sender *s, enum fec_code code)
 {
 	struct tunnel_params params = params_tunnel(1, 1 << 20, 1 << 16);
 
-	*s = (struct sender){ .now = { 1000 * RT_S } };
 	params.fec.code = (struct fec_params){
 		.code = code, .r = 8, .c = 3, .window = 128, .interleave = { 1, 19, 41 }
 	};
 	params.rate_bps = 1000000000;
-	assert_int_equal(tunnel_new(&params, s->now, &s->t), 0);
-	for (unsigned i = 0; i < WARM_UP; i++) {
-		sender_write(s);
-		s->now = rt_time_add(s->now, RTT_NS);
-		assert_int_equal(sender_acked(s, s->t->sent.last.number, s->t->tx.sent),
-				 0);
-	}
-	assert_int_equal(tunnel_received(s->t), WARM_UP);
+	sender_begin(s, &params);
 	assert_true(path_reo_wnd_ns(&s->t->path) < RTT_NS / 2);
 }
 

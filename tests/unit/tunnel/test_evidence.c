@@ -468,6 +468,76 @@ static void lost_timestamps_are_no_blindness(void **state)
 	}
 }
 
+/*
+ * A send batch of four: three echoes prove nothing, nor does the same one twice.
+ */
+static void a_batch_has_left_when_all_of_it_has(void **state)
+{
+	struct evidence e;
+	struct wire_gate_batch out;
+	rt_time now = { RT_S };
+
+	evidence_init(&e, TUNNEL_EDGE);
+	for (unsigned i = 1; i <= 4; i++) {
+		struct evidence_sent sent = {
+			.number = 10 * i, .symbols = i, .last = i == 4, .now = now
+		};
+
+		(void)evidence_add(&e, &sent);
+	}
+	for (unsigned i = 1; i <= 3; i++) {
+		evidence_echo(&e, 10 * i, now);
+		assert_false(evidence_resolve(&e, now, &out));
+	}
+	evidence_echo(&e, 40, now);
+	assert_true(evidence_resolve(&e, now, &out));
+	assert_true(out.left);
+	evidence_echo(&e, 40, now); /* long resolved */
+	assert_false(evidence_resolve(&e, now, &out));
+	/* Nor does one that comes so late count for the next send batch. */
+	for (unsigned i = 5; i <= 6; i++) {
+		struct evidence_sent sent = {
+			.number = 10 * i, .symbols = i, .last = i == 6, .now = now
+		};
+
+		(void)evidence_add(&e, &sent);
+	}
+	evidence_echo(&e, 40, now);
+	evidence_echo(&e, 50, now);
+	assert_false(evidence_resolve(&e, now, &out));
+	evidence_echo(&e, 60, now);
+	assert_true(evidence_resolve(&e, now, &out));
+	assert_true(out.left);
+}
+
+/*
+ * A probe closes a send batch where no repair can; no relay echoes it, before or after.
+ */
+static void a_closing_that_is_a_probe_is_not_waited_for(void **state)
+{
+	for (unsigned echoes_first = 0; echoes_first < 2; echoes_first++) {
+		struct evidence e;
+		struct wire_gate_batch out;
+		rt_time now = { RT_S };
+		struct evidence_sent sent = { .number = 1, .symbols = 1, .now = now };
+		struct evidence_sent closing = {
+			.number = 2, .symbols = 1, .last = true, .probe = true, .now = now
+		};
+
+		evidence_init(&e, TUNNEL_EDGE);
+		(void)evidence_add(&e, &sent);
+		if (echoes_first)
+			evidence_echo(&e, 1, now);
+		(void)evidence_add(&e, &closing);
+		if (!echoes_first) {
+			assert_false(evidence_resolve(&e, now, &out));
+			evidence_echo(&e, 1, now);
+		}
+		assert_true(evidence_resolve(&e, now, &out));
+		assert_true(out.left);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,6 +552,8 @@ int main(void)
 		cmocka_unit_test(an_overtaken_batch_fails_at_once),
 		cmocka_unit_test(batches_are_as_long_as_the_rate_allows),
 		cmocka_unit_test(a_batch_has_passed_the_border_with_its_last),
+		cmocka_unit_test(a_batch_has_left_when_all_of_it_has),
+		cmocka_unit_test(a_closing_that_is_a_probe_is_not_waited_for),
 		cmocka_unit_test(batches_without_timestamps_are_bounded),
 		cmocka_unit_test(a_device_without_timestamps_is_found_out),
 		cmocka_unit_test(lost_timestamps_are_no_blindness),
