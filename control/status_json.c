@@ -241,6 +241,7 @@ static const struct {
 	COUNTER(write_bytes),
 	COUNTER(refused_requests),
 	COUNTER(failed_requests),
+	COUNTER(unlogged),
 #undef COUNTER
 };
 

@@ -148,6 +148,73 @@ static void client_abandon(struct nbds_client *c)
 	}
 }
 
+/* ---- what the log says of it ------------------------------------------------------- */
+
+#define CLIENT_EXPORT_TEXT 96
+
+/* "export=... " of the one that it has, or that it asked for and is not there; or "". */
+static const char *client_export(const struct nbds_client *c,
+				 char buf[CLIENT_EXPORT_TEXT])
+{
+	const char *name = c->attached ? c->handshake.chosen.name : c->handshake.missing;
+	char quoted[80];
+
+	buf[0] = 0;
+	if (name[0])
+		(void)snprintf(buf, CLIENT_EXPORT_TEXT, "export=%s ",
+			       rt_log_quote(quoted, sizeof(quoted), name));
+	return buf;
+}
+
+void nbds_client_fail(struct nbds_client *c, enum nbds_notice_kind kind, int err,
+		      const char *why)
+{
+	char export[CLIENT_EXPORT_TEXT], text[NBDS_NOTICE_TEXT];
+
+	if (c->state == NBDS_CL_CLOSED)
+		return;
+	(void)snprintf(text, sizeof(text), "%swhy=\"%s\"%s%s%s", client_export(c, export),
+		       why, err ? " error=\"" : "", err ? strerror(-err) : "",
+		       err ? "\"" : "");
+	nbds_notice(&c->srv->notice, kind, rt_now(c->srv->loop), c->peer, text);
+	nbds_client_close(c);
+}
+
+void nbds_client_lost(struct nbds_client *c, int res)
+{
+	char silent[160];
+
+	(void)snprintf(silent, sizeof(silent),
+		       "for %d s its host has answered nothing, or it has read nothing: "
+		       "is the host up, and the network between?",
+		       NBDS_SILENCE_MS / 1000);
+	nbds_client_fail(c, NBDS_NOTICE_LOST, res,
+			 res == -ETIMEDOUT ? silent : "the connection is broken");
+}
+
+/* Its negotiation has taken longer than it may. */
+static void client_late(struct nbds_client *c)
+{
+	const char *why = "it has chosen no export in time";
+
+	if (c->srv->stopping)
+		why = "the server is stopping";
+	else if (c->handshake.state == NBDS_HS_FLAGS)
+		why = "it has said nothing in time: is it an NBD client?";
+	c->srv->stats.handshake_timeouts++;
+	nbds_client_fail(c, NBDS_NOTICE_TIMEOUT, 0, why);
+}
+
+void nbds_client_evict(struct nbds_client *c)
+{
+	nbds_client_fail(c, NBDS_NOTICE_EVICTED, 0,
+			 c->payload.filling
+				 ? "others wait for memory, and the data of a write "
+				   "that it has begun do not arrive"
+				 : "others wait for memory, and it does not read its "
+				   "answers");
+}
+
 /* ---- negotiation ------------------------------------------------------------------- */
 
 static void client_negotiate(struct nbds_client *c);
@@ -157,7 +224,9 @@ static bool client_ends(struct nbds_client *c, int res)
 {
 	if (c->state == NBDS_CL_CLOSED)
 		nbds_client_schedule(c);
-	else if (res <= 0)
+	else if (res < 0)
+		nbds_client_lost(c, res);
+	else if (res == 0)
 		nbds_client_close(c);
 	else
 		return false;
@@ -217,6 +286,18 @@ static void client_start_serving(struct nbds_client *c)
 	nbds_receive(c);
 }
 
+/* The last option that was refused. */
+static void client_say_option(struct nbds_client *c)
+{
+	char export[CLIENT_EXPORT_TEXT], text[NBDS_NOTICE_TEXT];
+
+	(void)snprintf(text, sizeof(text), "%swhy=\"%s\" option=%u",
+		       client_export(c, export), c->handshake.refused_why,
+		       (unsigned)c->handshake.refused_option);
+	nbds_notice(&c->srv->notice, NBDS_NOTICE_OPTION, rt_now(c->srv->loop), c->peer,
+		    text);
+}
+
 /* Take in what there is; `true` when there is something to send first. */
 static bool client_handshake(struct nbds_client *c)
 {
@@ -233,11 +314,10 @@ static bool client_handshake(struct nbds_client *c)
 	refused = c->handshake.refused - refused;
 	c->srv->stats.refused_options += refused;
 	if (refused > 0)
-		nbds_server_say_refused(c->srv, c->peer, c->handshake.refused_why,
-					c->handshake.refused_option);
+		client_say_option(c);
 	if (err) {
 		c->srv->stats.handshake_errors++;
-		nbds_client_close(c);
+		nbds_client_fail(c, NBDS_NOTICE_HANDSHAKE, 0, c->handshake.broken_why);
 		return false;
 	}
 	memmove(c->input.bytes, c->input.bytes + io.in_used, c->input.end - io.in_used);
@@ -474,8 +554,7 @@ static void client_timer_fired(struct rt_timer *timer)
 	struct nbds_client *c = rt_container_of(timer, struct nbds_client, timer);
 
 	if (c->state == NBDS_CL_NEGOTIATING) {
-		c->srv->stats.handshake_timeouts++;
-		nbds_client_close(c);
+		client_late(c);
 		return;
 	}
 	/* What a group holds will be answered; only the client's own delay is bounded. */
@@ -483,7 +562,13 @@ static void client_timer_fired(struct rt_timer *timer)
 		client_arm(c, c->srv->limits.patience_ms);
 		return;
 	}
-	nbds_client_close(c);
+	if (c->state == NBDS_CL_DRAINING)
+		nbds_client_fail(
+			c, NBDS_NOTICE_EVICTED, 0,
+			"its connection is to end, and it does not read its last "
+			"answers");
+	else
+		nbds_client_close(c);
 }
 
 /* ---- the turn ---------------------------------------------------------------------- */

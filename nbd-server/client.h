@@ -8,6 +8,7 @@
 
 #include "nbd-server/handshake.h"
 #include "nbd-server/nbds.h"
+#include "nbd-server/notice.h"
 #include "nbd-server/protocol.h"
 #include "replicator/group.h"
 #include "rt/list.h"
@@ -136,6 +137,19 @@ void nbds_client_schedule(struct nbds_client *c);
 
 /* Close at once; what is in flight ends by itself. May be called in any state. */
 void nbds_client_close(struct nbds_client *c);
+
+/*
+ * The same, with a line in the log: `why` and, unless it is 0, the error `err`. A client
+ * that is closed already has none.
+ */
+void nbds_client_fail(struct nbds_client *c, enum nbds_notice_kind kind, int err,
+		      const char *why);
+
+/* A send or a receive ended with the error `res`: fail as lost. */
+void nbds_client_lost(struct nbds_client *c, int res);
+
+/* Others wait for the memory that it has had for too long. */
+void nbds_client_evict(struct nbds_client *c);
 
 /*
  * Read no more requests; close when all are answered. `polite`: the client does not

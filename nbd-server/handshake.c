@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nbd-server/handshake.h"
@@ -19,6 +20,7 @@ static_assert(4 * sizeof(struct nbds_option_reply) + sizeof(struct nbds_info_exp
 	(sizeof(struct nbds_option_reply) + sizeof(be32) + NBDS_NAME_MAX)
 
 #define HANDSHAKE_STOPPING "the server is stopping"
+#define HANDSHAKE_LONG_NAME "the name of the export is too long"
 
 /* The one place where the state changes; an end is never left. */
 static void handshake_set_state(struct nbds_handshake *hs, enum nbds_handshake_state next)
@@ -84,8 +86,17 @@ static void handshake_refuse(struct nbds_handshake *hs, struct nbds_handshake_io
 	hs->refused++;
 	hs->refused_option = option;
 	hs->refused_why = text;
+	hs->missing[0] = 0;
 	handshake_answer(io, option, type, strlen(text));
 	handshake_put(io, text, strlen(text));
+}
+
+/* The client breaks the protocol: `why`, a static text for people. */
+static int handshake_break(struct nbds_handshake *hs, const char *why)
+{
+	hs->broken_why = why;
+	hs->missing[0] = 0;
+	return -EPROTO;
 }
 
 /* ---- the options ------------------------------------------------------------------- */
@@ -107,18 +118,41 @@ static int option_find(struct nbds_handshake *hs, const char *name, uint32_t len
 	return err;
 }
 
+/* For people: of a name that has zeroes in it, the part before them. */
+static void option_missing(struct nbds_handshake *hs, const char *name, uint32_t len)
+{
+	size_t most = sizeof(hs->missing) - 1;
+
+	(void)snprintf(hs->missing, sizeof(hs->missing), "%.*s",
+		       (int)(len < most ? len : most), name);
+}
+
+static const char *option_find_why(int err, uint32_t len)
+{
+	if (err == -EAGAIN)
+		return "this export is not being served now";
+	return len > 0 ? "no export of this name; LIST has those that there are"
+		       : "there is more than one export: ask for one by its name";
+}
+
 static int option_export_name(struct nbds_handshake *hs, struct nbds_handshake_io *io,
 			      const struct option *opt)
 {
 	struct nbds_export_answer answer = { 0 };
+	const char *name = (const char *)opt->data;
 	int err;
 
 	/* There is no way to refuse this option but to hang up. */
 	if (opt->len > NBDS_NAME_MAX)
-		return -EPROTO;
-	err = option_find(hs, (const char *)opt->data, opt->len, &hs->chosen);
-	if (err)
-		return hs->waiting ? 0 : -EPROTO;
+		return handshake_break(hs, HANDSHAKE_LONG_NAME);
+	err = option_find(hs, name, opt->len, &hs->chosen);
+	if (hs->waiting)
+		return 0;
+	if (err) {
+		err = handshake_break(hs, option_find_why(err, opt->len));
+		option_missing(hs, name, opt->len);
+		return err;
+	}
 	answer.size = be64_make(hs->chosen.size);
 	answer.flags = be16_make(hs->chosen.flags);
 	handshake_put(io, &answer,
@@ -255,8 +289,8 @@ static void option_info_or_go(struct nbds_handshake *hs, struct nbds_handshake_i
 		return;
 	if (err) {
 		handshake_refuse(hs, io, opt->code, NBDS_REP_ERR_UNKNOWN,
-				 err == -EAGAIN ? "this export is not being served now"
-						: "no export of this name");
+				 option_find_why(err, query.name_len));
+		option_missing(hs, query.name, query.name_len);
 		return;
 	}
 	info_answer(io, opt->code, &query, &export);
@@ -277,8 +311,8 @@ static int handshake_serve(struct nbds_handshake *hs, struct nbds_handshake_io *
 			   const struct option *opt)
 {
 	if (hs->stopping && opt->code != NBDS_OPT_ABORT) {
-		if (opt->code == NBDS_OPT_EXPORT_NAME)
-			return -EPROTO; /* it has no answer that refuses */
+		if (opt->code == NBDS_OPT_EXPORT_NAME) /* it has no answer that refuses */
+			return handshake_break(hs, HANDSHAKE_STOPPING);
 		handshake_refuse(hs, io, opt->code, NBDS_REP_ERR_SHUTDOWN,
 				 HANDSHAKE_STOPPING);
 		return 0;
@@ -318,15 +352,17 @@ static int handshake_option(struct nbds_handshake *hs, struct nbds_handshake_io 
 	if (left < sizeof(*head))
 		return 0;
 	if (be64_get(head->magic) != NBDS_OPTION_MAGIC)
-		return -EPROTO;
+		return handshake_break(hs, "no option begins like this: is it an NBD "
+					   "client, and one without TLS?");
 	opt = (struct option){ be32_get(head->option), p + sizeof(*head),
 			       be32_get(head->len) };
 	/* Who is not fixed newstyle does not understand any answer but this option's. */
 	if (opt.code != NBDS_OPT_EXPORT_NAME && !hs->fixed)
-		return -EPROTO;
+		return handshake_break(hs, "a client without the fixed newstyle has no "
+					   "option but EXPORT_NAME");
 	if (!option_reads_data(opt.code) || opt.len > NBDS_OPTION_DATA_MAX) {
 		if (opt.code == NBDS_OPT_EXPORT_NAME)
-			return -EPROTO;
+			return handshake_break(hs, HANDSHAKE_LONG_NAME);
 		io->in_used += sizeof(*head);
 		if (option_reads_data(opt.code))
 			handshake_refuse(hs, io, opt.code, NBDS_REP_ERR_TOO_BIG,
@@ -357,7 +393,8 @@ static int handshake_flags(struct nbds_handshake *hs, struct nbds_handshake_io *
 		return 0;
 	flags = be32_get(*p);
 	if (flags & ~NBDS_HELLO_KNOWN)
-		return -EPROTO;
+		return handshake_break(hs, "flags that no NBD client sets: is it one, "
+					   "and one without TLS?");
 	io->in_used += sizeof(*p);
 	hs->fixed = flags & NBDS_HELLO_FIXED_NEWSTYLE;
 	hs->no_zeroes = flags & NBDS_HELLO_NO_ZEROES;

@@ -38,6 +38,8 @@ enum nbds_handshake_state {
 	NBDS_HS_BROKEN,	  /* over by a breach of the protocol: close */
 };
 
+#define NBDS_MISSING_TEXT 64
+
 /*
  * Negotiation after the fixed newstyle. Pure: bytes in, bytes out. It keeps no bytes: an
  * option is looked at when all of it is there, and so the caller's input buffer must hold
@@ -51,11 +53,14 @@ struct nbds_handshake {
 	bool waiting; /* the option at hand asks for an export that is not served yet */
 	bool late;    /* set by the owner when it has waited enough: refuse it then */
 	bool stopping; /* set by the owner: options are refused, the catalog is not asked */
-	uint32_t skip;		   /* NBDS_HS_SKIPPING: bytes still to come */
-	unsigned listed;	   /* NBDS_HS_LISTING: names answered so far */
-	unsigned refused;	   /* options that were refused */
-	uint32_t refused_option;   /* the last of them, */
-	const char *refused_why;   /* and why */
+	uint32_t skip;		 /* NBDS_HS_SKIPPING: bytes still to come */
+	unsigned listed;	 /* NBDS_HS_LISTING: names answered so far */
+	unsigned refused;	 /* options that were refused */
+	uint32_t refused_option; /* the last of them, */
+	const char *refused_why; /* and why */
+	/* The export that it asked for, where there is none of this name: its beginning. */
+	char missing[NBDS_MISSING_TEXT];
+	const char *broken_why;	   /* NBDS_HS_BROKEN: how the client broke the protocol */
 	struct nbds_export chosen; /* NBDS_HS_DONE */
 };
 

@@ -241,7 +241,7 @@ static enum receive_step receive_request(struct nbds_client *c,
 	if (!job) {
 		if (buf)
 			nbds_payload_put(&c->srv->payload, buf, span);
-		nbds_client_close(c);
+		nbds_client_fail(c, NBDS_NOTICE_LOST, -ENOMEM, "no memory for a request");
 		return RECEIVE_ENDED;
 	}
 	job->buf = buf;
@@ -266,7 +266,8 @@ static enum receive_step receive_head(struct nbds_client *c)
 		return RECEIVE_MORE;
 	if (nbds_request_decode((const void *)(c->input.bytes + c->input.begin), &req)) {
 		c->srv->stats.protocol_errors++;
-		nbds_client_close(c);
+		nbds_client_fail(c, NBDS_NOTICE_PROTOCOL, 0,
+				 "no request begins like this");
 		return RECEIVE_ENDED;
 	}
 	if (req.type == NBDS_CMD_DISC) {
@@ -289,7 +290,7 @@ static void receive_done(struct rt_op *op, int res)
 		return;
 	}
 	if (res < 0) {
-		nbds_client_close(c);
+		nbds_client_lost(c, res);
 		return;
 	}
 	if (res == 0) {

@@ -100,7 +100,7 @@ struct nbds_stats {
 	unsigned abandoned; /* those of inflight whose client is gone */
 	uint64_t memory;    /* payload bytes in use */
 	uint64_t accepted;
-	uint64_t refused;	   /* connections beyond the limit */
+	uint64_t refused; /* connections beyond the limit, or for want of memory */
 	uint64_t handshake_errors; /* ended by a breach of the protocol */
 	uint64_t handshake_timeouts;
 	uint64_t refused_options;
@@ -111,6 +111,7 @@ struct nbds_stats {
 	uint64_t read_bytes, write_bytes;
 	uint64_t refused_requests; /* answered with an error before any group saw them */
 	uint64_t failed_requests;  /* answered with an error of a group */
+	uint64_t unlogged; /* refusals and ends without a log line: these are limited */
 };
 void nbds_server_stats(const struct nbds_server *srv, struct nbds_stats *ret);
 

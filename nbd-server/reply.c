@@ -116,7 +116,7 @@ static void reply_send_done(struct rt_op *op, int res)
 	}
 	if (res <= 0) {
 		reply_free_sent(c);
-		nbds_client_close(c);
+		nbds_client_lost(c, res);
 		return;
 	}
 	reply_advance(c, (size_t)res);

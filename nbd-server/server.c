@@ -192,28 +192,18 @@ static void server_pressure_fired(struct rt_timer *timer)
 		if (!nbds_client_overdue(c, now))
 			continue;
 		srv->stats.evicted++;
-		nbds_client_close(c);
+		nbds_client_evict(c);
 	}
 	rt_timer_arm(srv->loop, timer, rt_time_add(now, SERVER_PRESSURE_MS * RT_MS));
 }
 
 /* ---- connections ------------------------------------------------------------------- */
 
-void nbds_server_say_refused(struct nbds_server *srv, const char *peer, const char *why,
-			     uint32_t option)
+/* It is not let in. */
+static void server_refused(struct nbds_server *srv, const char *peer, const char *text)
 {
-	rt_time now = rt_now(srv->loop);
-
-	if (srv->refused_said.ns && rt_time_since(now, srv->refused_said) < RT_S) {
-		srv->refused_unsaid++;
-		return;
-	}
-	srv->refused_said = now;
-	rt_log(option ? RT_LOG_INFO : RT_LOG_WARN,
-	       "%s client=%s why=\"%s\" option=%u others=%llu",
-	       option ? "nbd-option-refused" : "nbd-connection-refused", peer, why,
-	       (unsigned)option, (unsigned long long)srv->refused_unsaid);
-	srv->refused_unsaid = 0;
+	srv->stats.refused++;
+	nbds_notice(&srv->notice, NBDS_NOTICE_REFUSED, rt_now(srv->loop), peer, text);
 }
 
 /* The connection that left first, and waits for nothing but the group, gives its place. */
@@ -244,14 +234,18 @@ static int server_admit(struct nbds_server *srv, struct rt_sock *sock, const cha
 	int err;
 
 	if (!server_has_room(srv)) {
-		srv->stats.refused++;
-		nbds_server_say_refused(srv, peer,
-					"the limit of nbd.connections is reached", 0);
+		server_refused(srv, peer,
+			       "why=\"the limit of nbd.connections is reached\"");
 		return -EBUSY;
 	}
 	err = nbds_client_new(srv, sock, peer, done, owner);
-	if (err)
+	if (err) {
+		server_refused(
+			srv, peer,
+			"why=\"no memory for one more: let the daemon have more, or "
+			"lower nbd.connections\"");
 		return err;
+	}
 	srv->stats.accepted++;
 	return 0;
 }
@@ -460,4 +454,5 @@ void nbds_server_stats(const struct nbds_server *srv, struct nbds_stats *ret)
 	ret->inflight = srv->njobs;
 	ret->abandoned = srv->nabandoned;
 	ret->memory = srv->payload.used;
+	ret->unlogged = srv->notice.unlogged;
 }

@@ -7,6 +7,7 @@
 
 #include "nbd-server/handshake.h"
 #include "nbd-server/nbds.h"
+#include "nbd-server/notice.h"
 #include "nbd-server/payload.h"
 #include "rt/list.h"
 #include "rt/loop.h"
@@ -45,8 +46,7 @@ struct nbds_server {
 	struct rt_op stop_op;
 
 	struct nbds_stats stats;
-	rt_time refused_said; /* a line about refusals was logged then; 0: never */
-	uint64_t refused_unsaid;
+	struct nbds_notice notice;
 };
 
 /* Payload memory is free again, or a waiter has left: the first waiter tries again. */
@@ -61,13 +61,6 @@ void nbds_server_set_short(struct nbds_server *srv, struct nbds_client *client,
 
 /* `client` no longer waits, if it did. */
 void nbds_server_leave(struct nbds_server *srv, struct nbds_client *client);
-
-/*
- * Log that a connection (`option` 0) or one of its options was refused; a line a second at
- * most, with the number of those that had none.
- */
-void nbds_server_say_refused(struct nbds_server *srv, const char *peer, const char *why,
-			     uint32_t option);
 
 /* A client is gone for good. */
 void nbds_server_client_gone(struct nbds_server *srv);

@@ -286,21 +286,22 @@ static void what_is_not_known_is_null(void **state)
 /* Nothing is counted that nobody can read: each field of the server's counters is there. */
 static void all_counters_of_the_nbd_server_are_there(void **state)
 {
-	struct nbds_stats stats = { .connections = 3,
-				    .refused = 7,
-				    .failed_requests = 9 };
+	struct nbds_stats stats = {
+		.connections = 3, .refused = 7, .failed_requests = 9, .unlogged = 11
+	};
 	json_t *status = status_new("nyc", &stats);
 	json_t *nbd = json_object_get(status, "nbd");
 
-	assert_int_equal(json_object_size(nbd), 21);
+	assert_int_equal(json_object_size(nbd), 22);
 	assert_int_equal(json_integer_value(json_object_get(nbd, "connections")), 3);
 	assert_int_equal(json_integer_value(json_object_get(nbd, "refused")), 7);
 	assert_int_equal(json_integer_value(json_object_get(nbd, "failed_requests")), 9);
 	assert_int_equal(json_integer_value(json_object_get(nbd, "waited")), 0);
+	assert_int_equal(json_integer_value(json_object_get(nbd, "unlogged")), 11);
 	json_decref(status);
 	status = status_new("nyc", NULL);
 	nbd = json_object_get(status, "nbd");
-	assert_int_equal(json_object_size(nbd), 21);
+	assert_int_equal(json_object_size(nbd), 22);
 	assert_true(json_is_null(json_object_get(nbd, "connections")));
 	json_decref(status);
 }
