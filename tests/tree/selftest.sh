@@ -36,6 +36,7 @@ END
 		>Makefile
 	printf '# SPDX-License-Identifier: BSD-3-Clause\n' >tests/tree/decoders.txt
 	cp tests/tree/decoders.txt tests/tree/states.txt
+	cp tests/tree/decoders.txt tests/tree/behaviours.txt
 }
 
 # document FILE, then the text on standard input
@@ -246,6 +247,28 @@ echo 'lfs/head.c - - # called by us only' >tests/tree/decoders.txt
 accepted decoders
 rm tests/tree/decoders.txt
 refused decoders decoders.txt:1
+
+good
+echo 'int t;' | source_of tests/unit/lfs/test_good.c
+echo 'int t;' | source_of tests/unit/rt/test_a.c
+echo 'int t;' | source_of tests/wan/line.c
+echo 'int t;' | source_of tests/unit/wan/test_line.c
+accepted tests
+echo 'int t;' | source_of tests/unit/rt/test_good.c
+echo 'int t;' | source_of tests/unit/lfs/live/test_odd.c
+refused tests 'tests/unit/rt/test_good.c:1: called as no module' \
+	'tests/unit/lfs/live/test_odd.c:1: called as no module'
+echo 'rt/good  a good deal' >>tests/tree/behaviours.txt
+echo 'lfs/live/odd  an oddity' >>tests/tree/behaviours.txt
+accepted tests
+echo 'lfs/live/odd' >>tests/tree/behaviours.txt
+echo 'lfs/good  the module' >>tests/tree/behaviours.txt
+echo 'lfs/none  is not there' >>tests/tree/behaviours.txt
+refused tests behaviours.txt:4:\ wants 'behaviours.txt:4: lfs/live/odd has two rows' \
+	'behaviours.txt:5: lfs/good is called as its module' \
+	'behaviours.txt:6: there is no test lfs/none'
+rm tests/tree/behaviours.txt
+refused tests behaviours.txt:1
 
 good
 for word in /wor''k/main /hom''e/somebody /roo''t/x 'TO''DO: later' 'FIX''ME'; do

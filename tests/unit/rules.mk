@@ -30,8 +30,8 @@ $(patsubst %,$(B)/tests/unit/replicator/test_%,conn_life conn_stream transport_t
 # What the kernel says late, and what is freed.
 $(B)/tests/unit/tunnel/test_io_late: flags_ld += -Wl,--wrap=rt_dgram_open \
 		-Wl,--wrap=rt_dgram_send_message -Wl,--wrap=rt_free
-$(B)/tests/unit/tunnel/test_relay: flags_ld += -Wl,--wrap=rt_dgram_open
-$(B)/tests/unit/tunnel/test_wiped: flags_ld += -Wl,--wrap=rt_free
+$(B)/tests/unit/tunnel/test_edge_relay: flags_ld += -Wl,--wrap=rt_dgram_open
+$(B)/tests/unit/tunnel/test_keys_wiped: flags_ld += -Wl,--wrap=rt_free
 
 # What is on a device may be impossible to see.
 $(B)/tests/unit/control/test_command_content: flags_ld += -Wl,--wrap=blkid_do_safeprobe

@@ -438,6 +438,23 @@ static void rules_change_while_frames_are_under_way(void **state)
 	free(bytes);
 }
 
+/* Status counts since the daemon's start, over all transports that there were. */
+static void every_counter_is_added(void **state)
+{
+	struct transport_counters sum = { 0 };
+	uint64_t one[sizeof(sum) / sizeof(uint64_t)], two[RT_ARRAY_LEN(one)];
+
+	_Static_assert(sizeof(one) == sizeof(sum), "counters only");
+	for (unsigned i = 0; i < RT_ARRAY_LEN(one); i++) {
+		one[i] = 1000 + i;
+		two[i] = 2 * one[i];
+	}
+	transport_counters_add(&sum, (const void *)one);
+	assert_memory_equal(&sum, one, sizeof(sum));
+	transport_counters_add(&sum, (const void *)one);
+	assert_memory_equal(&sum, two, sizeof(sum));
+}
+
 #define OVER_BOTH(test)                                                                  \
 	{ "udp: " #test, test, set_up_udp, tear_down, NULL },                            \
 	{                                                                                \
@@ -453,6 +470,7 @@ int main(void)
 		OVER_BOTH(what_arrived_outlives_the_peer),
 		OVER_BOTH(a_foreign_join_is_refused),
 		OVER_BOTH(rules_change_while_frames_are_under_way),
+		cmocka_unit_test(every_counter_is_added),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,8 +10,8 @@
 
 #define WRITE 4000
 
-static void told_init(struct pair *p, uint64_t rate_bps, const struct pair_line *line,
-		      uint64_t seed)
+static void reported_init(struct pair *p, uint64_t rate_bps, const struct pair_line *line,
+			  uint64_t seed)
 {
 	struct tunnel_params params = pair_params();
 
@@ -23,7 +23,7 @@ static void told_init(struct pair *p, uint64_t rate_bps, const struct pair_line 
 	p->line[1].loss = 0;
 }
 
-static void told_write(struct pair *p)
+static void reported_write(struct pair *p)
 {
 	(void)pair_submit(p, 0, WRITE);
 	tunnel_expedite(p->end[0], pair_now(p));
@@ -40,10 +40,10 @@ static void runs_are_found(double burst, double load)
 	int64_t until;
 
 	line.burst = burst;
-	told_init(&p, rate_bps, &line, 7);
+	reported_init(&p, rate_bps, &line, 7);
 	until = p.now_ns + (int64_t)(3 / load * RT_S); /* as much on each */
 	while (p.now_ns < until) {
-		told_write(&p);
+		reported_write(&p);
 		pair_run(&p, every_ns);
 	}
 	tunnel_stats(p.end[0], &s);
@@ -83,7 +83,7 @@ static uint64_t retransmitted(struct pair *p, int64_t for_ns)
 
 	tunnel_stats(p->end[0], &before);
 	while (p->now_ns < until_ns) {
-		told_write(p);
+		reported_write(p);
 		pair_run(p, RT_MS / 2);
 	}
 	tunnel_stats(p->end[0], &after);
@@ -115,7 +115,7 @@ static void a_line_that_reorders_loses_nothing(void **state)
 }
 
 /* The mirror has reported a deficit, and not yet that it is filled. */
-static bool has_told(const struct pair *p)
+static bool has_reported(const struct pair *p)
 {
 	const struct tunnel *t = p->end[0];
 
@@ -132,14 +132,14 @@ static bool nothing_completes_in_vain(uint64_t rate_bps, int64_t delay_ns, unsig
 	const int64_t every_ns = (int64_t)(WRITE * 8e9 / (double)rate_bps) * 5 / 4;
 	struct pair_line line = pair_line(delay_ns, 0);
 	uint64_t lost, onwire = 0, before = 0;
-	bool told = false;
+	bool reported = false;
 	struct pair p;
 	int64_t next, until;
 
-	told_init(&p, rate_bps, &line, seed);
+	reported_init(&p, rate_bps, &line, seed);
 	until = p.now_ns + RT_S;
 	for (next = p.now_ns; p.now_ns < until; next += every_ns) {
-		told_write(&p);
+		reported_write(&p);
 		pair_run(&p, every_ns);
 	}
 	lost = p.line[0].lost;
@@ -148,19 +148,19 @@ static bool nothing_completes_in_vain(uint64_t rate_bps, int64_t delay_ns, unsig
 		if (p.line[0].lost >= lost + burst)
 			p.line[0].cut = false;
 		if (p.now_ns >= next) {
-			told_write(&p);
+			reported_write(&p);
 			next += every_ns;
 		}
 		(void)pair_step(&p, p.now_ns + 50 * RT_US);
 		onwire = tunnel_onwire(p.end[0], pair_now(&p));
-		if (told && onwire > before && has_told(&p))
+		if (reported && onwire > before && has_reported(&p))
 			break;
-		if (!p.line[0].cut && has_told(&p))
-			told = true;
+		if (!p.line[0].cut && has_reported(&p))
+			reported = true;
 		before = onwire;
 	}
-	told = told && p.now_ns < until;
-	if (told) {
+	reported = reported && p.now_ns < until;
+	if (reported) {
 		p.dead[0] = true;
 		pair_run(&p, RT_S);
 		if (p.taken[1] < onwire)
@@ -170,7 +170,7 @@ static bool nothing_completes_in_vain(uint64_t rate_bps, int64_t delay_ns, unsig
 				 (unsigned long long)onwire);
 	}
 	pair_release(&p);
-	return told;
+	return reported;
 }
 
 static void nothing_completes_that_the_mirror_cannot_decode(void **state)
@@ -179,15 +179,15 @@ static void nothing_completes_that_the_mirror_cannot_decode(void **state)
 		uint64_t rate_bps;
 		int64_t delay_ns;
 	} lines[] = { { 10000000, 10 * RT_MS }, { 20000000, RT_MS } };
-	unsigned told = 0;
+	unsigned reported = 0;
 
 	for (unsigned i = 0; i < RT_ARRAY_LEN(lines); i++)
 		for (unsigned burst = 6; burst <= 42; burst += 12)
 			for (uint64_t seed = 1; seed <= 6; seed++)
-				told += nothing_completes_in_vain(lines[i].rate_bps,
-								  lines[i].delay_ns,
-								  burst, seed);
-	assert_true(told > 10);
+				reported += nothing_completes_in_vain(lines[i].rate_bps,
+								      lines[i].delay_ns,
+								      burst, seed);
+	assert_true(reported > 10);
 }
 
 int main(void)
