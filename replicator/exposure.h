@@ -65,7 +65,7 @@ uint64_t exposure_allows(const struct exposure *e, uint64_t safe, rt_time now,
 struct exposure_risk {
 	uint64_t completed; /* highest LSN of a completed write */
 	uint64_t onwire, received;
-	bool proven;	/* the path serves, and carries what it is sent */
+	bool proven;	/* the path is proven now, and carries what it is sent */
 	double modeled; /* what the repairs that left leave to chance; < 0: not known */
 };
 /*

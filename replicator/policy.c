@@ -70,6 +70,11 @@ bool policy_is_behind(int64_t age_ns, bool was_behind)
 	return age_ns > (was_behind ? POLICY_BEHIND_NS / 2 : POLICY_BEHIND_NS);
 }
 
+bool policy_is_silent(bool connected, bool proven, int64_t silence_ns)
+{
+	return !proven && (!connected || silence_ns > POLICY_SILENT_NS);
+}
+
 static enum group_state policy_mirror_state(const struct policy_inputs *in)
 {
 	if (in->promoting)
@@ -384,11 +389,19 @@ struct policy_decision policy_decide(const struct policy_inputs *in)
 
 /* ---- a group ------------------------------------------------------------------------------ */
 
-/* No control connection and no proof of the path: silent, though not timed out yet. */
-static bool policy_path_is_silent(const struct session *s)
+/* Silent, though it has not timed out yet. */
+static bool policy_path_is_silent(const struct group *g)
 {
-	return !s->control.conn &&
-	       !transport_proven(s->transport, rt_now(s->group->loop));
+	const struct session *s = g->session;
+	rt_time now = rt_now(g->loop);
+	int64_t silence_ns = peer_watch_unproven_ns(&g->watch, now);
+	struct exposure_figures beyond;
+
+	(void)exposure_beyond(&g->exposure, g->gate.marks.received, now, &beyond);
+	if (silence_ns > beyond.age_ns)
+		silence_ns = beyond.age_ns;
+	return policy_is_silent(s->control.conn != NULL, session_path_proven(s),
+				silence_ns);
 }
 
 bool policy_mirror_behind(const struct group *g)
@@ -460,7 +473,7 @@ static uint64_t policy_local_max(const struct group *g)
 static bool policy_primary_path_serves(const struct group *g)
 {
 	return g->role == GROUP_PRIMARY && session_path_serves(g->session) &&
-	       !policy_path_is_silent(g->session) && !peer_watch_is_tried(&g->watch);
+	       !policy_path_is_silent(g) && !peer_watch_is_tried(&g->watch);
 }
 
 /* Without a control connection only data is a sign of life: it does not have to wait. */

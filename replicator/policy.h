@@ -62,6 +62,14 @@ struct policy_inputs {
 #define POLICY_BEHIND_NS (2 * RT_S)
 bool policy_is_behind(int64_t age_ns, bool was_behind);
 
+/*
+ * Nothing proves the path, and nothing did for `silence_ns` though the mirror lacked writes
+ * all that time: a path that lives is proven by then. Without a control connection the lack
+ * of a proof is enough. An idle path needs none: nothing is at stake.
+ */
+#define POLICY_SILENT_NS RT_S
+bool policy_is_silent(bool connected, bool proven, int64_t silence_ns);
+
 struct policy_decision {
 	enum group_state state;
 	enum group_mode effective; /* at which the group's own mode counts */

@@ -111,8 +111,10 @@ void session_change(struct session *s, const struct group_peer_config *before);
 const char *session_why(const struct session *s);
 /* A connection is there and carries writes. */
 bool session_streaming(const struct session *s);
-/* The path is proven and what is sent is persisted. */
+/* The path was proven within `away`, and what is sent is persisted. */
 bool session_path_serves(const struct session *s);
+/* The path is proven now; false without a transport. */
+bool session_path_proven(const struct session *s);
 
 /* ---- the two ends (session_primary.c, session_mirror.c) -------------------------------- */
 

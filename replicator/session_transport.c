@@ -145,6 +145,11 @@ bool session_path_serves(const struct session *s)
 				 g->config.away_ms * RT_MS, rt_now(g->loop));
 }
 
+bool session_path_proven(const struct session *s)
+{
+	return s->transport && transport_proven(s->transport, rt_now(s->group->loop));
+}
+
 void session_weigh_risk(struct group *g)
 {
 	const struct group_fec_config *fec = &g->config.peer.fec;

@@ -118,7 +118,7 @@ static uint64_t status_completed(const struct group *g)
 {
 	uint64_t lsn = 0;
 
-	if (!group_serving(g))
+	if (!group_serving(g) || group_is_fenced(g))
 		return lfs_lsn(g->lfs).admitted; /* by an earlier start */
 	for (unsigned i = 0; i < g->nvolumes; i++)
 		if (g->volumes[i].replied_lsn > lsn)
@@ -161,7 +161,9 @@ static void status_risk(const struct group *g, const struct transport_stats *sta
 		.completed = status_completed(g),
 		.onwire = gate_onwire(&g->gate),
 		.received = gate_received(&g->gate),
-		.proven = policy_path_serves(g) && !policy_mirror_behind(g),
+		/* A mirror that has vanished is seen first by the end of the proof. */
+		.proven = policy_path_serves(g) && !policy_mirror_behind(g) &&
+			  session_path_proven(g->session),
 		.modeled = status_modeled(g, stats),
 	};
 	ret->exposure.probability = exposure_probability(&risk);

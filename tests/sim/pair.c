@@ -478,6 +478,8 @@ bool pair_idle(void *arg)
 void pair_status(struct pair *p, unsigned i, struct group_status *ret)
 {
 	site_status(&p->site[i], ret);
+	if (i == 0)
+		pair_judge_status(p, ret);
 }
 
 enum group_state pair_state(struct pair *p, unsigned i)

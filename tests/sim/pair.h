@@ -62,8 +62,10 @@ struct pair {
 	double flush, fua; /* shares of requests */
 	double shortage;   /* share of requests at which memory gets short, or enough */
 	bool is_short;
-	uint64_t done;	   /* requests completed */
-	uint64_t epoch_id; /* of site 0 while it last served */
+	uint64_t done;	       /* requests completed */
+	uint64_t epoch_id;     /* of site 0 while it last served */
+	uint64_t unreceived;   /* LSN that the mirror had not received, */
+	rt_time unreceived_at; /* when a status showed it first */
 	double line_loss;
 	bool tcp_only; /* since the scenario set it: no change has left TCP */
 };
@@ -86,6 +88,8 @@ void pair_change(struct pair *p);
 void pair_load(struct pair *p, bool on);
 bool pair_idle(void *pair); /* no request is in flight */
 void pair_status(struct pair *p, unsigned i, struct group_status *ret);
+/* A status of site 0, against what the mirror can have said until now (pair_look.c). */
+void pair_judge_status(struct pair *p, const struct group_status *status);
 enum group_state pair_state(struct pair *p, unsigned i);
 /*
  * Read all volumes of a site and find the prefix that they are: an LSN in low .. high.

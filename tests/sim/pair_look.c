@@ -60,6 +60,64 @@ void pair_check_reopened(struct pair *p, enum sim_crash kind)
 	p->broken = false;
 }
 
+/* ---- a mirror that has vanished ------------------------------------------------------------ */
+
+/* As long as what was received from the mirror may prove the path. */
+static int64_t proof_ns(const struct pair *p, const struct group_status *status)
+{
+	int64_t rtt_ns = (int64_t)(status->link.rtt_ms * RT_MS) + 1;
+
+	if (rtt_ns < 0)
+		rtt_ns = 0;
+	if (status->link.tcp)
+		return p->site[0].config.away_ms * RT_MS / 5 + 3 * rtt_ns;
+	return 2 * rtt_ns > 50 * RT_MS ? 3 * rtt_ns : rtt_ns + 50 * RT_MS;
+}
+
+/* A state is judged by seconds, and at the heartbeat when nothing else happens. */
+static bool lacks_for_long(struct pair *p, const struct group_status *status,
+			   int64_t silence_ns)
+{
+	int64_t bound_ns = (1000 + p->site[0].config.heartbeat_ms + 100) * RT_MS;
+	rt_time now = sim_now(p->w);
+
+	if (status->lsn.received >= p->unreceived ||
+	    status->lsn.admitted < p->unreceived) {
+		p->unreceived = status->lsn.admitted;
+		p->unreceived_at = now;
+	}
+	return silence_ns > bound_ns && rt_time_since(now, p->unreceived_at) > bound_ns;
+}
+
+void pair_judge_status(struct pair *p, const struct group_status *status)
+{
+	uint64_t completed = p->promises.completed;
+	double risk = status->exposure.probability;
+	struct sim_net_stats stats;
+	int64_t silence_ns;
+
+	if (status->role != GROUP_PRIMARY)
+		return;
+	if (completed > status->lsn.admitted) /* lost here, by a crash */
+		completed = status->lsn.admitted;
+	sim_net_stats(p->site[1].node, p->site[0].node, &stats);
+	silence_ns = rt_time_since(sim_now(p->w), stats.arrived_at) - proof_ns(p, status);
+	sim_require(
+		silence_ns <= 0 || p->broken || completed <= status->lsn.received ||
+			risk < 0 || risk == 1,
+		"nothing proves the path for %lld ms, the mirror has received %llu of "
+		"%llu completed, and the probability is %g",
+		(long long)(silence_ns / RT_MS), (unsigned long long)status->lsn.received,
+		(unsigned long long)completed, risk);
+	sim_require(
+		!lacks_for_long(p, status, silence_ns) ||
+			(status->state != GROUP_IN_SYNC && !status->link.connected),
+		"nothing proves the path for %lld ms, the mirror lacks writes, and it "
+		"is %s, connected %d",
+		(long long)(silence_ns / RT_MS), group_state_name(status->state),
+		status->link.connected);
+}
+
 static bool is_in_sync(void *arg)
 {
 	struct pair *p = arg;

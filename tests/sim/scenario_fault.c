@@ -224,6 +224,7 @@ static void mirror_dead(struct pair *p)
 	done = p->done;
 	for (int64_t ns = 0; ns < 3 * away_ns && !p->broken; ns += LOOK_NS) {
 		(void)sim_run_for(p->w, LOOK_NS);
+		pair_status(p, 0, &status); /* which is judged */
 		stood_ns = p->done == done ? stood_ns + LOOK_NS : 0;
 		done = p->done;
 		if (stood_ns > worst_ns)

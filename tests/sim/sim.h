@@ -291,6 +291,7 @@ struct sim_net_stats {
 	uint64_t arrived;   /* handed to a socket; duplicates count */
 	uint64_t in_line;   /* now */
 	uint64_t bytes;	    /* entered, of datagrams and streams */
+	rt_time arrived_at; /* the last of either; 0: none */
 };
 void sim_net_stats(struct sim_node *a, struct sim_node *b, struct sim_net_stats *ret);
 

@@ -202,6 +202,7 @@ static void arrive_effect(struct sim_event *e)
 		d->overflowed++;
 	} else {
 		l->stats.arrived++;
+		l->stats.arrived_at = sim_now(sim_world_now);
 	}
 }
 

@@ -235,6 +235,7 @@ static void piece_arrive(struct sim_piece *p, struct sim_link *l)
 		rt_list_remove(&p->link);
 	} else {
 		p->arrived = true;
+		l->stats.arrived_at = sim_now(sim_world_now);
 		deliver(pipe, p);
 		sim_end_wake(to);
 	}

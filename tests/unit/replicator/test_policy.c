@@ -373,6 +373,16 @@ static void a_lack_is_beside_the_state(void **state)
 	}
 }
 
+/* A late acknowledgement is no silence, unless nobody is connected. */
+static void silent_without_a_proof_only(void **state)
+{
+	assert_false(policy_is_silent(true, false, POLICY_SILENT_NS));
+	assert_true(policy_is_silent(true, false, POLICY_SILENT_NS + 1));
+	assert_false(policy_is_silent(true, true, POLICY_SILENT_NS + 1));
+	assert_true(policy_is_silent(false, false, 0));
+	assert_false(policy_is_silent(false, true, POLICY_SILENT_NS + 1));
+}
+
 static void behind_by_seconds_and_back_by_half(void **state)
 {
 	assert_false(policy_is_behind(POLICY_BEHIND_NS, false));
@@ -389,6 +399,7 @@ int main(void)
 		cmocka_unit_test(an_absent_mirror_has_the_remedy_of_its_fault),
 		cmocka_unit_test(exposed_names_what_waits_all_the_same),
 		cmocka_unit_test(a_lack_is_beside_the_state),
+		cmocka_unit_test(silent_without_a_proof_only),
 		cmocka_unit_test(behind_by_seconds_and_back_by_half),
 	};
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "replicator/policy.h"
 #include "replicator/tunnel/io.h"
 #include "rt/check.h"
 
@@ -184,6 +185,61 @@ static void a_flush_that_waits_is_counted(void **state)
 	request_free(flush);
 }
 
+/* ---- a mirror that vanishes without a word ------------------------------------------------------ */
+
+static void local_volumes_over_tcp(struct group_config *config)
+{
+	tcp_peer(config);
+	config->sync = GROUP_NETWORK;
+	config->on_disconnect = GROUP_STOP;
+}
+
+static int in_sync_up(void **state)
+{
+	site_tweak = local_volumes_over_tcp;
+	site_set_up(state, GROUP_PRIMARY, true);
+	stream();
+	SITE_UNTIL(site, status()->state == GROUP_IN_SYNC);
+	return 0;
+}
+
+/* What has completed counts as on the wire, as over datagrams. */
+static bool proof_is_over(void)
+{
+	struct group *g = site->group;
+	bool proven = session_path_proven(g->session);
+
+	g->gate.marks.onwire = lfs_lsn(g->lfs).admitted;
+	assert_true(status()->exposure.probability == (proven ? 0 : 1));
+	return !proven;
+}
+
+/* Its connection stands, and `away` is far: only the proof of the path has ended. */
+static void a_mirror_that_vanishes_is_not_called_safe(void **state)
+{
+	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
+	SITE_UNTIL(site, frames_received == 1);
+	SITE_UNTIL(site, proof_is_over());
+	SITE_UNTIL(site, status()->state == GROUP_HOLDING);
+	assert_non_null(site->group->session->control.conn);
+	assert_false(status()->link.connected);
+	assert_non_null(strstr(status()->why, "is silent, but not yet for as long"));
+	progress(1, SITE_LSNS + 1);
+	SITE_UNTIL(site, status()->state == GROUP_IN_SYNC);
+	assert_true(status()->link.connected);
+	assert_true(status()->exposure.probability == 0);
+}
+
+/* Nothing is at stake, and nobody waits. */
+static void an_idle_path_that_is_not_proven_is_in_order(void **state)
+{
+	SITE_UNTIL(site, !session_path_proven(site->group->session));
+	SITE_UNTIL(site, peer_watch_unproven_ns(&site->group->watch, rt_now(site->loop)) >
+				 2 * POLICY_SILENT_NS);
+	assert_int_equal(status()->state, GROUP_IN_SYNC);
+	assert_true(status()->exposure.probability == 0);
+}
+
 /* ---- a mirror that its primary left ------------------------------------------------------------- */
 
 static int mirror_up(void **state)
@@ -218,6 +274,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_volume_that_waits_in_exposed_is_shown,
 						exposed_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_mirror_that_vanishes_is_not_called_safe,
+						in_sync_up, tcp_tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_idle_path_that_is_not_proven_is_in_order, in_sync_up,
+			tcp_tear_down),
 		cmocka_unit_test_setup_teardown(a_primary_that_is_gone_is_not_followed,
 						mirror_up, site_tear_down),
 		cmocka_unit_test_setup_teardown(a_flush_that_waits_is_counted, exposed_up,
