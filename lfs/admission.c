@@ -12,7 +12,7 @@
 /* Leaves that a zero of a huge range with two edges changes, and so does any short run. */
 #define LFS_LEAVES_OF_FEW 4u
 
-static uint32_t data_blocks(const struct lfs_append *a)
+static uint32_t append_data_blocks(const struct lfs_append *a)
 {
 	uint32_t n = 0;
 
@@ -23,22 +23,22 @@ static uint32_t data_blocks(const struct lfs_append *a)
 }
 
 /* Blocks of a record that holds nothing else. */
-static uint32_t blocks_alone(const struct lfs_append *a)
+static uint32_t append_blocks_alone(const struct lfs_append *a)
 {
-	uint32_t data = data_blocks(a);
+	uint32_t data = append_data_blocks(a);
 
 	return lfs_record_head_blocks(a->nops, data) + data;
 }
 
 /* ---- space ------------------------------------------------------------------------------ */
 
-static uint32_t alone_max(const struct lfs *lfs)
+static uint32_t admission_record_max(const struct lfs *lfs)
 {
 	return lfs_record_alone_max(lfs->meta.max_request);
 }
 
 /* What is dirty or will be, and what the checkpoint under way has written already. */
-static uint64_t leaves_reserve(const struct lfs *lfs)
+static uint64_t admission_leaves_reserve(const struct lfs *lfs)
 {
 	uint64_t written = lfs->ck.captured;
 
@@ -59,15 +59,15 @@ uint64_t lfs_append_room(const struct lfs *lfs)
 	uint64_t have = lfs->segs.free * usable, want;
 	uint32_t room = lfs->head.built.block ? lfs_inflight_room(lfs) : 0;
 
-	if (room > alone_max(lfs))
-		have += room - alone_max(lfs);
-	want = LFS_RESERVE_SEGMENTS * usable + leaves_reserve(lfs) +
+	if (room > admission_record_max(lfs))
+		have += room - admission_record_max(lfs);
+	want = LFS_RESERVE_SEGMENTS * usable + admission_leaves_reserve(lfs) +
 	       lfs->admission.queued_blocks;
 	return have > want ? have - want : 0;
 }
 
 /* Of one run of max_request bytes, unaligned. */
-static uint32_t leaves_max(const struct lfs *lfs)
+static uint32_t admission_leaves_max(const struct lfs *lfs)
 {
 	return lfs_data_max(lfs->meta.max_request) / LFS_BLOCK / LFS_LEAF_BLOCKS +
 	       LFS_LEAVES_OF_FEW;
@@ -75,13 +75,14 @@ static uint32_t leaves_max(const struct lfs *lfs)
 
 bool lfs_append_has_room(const struct lfs *lfs)
 {
-	return lfs_append_room(lfs) >= append_takes(alone_max(lfs), leaves_max(lfs));
+	return lfs_append_room(lfs) >=
+	       append_takes(admission_record_max(lfs), admission_leaves_max(lfs));
 }
 
 bool lfs_append_has_map_memory(const struct lfs *lfs)
 {
 	return lfs->map.memory_max - lfs->map.memory >=
-	       (uint64_t)leaves_max(lfs) * LFS_BLOCK;
+	       (uint64_t)admission_leaves_max(lfs) * LFS_BLOCK;
 }
 
 /* ---- admission ---------------------------------------------------------------------------- */
@@ -96,7 +97,8 @@ static void append_check(const struct lfs *lfs, const struct lfs_append *a)
 		rt_assert(lfs_map_has(&lfs->map, op->volume, op->lba, op->blocks));
 		rt_assert(op->kind != LFS_WRITE || !((uintptr_t)op->data % LFS_BLOCK));
 	}
-	rt_assert(data_blocks(a) <= lfs_data_max(lfs->meta.max_request) / LFS_BLOCK);
+	rt_assert(append_data_blocks(a) <=
+		  lfs_data_max(lfs->meta.max_request) / LFS_BLOCK);
 }
 
 static bool admission_full(const struct lfs *lfs, uint32_t data)
@@ -133,7 +135,7 @@ static int append_pin(struct lfs *lfs, const struct lfs_append *a)
 	return 0;
 }
 
-static uint32_t leaves_of(const struct lfs_append *a)
+static uint32_t append_leaves(const struct lfs_append *a)
 {
 	uint32_t n = 0;
 
@@ -156,9 +158,9 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 		return -EIO;
 	if (lfs->meta.flags & (LFS_FENCED | LFS_SEALED))
 		return -EROFS;
-	data = data_blocks(a);
-	blocks = blocks_alone(a);
-	leaves = leaves_of(a);
+	data = append_data_blocks(a);
+	blocks = append_blocks_alone(a);
+	leaves = append_leaves(a);
 	if (admission_full(lfs, data))
 		return -EAGAIN;
 	if (lfs_append_room(lfs) < append_takes(blocks, leaves))
@@ -198,7 +200,8 @@ static struct batch batch_measure(const struct lfs *lfs, uint32_t room)
 	for (struct rt_list *l = lfs->admission.queue.next; l != &lfs->admission.queue;
 	     l = l->next) {
 		const struct lfs_append *a = lfs_append_of(l);
-		uint32_t descs = b.descs + a->nops, blocks = b.blocks + data_blocks(a);
+		uint32_t descs = b.descs + a->nops,
+			 blocks = b.blocks + append_data_blocks(a);
 
 		if (b.appends &&
 		    (descs > LFS_RECORD_DESCS_MAX || blocks > LFS_BATCH_MAX / LFS_BLOCK ||
@@ -280,7 +283,7 @@ static bool client_build(struct lfs *lfs)
 	struct lfs_append *a = lfs_append_of(lfs->admission.queue.next);
 	const struct lfs_epoch *epoch = lfs_epoch_of(&lfs->meta, a->lsn);
 	struct lfs_inflight *f =
-		lfs_inflight_get(lfs, LFS_RECORD_CLIENT, blocks_alone(a));
+		lfs_inflight_get(lfs, LFS_RECORD_CLIENT, append_blocks_alone(a));
 	struct batch b;
 
 	if (!f)
@@ -292,7 +295,7 @@ static bool client_build(struct lfs *lfs)
 
 		a = lfs_append_of(l);
 		rt_list_push_back(&f->appends, l);
-		lfs->admission.queued_blocks -= blocks_alone(a);
+		lfs->admission.queued_blocks -= append_blocks_alone(a);
 		for (unsigned n = 0; n < a->nops; n++)
 			client_take_op(f, &a->ops[n], n == a->nops - 1);
 	}

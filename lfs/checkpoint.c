@@ -131,7 +131,7 @@ static struct lfs_leaf *leaf_search(struct lfs *lfs, uint32_t *budget)
 }
 
 /* Fill the batch with images; at most `max`. */
-static void leaves_capture(struct lfs *lfs, unsigned max)
+static void checkpoint_capture_leaves(struct lfs *lfs, unsigned max)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 	uint32_t budget = SEARCH_BUDGET;
@@ -154,7 +154,7 @@ static void leaves_capture(struct lfs *lfs, unsigned max)
 		lfs_schedule(lfs); /* the search goes on, or has ended */
 }
 
-static void leaves_put(struct lfs *lfs, struct lfs_inflight *f)
+static void checkpoint_put_leaves(struct lfs *lfs, struct lfs_inflight *f)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
@@ -189,14 +189,15 @@ bool lfs_checkpoint_build(struct lfs *lfs)
 	if (!f)
 		return false;
 	room = lfs_inflight_room(lfs) - 1;
-	leaves_capture(lfs, room < LFS_CHECKPOINT_BATCH ? room : LFS_CHECKPOINT_BATCH);
+	checkpoint_capture_leaves(
+		lfs, room < LFS_CHECKPOINT_BATCH ? room : LFS_CHECKPOINT_BATCH);
 	searched = ck->volume == lfs->map.nvolumes;
 	if (!ck->nleaves) {
 		if (searched)
 			checkpoint_set_state(lfs, LFS_CHECKPOINT_SEARCHED);
 		return false;
 	}
-	leaves_put(lfs, f);
+	checkpoint_put_leaves(lfs, f);
 	checkpoint_set_state(lfs, searched ? LFS_CHECKPOINT_LAST_IMAGES
 					   : LFS_CHECKPOINT_IMAGES);
 	lfs_inflight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
@@ -233,7 +234,7 @@ void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_inflight *f)
 /* ---- the checkpoint slot ------------------------------------------------------------------------------- */
 
 /* As many leaves, then segments, as fit; what is left of the piece is for the next one. */
-static void piece_fill(struct lfs *lfs)
+static void checkpoint_piece_fill(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 	struct lfs_checkpoint_slot_writer *w = &ck->slot;
@@ -318,7 +319,7 @@ static void checkpoint_slot_write(struct lfs *lfs, uint32_t len)
 	rt_write(lfs->file, &w->op, w->piece, len, w->off);
 }
 
-static void superblock_named(struct lfs_superblock_request *req, int res)
+static void checkpoint_named(struct lfs_superblock_request *req, int res)
 {
 	checkpoint_end(rt_container_of(req, struct lfs, ck.req), res);
 }
@@ -353,7 +354,7 @@ static void checkpoint_slot_name(struct lfs *lfs)
 
 	checkpoint_set_state(lfs, LFS_CHECKPOINT_SUPERBLOCK);
 	ck->req = (struct lfs_superblock_request){
-		.done = superblock_named,
+		.done = checkpoint_named,
 		.checkpoint = true,
 		.checkpoint_slot = ck->slot.number,
 		.checkpoint_slot_seq = ck->slot.seq,
@@ -372,7 +373,7 @@ static void checkpoint_slot_next(struct lfs *lfs)
 		return;
 	}
 	if (w->nsegments < lfs->segs.n)
-		piece_fill(lfs);
+		checkpoint_piece_fill(lfs);
 	if (!w->piece_len) {
 		checkpoint_slot_head(lfs);
 		return;

@@ -13,8 +13,8 @@
 
 /* The checkpoint slot that the superblock names, or else the other one, and its leaves. */
 
-static void head_read(struct lfs_recover *rc);
-static void leaves_read(struct lfs_recover *rc);
+static void load_head_read(struct lfs_recover *rc);
+static void load_leaves_read(struct lfs_recover *rc);
 
 void lfs_recover_map_why(struct lfs_recover *rc, int res)
 {
@@ -33,7 +33,7 @@ void lfs_recover_end(struct lfs_recover *rc, int res)
 	rc->done(rc, res);
 }
 
-static void no_memory(struct rt_op *op, int res)
+static void load_no_memory(struct rt_op *op, int res)
 {
 	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, load.op);
 
@@ -44,7 +44,7 @@ static void no_memory(struct rt_op *op, int res)
 
 void lfs_recover_starve(struct lfs_recover *rc)
 {
-	rc->load.op.done = no_memory;
+	rc->load.op.done = load_no_memory;
 	rt_defer(rc->lfs->loop, &rc->load.op);
 }
 
@@ -59,7 +59,7 @@ void lfs_recover_release(struct lfs_recover *rc)
 }
 
 /* Empty segments and an empty map, for the first or the second checkpoint slot. */
-static int tables_reset(struct lfs_recover *rc)
+static int load_tables_reset(struct lfs_recover *rc)
 {
 	struct lfs *lfs = rc->lfs;
 	int ret;
@@ -95,12 +95,12 @@ static void checkpoint_slot_refuse(struct lfs_recover *rc, const char *what)
 	rc->fallback = true;
 	rc->cross = true;
 	rc->load.checkpoint_slot_at = !rc->load.checkpoint_slot_at;
-	head_read(rc);
+	load_head_read(rc);
 }
 
 /* ---- leaves --------------------------------------------------------------------------------- */
 
-static void leaf_done(struct rt_op *op, int res)
+static void load_leaf_done(struct rt_op *op, int res)
 {
 	struct lfs_load_leaf *load = rt_container_of(op, struct lfs_load_leaf, op);
 	struct lfs_recover *rc = load->rc;
@@ -117,11 +117,11 @@ static void leaf_done(struct rt_op *op, int res)
 		res = -EIO;
 	if (res && !rc->load.res)
 		rc->load.res = res;
-	leaves_read(rc);
+	load_leaves_read(rc);
 }
 
 /* The next leaf that has an image; false: there is none. */
-static bool leaf_next(struct lfs_recover *rc, struct lfs_leaf **ret)
+static bool load_leaf_next(struct lfs_recover *rc, struct lfs_leaf **ret)
 {
 	struct lfs_map *map = &rc->lfs->map;
 
@@ -137,7 +137,7 @@ static bool leaf_next(struct lfs_recover *rc, struct lfs_leaf **ret)
 	return false;
 }
 
-static void leaves_loaded(struct lfs_recover *rc)
+static void load_leaves_done(struct lfs_recover *rc)
 {
 	switch (rc->load.res) {
 	case 0:
@@ -156,7 +156,7 @@ static void leaves_loaded(struct lfs_recover *rc)
 	lfs_recover_end(rc, rc->load.res);
 }
 
-static void leaves_read(struct lfs_recover *rc)
+static void load_leaves_read(struct lfs_recover *rc)
 {
 	struct lfs *lfs = rc->lfs;
 	struct lfs_leaf *leaf;
@@ -166,27 +166,27 @@ static void leaves_read(struct lfs_recover *rc)
 
 		if (load->busy)
 			continue;
-		if (!leaf_next(rc, &leaf))
+		if (!load_leaf_next(rc, &leaf))
 			break;
 		load->rc = rc;
 		load->busy = true;
 		load->image = rc->load.images + (size_t)i * LFS_BLOCK;
 		load->volume = rc->load.volume;
 		load->index = rc->load.index++;
-		load->op.done = leaf_done;
+		load->op.done = load_leaf_done;
 		rc->load.loading++;
 		rt_read(lfs->file, &load->op, load->image, LFS_BLOCK,
 			(uint64_t)leaf->pba * LFS_BLOCK);
 	}
 	if (!rc->load.loading)
-		leaves_loaded(rc);
+		load_leaves_done(rc);
 }
 
 /* ---- the checkpoint slot --------------------------------------------------------------------------------- */
 
 static void checkpoint_slot_read(struct lfs_recover *rc)
 {
-	int res = tables_reset(rc);
+	int res = load_tables_reset(rc);
 
 	if (res) {
 		lfs_recover_end(rc, res);
@@ -202,14 +202,14 @@ static void checkpoint_slot_read(struct lfs_recover *rc)
 	rc->load.volume = 0;
 	rc->load.index = 0;
 	rc->load.res = 0;
-	leaves_read(rc);
+	load_leaves_read(rc);
 }
 
 #define BODY_PIECE (UINT64_C(1) << 20)
 
-static void body_done(struct rt_op *op, int res);
+static void load_body_done(struct rt_op *op, int res);
 
-static void body_read(struct lfs_recover *rc)
+static void load_body_read(struct lfs_recover *rc)
 {
 	uint64_t left = rc->load.slot.body_length - rc->load.got;
 
@@ -217,14 +217,14 @@ static void body_read(struct lfs_recover *rc)
 		checkpoint_slot_read(rc);
 		return;
 	}
-	rc->load.op.done = body_done;
+	rc->load.op.done = load_body_done;
 	rt_read(rc->lfs->file, &rc->load.op, rc->load.body + rc->load.got,
 		left < BODY_PIECE ? left : BODY_PIECE,
 		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.checkpoint_slot_at) +
 			LFS_BLOCK + rc->load.got);
 }
 
-static void body_done(struct rt_op *op, int res)
+static void load_body_done(struct rt_op *op, int res)
 {
 	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, load.op);
 
@@ -235,7 +235,7 @@ static void body_done(struct rt_op *op, int res)
 		return;
 	}
 	rc->load.got += (uint64_t)res;
-	body_read(rc);
+	load_body_read(rc);
 }
 
 /* Is it the checkpoint that the superblock means? The other one is at least an older one. */
@@ -246,7 +246,7 @@ static bool checkpoint_slot_is_named(const struct lfs_recover *rc)
 	return rc->fallback || rc->load.slot.seq == superblock->checkpoint_slot_seq;
 }
 
-static void head_done(struct rt_op *op, int res)
+static void load_head_done(struct rt_op *op, int res)
 {
 	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, load.op);
 	struct lfs *lfs = rc->lfs;
@@ -281,12 +281,12 @@ static void head_done(struct rt_op *op, int res)
 		return;
 	}
 	rc->load.got = 0;
-	body_read(rc);
+	load_body_read(rc);
 }
 
-static void head_read(struct lfs_recover *rc)
+static void load_head_read(struct lfs_recover *rc)
 {
-	rc->load.op.done = head_done;
+	rc->load.op.done = load_head_done;
 	rt_read(rc->lfs->file, &rc->load.op, rc->load.head, LFS_BLOCK,
 		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.checkpoint_slot_at));
 }
@@ -302,7 +302,7 @@ void lfs_recover_start(struct lfs_recover *rc)
 	rc->replay.ops = rt_zalloc(LFS_OPS_MAX, sizeof(*rc->replay.ops));
 	rc->replay.crcs = rt_zalloc(LFS_RECORD_BLOCKS_MAX, sizeof(*rc->replay.crcs));
 	if (rc->load.head && rc->load.images && rc->replay.ops && rc->replay.crcs) {
-		head_read(rc);
+		load_head_read(rc);
 		return;
 	}
 	lfs_recover_starve(rc);

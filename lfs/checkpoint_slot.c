@@ -41,7 +41,7 @@ void lfs_checkpoint_slot_encode_head(uint8_t block[LFS_BLOCK],
 	memcpy(block, &h, sizeof(h));
 }
 
-static uint64_t body_length(uint64_t nleaves, uint64_t nsegments)
+static uint64_t checkpoint_slot_body_length(uint64_t nleaves, uint64_t nsegments)
 {
 	uint64_t used = nleaves * sizeof(struct lfs_checkpoint_slot_leaf) +
 			nsegments * sizeof(struct lfs_checkpoint_slot_segment);
@@ -49,12 +49,13 @@ static uint64_t body_length(uint64_t nleaves, uint64_t nsegments)
 	return (used + LFS_BLOCK - 1) / LFS_BLOCK * LFS_BLOCK;
 }
 
-static bool head_fits(const struct lfs_checkpoint_slot *s, const struct lfs_geometry *geo)
+static bool checkpoint_slot_head_fits(const struct lfs_checkpoint_slot *s,
+				      const struct lfs_geometry *geo)
 {
 	const struct lfs_tail *t = &s->start;
 
 	if (s->nsegments != geo->segments || s->nleaves > lfs_geometry_leaves(geo) ||
-	    s->body_length != body_length(s->nleaves, s->nsegments))
+	    s->body_length != checkpoint_slot_body_length(s->nleaves, s->nsegments))
 		return false;
 	if (t->segment == LFS_SEGMENT_NONE)
 		return t->block == 0;
@@ -101,7 +102,7 @@ int lfs_checkpoint_slot_decode_head(const uint8_t block[LFS_BLOCK],
 		.nleaves = le32_get(h.nleaves),
 		.nsegments = le32_get(h.nsegments),
 	};
-	if (!head_fits(&s, geo))
+	if (!checkpoint_slot_head_fits(&s, geo))
 		return -EUCLEAN;
 	*ret = s;
 	return 0;
@@ -140,7 +141,7 @@ void lfs_checkpoint_slot_put_segment(uint8_t *at, const struct lfs_segment *s)
 	memcpy(at, &d, sizeof(d));
 }
 
-static int segments_decode(const uint8_t *at, struct lfs_segments *segs)
+static int checkpoint_slot_segments_decode(const uint8_t *at, struct lfs_segments *segs)
 {
 	struct lfs_checkpoint_slot_segment d;
 
@@ -167,8 +168,8 @@ static int segments_decode(const uint8_t *at, struct lfs_segments *segs)
 }
 
 /* The log cannot begin behind everything that the segments hold. */
-static bool lsn_fits(const struct lfs_checkpoint_slot *slot,
-		     const struct lfs_segments *segs)
+static bool checkpoint_slot_lsn_fits(const struct lfs_checkpoint_slot *slot,
+				     const struct lfs_segments *segs)
 {
 	uint64_t last = 0;
 
@@ -178,8 +179,9 @@ static bool lsn_fits(const struct lfs_checkpoint_slot *slot,
 	return slot->start.lsn <= last;
 }
 
-static int leaves_decode(const uint8_t *at, uint32_t n, const struct lfs_segments *segs,
-			 struct lfs_map *map)
+static int checkpoint_slot_leaves_decode(const uint8_t *at, uint32_t n,
+					 const struct lfs_segments *segs,
+					 struct lfs_map *map)
 {
 	uint64_t least = 0;
 	struct lfs_checkpoint_slot_leaf d;
@@ -217,10 +219,10 @@ int lfs_checkpoint_slot_decode_body(const struct lfs_checkpoint_slot *slot,
 	rt_assert(segs->n == slot->nsegments && segs->free == segs->n);
 	if (rt_crc32c(body, slot->body_length) != slot->body_crc)
 		return -EUCLEAN;
-	ret = segments_decode(segments, segs);
-	if (!ret && !lsn_fits(slot, segs))
+	ret = checkpoint_slot_segments_decode(segments, segs);
+	if (!ret && !checkpoint_slot_lsn_fits(slot, segs))
 		ret = -EUCLEAN;
 	if (!ret)
-		ret = leaves_decode(body, slot->nleaves, segs, map);
+		ret = checkpoint_slot_leaves_decode(body, slot->nleaves, segs, map);
 	return ret;
 }

@@ -27,14 +27,14 @@ static void closing_set_state(struct lfs *lfs, enum lfs_closing_state state)
 	lfs->closing.state = state;
 }
 
-static bool store_drained(const struct lfs *lfs)
+static bool closing_store_drained(const struct lfs *lfs)
 {
 	return lfs_append_idle(lfs) && lfs_flush_idle(lfs) && lfs_superblock_idle(lfs) &&
 	       lfs->meta_change.state == LFS_META_IDLE && !lfs->reader.active &&
 	       lfs->ck.state == LFS_CHECKPOINT_IDLE && rt_list_empty(&lfs->ck.waiting);
 }
 
-static void checkpoint_done(struct lfs_wait *w, int res)
+static void closing_checkpoint_done(struct lfs_wait *w, int res)
 {
 	struct lfs *lfs = rt_container_of(w, struct lfs, closing.wait);
 
@@ -42,7 +42,7 @@ static void checkpoint_done(struct lfs_wait *w, int res)
 	lfs_schedule(lfs);
 }
 
-static void mark_done(struct lfs_superblock_request *req, int res)
+static void closing_mark_done(struct lfs_superblock_request *req, int res)
 {
 	struct lfs *lfs = rt_container_of(req, struct lfs, closing.req);
 
@@ -63,7 +63,7 @@ static void close_end(struct lfs *lfs)
 }
 
 /* Is there anything that the last checkpoint does not know? */
-static bool checkpoint_stale(const struct lfs *lfs)
+static bool closing_checkpoint_stale(const struct lfs *lfs)
 {
 	return lfs->ck.changed || lfs->map.stale ||
 	       lfs->admission.log_bytes != lfs->ck.base_bytes;
@@ -71,13 +71,13 @@ static bool checkpoint_stale(const struct lfs *lfs)
 
 static void close_drained(struct lfs *lfs)
 {
-	if (!checkpoint_stale(lfs)) {
+	if (!closing_checkpoint_stale(lfs)) {
 		closing_set_state(lfs, LFS_CLOSING_MARK);
 		lfs_schedule(lfs);
 		return;
 	}
 	closing_set_state(lfs, LFS_CLOSING_CHECKPOINT);
-	lfs->closing.wait.done = checkpoint_done;
+	lfs->closing.wait.done = closing_checkpoint_done;
 	lfs_checkpoint_wait(lfs, &lfs->closing.wait);
 }
 
@@ -90,7 +90,7 @@ static void close_mark(struct lfs *lfs)
 	}
 	closing_set_state(lfs, LFS_CLOSING_MARKING);
 	lfs->closing.req = (struct lfs_superblock_request){
-		.done = mark_done,
+		.done = closing_mark_done,
 		.set_flags = LFS_CLEAN,
 	};
 	lfs_superblock_submit(lfs, &lfs->closing.req);
@@ -98,7 +98,7 @@ static void close_mark(struct lfs *lfs)
 
 void lfs_close_step(struct lfs *lfs)
 {
-	if (!store_drained(lfs))
+	if (!closing_store_drained(lfs))
 		return;
 	if (lfs->failed && lfs->closing.state != LFS_CLOSING_END)
 		closing_set_state(lfs, LFS_CLOSING_END);

@@ -249,7 +249,7 @@ static void create_refused(struct rt_op *op, int res)
 	create_end(cr, cr->res);
 }
 
-static int open_device(struct creating *cr, uint64_t *ret_size)
+static int create_open_device(struct creating *cr, uint64_t *ret_size)
 {
 	int res = rt_file_open(cr->loop, cr->path,
 			       RT_FILE_WRITE | RT_FILE_DIRECT | RT_FILE_EXCLUSIVE,
@@ -268,7 +268,7 @@ static int open_device(struct creating *cr, uint64_t *ret_size)
 	return rt_file_size(cr->file, ret_size);
 }
 
-static int open_file(struct creating *cr, uint64_t size)
+static int create_open_file(struct creating *cr, uint64_t size)
 {
 	int res = rt_file_open(cr->loop, cr->path,
 			       RT_FILE_WRITE | RT_FILE_CREATE | RT_FILE_DIRECT |
@@ -294,7 +294,7 @@ static int open_file(struct creating *cr, uint64_t size)
  * so that no two stores may count from the same one; nor can a client guess it, whose
  * data lies there too. The upper half of a generation: it must stay below 2^32.
  */
-static uint64_t draw_incarnation(struct rt_loop *loop)
+static uint64_t create_draw_incarnation(struct rt_loop *loop)
 {
 	uint32_t n;
 
@@ -303,12 +303,12 @@ static uint64_t draw_incarnation(struct rt_loop *loop)
 }
 
 /* Ids that the caller has not chosen are drawn. */
-static void draw_ids(struct creating *cr)
+static void create_draw_ids(struct creating *cr)
 {
 	struct lfs_meta *m = cr->meta;
 	static const uint8_t none[LFS_ID_LEN];
 
-	cr->superblock.incarnation = draw_incarnation(cr->loop);
+	cr->superblock.incarnation = create_draw_incarnation(cr->loop);
 	rt_random(cr->loop, cr->superblock.store, LFS_ID_LEN);
 	rt_random(cr->loop, cr->superblock.node, LFS_ID_LEN);
 	if (m->role == LFS_MIRROR)
@@ -368,15 +368,15 @@ static int create_begin(struct creating *cr, const struct lfs_create_params *par
 
 	*cr->meta = *params->meta;
 	cr->fill = params->fill;
-	draw_ids(cr);
+	create_draw_ids(cr);
 	memcpy(cr->path, params->path, strlen(params->path) + 1);
-	res = open_device(cr, &size);
+	res = create_open_device(cr, &size);
 	if (res && res != -ENOENT)
 		return res;
 	if (res) {
 		size -= size % LFS_BLOCK;
 		res = create_check(cr, params, size);
-		return res ? res : open_file(cr, size);
+		return res ? res : create_open_file(cr, size);
 	}
 	return create_check(cr, params, size - size % LFS_BLOCK);
 }

@@ -60,7 +60,8 @@ uint64_t lfs_mapped(const struct lfs *lfs, uint32_t volume)
 
 /* ---- recount --------------------------------------------------------------------------------- */
 
-static int count_pba(const struct lfs *lfs, uint64_t pba, uint32_t *live, char *why)
+static int figures_count_pba(const struct lfs *lfs, uint64_t pba, uint32_t *live,
+			     char *why)
 {
 	if (!lfs_segments_has_data(&lfs->segs, pba)) {
 		lfs_say(why,
@@ -72,19 +73,19 @@ static int count_pba(const struct lfs *lfs, uint64_t pba, uint32_t *live, char *
 	return 0;
 }
 
-static int count_leaf(const struct lfs *lfs, const struct lfs_leaf *leaf, uint32_t *live,
-		      uint64_t *mapped, char *why)
+static int figures_count_leaf(const struct lfs *lfs, const struct lfs_leaf *leaf,
+			      uint32_t *live, uint64_t *mapped, char *why)
 {
 	unsigned used = 0;
 	int ret = 0;
 
 	if (leaf->pba)
-		ret = count_pba(lfs, leaf->pba, live, why);
+		ret = figures_count_pba(lfs, leaf->pba, live, why);
 	for (unsigned i = 0; leaf->entries && i < LFS_LEAF_BLOCKS && !ret; i++) {
 		if (!(uint32_t)leaf->entries[i])
 			continue;
 		used++;
-		ret = count_pba(lfs, (uint32_t)leaf->entries[i], live, why);
+		ret = figures_count_pba(lfs, (uint32_t)leaf->entries[i], live, why);
 	}
 	if (ret)
 		return ret;
@@ -97,7 +98,7 @@ static int count_leaf(const struct lfs *lfs, const struct lfs_leaf *leaf, uint32
 	return 0;
 }
 
-static int count_map(const struct lfs *lfs, uint32_t *live, char *why)
+static int figures_count_map(const struct lfs *lfs, uint32_t *live, char *why)
 {
 	uint64_t stale = 0;
 	int ret = 0;
@@ -107,7 +108,7 @@ static int count_map(const struct lfs *lfs, uint32_t *live, char *why)
 		uint64_t mapped = 0;
 
 		for (uint32_t n = 0; n < v->nleaves && !ret; n++) {
-			ret = count_leaf(lfs, &v->leaves[n], live, &mapped, why);
+			ret = figures_count_leaf(lfs, &v->leaves[n], live, &mapped, why);
 			stale += v->leaves[n].dirty && v->leaves[n].used;
 		}
 		if (ret)
@@ -126,7 +127,7 @@ static int count_map(const struct lfs *lfs, uint32_t *live, char *why)
 	return -EUCLEAN;
 }
 
-static int count_segments(const struct lfs *lfs, const uint32_t *live, char *why)
+static int figures_count_segments(const struct lfs *lfs, const uint32_t *live, char *why)
 {
 	uint32_t unused = 0;
 
@@ -156,9 +157,9 @@ int lfs_recount(const struct lfs *lfs, char why[LFS_WHY_MAX])
 		lfs_say(why, "no memory for a recount");
 		return -ENOMEM;
 	}
-	ret = count_map(lfs, live, why);
+	ret = figures_count_map(lfs, live, why);
 	if (!ret)
-		ret = count_segments(lfs, live, why);
+		ret = figures_count_segments(lfs, live, why);
 	rt_free(live);
 	return ret;
 }

@@ -10,7 +10,7 @@
 struct lfs_figures {
 	uint64_t client_bytes, disk_bytes, records, flushes;
 	uint64_t checksum_errors, read_errors; /* blocks; reads that the disk refused */
-	rt_time checkpoint_at; /* the last one; RT_NEVER: none */
+	rt_time checkpoint_at;		       /* the last one; RT_NEVER: none */
 };
 
 #endif

@@ -32,7 +32,7 @@ static void flush_submit(struct lfs *lfs)
 		rt_fdatasync(lfs->file, &f->op);
 }
 
-static void waiters_end(struct rt_list *list, int res)
+static void flush_waiters_end(struct rt_list *list, int res)
 {
 	struct rt_list mine;
 	struct rt_list *l;
@@ -51,7 +51,7 @@ static void waiters_end(struct rt_list *list, int res)
 /* ---- the durability marker of an idle flush --------------------------------------------------------- */
 
 /* Is the last durable record one that no durable record names? */
-static bool record_unnamed(const struct lfs *lfs)
+static bool flush_record_unnamed(const struct lfs *lfs)
 {
 	const struct lfs_flusher *f = &lfs->flusher;
 
@@ -59,7 +59,7 @@ static bool record_unnamed(const struct lfs *lfs)
 	       f->real <= lfs->flusher.durable_seq && f->named < f->real;
 }
 
-static void marker_flushed(struct lfs_wait *w, int res)
+static void flush_marker_flushed(struct lfs_wait *w, int res)
 {
 	struct lfs_flusher *f = rt_container_of(w, struct lfs_flusher, marker_wait);
 
@@ -67,12 +67,12 @@ static void marker_flushed(struct lfs_wait *w, int res)
 	f->marker_waiting = false;
 }
 
-static void marker_fire(struct rt_timer *timer)
+static void flush_marker_fire(struct rt_timer *timer)
 {
 	struct lfs_flusher *f = rt_container_of(timer, struct lfs_flusher, marker);
 	struct lfs *lfs = rt_container_of(f, struct lfs, flusher);
 
-	if (!record_unnamed(lfs) || f->marker_waiting)
+	if (!flush_record_unnamed(lfs) || f->marker_waiting)
 		return;
 	f->marker_wanted = true;
 	lfs_schedule(lfs);
@@ -89,7 +89,7 @@ void lfs_flush_marker(struct lfs *lfs)
 	if (!f)
 		return;
 	lfs->flusher.marker_wanted = false;
-	if (!record_unnamed(lfs))
+	if (!flush_record_unnamed(lfs))
 		return;
 	f->ndescs = 0;
 	f->nblocks = 0;
@@ -106,7 +106,7 @@ void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *record)
 	if (record->kind != LFS_RECORD_MARKER || f->marker_waiting)
 		return;
 	f->marker_waiting = true;
-	f->marker_wait.done = marker_flushed;
+	f->marker_wait.done = flush_marker_flushed;
 	lfs_flush_wait(lfs, &f->marker_wait);
 }
 
@@ -123,7 +123,7 @@ static void flush_done(struct rt_op *op, int res)
 	if (res < 0)
 		lfs_fail(lfs, res, "flush of the store failed: %s", strerror(-res));
 	if (lfs->failed) {
-		waiters_end(&f->now, -EIO);
+		flush_waiters_end(&f->now, -EIO);
 		lfs_advance(lfs);
 		return;
 	}
@@ -141,12 +141,12 @@ static void flush_done(struct rt_op *op, int res)
 		 */
 		f->named = f->applied_named;
 	}
-	waiters_end(&f->now, 0);
+	flush_waiters_end(&f->now, 0);
 	if (RT_BUG(DURABLE_AT_RETURN))
-		waiters_end(&f->next, 0);
+		flush_waiters_end(&f->next, 0);
 	if (!f->busy && !rt_list_empty(&f->next))
 		flush_submit(lfs);
-	else if (record_unnamed(lfs))
+	else if (flush_record_unnamed(lfs))
 		rt_timer_arm(lfs->loop, &f->marker,
 			     rt_time_add(rt_now(lfs->loop), LFS_MARKER_MS / 2 * RT_MS));
 	lfs_advance(lfs);
@@ -159,7 +159,7 @@ void lfs_flush_init(struct lfs *lfs)
 	rt_list_init(&f->now);
 	rt_list_init(&f->next);
 	rt_list_init(&f->ready);
-	f->marker.fire = marker_fire;
+	f->marker.fire = flush_marker_fire;
 }
 
 void lfs_flush_wait(struct lfs *lfs, struct lfs_wait *w)
@@ -180,9 +180,9 @@ void lfs_flush_advance(struct lfs *lfs)
 {
 	struct lfs_flusher *f = &lfs->flusher;
 
-	waiters_end(&f->ready, lfs->failed ? -EIO : 0);
+	flush_waiters_end(&f->ready, lfs->failed ? -EIO : 0);
 	if (lfs->failed && !f->busy)
-		waiters_end(&f->next, -EIO);
+		flush_waiters_end(&f->next, -EIO);
 }
 
 bool lfs_flush_idle(const struct lfs *lfs)

@@ -75,7 +75,7 @@ static struct lfs_inflight *inflight_next(struct lfs *lfs)
 /* ---- the segment being filled ---------------------------------------------------------- */
 
 /* Take lfs->head.built.segment into use; its header goes out with the first record. */
-static void segment_open(struct lfs *lfs, struct lfs_inflight *f)
+static void head_segment_open(struct lfs *lfs, struct lfs_inflight *f)
 {
 	struct lfs_tail *t = &lfs->head.built;
 	struct lfs_segment_info info = {
@@ -111,7 +111,7 @@ void lfs_head_note_block(struct lfs *lfs, uint32_t pba,
 }
 
 /* The segment summary is the last record of a segment; the log goes on in the next. */
-static void segment_seal(struct lfs *lfs)
+static void head_segment_seal(struct lfs *lfs)
 {
 	uint32_t nblocks = lfs_summary_blocks(lfs->segs.blocks);
 	struct lfs_inflight *f = inflight_next(lfs);
@@ -148,7 +148,7 @@ struct lfs_inflight *lfs_inflight_get(struct lfs *lfs, enum lfs_record_kind kind
 	if (!f)
 		return NULL;
 	if (need > lfs_inflight_room(lfs) && lfs->head.built.block) {
-		segment_seal(lfs);
+		head_segment_seal(lfs);
 		f = inflight_next(lfs);
 		if (!f)
 			return NULL;
@@ -236,7 +236,7 @@ void lfs_inflight_submit(struct lfs_inflight *f, uint64_t last_lsn, uint64_t has
 
 	rt_assert(!f->busy);
 	if (first)
-		segment_open(lfs, f);
+		head_segment_open(lfs, f);
 	rec = (struct lfs_record){
 		.kind = f->kind,
 		.prev_crc = t->chain,

@@ -34,7 +34,7 @@ struct lfs_log_reader {
 static void reader_advance(struct lfs_log_reader *f);
 
 /* The oldest segment that holds `lsn` or what comes after it. */
-static uint32_t segment_with(const struct lfs_segments *segs, uint64_t lsn)
+static uint32_t reader_segment_with(const struct lfs_segments *segs, uint64_t lsn)
 {
 	uint32_t best = LFS_SEGMENT_NONE;
 
@@ -53,7 +53,7 @@ static uint32_t segment_with(const struct lfs_segments *segs, uint64_t lsn)
 int lfs_log_reader_new(struct lfs *lfs, uint64_t from, struct lfs_log_reader **ret)
 {
 	struct lfs_log_reader *f;
-	uint32_t segment = segment_with(&lfs->segs, from);
+	uint32_t segment = reader_segment_with(&lfs->segs, from);
 
 	rt_assert(from >= 1 && !lfs_closing(&lfs->closing) && !lfs->opening);
 	if (from > lfs->head.applied.lsn + 1)
@@ -105,7 +105,7 @@ static void reader_answer(struct lfs_log_reader *f, int res)
 	n->done(n, res);
 }
 
-static void entry_fill(struct lfs_log_reader *f)
+static void reader_entry_fill(struct lfs_log_reader *f)
 {
 	struct lfs_entry *e = &f->next_op->entry;
 
@@ -122,7 +122,7 @@ static void entry_fill(struct lfs_log_reader *f)
 }
 
 /* Skip to the LSN that the reader begins with, inside the record that holds it. */
-static void record_skip(struct lfs_log_reader *f, uint64_t from)
+static void reader_record_skip(struct lfs_log_reader *f, uint64_t from)
 {
 	while (f->lsn < from) {
 		unsigned n = lfs_scan_lsn(&f->rec, &f->desc, &f->data, f->ops, f->crcs);
@@ -134,7 +134,7 @@ static void record_skip(struct lfs_log_reader *f, uint64_t from)
 
 /* ---- records --------------------------------------------------------------------------------------- */
 
-static void scan_loaded(struct lfs_scan *s, int res)
+static void reader_scan_loaded(struct lfs_scan *s, int res)
 {
 	struct lfs_log_reader *f = rt_container_of(s, struct lfs_log_reader, scan);
 
@@ -145,7 +145,7 @@ static void scan_loaded(struct lfs_scan *s, int res)
 }
 
 /* A valid record of ours: is it a new one, of the LSNs that come next? */
-static int record_take(struct lfs_log_reader *f)
+static int reader_record_take(struct lfs_log_reader *f)
 {
 	const struct lfs_record *rec = &f->rec.rec;
 	uint64_t from = f->lsn;
@@ -166,7 +166,7 @@ static int record_take(struct lfs_log_reader *f)
 	f->data = 0;
 	f->hash = rec->hash_before;
 	f->lsn = rec->first_lsn;
-	record_skip(f, from);
+	reader_record_skip(f, from);
 	return 0;
 }
 
@@ -178,7 +178,7 @@ static bool reader_position(struct lfs_log_reader *f)
 	if (f->positioned && f->segment != LFS_SEGMENT_NONE &&
 	    f->block < segs->s[f->segment].end)
 		return true;
-	f->segment = segment_with(segs, f->lsn);
+	f->segment = reader_segment_with(segs, f->lsn);
 	if (f->segment == LFS_SEGMENT_NONE)
 		return false;
 	if (!f->positioned || segs->s[f->segment].generation != f->generation) {
@@ -209,18 +209,18 @@ static void reader_advance(struct lfs_log_reader *f)
 			      ? lfs_scan_record(&f->scan, f->block, end, &f->rec)
 			      : -ENODATA;
 		if (res == -ENODATA) {
-			f->scan.loaded = scan_loaded;
+			f->scan.loaded = reader_scan_loaded;
 			lfs_scan_load(&f->scan, f->segment, f->block, end);
 			return;
 		}
 		if (!res)
-			res = record_take(f);
+			res = reader_record_take(f);
 		if (res) {
 			reader_answer(f, res);
 			return;
 		}
 	}
-	entry_fill(f);
+	reader_entry_fill(f);
 	reader_answer(f, 0);
 }
 

@@ -12,14 +12,15 @@
 /* The checksum covers all behind itself; the magic before it is compared as a whole. */
 #define CRC_FROM (offsetof(struct lfs_record_head, head_crc) + sizeof(le32))
 
-static size_t area_used(uint32_t ndescs, uint32_t nblocks)
+static size_t record_area_used(uint32_t ndescs, uint32_t nblocks)
 {
 	return HEAD + ndescs * DESC + nblocks * sizeof(le32);
 }
 
 uint32_t lfs_record_head_blocks(uint32_t ndescs, uint32_t nblocks)
 {
-	return (uint32_t)((area_used(ndescs, nblocks) + LFS_BLOCK - 1) / LFS_BLOCK);
+	return (uint32_t)((record_area_used(ndescs, nblocks) + LFS_BLOCK - 1) /
+			  LFS_BLOCK);
 }
 
 uint32_t lfs_record_data_max(uint32_t segment_blocks)
@@ -76,20 +77,20 @@ void lfs_record_put_crcs(uint8_t *area, uint32_t ndescs, uint32_t i, const uint3
 {
 	rt_assert(i + n <= LFS_RECORD_BLOCKS_MAX);
 	/* Little-endian hosts only (rt/bytes.h): the table is the array. */
-	memcpy(area + area_used(ndescs, i), crcs, n * sizeof(*crcs));
+	memcpy(area + record_area_used(ndescs, i), crcs, n * sizeof(*crcs));
 }
 
 void lfs_record_get_crcs(const uint8_t *area, uint32_t ndescs, uint32_t i, uint32_t *crcs,
 			 uint32_t n)
 {
-	memcpy(crcs, area + area_used(ndescs, i), n * sizeof(*crcs));
+	memcpy(crcs, area + record_area_used(ndescs, i), n * sizeof(*crcs));
 }
 
 void lfs_record_encode(uint8_t *area, struct lfs_record *rec)
 {
 	size_t len =
 		(size_t)lfs_record_head_blocks(rec->ndescs, rec->nblocks) * LFS_BLOCK;
-	size_t used = area_used(rec->ndescs, rec->nblocks);
+	size_t used = record_area_used(rec->ndescs, rec->nblocks);
 	struct lfs_record_head h = {
 		.magic = le64_make(LFS_RECORD_MAGIC),
 		.prev_crc = le32_make(rec->prev_crc),
@@ -163,7 +164,7 @@ static bool descs_fit(const uint8_t *area, const struct lfs_record *rec)
 	return blocks == rec->nblocks && lsns == rec->last_lsn + 1 - rec->first_lsn;
 }
 
-static bool head_fits(const struct lfs_record *rec)
+static bool record_head_fits(const struct lfs_record *rec)
 {
 	if (rec->first_lsn == 0 || rec->last_lsn == UINT64_MAX ||
 	    rec->last_lsn + 1 < rec->first_lsn)
@@ -181,7 +182,7 @@ static bool head_fits(const struct lfs_record *rec)
 	return false;
 }
 
-static void head_get(const struct lfs_record_head *h, struct lfs_record *ret)
+static void record_head_get(const struct lfs_record_head *h, struct lfs_record *ret)
 {
 	ret->kind = (enum lfs_record_kind)le32_get(h->kind);
 	ret->head_crc = le32_get(h->head_crc);
@@ -202,7 +203,7 @@ static void head_get(const struct lfs_record_head *h, struct lfs_record *ret)
 }
 
 /* Behind the checksum tables nothing but zeros. */
-static bool rest_is_zero(const uint8_t *area, size_t from, size_t to)
+static bool record_rest_is_zero(const uint8_t *area, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++)
 		if (area[i])
@@ -221,7 +222,7 @@ int lfs_record_decode(const uint8_t *area, size_t len, struct lfs_record *ret,
 	memcpy(&h, area, sizeof(h));
 	if (le64_get(h.magic) != LFS_RECORD_MAGIC)
 		return -EBADMSG;
-	head_get(&h, &rec);
+	record_head_get(&h, &rec);
 	if (rec.ndescs > LFS_RECORD_DESCS_MAX || rec.nblocks > LFS_RECORD_BLOCKS_MAX)
 		return -EBADMSG;
 	area_len = (size_t)lfs_record_head_blocks(rec.ndescs, rec.nblocks) * LFS_BLOCK;
@@ -231,10 +232,11 @@ int lfs_record_decode(const uint8_t *area, size_t len, struct lfs_record *ret,
 	}
 	if (rt_crc32c(area + CRC_FROM, area_len - CRC_FROM) != rec.head_crc)
 		return -EBADMSG;
-	if (le32_get(h.zero0) || le64_get(h.zero1) || !head_fits(&rec) ||
+	if (le32_get(h.zero0) || le64_get(h.zero1) || !record_head_fits(&rec) ||
 	    !descs_fit(area, &rec))
 		return -EBADMSG;
-	if (!rest_is_zero(area, area_used(rec.ndescs, rec.nblocks), area_len))
+	if (!record_rest_is_zero(area, record_area_used(rec.ndescs, rec.nblocks),
+				 area_len))
 		return -EBADMSG;
 	*ret = rec;
 	*ret_blocks = (uint32_t)(area_len / LFS_BLOCK);

@@ -17,7 +17,7 @@
  * nothing is thrown away.
  */
 
-static void chain_walk(struct lfs_recover *rc);
+static void replay_chain_walk(struct lfs_recover *rc);
 
 static void log_loaded(struct lfs_scan *s, int res)
 {
@@ -66,7 +66,8 @@ static bool header_follows(const struct lfs_recover *rc,
 }
 
 /* The segment is part of the log. -EUCLEAN: the checkpoint says otherwise. */
-static int segment_enter(struct lfs_recover *rc, const struct lfs_segment_info *info)
+static int replay_segment_enter(struct lfs_recover *rc,
+				const struct lfs_segment_info *info)
 {
 	struct lfs_segments *segs = &rc->lfs->segs;
 	struct lfs_segment *s = &segs->s[info->number];
@@ -99,14 +100,14 @@ static enum header header_read(struct lfs_recover *rc)
 	bool valid;
 
 	if (!block) {
-		log_load(rc, rc->replay.tail.segment, 0, chain_walk);
+		log_load(rc, rc->replay.tail.segment, 0, replay_chain_walk);
 		return HEADER_LOAD;
 	}
 	valid = !lfs_segment_decode(block, &info);
 	if (rc->replay.tail.block == 0) {
 		if (!valid || !header_follows(rc, &info))
 			return HEADER_STOP;
-		if (segment_enter(rc, &info))
+		if (replay_segment_enter(rc, &info))
 			return HEADER_BAD;
 	} else if (!valid || !header_here(rc, &info) ||
 		   info.generation != rc->replay.tail.generation ||
@@ -124,7 +125,8 @@ static enum header header_read(struct lfs_recover *rc)
 /* ---- records ----------------------------------------------------------------------------------- */
 
 /* Is it the one that the chain goes on with? */
-static bool record_follows(const struct lfs_recover *rc, const struct lfs_record *rec)
+static bool replay_record_follows(const struct lfs_recover *rc,
+				  const struct lfs_record *rec)
 {
 	const struct lfs_tail *t = &rc->replay.tail;
 
@@ -230,7 +232,7 @@ static int record_replay(struct lfs_recover *rc, const struct lfs_scanned *r)
 /* ---- the end -------------------------------------------------------------------------------------- */
 
 /* Nothing is appended any more to the segment that the chain ends in. */
-static void segment_leave(struct lfs_recover *rc)
+static void replay_segment_leave(struct lfs_recover *rc)
 {
 	struct lfs_segments *segs = &rc->lfs->segs;
 	uint32_t n = rc->replay.tail.segment;
@@ -246,7 +248,7 @@ static void log_finish(struct lfs_recover *rc)
 	uint32_t next = t->block ? rc->replay.next : t->segment;
 
 	/* The log goes on in a fresh segment, the one that was reserved for that. */
-	segment_leave(rc);
+	replay_segment_leave(rc);
 	if (next == LFS_SEGMENT_NONE || lfs_segment_in_use(&lfs->segs.s[next]))
 		next = lfs_segments_reserve(&lfs->segs, 0);
 	else
@@ -285,7 +287,7 @@ static void log_end(struct lfs_recover *rc)
  * Only an older checkpoint than the newest is followed from one incarnation into the
  * next: each open writes a checkpoint before it appends.
  */
-static void cross_loaded(struct lfs_recover *rc)
+static void replay_cross_loaded(struct lfs_recover *rc)
 {
 	struct lfs_segment_info info;
 
@@ -295,12 +297,12 @@ static void cross_loaded(struct lfs_recover *rc)
 		log_end(rc);
 		return;
 	}
-	segment_leave(rc);
+	replay_segment_leave(rc);
 	rc->replay.tail.segment = rc->replay.search.segment;
 	rc->replay.tail.block = 0;
 	rc->replay.incarnation = info.incarnation;
 	rc->replay.header_read = false;
-	chain_walk(rc);
+	replay_chain_walk(rc);
 }
 
 /* Nothing names the missing record: the log was torn here, and ends here. */
@@ -313,7 +315,7 @@ static void log_torn(struct lfs_recover *rc)
 		return;
 	}
 	rc->replay.search.segment = next;
-	log_load(rc, next, 0, cross_loaded);
+	log_load(rc, next, 0, replay_cross_loaded);
 }
 
 /* The header of a segment behind the break. True: it decides. */
@@ -406,7 +408,7 @@ static void evidence_search(struct lfs_recover *rc)
 }
 
 /* The chain ends here. Why? */
-static void break_decide(struct lfs_recover *rc)
+static void replay_break_decide(struct lfs_recover *rc)
 {
 	const struct lfs_tail *t = &rc->replay.tail;
 
@@ -437,7 +439,7 @@ static void break_decide(struct lfs_recover *rc)
 
 /* ---- the walk ---------------------------------------------------------------------------------- */
 
-static void progress_report(struct lfs_recover *rc)
+static void replay_progress_report(struct lfs_recover *rc)
 {
 	rt_time now = rt_now(rc->lfs->loop);
 
@@ -450,12 +452,12 @@ static void progress_report(struct lfs_recover *rc)
 	       (unsigned long long)rc->stats.bytes);
 }
 
-static void chain_walk(struct lfs_recover *rc)
+static void replay_chain_walk(struct lfs_recover *rc)
 {
 	struct lfs_scanned r;
 	int res;
 
-	progress_report(rc);
+	replay_progress_report(rc);
 	while (rc->replay.tail.segment != LFS_SEGMENT_NONE) {
 		if (!rc->replay.header_read) {
 			switch (header_read(rc)) {
@@ -464,7 +466,7 @@ static void chain_walk(struct lfs_recover *rc)
 			case HEADER_LOAD:
 				return;
 			case HEADER_STOP:
-				break_decide(rc);
+				replay_break_decide(rc);
 				return;
 			case HEADER_BAD:
 				lfs_recover_end(rc, -EUCLEAN);
@@ -475,10 +477,10 @@ static void chain_walk(struct lfs_recover *rc)
 				      rc->lfs->segs.blocks, &r);
 		if (res == -ENODATA) {
 			log_load(rc, rc->replay.tail.segment, rc->replay.tail.block,
-				 chain_walk);
+				 replay_chain_walk);
 			return;
 		}
-		if (res || !record_follows(rc, &r.rec))
+		if (res || !replay_record_follows(rc, &r.rec))
 			break;
 		res = record_replay(rc, &r);
 		if (res) {
@@ -486,7 +488,7 @@ static void chain_walk(struct lfs_recover *rc)
 			return;
 		}
 	}
-	break_decide(rc);
+	replay_break_decide(rc);
 }
 
 void lfs_replay_start(struct lfs_recover *rc)
@@ -502,5 +504,5 @@ void lfs_replay_start(struct lfs_recover *rc)
 		lfs_recover_starve(rc);
 		return;
 	}
-	chain_walk(rc);
+	replay_chain_walk(rc);
 }

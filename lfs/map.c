@@ -12,12 +12,12 @@
 #define COST_ABSENT 1u
 #define COST_LEAF 8u
 
-static uint32_t entry_pba(uint64_t e)
+static uint32_t map_entry_pba(uint64_t e)
 {
 	return (uint32_t)e;
 }
 
-static int take_memory(struct lfs_map *map, uint64_t bytes)
+static int map_take_memory(struct lfs_map *map, uint64_t bytes)
 {
 	if (bytes > map->memory_max - map->memory)
 		return -EDQUOT;
@@ -37,7 +37,7 @@ int lfs_map_init(struct lfs_map *map, struct lfs_segments *segs,
 		v->blocks = lfs_volume_blocks(&meta->volumes[i]);
 		v->nleaves =
 			(uint32_t)((v->blocks + LFS_LEAF_BLOCKS - 1) / LFS_LEAF_BLOCKS);
-		ret = take_memory(map, v->nleaves * sizeof(*v->leaves));
+		ret = map_take_memory(map, v->nleaves * sizeof(*v->leaves));
 		if (ret)
 			goto fail;
 		ret = -ENOMEM;
@@ -92,7 +92,7 @@ static int leaf_fill(struct lfs_map *map, struct lfs_leaf *leaf)
 
 	if (leaf->entries)
 		return 0;
-	ret = take_memory(map, LFS_BLOCK);
+	ret = map_take_memory(map, LFS_BLOCK);
 	if (ret)
 		return ret;
 	leaf->entries = rt_zalloc(LFS_LEAF_BLOCKS, sizeof(*leaf->entries));
@@ -150,8 +150,8 @@ static void leaf_set(struct lfs_map *map, struct lfs_leaf *leaf, uint32_t first,
 
 	rt_assert(leaf->entries);
 	for (uint32_t i = 0; i < n; i++) {
-		if (entry_pba(e[i]))
-			lfs_segments_live(map->segs, entry_pba(e[i]), -1);
+		if (map_entry_pba(e[i]))
+			lfs_segments_live(map->segs, map_entry_pba(e[i]), -1);
 		else
 			leaf->used++;
 		e[i] = (uint64_t)crcs[i] << 32 | (pba + i);
@@ -186,9 +186,9 @@ static void leaf_unmap(struct lfs_map *map, struct lfs_map_volume *v,
 		       struct lfs_leaf *leaf, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = first; i < first + n; i++) {
-		if (!entry_pba(leaf->entries[i]))
+		if (!map_entry_pba(leaf->entries[i]))
 			continue;
-		lfs_segments_live(map->segs, entry_pba(leaf->entries[i]), -1);
+		lfs_segments_live(map->segs, map_entry_pba(leaf->entries[i]), -1);
 		leaf->entries[i] = 0;
 		leaf->used--;
 		v->mapped--;
@@ -234,7 +234,7 @@ uint32_t lfs_map_get(const struct lfs_map *map, uint32_t volume, uint64_t lba,
 		return 0;
 	e = leaf->entries[lba % LFS_LEAF_BLOCKS];
 	*ret_crc = (uint32_t)(e >> 32);
-	return entry_pba(e);
+	return map_entry_pba(e);
 }
 
 /* ---- images ------------------------------------------------------------------------------ */
@@ -260,9 +260,9 @@ int lfs_map_load(struct lfs_map *map, uint32_t volume, uint32_t index,
 		if (!e)
 			continue;
 		if (at + i >= v->blocks ||
-		    !lfs_segments_has_data(map->segs, entry_pba(e)))
+		    !lfs_segments_has_data(map->segs, map_entry_pba(e)))
 			goto bad;
-		lfs_segments_live(map->segs, entry_pba(e), 1);
+		lfs_segments_live(map->segs, map_entry_pba(e), 1);
 		leaf->used++;
 		v->mapped++;
 	}

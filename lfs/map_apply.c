@@ -37,7 +37,7 @@ static bool apply_append(struct lfs_inflight *f, const struct lfs_append *a,
 }
 
 /* Blocks that an append counts for until it is in a record, heads at their worst. */
-static void append_out(struct lfs *lfs, const struct lfs_append *a)
+static void apply_append_out(struct lfs *lfs, const struct lfs_append *a)
 {
 	for (unsigned i = 0; i < a->nops; i++) {
 		const struct lfs_op *op = &a->ops[i];
@@ -62,13 +62,13 @@ static bool apply_client(struct lfs_inflight *f, uint32_t *budget)
 			return false;
 		rt_list_push_back(&f->in_map, rt_list_pop(&f->appends));
 		lfs_write_buffer_remove(&lfs->admission.write_buffer, a);
-		append_out(lfs, a);
+		apply_append_out(lfs, a);
 	}
 	return true;
 }
 
 /* The record is in the map: the log has grown by it. */
-static void inflight_retire(struct lfs_inflight *f)
+static void apply_inflight_retire(struct lfs_inflight *f)
 {
 	struct lfs *lfs = f->lfs;
 	struct lfs_segment *s = &lfs->segs.s[f->segment];
@@ -96,7 +96,7 @@ static void inflight_retire(struct lfs_inflight *f)
  * covers them, since `done` may ask for a flush, at once or while the rest of the record
  * is still on its way into the map.
  */
-static void inflight_pop(struct lfs *lfs)
+static void apply_inflight_pop(struct lfs *lfs)
 {
 	struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
 	struct rt_list applied, *l;
@@ -156,7 +156,7 @@ void lfs_apply(struct lfs *lfs)
 			lfs_schedule(lfs);
 			return;
 		}
-		inflight_retire(f);
-		inflight_pop(lfs);
+		apply_inflight_retire(f);
+		apply_inflight_pop(lfs);
 	}
 }

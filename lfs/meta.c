@@ -22,7 +22,7 @@ const struct lfs_epoch *lfs_epoch_of(const struct lfs_meta *meta, uint64_t lsn)
 	return &meta->epochs[i];
 }
 
-static bool same_volumes(const struct lfs_meta *a, const struct lfs_meta *b)
+static bool meta_same_volumes(const struct lfs_meta *a, const struct lfs_meta *b)
 {
 	if (a->nvolumes != b->nvolumes)
 		return false;
@@ -33,11 +33,11 @@ static bool same_volumes(const struct lfs_meta *a, const struct lfs_meta *b)
 }
 
 /* Other volumes need another map, which is made before anything is written. */
-static int map_prepare(struct lfs *lfs, const struct lfs_meta *meta)
+static int meta_map_prepare(struct lfs *lfs, const struct lfs_meta *meta)
 {
 	int ret;
 
-	if (same_volumes(&lfs->meta, meta))
+	if (meta_same_volumes(&lfs->meta, meta))
 		return 0;
 	if (lfs->admission.lsn)
 		return -EINVAL;
@@ -52,7 +52,7 @@ static int map_prepare(struct lfs *lfs, const struct lfs_meta *meta)
 	return ret;
 }
 
-static void map_install(struct lfs *lfs)
+static void meta_map_install(struct lfs *lfs)
 {
 	/* Nothing can be mapped yet: nothing was ever appended. */
 	rt_assert(!lfs->admission.lsn);
@@ -77,7 +77,7 @@ static void meta_end(struct lfs *lfs)
 	struct lfs_set_meta *s = m->op;
 
 	if (m->map && !m->res) {
-		map_install(lfs);
+		meta_map_install(lfs);
 	} else if (m->map) {
 		lfs_map_release(m->map);
 		rt_free(m->map);
@@ -112,7 +112,7 @@ void lfs_set_meta(struct lfs *lfs, struct lfs_set_meta *s, const struct lfs_meta
 	m->op = s;
 	m->res = lfs_meta_check(meta, &lfs->geo, why);
 	if (!m->res)
-		m->res = map_prepare(lfs, meta);
+		m->res = meta_map_prepare(lfs, meta);
 	if (m->res) {
 		meta_set_state(m, LFS_META_ENDED);
 		lfs_schedule(lfs);

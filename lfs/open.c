@@ -147,8 +147,8 @@ static void open_recovered(struct lfs_recover *rc, int res)
 
 /* ---- superblocks ------------------------------------------------------------------------------ */
 
-/* Which of the two counts. 0 with lfs->sb and lfs->meta set, or the error with `why`. */
-static int supers_choose(struct opening *op)
+/* Which of the two counts. 0 with lfs->superblock and lfs->meta set, or the error with `why`. */
+static int open_superblocks_choose(struct opening *op)
 {
 	struct lfs *lfs = op->lfs;
 	struct lfs_superblock superblock[2];
@@ -179,10 +179,10 @@ static int supers_choose(struct opening *op)
 	return 0;
 }
 
-static int supers_check(struct opening *op)
+static int open_superblocks_check(struct opening *op)
 {
 	struct lfs *lfs = op->lfs;
-	int res = supers_choose(op);
+	int res = open_superblocks_choose(op);
 
 	if (res)
 		return res;
@@ -205,16 +205,16 @@ static int supers_check(struct opening *op)
 	return 0;
 }
 
-static void supers_done(struct rt_op *rop, int res);
+static void open_superblocks_done(struct rt_op *rop, int res);
 
-static void supers_read(struct opening *op)
+static void open_superblocks_read(struct opening *op)
 {
-	op->op.done = supers_done;
+	op->op.done = open_superblocks_done;
 	rt_read(op->lfs->file, &op->op, op->supers + op->got,
 		2 * LFS_SUPERBLOCK_REGION - op->got, op->got);
 }
 
-static void supers_done(struct rt_op *rop, int res)
+static void open_superblocks_done(struct rt_op *rop, int res)
 {
 	struct opening *op = rt_container_of(rop, struct opening, op);
 
@@ -225,11 +225,11 @@ static void supers_done(struct rt_op *rop, int res)
 	}
 	op->got += (uint32_t)res;
 	if (res && op->got < 2 * LFS_SUPERBLOCK_REGION) {
-		supers_read(op);
+		open_superblocks_read(op);
 		return;
 	}
 	memset(op->supers + op->got, 0, 2 * LFS_SUPERBLOCK_REGION - op->got);
-	res = supers_check(op);
+	res = open_superblocks_check(op);
 	if (res) {
 		open_failed(op, res);
 		return;
@@ -272,7 +272,7 @@ static int open_file(struct opening *op, const char *path)
 	return res;
 }
 
-static char *copy_string(const char *s)
+static char *open_copy_string(const char *s)
 {
 	size_t len = strlen(s) + 1;
 	char *ret = rt_alloc(len);
@@ -282,7 +282,8 @@ static char *copy_string(const char *s)
 	return ret;
 }
 
-static struct lfs *lfs_new(struct rt_loop *loop, const struct lfs_open_params *params)
+static struct lfs *open_new_store(struct rt_loop *loop,
+				  const struct lfs_open_params *params)
 {
 	struct lfs *lfs = rt_zalloc(1, sizeof(*lfs));
 
@@ -326,8 +327,8 @@ void lfs_open(struct rt_loop *loop, const struct lfs_open_params *params,
 		return;
 	}
 	op->o = o;
-	op->lfs = lfs_new(loop, params);
-	op->group_name = copy_string(params->group_name);
+	op->lfs = open_new_store(loop, params);
+	op->group_name = open_copy_string(params->group_name);
 	op->supers = rt_alloc_blocks(2 * LFS_SUPERBLOCK_REGION);
 	op->meta = rt_zalloc(1, sizeof(*op->meta));
 	op->res = -ENOMEM;
@@ -337,7 +338,7 @@ void lfs_open(struct rt_loop *loop, const struct lfs_open_params *params,
 		op->res = open_file(op, params->path);
 	}
 	if (!op->res) {
-		supers_read(op);
+		open_superblocks_read(op);
 		return;
 	}
 	op->op.done = open_refused;

@@ -26,7 +26,7 @@ static void store_advance(struct lfs *lfs)
 	}
 }
 
-static void schedule_done(struct rt_op *op, int res)
+static void store_schedule_done(struct rt_op *op, int res)
 {
 	struct lfs *lfs = rt_container_of(op, struct lfs, schedule_op);
 
@@ -44,7 +44,7 @@ void lfs_schedule(struct lfs *lfs)
 	if (lfs->scheduled)
 		return;
 	lfs->scheduled = true;
-	lfs->schedule_op.done = schedule_done;
+	lfs->schedule_op.done = store_schedule_done;
 	rt_defer(lfs->loop, &lfs->schedule_op);
 }
 

@@ -50,7 +50,8 @@ static void read_bad(struct lfs *lfs, struct lfs_read *r, uint64_t lba, int disk
 	}
 }
 
-static void block_check(struct lfs *lfs, struct lfs_read *r, uint64_t lba, uint32_t crc)
+static void read_block_check(struct lfs *lfs, struct lfs_read *r, uint64_t lba,
+			     uint32_t crc)
 {
 	if (rt_crc32c(r->buf + (lba - r->lba) * LFS_BLOCK, LFS_BLOCK) != crc)
 		read_bad(lfs, r, lba, 0);
@@ -86,7 +87,7 @@ static void run_done(struct rt_op *op, int res)
 			return;
 		}
 		for (uint32_t i = 0; i < run->blocks; i++)
-			block_check(lfs, r, run->lba + i, run->crcs[i]);
+			read_block_check(lfs, r, run->lba + i, run->crcs[i]);
 	} else {
 		/* The end of the file is an error, too: the block was there. */
 		read_bad(lfs, r, run->lba + run->done / LFS_BLOCK, res ? res : -ENODATA);
@@ -101,8 +102,8 @@ static void run_done(struct rt_op *op, int res)
 /* ---- from the first block to the last --------------------------------------------------------- */
 
 /* A block that needs no disk. False: it lies at *ret_place. */
-static bool block_here(struct lfs *lfs, struct lfs_read *r, uint32_t i, uint32_t *ret_pba,
-		       uint32_t *ret_crc)
+static bool read_block_here(struct lfs *lfs, struct lfs_read *r, uint32_t i,
+			    uint32_t *ret_pba, uint32_t *ret_crc)
 {
 	uint8_t *to = r->buf + (size_t)i * LFS_BLOCK;
 	const uint8_t *data;
@@ -112,7 +113,7 @@ static bool block_here(struct lfs *lfs, struct lfs_read *r, uint32_t i, uint32_t
 				     &data, &crc)) {
 	case LFS_SEEN_DATA:
 		memcpy(to, data, LFS_BLOCK);
-		block_check(lfs, r, r->lba + i, crc);
+		read_block_check(lfs, r, r->lba + i, crc);
 		return true;
 	case LFS_SEEN_ZERO:
 		memset(to, 0, LFS_BLOCK);
@@ -144,7 +145,7 @@ static bool read_go(struct lfs *lfs, struct lfs_read *r)
 
 	for (; impl->next < r->blocks && !impl->res; impl->next++) {
 		uint32_t pba, crc;
-		bool here = block_here(lfs, r, impl->next, &pba, &crc);
+		bool here = read_block_here(lfs, r, impl->next, &pba, &crc);
 
 		if (run &&
 		    (here || pba != first + run->blocks || run->blocks == LFS_READ_RUN)) {

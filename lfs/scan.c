@@ -31,18 +31,18 @@ void lfs_scan_release(struct lfs_scan *s)
 	s->buf = NULL;
 }
 
-static void window_loaded(struct rt_op *op, int res);
+static void scan_window_loaded(struct rt_op *op, int res);
 
-static void window_load(struct lfs_scan *s)
+static void scan_window_load(struct lfs_scan *s)
 {
 	uint64_t pba = lfs_segments_pba(s->segs, s->segment, s->block);
 
-	s->op.done = window_loaded;
+	s->op.done = scan_window_loaded;
 	rt_read(s->file, &s->op, s->buf + s->got, (size_t)s->want * LFS_BLOCK - s->got,
 		pba * LFS_BLOCK + s->got);
 }
 
-static void window_loaded(struct rt_op *op, int res)
+static void scan_window_loaded(struct rt_op *op, int res)
 {
 	struct lfs_scan *s = rt_container_of(op, struct lfs_scan, op);
 
@@ -54,7 +54,7 @@ static void window_loaded(struct rt_op *op, int res)
 	}
 	s->got += (uint32_t)res;
 	if (s->got < s->want * LFS_BLOCK) {
-		window_load(s);
+		scan_window_load(s);
 		return;
 	}
 	s->have = s->want;
@@ -69,7 +69,7 @@ void lfs_scan_load(struct lfs_scan *s, uint32_t segment, uint32_t block, uint32_
 	s->have = 0;
 	s->want = end - block < s->capacity ? end - block : s->capacity;
 	s->got = 0;
-	window_load(s);
+	scan_window_load(s);
 }
 
 const uint8_t *lfs_scan_block(const struct lfs_scan *s, uint32_t block)
@@ -80,8 +80,8 @@ const uint8_t *lfs_scan_block(const struct lfs_scan *s, uint32_t block)
 }
 
 /* What is not in the window: is it further on, or nowhere? */
-static int record_beyond(const struct lfs_scan *s, uint32_t block, uint32_t end,
-			 uint64_t blocks)
+static int scan_record_beyond(const struct lfs_scan *s, uint32_t block, uint32_t end,
+			      uint64_t blocks)
 {
 	return blocks <= end - block && blocks <= s->capacity && block > s->block
 		       ? -ENODATA
@@ -100,11 +100,12 @@ int lfs_scan_record(const struct lfs_scan *s, uint32_t block, uint32_t end,
 	left = s->block + s->have - block;
 	res = lfs_record_decode(area, (size_t)left * LFS_BLOCK, &ret->rec, &head);
 	if (res == -EMSGSIZE)
-		return record_beyond(s, block, end, head);
+		return scan_record_beyond(s, block, end, head);
 	if (res)
 		return -EBADMSG;
 	if (head + (uint64_t)ret->rec.nblocks > left)
-		return record_beyond(s, block, end, head + (uint64_t)ret->rec.nblocks);
+		return scan_record_beyond(s, block, end,
+					  head + (uint64_t)ret->rec.nblocks);
 	ret->area = area;
 	ret->data = area + (size_t)head * LFS_BLOCK;
 	ret->next = block + head + ret->rec.nblocks;

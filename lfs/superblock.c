@@ -15,14 +15,14 @@
 	(LFS_FENCED | LFS_SEALED | LFS_ALONE | LFS_UNPAIRED | LFS_CLEAN | LFS_HOLD)
 #define SEGMENTS_ALIGN (UINT64_C(1) << 20)
 
-static uint64_t round_up(uint64_t n, uint64_t to)
+static uint64_t geometry_round_up(uint64_t n, uint64_t to)
 {
 	return (n + to - 1) / to * to;
 }
 
 /* ---- geometry --------------------------------------------------------------------------- */
 
-static uint64_t leaves_max(uint64_t segments, uint32_t segment_size)
+static uint64_t geometry_leaves_max(uint64_t segments, uint32_t segment_size)
 {
 	/* Volumes take at most 4/5 of the segments; each may end inside a leaf. */
 	return segments * segment_size / 5 * 4 / (LFS_LEAF_BLOCKS * LFS_BLOCK) +
@@ -31,26 +31,28 @@ static uint64_t leaves_max(uint64_t segments, uint32_t segment_size)
 
 uint64_t lfs_geometry_leaves(const struct lfs_geometry *geo)
 {
-	return leaves_max(geo->segments, geo->segment_size);
+	return geometry_leaves_max(geo->segments, geo->segment_size);
 }
 
-static uint64_t checkpoint_slot_size(uint64_t segments, uint32_t segment_size)
+static uint64_t geometry_checkpoint_slot_size(uint64_t segments, uint32_t segment_size)
 {
-	return round_up(sizeof(struct lfs_checkpoint_slot_head) +
-				leaves_max(segments, segment_size) *
-					sizeof(struct lfs_checkpoint_slot_leaf) +
-				segments * sizeof(struct lfs_checkpoint_slot_segment),
-			LFS_BLOCK);
+	return geometry_round_up(
+		sizeof(struct lfs_checkpoint_slot_head) +
+			geometry_leaves_max(segments, segment_size) *
+				sizeof(struct lfs_checkpoint_slot_leaf) +
+			segments * sizeof(struct lfs_checkpoint_slot_segment),
+		LFS_BLOCK);
 }
 
-static uint64_t segments_off(uint64_t segments, uint32_t segment_size)
+static uint64_t geometry_segments_off(uint64_t segments, uint32_t segment_size)
 {
-	return round_up(2 * LFS_SUPERBLOCK_REGION +
-				2 * checkpoint_slot_size(segments, segment_size),
-			SEGMENTS_ALIGN);
+	return geometry_round_up(2 * LFS_SUPERBLOCK_REGION +
+					 2 * geometry_checkpoint_slot_size(segments,
+									   segment_size),
+				 SEGMENTS_ALIGN);
 }
 
-static bool segment_size_fits(uint32_t size)
+static bool geometry_segment_size_fits(uint32_t size)
 {
 	return size >= LFS_SEGMENT_MIN && size <= LFS_SEGMENT_MAX && !(size & (size - 1));
 }
@@ -60,7 +62,7 @@ int lfs_geometry_make(uint64_t size, uint32_t segment_size, uint64_t checkpoint_
 {
 	uint64_t n;
 
-	if (!segment_size_fits(segment_size)) {
+	if (!geometry_segment_size_fits(segment_size)) {
 		lfs_say(why,
 			"segment size %u: must be a power of two from %u to %u bytes",
 			segment_size, LFS_SEGMENT_MIN, LFS_SEGMENT_MAX);
@@ -81,7 +83,7 @@ int lfs_geometry_make(uint64_t size, uint32_t segment_size, uint64_t checkpoint_
 		return -EFBIG;
 	}
 	n = size / segment_size;
-	while (n && segments_off(n, segment_size) + n * segment_size > size)
+	while (n && geometry_segments_off(n, segment_size) + n * segment_size > size)
 		n--;
 	if (n < LFS_SEGMENTS_MIN) {
 		lfs_say(why,
@@ -92,8 +94,8 @@ int lfs_geometry_make(uint64_t size, uint32_t segment_size, uint64_t checkpoint_
 	}
 	*ret = (struct lfs_geometry){
 		.store_size = size,
-		.segments_off = segments_off(n, segment_size),
-		.checkpoint_slot_size = checkpoint_slot_size(n, segment_size),
+		.segments_off = geometry_segments_off(n, segment_size),
+		.checkpoint_slot_size = geometry_checkpoint_slot_size(n, segment_size),
 		.checkpoint_every = checkpoint_every,
 		.segment_size = segment_size,
 		.segments = (uint32_t)n,
@@ -101,7 +103,7 @@ int lfs_geometry_make(uint64_t size, uint32_t segment_size, uint64_t checkpoint_
 	return 0;
 }
 
-static bool request_fits(const struct lfs_meta *meta, uint32_t segment_size)
+static bool superblock_request_fits(const struct lfs_meta *meta, uint32_t segment_size)
 {
 	return meta->max_request >= LFS_REQUEST_MIN &&
 	       meta->max_request <= LFS_REQUEST_MAX &&
@@ -110,7 +112,8 @@ static bool request_fits(const struct lfs_meta *meta, uint32_t segment_size)
 }
 
 /* Segments that a store with these volumes has. */
-static uint64_t segments_needed(const struct lfs_meta *meta, uint32_t segment_size)
+static uint64_t geometry_segments_needed(const struct lfs_meta *meta,
+					 uint32_t segment_size)
 {
 	uint64_t blocks = 0;
 
@@ -125,7 +128,8 @@ static uint64_t segments_needed(const struct lfs_meta *meta, uint32_t segment_si
  * Segments in which each block can be written once by requests of max_request bytes, with the
  * images of the leaves: of long requests few fit into a segment, and what is left of it is lost.
  */
-static uint64_t segments_filled(const struct lfs_meta *meta, uint32_t segment_size)
+static uint64_t geometry_segments_filled(const struct lfs_meta *meta,
+					 uint32_t segment_size)
 {
 	uint32_t request = meta->max_request / LFS_BLOCK;
 	uint64_t usable = lfs_segment_usable(segment_size / LFS_BLOCK, meta->max_request);
@@ -146,13 +150,14 @@ uint64_t lfs_geometry_size_min(const struct lfs_meta *meta, uint32_t segment_siz
 {
 	uint64_t n, filled;
 
-	if (!segment_size_fits(segment_size) || !request_fits(meta, segment_size))
+	if (!geometry_segment_size_fits(segment_size) ||
+	    !superblock_request_fits(meta, segment_size))
 		return 0;
-	n = segments_needed(meta, segment_size);
-	filled = segments_filled(meta, segment_size);
+	n = geometry_segments_needed(meta, segment_size);
+	filled = geometry_segments_filled(meta, segment_size);
 	if (filled > n)
 		n = filled;
-	return segments_off(n, segment_size) + n * segment_size;
+	return geometry_segments_off(n, segment_size) + n * segment_size;
 }
 
 /* A decoded geometry must be one that lfs_geometry_make() could have made. */
@@ -170,12 +175,12 @@ static bool geometry_fits(const struct lfs_geometry *geo)
 
 /* ---- meta --------------------------------------------------------------------------------- */
 
-static bool name_fits(const char name[LFS_NAME_MAX])
+static bool superblock_name_fits(const char name[LFS_NAME_MAX])
 {
 	return name[0] && memchr(name, 0, LFS_NAME_MAX);
 }
 
-static int volumes_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
+static int superblock_volumes_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
 {
 	if (meta->nvolumes > LFS_VOLUMES_MAX) {
 		lfs_say(why, "%u volumes: at most %u", meta->nvolumes, LFS_VOLUMES_MAX);
@@ -184,7 +189,7 @@ static int volumes_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
 		const struct lfs_volume *v = &meta->volumes[i];
 
-		if (!name_fits(v->name)) {
+		if (!superblock_name_fits(v->name)) {
 			lfs_say(why, "volume %u: its name must have 1 to %u bytes", i,
 				LFS_NAME_MAX - 1);
 			return -EINVAL;
@@ -205,7 +210,7 @@ static int volumes_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
 	return 0;
 }
 
-static int epochs_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
+static int superblock_epochs_check(const struct lfs_meta *meta, char why[LFS_WHY_MAX])
 {
 	const struct lfs_epoch *e = meta->epochs;
 
@@ -235,14 +240,14 @@ int lfs_meta_check(const struct lfs_meta *meta, const struct lfs_geometry *geo,
 		lfs_say(why, "role %u: neither primary nor mirror", (unsigned)meta->role);
 		return -EINVAL;
 	}
-	if (meta->flags & ~FLAGS_KNOWN || !name_fits(meta->group_name)) {
+	if (meta->flags & ~FLAGS_KNOWN || !superblock_name_fits(meta->group_name)) {
 		lfs_say(why,
 			"group: its name must have 1 to %u bytes, its flags 0x%x be "
 			"known",
 			LFS_NAME_MAX - 1, meta->flags);
 		return -EINVAL;
 	}
-	if (!request_fits(meta, geo->segment_size)) {
+	if (!superblock_request_fits(meta, geo->segment_size)) {
 		lfs_say(why,
 			"max_request %u: must be from %u to %u and a quarter of a "
 			"segment of "
@@ -251,12 +256,12 @@ int lfs_meta_check(const struct lfs_meta *meta, const struct lfs_geometry *geo,
 			geo->segment_size);
 		return -EINVAL;
 	}
-	ret = volumes_check(meta, why);
+	ret = superblock_volumes_check(meta, why);
 	if (!ret)
-		ret = epochs_check(meta, why);
+		ret = superblock_epochs_check(meta, why);
 	if (ret)
 		return ret;
-	need = segments_needed(meta, geo->segment_size);
+	need = geometry_segments_needed(meta, geo->segment_size);
 	if (need > geo->segments) {
 		lfs_say(why,
 			"the volumes need %llu segments of %u bytes, the store has %u",
@@ -268,7 +273,7 @@ int lfs_meta_check(const struct lfs_meta *meta, const struct lfs_geometry *geo,
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
-static void put_tables(uint8_t *at, const struct lfs_meta *meta)
+static void superblock_put_tables(uint8_t *at, const struct lfs_meta *meta)
 {
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
 		const struct lfs_volume *v = &meta->volumes[i];
@@ -306,7 +311,7 @@ uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superb
 			       const struct lfs_meta *meta)
 {
 	uint32_t used = superblock_used(meta->nvolumes, meta->nepochs);
-	uint32_t length = (uint32_t)round_up(used, LFS_BLOCK);
+	uint32_t length = (uint32_t)geometry_round_up(used, LFS_BLOCK);
 	struct lfs_superblock_head h = {
 		.magic = le64_make(LFS_SUPERBLOCK_MAGIC),
 		.length = le32_make(length),
@@ -335,14 +340,14 @@ uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superb
 	memcpy(h.boot, meta->boot, LFS_ID_LEN);
 	memcpy(h.group_name, meta->group_name, strnlen(meta->group_name, LFS_NAME_MAX));
 	memset(buf, 0, LFS_SUPERBLOCK_REGION);
-	put_tables(buf + sizeof(h), meta);
+	superblock_put_tables(buf + sizeof(h), meta);
 	memcpy(buf, &h, sizeof(h));
 	h.crc = le32_make(rt_crc32c(buf + CRC_FROM, length - CRC_FROM));
 	memcpy(buf, &h, sizeof(h));
 	return length;
 }
 
-static void get_tables(const uint8_t *at, struct lfs_meta *meta)
+static void superblock_get_tables(const uint8_t *at, struct lfs_meta *meta)
 {
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
 		struct lfs_volume *v = &meta->volumes[i];
@@ -367,8 +372,8 @@ static void get_tables(const uint8_t *at, struct lfs_meta *meta)
 	}
 }
 
-static void get_head(const struct lfs_superblock_head *h,
-		     struct lfs_superblock *superblock, struct lfs_meta *meta)
+static void superblock_get_head(const struct lfs_superblock_head *h,
+				struct lfs_superblock *superblock, struct lfs_meta *meta)
 {
 	memset(meta, 0, sizeof(*meta));
 	superblock->seq = le64_get(h->seq);
@@ -395,7 +400,7 @@ static void get_head(const struct lfs_superblock_head *h,
 	meta->nepochs = le32_get(h->nepochs);
 }
 
-static bool head_zeros(const struct lfs_superblock_head *h)
+static bool superblock_head_zeros(const struct lfs_superblock_head *h)
 {
 	if (le32_get(h->zero0))
 		return false;
@@ -405,7 +410,8 @@ static bool head_zeros(const struct lfs_superblock_head *h)
 	return true;
 }
 
-static int decode_version(const struct lfs_superblock_head *h, char why[LFS_WHY_MAX])
+static int superblock_decode_version(const struct lfs_superblock_head *h,
+				     char why[LFS_WHY_MAX])
 {
 	if (le32_get(h->version) != LFS_VERSION) {
 		lfs_say(why, "store of format version %u: this program knows version %u",
@@ -444,17 +450,18 @@ int lfs_superblock_decode(const uint8_t *buf, struct lfs_superblock *superblock,
 		lfs_say(why, "superblock damaged: its checksum is wrong");
 		return -EUCLEAN;
 	}
-	ret = decode_version(&h, why);
+	ret = superblock_decode_version(&h, why);
 	if (ret)
 		return ret;
-	get_head(&h, superblock, meta);
+	superblock_get_head(&h, superblock, meta);
 	if (meta->nvolumes > LFS_VOLUMES_MAX || meta->nepochs > LFS_HISTORY_MAX ||
-	    superblock_used(meta->nvolumes, meta->nepochs) > length || !head_zeros(&h) ||
-	    !geometry_fits(&superblock->geo) || superblock->checkpoint_slot > 1) {
+	    superblock_used(meta->nvolumes, meta->nepochs) > length ||
+	    !superblock_head_zeros(&h) || !geometry_fits(&superblock->geo) ||
+	    superblock->checkpoint_slot > 1) {
 		lfs_say(why, "superblock damaged: counts or geometry impossible");
 		return -EUCLEAN;
 	}
-	get_tables(buf + sizeof(h), meta);
+	superblock_get_tables(buf + sizeof(h), meta);
 	_Static_assert(sizeof(detail) + 32 <= LFS_WHY_MAX, "fits into why");
 	ret = lfs_meta_check(meta, &superblock->geo, why);
 	if (!ret)

@@ -117,8 +117,8 @@ static void superblock_flushed(struct lfs_wait *w, int res)
 		superblock_write(lfs);
 }
 
-static void req_merge(struct lfs_superblock_writer *sb,
-		      const struct lfs_superblock_request *req)
+static void writer_req_merge(struct lfs_superblock_writer *sb,
+			     const struct lfs_superblock_request *req)
 {
 	if (req->meta)
 		*sb->meta_next = *req->meta;
@@ -147,7 +147,7 @@ void lfs_superblock_advance(struct lfs *lfs)
 		struct lfs_superblock_request *req =
 			rt_container_of(l, struct lfs_superblock_request, link);
 
-		req_merge(sb, req);
+		writer_req_merge(sb, req);
 		if (RT_BUG(CHECKPOINT_BEFORE_FLUSH) && req->checkpoint)
 			flush = false;
 		rt_list_push_back(&sb->taken, l);

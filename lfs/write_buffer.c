@@ -15,13 +15,13 @@
 #define ORDER_BITS 8
 static_assert(LFS_OPS_MAX <= 1u << ORDER_BITS, "an operation's number fits");
 
-static uint64_t order_of(const struct lfs_append *a, unsigned op)
+static uint64_t buffer_order_of(const struct lfs_append *a, unsigned op)
 {
 	return a->lsn << ORDER_BITS | op;
 }
 
-static struct lfs_write_buffer_block **bucket_of(const struct lfs_write_buffer *o,
-						 uint32_t volume, uint64_t lba)
+static struct lfs_write_buffer_block **buffer_bucket_of(const struct lfs_write_buffer *o,
+							uint32_t volume, uint64_t lba)
 {
 	return &o->buckets[rt_mix64(lba ^ (uint64_t)volume << 48) & o->mask];
 }
@@ -59,7 +59,8 @@ void lfs_write_buffer_release(struct lfs_write_buffer *o)
 static void add_block(struct lfs_write_buffer *o, const struct lfs_op *op, uint32_t i,
 		      uint64_t order)
 {
-	struct lfs_write_buffer_block **bucket = bucket_of(o, op->volume, op->lba + i);
+	struct lfs_write_buffer_block **bucket =
+		buffer_bucket_of(o, op->volume, op->lba + i);
 	struct lfs_write_buffer_block *b = o->free;
 
 	rt_assert(b);
@@ -79,7 +80,7 @@ static void add_block(struct lfs_write_buffer *o, const struct lfs_op *op, uint3
 static void remove_block(struct lfs_write_buffer *o, uint32_t volume, uint64_t lba,
 			 uint64_t order)
 {
-	struct lfs_write_buffer_block **at = bucket_of(o, volume, lba), *b;
+	struct lfs_write_buffer_block **at = buffer_bucket_of(o, volume, lba), *b;
 
 	while ((b = *at) != NULL) {
 		if (b->order == order && b->lba == lba && b->volume == volume)
@@ -105,7 +106,7 @@ void lfs_write_buffer_add(struct lfs_write_buffer *o, struct lfs_append *a)
 			continue;
 		}
 		for (uint32_t i = 0; i < op->blocks; i++)
-			add_block(o, op, i, order_of(a, n));
+			add_block(o, op, i, buffer_order_of(a, n));
 	}
 	rt_list_init(&lfs_append_impl(a)->unmap);
 	if (unmaps)
@@ -120,14 +121,14 @@ void lfs_write_buffer_remove(struct lfs_write_buffer *o, struct lfs_append *a)
 		if (op->kind != LFS_WRITE)
 			continue;
 		for (uint32_t i = 0; i < op->blocks; i++)
-			remove_block(o, op->volume, op->lba + i, order_of(a, n));
+			remove_block(o, op->volume, op->lba + i, buffer_order_of(a, n));
 	}
 	rt_list_remove(&lfs_append_impl(a)->unmap);
 }
 
 /* The youngest zero or trim over this block: its order + 1, or 0. */
-static uint64_t unmap_order(const struct lfs_write_buffer *o, uint32_t volume,
-			    uint64_t lba)
+static uint64_t buffer_unmap_order(const struct lfs_write_buffer *o, uint32_t volume,
+				   uint64_t lba)
 {
 	for (struct rt_list *l = o->unmaps.prev; l != &o->unmaps; l = l->prev) {
 		struct lfs_append_impl *impl =
@@ -139,7 +140,7 @@ static uint64_t unmap_order(const struct lfs_write_buffer *o, uint32_t volume,
 
 			if (op->kind != LFS_WRITE && op->volume == volume &&
 			    lba >= op->lba && lba - op->lba < op->blocks)
-				return order_of(a, n) + 1;
+				return buffer_order_of(a, n) + 1;
 		}
 	}
 	return 0;
@@ -149,13 +150,13 @@ enum lfs_seen lfs_write_buffer_get(const struct lfs_write_buffer *o, uint32_t vo
 				   uint64_t lba, const uint8_t **ret_data,
 				   uint32_t *ret_crc)
 {
-	const struct lfs_write_buffer_block *b = *bucket_of(o, volume, lba);
+	const struct lfs_write_buffer_block *b = *buffer_bucket_of(o, volume, lba);
 	uint64_t unmapped = 0;
 
 	while (b && (b->lba != lba || b->volume != volume))
 		b = b->next;
 	if (!rt_list_empty(&o->unmaps))
-		unmapped = unmap_order(o, volume, lba);
+		unmapped = buffer_unmap_order(o, volume, lba);
 	if (b && b->order >= unmapped) {
 		*ret_data = b->data;
 		*ret_crc = b->crc;

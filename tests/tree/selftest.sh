@@ -24,7 +24,7 @@ good()
 /* strcpy(a, b) in a comment, "system(" in a string and members are no calls. */
 static const char *text = "strcpy(";
 
-int six(int a, int b, int c, int d, int e, int f)
+int good_six(int a, int b, int c, int d, int e, int f)
 {
 	struct ops *o = text;
 
@@ -307,7 +307,7 @@ for line in 1 2 3 4 5 6 7 8 9; do
 done
 refused references "$@" docs/bad.md:10:\ target docs/bad.md:10:\ key
 rm lfs/bad.c docs/bad.md
-printf '/* good.c: the rest. */\nint six(int a);\nint seven(int a);\n' >lfs/bad.h
+printf '/* good.c: the rest. */\nint good_six(int a);\nint seven(int a);\n' >lfs/bad.h
 refused references 'lfs/bad.h:3: definition lfs/good.c seven'
 
 good
@@ -357,6 +357,26 @@ sed -i s/big/lfs_stats/ lfs/bad.c
 accepted names
 echo 'int a;' | source_of fec/good.c
 refused names 'fec/good.c:1: another folder has a good.c'
+
+good
+printf 'static int scan_torn(int a)\n{\n}\nint lfs_badly_a(void)\n{\n}\n' | source_of lfs/bad.c
+refused names 'lfs/bad.c:2: scan_torn() has no noun of its file' \
+	'lfs/bad.c:5: lfs_badly_a() has no noun of its file'
+printf 'static int bads_torn(int a)\n{\n}\nint lfs_bad_a(void)\n{\n}\n' | source_of lfs/bad.c
+accepted names
+printf 'enum scan {\n};\nstatic int scan_torn(int a)\n{\n}\nint walls_a(void)\n{\n}\n' |
+	source_of lfs/bad.c
+printf 'struct lfs_wall {\n};\n' >lfs/bad.h
+accepted names
+rm lfs/bad.h
+refused names 'lfs/bad.c:7: walls_a() has no noun of its file'
+echo 'lfs/bad.c walls # it is their file' >tests/tree/nouns.txt
+accepted names
+echo 'lfs/bad.c walls roof scan # too much' >tests/tree/nouns.txt
+refused names 'nouns.txt:1: lfs/bad.c needs no noun roof' \
+	'nouns.txt:1: lfs/bad.c needs no noun scan'
+echo 'lfs/bad.c walls' >tests/tree/nouns.txt
+refused names 'nouns.txt:1: wants a file'
 
 good
 touch lfs/good.c.orig fec/good.c~ .edit.swp lfs/origin.c
