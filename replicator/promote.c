@@ -143,10 +143,8 @@ void group_promote(struct group *g, struct group_promote *p)
 		return;
 	}
 	g->promote = p;
-	if (g->session) {
-		session_drop(g->session);
+	if (g->session)
 		session_event(g->session, SESSION_EV_PROMOTE);
-	}
 	group_wake(g);
 }
 
@@ -164,10 +162,8 @@ static void promote_done(struct group *g, int res)
 	group_set_standing(g, GROUP_STANDING_GOOD);
 	group_set_alone(g, p->hold ? GROUP_ALONE_HOLDING : GROUP_ALONE);
 	peer_watch_promoted(&g->watch, rt_now(g->loop));
-	if (g->session) {
-		session_drop(g->session);
+	if (g->session)
 		session_event(g->session, SESSION_EV_PROMOTED);
-	}
 	group_set_why(g, "%s", "");
 	p->text[0] = 0;
 	promote_describe(g, p);

@@ -46,14 +46,14 @@ static void session_control_reset(struct session *s, struct conn *conn)
 	s->control = (struct session_control){ .conn = conn };
 }
 
-/* The control connection is gone; the data path goes on for control_timeout. */
-static void session_conn_lost(struct session *s)
+/* SESSION_DROP. */
+static void session_end_conn(struct session *s)
 {
+	if (!s->control.conn)
+		return;
+	conn_close(s->control.conn); /* nothing, where it ended by itself */
 	session_control_reset(s, NULL);
 	primary_start_conn_lost(s->group);
-	session_event(s, s->transport && s->group->apply.err == 0
-				 ? SESSION_EV_CONN_LOST_DATA_GOOD
-				 : SESSION_EV_CONN_LOST);
 	session_dial_later(s);
 	group_wake(s->group);
 }
@@ -62,8 +62,9 @@ void session_drop(struct session *s)
 {
 	if (!s->control.conn)
 		return;
-	conn_close(s->control.conn);
-	session_conn_lost(s);
+	session_event(s, s->transport && s->group->apply.err == 0
+				 ? SESSION_EV_CONN_LOST_DATA_GOOD
+				 : SESSION_EV_CONN_LOST);
 }
 
 void session_refuse(struct session *s, const char *why)
@@ -190,12 +191,11 @@ static void session_epochs_seen(struct session *s)
 
 static void session_hello_received(struct session *s, const uint8_t *body, size_t len)
 {
-	s->control.hello_received = false; /* what it said before is overwritten */
 	if (message_decode_hello(body, len, s->peer) < 0) {
+		session_event(s, SESSION_EV_HELLO_BAD);
 		session_refuse(s, "a HELLO that is not legal");
 		return;
 	}
-	s->control.hello_received = true;
 	if (s->peer->role == LFS_PRIMARY)
 		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
 	if (s->peer->flags & HELLO_UNPAIRED)
@@ -296,7 +296,7 @@ static void session_closed(void *owner, struct conn *conn, int err, const char *
 	else
 		session_complain(s, place ? &place->from : NULL, err, why);
 	if (conn == s->control.conn)
-		session_conn_lost(s);
+		session_drop(s);
 	else
 		session_dial_later(s);
 }
@@ -462,7 +462,11 @@ void session_event(struct session *s, enum session_event event)
 		rt_assert(!"an event of this state");
 	}
 	s->state = step.state;
+	if (step.actions & SESSION_DROP)
+		session_end_conn(s);
 	rt_assert(session_state_connected(s->state) == (s->control.conn != NULL));
+	if (step.actions & (SESSION_KEEP_HELLO | SESSION_FORGET_HELLO))
+		s->control.hello_received = step.actions & SESSION_KEEP_HELLO;
 	if (step.actions & SESSION_CLOSE_TRANSPORT)
 		session_close_transport(s);
 	if (step.actions & SESSION_SAY_HELLO)
@@ -473,8 +477,6 @@ void session_event(struct session *s, enum session_event event)
 		peer_watch_control_lost(&s->group->watch, now);
 	if (step.actions & SESSION_CLOSE_DELAYED)
 		s->close_at = rt_time_add(now, REFUSED_STAYS_MS * RT_MS);
-	if (step.actions & SESSION_DROP)
-		session_drop(s);
 	if (step.actions & SESSION_SERVE_PULL)
 		mirror_serve_pull(s);
 }

@@ -45,9 +45,9 @@ struct session_pull {
 
 /* What belongs to one control connection. A new one resets it as a whole. */
 struct session_control {
-	struct conn *conn;	  /* owned; NULL: there is none */
-	bool hello_received;	  /* session.peer is what this peer has said */
-	bool refused_by_peer;	  /* it leads nowhere: dropped by the next turn */
+	struct conn *conn;    /* owned; NULL: there is none */
+	bool hello_received;  /* session.peer is what it said; by session_event() only */
+	bool refused_by_peer; /* it leads nowhere: dropped by the next turn */
 	bool mirror_was_unpaired; /* the peer is a mirror that has just been paired */
 	struct session_pull pull;
 };
@@ -103,7 +103,7 @@ void session_turn(struct session *s);
 void session_tick(struct session *s);
 /* Tell the peer why, and end this connection a little later. */
 void session_refuse(struct session *s, const char *why);
-/* End the connection now and begin again soon. */
+/* The connection ends now, unless it has by itself; a new one begins soon. */
 void session_drop(struct session *s);
 /* The group's peer configuration has changed from `before`. */
 void session_change(struct session *s, const struct group_peer_config *before);

@@ -49,14 +49,14 @@ static const struct row rows[] = {
 	 * the primary gives up, and the mirror makes durable what it has.
 	 */
 	{ "lost while streaming", BOTH, STATE(STREAMING), LOST, SESSION_DATA_ONLY,
-	  SESSION_TIME_LOSS },
+	  SESSION_DROP | SESSION_TIME_LOSS },
 	{ "lost while draining: the old transport is still the one", BOTH,
 	  STATE(DRAINING), EVENT(CONN_LOST_DATA_GOOD), SESSION_DATA_ONLY,
-	  SESSION_TIME_LOSS },
+	  SESSION_DROP | SESSION_TIME_LOSS },
 	{ "lost while draining: drain on", BOTH, STATE(DRAINING), EVENT(CONN_LOST),
-	  SESSION_DRAINING_DISCONNECTED, 0 },
+	  SESSION_DRAINING_DISCONNECTED, SESSION_DROP },
 	{ "lost before anything was agreed", BOTH, WITH_CONN, LOST, SESSION_DISCONNECTED,
-	  0 },
+	  SESSION_DROP },
 	{ "no connection for control_timeout: the mirror drains", GROUP_MIRROR,
 	  STATE(DATA_ONLY), EVENT(CONTROL_TIMEOUT), SESSION_DRAINING_DISCONNECTED, 0 },
 	{ "no connection for control_timeout: the primary gives up", GROUP_PRIMARY,
@@ -64,16 +64,20 @@ static const struct row rows[] = {
 	  SESSION_CLOSE_TRANSPORT },
 	/*
 	 * A transport that ended takes the connection with it: the next connection goes on
-	 * from what the mirror holds. (A mirror drops its connection and drains.) A mirror
-	 * that ended it has said why, on the other connection, which may be a little slower.
+	 * from what the mirror holds. A mirror drops its connection at once, and takes what
+	 * has arrived. One that ended the transport has said why, on the other connection,
+	 * which may be a little slower.
 	 */
 	{ "transport ended: begin again, once the mirror had time to say why",
 	  GROUP_PRIMARY, STATE(STARTING) | STATE(STREAMING), EVENT(TRANSPORT_ENDED),
-	  SESSION_REFUSED, SESSION_CLOSE_DELAYED },
-	{ "transport ended: it is being closed already", GROUP_PRIMARY, STATE(REFUSED),
-	  EVENT(TRANSPORT_ENDED), STAY, 0 },
+	  SESSION_REFUSED, SESSION_CLOSE_TRANSPORT | SESSION_CLOSE_DELAYED },
+	{ "transport ended: the connection is being closed already", GROUP_PRIMARY,
+	  STATE(REFUSED), EVENT(TRANSPORT_ENDED), STAY, SESSION_CLOSE_TRANSPORT },
 	{ "transport ended: nothing is left", GROUP_PRIMARY, WITHOUT_CONN,
-	  EVENT(TRANSPORT_ENDED), SESSION_DISCONNECTED, 0 },
+	  EVENT(TRANSPORT_ENDED), SESSION_DISCONNECTED, SESSION_CLOSE_TRANSPORT },
+	{ "transport ended: the mirror waits for the next connection", GROUP_MIRROR,
+	  STATE(STREAMING), EVENT(TRANSPORT_ENDED), SESSION_DATA_ONLY,
+	  SESSION_DROP | SESSION_TIME_LOSS },
 	/*
 	 * Refusals. The first reason is the one; the connection stays for a moment, so
 	 * that the reason arrives.
@@ -83,18 +87,23 @@ static const struct row rows[] = {
 	  SESSION_CLOSE_DELAYED },
 	/* HELLO may be said again; only the first one of a connection was waited for. */
 	{ "the peer's HELLO", BOTH, STATE(HELLO), EVENT(PEER_HELLO), SESSION_DECIDING,
-	  0 },
+	  SESSION_KEEP_HELLO },
 	{ "the primary's HELLO to a mirror without a group", GROUP_MIRROR,
-	  STATE(UNPAIRED), EVENT(PEER_HELLO), SESSION_UNPAIRED_DECIDING, 0 },
-	{ "a HELLO that nobody waits for", BOTH, WITH_CONN, EVENT(PEER_HELLO), STAY, 0 },
+	  STATE(UNPAIRED), EVENT(PEER_HELLO), SESSION_UNPAIRED_DECIDING,
+	  SESSION_KEEP_HELLO },
+	{ "a HELLO that nobody waits for", BOTH, WITH_CONN, EVENT(PEER_HELLO), STAY,
+	  SESSION_KEEP_HELLO },
+	{ "a HELLO that is not legal: it is refused next", BOTH, WITH_CONN,
+	  EVENT(HELLO_BAD), STAY, SESSION_FORGET_HELLO },
 	/*
 	 * A promotion drops the connection and drains. What it has drained is its own; the
-	 * former mirror then meets its peer as a primary.
+	 * former mirror then meets its peer as a primary. It drops a connection that was made
+	 * meanwhile, too.
 	 */
-	{ "promotion: drain", BOTH, WITHOUT_CONN, EVENT(PROMOTE),
-	  SESSION_DRAINING_DISCONNECTED, 0 },
-	{ "promoted", GROUP_PRIMARY, WITHOUT_CONN, EVENT(PROMOTED), SESSION_DISCONNECTED,
-	  0 },
+	{ "promotion: drain", BOTH, ALL, EVENT(PROMOTE), SESSION_DRAINING_DISCONNECTED,
+	  SESSION_DROP },
+	{ "promoted", GROUP_PRIMARY, ALL, EVENT(PROMOTED), SESSION_DISCONNECTED,
+	  SESSION_DROP },
 
 	/*
 	 * The mirror has drained. What could not be applied was refused then; the
@@ -158,7 +167,7 @@ static const struct row rows[] = {
 
 	/* The primary's conclusions. */
 	{ "the mirror has no group yet: wait for its next HELLO", GROUP_PRIMARY,
-	  STATE(DECIDING), EVENT(PEER_UNPAIRED), SESSION_HELLO, 0 },
+	  STATE(DECIDING), EVENT(PEER_UNPAIRED), SESSION_HELLO, SESSION_FORGET_HELLO },
 	{ "the mirror is ahead: PULL", GROUP_PRIMARY, STATE(DECIDING), EVENT(PULL_SENT),
 	  SESSION_PULLING, 0 },
 	{ "PULL the next part", GROUP_PRIMARY, STATE(PULLED), EVENT(PULL_SENT),
@@ -231,6 +240,7 @@ static const char *const event_names[] = {
 	[SESSION_EV_TRANSPORT_ENDED] = "TRANSPORT_ENDED",
 	[SESSION_EV_REFUSE] = "REFUSE",
 	[SESSION_EV_PEER_HELLO] = "PEER_HELLO",
+	[SESSION_EV_HELLO_BAD] = "HELLO_BAD",
 	[SESSION_EV_PROMOTE] = "PROMOTE",
 	[SESSION_EV_PROMOTED] = "PROMOTED",
 	[SESSION_EV_DRAINED] = "DRAINED",

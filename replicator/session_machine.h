@@ -43,15 +43,17 @@ enum session_state {
 };
 
 enum session_event {
-	SESSION_EV_CONNECTED,		/* a control connection has shown the key */
-	SESSION_EV_CONN_LOST,		/* it ended, and no transport brings more */
-	SESSION_EV_CONN_LOST_DATA_GOOD, /* it ended, and the transport still works */
-	SESSION_EV_CONTROL_TIMEOUT,	/* there was none for control_timeout */
-	SESSION_EV_TRANSPORT_ENDED,	/* the primary's; a mirror's is drained */
-	SESSION_EV_REFUSE,		/* this site ends the connection, with a reason */
+	SESSION_EV_CONNECTED, /* a control connection has shown the key */
+	/* It ended, or this site ends it: no transport brings more, or one still works. */
+	SESSION_EV_CONN_LOST,
+	SESSION_EV_CONN_LOST_DATA_GOOD,
+	SESSION_EV_CONTROL_TIMEOUT, /* there was none for control_timeout */
+	SESSION_EV_TRANSPORT_ENDED, /* by itself; a mirror's while it streams */
+	SESSION_EV_REFUSE,	    /* this site ends the connection, with a reason */
 	SESSION_EV_PEER_HELLO,
-	SESSION_EV_PROMOTE,  /* a promotion begins, and has dropped the connection */
-	SESSION_EV_PROMOTED, /* this site is primary from now on */
+	SESSION_EV_HELLO_BAD, /* it could not be read, and has spoilt what was here */
+	SESSION_EV_PROMOTE,   /* a promotion begins */
+	SESSION_EV_PROMOTED,  /* this site is primary from now on */
 
 	/* Of a mirror. */
 	SESSION_EV_DRAINED,	     /* all that arrived is durable */
@@ -80,14 +82,17 @@ enum session_event {
 
 /* What the caller does, in this order, once the state is the new one. */
 enum session_action {
-	SESSION_CLOSE_TRANSPORT = 1u << 0,
-	SESSION_SAY_HELLO = 1u << 1,
-	SESSION_AWAIT_REST = 1u << 2, /* of the old transport, until the peer's HELLO */
-	SESSION_TIME_LOSS = 1u << 3,  /* control_timeout counts from now */
-	SESSION_CLOSE_DELAYED = 1u << 4,
-	SESSION_DROP = 1u << 5, /* end the connection now */
-	SESSION_SERVE_PULL = 1u << 6,
-	SESSION_OUT_OF_TURN = 1u << 7, /* the peer may not say this now: refuse it */
+	/* End the connection, unless it has ended, and forget all that belonged to it. */
+	SESSION_DROP = 1u << 0,
+	SESSION_KEEP_HELLO = 1u << 1,	/* what the peer has said counts, */
+	SESSION_FORGET_HELLO = 1u << 2, /* or not any more */
+	SESSION_CLOSE_TRANSPORT = 1u << 3,
+	SESSION_SAY_HELLO = 1u << 4,
+	SESSION_AWAIT_REST = 1u << 5, /* of the old transport, until the peer's HELLO */
+	SESSION_TIME_LOSS = 1u << 6,  /* control_timeout counts from now */
+	SESSION_CLOSE_DELAYED = 1u << 7,
+	SESSION_SERVE_PULL = 1u << 8,
+	SESSION_OUT_OF_TURN = 1u << 9, /* the peer may not say this now: refuse it */
 };
 
 struct session_step {

@@ -303,7 +303,6 @@ static void primary_decide(struct session *s)
 	if (s->peer->role == LFS_PRIMARY) {
 		primary_meets_primary(s);
 	} else if (s->peer->flags & HELLO_UNPAIRED) {
-		s->control.hello_received = false;
 		session_event(s, SESSION_EV_PEER_UNPAIRED);
 	} else {
 		primary_decide_with_mirror(s);
@@ -321,10 +320,9 @@ static void primary_cannot_send(struct session *s)
 
 void primary_false_claim(struct session *s)
 {
-	session_close_transport(s); /* or each turn would find it again */
 	session_refuse(s, "the mirror claims to hold what was never sent");
-	if (s->state == SESSION_DATA_ONLY)
-		session_event(s, SESSION_EV_TRANSPORT_ENDED);
+	session_event(s,
+		      SESSION_EV_TRANSPORT_ENDED); /* or each turn would find it again */
 }
 
 void primary_turn(struct session *s)

@@ -110,17 +110,13 @@ void session_transport_over(struct session *s)
 	const char *why = transport_over(s->transport);
 
 	if (g->role == GROUP_MIRROR && s->state != SESSION_STREAMING)
-		return;
+		return; /* it ends with what it brought */
 	if (strcmp(s->transport_why, why) != 0)
 		group_event(g, RT_LOG_WARN, "data-connection-over why=\"%s\"", why);
 	(void)snprintf(s->transport_why, sizeof(s->transport_why), "%s", why);
-	if (g->role == GROUP_PRIMARY) {
+	if (g->role == GROUP_PRIMARY)
 		peer_watch_refused(&g->watch); /* a mirror that refuses ends it, too */
-		session_close_transport(s);
-		session_event(s, SESSION_EV_TRANSPORT_ENDED);
-	} else {
-		session_drop(s);
-	}
+	session_event(s, SESSION_EV_TRANSPORT_ENDED);
 }
 
 /* ---- the transport, and why there is none ---------------------------------------------- */

@@ -27,7 +27,7 @@
 	 E(WRITE_HISTORY) | E(FOLLOW))
 #define PRIMARY_EVENTS                                                                   \
 	(E(PEER_UNPAIRED) | E(PULL_SENT) | E(PULLED) | E(PULL_DONE) | E(START_SENT) |    \
-	 E(READY) | E(TRANSPORT_ENDED))
+	 E(READY))
 #define BOTH (GROUP_PRIMARY | GROUP_MIRROR)
 
 struct impossible {
@@ -38,18 +38,18 @@ struct impossible {
 
 static const struct impossible impossible[] = {
 	{ BOTH, WITHOUT_CONN,
-	  E(CONN_LOST) | E(CONN_LOST_DATA_GOOD) | E(REFUSE) | E(PEER_HELLO) | E(START) |
-		  E(PULL) | E(PULLED) | E(READY),
+	  E(CONN_LOST) | E(CONN_LOST_DATA_GOOD) | E(REFUSE) | E(PEER_HELLO) |
+		  E(HELLO_BAD) | E(START) | E(PULL) | E(PULLED) | E(READY),
 	  "there is no connection that could end, or say something" },
 	{ BOTH, WITH_CONN, E(CONTROL_TIMEOUT), "the connection is there" },
 	{ BOTH, S(DISCONNECTED) | S(DRAINING_DISCONNECTED), E(CONTROL_TIMEOUT),
 	  "it is over already" },
-	{ BOTH, WITH_CONN, E(PROMOTE) | E(PROMOTED),
-	  "a promotion drops the connection before" },
-	{ GROUP_MIRROR, WITHOUT_CONN, E(PROMOTED), "it is a primary by then" },
+	{ GROUP_MIRROR, ALL, E(PROMOTED), "it is a primary by then" },
 	{ GROUP_PRIMARY, ALL, MIRROR_EVENTS, "only a mirror does that" },
 	{ GROUP_MIRROR, ALL, PRIMARY_EVENTS, "only a primary does that" },
-	{ GROUP_PRIMARY, OF_MIRROR, PRIMARY_EVENTS,
+	{ GROUP_MIRROR, ALL & ~S(STREAMING), E(TRANSPORT_ENDED),
+	  "it ends with what it brought" },
+	{ GROUP_PRIMARY, OF_MIRROR, PRIMARY_EVENTS | E(TRANSPORT_ENDED),
 	  "a promoted mirror has none of these states" },
 	{ GROUP_MIRROR, OF_PRIMARY, MIRROR_EVENTS,
 	  "a primary does not become a mirror while it runs" },
@@ -141,6 +141,30 @@ static void connections_come_and_go_in_every_state(void **state)
 	}
 }
 
+/* No state is left with a connection that nobody owns, or without one that it counts on. */
+static void a_connection_is_dropped_by_its_row(void **state)
+{
+	static const unsigned roles[] = { GROUP_PRIMARY, GROUP_MIRROR };
+	struct session_step step;
+
+	for (unsigned i = 0; i < SESSION_STATES * SESSION_EVENTS * 2; i++) {
+		unsigned s = i / 2 / SESSION_EVENTS, e = i / 2 % SESSION_EVENTS;
+
+		if (!session_machine_next(roles[i % 2], s, e, &step))
+			continue;
+		if (e == SESSION_EV_CONNECTED) {
+			assert_true(session_state_connected(step.state));
+			continue;
+		}
+		if (session_state_connected(s) != session_state_connected(step.state) &&
+		    !(step.actions & SESSION_DROP))
+			fail_msg("%s, %s: \"%s\" drops nothing", session_state_name(s),
+				 session_event_name(e), step.row);
+		if (step.actions & SESSION_DROP)
+			assert_false(session_state_connected(step.state));
+	}
+}
+
 /* What is streamed may have completed: no event but a new transport's may skip draining. */
 static void a_mirror_says_hello_only_once_it_has_drained(void **state)
 {
@@ -196,16 +220,18 @@ static enum session_state played(enum group_role role, enum session_state from,
 #define P_CONNECTED A(CONNECTED, HELLO, SESSION_CLOSE_TRANSPORT | SESSION_SAY_HELLO)
 #define M_CONNECTED A(CONNECTED, DRAINING, SESSION_AWAIT_REST)
 #define M_DRAINED A(DRAINED, HELLO, SESSION_SAY_HELLO)
+#define SAYS_HELLO(s) A(PEER_HELLO, s, SESSION_KEEP_HELLO)
+#define DATA_GOES_ON(e) A(e, DATA_ONLY, SESSION_DROP | SESSION_TIME_LOSS)
 
 static void a_pair_meets_and_streams(void **state)
 {
-	static const struct move primary[] = { P_CONNECTED, M(PEER_HELLO, DECIDING),
+	static const struct move primary[] = { P_CONNECTED, SAYS_HELLO(DECIDING),
 					       M(START_SENT, STARTING),
 					       M(READY, STREAMING) };
 	static const struct move mirror[] = { M_CONNECTED,
-					      M(PEER_HELLO, DRAINING),
+					      SAYS_HELLO(DRAINING),
 					      M_DRAINED,
-					      M(PEER_HELLO, DECIDING),
+					      SAYS_HELLO(DECIDING),
 					      M(AGREED, WAITING),
 					      M(START, START_RECEIVED),
 					      M(WRITE_HISTORY, WRITING_HISTORY),
@@ -218,7 +244,7 @@ static void a_pair_meets_and_streams(void **state)
 static void an_opening_primary_pulls_in_two_parts(void **state)
 {
 	static const struct move primary[] = { P_CONNECTED,
-					       M(PEER_HELLO, DECIDING),
+					       SAYS_HELLO(DECIDING),
 					       M(PULL_SENT, PULLING),
 					       M(PULLED, PULLED),
 					       M(PULL_SENT, PULLING),
@@ -229,7 +255,7 @@ static void an_opening_primary_pulls_in_two_parts(void **state)
 	static const struct move mirror[] = {
 		M_CONNECTED,
 		M_DRAINED,
-		M(PEER_HELLO, DECIDING),
+		SAYS_HELLO(DECIDING),
 		M(PULL, DECIDING_PULL),
 		A(AGREED, SERVING_PULL, SESSION_SERVE_PULL),
 		M(PULL_SERVED, WAITING),
@@ -245,20 +271,21 @@ static void an_opening_primary_pulls_in_two_parts(void **state)
 
 static void a_store_without_a_group_pairs_first(void **state)
 {
-	static const struct move primary[] = { P_CONNECTED, M(PEER_HELLO, DECIDING),
-					       M(PEER_UNPAIRED, HELLO),
-					       M(PEER_HELLO, DECIDING),
-					       M(START_SENT, STARTING) };
+	static const struct move primary[] = {
+		P_CONNECTED, SAYS_HELLO(DECIDING),
+		A(PEER_UNPAIRED, HELLO, SESSION_FORGET_HELLO), SAYS_HELLO(DECIDING),
+		M(START_SENT, STARTING)
+	};
 	static const struct move mirror[] = {
 		M_CONNECTED,
 		A(DRAINED_UNPAIRED, UNPAIRED, SESSION_SAY_HELLO),
 		A(START, UNPAIRED, SESSION_OUT_OF_TURN),
-		M(PEER_HELLO, UNPAIRED_DECIDING),
+		SAYS_HELLO(UNPAIRED_DECIDING),
 		A(START, UNPAIRED_DECIDING, SESSION_OUT_OF_TURN),
 		M(PAIR, PAIRING),
 		A(PULL, PAIRING, SESSION_OUT_OF_TURN),
 		A(PAIRED, HELLO, SESSION_SAY_HELLO),
-		M(PEER_HELLO, DECIDING),
+		SAYS_HELLO(DECIDING),
 		M(START, DECIDING_START),
 		A(START, DECIDING_START, SESSION_OUT_OF_TURN),
 		M(AGREED, START_RECEIVED),
@@ -266,7 +293,7 @@ static void a_store_without_a_group_pairs_first(void **state)
 	/* The write of an earlier connection ends while this one waits to decide. */
 	static const struct move again[] = {
 		M_CONNECTED, A(DRAINED_UNPAIRED, UNPAIRED, SESSION_SAY_HELLO),
-		M(PEER_HELLO, UNPAIRED_DECIDING), A(PAIRED, HELLO, SESSION_SAY_HELLO)
+		SAYS_HELLO(UNPAIRED_DECIDING), A(PAIRED, HELLO, SESSION_SAY_HELLO)
 	};
 
 	PLAY(GROUP_PRIMARY, DISCONNECTED, primary);
@@ -277,21 +304,19 @@ static void a_store_without_a_group_pairs_first(void **state)
 static void streaming_outlives_its_connection(void **state)
 {
 	static const struct move back[] = {
-		A(CONN_LOST_DATA_GOOD, DATA_ONLY, SESSION_TIME_LOSS),
+		DATA_GOES_ON(CONN_LOST_DATA_GOOD),
 		M_CONNECTED,
-		A(CONN_LOST_DATA_GOOD, DATA_ONLY, SESSION_TIME_LOSS),
+		DATA_GOES_ON(CONN_LOST_DATA_GOOD),
 		M_CONNECTED,
-		M(CONN_LOST, DRAINING_DISCONNECTED),
+		A(CONN_LOST, DRAINING_DISCONNECTED, SESSION_DROP),
 		M(DRAINED, DISCONNECTED),
 	};
-	static const struct move late[] = {
-		A(CONN_LOST_DATA_GOOD, DATA_ONLY, SESSION_TIME_LOSS),
-		M(CONTROL_TIMEOUT, DRAINING_DISCONNECTED), M(DRAINED, DISCONNECTED)
-	};
-	static const struct move given_up[] = {
-		A(CONN_LOST, DATA_ONLY, SESSION_TIME_LOSS),
-		A(CONTROL_TIMEOUT, DISCONNECTED, SESSION_CLOSE_TRANSPORT)
-	};
+	static const struct move late[] = { DATA_GOES_ON(CONN_LOST_DATA_GOOD),
+					    M(CONTROL_TIMEOUT, DRAINING_DISCONNECTED),
+					    M(DRAINED, DISCONNECTED) };
+	static const struct move given_up[] = { DATA_GOES_ON(CONN_LOST),
+						A(CONTROL_TIMEOUT, DISCONNECTED,
+						  SESSION_CLOSE_TRANSPORT) };
 
 	PLAY(GROUP_MIRROR, STREAMING, back);
 	PLAY(GROUP_MIRROR, STREAMING, late);
@@ -301,23 +326,31 @@ static void streaming_outlives_its_connection(void **state)
 static void a_transport_that_ends_takes_the_connection_with_it(void **state)
 {
 	static const struct move connected[] = {
-		A(TRANSPORT_ENDED, REFUSED, SESSION_CLOSE_DELAYED),
-		M(TRANSPORT_ENDED, REFUSED), M(CONN_LOST, DISCONNECTED)
+		A(TRANSPORT_ENDED, REFUSED,
+		  SESSION_CLOSE_TRANSPORT | SESSION_CLOSE_DELAYED),
+		A(TRANSPORT_ENDED, REFUSED, SESSION_CLOSE_TRANSPORT),
+		A(CONN_LOST, DISCONNECTED, SESSION_DROP)
 	};
-	static const struct move refused[] = { M(TRANSPORT_ENDED, REFUSED) };
-	static const struct move data_only[] = { M(TRANSPORT_ENDED, DISCONNECTED) };
+	static const struct move refused[] = { A(TRANSPORT_ENDED, REFUSED,
+						 SESSION_CLOSE_TRANSPORT) };
+	static const struct move data_only[] = { A(TRANSPORT_ENDED, DISCONNECTED,
+						   SESSION_CLOSE_TRANSPORT) };
+	/* What it brought is still there to be drained. */
+	static const struct move mirror[] = { DATA_GOES_ON(TRANSPORT_ENDED),
+					      M_CONNECTED };
 
 	PLAY(GROUP_PRIMARY, STREAMING, connected);
 	PLAY(GROUP_PRIMARY, STARTING, connected);
 	PLAY(GROUP_PRIMARY, REFUSED, refused);
 	PLAY(GROUP_PRIMARY, DATA_ONLY, data_only);
+	PLAY(GROUP_MIRROR, STREAMING, mirror);
 }
 
 static void bad_frames_are_said_and_drained(void **state)
 {
 	static const struct move connected[] = {
 		A(REFUSE, REFUSED, SESSION_CLOSE_DELAYED), M(FRAMES_BAD, DRAINING),
-		M(DRAINED_BROKEN, REFUSED), M(CONN_LOST, DISCONNECTED)
+		M(DRAINED_BROKEN, REFUSED), A(CONN_LOST, DISCONNECTED, SESSION_DROP)
 	};
 	static const struct move data_only[] = { M(FRAMES_BAD, DRAINING_DISCONNECTED),
 						 M(DRAINED_BROKEN, DISCONNECTED) };
@@ -330,10 +363,10 @@ static void a_refusal_is_final(void **state)
 {
 	static const struct move moves[] = { A(REFUSE, REFUSED, SESSION_CLOSE_DELAYED),
 					     M(REFUSE, REFUSED),
-					     M(PEER_HELLO, REFUSED),
+					     SAYS_HELLO(REFUSED),
 					     A(START, REFUSED, SESSION_OUT_OF_TURN),
 					     A(PULL, REFUSED, SESSION_OUT_OF_TURN),
-					     M(CONN_LOST, DISCONNECTED) };
+					     A(CONN_LOST, DISCONNECTED, SESSION_DROP) };
 
 	PLAY(GROUP_MIRROR, DECIDING, moves);
 }
@@ -342,7 +375,7 @@ static void an_answer_to_nothing_changes_nothing(void **state)
 {
 	static const struct move moves[] = { A(READY, STREAMING, SESSION_OUT_OF_TURN),
 					     M(PULLED, STREAMING),
-					     M(PEER_HELLO, STREAMING) };
+					     SAYS_HELLO(STREAMING) };
 
 	PLAY(GROUP_PRIMARY, STREAMING, moves);
 }
@@ -350,11 +383,9 @@ static void an_answer_to_nothing_changes_nothing(void **state)
 static void a_mirror_is_promoted(void **state)
 {
 	static const struct move drained[] = {
-		A(CONN_LOST_DATA_GOOD, DATA_ONLY, SESSION_TIME_LOSS),
-		M(PROMOTE, DRAINING_DISCONNECTED), M(DRAINED, DISCONNECTED)
+		A(PROMOTE, DRAINING_DISCONNECTED, SESSION_DROP), M(DRAINED, DISCONNECTED)
 	};
-	static const struct move as_primary[] = { M(CONN_LOST, DRAINING_DISCONNECTED),
-						  M(PROMOTED, DISCONNECTED),
+	static const struct move as_primary[] = { A(PROMOTED, DISCONNECTED, SESSION_DROP),
 						  P_CONNECTED };
 
 	PLAY(GROUP_MIRROR, STREAMING, drained);
@@ -367,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_pair_is_in_the_table_or_impossible),
 		cmocka_unit_test(connections_come_and_go_in_every_state),
+		cmocka_unit_test(a_connection_is_dropped_by_its_row),
 		cmocka_unit_test(a_mirror_says_hello_only_once_it_has_drained),
 		cmocka_unit_test(a_pair_meets_and_streams),
 		cmocka_unit_test(an_opening_primary_pulls_in_two_parts),
