@@ -42,7 +42,7 @@ unsigned fec_layer_span(unsigned r, unsigned bins)
 	return (r - 1) * bins + 1;
 }
 
-static bool layered_possible(const struct fec_params *params)
+static bool params_layered_possible(const struct fec_params *params)
 {
 	if (params->r == 0 || params->r > FEC_BLOCK_MAX || params->c > FEC_LAYERS_MAX)
 		return false;
@@ -57,7 +57,7 @@ static bool layered_possible(const struct fec_params *params)
 }
 
 /* A block's rows differ in seven bits of their keys. */
-static bool rs_possible(const struct fec_params *params)
+static bool params_rs_possible(const struct fec_params *params)
 {
 	return params->r > 0 && params->r <= FEC_BLOCK_MAX &&
 	       params->c <= WINDOW_CAUCHY_MAX && params->r + params->c < 256;
@@ -77,10 +77,10 @@ int fec_params_check(const struct fec_params *params)
 		possible = true;
 		break;
 	case FEC_LAYERED:
-		possible = layered_possible(params);
+		possible = params_layered_possible(params);
 		break;
 	case FEC_RS:
-		possible = rs_possible(params);
+		possible = params_rs_possible(params);
 		break;
 	case FEC_WINDOW:
 		possible = params->window > 0 && params->window <= FEC_WINDOW_MAX;

@@ -33,7 +33,7 @@ void fec_estimate_init(struct fec_estimate *e)
  * Bounds of the mean of a Poisson count (Wilson and Hilferty's cube root): above for
  * z > 0, below for z < 0.
  */
-static double poisson_bound(double count, double z)
+static double estimate_poisson_bound(double count, double z)
 {
 	double n = z > 0 ? count + 1 : count, root;
 
@@ -44,7 +44,7 @@ static double poisson_bound(double count, double z)
 }
 
 /* Bounds of a probability of which `hits` of n trials speak (Wilson's score). */
-static double wilson_bound(double hits, double n, double z)
+static double estimate_wilson_bound(double hits, double n, double z)
 {
 	double p = hits / n, z2 = z * z / n;
 	double width = z * sqrt(p * (1 - p) / n + z2 / (4 * n));
@@ -65,22 +65,22 @@ static double counts_loss(const struct fec_counts *c, double z)
 {
 	double burst = counts_burst(c), clump = 2 - 1 / burst;
 
-	return burst * clump * poisson_bound(c->bursts / clump, z) / c->sent;
+	return burst * clump * estimate_poisson_bound(c->bursts / clump, z) / c->sent;
 }
 
 /* More losses that follow a loss than chance explains, if each were lost for itself? */
 static bool counts_bursty(const struct fec_counts *c)
 {
 	double following = c->lost - c->bursts;
-	double loss = fmin(poisson_bound(c->lost, ESTIMATE_LOSS_Z) / c->sent, 1);
+	double loss = fmin(estimate_poisson_bound(c->lost, ESTIMATE_LOSS_Z) / c->sent, 1);
 
-	return poisson_bound(following, -ESTIMATE_LOSS_Z) > c->lost * loss;
+	return estimate_poisson_bound(following, -ESTIMATE_LOSS_Z) > c->lost * loss;
 }
 
 /* Each lost datagram is the last of its run with probability 1 / burst. */
 static double counts_burst_above(const struct fec_counts *c)
 {
-	double above = 1 / wilson_bound(c->bursts, c->lost, -ESTIMATE_BURST_Z);
+	double above = 1 / estimate_wilson_bound(c->bursts, c->lost, -ESTIMATE_BURST_Z);
 
 	return fmin(fmin(above, 2 * counts_burst(c)), FEC_BURST_MAX);
 }
@@ -106,7 +106,7 @@ static bool counts_exceed(const struct fec_counts *c, const struct fec_path *upp
 		return true;
 	if (!counts_bursty(c))
 		return false;
-	ends = wilson_bound(c->bursts, c->lost, ESTIMATE_CHANGE_Z);
+	ends = estimate_wilson_bound(c->bursts, c->lost, ESTIMATE_CHANGE_Z);
 	return 1 / ends > upper->burst;
 }
 
@@ -120,7 +120,7 @@ static void counts_add(struct fec_counts *c, const struct fec_counts *more,
 	c->bursts = c->bursts * keep + more->bursts;
 }
 
-static double bound_fall(double from, double to, double elapsed)
+static double estimate_bound_fall(double from, double to, double elapsed)
 {
 	return to >= from ? to : to + (from - to) * exp(-elapsed);
 }
@@ -146,8 +146,8 @@ static void estimate_level(struct fec_estimate *e, double elapsed)
 		e->level = mean;
 		return;
 	}
-	e->level.loss = bound_fall(e->level.loss, mean.loss, elapsed);
-	e->level.burst = bound_fall(e->level.burst, mean.burst, elapsed);
+	e->level.loss = estimate_bound_fall(e->level.loss, mean.loss, elapsed);
+	e->level.burst = estimate_bound_fall(e->level.burst, mean.burst, elapsed);
 }
 
 /*

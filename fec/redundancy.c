@@ -49,7 +49,7 @@ static bool goal_valid(const struct fec_goal *g)
 }
 
 /* Repairs that cover a symbol before it leaves the largest window. */
-static unsigned most_repairs(double share)
+static unsigned redundancy_most_repairs(double share)
 {
 	double most = floor(FEC_WINDOW_MAX * share);
 
@@ -64,8 +64,8 @@ static unsigned most_repairs(double share)
  * has reported it, for `flight` symbols. Holes come in groups, one for each burst: a symbol
  * is found too old as long as the burst it was lost in is long in symbols.
  */
-static unsigned window_repairs(struct redundancy *r, double share, double sought,
-			       unsigned most, double *cost)
+static unsigned redundancy_window_repairs(struct redundancy *r, double share,
+					  double sought, unsigned most, double *cost)
 {
 	double run = 1 / r->busy.path.leave, late = 0;
 	double group = fmax(1, run / (1 + share));
@@ -82,7 +82,7 @@ static unsigned window_repairs(struct redundancy *r, double share, double sought
 	return age > most ? most : age;
 }
 
-static unsigned window_symbols(unsigned repairs, unsigned age, double share)
+static unsigned redundancy_window_symbols(unsigned repairs, unsigned age, double share)
 {
 	unsigned two = fec_risk_window(repairs, share),
 		 holes = (unsigned)ceil(age / share);
@@ -91,7 +91,7 @@ static unsigned window_symbols(unsigned repairs, unsigned age, double share)
 	return window < FEC_WINDOW_MAX ? window : FEC_WINDOW_MAX;
 }
 
-static double repairs_cost(double share, unsigned repairs)
+static double redundancy_repairs_cost(double share, unsigned repairs)
 {
 	return share + repairs / share / REDUNDANCY_WAIT;
 }
@@ -100,7 +100,7 @@ static double repairs_cost(double share, unsigned repairs)
 static void redundancy_try(struct redundancy *r, double share)
 {
 	double safety = r->goal->safety, holes;
-	unsigned most = most_repairs(share), repairs, age;
+	unsigned most = redundancy_most_repairs(share), repairs, age;
 	double affordable = (r->cost - share) * share * REDUNDANCY_WAIT;
 
 	r->worse++; /* unless it is found better, below */
@@ -110,11 +110,12 @@ static void redundancy_try(struct redundancy *r, double share)
 	    !busy_period_run_within(&r->busy, &r->path, share, most,
 				    safety / FEC_RISK_MARGIN))
 		return;
-	if (repairs_cost(share, busy_period_age_within(
-					&r->busy, safety / FEC_RISK_MARGIN)) >= r->cost)
+	if (redundancy_repairs_cost(
+		    share, busy_period_age_within(&r->busy, safety / FEC_RISK_MARGIN)) >=
+	    r->cost)
 		return;
-	age = window_repairs(r, share, REDUNDANCY_HOLES * safety,
-			     (unsigned)(FEC_WINDOW_MAX * share), &holes);
+	age = redundancy_window_repairs(r, share, REDUNDANCY_HOLES * safety,
+					(unsigned)(FEC_WINDOW_MAX * share), &holes);
 	if (holes > REDUNDANCY_HOLES_MAX * safety)
 		return;
 	repairs = busy_period_age_within(&r->busy, (safety - holes) / FEC_RISK_MARGIN);
@@ -123,11 +124,11 @@ static void redundancy_try(struct redundancy *r, double share)
 	if (repairs < FEC_RISK_REPAIRS_MIN)
 		repairs = FEC_RISK_REPAIRS_MIN;
 	r->reached = true;
-	r->cost = repairs_cost(share, repairs);
+	r->cost = redundancy_repairs_cost(share, repairs);
 	r->worse = 0;
 	r->best->share = share;
 	r->best->repairs = repairs;
-	r->best->window = window_symbols(repairs, age, share);
+	r->best->window = redundancy_window_symbols(repairs, age, share);
 	r->best->residual =
 		FEC_RISK_MARGIN * busy_period_at_least(&r->busy, repairs) + holes;
 }
@@ -135,7 +136,7 @@ static void redundancy_try(struct redundancy *r, double share)
 /* The goal is out of reach: everything there is, and what it leaves. */
 static void redundancy_best(struct redundancy *r, double share)
 {
-	unsigned most = most_repairs(share);
+	unsigned most = redundancy_most_repairs(share);
 	double holes;
 
 	if (most < FEC_RISK_REPAIRS_MIN)
@@ -146,7 +147,8 @@ static void redundancy_best(struct redundancy *r, double share)
 	r->best->residual = 1;
 	if (!busy_period_run(&r->busy, &r->path, share, most, r->goal->safety))
 		return;
-	(void)window_repairs(r, share, 0, (unsigned)(FEC_WINDOW_MAX * share), &holes);
+	(void)redundancy_window_repairs(r, share, 0, (unsigned)(FEC_WINDOW_MAX * share),
+					&holes);
 	r->best->residual =
 		fmin(1, FEC_RISK_MARGIN * busy_period_at_least(&r->busy, most) + holes);
 }

@@ -238,8 +238,9 @@ static int info_query_decode(const struct option *opt, struct info_query *ret)
 	return 0;
 }
 
-static void info_answer(struct nbds_handshake_io *io, uint32_t option,
-			const struct info_query *query, const struct nbds_export *export)
+static void handshake_info_answer(struct nbds_handshake_io *io, uint32_t option,
+				  const struct info_query *query,
+				  const struct nbds_export *export)
 {
 	struct nbds_info_export info = {
 		.type = be16_make(NBDS_INFO_EXPORT),
@@ -293,7 +294,7 @@ static void option_info_or_go(struct nbds_handshake *hs, struct nbds_handshake_i
 		option_missing(hs, query.name, query.name_len);
 		return;
 	}
-	info_answer(io, opt->code, &query, &export);
+	handshake_info_answer(io, opt->code, &query, &export);
 	if (opt->code == NBDS_OPT_GO) {
 		hs->chosen = export;
 		handshake_set_state(hs, NBDS_HS_DONE);

@@ -377,14 +377,14 @@ void nbds_server_stop(struct nbds_server *srv, nbds_done_fn *done, void *owner)
 	server_check_stopped(srv);
 }
 
-static bool limits_are_good(const struct nbds_limits *l)
+static bool server_limits_are_good(const struct nbds_limits *l)
 {
 	return l->connections <= NBDS_CONNECTIONS_MAX &&
 	       l->inflight <= NBDS_INFLIGHT_MAX && l->client_memory >= NBDS_MEMORY_MIN &&
 	       l->memory >= l->client_memory && l->handshake_ms > 0 && l->patience_ms > 0;
 }
 
-static void limits_fill_in(struct nbds_limits *l)
+static void server_limits_fill_in(struct nbds_limits *l)
 {
 	if (!l->connections)
 		l->connections = NBDS_CONNECTIONS_DEFAULT;
@@ -408,8 +408,8 @@ int nbds_server_new(struct rt_loop *loop, const struct nbds_limits *limits,
 	struct nbds_limits l = limits ? *limits : (struct nbds_limits){ 0 };
 	struct nbds_server *srv;
 
-	limits_fill_in(&l);
-	if (!limits_are_good(&l))
+	server_limits_fill_in(&l);
+	if (!server_limits_are_good(&l))
 		return -EINVAL;
 	srv = rt_zalloc(1, sizeof(*srv));
 	if (!srv)

@@ -51,9 +51,9 @@ struct conn {
 	struct conn_broken broken;
 	bool connecting, receiving, sending, established, dead;
 	bool paused;
-	uint64_t sent;		  /* bytes handed to the kernel */
+	uint64_t sent; /* bytes handed to the kernel */
 	struct conn_times last;
-	unsigned depth;		  /* inside our own callbacks: memory stays */
+	unsigned depth; /* inside our own callbacks: memory stays */
 	struct conn_queue queue;
 	struct rt_op resume_op;
 	bool resuming;
@@ -325,7 +325,7 @@ int conn_export(struct conn *l, const char *label, uint8_t *out, size_t len)
 
 /* ---- receiving -------------------------------------------------------------------- */
 
-static size_t message_want(const struct conn *l)
+static size_t conn_message_want(const struct conn *l)
 {
 	struct frame_head head;
 
@@ -335,7 +335,7 @@ static size_t message_want(const struct conn *l)
 	return sizeof(head) + le32_get(head.len);
 }
 
-static int message_grow(struct conn *l, size_t size)
+static int conn_message_grow(struct conn *l, size_t size)
 {
 	uint8_t *bigger;
 
@@ -352,7 +352,7 @@ static int message_grow(struct conn *l, size_t size)
 }
 
 /* A whole message is assembled: check its head and hand it up. */
-static int message_deliver(struct conn *l)
+static int conn_message_deliver(struct conn *l)
 {
 	struct frame_head head;
 
@@ -367,12 +367,12 @@ static int message_deliver(struct conn *l)
 static int conn_read_messages(struct conn *l)
 {
 	while (!l->dead && !l->paused) {
-		size_t want = message_want(l);
+		size_t want = conn_message_want(l);
 		long n;
 
 		if (want > sizeof(struct frame_head) + l->params.message_max)
 			return -EPROTO;
-		if (message_grow(l, want) < 0)
+		if (conn_message_grow(l, want) < 0)
 			return -ENOMEM;
 		if (l->message_len == want && want >= sizeof(struct frame_head)) {
 			struct frame_head head;
@@ -380,7 +380,7 @@ static int conn_read_messages(struct conn *l)
 			memcpy(&head, l->message, sizeof(head));
 			if (le16_get(head.zero) != 0)
 				return -EPROTO;
-			message_deliver(l);
+			conn_message_deliver(l);
 			continue;
 		}
 		n = secure_read(l->secure, l->message + l->message_len,

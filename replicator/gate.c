@@ -4,23 +4,23 @@
 #include "rt/bug.h"
 #include "rt/check.h"
 
-static unsigned queue_of(const struct gate_need *need)
+static unsigned gate_queue_of(const struct gate_need *need)
 {
 	return (unsigned)need->mode * 4 + (need->durable ? 2 : 0) +
 	       (need->lowerable ? 1 : 0);
 }
 
-static enum group_mode queue_mode(unsigned q)
+static enum group_mode gate_queue_mode(unsigned q)
 {
 	return (enum group_mode)(q / 4);
 }
 
-static bool queue_durable(unsigned q)
+static bool gate_queue_durable(unsigned q)
 {
 	return q & 2;
 }
 
-static bool queue_lowerable(unsigned q)
+static bool gate_queue_lowerable(unsigned q)
 {
 	return q & 1;
 }
@@ -39,7 +39,7 @@ void gate_init(struct gate *gate)
 
 void gate_wait(struct gate *gate, struct gate_waiter *w, const struct gate_need *need)
 {
-	struct rt_list *head = &gate->queue[queue_of(need)];
+	struct rt_list *head = &gate->queue[gate_queue_of(need)];
 	struct rt_list *at = head->prev;
 
 	/* A flush may cover less than a FUA write before it: nearly always the last place. */
@@ -90,18 +90,19 @@ enum group_mode gate_mode(const struct gate *gate, const struct gate_need *need)
 
 static enum group_mode gate_effective(const struct gate *gate, unsigned q)
 {
-	return gate_mode(gate, &(struct gate_need){ .mode = queue_mode(q),
-						    .lowerable = queue_lowerable(q) });
+	return gate_mode(gate,
+			 &(struct gate_need){ .mode = gate_queue_mode(q),
+					      .lowerable = gate_queue_lowerable(q) });
 }
 
 /* Up to which LSN a queue is open. */
 static uint64_t gate_open_to(const struct gate *gate, unsigned q)
 {
 	const struct gate_marks *marks = &gate->marks;
-	uint64_t local = queue_durable(q) ? marks->durable : marks->written;
+	uint64_t local = gate_queue_durable(q) ? marks->durable : marks->written;
 	uint64_t far = UINT64_MAX;
 
-	if (RT_BUG(ACK_BEFORE_WRITTEN) && !queue_durable(q))
+	if (RT_BUG(ACK_BEFORE_WRITTEN) && !gate_queue_durable(q))
 		local = UINT64_MAX;
 	switch (gate_effective(gate, q)) {
 	case GROUP_LOCAL:
@@ -142,7 +143,7 @@ uint64_t gate_wants_durable(const struct gate *gate)
 	for (unsigned q = 0; q < GATE_QUEUES; q++) {
 		const struct rt_list *head = &gate->queue[q];
 
-		if (queue_durable(q) && !rt_list_empty(head) &&
+		if (gate_queue_durable(q) && !rt_list_empty(head) &&
 		    waiter_of(head->prev)->lsn > lsn)
 			lsn = waiter_of(head->prev)->lsn;
 	}

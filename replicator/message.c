@@ -15,7 +15,8 @@ static size_t message_written(const struct writer *w, size_t size)
 	return size - w->left;
 }
 
-static void put_epochs(struct writer *w, const struct lfs_epoch *epochs, unsigned n)
+static void message_put_epochs(struct writer *w, const struct lfs_epoch *epochs,
+			       unsigned n)
 {
 	put_u32(w, n);
 	for (unsigned i = 0; i < n; i++) {
@@ -29,7 +30,7 @@ static void put_epochs(struct writer *w, const struct lfs_epoch *epochs, unsigne
  * At least one, numbers and first LSNs ascending from 1 on; and a number that no later
  * epoch could exceed would be one that no promotion can follow.
  */
-static unsigned get_epochs(struct reader *r, struct lfs_epoch *epochs)
+static unsigned message_get_epochs(struct reader *r, struct lfs_epoch *epochs)
 {
 	uint32_t n = get_u32(r);
 
@@ -51,7 +52,7 @@ static unsigned get_epochs(struct reader *r, struct lfs_epoch *epochs)
 	return n;
 }
 
-static void put_volumes(struct writer *w, const struct lfs_meta *meta)
+static void message_put_volumes(struct writer *w, const struct lfs_meta *meta)
 {
 	put_u32(w, meta->nvolumes);
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
@@ -61,7 +62,7 @@ static void put_volumes(struct writer *w, const struct lfs_meta *meta)
 	}
 }
 
-static void get_volumes(struct reader *r, struct lfs_meta *meta)
+static void message_get_volumes(struct reader *r, struct lfs_meta *meta)
 {
 	uint32_t n = get_u32(r);
 
@@ -96,8 +97,8 @@ size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t 
 	put_bytes(&w, m->meta.group, sizeof(m->meta.group));
 	put_name(&w, m->meta.group_name);
 	put_u32(&w, m->meta.max_request);
-	put_volumes(&w, &m->meta);
-	put_epochs(&w, m->meta.epochs, m->meta.nepochs);
+	message_put_volumes(&w, &m->meta);
+	message_put_epochs(&w, m->meta.epochs, m->meta.nepochs);
 	return message_written(&w, size);
 }
 
@@ -119,8 +120,8 @@ int message_decode_hello(const uint8_t *buf, size_t len, struct message_hello *r
 	get_bytes(&r, ret->meta.group, sizeof(ret->meta.group));
 	get_name(&r, ret->meta.group_name, sizeof(ret->meta.group_name));
 	ret->meta.max_request = get_u32(&r);
-	get_volumes(&r, &ret->meta);
-	ret->meta.nepochs = get_epochs(&r, ret->meta.epochs);
+	message_get_volumes(&r, &ret->meta);
+	ret->meta.nepochs = message_get_epochs(&r, ret->meta.epochs);
 	if (!reader_done(&r) || (ret->flags & ~HELLO_FLAGS) ||
 	    (ret->role != LFS_PRIMARY && ret->role != LFS_MIRROR))
 		return -EPROTO;
@@ -139,7 +140,7 @@ size_t message_encode_start(const struct message_start *m, uint8_t *buf, size_t 
 	put_u8(&w, m->code);
 	put_u16(&w, m->symbol_size);
 	put_u16(&w, m->window);
-	put_epochs(&w, m->epochs, m->nepochs);
+	message_put_epochs(&w, m->epochs, m->nepochs);
 	return message_written(&w, size);
 }
 
@@ -154,7 +155,7 @@ int message_decode_start(const uint8_t *buf, size_t len, struct message_start *r
 	ret->code = get_u8(&r);
 	ret->symbol_size = get_u16(&r);
 	ret->window = get_u16(&r);
-	ret->nepochs = get_epochs(&r, ret->epochs);
+	ret->nepochs = message_get_epochs(&r, ret->epochs);
 	if (!reader_done(&r) || ret->from_lsn == 0 || ret->transport > MESSAGE_TCP)
 		return -EPROTO;
 	if (!fec_code_available((enum fec_code)ret->code))

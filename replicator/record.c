@@ -93,7 +93,7 @@ static bool op_is_legal(const struct record_op *wire, const struct lfs_meta *met
 }
 
 /* Two operations of one LSN on the same block: no primary makes that. */
-static bool ops_overlap(const struct record_op *a, const struct record_op *b)
+static bool record_ops_overlap(const struct record_op *a, const struct record_op *b)
 {
 	uint64_t a_lba = le64_get(a->lba), b_lba = le64_get(b->lba);
 
@@ -103,21 +103,22 @@ static bool ops_overlap(const struct record_op *a, const struct record_op *b)
 			     : a_lba - b_lba < le32_get(b->blocks);
 }
 
-static bool overlaps_earlier(const uint8_t *ops, unsigned n, const struct record_op *wire)
+static bool record_overlaps_earlier(const uint8_t *ops, unsigned n,
+				    const struct record_op *wire)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct record_op other;
 
 		memcpy(&other, ops + i * sizeof(other), sizeof(other));
-		if (ops_overlap(&other, wire))
+		if (record_ops_overlap(&other, wire))
 			return true;
 	}
 	return false;
 }
 
 /* The operations' area, judged before anything is allocated. */
-static int count_blocks(const uint8_t *ops, unsigned nops, const struct lfs_meta *meta,
-			uint64_t *ret)
+static int record_count_blocks(const uint8_t *ops, unsigned nops,
+			       const struct lfs_meta *meta, uint64_t *ret)
 {
 	uint64_t blocks = 0;
 
@@ -125,7 +126,7 @@ static int count_blocks(const uint8_t *ops, unsigned nops, const struct lfs_meta
 		struct record_op wire;
 
 		memcpy(&wire, ops + i * sizeof(wire), sizeof(wire));
-		if (!op_is_legal(&wire, meta) || overlaps_earlier(ops, i, &wire))
+		if (!op_is_legal(&wire, meta) || record_overlaps_earlier(ops, i, &wire))
 			return -EPROTO;
 		if (wire.kind == LFS_WRITE)
 			blocks += le32_get(wire.blocks);
@@ -136,8 +137,8 @@ static int count_blocks(const uint8_t *ops, unsigned nops, const struct lfs_meta
 	return 0;
 }
 
-static void fill_ops(const uint8_t *wire_ops, unsigned nops, struct lfs_op *ops,
-		     const uint32_t *crcs, const uint8_t *data)
+static void record_fill_ops(const uint8_t *wire_ops, unsigned nops, struct lfs_op *ops,
+			    const uint32_t *crcs, const uint8_t *data)
 {
 	for (unsigned i = 0; i < nops; i++) {
 		struct record_op wire;
@@ -158,7 +159,7 @@ static void fill_ops(const uint8_t *wire_ops, unsigned nops, struct lfs_op *ops,
 	}
 }
 
-static int check_blocks(const uint8_t *data, const uint32_t *crcs, uint64_t blocks)
+static int record_check_blocks(const uint8_t *data, const uint32_t *crcs, uint64_t blocks)
 {
 	for (uint64_t i = 0; i < blocks; i++)
 		if (rt_crc32c(data + i * LFS_BLOCK, LFS_BLOCK) != crcs[i])
@@ -188,7 +189,7 @@ int record_decode(const uint8_t *bytes, size_t len, const struct lfs_meta *meta,
 	ops_len = le16_get(head.nops) * sizeof(struct record_op);
 	if (len - sizeof(head) < ops_len)
 		return -EPROTO;
-	err = count_blocks(wire_ops, le16_get(head.nops), meta, &blocks);
+	err = record_count_blocks(wire_ops, le16_get(head.nops), meta, &blocks);
 	if (err < 0)
 		return err;
 	head_len = sizeof(head) + ops_len + blocks * sizeof(le32);
@@ -207,14 +208,14 @@ int record_decode(const uint8_t *bytes, size_t len, const struct lfs_meta *meta,
 	crcs = (uint32_t *)(ops + le16_get(head.nops));
 	memcpy(out.memory, bytes + head_len, out.data_len);
 	memcpy(crcs, wire_ops + ops_len, blocks * sizeof(*crcs));
-	fill_ops(wire_ops, le16_get(head.nops), ops, crcs, out.memory);
+	record_fill_ops(wire_ops, le16_get(head.nops), ops, crcs, out.memory);
 	out.rec = (struct record){ .epoch_id = le64_get(head.epoch_id),
 				   .lsn = le64_get(head.lsn),
 				   .hash_before = le64_get(head.hash_before),
 				   .wall_ns = (int64_t)le64_get(head.wall_ns),
 				   .ops = ops,
 				   .nops = le16_get(head.nops) };
-	err = check_blocks(out.memory, crcs, blocks);
+	err = record_check_blocks(out.memory, crcs, blocks);
 	if (err < 0) {
 		record_release(&out);
 		return err;

@@ -52,7 +52,7 @@ static bool mirror_take_frames(struct session *s)
 }
 
 /* The rest of what arrived. There may be no connection to refuse it on: it is said. */
-static void take_rest(struct session *s)
+static void mirror_take_rest(struct session *s)
 {
 	const struct apply *a = &s->group->apply;
 	bool legal = a->err == 0;
@@ -70,7 +70,7 @@ bool mirror_is_drained(struct session *s)
 	struct lfs_lsn lsn;
 
 	if (s->transport)
-		take_rest(s);
+		mirror_take_rest(s);
 	if (g->apply.err < 0)
 		apply_discard(&g->apply);
 	if (!apply_idle(&g->apply))
@@ -109,8 +109,8 @@ static void mirror_refuse(struct session *s, const char *why)
 	session_refuse(s, why);
 }
 
-static const struct lfs_volume *volume_named(const struct lfs_meta *meta,
-					     const char *name)
+static const struct lfs_volume *mirror_volume_named(const struct lfs_meta *meta,
+						    const char *name)
 {
 	for (unsigned i = 0; i < meta->nvolumes; i++)
 		if (strcmp(meta->volumes[i].name, name) == 0)
@@ -141,7 +141,7 @@ static bool mirror_judge_pairing(const struct session *s, char why[MESSAGE_TEXT_
 	/* Ours have a name each; theirs, as many, then have these and no other. */
 	for (unsigned i = 0; i < mine->nvolumes; i++) {
 		const struct lfs_volume *own = &mine->volumes[i];
-		const struct lfs_volume *found = volume_named(theirs, own->name);
+		const struct lfs_volume *found = mirror_volume_named(theirs, own->name);
 
 		if (found && found->size == own->size)
 			continue;

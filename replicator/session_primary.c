@@ -184,7 +184,7 @@ static void primary_pull_failed(struct session *s)
 	}
 }
 
-static void pulled_entry(struct session *s, const uint8_t *body, size_t len)
+static void primary_pulled_entry(struct session *s, const uint8_t *body, size_t len)
 {
 	struct apply *a = &s->group->apply;
 	bool asked = s->state == SESSION_PULLING && a->next_lsn <= s->peer->lsn;
@@ -379,7 +379,7 @@ void primary_message(struct session *s, unsigned type, const uint8_t *body, size
 		primary_ready_received(s, body, len);
 		return;
 	case MESSAGE_ENTRY:
-		pulled_entry(s, body, len);
+		primary_pulled_entry(s, body, len);
 		return;
 	case MESSAGE_PULLED:
 		if (message_decode_number(body, len, &n) == 0)

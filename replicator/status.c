@@ -13,7 +13,7 @@
 /* A silence of more than this means that the primary was never received. */
 #define STATUS_EVER_NS (INT64_C(10) * 365 * 86400 * RT_S)
 
-static const char *evidence_name(enum group_evidence evidence)
+static const char *status_evidence_name(enum group_evidence evidence)
 {
 	switch (evidence) {
 	case GROUP_EV_QUEUED:
@@ -74,7 +74,7 @@ static void status_transport(const struct group *g, const struct transport_stats
 	(void)snprintf(ret->link.evidence, sizeof(ret->link.evidence), "%s",
 		       evidence == TUNNEL_MIRROR
 			       ? "mirror"
-			       : evidence_name(g->config.peer.evidence));
+			       : status_evidence_name(g->config.peer.evidence));
 	ret->link.tcp = stats->tcp;
 	if (stats->rtt_ns >= 0)
 		ret->link.rtt_ms = (double)stats->rtt_ns / RT_MS;

@@ -82,8 +82,8 @@ static ssize_t secure_push(gnutls_transport_ptr_t owner, const void *buf, size_t
 
 /* ---- set-up ----------------------------------------------------------------------- */
 
-static int server_key_find(gnutls_session_t session, const gnutls_datum_t *name,
-			   gnutls_datum_t *key)
+static int secure_server_key_find(gnutls_session_t session, const gnutls_datum_t *name,
+				  gnutls_datum_t *key)
 {
 	struct secure *s = gnutls_session_get_ptr(session);
 	unsigned i = 0;
@@ -103,7 +103,7 @@ static int server_key_find(gnutls_session_t session, const gnutls_datum_t *name,
 	return 0;
 }
 
-static int client_key_set(struct secure *s)
+static int secure_client_key_set(struct secure *s)
 {
 	const char *identity = secure_identities[s->purpose];
 	gnutls_datum_t name = { (unsigned char *)(uintptr_t)identity,
@@ -120,17 +120,18 @@ static int client_key_set(struct secure *s)
 	return gnutls_credentials_set(s->session, GNUTLS_CRD_PSK, s->client_key);
 }
 
-static int server_key_set(struct secure *s)
+static int secure_server_key_set(struct secure *s)
 {
 	int ret = gnutls_psk_allocate_server_credentials(&s->server_key);
 
 	if (ret < 0)
 		return ret;
-	gnutls_psk_set_server_credentials_function2(s->server_key, server_key_find);
+	gnutls_psk_set_server_credentials_function2(s->server_key,
+						    secure_server_key_find);
 	return gnutls_credentials_set(s->session, GNUTLS_CRD_PSK, s->server_key);
 }
 
-static int session_set_up(struct secure *s, bool client)
+static int secure_session_set_up(struct secure *s, bool client)
 {
 	unsigned side = client ? GNUTLS_CLIENT : GNUTLS_SERVER;
 	int ret = gnutls_init(&s->session, side | GNUTLS_NONBLOCK | GNUTLS_NO_TICKETS |
@@ -142,7 +143,7 @@ static int session_set_up(struct secure *s, bool client)
 	ret = gnutls_priority_set_direct(s->session, SECURE_PRIORITY, NULL);
 	if (ret < 0)
 		return ret;
-	ret = client ? client_key_set(s) : server_key_set(s);
+	ret = client ? secure_client_key_set(s) : secure_server_key_set(s);
 	if (ret < 0)
 		return ret;
 	gnutls_handshake_set_max_packet_length(s->session, SECURE_HANDSHAKE_MAX);
@@ -218,7 +219,7 @@ static int secure_new(bool client, enum secure_purpose purpose,
 		return -ENOMEM;
 	memcpy(s->key, key, SECURE_KEY_LEN);
 	s->purpose = purpose;
-	err = session_set_up(s, client);
+	err = secure_session_set_up(s, client);
 	if (err < 0)
 		goto fail;
 	if (client) {
