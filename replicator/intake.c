@@ -4,10 +4,15 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* The `times`-th want of memory in a row. */
-static int64_t intake_memory_pause(unsigned times)
+static bool intake_may_pass(int err)
 {
-	int64_t pause = INTAKE_MEMORY_MS * RT_MS;
+	return err == -ENOMEM || err == -EPROTO || err == -EBADMSG;
+}
+
+/* Before the next try, after the `times`-th failure in a row that may pass. */
+static int64_t intake_pause(unsigned times)
+{
+	int64_t pause = INTAKE_PAUSE_MS * RT_MS;
 
 	if (times == 1)
 		return 0;
@@ -20,14 +25,14 @@ void intake_failed(struct intake *in, int err, const char *why, uint64_t lsn, rt
 {
 	unsigned times = in->times > 0 && in->lsn == lsn ? in->times + 1 : 1;
 
-	if (err != -ENOSPC && err != -EDQUOT && err != -ENOMEM)
+	if (err != -ENOSPC && err != -EDQUOT && !intake_may_pass(err))
 		return;
 	*in = (struct intake){ .closed = true, .lsn = lsn };
-	in->times = err == -ENOMEM ? times : 0;
-	in->until = rt_time_add(now, err == -ENOMEM ? intake_memory_pause(times)
-						    : INTAKE_ROOM_MS * RT_MS);
+	in->times = intake_may_pass(err) ? times : 0;
+	in->until = rt_time_add(now, intake_may_pass(err) ? intake_pause(times)
+							  : INTAKE_ROOM_MS * RT_MS);
 	if (err != -ENOSPC)
-		in->free_bytes = UINT64_MAX; /* more room is no more memory */
+		in->free_bytes = UINT64_MAX; /* more room helps none of these */
 	(void)snprintf(in->why, sizeof(in->why), "%s", why);
 }
 

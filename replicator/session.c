@@ -367,12 +367,11 @@ static void session_accepted(void *owner, struct rt_sock *sock,
 
 /* ---- intake ------------------------------------------------------------------------------- */
 
-void session_intake_failed(struct session *s)
+void session_intake_failed(struct session *s, int err, const char *why)
 {
 	const struct group *g = s->group;
 
-	intake_failed(&s->intake, g->apply.err, g->apply.why, lfs_lsn(g->lfs).admitted,
-		      rt_now(g->loop));
+	intake_failed(&s->intake, err, why, lfs_lsn(g->lfs).admitted, rt_now(g->loop));
 }
 
 bool session_intake_open(struct session *s)

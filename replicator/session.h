@@ -150,8 +150,8 @@ void session_fit_path(struct session *s);
 void session_choose_code(const struct group *g, struct message_start *start);
 /* What the model says of the path that is assumed: once, since it takes a while. */
 void session_weigh_risk(struct group *g);
-/* Records could not be applied: they are not taken again for a while, where that helps. */
-void session_intake_failed(struct session *s);
+/* Records could not be taken: none are for a while, where that may help. */
+void session_intake_failed(struct session *s, int err, const char *why);
 bool session_intake_open(struct session *s);
 /* What both sides check of a hello before anything else; a text, or NULL when it fits. */
 const char *session_judge_hello(const struct session *s);

@@ -21,6 +21,7 @@
 #define DRAIN_MS 500
 
 #define MIRROR_LOG_FAILED "the log of this site has failed"
+#define MIRROR_BAD_FRAMING "what arrived in the tunnel is no legal framing"
 
 /* ---- taking in --------------------------------------------------------------------------- */
 
@@ -37,8 +38,8 @@ static bool mirror_take_frames(struct session *s)
 		if (got == 0)
 			return true;
 		if (got < 0) {
-			session_refuse(s,
-				       "what arrived in the tunnel is no legal framing");
+			session_intake_failed(s, got, MIRROR_BAD_FRAMING);
+			session_refuse(s, MIRROR_BAD_FRAMING);
 			session_event(s, SESSION_EV_FRAMES_BAD);
 			return false;
 		}
@@ -61,7 +62,7 @@ static void mirror_take_rest(struct session *s)
 	if (legal && a->err < 0)
 		group_event(s->group, RT_LOG_WARN, "record-refused why=\"%s\"", a->why);
 	if (legal && a->err < 0)
-		session_intake_failed(s);
+		session_intake_failed(s, a->err, a->why);
 }
 
 bool mirror_is_drained(struct session *s)
@@ -451,7 +452,7 @@ static void mirror_follow_turn(struct session *s)
 	if (!mirror_take_frames(s))
 		return;
 	if (g->apply.err < 0) {
-		session_intake_failed(s);
+		session_intake_failed(s, g->apply.err, g->apply.why);
 		mirror_refuse(s, g->apply.why);
 		session_event(s, SESSION_EV_FRAMES_BAD);
 		return;

@@ -175,7 +175,7 @@ static void primary_pull_failed(struct session *s)
 	int err = g->apply.err;
 
 	primary_start_conn_lost(g);
-	session_intake_failed(s);
+	session_intake_failed(s, err, g->apply.why);
 	if (err == -ENOMEM || err == -EDQUOT || err == -ENOSPC || err == -EIO) {
 		group_set_why(g, "%s", g->apply.why);
 		session_refuse(s, g->apply.why);

@@ -116,6 +116,8 @@ void session_transport_over(struct session *s)
 	(void)snprintf(s->transport_why, sizeof(s->transport_why), "%s", why);
 	if (g->role == GROUP_PRIMARY)
 		peer_watch_refused(&g->watch); /* a mirror that refuses ends it, too */
+	else
+		session_intake_failed(s, transport_error(s->transport), s->transport_why);
 	session_event(s, SESSION_EV_TRANSPORT_ENDED);
 }
 

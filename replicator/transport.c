@@ -23,6 +23,11 @@ const char *transport_over(const struct transport *t)
 	return t->ops->over(t);
 }
 
+int transport_error(const struct transport *t)
+{
+	return t->ops->error(t);
+}
+
 int transport_submitv(struct transport *t, const struct iovec *iov, unsigned n,
 		      rt_time now)
 {

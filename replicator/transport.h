@@ -76,6 +76,7 @@ struct transport_ops {
 	bool (*join)(struct transport *t, struct conn *conn, const uint8_t *body,
 		     size_t len);
 	const char *(*over)(const struct transport *t);
+	int (*error)(const struct transport *t);
 
 	int (*submitv)(struct transport *t, const struct iovec *iov, unsigned n,
 		       rt_time now);
@@ -116,6 +117,8 @@ bool transport_join(struct transport *t, struct conn *conn, const uint8_t *body,
 		    size_t len);
 /* It has ended, for good: a text for people, or NULL. */
 const char *transport_over(const struct transport *t);
+/* 0, or why: -ENOMEM at this end, -EPROTO for what the peer sent, or another -errno. */
+int transport_error(const struct transport *t);
 
 /*
  * Take one frame for sending (1 .. frame_max bytes, copied); it gets the next number.

@@ -36,7 +36,8 @@ struct transport_tcp {
 	void *owner;
 	struct conn *conn; /* owned; NULL before it is there and when over */
 	bool joined;	   /* both ends have shown their proof */
-	char why[128];	   /* it has ended; or "" */
+	int err;	   /* it has ended; or 0 */
+	char why[128];	   /* of the same; or "" */
 
 	uint64_t frames, bytes; /* submitted */
 	uint64_t taken_frames, taken_bytes;
@@ -71,12 +72,13 @@ static void tcp_forget_conn(struct transport_tcp *t)
 	t->conn = NULL;
 }
 
-static void tcp_end(struct transport_tcp *t, const char *why)
+static void tcp_end(struct transport_tcp *t, int err, const char *why)
 {
 	struct conn *conn;
 
 	if (t->why[0])
 		return;
+	t->err = err;
 	(void)snprintf(t->why, sizeof(t->why), "%s", why);
 	rt_timer_disarm(t->loop, &t->probe);
 	conn = t->conn;
@@ -91,6 +93,11 @@ static const char *tcp_over(const struct transport *base)
 	const struct transport_tcp *t = tcp_of(base);
 
 	return t->why[0] ? t->why : NULL;
+}
+
+static int tcp_error(const struct transport *base)
+{
+	return tcp_of(base)->err;
 }
 
 /* ---- joining ---------------------------------------------------------------------------- */
@@ -178,7 +185,7 @@ static void tcp_progress(struct transport_tcp *t, const uint8_t *body, size_t le
 	if (message_decode_progress(body, len, &m) < 0 || m.frames < t->taken_frames ||
 	    m.frames > t->frames || m.bytes < t->taken_bytes || m.bytes > t->bytes ||
 	    (m.frames == t->frames) != (m.bytes == t->bytes) || m.echo > t->serial) {
-		tcp_end(t, "the mirror says that it took what was never sent");
+		tcp_end(t, -EPROTO, "the mirror says that it took what was never sent");
 		return;
 	}
 	if (m.frames > t->taken_frames || m.echo > t->echo)
@@ -200,12 +207,12 @@ static void tcp_frame_received(struct transport_tcp *t, const uint8_t *body, siz
 	struct tcp_frame *f;
 
 	if (len == 0 || len > t->params.frame_max) {
-		tcp_end(t, "a frame of an impossible length");
+		tcp_end(t, -EPROTO, "a frame of an impossible length");
 		return;
 	}
 	f = rt_alloc(sizeof(*f) + len);
 	if (!f) {
-		tcp_end(t, "out of memory");
+		tcp_end(t, -ENOMEM, "out of memory");
 		return;
 	}
 	f->len = len;
@@ -271,8 +278,9 @@ static void tcp_established(void *owner, struct conn *conn)
 	struct transport_tcp *t = owner;
 
 	if (t->congestion[0] && conn_congestion(conn, t->congestion) < 0)
-		tcp_end(t, "this kernel does not offer the congestion control that is "
-			   "configured");
+		tcp_end(t, -ENOTSUP,
+			"this kernel does not offer the congestion control that is "
+			"configured");
 	else
 		tcp_say_join(t);
 }
@@ -287,7 +295,8 @@ static void tcp_message(void *owner, struct conn *conn, unsigned type,
 	if (type == MESSAGE_JOIN && !t->joined && tcp_join_fits(t, body, len)) {
 		tcp_joined(t);
 	} else if (!t->joined) {
-		tcp_end(t, "what was dialed is not the other end of this connection");
+		tcp_end(t, -ECONNREFUSED,
+			"what was dialed is not the other end of this connection");
 	} else if (type == MESSAGE_PROGRESS && t->params.sends) {
 		tcp_progress(t, body, len);
 	} else if (type == MESSAGE_FRAME && !t->params.sends) {
@@ -297,7 +306,8 @@ static void tcp_message(void *owner, struct conn *conn, unsigned type,
 		t->echo = serial;
 		tcp_changed(t);
 	} else {
-		tcp_end(t, "a message that does not belong to the data connection");
+		tcp_end(t, -EPROTO,
+			"a message that does not belong to the data connection");
 	}
 }
 
@@ -306,9 +316,9 @@ static void tcp_closed(void *owner, struct conn *conn, int err, const char *why)
 	struct transport_tcp *t = owner;
 
 	(void)conn; /* dead already */
-	(void)err;
 	tcp_forget_conn(t);
-	tcp_end(t, why);
+	/* Bytes that TLS refuses are not what the peer sent. */
+	tcp_end(t, err == -EBADMSG ? -ECONNRESET : err, why);
 }
 
 static void tcp_drained(void *owner, struct conn *conn)
@@ -334,9 +344,11 @@ static void tcp_dial(struct transport_tcp *t)
 		.events = &tcp_conn_events,
 		.owner = t,
 	};
+	int err;
 
-	if (conn_dial(t->loop, &t->params.addr, SECURE_DATA, &params, &t->conn) < 0)
-		tcp_end(t, "the data connection cannot be dialed");
+	err = conn_dial(t->loop, &t->params.addr, SECURE_DATA, &params, &t->conn);
+	if (err < 0)
+		tcp_end(t, err, "the data connection cannot be dialed");
 }
 
 static void tcp_begin(struct transport *base)
@@ -481,6 +493,7 @@ static const struct transport_ops tcp_ops = {
 	.begin = tcp_begin,
 	.join = tcp_join,
 	.over = tcp_over,
+	.error = tcp_error,
 	.submitv = tcp_submitv,
 	.expedite = tcp_expedite,
 	.next_frame = tcp_next_frame,

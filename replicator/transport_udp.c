@@ -57,6 +57,11 @@ static const char *udp_over(const struct transport *t)
 		       : NULL;
 }
 
+static int udp_error(const struct transport *t)
+{
+	return tunnel_broken(udp_tunnel(t)) ? -EPROTO : 0;
+}
+
 static int udp_submitv(struct transport *t, const struct iovec *iov, unsigned n,
 		       rt_time now)
 {
@@ -190,6 +195,7 @@ static const struct transport_ops udp_ops = {
 	.begin = udp_begin,
 	.join = udp_join,
 	.over = udp_over,
+	.error = udp_error,
 	.submitv = udp_submitv,
 	.expedite = udp_expedite,
 	.next_frame = udp_next_frame,

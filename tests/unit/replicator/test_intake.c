@@ -9,8 +9,8 @@
 #include "rt/check.h"
 
 /*
- * A site without room or memory takes nothing for a while, and then tries again: for ever
- * closed would be a mirror lost, open at once the same megabytes every two seconds.
+ * A site that cannot take what it is sent takes nothing for a while, and then tries again:
+ * for ever closed would be a mirror lost, open at once the same megabytes every two seconds.
  */
 
 #define STEP 100
@@ -51,7 +51,12 @@ static void play(const char *name, const struct step *steps, unsigned n)
 static void closes_and_opens(void **state)
 {
 	PLAY("nothing has failed", { 0, 0, 0, true });
-	PLAY("a lie is no want of room", { 0, -EPROTO, 5, 0 }, { 0, 0, 0, true });
+	PLAY("a lie, once", { 0, -EPROTO, 5, 0 }, { 0, 0, 0, true });
+	PLAY("a lie, again and again", { 0, -EPROTO, 5, 0 }, { 0, -EBADMSG, 5, 0 },
+	     { 999, 0, 9999, false }, { 1000, 0, 0, true }, { 1000, -EPROTO, 5, 0 },
+	     { 2999, 0, 0, false }, { 3000, 0, 0, true });
+	PLAY("a lie, with progress between", { 0, -EPROTO, 5, 0 }, { 0, -EPROTO, 6, 0 },
+	     { 0, 0, 0, true });
 	PLAY("a failed log is another matter", { 0, -EIO, 5, 0 }, { 0, 0, 0, true });
 	PLAY("full for a minute", { 0, -ENOSPC, 5, 0 }, { 0, 0, 50, false },
 	     { 59999, 0, 50, false }, { 60000, 0, 50, true }, { 60001, 0, 50, true });
@@ -73,9 +78,8 @@ static void closes_and_opens(void **state)
 	     { 7000, -ENOMEM, 0, 0 }, { 7000, -ENOMEM, 0, 0 }, { 7000, -ENOMEM, 0, 0 },
 	     { 7000, -ENOMEM, 0, 0 }, { 7000, -ENOMEM, 0, 0 }, { 66999, 0, 0, false },
 	     { 67000, 0, 0, true });
-	PLAY("memory, with progress between", { 0, -ENOMEM, 5, 0 },
-	     { 0, -ENOMEM, 5, 0 }, { 999, 0, 0, false }, { 1000, -ENOMEM, 6, 0 },
-	     { 1000, 0, 0, true });
+	PLAY("memory, with progress between", { 0, -ENOMEM, 5, 0 }, { 0, -ENOMEM, 5, 0 },
+	     { 999, 0, 0, false }, { 1000, -ENOMEM, 6, 0 }, { 1000, 0, 0, true });
 	PLAY("memory after room", { 0, -ENOSPC, 5, 0 }, { 60000, -ENOMEM, 5, 0 },
 	     { 60000, 0, 0, true });
 }

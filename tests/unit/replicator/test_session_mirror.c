@@ -291,6 +291,57 @@ static void a_log_without_room_ends_the_connection(void **state)
 	assert_int_equal(lfs_lsn(g->lfs).admitted, SITE_LSNS);
 }
 
+/* The same is not asked for at once, again and again; after a while it is. */
+static void is_refused_for_a_while(const char *why)
+{
+	struct group *g = site->group;
+
+	if (data)
+		conn_close(data);
+	data = NULL;
+	converse("HS");
+	if (!strstr(site->refused, why))
+		fail_msg("\"%s\" where \"%s\" was due", site->refused, why);
+	assert_int_equal(site->came[MESSAGE_READY], 0);
+	assert_int_equal(lfs_lsn(g->lfs).admitted, SITE_LSNS);
+	g->session->intake.until = rt_now(site->loop);
+	converse("HS");
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+}
+
+static void a_record_that_is_not_legal_is_not_sent_for_ever(void **state)
+{
+	struct forged f;
+
+	for (unsigned i = 0; i < 2; i++) {
+		follow();
+		forge_honest(&f, 0);
+		lsn_leaps(&f);
+		assert_int_equal(conn_send(data, MESSAGE_FRAME, forged_bytes,
+					   forge_put(&f, forged_bytes)),
+				 0);
+		SITE_UNTIL(site, site->refused[0]);
+		assert_non_null(strstr(site->refused, LIE_PLACE));
+		if (data)
+			conn_close(data);
+		data = NULL;
+	}
+	is_refused_for_a_while(LIE_PLACE);
+}
+
+static void what_ends_the_transport_here_is_not_sent_for_ever(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		follow();
+		assert_int_equal(conn_send(data, MESSAGE_FRAME, "", 0), 0);
+		SITE_UNTIL(site, site->closed);
+		if (data)
+			conn_close(data);
+		data = NULL;
+	}
+	is_refused_for_a_while("a frame of an impossible length");
+}
+
 /* What it took and cannot make durable ever is no reason to wait for ever. */
 static void a_failed_log_is_said_to_each_connection(void **state)
 {
@@ -374,6 +425,8 @@ int main(void)
 		TEST(a_transport_that_is_over_is_not_waited_for, mirror_up),
 		TEST(it_reports_what_is_durable, mirror_up),
 		TEST(a_log_without_room_ends_the_connection, mirror_up),
+		TEST(a_record_that_is_not_legal_is_not_sent_for_ever, mirror_up),
+		TEST(what_ends_the_transport_here_is_not_sent_for_ever, mirror_up),
 		TEST(a_failed_log_is_said_to_each_connection, mirror_up),
 		TEST(a_pairing_on_a_failed_log_is_refused, fresh_mirror_up),
 		TEST(what_it_cannot_read_it_does_not_give_back, mirror_up),

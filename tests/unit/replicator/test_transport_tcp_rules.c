@@ -169,6 +169,8 @@ static void each_end_takes_its_own_messages_only(void **state)
 			if (rows[i].legal[sends] != !transport_over(t))
 				fail_msg("row %u, sends %u", i, sends);
 			assert_int_equal(changes, 1);
+			assert_int_equal(transport_error(t),
+					 rows[i].legal[sends] ? 0 : -EPROTO);
 			if (transport_over(t))
 				has_ended("", 1);
 			end();
@@ -443,7 +445,27 @@ static void a_frame_without_memory_ends_it(void **state)
 	fail_at = asked + 1;
 	say(MESSAGE_FRAME, "abc", 3);
 	has_ended("memory", 1);
+	assert_int_equal(transport_error(t), -ENOMEM);
 	end();
+}
+
+/* Its owner asks whether this end could not take what was sent, or the connection broke. */
+static void the_error_of_the_connection_is_kept(void **state)
+{
+	static const struct {
+		int closed, error;
+	} rows[] = { { -ENOMEM, -ENOMEM },
+		     { -EPROTO, -EPROTO },
+		     { -ECONNRESET, -ECONNRESET },
+		     { -EBADMSG, -ECONNRESET } };
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		meet(false);
+		assert_int_equal(transport_error(t), 0);
+		conn.events->closed(conn.owner, &conn, rows[i].closed, "gone");
+		assert_int_equal(transport_error(t), rows[i].error);
+		end();
+	}
 }
 
 /* ---- its end ------------------------------------------------------------------------------------------------------ */
@@ -490,6 +512,7 @@ int main(void)
 		cmocka_unit_test(what_is_new_is_reported_once),
 		cmocka_unit_test(what_has_arrived_outlives_the_connection),
 		cmocka_unit_test(a_frame_without_memory_ends_it),
+		cmocka_unit_test(the_error_of_the_connection_is_kept),
 		cmocka_unit_test(figures_outlive_the_connection),
 	};
 
