@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lfs/open_store.h"
 #include "lfs/recover.h"
 #include "lfs/why.h"
 #include "rt/check.h"
@@ -20,16 +19,14 @@ void lfs_recover_map_why(struct lfs_recover *rc, int res)
 {
 	if (res == -EDQUOT)
 		lfs_say(rc->why, "the map needs more than map_memory = %llu bytes",
-			(unsigned long long)rc->lfs->map_memory);
+			(unsigned long long)rc->map_memory);
 	else if (res)
 		lfs_say(rc->why, "out of memory for the map");
 }
 
 void lfs_recover_end(struct lfs_recover *rc, int res)
 {
-	struct lfs *lfs = rc->lfs;
-
-	rc->stats.took_ns = rt_time_since(rt_now(lfs->loop), rc->began);
+	rc->stats.took_ns = rt_time_since(rt_now(rc->loop), rc->began);
 	rc->done(rc, res);
 }
 
@@ -45,7 +42,7 @@ static void load_no_memory(struct rt_op *op, int res)
 void lfs_recover_starve(struct lfs_recover *rc)
 {
 	rc->load.op.done = load_no_memory;
-	rt_defer(rc->lfs->loop, &rc->load.op);
+	rt_defer(rc->loop, &rc->load.op);
 }
 
 void lfs_recover_release(struct lfs_recover *rc)
@@ -61,20 +58,19 @@ void lfs_recover_release(struct lfs_recover *rc)
 /* Empty segments and an empty map, for the first or the second checkpoint slot. */
 static int load_tables_reset(struct lfs_recover *rc)
 {
-	struct lfs *lfs = rc->lfs;
 	int ret;
 
-	lfs_map_release(&lfs->map);
-	lfs_segments_release(&lfs->segs);
-	ret = lfs_segments_init(&lfs->segs, lfs->geo.segments,
-				lfs->geo.segment_size / LFS_BLOCK,
-				(uint32_t)(lfs->geo.segments_off / LFS_BLOCK));
+	lfs_map_release(rc->map);
+	lfs_segments_release(rc->segs);
+	ret = lfs_segments_init(rc->segs, rc->superblock->geo.segments,
+				rc->superblock->geo.segment_size / LFS_BLOCK,
+				(uint32_t)(rc->superblock->geo.segments_off / LFS_BLOCK));
 	if (ret) {
 		lfs_say(rc->why, "no memory for a table of %u segments",
-			lfs->geo.segments);
+			rc->superblock->geo.segments);
 		return ret;
 	}
-	ret = lfs_map_init(&lfs->map, &lfs->segs, &lfs->meta, lfs->map_memory);
+	ret = lfs_map_init(rc->map, rc->segs, rc->meta, rc->map_memory);
 	lfs_recover_map_why(rc, ret);
 	return ret;
 }
@@ -104,13 +100,12 @@ static void load_leaf_done(struct rt_op *op, int res)
 {
 	struct lfs_load_leaf *load = rt_container_of(op, struct lfs_load_leaf, op);
 	struct lfs_recover *rc = load->rc;
-	struct lfs *lfs = rc->lfs;
-	struct lfs_leaf *leaf = &lfs->map.v[load->volume].leaves[load->index];
+	struct lfs_leaf *leaf = &rc->map->v[load->volume].leaves[load->index];
 
 	load->busy = false;
 	rc->load.loading--;
 	if (res == LFS_BLOCK && rt_crc32c(load->image, LFS_BLOCK) == leaf->crc)
-		res = lfs_map_load(&lfs->map, load->volume, load->index, load->image);
+		res = lfs_map_load(rc->map, load->volume, load->index, load->image);
 	else if (res == LFS_BLOCK)
 		res = -EUCLEAN;
 	else
@@ -123,7 +118,7 @@ static void load_leaf_done(struct rt_op *op, int res)
 /* The next leaf that has an image; false: there is none. */
 static bool load_leaf_next(struct lfs_recover *rc, struct lfs_leaf **ret)
 {
-	struct lfs_map *map = &rc->lfs->map;
+	struct lfs_map *map = rc->map;
 
 	for (; rc->load.volume < map->nvolumes; rc->load.volume++, rc->load.index = 0) {
 		struct lfs_map_volume *v = &map->v[rc->load.volume];
@@ -158,7 +153,6 @@ static void load_leaves_done(struct lfs_recover *rc)
 
 static void load_leaves_read(struct lfs_recover *rc)
 {
-	struct lfs *lfs = rc->lfs;
 	struct lfs_leaf *leaf;
 
 	for (unsigned i = 0; i < LFS_LOADS && !rc->load.res; i++) {
@@ -175,7 +169,7 @@ static void load_leaves_read(struct lfs_recover *rc)
 		load->index = rc->load.index++;
 		load->op.done = load_leaf_done;
 		rc->load.loading++;
-		rt_read(lfs->file, &load->op, load->image, LFS_BLOCK,
+		rt_read(rc->file, &load->op, load->image, LFS_BLOCK,
 			(uint64_t)leaf->pba * LFS_BLOCK);
 	}
 	if (!rc->load.loading)
@@ -192,8 +186,8 @@ static void checkpoint_slot_read(struct lfs_recover *rc)
 		lfs_recover_end(rc, res);
 		return;
 	}
-	if (lfs_checkpoint_slot_decode_body(&rc->load.slot, rc->load.body, &rc->lfs->segs,
-					    &rc->lfs->map)) {
+	if (lfs_checkpoint_slot_decode_body(&rc->load.slot, rc->load.body, rc->segs,
+					    rc->map)) {
 		checkpoint_slot_refuse(rc, "its tables are damaged");
 		return;
 	}
@@ -218,9 +212,10 @@ static void load_body_read(struct lfs_recover *rc)
 		return;
 	}
 	rc->load.op.done = load_body_done;
-	rt_read(rc->lfs->file, &rc->load.op, rc->load.body + rc->load.got,
+	rt_read(rc->file, &rc->load.op, rc->load.body + rc->load.got,
 		left < BODY_PIECE ? left : BODY_PIECE,
-		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.checkpoint_slot_at) +
+		lfs_checkpoint_slot_off(&rc->superblock->geo,
+					rc->load.checkpoint_slot_at) +
 			LFS_BLOCK + rc->load.got);
 }
 
@@ -241,7 +236,7 @@ static void load_body_done(struct rt_op *op, int res)
 /* Is it the checkpoint that the superblock means? The other one is at least an older one. */
 static bool checkpoint_slot_is_named(const struct lfs_recover *rc)
 {
-	const struct lfs_superblock *superblock = &rc->lfs->superblock.current;
+	const struct lfs_superblock *superblock = rc->superblock;
 
 	return rc->fallback || rc->load.slot.seq == superblock->checkpoint_slot_seq;
 }
@@ -249,7 +244,6 @@ static bool checkpoint_slot_is_named(const struct lfs_recover *rc)
 static void load_head_done(struct rt_op *op, int res)
 {
 	struct lfs_recover *rc = rt_container_of(op, struct lfs_recover, load.op);
-	struct lfs *lfs = rc->lfs;
 
 	if (res != LFS_BLOCK) {
 		lfs_say(rc->why, "reading checkpoint slot %u failed",
@@ -257,9 +251,8 @@ static void load_head_done(struct rt_op *op, int res)
 		lfs_recover_end(rc, -EIO);
 		return;
 	}
-	if (lfs_checkpoint_slot_decode_head(rc->load.head, &lfs->geo,
-					    lfs->superblock.current.store,
-					    &rc->load.slot)) {
+	if (lfs_checkpoint_slot_decode_head(rc->load.head, &rc->superblock->geo,
+					    rc->superblock->store, &rc->load.slot)) {
 		checkpoint_slot_refuse(rc, "its head is damaged");
 		return;
 	}
@@ -287,16 +280,15 @@ static void load_head_done(struct rt_op *op, int res)
 static void load_head_read(struct lfs_recover *rc)
 {
 	rc->load.op.done = load_head_done;
-	rt_read(rc->lfs->file, &rc->load.op, rc->load.head, LFS_BLOCK,
-		lfs_checkpoint_slot_off(&rc->lfs->geo, rc->load.checkpoint_slot_at));
+	rt_read(rc->file, &rc->load.op, rc->load.head, LFS_BLOCK,
+		lfs_checkpoint_slot_off(&rc->superblock->geo,
+					rc->load.checkpoint_slot_at));
 }
 
 void lfs_recover_start(struct lfs_recover *rc)
 {
-	struct lfs *lfs = rc->lfs;
-
-	rc->began = rt_now(lfs->loop);
-	rc->load.checkpoint_slot_at = lfs->superblock.current.checkpoint_slot;
+	rc->began = rt_now(rc->loop);
+	rc->load.checkpoint_slot_at = rc->superblock->checkpoint_slot;
 	rc->load.head = rt_alloc_blocks(LFS_BLOCK);
 	rc->load.images = rt_alloc_blocks((size_t)LFS_LOADS * LFS_BLOCK);
 	rc->replay.ops = rt_zalloc(LFS_OPS_MAX, sizeof(*rc->replay.ops));

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lfs/open_store.h"
 #include "lfs/recover.h"
 #include "lfs/why.h"
 #include "rt/bug.h"
@@ -39,7 +38,7 @@ static void log_load(struct lfs_recover *rc, uint32_t segment, uint32_t block,
 	rc->replay.load_segment = segment;
 	rc->replay.loaded = loaded;
 	rc->replay.scan.loaded = log_loaded;
-	lfs_scan_load(&rc->replay.scan, segment, block, rc->lfs->segs.blocks);
+	lfs_scan_load(&rc->replay.scan, segment, block, rc->segs->blocks);
 }
 
 /* ---- segments -------------------------------------------------------------------------------- */
@@ -47,11 +46,9 @@ static void log_load(struct lfs_recover *rc, uint32_t segment, uint32_t block,
 /* Is this the header of rc->replay.tail.segment, in this store? */
 static bool header_here(const struct lfs_recover *rc, const struct lfs_segment_info *info)
 {
-	const struct lfs *lfs = rc->lfs;
-
 	return info->number == rc->replay.tail.segment &&
-	       !memcmp(info->store, lfs->superblock.current.store, LFS_ID_LEN) &&
-	       (info->next == LFS_SEGMENT_NONE || info->next < lfs->segs.n);
+	       !memcmp(info->store, rc->superblock->store, LFS_ID_LEN) &&
+	       (info->next == LFS_SEGMENT_NONE || info->next < rc->segs->n);
 }
 
 /* Does the chain go on in the segment with this header? */
@@ -69,7 +66,7 @@ static bool header_follows(const struct lfs_recover *rc,
 static int replay_segment_enter(struct lfs_recover *rc,
 				const struct lfs_segment_info *info)
 {
-	struct lfs_segments *segs = &rc->lfs->segs;
+	struct lfs_segments *segs = rc->segs;
 	struct lfs_segment *s = &segs->s[info->number];
 
 	if (lfs_segment_in_use(s) && s->generation != info->generation) {
@@ -111,8 +108,7 @@ static enum header header_read(struct lfs_recover *rc)
 			return HEADER_BAD;
 	} else if (!valid || !header_here(rc, &info) ||
 		   info.generation != rc->replay.tail.generation ||
-		   info.generation !=
-			   rc->lfs->segs.s[rc->replay.tail.segment].generation) {
+		   info.generation != rc->segs->s[rc->replay.tail.segment].generation) {
 		lfs_say(rc->why, "the header of segment %u, in use, is damaged",
 			rc->replay.tail.segment);
 		return HEADER_BAD;
@@ -130,7 +126,7 @@ static bool replay_record_follows(const struct lfs_recover *rc,
 {
 	const struct lfs_tail *t = &rc->replay.tail;
 
-	return rec->address == lfs_segments_pba(&rc->lfs->segs, t->segment, t->block) &&
+	return rec->address == lfs_segments_pba(rc->segs, t->segment, t->block) &&
 	       rec->generation == t->generation &&
 	       rec->incarnation == rc->replay.incarnation && rec->seq == t->seq + 1 &&
 	       (rec->prev_crc == t->chain || RT_BUG(SKIP_CHAIN_CHECK));
@@ -139,7 +135,7 @@ static bool replay_record_follows(const struct lfs_recover *rc,
 static int replay_op(struct lfs_recover *rc, const struct lfs_op *op, uint32_t pba,
 		     uint64_t lsn)
 {
-	struct lfs_map *map = &rc->lfs->map;
+	struct lfs_map *map = rc->map;
 	uint32_t budget = UINT32_MAX;
 	int ret;
 
@@ -203,7 +199,7 @@ static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
 static int record_replay(struct lfs_recover *rc, const struct lfs_scanned *r)
 {
 	struct lfs_tail *t = &rc->replay.tail;
-	struct lfs_segment *s = &rc->lfs->segs.s[t->segment];
+	struct lfs_segment *s = &rc->segs->s[t->segment];
 
 	if (r->rec.kind == LFS_RECORD_CLIENT) {
 		int ret = replay_client(rc, r);
@@ -220,8 +216,7 @@ static int record_replay(struct lfs_recover *rc, const struct lfs_scanned *r)
 	s->last_lsn = t->lsn;
 	if (r->rec.kind == LFS_RECORD_SEAL) {
 		if (s->state != LFS_SEGMENT_SEALED)
-			lfs_segment_set_state(&rc->lfs->segs, t->segment,
-					      LFS_SEGMENT_SEALED);
+			lfs_segment_set_state(rc->segs, t->segment, LFS_SEGMENT_SEALED);
 		t->segment = rc->replay.next;
 		t->block = 0;
 		rc->replay.header_read = false;
@@ -234,7 +229,7 @@ static int record_replay(struct lfs_recover *rc, const struct lfs_scanned *r)
 /* Nothing is appended any more to the segment that the chain ends in. */
 static void replay_segment_leave(struct lfs_recover *rc)
 {
-	struct lfs_segments *segs = &rc->lfs->segs;
+	struct lfs_segments *segs = rc->segs;
 	uint32_t n = rc->replay.tail.segment;
 
 	if (rc->replay.tail.block && segs->s[n].state == LFS_SEGMENT_OPEN)
@@ -243,21 +238,18 @@ static void replay_segment_leave(struct lfs_recover *rc)
 
 static void log_finish(struct lfs_recover *rc)
 {
-	struct lfs *lfs = rc->lfs;
 	struct lfs_tail *t = &rc->replay.tail;
 	uint32_t next = t->block ? rc->replay.next : t->segment;
 
 	/* The log goes on in a fresh segment, the one that was reserved for that. */
 	replay_segment_leave(rc);
-	if (next == LFS_SEGMENT_NONE || lfs_segment_in_use(&lfs->segs.s[next]))
-		next = lfs_segments_reserve(&lfs->segs, 0);
+	if (next == LFS_SEGMENT_NONE || lfs_segment_in_use(&rc->segs->s[next]))
+		next = lfs_segments_reserve(rc->segs, 0);
 	else
-		lfs_segment_set_state(&lfs->segs, next, LFS_SEGMENT_RESERVED);
+		lfs_segment_set_state(rc->segs, next, LFS_SEGMENT_RESERVED);
 	t->segment = next;
 	t->block = 0;
 	rc->stats.last_lsn = t->lsn;
-	lfs->head.built = *t;
-	lfs->head.applied = *t;
 	lfs_recover_end(rc, 0);
 }
 
@@ -293,7 +285,7 @@ static void replay_cross_loaded(struct lfs_recover *rc)
 
 	if (lfs_segment_decode(lfs_scan_block(&rc->replay.scan, 0), &info) ||
 	    info.incarnation <= rc->replay.incarnation ||
-	    info.incarnation > rc->lfs->superblock.current.incarnation) {
+	    info.incarnation > rc->superblock->incarnation) {
 		log_end(rc);
 		return;
 	}
@@ -325,7 +317,7 @@ static bool evidence_header(struct lfs_recover *rc, const uint8_t *block)
 
 	if (lfs_segment_decode(block, &info) ||
 	    info.number != rc->replay.search.segment ||
-	    memcmp(info.store, rc->lfs->superblock.current.store, LFS_ID_LEN) != 0)
+	    memcmp(info.store, rc->superblock->store, LFS_ID_LEN) != 0)
 		return false;
 	if (info.incarnation > rc->replay.incarnation &&
 	    info.first_seq > rc->replay.tail.seq + 1) {
@@ -333,7 +325,7 @@ static bool evidence_header(struct lfs_recover *rc, const uint8_t *block)
 			    info.first_seq - 1);
 		return true;
 	}
-	if (info.incarnation == rc->replay.incarnation && info.next < rc->lfs->segs.n)
+	if (info.incarnation == rc->replay.incarnation && info.next < rc->segs->n)
 		rc->replay.search.next = info.next;
 	return false;
 }
@@ -344,7 +336,7 @@ enum evidence { EVIDENCE_NONE, EVIDENCE_RELOAD, EVIDENCE_FOUND };
 static enum evidence evidence_block(struct lfs_recover *rc, const uint8_t *block,
 				    size_t len)
 {
-	uint64_t pba = lfs_segments_pba(&rc->lfs->segs, rc->replay.search.segment,
+	uint64_t pba = lfs_segments_pba(rc->segs, rc->replay.search.segment,
 					rc->replay.search.block);
 	struct lfs_record rec;
 	uint32_t want;
@@ -386,7 +378,7 @@ static enum evidence evidence_window(struct lfs_recover *rc)
 
 static void evidence_search(struct lfs_recover *rc)
 {
-	uint32_t blocks = rc->lfs->segs.blocks;
+	uint32_t blocks = rc->segs->blocks;
 
 	if (evidence_window(rc) == EVIDENCE_FOUND)
 		return;
@@ -395,7 +387,7 @@ static void evidence_search(struct lfs_recover *rc)
 
 		if (rc->replay.search.next == LFS_SEGMENT_NONE ||
 		    (!first && !rc->replay.search.found) ||
-		    ++rc->replay.search.searched > rc->lfs->segs.n) {
+		    ++rc->replay.search.searched > rc->segs->n) {
 			log_torn(rc);
 			return;
 		}
@@ -430,7 +422,7 @@ static void replay_break_decide(struct lfs_recover *rc)
 	rc->replay.search.next = t->block ? rc->replay.next : LFS_SEGMENT_NONE;
 	rc->replay.search.found = false;
 	rc->replay.search.searched = 0;
-	if (rc->replay.search.block < rc->lfs->segs.blocks)
+	if (rc->replay.search.block < rc->segs->blocks)
 		log_load(rc, rc->replay.search.segment, rc->replay.search.block,
 			 evidence_search);
 	else
@@ -441,7 +433,7 @@ static void replay_break_decide(struct lfs_recover *rc)
 
 static void replay_progress_report(struct lfs_recover *rc)
 {
-	rt_time now = rt_now(rc->lfs->loop);
+	rt_time now = rt_now(rc->loop);
 
 	if (rt_time_since(now, rc->replay.reported) < RT_S)
 		return;
@@ -474,7 +466,7 @@ static void replay_chain_walk(struct lfs_recover *rc)
 			}
 		}
 		res = lfs_scan_record(&rc->replay.scan, rc->replay.tail.block,
-				      rc->lfs->segs.blocks, &r);
+				      rc->segs->blocks, &r);
 		if (res == -ENODATA) {
 			log_load(rc, rc->replay.tail.segment, rc->replay.tail.block,
 				 replay_chain_walk);
@@ -493,14 +485,11 @@ static void replay_chain_walk(struct lfs_recover *rc)
 
 void lfs_replay_start(struct lfs_recover *rc)
 {
-	struct lfs *lfs = rc->lfs;
-
 	rc->replay.tail = rc->load.slot.start;
 	rc->replay.incarnation = rc->load.slot.incarnation;
 	rc->replay.header_read = false;
-	rc->replay.reported = rt_now(lfs->loop);
-	if (!rc->replay.scan.buf &&
-	    lfs_scan_init(&rc->replay.scan, lfs->file, &lfs->segs)) {
+	rc->replay.reported = rt_now(rc->loop);
+	if (!rc->replay.scan.buf && lfs_scan_init(&rc->replay.scan, rc->file, rc->segs)) {
 		lfs_recover_starve(rc);
 		return;
 	}

@@ -121,6 +121,7 @@ static void open_recovered(struct lfs_recover *rc, int res)
 	struct lfs *lfs = op->lfs;
 
 	if (!res) {
+		lfs->head.built = lfs->head.applied = rc->replay.tail;
 		res = lfs_prepare(lfs);
 		if (res)
 			lfs_say(rc->why, "no memory for the log's buffers");
@@ -145,9 +146,27 @@ static void open_recovered(struct lfs_recover *rc, int res)
 	lfs_superblock_submit(lfs, &op->req);
 }
 
+static void open_recover(struct opening *op)
+{
+	struct lfs *lfs = op->lfs;
+
+	op->rc.loop = lfs->loop;
+	op->rc.file = lfs->file;
+	op->rc.superblock = &lfs->superblock.current;
+	op->rc.meta = &lfs->meta;
+	op->rc.segs = &lfs->segs;
+	op->rc.map = &lfs->map;
+	op->rc.map_memory = lfs->map_memory;
+	op->rc.done = open_recovered;
+	op->rc.cross = op->one_bad;
+	op->rc.clean = lfs->meta.flags & LFS_CLEAN;
+	op->rc.stats.was_clean = op->rc.clean;
+	lfs_recover_start(&op->rc);
+}
+
 /* ---- superblocks ------------------------------------------------------------------------------ */
 
-/* Which of the two counts. 0 with lfs->superblock and lfs->meta set, or the error with `why`. */
+/* Which of the two counts. 0 with its copy and meta in lfs, or the error with `why`. */
 static int open_superblocks_choose(struct opening *op)
 {
 	struct lfs *lfs = op->lfs;
@@ -234,12 +253,7 @@ static void open_superblocks_done(struct rt_op *rop, int res)
 		open_failed(op, res);
 		return;
 	}
-	op->rc.lfs = op->lfs;
-	op->rc.done = open_recovered;
-	op->rc.cross = op->one_bad;
-	op->rc.clean = op->lfs->meta.flags & LFS_CLEAN;
-	op->rc.stats.was_clean = op->rc.clean;
-	lfs_recover_start(&op->rc);
+	open_recover(op);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------------ */

@@ -7,7 +7,10 @@
 
 #include "lfs/checkpoint_slot.h"
 #include "lfs/lfs.h"
+#include "lfs/map.h"
 #include "lfs/scan.h"
+#include "lfs/segment.h"
+#include "lfs/superblock.h"
 #include "lfs/tail.h"
 #include "rt/loop.h"
 
@@ -69,7 +72,16 @@ struct lfs_replay {
 };
 
 struct lfs_recover {
-	struct lfs *lfs; /* borrowed; its map and segments are filled */
+	/* The store, and the superblock that counts; all borrowed. */
+	struct rt_loop *loop;
+	struct rt_file *file;
+	const struct lfs_superblock *superblock;
+	const struct lfs_meta *meta;
+	/* What is filled; borrowed. */
+	struct lfs_segments *segs;
+	struct lfs_map *map;
+	uint64_t map_memory; /* bytes, that it may take */
+
 	void (*done)(struct lfs_recover *rc, int res);
 	char why[LFS_WHY_MAX];
 	struct lfs_recovery stats;
@@ -83,7 +95,10 @@ struct lfs_recover {
 	struct lfs_replay replay;
 };
 
-/* Starts; `done` gets 0, -EUCLEAN, -EIO, -EDQUOT, -ENOMEM. rc is the caller's. */
+/*
+ * Starts; `done` gets 0, and replay.tail is where the log goes on; or -EUCLEAN, -EIO,
+ * -EDQUOT, -ENOMEM. rc is the caller's.
+ */
 void lfs_recover_start(struct lfs_recover *rc);
 void lfs_recover_release(struct lfs_recover *rc);
 
