@@ -44,50 +44,6 @@ void group_set_why(struct group *g, const char *fmt, ...)
 
 /* ---- its states ----------------------------------------------------------------------- */
 
-#define STATE(name) (1u << GROUP_##name)
-#define OF_MIRROR (STATE(LISTENING) | STATE(FOLLOWING) | STATE(PROMOTING))
-#define OF_PRIMARY                                                                       \
-	(STATE(STANDALONE) | STATE(RECOVERING) | STATE(IN_SYNC) | STATE(EXPOSED) |       \
-	 STATE(CATCHING_UP) | STATE(HOLDING) | STATE(FENCED))
-
-/*
- * What people see is judged anew in each turn. Still, FAILED is for good, and the way from
- * a mirror's state to a primary's is a promotion.
- */
-static bool group_state_may_follow(enum group_state from, enum group_state to)
-{
-	if (from == GROUP_FAILED)
-		return false;
-	if (1u << from & OF_PRIMARY)
-		return !(1u << to & OF_MIRROR);
-	if (from == GROUP_LISTENING || from == GROUP_FOLLOWING)
-		return !(1u << to & OF_PRIMARY);
-	return true;
-}
-
-enum rt_log_level group_state_level(enum group_state state)
-{
-	switch (state) {
-	case GROUP_FENCED:
-	case GROUP_DIVERGED:
-	case GROUP_FAILED:
-		return RT_LOG_ERROR;
-	case GROUP_EXPOSED:
-	case GROUP_HOLDING:
-		return RT_LOG_WARN;
-	case GROUP_STANDALONE:
-	case GROUP_STARTING:
-	case GROUP_RECOVERING:
-	case GROUP_IN_SYNC:
-	case GROUP_CATCHING_UP:
-	case GROUP_PROMOTING:
-	case GROUP_LISTENING:
-	case GROUP_FOLLOWING:
-		break;
-	}
-	return RT_LOG_INFO;
-}
-
 void group_set_state(struct group *g, enum group_state state)
 {
 	if (g->state == state)
@@ -135,6 +91,8 @@ void group_is_agreed(struct group *g)
 
 void group_set_alone(struct group *g, enum group_alone alone)
 {
+	rt_assert(group_alone_may_follow(g->alone, alone));
+	rt_assert(g->role == GROUP_PRIMARY);
 	g->alone = alone;
 }
 

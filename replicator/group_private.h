@@ -12,6 +12,7 @@
 #include "replicator/gate.h"
 #include "replicator/group.h"
 #include "replicator/group_flush.h"
+#include "replicator/group_state.h"
 #include "replicator/lifecycle.h"
 #include "replicator/log_room.h"
 #include "replicator/peer_watch.h"
@@ -65,13 +66,6 @@ enum group_standing {
 	GROUP_STANDING_GOOD,
 	GROUP_STANDING_DIVERGED, /* until a connection streams again */
 	GROUP_STANDING_FENCED,	 /* until a promotion */
-};
-
-/* Promoted, and its mirror not in sync since. */
-enum group_alone {
-	GROUP_NOT_ALONE,
-	GROUP_ALONE,	     /* every mode counts as local */
-	GROUP_ALONE_HOLDING, /* by --hold: the modes count */
 };
 
 /* group_turn(), once per turn of the loop in which somebody woke the group. */
@@ -148,8 +142,6 @@ void group_set_life(struct group *g, enum group_life life);
 void group_set_standing(struct group *g, enum group_standing standing);
 void group_set_alone(struct group *g, enum group_alone alone);
 void group_set_state(struct group *g, enum group_state state);
-/* How much it is a person's concern that a group is in this state. */
-enum rt_log_level group_state_level(enum group_state state);
 void group_set_why(struct group *g, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Give each volume the number that the store has for its name. */

@@ -243,7 +243,7 @@ static int group_begin(struct group *g, struct group_open *outer)
 	g->role = meta->role == LFS_MIRROR ? GROUP_MIRROR : GROUP_PRIMARY;
 	if (meta->flags & LFS_FENCED)
 		group_set_standing(g, GROUP_STANDING_FENCED);
-	if (meta->flags & LFS_ALONE)
+	if (g->role == GROUP_PRIMARY && (meta->flags & LFS_ALONE))
 		group_set_alone(g, meta->flags & LFS_HOLD ? GROUP_ALONE_HOLDING
 							  : GROUP_ALONE);
 	g->config.max_request = meta->max_request;

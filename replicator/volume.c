@@ -56,22 +56,6 @@ void group_number_volumes(struct group *g)
 	}
 }
 
-static const char *const state_names[] = {
-	[GROUP_STANDALONE] = "STANDALONE", [GROUP_STARTING] = "STARTING",
-	[GROUP_RECOVERING] = "RECOVERING", [GROUP_IN_SYNC] = "IN_SYNC",
-	[GROUP_EXPOSED] = "EXPOSED",	   [GROUP_CATCHING_UP] = "CATCHING_UP",
-	[GROUP_HOLDING] = "HOLDING",	   [GROUP_PROMOTING] = "PROMOTING",
-	[GROUP_FENCED] = "FENCED",	   [GROUP_DIVERGED] = "DIVERGED",
-	[GROUP_FAILED] = "FAILED",	   [GROUP_LISTENING] = "LISTENING",
-	[GROUP_FOLLOWING] = "FOLLOWING",
-};
-
-const char *group_state_name(enum group_state state)
-{
-	rt_assert((size_t)state < RT_ARRAY_LEN(state_names));
-	return state_names[state];
-}
-
 const char *group_mode_name(enum group_mode mode)
 {
 	switch (mode) {
