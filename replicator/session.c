@@ -114,6 +114,16 @@ static struct pending_place *session_place(struct session *s, const struct conn 
 	return NULL;
 }
 
+/* Of the other end: of one that we accepted, until it is not pending any more. */
+static const struct rt_addr *session_address(struct session *s, const struct conn *conn)
+{
+	const struct pending_place *place = session_place(s, conn);
+
+	if (conn == s->control.conn)
+		return &s->control.address;
+	return place ? &place->from : &s->group->config.peer.addr;
+}
+
 static void session_not_pending(struct session *s, const struct conn *conn)
 {
 	struct pending_place *place = session_place(s, conn);
@@ -137,17 +147,23 @@ static void session_data_conn(struct session *s, struct conn *conn, unsigned typ
 static void session_established(void *owner, struct conn *conn)
 {
 	struct session *s = owner;
+	struct rt_addr address;
+	char text[RT_ADDR_TEXT_MAX];
 
 	if (conn_purpose(conn) == SECURE_DATA)
 		return; /* it will say whose data */
+	address = *session_address(s, conn);
 	session_not_pending(s, conn);
 	if (s->control.conn && s->control.conn != conn)
 		conn_close(s->control.conn);
 	session_control_reset(s, conn);
+	s->control.address = address;
 	primary_start_conn_lost(
 		s->group);	    /* the older connection's, if it still pulled */
 	if (!session_is_refused(s)) /* else it is one of many that lead nowhere */
-		group_event(s->group, RT_LOG_INFO, "connected peer-key=verified");
+		group_event(s->group, RT_LOG_INFO,
+			    "connected address=%s peer-key=verified",
+			    rt_addr_format(&address, text));
 	session_event(s, SESSION_EV_CONNECTED);
 	group_wake(s->group);
 }
@@ -244,9 +260,9 @@ static void session_message(void *owner, struct conn *conn, unsigned type,
 
 /*
  * Before the key was shown: one line a minute at most, and the reason in status, unless
- * the peer is here and it was a stranger. `from` is NULL of one that we dialed.
+ * the peer is here and it was a stranger.
  */
-static void session_complain(struct session *s, const struct rt_addr *from, int err,
+static void session_complain(struct session *s, const struct rt_addr *address, int err,
 			     const char *why)
 {
 	rt_time now = rt_now(s->group->loop);
@@ -260,16 +276,10 @@ static void session_complain(struct session *s, const struct rt_addr *from, int 
 	if (s->complained.ns && rt_time_since(now, s->complained) < COMPLAIN_MS * RT_MS)
 		return;
 	s->complained = now;
-	if (from)
-		group_event(s->group, RT_LOG_WARN,
-			    "connection-failed from=%s why=\"%s\" error=\"%s\" "
-			    "strangers=%llu",
-			    rt_addr_format(from, text), why, strerror(-err),
-			    (unsigned long long)s->strangers);
-	else
-		group_event(s->group, RT_LOG_WARN,
-			    "connection-failed why=\"%s\" error=\"%s\"", why,
-			    strerror(-err));
+	group_event(s->group, RT_LOG_WARN,
+		    "connection-failed address=%s why=\"%s\" error=\"%s\" strangers=%llu",
+		    rt_addr_format(address, text), why, strerror(-err),
+		    (unsigned long long)s->strangers);
 }
 
 static void session_stranger(struct session *s, const struct rt_addr *from, int err,
@@ -282,19 +292,23 @@ static void session_stranger(struct session *s, const struct rt_addr *from, int 
 static void session_closed(void *owner, struct conn *conn, int err, const char *why)
 {
 	struct session *s = owner;
-	const struct pending_place *place = session_place(s, conn);
+	const struct rt_addr address = *session_address(s, conn);
+	bool accepted = session_place(s, conn) != NULL;
+	char text[RT_ADDR_TEXT_MAX];
 
 	session_not_pending(s, conn);
+	(void)rt_addr_format(&address, text);
 	if (conn == s->control.conn && session_is_refused(s))
-		rt_log(RT_LOG_DEBUG, "disconnected group=%s why=\"%s\"",
+		rt_log(RT_LOG_DEBUG, "disconnected address=%s group=%s why=\"%s\"", text,
 		       s->group->config.name, why);
 	else if (conn == s->control.conn)
-		group_event(s->group, RT_LOG_INFO, "disconnected why=\"%s\" error=\"%s\"",
-			    why, strerror(-err));
-	else if (place && !conn_key_shown(conn))
-		session_stranger(s, &place->from, err, why);
+		group_event(s->group, RT_LOG_INFO,
+			    "disconnected address=%s why=\"%s\" error=\"%s\"", text, why,
+			    strerror(-err));
+	else if (accepted && !conn_key_shown(conn))
+		session_stranger(s, &address, err, why);
 	else
-		session_complain(s, place ? &place->from : NULL, err, why);
+		session_complain(s, &address, err, why);
 	if (conn == s->control.conn)
 		session_drop(s);
 	else

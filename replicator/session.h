@@ -45,7 +45,8 @@ struct session_pull {
 
 /* What belongs to one control connection. A new one resets it as a whole. */
 struct session_control {
-	struct conn *conn;    /* owned; NULL: there is none */
+	struct conn *conn;	/* owned; NULL: there is none */
+	struct rt_addr address; /* of its other end */
 	bool hello_received;  /* session.peer is what it said; by session_event() only */
 	bool refused_by_peer; /* it leads nowhere: dropped by the next turn */
 	bool mirror_was_unpaired; /* the peer is a mirror that has just been paired */

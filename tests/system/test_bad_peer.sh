@@ -152,7 +152,7 @@ test_strangers()
 	later "end $!"
 	wait_for 10 strangers_seen 1000
 	launch near
-	wait_for 2 says far 'connected peer-key=verified'
+	wait_for 2 says far 'connected address=[^ ]* peer-key=verified'
 	wait_for 30 in_state near IN_SYNC
 	random_file data 4
 	nbdcopy --flush data "$(uri near)"

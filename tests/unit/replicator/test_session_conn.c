@@ -447,6 +447,66 @@ static void a_data_connection_of_nothing_is_closed(void **state)
 		assert_null(s->pending[i].conn);
 }
 
+/* ---- whom the log names ---------------------------------------------------------------------------- */
+
+static void listens_on_v6(struct group_config *config)
+{
+	assert_int_equal(rt_addr_parse("[::1]:0", &config->peer.addr), 0);
+}
+
+static int mirror_v6_up(void **state)
+{
+	site_tweak = listens_on_v6;
+	site_set_up(state, GROUP_MIRROR, true);
+	site_tweak = NULL;
+	return 0;
+}
+
+static char connected[256], disconnected[256], failed[256];
+
+static void line_keep(void *owner, enum rt_log_level level, const char *line)
+{
+	if (strncmp(line, "connected ", 10) == 0)
+		(void)snprintf(connected, sizeof(connected), "%s", line);
+	if (strncmp(line, "disconnected ", 13) == 0)
+		(void)snprintf(disconnected, sizeof(disconnected), "%s", line);
+	if (strncmp(line, "connection-failed ", 18) == 0)
+		(void)snprintf(failed, sizeof(failed), "%s", line);
+}
+
+/* The value of address= in a line of the log. */
+static const char *address_in(const char *line, char buf[64])
+{
+	const char *at = strstr(line, " address=");
+
+	if (!at || sscanf(at, " address=%63s", buf) != 1)
+		fail_msg("no address in: %s", line);
+	return buf;
+}
+
+/* Both lines name the same end, an address of this host and the port that it dialed from. */
+static void whoever_connects_is_named(void **state)
+{
+	bool v6 = site->config.peer.addr.kind == RT_ADDR_INET6;
+	const char *host = v6 ? "[::1]:" : "127.0.0.1:";
+	char first[64], last[64], stranger_address[64];
+
+	connected[0] = disconnected[0] = failed[0] = 0;
+	rt_log_set_sink(line_keep, NULL);
+	a_stranger_dials();
+	/* What follows does not lead nowhere, so that it has its lines. */
+	site->group->session->refusal[0] = 0;
+	meet();
+	conn_close(site->conn);
+	site->conn = NULL;
+	SITE_UNTIL(site, !site->group->session->control.conn);
+	rt_log_set_sink(site_silent, NULL);
+	assert_memory_equal(address_in(connected, first), host, strlen(host));
+	assert_string_equal(address_in(disconnected, last), first);
+	assert_memory_equal(address_in(failed, stranger_address), host, strlen(host));
+	assert_string_not_equal(stranger_address, first);
+}
+
 int main(void)
 {
 #define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
@@ -468,6 +528,8 @@ int main(void)
 		TEST(a_refusal_waits_for_the_fence, primary_up),
 		TEST(a_refusal_waits_for_no_failed_log, primary_up),
 		TEST(a_wrong_key_is_said_where_no_peer_is, primary_up),
+		TEST(whoever_connects_is_named, primary_up),
+		TEST(whoever_connects_is_named, mirror_v6_up),
 		TEST(a_data_connection_of_nothing_is_closed, tcp_primary_up),
 	};
 

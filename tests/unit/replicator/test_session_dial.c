@@ -3,7 +3,8 @@
 
 /*
  * The site that dials: at once, one connection at a time, again after each that ends, and
- * later and later as long as none leads anywhere; not any more once it stops.
+ * later and later as long as none leads anywhere; not any more once it stops. The log says
+ * whom.
  */
 
 static struct rt_listener *there; /* the peer listens */
@@ -41,11 +42,26 @@ static void dials(struct group_config *config)
 	config->peer.dials = true;
 }
 
+static void dials_v6(struct group_config *config)
+{
+	assert_int_equal(rt_addr_parse("[::1]:0", &config->peer.addr), 0);
+	dials(config);
+}
+
 static int primary_up(void **state)
 {
 	dialed = 0;
 	serves = true;
 	site_tweak = dials;
+	site_set_up(state, GROUP_PRIMARY, true);
+	return 0;
+}
+
+static int primary_v6_up(void **state)
+{
+	dialed = 0;
+	serves = true;
+	site_tweak = dials_v6;
 	site_set_up(state, GROUP_PRIMARY, true);
 	return 0;
 }
@@ -141,6 +157,37 @@ static void it_dials_no_more_once_it_stops(void **state)
 	site_open();
 }
 
+static char connected[256], disconnected[256], failed[256];
+
+static void line_keep(void *owner, enum rt_log_level level, const char *line)
+{
+	if (strncmp(line, "connected ", 10) == 0)
+		(void)snprintf(connected, sizeof(connected), "%s", line);
+	if (strncmp(line, "disconnected ", 13) == 0)
+		(void)snprintf(disconnected, sizeof(disconnected), "%s", line);
+	if (strncmp(line, "connection-failed ", 18) == 0)
+		(void)snprintf(failed, sizeof(failed), "%s", line);
+}
+
+static void the_log_says_whom_it_dials(void **state)
+{
+	struct session *s = site->group->session;
+	char text[RT_ADDR_TEXT_MAX], address[RT_ADDR_TEXT_MAX + 16];
+
+	(void)snprintf(address, sizeof(address), " address=%s ",
+		       rt_addr_format(&site->config.peer.addr, text));
+	connected[0] = disconnected[0] = failed[0] = 0;
+	rt_log_set_sink(line_keep, NULL);
+	SITE_UNTIL(site, site->came[MESSAGE_HELLO] == 1);
+	serves = false;
+	ends();
+	SITE_UNTIL(site, !s->dialing && failed[0]);
+	rt_log_set_sink(site_silent, NULL);
+	assert_non_null(strstr(connected, address));
+	assert_non_null(strstr(disconnected, address));
+	assert_non_null(strstr(failed, address));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, primary_up, tear_down)
@@ -148,6 +195,9 @@ int main(void)
 		TEST(it_dials_again_when_a_connection_ends),
 		TEST(it_dials_later_and_later),
 		TEST(it_dials_no_more_once_it_stops),
+		TEST(the_log_says_whom_it_dials),
+		cmocka_unit_test_setup_teardown(the_log_says_whom_it_dials, primary_v6_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
