@@ -9,6 +9,7 @@
 
 #include "control/status_json.h"
 #include "replicator/group.h"
+#include "rt/log.h"
 
 /* Digits of a number: more would only show how binary fractions are rounded. */
 #define LINE_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(9))
@@ -63,7 +64,12 @@ static void status_put_first(struct group_status *s, const char *why)
 
 static json_t *status_json(const struct answer_subject *subject)
 {
-	json_t *status = status_new(subject->node, subject->nbd);
+	json_t *status = status_new(&(struct status_daemon){
+		.node = subject->node,
+		.nbd = subject->nbd,
+		.control_refused = subject->control_refused,
+		.log_dropped = rt_log_dropped(),
+	});
 	struct group_status *s;
 	int res;
 

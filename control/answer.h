@@ -2,6 +2,8 @@
 #ifndef CONTROL_ANSWER_H
 #define CONTROL_ANSWER_H
 
+#include <stdint.h>
+
 #include "control/version.h"
 
 struct group;
@@ -24,6 +26,7 @@ struct answer_subject {
 	const char *state;
 	const char *why; /* of the daemon, before what the group says; "": nothing */
 	const struct nbds_stats *nbd; /* NULL: there is no server yet */
+	uint64_t control_refused;     /* at the control socket */
 };
 char *answer_status(const struct answer_subject *subject);
 char *answer_promote(const struct group_promote *promote, int res);

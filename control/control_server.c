@@ -246,6 +246,7 @@ static void client_status(struct client *c)
 				 .state = srv->state,
 				 .why = srv->why,
 				 .nbd = nbd ? &stats : NULL,
+				 .control_refused = srv->refused,
 			 }));
 }
 

@@ -71,7 +71,7 @@ void control_server_stop(struct control_server *srv, void (*done)(void *owner),
 /* After the `done` of a stop, or when it never listened. NULL is fine. */
 void control_server_free(struct control_server *srv);
 
-/* Requests that were refused as no requests, since the start. */
+/* Requests that were refused as no requests, and connections, since the start. */
 uint64_t control_server_refused(const struct control_server *srv);
 
 #endif

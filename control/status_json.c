@@ -266,10 +266,13 @@ static json_t *nbd_json(const struct nbds_stats *stats)
 	return nbd;
 }
 
-json_t *status_new(const char *node, const struct nbds_stats *nbd)
+json_t *status_new(const struct status_daemon *daemon)
 {
-	return json_pack("{s:s, s:s, s:o, s:[]}", "node", node, "version",
-			 WANMIRROR_VERSION, "nbd", nbd_json(nbd), "groups");
+	return json_pack("{s:s, s:s, s:o, s:{s:o}, s:{s:o}, s:[]}", "node", daemon->node,
+			 "version", WANMIRROR_VERSION, "nbd", nbd_json(daemon->nbd),
+			 "control", "refused", number_json(true, daemon->control_refused),
+			 "log", "dropped", number_json(true, daemon->log_dropped),
+			 "groups");
 }
 
 static json_t *role_json(const struct group_status *s)

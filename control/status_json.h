@@ -3,6 +3,7 @@
 #define CONTROL_STATUS_JSON_H
 
 #include <jansson.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct group_status;
@@ -14,8 +15,16 @@ struct nbds_stats;
  * memory.
  */
 
-/* {"node":, "version":, "groups":[]} */
-json_t *status_new(const char *node, const struct nbds_stats *nbd);
+/* What of the daemon is no group's. */
+struct status_daemon {
+	const char *node;
+	const struct nbds_stats *nbd; /* NULL: there is no server yet */
+	uint64_t control_refused;
+	uint64_t log_dropped;
+};
+
+/* {"node":, "version":, "nbd":{}, "control":{}, "log":{}, "groups":[]} */
+json_t *status_new(const struct status_daemon *daemon);
 /* Append one group. 0 or -ENOMEM. */
 int status_add_group(json_t *status, const struct group_status *group);
 /*

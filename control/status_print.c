@@ -285,6 +285,18 @@ static void print_group(const json_t *g, FILE *out)
 	print_volumes(g, out);
 }
 
+/* Only where there is something to say: in order, nobody wants to read it. */
+static void print_daemon(const json_t *status, FILE *out)
+{
+	char a[FIELD_TEXT], b[FIELD_TEXT];
+
+	if (json_integer_value(member_find(status, "control.refused")) > 0 ||
+	    json_integer_value(member_find(status, "log.dropped")) > 0)
+		fprintf(out, "  refused    %s control requests; %s log lines dropped\n",
+			member_count(status, "control.refused", a),
+			member_count(status, "log.dropped", b));
+}
+
 void status_print(const json_t *status, FILE *out)
 {
 	char node[FIELD_TEXT], version[FIELD_TEXT];
@@ -294,5 +306,6 @@ void status_print(const json_t *status, FILE *out)
 	fprintf(out, "node %s, wanmirror %s\n",
 		member_text(status, "node", node, sizeof(node)),
 		member_text(status, "version", version, sizeof(version)));
+	print_daemon(status, out);
 	json_array_foreach(json_object_get(status, "groups"), i, g) print_group(g, out);
 }

@@ -28,7 +28,8 @@ static enum rt_log_level log_level = RT_LOG_INFO;
 static rt_log_sink_fn *log_sink;
 static void *log_owner;
 static bool log_journal;
-static atomic_ulong log_dropped; /* lines, since the last one that was written */
+static atomic_ulong log_dropped;    /* lines, in all */
+static atomic_ulong log_unreported; /* of these, since the last one that was written */
 
 void rt_log_set_level(enum rt_log_level level)
 {
@@ -77,21 +78,32 @@ static bool stderr_write(enum rt_log_level level, const char *line)
 	return stderr_takes_a_line() && write(STDERR_FILENO, out, (size_t)n) == n;
 }
 
+/* One line more is dropped; that `before` were, nobody has read yet. */
+static void stderr_drop(unsigned long before)
+{
+	(void)atomic_fetch_add(&log_dropped, 1);
+	(void)atomic_fetch_add(&log_unreported, before + 1);
+}
+
 static void stderr_say(enum rt_log_level level, const char *line)
 {
-	unsigned long dropped = atomic_exchange(&log_dropped, 0);
+	unsigned long before = atomic_exchange(&log_unreported, 0);
 	char text[64];
 
-	if (dropped > 0) {
-		(void)snprintf(text, sizeof(text), "log-lines-dropped count=%lu",
-			       dropped);
+	if (before > 0) {
+		(void)snprintf(text, sizeof(text), "log-lines-dropped count=%lu", before);
 		if (!stderr_write(RT_LOG_WARN, text)) {
-			(void)atomic_fetch_add(&log_dropped, dropped + 1);
+			stderr_drop(before);
 			return;
 		}
 	}
 	if (!stderr_write(level, line))
-		(void)atomic_fetch_add(&log_dropped, 1);
+		stderr_drop(0);
+}
+
+unsigned long rt_log_dropped(void)
+{
+	return atomic_load(&log_dropped);
 }
 
 void rt_log(enum rt_log_level level, const char *fmt, ...)

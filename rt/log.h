@@ -26,6 +26,9 @@ void rt_log_set_journal(bool on);
 typedef void rt_log_sink_fn(void *owner, enum rt_log_level level, const char *line);
 void rt_log_set_sink(rt_log_sink_fn *sink, void *owner);
 
+/* Lines that standard error did not take, since the start of the process. */
+unsigned long rt_log_dropped(void);
+
 /*
  * `text` in double quotes with every byte outside printable ASCII, quote and backslash
  * escaped, cut to what fits into `buf` of `size` bytes. Returns `buf`.

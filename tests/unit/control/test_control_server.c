@@ -322,6 +322,20 @@ static void what_the_daemon_waits_for_comes_first(void **state)
 	why_is("null");
 }
 
+/* What status shows of the requests that were none. */
+static void status_counts(json_int_t refused)
+{
+	json_t *root = answer(talk("{\"verb\":\"status\"}\n", 1), 0);
+	json_t *status = json_object_get(root, "status");
+	json_t *control = json_object_get(status, "control");
+	json_t *log = json_object_get(status, "log");
+
+	assert_int_equal(json_integer_value(json_object_get(control, "refused")),
+			 refused);
+	assert_true(json_is_integer(json_object_get(log, "dropped")));
+	json_decref(root);
+}
+
 static void promotion_tells_its_end(void **state)
 {
 	struct talk *t =
@@ -354,6 +368,7 @@ static void lines_are_answered_in_order(void **state)
 	answer_is(t, 2, 2, "no verb");
 	answer_is(t, 3, 2, "allowed: db");
 	assert_int_equal(control_server_refused(srv), 2);
+	status_counts(2);
 }
 
 static void garbage_is_answered_and_the_connection_goes_on(void **state)

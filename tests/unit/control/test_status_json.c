@@ -93,6 +93,11 @@ static const char *const names[] = {
 
 static struct group_status s;
 
+static json_t *status_of(const char *node, const struct nbds_stats *nbd)
+{
+	return status_new(&(struct status_daemon){ .node = node, .nbd = nbd });
+}
+
 static void status_fill(void)
 {
 	memset(&s, 0, sizeof(s));
@@ -180,7 +185,7 @@ static json_t *group_of(json_t *status)
 static void all_names_are_there_in_every_state(void **state)
 {
 	for (unsigned i = 0; i <= GROUP_FOLLOWING; i++) {
-		json_t *status = status_new("nyc", NULL);
+		json_t *status = status_of("nyc", NULL);
 
 		status_fill();
 		s.state = (enum group_state)i;
@@ -190,7 +195,7 @@ static void all_names_are_there_in_every_state(void **state)
 		json_decref(status);
 	}
 	memset(&s, 0, sizeof(s));
-	json_t *status = status_new("nyc", NULL);
+	json_t *status = status_of("nyc", NULL);
 
 	assert_int_equal(status_add_group(status, &s), 0);
 	(void)group_of(status);
@@ -199,7 +204,7 @@ static void all_names_are_there_in_every_state(void **state)
 
 static void values_are_those_of_the_group(void **state)
 {
-	json_t *status = status_new("nyc", NULL);
+	json_t *status = status_of("nyc", NULL);
 	json_t *g, *v;
 
 	status_fill();
@@ -232,7 +237,7 @@ static void values_are_those_of_the_group(void **state)
 
 static void what_is_not_known_is_null(void **state)
 {
-	json_t *status = status_new("nyc", NULL);
+	json_t *status = status_of("nyc", NULL);
 	json_t *g;
 
 	status_fill();
@@ -245,7 +250,7 @@ static void what_is_not_known_is_null(void **state)
 	assert_true(json_is_null(at(g, "recovery.lsn")));
 	json_decref(status);
 
-	status = status_new("nyc", NULL);
+	status = status_of("nyc", NULL);
 	s.link.connected = false;
 	assert_int_equal(status_add_group(status, &s), 0);
 	g = group_of(status);
@@ -255,7 +260,7 @@ static void what_is_not_known_is_null(void **state)
 	json_decref(status);
 
 	/* A mirror's own data are at no risk; and its age is not known from the start. */
-	status = status_new("nyc", NULL);
+	status = status_of("nyc", NULL);
 	s.role = GROUP_MIRROR;
 	s.recovery.lsn = 7;
 	s.recovery.admitted_at = s.recovery.age_s = s.last_received_s = -1;
@@ -269,7 +274,7 @@ static void what_is_not_known_is_null(void **state)
 	assert_true(json_is_null(at(g, "peer.last_received_s")));
 	json_decref(status);
 
-	status = status_new("nyc", NULL);
+	status = status_of("nyc", NULL);
 	assert_int_equal(status_add_closed_group(status, "db", "STARTING",
 						 "the store is in use"),
 			 0);
@@ -289,7 +294,7 @@ static void all_counters_of_the_nbd_server_are_there(void **state)
 	struct nbds_stats stats = {
 		.connections = 3, .refused = 7, .failed_requests = 9, .unlogged = 11
 	};
-	json_t *status = status_new("nyc", &stats);
+	json_t *status = status_of("nyc", &stats);
 	json_t *nbd = json_object_get(status, "nbd");
 
 	assert_int_equal(json_object_size(nbd), 22);
@@ -299,7 +304,7 @@ static void all_counters_of_the_nbd_server_are_there(void **state)
 	assert_int_equal(json_integer_value(json_object_get(nbd, "waited")), 0);
 	assert_int_equal(json_integer_value(json_object_get(nbd, "unlogged")), 11);
 	json_decref(status);
-	status = status_new("nyc", NULL);
+	status = status_of("nyc", NULL);
 	nbd = json_object_get(status, "nbd");
 	assert_int_equal(json_object_size(nbd), 22);
 	assert_true(json_is_null(json_object_get(nbd, "connections")));
@@ -318,9 +323,30 @@ static char *print(const json_t *status)
 	return text;
 }
 
+/* Whatever is refused or dropped without another trace is counted where people look. */
+static void what_the_daemon_refused_and_dropped_is_there(void **state)
+{
+	json_t *status = status_new(&(struct status_daemon){
+		.node = "nyc", .control_refused = 12, .log_dropped = 345 });
+	char *text = print(status);
+
+	assert_int_equal(json_integer_value(at(status, "control.refused")), 12);
+	assert_int_equal(json_integer_value(at(status, "log.dropped")), 345);
+	assert_non_null(strstr(text, " 12 control requests; 345 log lines dropped\n"));
+	free(text);
+	json_decref(status);
+	status = status_of("nyc", NULL);
+	text = print(status);
+	assert_int_equal(json_integer_value(at(status, "control.refused")), 0);
+	assert_int_equal(json_integer_value(at(status, "log.dropped")), 0);
+	assert_null(strstr(text, "dropped"));
+	free(text);
+	json_decref(status);
+}
+
 static void screen_shows_what_matters(void **state)
 {
-	json_t *status = status_new("nyc", NULL);
+	json_t *status = status_of("nyc", NULL);
 	char *text;
 
 	status_fill();
@@ -340,7 +366,7 @@ static void screen_shows_what_matters(void **state)
 	free(text);
 	json_decref(status);
 
-	status = status_new("lon", NULL);
+	status = status_of("lon", NULL);
 	s.role = GROUP_MIRROR;
 	s.recovery.age_s = 3.25;
 	assert_int_equal(status_add_group(status, &s), 0);
@@ -380,6 +406,7 @@ int main(void)
 		cmocka_unit_test(values_are_those_of_the_group),
 		cmocka_unit_test(what_is_not_known_is_null),
 		cmocka_unit_test(all_counters_of_the_nbd_server_are_there),
+		cmocka_unit_test(what_the_daemon_refused_and_dropped_is_there),
 		cmocka_unit_test(screen_shows_what_matters),
 		cmocka_unit_test(screen_survives_any_json),
 	};

@@ -149,6 +149,7 @@ static void nobody_reads(int fds[2])
 {
 	const unsigned total = 20000;
 	char last[2][256] = { "", "" }, expected[64];
+	unsigned long before = rt_log_dropped();
 	unsigned n;
 
 	stderr_is(fds);
@@ -156,6 +157,7 @@ static void nobody_reads(int fds[2])
 		rt_log(RT_LOG_INFO, "line number=%u and some text to fill the pipe", i);
 	n = lines_read(fds[0], last);
 	assert_true(n > 10 && n < total);
+	assert_int_equal(rt_log_dropped() - before, total - n);
 	rt_log(RT_LOG_INFO, "later");
 	assert_int_equal(lines_read(fds[0], last), 2);
 	(void)snprintf(expected, sizeof(expected), "warn log-lines-dropped count=%u",
@@ -164,6 +166,7 @@ static void nobody_reads(int fds[2])
 	assert_string_equal(last[1], "info later");
 	rt_log(RT_LOG_INFO, "again");
 	assert_int_equal(lines_read(fds[0], last), 1);
+	assert_int_equal(rt_log_dropped() - before, total - n);
 	stderr_is_back(fds);
 }
 
