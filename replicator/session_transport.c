@@ -32,8 +32,6 @@ void session_choose_code(const struct group *g, struct message_start *start)
 	start->window = FEC_WINDOW_MAX; /* it adapts, and the mirror takes every one */
 }
 
-#define IP_AND_UDP 48 /* bytes of the heads in front, of IPv6 */
-
 void session_fit_path(struct session *s)
 {
 	struct transport_path path;
@@ -45,7 +43,7 @@ void session_fit_path(struct session *s)
 		(void)snprintf(why, sizeof(why),
 			       "the path to the mirror carries no datagrams of %u bytes: "
 			       "give it an MTU of %u or more, or let transport be tcp",
-			       tunnel_mtu_least(), tunnel_mtu_least() + IP_AND_UDP);
+			       path.least, path.mtu_least);
 		session_refuse(s, why);
 		return;
 	}

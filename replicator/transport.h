@@ -37,6 +37,8 @@ struct transport_rules {
 struct transport_path {
 	unsigned mtu;	      /* bytes of the longest datagram */
 	uint16_t symbol_size; /* that fits; 0: the path carries not even the shortest */
+	unsigned least;	      /* bytes of that one, */
+	unsigned mtu_least; /* and of the MTU that it takes, with the headers in front */
 };
 
 /* A figure that a transport does not know is 0, or negative where that is said. */

@@ -140,7 +140,12 @@ static bool udp_path_differs(const struct transport *t, uint16_t most,
 
 	if (tunnel_mtu_short(u->tunnel) ? fit == u->symbol_size : fit <= u->symbol_size)
 		return false;
-	*ret = (struct transport_path){ .mtu = mtu, .symbol_size = fit };
+	*ret = (struct transport_path){
+		.mtu = mtu,
+		.symbol_size = fit,
+		.least = tunnel_mtu_least(),
+		.mtu_least = tunnel_path_mtu_least(u->tunnel),
+	};
 	return true;
 }
 

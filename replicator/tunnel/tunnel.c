@@ -320,6 +320,11 @@ unsigned tunnel_mtu_least(void)
 	return (unsigned)(TUNNEL_OVERHEAD + MTU_SMALL);
 }
 
+unsigned tunnel_path_mtu_least(const struct tunnel *t)
+{
+	return tunnel_mtu_least() + t->pacer.headers;
+}
+
 bool tunnel_mtu_short(const struct tunnel *t)
 {
 	return t->mtu.is_short;

@@ -196,6 +196,8 @@ unsigned tunnel_path_mtu(const struct tunnel *t);
 bool tunnel_mtu_short(const struct tunnel *t);
 /* Bytes of the shortest datagram that a path must carry for any tunnel. */
 unsigned tunnel_mtu_least(void);
+/* The same as an MTU: with the headers of IPv4 or IPv6, as the peer is reached now. */
+unsigned tunnel_path_mtu_least(const struct tunnel *t);
 /*
  * The symbol_size, at most `most`, whose datagrams are no longer than `path`; 0: it does
  * not carry even the shortest of ours.

@@ -70,8 +70,11 @@ static void frames_get_through_over_ipv6(void **state)
 		tunnel_io_attach(b.side[0].io, b.side[0].t, &dialed);
 		both_run(&b);
 		assert_int_equal(tunnel_evidence_level(b.side[0].t), TUNNEL_DRIVER);
-		for (int end = 0; end < 2; end++)
+		for (int end = 0; end < 2; end++) {
 			assert_int_equal(b.side[end].t->pacer.headers, headers[i]);
+			assert_int_equal(tunnel_path_mtu_least(b.side[end].t),
+					 tunnel_mtu_least() + headers[i]);
+		}
 		both_release(&b);
 	}
 	symbol_size = 1408;
