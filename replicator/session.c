@@ -75,7 +75,7 @@ void session_refuse(struct session *s, const char *why)
 	if (s->control.conn && s->state == SESSION_REFUSED)
 		return;
 	peer_watch_refused(&s->group->watch);
-	if (strcmp(s->refusal, why) != 0)
+	if (refusal_is_news(&s->refused, why, rt_now(s->group->loop)))
 		group_event(s->group, RT_LOG_WARN, "refused peer=%s why=\"%s\"",
 			    s->control.hello_received ? s->peer->node : "?", why);
 	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
@@ -96,13 +96,13 @@ static bool session_is_refused(const struct session *s)
 /* The peer's words are quoted: its "this site" is the other one. */
 static void session_refused_by_peer(struct session *s, const char *text)
 {
-	char refusal[sizeof(s->peer_refusal)];
+	rt_time now = rt_now(s->group->loop);
 
-	(void)snprintf(refusal, sizeof(refusal), "the other site says: %s", text);
-	if (strcmp(refusal, s->peer_refusal) != 0)
+	if (refusal_is_news(&s->refused_by_peer, text, now))
 		group_event(s->group, RT_LOG_WARN, "peer-refused why=\"%s\"", text);
-	memcpy(s->peer_refusal, refusal, sizeof(refusal));
-	peer_watch_mirror_refused(&s->group->watch, rt_now(s->group->loop));
+	(void)snprintf(s->peer_refusal, sizeof(s->peer_refusal),
+		       "the other site says: %s", text);
+	peer_watch_mirror_refused(&s->group->watch, now);
 	s->control.refused_by_peer = true;
 }
 

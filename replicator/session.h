@@ -11,6 +11,7 @@
 #include "replicator/intake.h"
 #include "replicator/message.h"
 #include "replicator/pending.h"
+#include "replicator/refusal.h"
 #include "replicator/session_machine.h"
 #include "replicator/transport.h"
 #include "rt/loop.h"
@@ -71,6 +72,7 @@ struct session {
 	/* Why the last connection led nowhere, in our words and in the peer's; or "". */
 	char refusal[MESSAGE_TEXT_MAX + 1];
 	char peer_refusal[MESSAGE_TEXT_MAX + 32];
+	struct refusal refused, refused_by_peer; /* as the log has it */
 
 	struct message_hello *peer;  /* owned */
 	struct message_start *start; /* owned; sent or received */

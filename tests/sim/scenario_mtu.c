@@ -88,14 +88,18 @@ static bool is_exposed(void *arg)
 
 /*
  * What it carries is too short for any tunnel: the mirror is gone until that is mended, and
- * connections that lead nowhere are no reason to say anything else in between.
+ * connections that lead nowhere are no reason to say anything else in between, nor to log
+ * the same of each.
  */
 static void too_short(struct pair *p)
 {
 	uint32_t mtu = (uint32_t)sim_between(p->rng, 300, SMALLEST - 1);
+	unsigned refusals[2];
 	struct group_status status;
 	char least[64];
 
+	for (unsigned i = 0; i < 2; i++)
+		refusals[i] = p->site[i].refusals;
 	for (unsigned i = 0; i < 2; i++)
 		sim_net_config(p->site[i].node, p->site[!i].node)->path_mtu = mtu;
 	p->budget = sim_skewed(p->rng, 10, 200);
@@ -115,6 +119,9 @@ static void too_short(struct pair *p)
 	sim_require(strstr(status.why, "carries no datagrams of") != NULL &&
 			    strstr(status.why, least) != NULL,
 		    "over a path of %u bytes: \"%s\"", mtu, status.why);
+	for (unsigned i = 0; i < 2; i++)
+		sim_require(p->site[i].refusals == refusals[i] + 1,
+			    "%u lines of one refusal", p->site[i].refusals - refusals[i]);
 	pair_load(p, false);
 	for (unsigned i = 0; i < 2; i++)
 		sim_net_config(p->site[i].node, p->site[!i].node)->path_mtu = 0;

@@ -117,6 +117,8 @@ static void logged(void *owner, struct group *group, enum rt_log_level level,
 	if (sim_verbose)
 		printf("%12.6f %s %s\n", (double)sim_now(s->w).ns / 1e9,
 		       sim_node_name(s->node), line);
+	s->refusals += strncmp(line, "refused ", 8) == 0 ||
+		       strncmp(line, "peer-refused ", 13) == 0;
 	if (s->watch->logged)
 		s->watch->logged(s, group, line);
 }

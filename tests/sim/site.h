@@ -53,6 +53,7 @@ struct site {
 	bool promoted;
 	int promote_res;
 	uint64_t sent_bytes; /* as the status last said, since the start */
+	unsigned refusals;   /* lines in its log, by either site */
 	struct site_image image;
 	const struct site_watch *watch;
 	void *owner;

@@ -14,11 +14,11 @@
 
 /* ---- a mirror ------------------------------------------------------------------------------ */
 
-struct refusal {
+struct refused_talk {
 	const char *said, *why;
 };
 
-static void all_refused(const struct refusal *cases, size_t n, const char *good,
+static void all_refused(const struct refused_talk *cases, size_t n, const char *good,
 			enum message_type answer)
 {
 	struct lfs_position before;
@@ -53,7 +53,7 @@ static int mirror_up(void **state)
 
 static void what_a_mirror_cannot_follow_is_refused(void **state)
 {
-	static const struct refusal cases[] = {
+	static const struct refused_talk cases[] = {
 		{ "S", START_NOT_LEGAL },
 		{ "P", PULL_NOT_LEGAL },
 		{ "SH", START_NOT_LEGAL }, /* the HELLO behind it mends nothing */
@@ -319,7 +319,7 @@ static void a_primary_takes_no_orders(void **state)
 {
 	static const char no_mirror[] = "a message that a mirror does not send";
 	static const char no_ready[] = "a READY that fits no START";
-	static const struct refusal cases[] = {
+	static const struct refused_talk cases[] = {
 		{ "S", no_mirror },   { "P", no_mirror },    { "MS", no_mirror },
 		{ "MP", no_mirror },  { "SM", no_mirror },   { "R", no_ready },
 		{ "MR", no_ready },   { "M R", no_ready },   { "M YY", no_ready },
