@@ -6,6 +6,7 @@
 
 #include "replicator/tunnel/blocks.h"
 #include "replicator/tunnel/state.h"
+#include "rt/log.h"
 
 #define REDUNDANCY_FLIGHT_MIN                                                            \
 	256 /* symbols; an isolated write's round trip is no measure */
@@ -80,19 +81,28 @@ static void redundancy_fixed(const struct tunnel_fec *fec, struct fec_redundancy
 	redundancy_alone(ret);
 }
 
+/* The path is never taken for better than assumed; `upper` NULL: nothing is measured. */
+static struct fec_path redundancy_worst(const struct tunnel_fec *fec,
+					const struct fec_path *upper)
+{
+	struct fec_path worst = fec->goal.assume;
+
+	if (upper && upper->loss > worst.loss)
+		worst.loss = upper->loss;
+	if (upper && upper->burst > worst.burst)
+		worst.burst = upper->burst;
+	return worst;
+}
+
 /* What blocks need: they have no share to choose, and no window. */
 static int redundancy_blocks(const struct tunnel_fec *fec, const struct fec_path *path,
 			     unsigned flight, struct fec_redundancy *ret)
 {
 	const struct fec_goal *goal = &fec->goal;
-	struct fec_path worst = goal->assume;
+	struct fec_path worst = redundancy_worst(fec, path);
 
 	if (!(goal->safety > 0 && goal->safety <= 1) || !fec_path_valid(&worst))
 		return -EINVAL;
-	if (path != NULL && path->loss > worst.loss)
-		worst.loss = path->loss;
-	if (path != NULL && path->burst > worst.burst)
-		worst.burst = path->burst;
 	if (goal->flight > 0)
 		flight = goal->flight;
 	ret->repairs = blocks_repairs(&fec->code, &worst, goal->safety,
@@ -228,11 +238,40 @@ static int redundancy_change(struct tunnel *t, const struct fec_params *code,
 	return 0;
 }
 
+/* What was in force before a change of the settings. */
+struct redundancy_before {
+	struct tunnel_fec fec;
+	struct fec_params code;
+	struct fec_redundancy r;
+};
+
+/* The numbers that decided, and what follows from them; each with the one before. */
+static void redundancy_say_changed(const struct tunnel *t,
+				   const struct redundancy_before *before,
+				   const struct fec_path *upper)
+{
+	const struct tunnel_redundancy *red = &t->redundancy;
+	const struct fec_path worst = redundancy_worst(&t->params.fec, upper);
+
+	rt_log(RT_LOG_INFO,
+	       "fec-changed tunnel=%016llx code=%s code-before=%s "
+	       "safety=%g safety-before=%g repairs=%u repairs-before=%u "
+	       "share=%.4f share-before=%.4f window=%u window-before=%u "
+	       "loss=%.4g burst=%.4g measured=%d flight=%u left=%.3g reached=%d",
+	       (unsigned long long)t->params.id, fec_code_name(red->code.code),
+	       fec_code_name(before->code.code), t->params.fec.goal.safety,
+	       before->fec.goal.safety, red->now.repairs, before->r.repairs,
+	       red->now.share, before->r.share, (unsigned)red->code.window,
+	       (unsigned)before->code.window, worst.loss, worst.burst, upper != NULL,
+	       red->flight, red->now.residual, !red->unreachable);
+}
+
 int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now)
 {
 	struct fec_path upper;
 	bool known = fec_estimate_path(&t->redundancy.estimate, &upper, NULL);
-	const struct tunnel_fec old = t->params.fec;
+	const struct redundancy_before before = { t->params.fec, t->redundancy.code,
+						  t->redundancy.now };
 	struct fec_redundancy r;
 	struct fec_params code;
 	int weighed, res;
@@ -247,11 +286,12 @@ int tunnel_set_fec(struct tunnel *t, const struct tunnel_fec *fec, rt_time now)
 	t->params.fec = *fec;
 	res = redundancy_change(t, &code, &r, weighed != 0);
 	if (res != 0) {
-		t->params.fec = old;
+		t->params.fec = before.fec;
 		return res;
 	}
 	wire_gate_choose(&t->gate);
 	tunnel_gate_update(t, now);
+	redundancy_say_changed(t, &before, known ? &upper : NULL);
 	return 0;
 }
 
@@ -267,13 +307,8 @@ static bool redundancy_stale(const struct tunnel *t, const struct fec_path *uppe
 			     unsigned flight)
 {
 	const struct tunnel_redundancy *red = &t->redundancy;
-	const struct fec_path *assume = &t->params.fec.goal.assume;
-	struct fec_path path = *upper;
+	const struct fec_path path = redundancy_worst(&t->params.fec, upper);
 
-	if (path.loss < assume->loss)
-		path.loss = assume->loss;
-	if (path.burst < assume->burst)
-		path.burst = assume->burst;
 	return flight != red->flight || !redundancy_near(path.loss, red->weighed.loss) ||
 	       !redundancy_near(path.burst, red->weighed.burst);
 }
@@ -319,10 +354,6 @@ void tunnel_redundancy_follow(struct tunnel *t, rt_time now)
 	/* Without memory for another window all stays as it is, until the next time. */
 	if (redundancy_change(t, &code, &r, weighed != 0) != 0)
 		return;
-	red->weighed.loss =
-		upper.loss > fec->goal.assume.loss ? upper.loss : fec->goal.assume.loss;
-	red->weighed.burst = upper.burst > fec->goal.assume.burst
-				     ? upper.burst
-				     : fec->goal.assume.burst;
+	red->weighed = redundancy_worst(fec, &upper);
 	red->flight = flight;
 }

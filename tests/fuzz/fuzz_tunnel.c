@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "rt/check.h"
+#include "rt/log.h"
 #include "tests/unit/tunnel/liar.h"
 
 #define FUZZ_STEPS_MAX 400
@@ -248,6 +249,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					.repairs = 3 };
 	struct fuzz f = { .data = data, .size = size, .now = { RT_S } };
 
+	rt_log_set_level(RT_LOG_WARN); /* every change of fec has a line */
 	params.fec = fec;
 	rt_assert(tunnel_new(&params, f.now, &f.t) == 0);
 	rt_assert(liar_init(&f.liar, &params) == 0);

@@ -4,7 +4,10 @@
  * and have left, or it says `mirror` and waits for the receipt; the paper's rule is its
  * own and loses what the paper's rule loses. Redundancy follows the line, and not itself.
  */
+#include <math.h>
+
 #include "replicator/tunnel/state.h"
+#include "rt/log.h"
 #include "tests/unit/tunnel/kills.h"
 
 static struct tunnel_fec layered(unsigned r, unsigned c, unsigned repairs)
@@ -351,6 +354,79 @@ static void a_reload_keeps_to_the_path(void **state)
 	pair_release(&p);
 }
 
+static char fec_line[512];
+static unsigned fec_lines;
+
+static void line_keep(void *owner, enum rt_log_level level, const char *line)
+{
+	if (strncmp(line, "fec-changed ", 12) != 0)
+		return;
+	fec_lines++;
+	(void)snprintf(fec_line, sizeof(fec_line), "%s", line);
+}
+
+/* The log has " name=new name-before=old" of each number that a change of settings moves. */
+static void line_says(const char *name, double now, double before)
+{
+	char format[2][64];
+	double got[2];
+
+	(void)snprintf(format[0], sizeof(format[0]), " %s=", name);
+	(void)snprintf(format[1], sizeof(format[1]), " %s-before=", name);
+	for (unsigned i = 0; i < 2; i++) {
+		const char *at = strstr(fec_line, format[i]);
+
+		assert_non_null(at);
+		got[i] = strtod(at + strlen(format[i]), NULL);
+	}
+	/* As the log rounds them. */
+	assert_true(fabs(got[0] - now) < 1e-4 && fabs(got[1] - before) < 1e-4);
+}
+
+static void a_change_says_what_it_was_weighed_with(void **state)
+{
+	struct tunnel_params params = pair_params();
+	struct pair_line line = pair_line(10 * RT_MS, 0.06);
+	struct tunnel_fec strict = adaptive(1e-4), bad = adaptive(1e-4);
+	struct tunnel_redundancy before;
+	const struct tunnel *t;
+	struct fec_path upper;
+	char measured[64];
+	struct pair p;
+
+	params.fec = adaptive(1e-3);
+	params.rate_bps = 20000000;
+	pair_init(&p, &params, &line, 3);
+	t = p.end[0];
+	fec_lines = 0;
+	rt_log_set_sink(line_keep, NULL);
+	bad.repairs_fixed = true;
+	bad.repairs = FEC_RISK_REPAIRS_MAX + 1;
+	assert_int_equal(tunnel_set_fec(p.end[0], &bad, pair_now(&p)), -EINVAL);
+	assert_int_equal(fec_lines, 0); /* nothing changed */
+	assert_int_equal(tunnel_set_fec(p.end[0], &params.fec, pair_now(&p)), 0);
+	assert_int_equal(fec_lines, 1);
+	assert_non_null(strstr(fec_line, " loss=0.01 burst=1 measured=0 ")); /* assumed */
+	load(&p, 5 * RT_S);
+	before = t->redundancy;
+	assert_true(fec_estimate_path(&before.estimate, &upper, NULL));
+	assert_int_equal(tunnel_set_fec(p.end[0], &strict, pair_now(&p)), 0);
+	rt_log_set_sink(NULL, NULL);
+	assert_int_equal(fec_lines, 2);
+	assert_true(t->redundancy.now.repairs > before.now.repairs);
+	assert_non_null(strstr(fec_line, " code=window code-before=window "
+					 "safety=0.0001 safety-before=0.001 "));
+	line_says("repairs", t->redundancy.now.repairs, before.now.repairs);
+	line_says("share", t->redundancy.now.share, before.now.share);
+	line_says("window", t->redundancy.code.window, before.code.window);
+	(void)snprintf(measured, sizeof(measured),
+		       " loss=%.4g burst=%.4g measured=1 flight=%u ", upper.loss,
+		       upper.burst > 1 ? upper.burst : 1, t->redundancy.flight);
+	assert_non_null(strstr(fec_line, measured));
+	assert_non_null(strstr(fec_line, " reached=1"));
+	pair_release(&p);
+}
+
 /* What cannot be protected any more is not said to be: the mirror's word decides. */
 static void a_line_beyond_the_goal_says_mirror(void **state)
 {
@@ -404,6 +480,7 @@ int main(void)
 		cmocka_unit_test(lone_writes_cost_little),
 		cmocka_unit_test(redundancy_follows_the_line),
 		cmocka_unit_test(a_reload_keeps_to_the_path),
+		cmocka_unit_test(a_change_says_what_it_was_weighed_with),
 		cmocka_unit_test(a_line_beyond_the_goal_says_mirror),
 		cmocka_unit_test(drops_of_the_receiver_are_not_the_lines),
 	};
