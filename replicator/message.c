@@ -93,7 +93,7 @@ size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t 
 	put_name(&w, m->node);
 	put_u64(&w, m->lsn);
 	put_u64(&w, m->hash);
-	put_u32(&w, m->symbol_size);
+	put_u32(&w, m->heartbeat_ms);
 	put_bytes(&w, m->meta.group, sizeof(m->meta.group));
 	put_name(&w, m->meta.group_name);
 	put_u32(&w, m->meta.max_request);
@@ -116,7 +116,7 @@ int message_decode_hello(const uint8_t *buf, size_t len, struct message_hello *r
 	get_name(&r, ret->node, sizeof(ret->node));
 	ret->lsn = get_u64(&r);
 	ret->hash = get_u64(&r);
-	ret->symbol_size = get_u32(&r);
+	ret->heartbeat_ms = get_u32(&r);
 	get_bytes(&r, ret->meta.group, sizeof(ret->meta.group));
 	get_name(&r, ret->meta.group_name, sizeof(ret->meta.group_name));
 	ret->meta.max_request = get_u32(&r);

@@ -46,9 +46,9 @@ struct message_hello {
 	uint8_t role; /* enum lfs_role */
 	uint32_t flags;
 	char node[LFS_NAME_MAX];
-	uint64_t lsn, hash; /* what I hold: durable at a mirror */
-	uint32_t symbol_size;
-	struct lfs_meta meta; /* group, group_name, max_request, volumes, epochs */
+	uint64_t lsn, hash;    /* what I hold: durable at a mirror */
+	uint32_t heartbeat_ms; /* mine; 0: of an older version, which does not say */
+	struct lfs_meta meta;  /* group, group_name, max_request, volumes, epochs */
 };
 
 enum message_transport { MESSAGE_UDP, MESSAGE_TCP };

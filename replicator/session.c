@@ -218,6 +218,7 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 		s->control.mirror_was_unpaired = true;
 	session_epochs_seen(s);
 	session_event(s, SESSION_EV_PEER_HELLO);
+	session_check_heartbeat(s);
 	if (s->group->role == GROUP_MIRROR)
 		mirror_hello_received(s);
 }
@@ -416,7 +417,7 @@ static void session_say_hello(struct session *s)
 	hello->meta = *lfs_meta(g->lfs);
 	hello->lsn = end.lsn;
 	hello->hash = end.hash;
-	hello->symbol_size = 0;
+	hello->heartbeat_ms = (uint32_t)g->config.heartbeat_ms;
 	(void)snprintf(hello->node, sizeof(hello->node), "%s", g->config.node);
 	if (group_is_fenced(g))
 		hello->flags |= HELLO_FENCED;

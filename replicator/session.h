@@ -72,7 +72,8 @@ struct session {
 	/* Why the last connection led nowhere, in our words and in the peer's; or "". */
 	char refusal[MESSAGE_TEXT_MAX + 1];
 	char peer_refusal[MESSAGE_TEXT_MAX + 32];
-	struct refusal refused, refused_by_peer; /* as the log has it */
+	struct refusal refused, refused_by_peer; /* as the log has it; */
+	struct refusal heartbeat;		 /* so what is wrong with the peer's */
 
 	struct message_hello *peer;  /* owned */
 	struct message_start *start; /* owned; sent or received */
@@ -153,6 +154,8 @@ void session_fit_path(struct session *s);
 void session_choose_code(const struct group *g, struct message_start *start);
 /* What the model says of the path that is assumed: once, since it takes a while. */
 void session_weigh_risk(struct group *g);
+/* Log it where the peer's heartbeat does not go with the times here; once. */
+void session_check_heartbeat(struct session *s);
 /* Records could not be taken: none are for a while, where that may help. */
 void session_intake_failed(struct session *s, int err, const char *why);
 bool session_intake_open(struct session *s);

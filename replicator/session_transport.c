@@ -7,6 +7,7 @@
 #include "fec/redundancy.h"
 #include "replicator/conn.h"
 #include "replicator/group_private.h"
+#include "replicator/heartbeat.h"
 #include "replicator/log_sender.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
@@ -164,6 +165,20 @@ void session_weigh_risk(struct group *g)
 	g->risk.left = known ? need.residual : -1;
 }
 
+void session_check_heartbeat(struct session *s)
+{
+	const struct group *g = s->group;
+	char why[HEARTBEAT_WHY_MAX];
+
+	if (!s->control.hello_received ||
+	    heartbeat_fits(s->peer->heartbeat_ms, g->config.away_ms,
+			   g->config.control_timeout_ms, why) ||
+	    !refusal_is_news(&s->heartbeat, why, rt_now(g->loop)))
+		return;
+	group_event(s->group, RT_LOG_WARN, "heartbeat-too-long peer=%s why=\"%s\"",
+		    s->peer->node, why);
+}
+
 /* Another transport, or what cannot change on the same one: all over, from a new hello. */
 static void session_restart(struct session *s)
 {
@@ -180,6 +195,7 @@ void session_change(struct session *s, const struct group_peer_config *before)
 	rt_time now = rt_now(g->loop);
 
 	session_weigh_risk(g);
+	session_check_heartbeat(s);
 	if (g->role != GROUP_PRIMARY || !s->transport)
 		return; /* the next START is of the new configuration */
 	if (peer->tcp != before->tcp || peer->evidence != before->evidence ||

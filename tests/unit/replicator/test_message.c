@@ -24,6 +24,7 @@ static struct message_hello *hello(void)
 	(void)snprintf(m->node, sizeof(m->node), "lon");
 	m->lsn = 12345;
 	m->hash = 0xfeedface;
+	m->heartbeat_ms = 2000;
 	memset(m->meta.group, 7, sizeof(m->meta.group));
 	(void)snprintf(m->meta.group_name, sizeof(m->meta.group_name), "db");
 	m->meta.max_request = 1u << 20;
@@ -52,6 +53,7 @@ static void a_hello_comes_out_as_it_went_in(void **state)
 	assert_int_equal(out->lsn, in->lsn);
 	assert_int_equal(out->hash, in->hash);
 	assert_int_equal(out->flags, in->flags);
+	assert_int_equal(out->heartbeat_ms, 2000);
 	assert_int_equal(out->meta.nvolumes, 2);
 	assert_string_equal(out->meta.volumes[1].name, "v1");
 	assert_int_equal(out->meta.volumes[1].size, 2 * LFS_BLOCK);

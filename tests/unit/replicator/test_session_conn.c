@@ -354,6 +354,68 @@ static void a_refusal_waits_for_no_failed_log(void **state)
 			    "the other site says: it does not say why");
 }
 
+/* ---- times that do not go together ---------------------------------------------------------------- */
+
+static unsigned warnings;
+static char warning[512];
+
+static void warning_keep(void *owner, enum rt_log_level level, const char *line)
+{
+	if (strncmp(line, "heartbeat-too-long ", 19) != 0)
+		return;
+	assert_int_equal(level, RT_LOG_WARN);
+	warnings++;
+	(void)snprintf(warning, sizeof(warning), "%s", line);
+}
+
+static uint32_t peer_heartbeat_ms;
+
+static void beats_slowly(struct message_hello *m)
+{
+	m->heartbeat_ms = peer_heartbeat_ms;
+}
+
+static void says_heartbeat(uint32_t ms)
+{
+	peer_heartbeat_ms = ms;
+	meet();
+	assert_int_equal(site->hello.heartbeat_ms, site->group->config.heartbeat_ms);
+	say_hello_but('M', beats_slowly);
+	SITE_UNTIL(site, site->group->session->control.hello_received);
+}
+
+/* Both values and what helps, once for as long as it stays so. */
+static void a_heartbeat_too_long_for_this_site_is_said(void **state)
+{
+	struct group_config *c = &site->group->config;
+	struct group_config changed;
+
+	warnings = 0;
+	rt_log_set_sink(warning_keep, NULL);
+	says_heartbeat(0);
+	says_heartbeat((uint32_t)c->away_ms - 1);
+	assert_int_equal(warnings, 0);
+	for (unsigned i = 0; i < 3; i++)
+		says_heartbeat((uint32_t)c->away_ms);
+	assert_int_equal(warnings, 1);
+	assert_non_null(strstr(warning, " peer=there "));
+	assert_non_null(strstr(warning,
+			       "heartbeat there (5000 ms) must be less than away "
+			       "here (5000 ms)"));
+	/* A change here may mend it, or not. */
+	changed = site->group->config;
+	changed.away_ms = 4000;
+	group_change(site->group, &changed);
+	assert_int_equal(warnings, 2);
+	assert_non_null(strstr(warning, "away here (4000 ms)"));
+	changed.away_ms = 6000;
+	changed.control_timeout_ms = 10001;
+	group_change(site->group, &changed);
+	says_heartbeat(5000);
+	assert_int_equal(warnings, 2);
+	rt_log_set_sink(site_silent, NULL);
+}
+
 /* ---- strangers ----------------------------------------------------------------------------------- */
 
 static struct conn *stranger;
@@ -527,6 +589,7 @@ int main(void)
 		TEST(a_refusal_waits_for_the_pairing, fresh_mirror_up),
 		TEST(a_refusal_waits_for_the_fence, primary_up),
 		TEST(a_refusal_waits_for_no_failed_log, primary_up),
+		TEST(a_heartbeat_too_long_for_this_site_is_said, primary_up),
 		TEST(a_wrong_key_is_said_where_no_peer_is, primary_up),
 		TEST(whoever_connects_is_named, primary_up),
 		TEST(whoever_connects_is_named, mirror_v6_up),
