@@ -299,7 +299,7 @@ bool conn_key_shown(const struct conn *l)
 
 bool conn_answered(const struct conn *l)
 {
-	return l->out_len > 0 || l->sent > 0;
+	return secure_hello_keyed(l->secure);
 }
 
 enum secure_purpose conn_purpose(const struct conn *l)

@@ -56,7 +56,7 @@ void conn_close(struct conn *conn); /* NULL is fine */
 
 /* Both ends have shown the key. */
 bool conn_key_shown(const struct conn *conn);
-/* What the peer has said so far was good enough for an answer. */
+/* Of an accepted one: what the peer has said so far takes the key (secure_hello_keyed). */
 bool conn_answered(const struct conn *conn);
 /* What it is for; of an accepted one, once established. */
 enum secure_purpose conn_purpose(const struct conn *conn);

@@ -43,6 +43,12 @@ int secure_input(struct secure *s, const uint8_t *bytes, size_t len, const char 
 size_t secure_output(struct secure *s, uint8_t *buf, size_t size);
 /* The handshake is complete. */
 bool secure_established(const struct secure *s);
+/*
+ * At the side that accepts: the first message was made with the key, by the peer or by who
+ * has recorded it. Not of one that was only answered by a request for another: whoever
+ * names no group that we know gets that.
+ */
+bool secure_hello_keyed(const struct secure *s);
 
 /* 0 and all bytes are taken; -EPIPE outside of an established connection, or after
  * secure_bye(); -ENOMEM; -ENOBUFS when SECURE_QUEUE_MAX waits for output; -EIO when they

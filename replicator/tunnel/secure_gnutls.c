@@ -295,6 +295,15 @@ bool secure_established(const struct secure *s)
 	return s->state == SECURE_ESTABLISHED || s->state == SECURE_ENDED;
 }
 
+bool secure_hello_keyed(const struct secure *s)
+{
+	if (s->client_key || s->state == SECURE_FAILED)
+		return false;
+	/* Our FINISHED follows the hello that we go on from, whose binder takes the key. */
+	return secure_established(s) ||
+	       gnutls_handshake_get_last_out(s->session) == GNUTLS_HANDSHAKE_FINISHED;
+}
+
 /* ---- after the handshake ---------------------------------------------------------- */
 
 /* What did not let bytes be sealed: the library's error `err`, as an errno. */

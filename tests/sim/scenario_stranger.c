@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,14 +8,17 @@
 #include "rt/check.h"
 #include "rt/loop.h"
 #include "tests/sim/pair.h"
+#include "tests/sim/secure_sim.h"
 
 /*
- * Strangers connect a thousand times a second, from one host or from a few, and say
- * nothing, a part of something, or garbage; the round trip is long. Protects: the peer
+ * Strangers connect a thousand times a second, from one host, from a few, or from more than
+ * there are places, and say nothing, a part of something, garbage, or what anybody gets an
+ * answer to; the round trip is long. Protects: the peer
  * connects within two seconds, whenever it does, and the pair works meanwhile; strangers
  * are counted, and take no memory for good.
  */
 #define HOSTS_MAX 3
+#define HOSTS_MANY (SESSION_PENDING_MAX + 8) /* each place may be another one's */
 #define SLOTS 2048
 #define KNOCK_NS RT_MS
 #define PEER_NS (2 * RT_S)
@@ -31,7 +35,7 @@ struct stranger {
 
 struct crowd {
 	struct pair *p;
-	struct sim_node *host[HOSTS_MAX];
+	struct sim_node *host[HOSTS_MANY];
 	unsigned hosts;
 	struct rt_addr addr;
 	bool on;
@@ -90,14 +94,17 @@ static void knock(void *arg)
 
 static struct crowd *crowd_new(struct pair *p, unsigned listens)
 {
-	static const char *const names[HOSTS_MAX] = { "eve", "mallory", "trudy" };
 	struct crowd *c = calloc(1, sizeof(*c));
+	char name[16];
 
 	rt_assert(c);
 	c->p = p;
 	c->hosts = (unsigned)sim_between(p->rng, 1, HOSTS_MAX);
+	if (sim_chance(p->rng, 0.3))
+		c->hosts = HOSTS_MANY;
 	for (unsigned i = 0; i < c->hosts; i++) {
-		c->host[i] = sim_node_new(p->w, names[i]);
+		(void)snprintf(name, sizeof(name), "eve%u", i);
+		c->host[i] = sim_node_new(p->w, name);
 		(void)sim_node_start(c->host[i]);
 	}
 	c->addr = p->site[listens].config.peer.addr;
@@ -107,12 +114,15 @@ static struct crowd *crowd_new(struct pair *p, unsigned listens)
 		c->slot[i].connect_op.done = connected;
 		c->slot[i].send_op.done = said;
 	}
-	switch (sim_below(p->rng, 3)) {
+	switch (sim_below(p->rng, 4)) {
 	case 0: /* nothing */
 		break;
 	case 1: /* the first byte of the peer's own first message */
 		c->words[0] = 0xa5;
 		c->nwords = 1;
+		break;
+	case 2: /* what is answered without the key */
+		c->nwords = secure_sim_ask(c->words, sizeof(c->words));
 		break;
 	default:
 		c->nwords = sizeof(c->words);

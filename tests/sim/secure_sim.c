@@ -10,6 +10,8 @@
  *	                           <---  ANSWER(its 32 random bytes)
  *	FINISH                     --->
  *	DATA ... BYE               <-->  DATA ... BYE
+ *
+ * Before HELLO anybody may say ASK, which takes no key, and is answered by RETRY.
  */
 #include "tests/sim/secure_sim.h"
 
@@ -19,6 +21,7 @@
 #include "replicator/tunnel/secure.h"
 #include "replicator/tunnel/secure_queue.h"
 #include "rt/bytes.h"
+#include "rt/check.h"
 #include "rt/hash.h"
 #include "rt/mem.h"
 
@@ -26,7 +29,16 @@
 #define SIM_HELLO_LEN (SIM_NONCE_LEN + 1)
 #define SIM_PAYLOAD_MAX 16384
 
-enum sim_type { SIM_HELLO = 1, SIM_ANSWER, SIM_FINISH, SIM_DATA, SIM_BYE, SIM_ALERT };
+enum sim_type {
+	SIM_HELLO = 1,
+	SIM_ANSWER,
+	SIM_FINISH,
+	SIM_DATA,
+	SIM_BYE,
+	SIM_ALERT,
+	SIM_ASK,
+	SIM_RETRY,
+};
 
 struct sim_head {
 	uint8_t magic[2];
@@ -142,6 +154,11 @@ static void sim_take(struct secure *s, const struct sim_head *head,
 	/* ANSWER brings the nonce under which it is tagged itself; HELLO likewise. */
 	struct secure as = *s;
 
+	if (head->type == SIM_ASK && s->state == SIM_WAIT_HELLO) {
+		if (sim_say(s, SIM_RETRY, NULL, 0) < 0)
+			sim_fail(s, "out of memory");
+		return;
+	}
 	if (head->type == SIM_ALERT) {
 		s->state = SIM_FAILED;
 		s->why = "the peer refused us (does it have another key?)";
@@ -181,6 +198,7 @@ static bool sim_head_ok(const struct sim_head *head)
 	case SIM_FINISH:
 	case SIM_BYE:
 	case SIM_ALERT:
+	case SIM_ASK:
 		return head->zero == 0 && len == 0;
 	case SIM_DATA:
 		return head->zero == 0 && len <= SIM_PAYLOAD_MAX;
@@ -294,6 +312,21 @@ size_t secure_output(struct secure *s, uint8_t *buf, size_t size)
 bool secure_established(const struct secure *s)
 {
 	return s->state == SIM_OPEN;
+}
+
+bool secure_hello_keyed(const struct secure *s)
+{
+	return !s->client && (s->state == SIM_WAIT_FINISH || s->state == SIM_OPEN);
+}
+
+size_t secure_sim_ask(uint8_t *buf, size_t size)
+{
+	const struct sim_head head = { .magic = { sim_magic[0], sim_magic[1] },
+				       .type = SIM_ASK };
+
+	rt_assert(size >= sizeof(head));
+	memcpy(buf, &head, sizeof(head));
+	return sizeof(head);
 }
 
 int secure_write(struct secure *s, const void *plain, size_t len)

@@ -102,7 +102,7 @@ _Noreturn void sim_require_failed(const char *cond, const char *fmt, ...)
 
 /* ---- nodes ------------------------------------------------------------------------ */
 
-#define SIM_NODES_MAX 8
+#define SIM_NODES_MAX 48
 
 /*
  * A machine, switched on, no process yet. Its address is 10.0.0.1, 10.0.0.2, ..., and it

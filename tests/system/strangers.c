@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * strangers FROM PORT RATE: connects from address FROM to 127.0.0.1:PORT, RATE times a
- * second, until it is killed; says nothing, and gives up after some seconds.
+ * strangers FROM PORT RATE [HOSTS]: connects from address FROM to 127.0.0.1:PORT, RATE times
+ * a second, until it is killed; says nothing, and gives up after some seconds. With HOSTS it
+ * uses so many addresses from FROM on, and says the hello of TLS that anybody is answered.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,6 +13,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "tests/unit/tunnel/stranger.h"
 
 #define HELD_MAX 3000
 #define NS_PER_S 1000000000L
@@ -29,6 +32,15 @@ static int knock(const struct sockaddr_in *from, const struct sockaddr_in *to)
 	return -1;
 }
 
+/* One that has connected a moment ago; if it was refused, so be it. */
+static void say_hello(int fd)
+{
+	uint8_t hello[STRANGER_HELLO_MAX];
+
+	if (fd >= 0)
+		(void)send(fd, hello, stranger_hello(hello), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static unsigned places(void)
 {
 	struct rlimit lim;
@@ -43,13 +55,17 @@ static unsigned places(void)
 int main(int argc, char **argv)
 {
 	struct sockaddr_in from = { .sin_family = AF_INET }, to = from;
-	long rate = argc == 4 ? strtol(argv[3], NULL, 10) : 0;
+	long rate = argc >= 4 ? strtol(argv[3], NULL, 10) : 0;
+	long hosts = argc == 5 ? strtol(argv[4], NULL, 10) : 1;
 	static int held[HELD_MAX];
 	unsigned n = places();
 	struct timespec at;
+	uint32_t first;
 
-	if (rate < 1 || rate > NS_PER_S || inet_pton(AF_INET, argv[1], &from.sin_addr) != 1)
+	if (argc > 5 || hosts < 1 || hosts > 10000 || rate < 1 || rate > NS_PER_S ||
+	    inet_pton(AF_INET, argv[1], &from.sin_addr) != 1)
 		return 2;
+	first = ntohl(from.sin_addr.s_addr);
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	to.sin_port = htons((uint16_t)strtol(argv[2], NULL, 10));
 	memset(held, -1, sizeof(held));
@@ -57,7 +73,10 @@ int main(int argc, char **argv)
 	for (unsigned i = 0;; i = (i + 1) % n) {
 		if (held[i] >= 0)
 			(void)close(held[i]);
+		from.sin_addr.s_addr = htonl(first + i % (uint32_t)hosts);
 		held[i] = knock(&from, &to);
+		if (argc == 5)
+			say_hello(held[(i + n - 1) % n]);
 		at.tv_nsec += NS_PER_S / rate;
 		if (at.tv_nsec >= NS_PER_S) {
 			at.tv_nsec -= NS_PER_S;

@@ -134,9 +134,9 @@ strangers_seen()
 	seen=$(field far groups.0.link.strangers 2>/dev/null) && [ "$seen" -ge "$1" ]
 }
 
-# A thousand strangers a second, who connect and say nothing, do not keep the peer out,
-# though its handshake takes a tenth of a second.
-test_strangers()
+# A thousand strangers a second do not keep the peer out, though its handshake takes a tenth
+# of a second. The rest of the words: how they are called.
+strangers_call()
 {
 	need nbdcopy nbdinfo
 	sync=network
@@ -148,7 +148,7 @@ test_strangers()
 	later "end $!"
 	wait_for 10 grep -q ready line.log
 	launch far
-	"$tools/strangers" 127.0.0.2 "$port" 1000 &
+	"$tools/strangers" "$1" "$port" 1000 ${2:+"$2"} &
 	later "end $!"
 	wait_for 10 strangers_seen 1000
 	launch near
@@ -162,10 +162,23 @@ test_strangers()
 	stop far
 }
 
+# One host, that says nothing.
+test_strangers()
+{
+	strangers_call 127.0.0.2
+}
+
+# More hosts than there are places, each with a hello that is answered without the key.
+test_answered_strangers()
+{
+	strangers_call 127.0.1.1 100
+}
+
 run test_wrong_key
 run test_group_of_the_same_name
 run test_group_of_another_name
 run test_volume_of_another_size
 run test_udp_is_swallowed
 run test_strangers
+run test_answered_strangers
 finish

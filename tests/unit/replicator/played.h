@@ -210,7 +210,8 @@ static inline unsigned timers_armed(void)
 
 /*
  * A handshake of one byte each, the purpose first, and then the bytes as they are. A dot is a
- * part of a handshake, and whatever does not belong there is answered by an alert.
+ * part of a handshake, a question mark one that shows no key and gets an answer, and whatever
+ * does not belong there is answered by an alert.
  */
 struct secure {
 	enum secure_purpose purpose;
@@ -222,6 +223,7 @@ struct secure {
 #define PLAYED_ANSWER 'a'
 #define PLAYED_PART '.'
 #define PLAYED_ALERT '!'
+#define PLAYED_RETRY '?'
 
 static struct secure_errors {
 	int open, write;
@@ -273,10 +275,19 @@ bool secure_established(const struct secure *s)
 	return s->established;
 }
 
+bool secure_hello_keyed(const struct secure *s)
+{
+	return s->established && !s->dialed;
+}
+
 int secure_input(struct secure *s, const uint8_t *bytes, size_t len, const char **why)
 {
 	if (!s->established && bytes[0] == PLAYED_PART)
 		return 0;
+	if (!s->established && !s->dialed && bytes[0] == PLAYED_RETRY) {
+		s->out[s->out_len++] = PLAYED_RETRY;
+		return 0;
+	}
 	if (!s->established) {
 		if (s->dialed ? bytes[0] != PLAYED_ANSWER : bytes[0] > SECURE_DATA) {
 			*why = "no handshake";

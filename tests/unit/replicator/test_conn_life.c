@@ -42,12 +42,19 @@ static void who_accepts_answers_what_is_good_enough(void **state)
 	assert_false(conn_answered(conn) || conn_key_shown(conn));
 	assert_string_equal(owner.events, "");
 	assert_null(sock.sending);
+	/* Anybody gets the answer that asks for another hello. */
+	arrive("?", 1);
+	take_all();
+	assert_int_equal(wired, 1);
+	assert_int_equal(wire[0], PLAYED_RETRY);
+	assert_false(conn_answered(conn));
+	wired = 0;
 	arrive(&hello, 1);
 	assert_true(conn_answered(conn)); /* though nothing has been sent yet */
 	take_all();
 	assert_true(conn_answered(conn));
 	assert_int_equal(wire[0], PLAYED_ANSWER);
-	assert_string_equal(owner.events, "ED");
+	assert_string_equal(owner.events, "DED");
 	assert_int_equal(conn_purpose(conn), SECURE_DATA);
 	close_conn();
 	all_gone();

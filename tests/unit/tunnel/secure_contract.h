@@ -181,6 +181,26 @@ static void contract_wrong_key_is_refused(void **state)
 	contract_close(&c);
 }
 
+/* The first message shows the key, before the handshake is over; one with another does not. */
+static void contract_hello_shows_the_key(void **state)
+{
+	for (int wrong = 0; wrong < 2; wrong++) {
+		struct contract c;
+
+		contract_open(&c, wrong ? contract_wrong : contract_key, contract_key,
+			      4096);
+		assert_false(secure_hello_keyed(c.end[1]));
+		assert_true(contract_carry(&c, 0));
+		assert_false(secure_established(c.end[1]));
+		assert_int_equal(secure_hello_keyed(c.end[1]), !wrong);
+		contract_pump(&c);
+		assert_int_equal(secure_established(c.end[1]), !wrong);
+		assert_int_equal(secure_hello_keyed(c.end[1]), !wrong);
+		assert_false(secure_hello_keyed(c.end[0])); /* it does not accept */
+		contract_close(&c);
+	}
+}
+
 /* A port scanner, a browser or noise is refused, not waited for or believed. */
 static void contract_garbage_is_refused(void **state)
 {
@@ -313,6 +333,7 @@ static const struct CMUnitTest contract_tests[] = {
 	cmocka_unit_test(contract_agree_in_odd_pieces),
 	cmocka_unit_test(contract_secrets_differ),
 	cmocka_unit_test(contract_wrong_key_is_refused),
+	cmocka_unit_test(contract_hello_shows_the_key),
 	cmocka_unit_test(contract_garbage_is_refused),
 	cmocka_unit_test(contract_damage_is_noticed),
 	cmocka_unit_test(contract_purpose_is_heard),

@@ -9,6 +9,7 @@
 
 #include "rt/check.h"
 #include "tests/unit/tunnel/secure_contract.h"
+#include "tests/unit/tunnel/stranger.h"
 
 static gnutls_session_t sessions[2];
 static unsigned made;
@@ -85,11 +86,32 @@ static void other_identities_are_refused(void **state)
 	identity = NULL;
 }
 
+/* It is answered, as anybody is who may still have the key, and has not shown it. */
+static void who_is_asked_for_another_hello_shows_no_key(void **state)
+{
+	uint8_t hello[STRANGER_HELLO_MAX], answer[1024];
+	size_t len = stranger_hello(hello);
+	struct secure *s;
+	const char *why = NULL;
+
+	assert_int_equal(secure_accept(contract_key, &s), 0);
+	if (secure_input(s, hello, len, &why) != 0)
+		fail_msg("%s", why);
+	/* A request for another hello is a ServerHello; FINISHED would follow another one. */
+	assert_true(secure_output(s, answer, sizeof(answer)) > 6);
+	assert_int_equal(answer[0], 22);
+	assert_int_equal(answer[5], 2);
+	assert_false(secure_established(s));
+	assert_false(secure_hello_keyed(s));
+	secure_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_of_a_connection_are_its_own),
 		cmocka_unit_test(other_identities_are_refused),
+		cmocka_unit_test(who_is_asked_for_another_hello_shows_no_key),
 	};
 
 	return cmocka_run_group_tests(contract_tests, NULL, NULL) +

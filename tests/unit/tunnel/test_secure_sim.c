@@ -29,10 +29,26 @@ static void same_seed_gives_same_bytes(void **state)
 	assert_memory_not_equal(secret[0], secret[2], 24);
 }
 
+/* Anybody gets an answer to this, as to a TLS hello that names no group. */
+static void who_asks_shows_no_key(void **state)
+{
+	uint8_t ask[64], answer[64];
+	size_t len = secure_sim_ask(ask, sizeof(ask));
+	struct contract c;
+
+	contract_open(&c, contract_key, contract_key, 4096);
+	assert_int_equal(secure_input(c.end[1], ask, len, NULL), 0);
+	assert_true(secure_output(c.end[1], answer, sizeof(answer)) > 0);
+	assert_false(secure_hello_keyed(c.end[1]));
+	assert_false(secure_established(c.end[1]));
+	contract_close(&c);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_seed_gives_same_bytes),
+		cmocka_unit_test(who_asks_shows_no_key),
 	};
 
 	return cmocka_run_group_tests(contract_tests, NULL, NULL) ||
