@@ -33,7 +33,7 @@ struct rt_listener {
 	int held;    /* accepted while being paused: for when we go on. -1 for none */
 	struct rt_timer retry;
 	rt_time complained; /* of failed accepts; 0: never */
-	dev_t path_dev; /* of the unix socket that we made, to remove that one only */
+	dev_t path_dev;	    /* of the unix socket that we made, to remove that one only */
 	ino_t path_ino;
 	struct rt_addr addr;
 };
@@ -62,6 +62,20 @@ static void listener_free(struct rt_listener *listener)
 	rt_free(listener);
 }
 
+/* What this host lacks, where it lasts: a line now and then. */
+static void accept_complain(struct rt_listener *listener, int err)
+{
+	rt_time now = rt_now(listener->loop);
+	char text[RT_ADDR_TEXT_MAX];
+
+	if (listener->complained.ns &&
+	    rt_time_since(now, listener->complained) < ACCEPT_COMPLAIN_NS)
+		return;
+	listener->complained = now;
+	rt_log(RT_LOG_WARN, "accept-failed on=%s error=\"%s\"",
+	       rt_addr_format(&listener->addr, text), strerror(-err));
+}
+
 /* Give a connection to the owner, who may pause or close us meanwhile. */
 static void connection_deliver(struct rt_listener *listener, int fd)
 {
@@ -74,6 +88,7 @@ static void connection_deliver(struct rt_listener *listener, int fd)
 		len = 0; /* it has left again; its first receive will say so */
 	uring_addr(&ss, len, &peer);
 	if (uring_sock_new(listener->loop, fd, &sock) < 0) {
+		accept_complain(listener, -ENOMEM);
 		(void)close(fd);
 		return;
 	}
@@ -82,18 +97,11 @@ static void connection_deliver(struct rt_listener *listener, int fd)
 
 static void accept_failed(struct rt_listener *listener, int res)
 {
-	rt_time now = rt_now(listener->loop);
-	rt_time at = rt_time_add(now, ACCEPT_RETRY_NS);
-	bool ours = res == -EMFILE || res == -ENFILE || res == -ENOMEM || res == -ENOBUFS;
-	char text[RT_ADDR_TEXT_MAX];
+	rt_time at = rt_time_add(rt_now(listener->loop), ACCEPT_RETRY_NS);
 
 	/* Ours to wait for, theirs (a connection that broke at once) to ignore. */
-	if (ours && (listener->complained.ns == 0 ||
-		     rt_time_since(now, listener->complained) >= ACCEPT_COMPLAIN_NS)) {
-		listener->complained = now;
-		rt_log(RT_LOG_WARN, "accept-failed on=%s error=\"%s\"",
-		       rt_addr_format(&listener->addr, text), strerror(-res));
-	}
+	if (res == -EMFILE || res == -ENFILE || res == -ENOMEM || res == -ENOBUFS)
+		accept_complain(listener, res);
 	if (res != -ECONNABORTED && res != -EINTR)
 		rt_timer_arm(listener->loop, &listener->retry, at);
 }
