@@ -13,7 +13,7 @@ bool heartbeat_fits(uint32_t peer_ms, int64_t away_ms, int64_t control_timeout_m
 		(void)snprintf(
 			why, HEARTBEAT_WHY_MAX,
 			"it would time out while it is well: heartbeat there (%u ms) "
-			"must be less than away here (%lld ms)",
+			"must be less than `away` here (%lld ms)",
 			(unsigned)peer_ms, (long long)away_ms);
 		return false;
 	}
@@ -21,7 +21,7 @@ bool heartbeat_fits(uint32_t peer_ms, int64_t away_ms, int64_t control_timeout_m
 		(void)snprintf(
 			why, HEARTBEAT_WHY_MAX,
 			"connections would be dropped that are well: heartbeat there "
-			"(%u ms) must be less than half of control_timeout here "
+			"(%u ms) must be less than half of `control_timeout` here "
 			"(%lld ms)",
 			(unsigned)peer_ms, (long long)control_timeout_ms);
 		return false;

@@ -8,7 +8,7 @@
 #include "rt/time.h"
 
 /*
- * Why connections are refused, one after the other, as the log has it: a line where the
+ * Why connections are refused, one after the other, as the log has it: one line where the
  * reason is another one, and none for as long as the same comes back within REFUSAL_REPEATS
  * each time, whatever a connection led to in between. Pure; zeroed at first.
  */

@@ -75,7 +75,7 @@ void session_refuse(struct session *s, const char *why)
 	if (s->control.conn && s->state == SESSION_REFUSED)
 		return;
 	peer_watch_refused(&s->group->watch);
-	if (refusal_is_news(&s->refused, why, rt_now(s->group->loop)))
+	if (refusal_is_news(&s->logged.refused, why, rt_now(s->group->loop)))
 		group_event(s->group, RT_LOG_WARN, "refused peer=%s why=\"%s\"",
 			    s->control.hello_received ? s->peer->node : "?", why);
 	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
@@ -98,7 +98,7 @@ static void session_refused_by_peer(struct session *s, const char *text)
 {
 	rt_time now = rt_now(s->group->loop);
 
-	if (refusal_is_news(&s->refused_by_peer, text, now))
+	if (refusal_is_news(&s->logged.refused_by_peer, text, now))
 		group_event(s->group, RT_LOG_WARN, "peer-refused why=\"%s\"", text);
 	(void)snprintf(s->peer_refusal, sizeof(s->peer_refusal),
 		       "the other site says: %s", text);
@@ -274,9 +274,10 @@ static void session_complain(struct session *s, const struct rt_addr *address, i
 			s->refusal, sizeof(s->refusal),
 			"no secured connection: %s; is the key the same at both sites?",
 			why);
-	if (s->complained.ns && rt_time_since(now, s->complained) < COMPLAIN_MS * RT_MS)
+	if (s->logged.complained.ns &&
+	    rt_time_since(now, s->logged.complained) < COMPLAIN_MS * RT_MS)
 		return;
-	s->complained = now;
+	s->logged.complained = now;
 	group_event(s->group, RT_LOG_WARN,
 		    "connection-failed address=%s why=\"%s\" error=\"%s\" strangers=%llu",
 		    rt_addr_format(address, text), why, strerror(-err),

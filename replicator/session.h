@@ -54,6 +54,13 @@ struct session_control {
 	struct session_pull pull;
 };
 
+/* What repeats with each connection, as the log has it. */
+struct session_logged {
+	struct refusal refused, refused_by_peer;
+	struct refusal heartbeat; /* of the peer, that is too long */
+	rt_time complained;	  /* when a failed connection was last */
+};
+
 struct session {
 	struct group *group;	      /* back */
 	enum session_state state;     /* changed by session_event() only */
@@ -68,12 +75,10 @@ struct session {
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */
 	struct intake intake;  /* whether records of the peer are taken */
 	rt_time close_at;      /* a refused connection is closed then */
-	rt_time complained;    /* when a failed connection was last logged */
 	/* Why the last connection led nowhere, in our words and in the peer's; or "". */
 	char refusal[MESSAGE_TEXT_MAX + 1];
 	char peer_refusal[MESSAGE_TEXT_MAX + 32];
-	struct refusal refused, refused_by_peer; /* as the log has it; */
-	struct refusal heartbeat;		 /* so what is wrong with the peer's */
+	struct session_logged logged;
 
 	struct message_hello *peer;  /* owned */
 	struct message_start *start; /* owned; sent or received */

@@ -173,7 +173,7 @@ void session_check_heartbeat(struct session *s)
 	if (!s->control.hello_received ||
 	    heartbeat_fits(s->peer->heartbeat_ms, g->config.away_ms,
 			   g->config.control_timeout_ms, why) ||
-	    !refusal_is_news(&s->heartbeat, why, rt_now(g->loop)))
+	    !refusal_is_news(&s->logged.heartbeat, why, rt_now(g->loop)))
 		return;
 	group_event(s->group, RT_LOG_WARN, "heartbeat-too-long peer=%s why=\"%s\"",
 		    s->peer->node, why);

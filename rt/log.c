@@ -79,7 +79,7 @@ static bool stderr_write(enum rt_log_level level, const char *line)
 }
 
 /* One line more is dropped; that `before` were, nobody has read yet. */
-static void stderr_drop(unsigned long before)
+static void log_drop(unsigned long before)
 {
 	(void)atomic_fetch_add(&log_dropped, 1);
 	(void)atomic_fetch_add(&log_unreported, before + 1);
@@ -93,12 +93,12 @@ static void stderr_say(enum rt_log_level level, const char *line)
 	if (before > 0) {
 		(void)snprintf(text, sizeof(text), "log-lines-dropped count=%lu", before);
 		if (!stderr_write(RT_LOG_WARN, text)) {
-			stderr_drop(before);
+			log_drop(before);
 			return;
 		}
 	}
 	if (!stderr_write(level, line))
-		stderr_drop(0);
+		log_drop(0);
 }
 
 unsigned long rt_log_dropped(void)

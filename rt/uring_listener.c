@@ -63,7 +63,7 @@ static void listener_free(struct rt_listener *listener)
 }
 
 /* What this host lacks, where it lasts: a line now and then. */
-static void accept_complain(struct rt_listener *listener, int err)
+static void listener_complain(struct rt_listener *listener, int err)
 {
 	rt_time now = rt_now(listener->loop);
 	char text[RT_ADDR_TEXT_MAX];
@@ -88,7 +88,7 @@ static void connection_deliver(struct rt_listener *listener, int fd)
 		len = 0; /* it has left again; its first receive will say so */
 	uring_addr(&ss, len, &peer);
 	if (uring_sock_new(listener->loop, fd, &sock) < 0) {
-		accept_complain(listener, -ENOMEM);
+		listener_complain(listener, -ENOMEM);
 		(void)close(fd);
 		return;
 	}
@@ -101,7 +101,7 @@ static void accept_failed(struct rt_listener *listener, int res)
 
 	/* Ours to wait for, theirs (a connection that broke at once) to ignore. */
 	if (res == -EMFILE || res == -ENFILE || res == -ENOMEM || res == -ENOBUFS)
-		accept_complain(listener, res);
+		listener_complain(listener, res);
 	if (res != -ECONNABORTED && res != -EINTR)
 		rt_timer_arm(listener->loop, &listener->retry, at);
 }

@@ -20,22 +20,22 @@ static void what_goes_together(void **state)
 		{ 0, 100, 100, { NULL } }, /* an older version: not said */
 		{ 1000, 5000, 10000, { NULL } },
 		{ 1000, 1001, 2001, { NULL } },
-		{ 1000, 1000, 2001, { "(1000 ms)", "less than away here (1000 ms)" } },
-		{ 2000, 500, 60000, { "(2000 ms)", "less than away here (500 ms)" } },
+		{ 1000, 1000, 2001, { "(1000 ms)", "less than `away` here (1000 ms)" } },
+		{ 2000, 500, 60000, { "(2000 ms)", "less than `away` here (500 ms)" } },
 		{ 1000,
 		  5000,
 		  2000,
-		  { "(1000 ms)", "half of control_timeout here (2000 ms)" } },
+		  { "(1000 ms)", "half of `control_timeout` here (2000 ms)" } },
 		{ 2000,
 		  5000,
 		  300,
-		  { "(2000 ms)", "half of control_timeout here (300 ms)" } },
-		{ 2000, 500, 300, { "(2000 ms)", "less than away here (500 ms)" } },
+		  { "(2000 ms)", "half of `control_timeout` here (300 ms)" } },
+		{ 2000, 500, 300, { "(2000 ms)", "less than `away` here (500 ms)" } },
 		/* It is the other site that says so: whatever fits the field. */
 		{ UINT32_MAX,
 		  600000,
 		  600000,
-		  { "(4294967295 ms)", "away here (600000 ms)" } },
+		  { "(4294967295 ms)", "`away` here (600000 ms)" } },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
