@@ -235,38 +235,49 @@ static struct policy_advice policy_exposed_advice(const struct policy_inputs *in
 	return (struct policy_advice){ WITHOUT_MIRROR, MEND_PATH };
 }
 
-/* EXPOSED is the state of the group's own mode; a volume, or FUA, may ask for more. */
-static struct policy_advice policy_exception(const struct policy_inputs *in)
+/*
+ * EXPOSED is the state of the group's own mode; a volume, or FUA, may ask for more. And what
+ * a diverged primary still serves goes by the same rules.
+ */
+static const struct policy_exception {
+	const char *exposed, *diverged, *remedy;
+} exceptions[] = {
+	[POLICY_NOTHING_WAITS] = { "", "", "" },
+	[POLICY_WAITS_FOR_TIMEOUT] = { "but those of a volume wait until it has timed "
+				       "out",
+				       "and writes wait until the mirror has timed out",
+				       "it goes on by itself after `away`" },
+	[POLICY_WAITS_BY_FUA] = { "but FLUSH and FUA wait for it, as fua is remote",
+				  "and FLUSH and FUA wait for the mirror, as fua is "
+				  "remote",
+				  "let fua be mode" },
+	[POLICY_WAITS_BY_GROUP] = { "but those of a volume wait for it, as on_disconnect "
+				    "is hold",
+				    "and writes wait for the mirror, as on_disconnect is "
+				    "hold",
+				    "let on_disconnect be continue" },
+	[POLICY_WAITS_BY_VOLUME] = { "but those of a volume wait for it, whose "
+				     "on_disconnect is hold",
+				     "and writes of a volume whose on_disconnect is hold "
+				     "wait for the mirror",
+				     "let on_disconnect of that volume be continue" },
+	[POLICY_WAITS_BY_VOLUME_MODE] = { "but those of a volume wait for it, whose sync "
+					  "is remote",
+					  "and writes of a volume whose sync is remote "
+					  "wait for the mirror",
+					  "let on_disconnect of that volume be "
+					  "continue" },
+};
+
+static struct policy_advice policy_except(const struct policy_inputs *in,
+					  enum group_state state)
 {
-	switch (in->waiting) {
-	case POLICY_NOTHING_WAITS:
-		break;
-	case POLICY_WAITS_FOR_TIMEOUT:
-		return (struct policy_advice){
-			"but those of a volume wait until it has timed out",
-			"it goes on by itself after `away`"
-		};
-	case POLICY_WAITS_BY_FUA:
-		return (struct policy_advice){
-			"but FLUSH and FUA wait for it, as fua is remote",
-			"let fua be mode"
-		};
-	case POLICY_WAITS_BY_GROUP:
-		return (struct policy_advice){
-			"but those of a volume wait for it, as on_disconnect is hold",
-			"let on_disconnect be continue"
-		};
-	case POLICY_WAITS_BY_VOLUME:
-		return (struct policy_advice){
-			"but those of a volume wait for it, whose on_disconnect is hold",
-			"let on_disconnect of that volume be continue"
-		};
-	case POLICY_WAITS_BY_VOLUME_MODE:
-		return (struct policy_advice){
-			"but those of a volume wait for it, whose sync is remote",
-			"let on_disconnect of that volume be continue"
-		};
-	}
+	const struct policy_exception *e = &exceptions[in->waiting];
+
+	if (state == GROUP_EXPOSED)
+		return (struct policy_advice){ e->exposed, e->remedy };
+	if (state == GROUP_DIVERGED && in->role == GROUP_PRIMARY && in->serving)
+		return (struct policy_advice){ e->diverged, e->remedy };
 	return (struct policy_advice){ "", "" };
 }
 
@@ -371,10 +382,8 @@ struct policy_decision policy_decide(const struct policy_inputs *in)
 {
 	enum group_state state = policy_state(in);
 	struct policy_advice advice = policy_advise(in, state), lack = policy_lack(in);
-	struct policy_advice except = { "", "" };
+	struct policy_advice except = policy_except(in, state);
 
-	if (state == GROUP_EXPOSED)
-		except = policy_exception(in);
 	return (struct policy_decision){
 		.state = state,
 		.effective = policy_mode(in),
@@ -564,24 +573,17 @@ static void policy_state_why(const struct group *g, const struct policy_advice *
 		       except->remedy);
 }
 
-static struct policy_advice policy_group_exception(const struct group *g)
-{
-	const struct policy_inputs in = { .waiting = policy_waiting(g) };
-
-	if (g->state != GROUP_EXPOSED)
-		return (struct policy_advice){ "", "" };
-	return policy_exception(&in);
-}
-
 void policy_why(const struct group *g, char *text, size_t size)
 {
-	const struct policy_inputs in = policy_inputs_alone(g);
+	struct policy_inputs in = policy_inputs_alone(g);
 	/* The state is that of the last turn. */
 	struct policy_advice advice = policy_advise(&in, g->state);
-	struct policy_advice except = policy_group_exception(g);
 	struct policy_advice lack = policy_lack(&in);
+	struct policy_advice except;
 	size_t len = 0;
 
+	in.waiting = policy_waiting(g);
+	except = policy_except(&in, g->state);
 	text[0] = 0;
 	if (lack.why[0]) {
 		(void)snprintf(text, size, "%s; %s", lack.why, lack.remedy);

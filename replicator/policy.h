@@ -75,7 +75,7 @@ struct policy_decision {
 	enum group_mode effective; /* at which the group's own mode counts */
 	/* Why it is not in order, and what helps; both "" in a state that is in order. */
 	const char *why, *remedy;
-	/* EXPOSED: what waits for the mirror all the same, and what else helps; or "". */
+	/* EXPOSED, DIVERGED: what waits for the mirror, and what else helps; or "". */
 	const char *except, *except_remedy;
 	/* What this site lacks, and what helps; both "" when it lacks nothing. */
 	const char *lack, *lack_remedy;

@@ -307,21 +307,28 @@ static void an_absent_mirror_has_the_remedy_of_its_fault(void **state)
 		}
 }
 
-/* EXPOSED is of the group's own mode: whose writes hang all the same is said, and why. */
-static void exposed_names_what_waits_all_the_same(void **state)
+/*
+ * EXPOSED is of the group's own mode, and DIVERGED says nothing of modes: whose writes hang
+ * is said, and why.
+ */
+static void what_waits_is_named(void **state)
 {
 	static const struct {
 		enum policy_waiting waiting;
-		const char *why, *remedy; /* part of each */
+		const char *why, *diverged, *remedy; /* part of each */
 	} exceptions[] = {
-		{ POLICY_NOTHING_WAITS, "", "" },
-		{ POLICY_WAITS_FOR_TIMEOUT, "until it has timed out", "after `away`" },
-		{ POLICY_WAITS_BY_FUA, "FLUSH and FUA wait for it", "let fua be mode" },
+		{ POLICY_NOTHING_WAITS, "", "", "" },
+		{ POLICY_WAITS_FOR_TIMEOUT, "until it has timed out",
+		  "until the mirror has timed out", "after `away`" },
+		{ POLICY_WAITS_BY_FUA, "FLUSH and FUA wait for it",
+		  "FLUSH and FUA wait for the mirror", "let fua be mode" },
 		{ POLICY_WAITS_BY_GROUP, "as on_disconnect is hold",
-		  "let on_disconnect be continue" },
+		  "as on_disconnect is hold", "let on_disconnect be continue" },
 		{ POLICY_WAITS_BY_VOLUME, "whose on_disconnect is hold",
+		  "whose on_disconnect is hold",
 		  "let on_disconnect of that volume be continue" },
 		{ POLICY_WAITS_BY_VOLUME_MODE, "whose sync is remote",
+		  "whose sync is remote",
 		  "let on_disconnect of that volume be continue" },
 	};
 
@@ -336,7 +343,18 @@ static void exposed_names_what_waits_all_the_same(void **state)
 		    !d.except_remedy[0] != !d.except[0] ||
 		    !strstr(d.except_remedy, exceptions[i].remedy))
 			fail_msg("%u: %s; %s", i, d.except, d.except_remedy);
-		in.path_serves = true; /* CATCHING_UP: they go on */
+		in.diverged = true;
+		d = policy_decide(&in);
+		assert_int_equal(d.state, GROUP_DIVERGED);
+		if (!strstr(d.except, exceptions[i].diverged) ||
+		    !d.except[0] != !exceptions[i].why[0] ||
+		    !strstr(d.except_remedy, exceptions[i].remedy))
+			fail_msg("%u, diverged: %s; %s", i, d.except, d.except_remedy);
+		in.serving = false; /* nothing is served: nothing waits */
+		d = policy_decide(&in);
+		assert_true(!d.except[0] && !d.except_remedy[0]);
+		in.serving = in.path_serves = true; /* CATCHING_UP: they go on */
+		in.diverged = false;
 		d = policy_decide(&in);
 		assert_true(!d.except[0] && !d.except_remedy[0]);
 	}
@@ -397,7 +415,7 @@ int main(void)
 		cmocka_unit_test(each_row_of_the_rule),
 		cmocka_unit_test(a_start_names_its_remedy),
 		cmocka_unit_test(an_absent_mirror_has_the_remedy_of_its_fault),
-		cmocka_unit_test(exposed_names_what_waits_all_the_same),
+		cmocka_unit_test(what_waits_is_named),
 		cmocka_unit_test(a_lack_is_beside_the_state),
 		cmocka_unit_test(silent_without_a_proof_only),
 		cmocka_unit_test(behind_by_seconds_and_back_by_half),

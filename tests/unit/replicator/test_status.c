@@ -72,38 +72,41 @@ struct exposed {
 	enum group_hold hold;
 	const char *why; /* part of it; "": all writes complete */
 	enum group_mode effective;
+	const char *diverged; /* part of it, too, where that is the state */
 };
 
 static const struct exposed exposed[] = {
 	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_NETWORK, -1, GROUP_HOLD_WRITE, "",
-	  GROUP_LOCAL },
+	  GROUP_LOCAL, "" },
 	{ true, GROUP_NETWORK, GROUP_CONTINUE, GROUP_NETWORK, -1, GROUP_HOLD_WRITE,
 	  "but FLUSH and FUA wait for it, as fua is remote; start the mirror",
-	  GROUP_LOCAL },
+	  GROUP_LOCAL,
+	  "and FLUSH and FUA wait for the mirror, as fua is remote; decide" },
 	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_REMOTE, -1, GROUP_HOLD_WRITE,
-	  "but those of a volume wait for it, whose sync is remote; start",
-	  GROUP_REMOTE },
+	  "but those of a volume wait for it, whose sync is remote; start", GROUP_REMOTE,
+	  "and writes of a volume whose sync is remote wait for the mirror; decide" },
 	/* Only its FLUSHes wait: that is enough. */
 	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_REMOTE, -1, GROUP_HOLD_FLUSH,
-	  "whose sync is remote", GROUP_REMOTE },
+	  "whose sync is remote", GROUP_REMOTE, "whose sync is remote" },
 	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_REMOTE, GROUP_CONTINUE,
-	  GROUP_HOLD_WRITE, "", GROUP_LOCAL },
+	  GROUP_HOLD_WRITE, "", GROUP_LOCAL, "" },
 	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_NETWORK, GROUP_STOP,
-	  GROUP_HOLD_WRITE, "whose on_disconnect is hold", GROUP_NETWORK },
+	  GROUP_HOLD_WRITE, "whose on_disconnect is hold", GROUP_NETWORK,
+	  "whose on_disconnect is hold" },
 	{ false, GROUP_NETWORK, GROUP_CONTINUE, GROUP_LOCAL, GROUP_STOP, GROUP_HOLD_WRITE,
-	  "", GROUP_LOCAL },
+	  "", GROUP_LOCAL, "" },
 	{ false, GROUP_LOCAL, GROUP_STOP, GROUP_NETWORK, -1, GROUP_HOLD_WRITE,
-	  "as on_disconnect is hold", GROUP_NETWORK },
+	  "as on_disconnect is hold", GROUP_NETWORK, "as on_disconnect is hold" },
 };
 
-/* `EXPOSED: writes complete` is no comfort to who watches the volume that hangs. */
-static void a_volume_that_waits_in_exposed_is_shown(void **state)
+static void show_what_waits(enum group_state in_state)
 {
 	struct group_config *c = malloc(sizeof(*c));
 
 	assert_non_null(c);
 	for (size_t i = 0; i < RT_ARRAY_LEN(exposed); i++) {
 		const struct exposed *e = &exposed[i];
+		const char *why = in_state == GROUP_EXPOSED ? e->why : e->diverged;
 		struct group_volume_config *v = &c->volumes[1];
 
 		*c = site->config;
@@ -117,15 +120,30 @@ static void a_volume_that_waits_in_exposed_is_shown(void **state)
 		if (e->own >= 0)
 			v->on_disconnect = (enum group_disconnect)e->own;
 		group_change(site->group, c);
-		assert_int_equal(status()->state, GROUP_EXPOSED);
-		if (!strstr(status()->why, e->why) ||
-		    !e->why[0] != !strstr(status()->why, ", but "))
+		assert_int_equal(status()->state, in_state);
+		if (!strstr(status()->why, why) ||
+		    !why[0] != !strstr(status()->why, "wait"))
 			fail_msg("%zu: %s", i, status()->why);
 		assert_int_equal(status()->volumes[0].sync_effective, GROUP_LOCAL);
 		assert_int_equal(status()->volumes[1].sync_effective, e->effective);
 		assert_int_equal(status()->volumes[1].sync, e->sync);
 	}
 	free(c);
+}
+
+/* `EXPOSED: writes complete` is no comfort to who watches the volume that hangs. */
+static void a_volume_that_waits_in_exposed_is_shown(void **state)
+{
+	show_what_waits(GROUP_EXPOSED);
+}
+
+/* Nor is it that two histories differ. */
+static void a_volume_that_waits_in_diverged_is_shown(void **state)
+{
+	group_set_standing(site->group, GROUP_STANDING_DIVERGED);
+	group_wake(site->group);
+	SITE_UNTIL(site, status()->state == GROUP_DIVERGED);
+	show_what_waits(GROUP_DIVERGED);
 }
 
 /* What the mirror may lack of an earlier start: how much is not known, and not nothing. */
@@ -273,6 +291,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_volume_that_waits_in_exposed_is_shown,
+						exposed_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_volume_that_waits_in_diverged_is_shown,
 						exposed_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_mirror_that_vanishes_is_not_called_safe,
 						in_sync_up, tcp_tear_down),
