@@ -7,8 +7,8 @@
 
 /*
  * A configuration that changes under a running group. Most keys are read where they are
- * used, so taking them over is all; the session looks at those of the path. What was
- * promised stays so: a waiting request keeps the mode it was submitted with.
+ * used, so taking them over is all; the session looks at those of the path, and the gate
+ * asks its waiters anew. What has completed keeps what it was promised.
  */
 
 static void change_volumes(struct group *g, const struct group_config *config)
@@ -49,6 +49,7 @@ void group_change(struct group *g, const struct group_config *config)
 	peer->rate_bps = config->peer.rate_bps;
 	peer->evidence = config->peer.evidence;
 	peer->fec = config->peer.fec;
+	gate_follow_rules(&g->gate);
 	if (g->session)
 		session_change(g->session, &before);
 	explicit_bzero(&before, sizeof(before)); /* it holds keys */

@@ -37,15 +37,42 @@ void gate_init(struct gate *gate)
 		rt_list_init(&gate->queue[q]);
 }
 
-void gate_wait(struct gate *gate, struct gate_waiter *w, const struct gate_need *need)
+static struct rt_list *gate_waiter_queue(struct gate *gate, const struct gate_waiter *w)
 {
-	struct rt_list *head = &gate->queue[gate_queue_of(need)];
+	struct gate_need need;
+
+	w->need(w, &need);
+	return &gate->queue[gate_queue_of(&need)];
+}
+
+void gate_wait(struct gate *gate, struct gate_waiter *w)
+{
+	struct rt_list *head = gate_waiter_queue(gate, w);
 	struct rt_list *at = head->prev;
 
 	/* A flush may cover less than a FUA write before it: nearly always the last place. */
 	while (at != head && waiter_of(at)->lsn > w->lsn)
 		at = at->prev;
 	rt_list_push_front(at, &w->link);
+}
+
+void gate_follow_rules(struct gate *gate)
+{
+	struct rt_list moved, *head, *at, *next;
+
+	rt_list_init(&moved);
+	for (unsigned q = 0; q < GATE_QUEUES; q++) {
+		head = &gate->queue[q];
+		for (at = head->next; at != head; at = next) {
+			next = at->next;
+			if (gate_waiter_queue(gate, waiter_of(at)) == head)
+				continue;
+			rt_list_remove(at);
+			rt_list_push_back(&moved, at);
+		}
+	}
+	while ((at = rt_list_pop(&moved)))
+		gate_wait(gate, waiter_of(at));
 }
 
 void gate_set_marks(struct gate *gate, const struct gate_marks *marks)

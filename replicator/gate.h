@@ -42,6 +42,8 @@ struct gate_waiter {
 	struct rt_list link;
 	uint64_t lsn;
 	rt_time since;
+	/* What it waits for, by the rules of now. */
+	void (*need)(const struct gate_waiter *w, struct gate_need *ret);
 	/* The condition holds (0), or never will (-errno). The waiter is out of the gate. */
 	void (*opened)(struct gate_waiter *w, int res);
 };
@@ -65,7 +67,9 @@ struct gate {
 void gate_init(struct gate *gate);
 
 /* Put a waiter in; it is opened by a later gate_run(), never from inside this call. */
-void gate_wait(struct gate *gate, struct gate_waiter *w, const struct gate_need *need);
+void gate_wait(struct gate *gate, struct gate_waiter *w);
+/* The rules have changed: each waiter waits for what it needs now. Opens nothing. */
+void gate_follow_rules(struct gate *gate);
 
 /* The mode that counts for `need` in this gate now. */
 enum group_mode gate_mode(const struct gate *gate, const struct gate_need *need);

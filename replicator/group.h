@@ -259,7 +259,8 @@ void group_promote(struct group *group, struct group_promote *p);
  * max_exposure, the timeouts, and of the peer transport, congestion, rate, evidence and
  * fec; of a volume sync and on_disconnect. The rest of `config`, which control has
  * checked, is ignored. Nothing that was taken is lost, and what was completed keeps what
- * it was promised; a waiting request keeps the mode it was submitted with.
+ * it was promised. A waiting request waits for what the new rules ask: who lets
+ * on_disconnect be continue wants the requests that hang to go on.
  */
 void group_change(struct group *group, const struct group_config *config);
 

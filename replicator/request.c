@@ -180,18 +180,22 @@ static void request_flush_opened(struct gate_waiter *w, int res)
 	request_reply(r, res);
 }
 
+static void request_flush_need(const struct gate_waiter *w, struct gate_need *ret)
+{
+	request_need(request_of(rt_container_of(w, struct request_state, flush)), ret);
+}
+
 static void request_flush_submit(struct group_request *r)
 {
 	struct request_state *s = request_state(r);
 	struct group *g = r->volume->group;
-	struct gate_need need;
 
-	request_need(r, &need);
 	s->flush = (struct gate_waiter){ .lsn = r->volume->replied_lsn,
 					 .since = rt_now(g->loop),
+					 .need = request_flush_need,
 					 .opened = request_flush_opened };
 	r->volume->flushes_waiting++;
-	gate_wait(&g->gate, &s->flush, &need);
+	gate_wait(&g->gate, &s->flush);
 	group_wake(g);
 }
 

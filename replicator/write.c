@@ -374,6 +374,11 @@ static void write_opened(struct gate_waiter *waiter, int res)
 	write_part_over(rt_container_of(waiter, struct write, waiter), res);
 }
 
+static void write_need(const struct gate_waiter *waiter, struct gate_need *ret)
+{
+	request_need(rt_container_of(waiter, struct write, waiter)->req, ret);
+}
+
 static uint64_t write_bytes(const struct write *w)
 {
 	return w->req->kind == GROUP_WRITE ? (uint64_t)w->blocks * GROUP_BLOCK : 0;
@@ -384,7 +389,6 @@ static int write_append(struct write *w)
 {
 	struct group *g = w->group;
 	struct lfs_position end;
-	struct gate_need need;
 	int err;
 
 	if (w->nops == 0)
@@ -404,11 +408,11 @@ static int write_append(struct write *w)
 	rt_list_remove(&w->link);
 	rt_list_push_back(&g->writes.inflight, &w->link);
 	exposure_add(&g->exposure, w->append.lsn, write_bytes(w), rt_now(g->loop));
-	request_need(w->req, &need);
 	w->waiter = (struct gate_waiter){ .lsn = w->append.lsn,
 					  .since = rt_now(g->loop),
+					  .need = write_need,
 					  .opened = write_opened };
-	gate_wait(&g->gate, &w->waiter, &need);
+	gate_wait(&g->gate, &w->waiter);
 	return 0;
 }
 

@@ -13,9 +13,15 @@
 
 struct test_waiter {
 	struct gate_waiter w;
+	struct gate_need need;
 	int opened; /* how often */
 	int res;
 };
+
+static void needs(const struct gate_waiter *w, struct gate_need *ret)
+{
+	*ret = rt_container_of(w, struct test_waiter, w)->need;
+}
 
 static void opened(struct gate_waiter *w, int res)
 {
@@ -28,8 +34,9 @@ static void opened(struct gate_waiter *w, int res)
 static void wait_at(struct gate *gate, struct test_waiter *t, uint64_t lsn,
 		    struct gate_need need)
 {
-	*t = (struct test_waiter){ .w = { .lsn = lsn, .opened = opened } };
-	gate_wait(gate, &t->w, &need);
+	*t = (struct test_waiter){ .w = { .lsn = lsn, .need = needs, .opened = opened },
+				   .need = need };
+	gate_wait(gate, &t->w);
 }
 
 static void marks(struct gate *gate, uint64_t written, uint64_t durable, uint64_t onwire,
@@ -205,6 +212,42 @@ static void only_what_may_be_lowered_is_lowered(void **state)
 	assert_int_equal(may_not.opened, 1);
 }
 
+/*
+ * Who changes a rule means those that hang, too: they go on by it, in order, and have waited
+ * since they arrived. What is raised does not open by what it needed before.
+ */
+static void who_waits_follows_the_rules_of_now(void **state)
+{
+	const struct gate_need holds = { GROUP_NETWORK, false, false };
+	const struct gate_need goes_on = { GROUP_NETWORK, false, true };
+	struct test_waiter t[4];
+	struct gate gate;
+
+	gate_init(&gate);
+	gate.conditions.lowered = true;
+	for (unsigned i = 0; i < 4; i++) {
+		wait_at(&gate, &t[i], i + 1, i == 1 ? goes_on : holds);
+		t[i].w.since = (rt_time){ i * 100 };
+	}
+	t[0].need = t[2].need = goes_on;
+	gate_follow_rules(&gate);
+	marks(&gate, 1, 0, 0, 0, 0);
+	assert_true(t[0].opened == 1 && t[1].opened == 0 && t[2].opened == 0);
+	marks(&gate, 2, 0, 0, 0, 0);
+	assert_true(t[1].opened == 1 && t[2].opened == 0);
+	t[2].need = (struct gate_need){ GROUP_REMOTE, false, true };
+	t[3].need = (struct gate_need){ GROUP_REMOTE, false, false };
+	gate_follow_rules(&gate);
+	gate.conditions.lowered = false;
+	marks(&gate, 4, 0, 4, 4, 2);
+	assert_true(t[2].opened == 0 && t[3].opened == 0);
+	assert_int_equal(gate_expire(&gate, (rt_time){ 201 }, -EIO), 1);
+	assert_int_equal(t[2].res, -EIO);
+	marks(&gate, 4, 0, 4, 4, 4);
+	assert_int_equal(t[3].opened, 1);
+	assert_true(gate_empty(&gate));
+}
+
 static void a_flush_that_covers_less_overtakes_a_later_fua(void **state)
 {
 	struct gate gate;
@@ -285,6 +328,7 @@ int main(void)
 		cmocka_unit_test(who_waits_for_the_mirror_is_known),
 		cmocka_unit_test(modes_overtake_each_other),
 		cmocka_unit_test(only_what_may_be_lowered_is_lowered),
+		cmocka_unit_test(who_waits_follows_the_rules_of_now),
 		cmocka_unit_test(a_flush_that_covers_less_overtakes_a_later_fua),
 		cmocka_unit_test(onwire_may_fall_and_holds_again),
 		cmocka_unit_test(the_exposure_bound_holds_local_completions),
