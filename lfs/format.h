@@ -18,7 +18,7 @@
  * block address (pba) is the number of a block counted from the start of the store, and
  * pba 0 means "nowhere".
  */
-#define LFS_VERSION 1
+#define LFS_VERSION 2
 #define LFS_INCOMPAT_KNOWN UINT64_C(0)
 #define LFS_COMPAT_RO_KNOWN UINT64_C(0)
 
@@ -95,7 +95,8 @@ struct lfs_superblock_head {
 	le32 nvolumes;
 	le32 nepochs;
 	char group_name[LFS_NAME_MAX];
-	uint8_t zero1[248];
+	le64 named_epoch; /* id of the newest epoch that a START has named */
+	uint8_t zero1[240];
 };
 static_assert(sizeof(struct lfs_superblock_head) == 512, "on-disk size");
 static_assert(_Alignof(struct lfs_superblock_head) == 1, "no padding");

@@ -68,6 +68,8 @@ struct lfs_meta {
 	uint32_t max_request; /* bytes; the largest atomic request */
 	unsigned nvolumes;
 	struct lfs_volume volumes[LFS_VOLUMES_MAX];
+	/* Id of the newest epoch that a START has named; 0: none. */
+	uint64_t named_epoch;
 	unsigned nepochs;
 	struct lfs_epoch epochs[LFS_HISTORY_MAX];
 };

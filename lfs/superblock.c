@@ -331,6 +331,7 @@ uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superb
 		.max_request = le32_make(meta->max_request),
 		.nvolumes = le32_make(meta->nvolumes),
 		.nepochs = le32_make(meta->nepochs),
+		.named_epoch = le64_make(meta->named_epoch),
 	};
 
 	rt_assert(length <= LFS_SUPERBLOCK_REGION);
@@ -398,6 +399,7 @@ static void superblock_get_head(const struct lfs_superblock_head *h,
 	meta->max_request = le32_get(h->max_request);
 	meta->nvolumes = le32_get(h->nvolumes);
 	meta->nepochs = le32_get(h->nepochs);
+	meta->named_epoch = le64_get(h->named_epoch);
 }
 
 static bool superblock_head_zeros(const struct lfs_superblock_head *h)

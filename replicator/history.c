@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/history.h"
 
-#include <stdbool.h>
 #include <string.h>
 
+#include "rt/bug.h"
 #include "rt/check.h"
 
 static bool history_find(const struct history_side *side, const struct lfs_epoch *epoch,
@@ -32,6 +32,36 @@ static const struct lfs_epoch *history_current(const struct history_side *side)
 	return &side->epochs[side->nepochs - 1];
 }
 
+/* Without the last epochs, in which it has written nothing. */
+static struct history_side history_written(const struct history_side *side)
+{
+	struct history_side written = *side;
+
+	while (written.nepochs > 1 && history_current(&written)->first_lsn > side->lsn)
+		written.nepochs--;
+	return written;
+}
+
+/*
+ * Neither knows the other's current epoch. A primary that began one and wrote nothing in it
+ * has only what it had before: who is in a newer epoch and knows that has superseded it.
+ */
+static enum history_relation history_compare_unknown(const struct history_side *ours,
+						     const struct history_side *theirs)
+{
+	const struct history_side our = history_written(ours);
+	const struct history_side their = history_written(theirs);
+	uint64_t our_number = history_current(ours)->number;
+	uint64_t their_number = history_current(theirs)->number;
+	unsigned at;
+
+	if (their_number > our_number && history_find(theirs, history_current(&our), &at))
+		return HISTORY_SUPERSEDED;
+	if (our_number > their_number && history_find(ours, history_current(&their), &at))
+		return HISTORY_UNWRITTEN;
+	return HISTORY_SPLIT;
+}
+
 enum history_relation history_compare(const struct history_side *ours,
 				      const struct history_side *theirs)
 {
@@ -49,25 +79,70 @@ enum history_relation history_compare(const struct history_side *ours,
 	}
 	if (history_find(theirs, history_current(ours), &at))
 		return HISTORY_SUPERSEDED;
-	return HISTORY_SPLIT;
+	return history_compare_unknown(ours, theirs);
 }
 
-void history_begin(struct lfs_meta *meta, uint64_t number_seen, uint64_t id,
-		   uint64_t first_lsn)
+/* Nothing was written in the current epoch before `first_lsn`, and nobody knows of it. */
+static bool history_may_fold(const struct lfs_meta *meta, uint64_t first_lsn)
+{
+	const struct lfs_epoch *current = &meta->epochs[meta->nepochs - 1];
+
+	return meta->nepochs > 1 && current->first_lsn == first_lsn &&
+	       current->id != meta->named_epoch && !RT_BUG(EMPTY_EPOCHS_KEPT);
+}
+
+static void history_forget(struct lfs_meta *meta, unsigned n)
+{
+	meta->nepochs -= n;
+	memmove(meta->epochs, meta->epochs + n, meta->nepochs * sizeof(meta->epochs[0]));
+}
+
+uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen)
 {
 	uint64_t number = meta->epochs[meta->nepochs - 1].number;
 
-	if (number_seen > number)
-		number = number_seen;
-	if (meta->nepochs == LFS_HISTORY_MAX) {
-		memmove(meta->epochs, meta->epochs + 1,
-			(LFS_HISTORY_MAX - 1) * sizeof(meta->epochs[0]));
+	return (seen > number ? seen : number) + 1;
+}
+
+static void history_append(struct lfs_meta *meta, uint64_t number, uint64_t id,
+			   uint64_t first_lsn)
+{
+	if (meta->nepochs == LFS_HISTORY_MAX)
+		history_forget(meta, 1);
+	meta->epochs[meta->nepochs++] = (struct lfs_epoch){ number, id, first_lsn };
+}
+
+void history_begin(struct lfs_meta *meta, uint64_t number, uint64_t id,
+		   uint64_t first_lsn)
+{
+	if (history_may_fold(meta, first_lsn))
 		meta->nepochs--;
-	}
-	/* A mirror promoted in the middle of a catch-up knows of epochs that it never
-	 * reached: they are empty in the history that goes on from here. */
+	history_append(meta, number, id, first_lsn);
+}
+
+void history_add_unreached(struct lfs_meta *meta, uint64_t number, uint64_t id,
+			   uint64_t first_lsn)
+{
+	const struct lfs_epoch *current = &meta->epochs[meta->nepochs - 1];
+
+	if (id != 0 && number > current->number)
+		history_append(meta, number, id, first_lsn);
+	/* Promoted in the middle of a catch-up: START has named them. */
 	for (unsigned i = 0; i < meta->nepochs; i++)
 		if (meta->epochs[i].first_lsn > first_lsn)
 			meta->epochs[i].first_lsn = first_lsn;
-	meta->epochs[meta->nepochs++] = (struct lfs_epoch){ number + 1, id, first_lsn };
+	meta->named_epoch = meta->epochs[meta->nepochs - 1].id;
+}
+
+bool history_drop(struct lfs_meta *meta, uint64_t lsn, uint64_t mirror_epoch)
+{
+	unsigned n = 0;
+
+	if (meta->nepochs <= LFS_HISTORY_MAX / 2)
+		return false;
+	while (n + 1 < meta->nepochs && meta->epochs[n].id != mirror_epoch &&
+	       meta->epochs[n + 1].first_lsn <= lsn)
+		n++;
+	history_forget(meta, n);
+	return n > 0;
 }

@@ -2,6 +2,7 @@
 #ifndef REPLICATOR_HISTORY_H
 #define REPLICATOR_HISTORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lfs/lfs.h"
@@ -25,8 +26,12 @@ enum history_relation {
 	/* Their current epoch is an old one of ours, and they hold LSNs that our history
 	 * gave to others after it: a surplus after a fork. */
 	HISTORY_SURPLUS,
-	/* Their history contains our current epoch and goes on to a newer one. */
+	/* Their history contains our current epoch, or the one before it if nothing was
+	 * written in that, and goes on to a newer one. */
 	HISTORY_SUPERSEDED,
+	/* The other end of that: they are in an epoch that we do not know and in which they
+	 * have written nothing, and ours is newer. */
+	HISTORY_UNWRITTEN,
 	/* Neither history contains the other's current epoch, or one LSN has two hashes. */
 	HISTORY_SPLIT,
 };
@@ -38,11 +43,31 @@ enum history_relation history_compare(const struct history_side *ours,
 /* The last LSN that belongs to epoch i of the side: its end or the side's own lsn. */
 uint64_t history_epoch_end(const struct history_side *side, unsigned i);
 
+/* The number of the next epoch: above all of these, and above `seen`. */
+uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen);
+
 /*
- * Append a new epoch {1 + max(number seen), id} that begins at `first_lsn`, folding the
- * oldest one when the list is full.
+ * Append the epoch {number, id} that begins at `first_lsn`. It takes the place of the
+ * current one where nothing was written in that and no START can have named it to a mirror
+ * (meta->named_epoch); but never of the only one, which a mirror that has just been paired
+ * holds. When the list is full its oldest entry goes.
  */
-void history_begin(struct lfs_meta *meta, uint64_t number_seen, uint64_t id,
+void history_begin(struct lfs_meta *meta, uint64_t number, uint64_t id,
 		   uint64_t first_lsn);
+
+/*
+ * A mirror is promoted: its history holds the epoch {number, id} that its primary was about to
+ * begin, if there is one (id 0: none) and it is not there already, and from then on all that
+ * it has not reached as epochs in which nothing was written. None of them is ever folded:
+ * the site that began it may have written in it.
+ */
+void history_add_unreached(struct lfs_meta *meta, uint64_t number, uint64_t id,
+			   uint64_t first_lsn);
+
+/*
+ * Both sites hold LSN `lsn`, and the mirror's current epoch is `mirror_epoch`: entries
+ * before both are no use to either, and go once the list is half full. True when some went.
+ */
+bool history_drop(struct lfs_meta *meta, uint64_t lsn, uint64_t mirror_epoch);
 
 #endif

@@ -29,7 +29,7 @@ enum message_type {
 	MESSAGE_PROBE,	  /* primary: a number that PROGRESS gives back */
 };
 
-#define MESSAGE_PROTOCOL 3
+#define MESSAGE_PROTOCOL 4
 #define MESSAGE_EPOCH_MAX (UINT64_C(1) << 62) /* of an epoch's number */
 #define MESSAGE_TEXT_MAX 200
 /* The longest message but for ENTRY: a HELLO with full history and all volumes. */
@@ -47,8 +47,10 @@ struct message_hello {
 	uint32_t flags;
 	char node[LFS_NAME_MAX];
 	uint64_t lsn, hash;    /* what I hold: durable at a mirror */
-	uint32_t heartbeat_ms; /* mine; 0: of an older version, which does not say */
-	struct lfs_meta meta;  /* group, group_name, max_request, volumes, epochs */
+	uint32_t heartbeat_ms; /* mine; 0: not said */
+	/* HELLO_STARTING: the epoch that it is about to begin; else 0, 0. */
+	uint64_t next_number, next_id;
+	struct lfs_meta meta; /* group, group_name, max_request, volumes, epochs */
 };
 
 enum message_transport { MESSAGE_UDP, MESSAGE_TCP };

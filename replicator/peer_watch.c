@@ -74,6 +74,14 @@ void peer_watch_epoch_seen(struct peer_watch *w, uint64_t number)
 		w->epoch_seen = number;
 }
 
+void peer_watch_epoch_announced(struct peer_watch *w, uint64_t number, uint64_t id)
+{
+	if (id == 0)
+		return;
+	w->announced_number = number;
+	w->announced_id = id;
+}
+
 void peer_watch_mirror_lost_data(struct peer_watch *w)
 {
 	w->received_most = 0;

@@ -47,6 +47,8 @@ struct peer_watch {
 
 	rt_time control_lost; /* when the control connection was, last */
 	uint64_t epoch_seen;  /* highest number that the peer has named */
+	/* The epoch that the primary was about to begin when it last opened; 0, 0: none. */
+	uint64_t announced_number, announced_id;
 };
 
 void peer_watch_init(struct peer_watch *w);
@@ -67,6 +69,8 @@ void peer_watch_refused(struct peer_watch *w);
 void peer_watch_mirror_refused(struct peer_watch *w, rt_time now);
 /* An epoch of this group; none that begins here has its number or a lower one. */
 void peer_watch_epoch_seen(struct peer_watch *w, uint64_t number);
+/* 0, 0 announces none: what was announced before stands. */
+void peer_watch_epoch_announced(struct peer_watch *w, uint64_t number, uint64_t id);
 /* Another mirror, or one that lost data: what an earlier one received says nothing. */
 void peer_watch_mirror_lost_data(struct peer_watch *w);
 /* This site serves without its mirror, or with a backlog for it. */

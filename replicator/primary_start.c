@@ -60,11 +60,31 @@ static bool primary_start_may_miss_writes(const struct group *g, const uint8_t b
 	return !g->start.was_clean && memcmp(boot, lfs_meta(g->lfs)->boot, 16) != 0;
 }
 
-static void primary_start_epoch(struct group *g)
+/*
+ * Never: a store that was copied and opened twice would give LSNs of one epoch twice, and
+ * nobody could tell the two apart.
+ */
+static bool primary_start_keeps_epoch(const struct group *g, bool confirmed)
+{
+	return (!g->start.was_clean && RT_BUG(LSN_TWICE)) ||
+	       (g->start.was_clean && RT_BUG(CLEAN_KEEPS_EPOCH)) ||
+	       (confirmed && RT_BUG(CONFIRMED_OPEN_KEEPS_EPOCH));
+}
+
+void primary_start_next_epoch(struct group *g, uint64_t *number, uint64_t *id)
+{
+	while (g->start.next_id == 0)
+		rt_random(g->loop, &g->start.next_id, sizeof(g->start.next_id));
+	*number = history_next_number(lfs_meta(g->lfs), g->watch.epoch_seen);
+	*id = g->start.next_id;
+}
+
+/* `confirmed`: the mirror has said what it holds, and it fits. */
+static void primary_start_epoch(struct group *g, bool confirmed)
 {
 	struct lfs_meta *meta;
 	uint8_t boot[16];
-	uint64_t id;
+	uint64_t number, id;
 
 	if (!facts_can_change(g))
 		return; /* called again by the next turn */
@@ -76,11 +96,12 @@ static void primary_start_epoch(struct group *g)
 			rt_random(g->loop, &meta->volumes[i].generation,
 				  sizeof(meta->volumes[i].generation));
 	memcpy(meta->boot, boot, sizeof(meta->boot));
-	if (!g->start.was_clean && !RT_BUG(LSN_TWICE)) {
-		rt_random(g->loop, &id, sizeof(id));
-		history_begin(meta, g->watch.epoch_seen, id,
-			      lfs_lsn(g->lfs).admitted + 1);
+	if (!primary_start_keeps_epoch(g, confirmed)) {
+		primary_start_next_epoch(g, &number, &id);
+		history_begin(meta, number, id, lfs_lsn(g->lfs).admitted + 1);
 	}
+	if (confirmed) /* START follows */
+		meta->named_epoch = meta->epochs[meta->nepochs - 1].id;
 	primary_start_set_phase(g, PRIMARY_EPOCH);
 	facts_change(g, primary_start_epoch_durable);
 	if (RT_BUG(EPOCH_NOT_FLUSHED))
@@ -90,7 +111,7 @@ static void primary_start_epoch(struct group *g)
 void primary_start_mirror_fits(struct group *g)
 {
 	rt_assert(g->start.phase == PRIMARY_ASKING);
-	primary_start_epoch(g);
+	primary_start_epoch(g, true);
 }
 
 void primary_start_set_deadline(struct group *g)
@@ -138,7 +159,7 @@ void primary_start_turn(struct group *g)
 			    (long long)g->config.open_timeout_ms);
 	}
 	peer_watch_opened_alone(&g->watch);
-	primary_start_epoch(g);
+	primary_start_epoch(g, false);
 }
 
 void primary_start_say(struct group *g)

@@ -33,7 +33,14 @@ struct primary_start {
 	rt_time deadline; /* the mirror may answer until then */
 	bool wait_logged; /* that it waits, in this state */
 	enum group_state wait_state;
+	uint64_t next_id; /* of the epoch that it will begin; 0: not drawn yet */
 };
+
+/*
+ * The epoch that it will begin. Its HELLO says it, so that a mirror which is promoted before
+ * it hears of that epoch in START has superseded it all the same.
+ */
+void primary_start_next_epoch(struct group *g, uint64_t *number, uint64_t *id);
 
 /* The mirror stands behind us or where we are: go on to the epoch, then serve. */
 void primary_start_mirror_fits(struct group *g);

@@ -184,7 +184,10 @@ static void promote_epoch(struct group *g)
 	uint64_t id;
 
 	rt_random(g->loop, &id, sizeof(id));
-	history_begin(meta, g->watch.epoch_seen, id, lfs_lsn(g->lfs).admitted + 1);
+	history_add_unreached(meta, g->watch.announced_number, g->watch.announced_id,
+			      lfs_lsn(g->lfs).admitted + 1);
+	history_begin(meta, history_next_number(meta, g->watch.epoch_seen), id,
+		      lfs_lsn(g->lfs).admitted + 1);
 	meta->role = LFS_PRIMARY;
 	meta->flags |= LFS_ALONE;
 	meta->flags &= ~(LFS_FENCED | LFS_SEALED | LFS_HOLD);

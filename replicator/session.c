@@ -194,15 +194,17 @@ static void session_pong(struct session *s, const uint8_t *body, size_t len)
 		(double)rt_time_since(rt_now(s->group->loop), s->ping_at) / RT_MS;
 }
 
-/* Of this group only, and a HELLO of another version has said none. */
-static void session_epochs_seen(struct session *s)
+void session_epochs_seen(struct session *s)
 {
 	const struct lfs_meta *ours = lfs_meta(s->group->lfs), *theirs = &s->peer->meta;
 
-	if (theirs->nepochs > 0 &&
-	    memcmp(theirs->group, ours->group, sizeof(ours->group)) == 0)
-		peer_watch_epoch_seen(&s->group->watch,
-				      theirs->epochs[theirs->nepochs - 1].number);
+	if (theirs->nepochs == 0 ||
+	    memcmp(theirs->group, ours->group, sizeof(ours->group)) != 0)
+		return;
+	peer_watch_epoch_seen(&s->group->watch,
+			      theirs->epochs[theirs->nepochs - 1].number);
+	peer_watch_epoch_announced(&s->group->watch, s->peer->next_number,
+				   s->peer->next_id);
 }
 
 static void session_hello_received(struct session *s, const uint8_t *body, size_t len)
@@ -426,8 +428,10 @@ static void session_say_hello(struct session *s)
 		hello->flags |= HELLO_ALONE;
 	if (hello->meta.flags & LFS_UNPAIRED)
 		hello->flags |= HELLO_UNPAIRED;
-	if (g->role == GROUP_PRIMARY && g->start.phase != PRIMARY_RUNNING)
+	if (g->role == GROUP_PRIMARY && g->start.phase != PRIMARY_RUNNING) {
 		hello->flags |= HELLO_STARTING;
+		primary_start_next_epoch(g, &hello->next_number, &hello->next_id);
+	}
 	(void)conn_send(s->control.conn, MESSAGE_HELLO, s->scratch,
 			message_encode_hello(hello, s->scratch, MESSAGE_MAX));
 	rt_free(hello);

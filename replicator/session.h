@@ -143,6 +143,8 @@ bool mirror_is_drained(struct session *s);
 
 /* ---- shared by the two ends --------------------------------------------------------------- */
 
+/* What the peer's HELLO says of epochs. Of this group only; another version says none. */
+void session_epochs_seen(struct session *s);
 void session_send_number(struct session *s, unsigned type, uint64_t n);
 /* A transport as `start` says, keys from this connection. 0 or -errno. */
 int session_open_transport(struct session *s, const struct message_start *start);

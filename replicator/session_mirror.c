@@ -188,6 +188,7 @@ static void mirror_paired(struct group *g, int res)
 		return;
 	}
 	group_number_volumes(g);
+	session_epochs_seen(s); /* of this group from now on */
 	group_event(g, RT_LOG_INFO, "paired primary=%s volumes=%u", s->peer->node,
 		    g->nvolumes);
 	if (s->state == SESSION_PAIRING)
@@ -214,9 +215,9 @@ static void mirror_pair(struct session *s)
 		rt_random(g->loop, &meta->volumes[i].generation,
 			  sizeof(meta->volumes[i].generation));
 	}
-	meta->nepochs = s->peer->meta.nepochs;
-	memcpy(meta->epochs, s->peer->meta.epochs,
-	       meta->nepochs * sizeof(meta->epochs[0]));
+	/* START brings the others. The primary may fold any of them before that, but its first. */
+	meta->nepochs = 1;
+	meta->epochs[0] = s->peer->meta.epochs[0];
 	session_event(s, SESSION_EV_PAIR);
 	facts_change(g, mirror_paired);
 }
@@ -269,6 +270,7 @@ static void mirror_decide_with_primary(struct session *s)
 		mirror_agree(s); /* it fences itself, by our hello */
 		return;
 	case HISTORY_SPLIT:
+	case HISTORY_UNWRITTEN:
 		group_set_standing(s->group, GROUP_STANDING_DIVERGED);
 		mirror_refuse(s,
 			      "split brain: the histories of the two sites have parted");

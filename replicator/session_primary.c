@@ -76,6 +76,7 @@ static void primary_meets_primary(struct session *s)
 	case HISTORY_BEHIND:
 	case HISTORY_AHEAD:
 	case HISTORY_SURPLUS:
+	case HISTORY_UNWRITTEN:
 		session_refuse(
 			s,
 			"two primaries: the older epoch is superseded and needs rejoin");
@@ -101,6 +102,39 @@ static const char *primary_start_refusal(int err)
 	default:
 		return "the primary cannot make a tunnel like this";
 	}
+}
+
+static void primary_epoch_named(struct group *g, int res)
+{
+	(void)g; /* the next turn decides again */
+	(void)res;
+}
+
+static uint64_t primary_common_lsn(const struct session *s)
+{
+	uint64_t durable = lfs_lsn(s->group->lfs).durable;
+
+	return s->peer->lsn < durable ? s->peer->lsn : durable;
+}
+
+/*
+ * START may reach the mirror whatever happens here: that it names the current epoch is
+ * durable first. False while that is being written.
+ */
+static bool primary_epoch_is_named(struct session *s)
+{
+	struct lfs_meta *next = facts_edit(s->group);
+	uint64_t current = next->epochs[next->nepochs - 1].id;
+	bool named = next->named_epoch == current;
+	const struct lfs_meta *peer = &s->peer->meta;
+
+	next->named_epoch = current;
+	if (!history_drop(next, primary_common_lsn(s),
+			  peer->epochs[peer->nepochs - 1].id) &&
+	    named)
+		return true;
+	facts_change(s->group, primary_epoch_named);
+	return false;
 }
 
 static void primary_send_start(struct session *s)
@@ -263,7 +297,7 @@ static void primary_decide_with_mirror(struct session *s)
 	case HISTORY_BEHIND:
 		if (g->start.phase == PRIMARY_ASKING)
 			primary_start_mirror_fits(g);
-		else if (g->start.phase == PRIMARY_RUNNING)
+		else if (g->start.phase == PRIMARY_RUNNING && primary_epoch_is_named(s))
 			primary_send_start(s);
 		return;
 	case HISTORY_AHEAD:
@@ -278,6 +312,7 @@ static void primary_decide_with_mirror(struct session *s)
 		primary_fence(s);
 		return;
 	case HISTORY_SPLIT:
+	case HISTORY_UNWRITTEN: /* no START of ours has named that epoch */
 		primary_diverge(
 			s, "split brain: the histories of the two sites have parted");
 		return;

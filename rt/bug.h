@@ -12,6 +12,9 @@
 	X(DURABLE_AT_RETURN)  /* durable = what is written when the flush returns */             \
 	X(SKIP_CHAIN_CHECK)   /* a stale record behind a rewritten one lives again */            \
 	X(LSN_TWICE)	      /* an unclean open goes on in the old epoch */                     \
+	X(CLEAN_KEEPS_EPOCH)  /* an open after a clean stop goes on in the old epoch */          \
+	X(CONFIRMED_OPEN_KEEPS_EPOCH) /* so does one that the mirror has agreed to */           \
+	X(EMPTY_EPOCHS_KEPT)  /* a restart adds to the history though nothing was written */     \
 	X(ACK_BEFORE_WRITTEN) /* local completion at admission */                                \
 	X(RECEIVED_AS_PERSISTED)                                                                 \
 	X(APPLY_OUT_OF_ORDER)                                                                    \

@@ -29,8 +29,10 @@ static inline void second_epoch_begin(void)
 {
 	struct lfs_meta *meta = facts_edit(site->group);
 
-	meta->epochs[meta->nepochs++] =
-		(struct lfs_epoch){ 2, SECOND_EPOCH, SITE_LSNS + 1 };
+	meta->epochs[0] = meta->epochs[meta->nepochs - 1]; /* all that was written */
+	meta->epochs[0].number = 1;
+	meta->epochs[1] = (struct lfs_epoch){ 2, SECOND_EPOCH, SITE_LSNS + 1 };
+	meta->nepochs = 2;
 	site->waiting = 1;
 	facts_change(site->group, second_epoch_durable);
 	assert_int_equal(site_wait(), 0);

@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "replicator/history.h"
 
@@ -13,6 +14,7 @@
 static const struct lfs_epoch base[] = { { 1, 11, 1 }, { 2, 22, 50 } };
 static const struct lfs_epoch longer[] = { { 1, 11, 1 }, { 2, 22, 50 }, { 3, 33, 101 } };
 static const struct lfs_epoch other[] = { { 1, 11, 1 }, { 2, 22, 50 }, { 3, 44, 101 } };
+static const struct lfs_epoch newer[] = { { 1, 11, 1 }, { 2, 22, 50 }, { 5, 55, 101 } };
 static const struct lfs_epoch alien[] = { { 1, 99, 1 } };
 
 static void rows_of_the_table(void **state)
@@ -38,6 +40,17 @@ static void rows_of_the_table(void **state)
 		/* same number, other id; nothing in common */
 		{ { longer, 3, 200, 7 }, { other, 3, 200, 7 }, HISTORY_SPLIT },
 		{ { longer, 3, 200, 7 }, { alien, 1, 1, 1 }, HISTORY_SPLIT },
+		/* each in an epoch of its own; who has written nothing in it, has nothing */
+		{ { longer, 3, 100, 7 }, { newer, 3, 200, 7 }, HISTORY_SUPERSEDED },
+		{ { longer, 3, 100, 7 }, { newer, 3, 100, 7 }, HISTORY_SUPERSEDED },
+		{ { longer, 3, 101, 7 }, { newer, 3, 200, 7 }, HISTORY_SPLIT },
+		{ { newer, 3, 200, 7 }, { longer, 3, 100, 7 }, HISTORY_UNWRITTEN },
+		{ { newer, 3, 200, 7 }, { longer, 3, 101, 7 }, HISTORY_SPLIT },
+		/* of two with the same number nobody is the newer one */
+		{ { longer, 3, 100, 7 }, { other, 3, 100, 7 }, HISTORY_SPLIT },
+		/* the newer one has written nothing, and the older one has */
+		{ { newer, 3, 100, 7 }, { longer, 3, 150, 7 }, HISTORY_SPLIT },
+		{ { longer, 3, 150, 7 }, { newer, 3, 100, 7 }, HISTORY_SPLIT },
 	};
 
 	(void)state;
@@ -53,11 +66,14 @@ static void a_new_epoch_is_above_every_number_seen(void **state)
 	(void)state;
 	meta->nepochs = 1;
 	meta->epochs[0] = (struct lfs_epoch){ 4, 1, 1 };
-	history_begin(meta, 0, 5, 10);
-	assert_int_equal(meta->epochs[1].number, 5);
-	history_begin(meta, 9, 6, 20);
-	assert_int_equal(meta->epochs[2].number, 10);
-	assert_int_equal(meta->epochs[2].first_lsn, 20);
+	assert_int_equal(history_next_number(meta, 0), 5);
+	assert_int_equal(history_next_number(meta, 4), 5);
+	assert_int_equal(history_next_number(meta, 9), 10);
+	history_begin(meta, 10, 6, 20);
+	assert_int_equal(history_next_number(meta, 9), 11);
+	assert_int_equal(meta->epochs[1].number, 10);
+	assert_int_equal(meta->epochs[1].id, 6);
+	assert_int_equal(meta->epochs[1].first_lsn, 20);
 	free(meta);
 }
 
@@ -71,13 +87,126 @@ static void an_epoch_never_reached_is_empty_afterwards(void **state)
 	meta->epochs[1] = (struct lfs_epoch){ 2, 2, 91 };
 	meta->epochs[2] = (struct lfs_epoch){ 3, 3, 92 };
 	meta->epochs[3] = (struct lfs_epoch){ 4, 4, 100 };
-	history_begin(meta, 0, 5, 91);
+	history_add_unreached(meta, 0, 0, 91);
+	history_begin(meta, 5, 5, 91);
 	assert_int_equal(meta->nepochs, 5);
 	assert_int_equal(meta->epochs[0].first_lsn, 1);
 	for (unsigned i = 1; i < 5; i++)
 		assert_int_equal(meta->epochs[i].first_lsn, 91);
 	assert_int_equal(lfs_epoch_of(meta, 90)->number, 1);
 	assert_int_equal(lfs_epoch_of(meta, 91)->number, 5);
+	free(meta);
+}
+
+/* What a restart after which nothing was written leaves behind. */
+static void an_empty_epoch_is_folded_into_the_next(void **state)
+{
+	static const struct {
+		unsigned nepochs; /* of { 1, 11, 1 }, { 2, 22, 50 } */
+		uint64_t named, first_lsn;
+		unsigned want;
+	} rows[] = {
+		{ 2, 0, 50, 2 },  /* nobody knows of it */
+		{ 2, 11, 50, 2 }, /* nor of it, though of the one before */
+		{ 2, 22, 50, 3 }, /* START may have named it */
+		{ 2, 0, 51, 3 },  /* something was written in it */
+		{ 1, 0, 1, 2 },	  /* the only one: a paired mirror holds it */
+	};
+	struct lfs_meta *meta = calloc(1, sizeof(*meta));
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memcpy(meta->epochs, base, sizeof(base));
+		meta->nepochs = rows[i].nepochs;
+		meta->named_epoch = rows[i].named;
+		history_begin(meta, rows[i].nepochs + 1, 33, rows[i].first_lsn);
+		assert_int_equal(meta->nepochs, rows[i].want);
+		assert_int_equal(meta->epochs[meta->nepochs - 1].id, 33);
+		assert_int_equal(meta->epochs[meta->nepochs - 1].number,
+				 rows[i].nepochs + 1);
+		assert_int_equal(meta->epochs[meta->nepochs - 1].first_lsn,
+				 rows[i].first_lsn);
+		assert_int_equal(meta->epochs[0].id, 11);
+	}
+	free(meta);
+}
+
+/* Entry i is epoch i + 1, id i + 1, from LSN 10 i + 1 on. */
+static void long_history(struct lfs_meta *meta, unsigned n)
+{
+	meta->nepochs = n;
+	for (unsigned i = 0; i < n; i++)
+		meta->epochs[i] = (struct lfs_epoch){ i + 1, i + 1, 10 * i + 1 };
+}
+
+static void what_both_sites_hold_is_dropped(void **state)
+{
+	enum { HALF = LFS_HISTORY_MAX / 2 };
+	static const struct {
+		unsigned n;
+		uint64_t lsn, mirror;
+		unsigned first; /* id of the first entry that is left */
+	} rows[] = {
+		{ HALF, 10000, HALF, 1 },	 /* short enough */
+		{ HALF + 1, 10000, HALF, HALF }, /* up to the mirror's current one */
+		{ HALF + 1, 10000, 0,
+		  HALF + 1 },		   /* it is in none of ours: never the last */
+		{ HALF + 1, 30, HALF, 3 }, /* LSN 30 is the last of epoch 3 */
+		{ HALF + 1, 31, HALF, 4 }, /* and 31 the first of epoch 4 */
+		{ HALF + 1, 0, HALF, 1 },  /* the mirror is empty */
+		{ HALF + 1, 10000, 1, 1 }, /* START has named no later one */
+	};
+	struct lfs_meta *meta = calloc(1, sizeof(*meta));
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		long_history(meta, rows[i].n);
+		assert_int_equal(history_drop(meta, rows[i].lsn, rows[i].mirror),
+				 rows[i].first > 1);
+		assert_int_equal(meta->epochs[0].id, rows[i].first);
+		assert_int_equal(meta->nepochs, rows[i].n + 1 - rows[i].first);
+		assert_int_equal(meta->epochs[meta->nepochs - 1].id, rows[i].n);
+	}
+	free(meta);
+}
+
+/* The primary has said that it is about to begin an epoch, and START has not come. */
+static void an_announced_epoch_is_superseded(void **state)
+{
+	static const struct {
+		uint64_t number, id;
+		unsigned want;
+	} rows[] = {
+		{ 3, 33, 3 }, { 7, 33, 3 }, { 0, 0, 2 }, /* nothing was announced */
+		{ 2, 22, 2 },				 /* START has come */
+		{ 2, 99, 2 },				 /* none that could follow ours */
+	};
+	struct lfs_meta *meta = calloc(1, sizeof(*meta));
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct history_side primary = { NULL, 3, 120, 7 },
+				    mirror = { NULL, 0, 70, 8 };
+		struct lfs_epoch epochs[] = { base[0],
+					      base[1],
+					      { rows[i].number, rows[i].id, 101 } };
+
+		memcpy(meta->epochs, base, sizeof(base));
+		meta->nepochs = 2;
+		meta->named_epoch = 0;
+		history_add_unreached(meta, rows[i].number, rows[i].id, 71);
+		assert_int_equal(meta->nepochs, rows[i].want);
+		history_begin(meta, history_next_number(meta, 0), 55, 71);
+		assert_int_equal(meta->nepochs, rows[i].want + 1);
+		if (rows[i].want == 2)
+			continue;
+		assert_int_equal(meta->epochs[2].id, rows[i].id);
+		assert_int_equal(meta->epochs[2].first_lsn, 71);
+		primary.epochs = epochs;
+		mirror.epochs = meta->epochs;
+		mirror.nepochs = meta->nepochs;
+		assert_int_equal(history_compare(&primary, &mirror), HISTORY_SUPERSEDED);
+	}
 	free(meta);
 }
 
@@ -89,7 +218,7 @@ static void a_full_history_folds_its_oldest(void **state)
 	meta->nepochs = 1;
 	meta->epochs[0] = (struct lfs_epoch){ 1, 1, 1 };
 	for (uint64_t i = 2; i <= LFS_HISTORY_MAX + 5; i++)
-		history_begin(meta, 0, i, i);
+		history_begin(meta, i, i, i);
 	assert_int_equal(meta->nepochs, LFS_HISTORY_MAX);
 	assert_int_equal(meta->epochs[LFS_HISTORY_MAX - 1].number, LFS_HISTORY_MAX + 5);
 	assert_int_equal(meta->epochs[0].number, 6);
@@ -102,6 +231,9 @@ int main(void)
 		cmocka_unit_test(rows_of_the_table),
 		cmocka_unit_test(a_new_epoch_is_above_every_number_seen),
 		cmocka_unit_test(an_epoch_never_reached_is_empty_afterwards),
+		cmocka_unit_test(an_empty_epoch_is_folded_into_the_next),
+		cmocka_unit_test(what_both_sites_hold_is_dropped),
+		cmocka_unit_test(an_announced_epoch_is_superseded),
 		cmocka_unit_test(a_full_history_folds_its_oldest),
 	};
 

@@ -165,7 +165,7 @@ static void superseded_it_completes_nothing_more(void **state)
 	assert_true(lfs_meta(g->lfs)->flags & LFS_FENCED);
 	SITE_UNTIL(site, site->refused[0]);
 	assert_string_equal(site->refused, SUPERSEDED);
-	assert_non_null(strstr(g->why, "there is primary in epoch 2"));
+	assert_non_null(strstr(g->why, "there is primary in epoch 3"));
 	assert_int_equal(request_once(GROUP_WRITE, 0), -EPERM);
 	assert_int_equal(request_once(GROUP_READ, 0), 0);
 	request_free(r);
