@@ -223,6 +223,9 @@ void sim_disk_flip(struct sim_disk *disk, uint64_t off, unsigned bit);
 void sim_disk_unreadable(struct sim_disk *disk, uint64_t off, uint64_t len);
 /* The n-th write/flush/read from now (1: the next) fails with -EIO, once; 0: none. */
 void sim_disk_fail_at(struct sim_disk *disk, unsigned mask /* SIM_ON_... */, uint64_t n);
+/* `to` becomes what `from` holds now, durably: a copy, also of a disk in use. No process may
+ * have `to` open. */
+void sim_disk_copy(struct sim_disk *from, struct sim_disk *to);
 void sim_disk_remove(struct sim_disk *disk); /* as if the file had been deleted */
 
 struct sim_disk_stats {

@@ -387,3 +387,15 @@ void sim_disk_clear(struct sim_disk *d)
 	d->table = NULL;
 	d->table_size = 0;
 }
+
+void sim_disk_copy(struct sim_disk *from, struct sim_disk *to)
+{
+	rt_assert(to->locked_by == NULL);
+	sim_disk_clear(to);
+	for (size_t i = 0; i < from->table_size; i++)
+		for (struct sim_page *p = from->table[i]; p != NULL; p = p->next)
+			memcpy(page_get(to, p->no)->now, p->now, SIM_PAGE);
+	to->size = to->size_durable = from->size;
+	to->exists = from->exists;
+	to->entry_pending = false;
+}

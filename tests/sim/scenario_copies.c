@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <stddef.h>
+
+#include "rt/check.h"
+#include "tests/sim/sites.h"
+
+/*
+ * Three machines and one group: stores are copied, put back as they once were, and started
+ * beside the original; sites crash, stop, part and are promoted, and clients write wherever
+ * they may. Protects: an LSN has one content in one epoch, an epoch has one writer, every
+ * branch is complete, and what was acknowledged is on the branch that it was acknowledged on.
+ */
+#define SITES 3
+
+struct copies {
+	struct sites *a;
+	struct sim_rng *rng;
+	struct sites_copy copy;
+	bool has_copy;
+};
+
+static void let_it_run(struct copies *c, uint64_t most_ms)
+{
+	for (unsigned i = 0; i < SITES; i++)
+		sites_load(c->a, i, sim_skewed(c->rng, 1, 400));
+	sites_run_for(c->a, (int64_t)sim_skewed(c->rng, 1, most_ms) * RT_MS);
+}
+
+static enum sim_crash draw_crash(struct copies *c)
+{
+	return sim_chance(c->rng, 0.5) ? SIM_KILL : SIM_POWER;
+}
+
+static void down(struct copies *c, unsigned i)
+{
+	if (!sites_up(c->a, i))
+		return;
+	if (sim_chance(c->rng, 0.4))
+		sites_stop(c->a, i);
+	else
+		sites_crash(c->a, i, draw_crash(c));
+}
+
+static bool has_store(const struct copies *c, unsigned i)
+{
+	return sim_disk_exists(sim_disk(c->a->side[i].site.node, SITE_STORE));
+}
+
+static void restart(struct copies *c, unsigned i)
+{
+	down(c, i);
+	if (sim_chance(c->rng, 0.5))
+		let_it_run(c, 3000);
+	if (has_store(c, i))
+		sites_start(c->a, i);
+}
+
+/* Somebody restarts it all day, and its mirror is away: that leaves nothing behind. */
+static void restart_loop(struct copies *c, unsigned i)
+{
+	struct sim_node *node = c->a->side[i].site.node;
+	unsigned before;
+
+	if (!sites_up(c->a, i))
+		return;
+	before = sites_epochs(c->a, i);
+	for (unsigned k = 0; k < SITES; k++) {
+		sites_load(c->a, k, 0);
+		if (k != i)
+			sim_net_cut_both(node, c->a->side[k].site.node, true);
+	}
+	for (unsigned n = 0; n < 4; n++) {
+		down(c, i);
+		sites_start(c->a, i);
+		sites_run_for(c->a, 4 * RT_S);
+	}
+	sim_require(sites_epochs(c->a, i) <= before + 1,
+		    "four restarts without a write make %u epochs of %u",
+		    sites_epochs(c->a, i), before);
+	for (unsigned k = 0; k < SITES; k++)
+		if (k != i)
+			sim_net_mend(node, c->a->side[k].site.node);
+}
+
+static void copy(struct copies *c, unsigned i)
+{
+	if (!has_store(c, i))
+		return;
+	sites_copy(c->a, i, &c->copy);
+	c->has_copy = true;
+}
+
+static void put_back(struct copies *c, unsigned i)
+{
+	if (!c->has_copy)
+		return;
+	down(c, i);
+	sites_put(c->a, i, &c->copy);
+	sites_start(c->a, i);
+}
+
+static void cut(struct copies *c)
+{
+	struct sim_node *x = c->a->side[sim_below(c->rng, SITES)].site.node;
+	struct sim_node *y = c->a->side[sim_below(c->rng, SITES)].site.node;
+
+	if (x == y)
+		return;
+	sim_net_cut_both(x, y, sim_chance(c->rng, 0.5));
+	let_it_run(c, 10000);
+	sim_net_mend(x, y);
+}
+
+static void promote(struct copies *c, unsigned i)
+{
+	if (sites_up(c->a, i))
+		(void)site_promote(&c->a->side[i].site, sim_chance(c->rng, 0.5));
+}
+
+static void one_round(struct copies *c)
+{
+	unsigned i = (unsigned)sim_below(c->rng, SITES);
+
+	switch (sim_below(c->rng, 9)) {
+	case 0:
+	case 1:
+		copy(c, i);
+		break;
+	case 2:
+	case 3:
+		put_back(c, i);
+		break;
+	case 4:
+		cut(c);
+		break;
+	case 5:
+		promote(c, i);
+		break;
+	case 6:
+		restart_loop(c, i);
+		break;
+	default:
+		restart(c, i);
+		break;
+	}
+}
+
+static void copies_run(struct sim_world *w)
+{
+	struct copies c = { .a = sites_new(w, SITES), .rng = sim_rng(w) };
+	unsigned rounds = (unsigned)sim_between(c.rng, 3, 12);
+
+	sites_start(c.a, 1);
+	sites_start(c.a, 0);
+	let_it_run(&c, 2000);
+	while (rounds-- > 0) {
+		one_round(&c);
+		let_it_run(&c, 4000);
+	}
+	sites_free(c.a);
+}
+
+static const char *const copies_bugs[] = { "CLEAN_KEEPS_EPOCH",
+					   "CONFIRMED_OPEN_KEEPS_EPOCH",
+					   "EMPTY_EPOCHS_KEPT", NULL };
+
+SIM_SCENARIO(copies, "stores copied, put back and started beside each other", copies_run,
+	     copies_bugs, .all_max = 60)

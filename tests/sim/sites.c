@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/sim/sites.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lfs/lfs.h"
+#include "replicator/group_private.h"
+#include "replicator/request.h"
+#include "rt/check.h"
+#include "tests/sim/secure_sim.h"
+#include "tests/sim/sim_impl.h"
+
+static void client_turn(struct sites_side *side);
+
+/* ---- what a store takes ------------------------------------------------------------------ */
+
+static const struct tree_node *find(struct sites_side *side, const struct lfs *lfs,
+				    uint64_t lsn)
+{
+	uint64_t epoch = lsn ? lfs_epoch_of(lfs_meta(lfs), lsn)->id : 0;
+
+	return tree_find(side->all->tree, epoch, lsn);
+}
+
+static void taken(struct site *s, struct lfs *lfs, const struct lfs_append *a)
+{
+	struct sites_side *side = s->owner;
+	struct tree_node what = { .epoch = lfs_epoch_of(lfs_meta(lfs), a->lsn)->id,
+				  .lsn = a->lsn,
+				  .hash = a->hash,
+				  .digest = s->image.digest };
+	bool writes = s->group && s->group->role == GROUP_PRIMARY && s->serving;
+	const char *why;
+	const struct tree_node *node = tree_take(side->all->tree, side->tip, &what,
+						 writes ? side->run : 0, &why);
+
+	sim_require(node, "LSN %llu of epoch %016llx at %s: %s",
+		    (unsigned long long)a->lsn, (unsigned long long)what.epoch,
+		    sim_node_name(s->node), why);
+	side->tip = node;
+}
+
+static void hold(const struct tree_node **promise, const struct tree_node *node)
+{
+	if (*promise == NULL || !tree_holds(*promise, node))
+		*promise = node;
+}
+
+/* What it comes back with, against what is known and what it has promised. */
+static void opened(struct site *s)
+{
+	struct sites_side *side = s->owner;
+	const struct lfs *lfs = s->group->lfs;
+	const struct tree_node *must =
+		side->died == SIM_POWER ? side->promise.power : side->promise.kill;
+	struct lfs_position end;
+
+	lfs_position(lfs, &end);
+	side->tip = find(side, lfs, end.lsn);
+	sim_require(side->tip, "%s opens with an LSN %llu that was never taken",
+		    sim_node_name(s->node), (unsigned long long)end.lsn);
+	sim_require(side->tip->digest == s->image.digest && side->tip->hash == end.hash,
+		    "%s opens with another image than that after LSN %llu",
+		    sim_node_name(s->node), (unsigned long long)end.lsn);
+	if (must == NULL)
+		must = tree_root(side->all->tree);
+	sim_require(tree_holds(side->tip, must),
+		    "%s opens with LSN %llu, and has promised to keep LSN %llu",
+		    sim_node_name(s->node), (unsigned long long)end.lsn,
+		    (unsigned long long)must->lsn);
+	side->promise = (struct sites_promise){ must, must };
+	for (unsigned v = 0; v < SITE_VOLUMES; v++)
+		side->replied[v] = must;
+}
+
+static const struct site_watch watch = { .opened = opened, .taken = taken };
+
+/* ---- making --------------------------------------------------------------------------------- */
+
+static void configure(struct sites *a, struct group_config *c)
+{
+	site_configure(c, a->blocks);
+	c->on_disconnect = sim_chance(a->rng, 0.3) ? GROUP_STOP : GROUP_CONTINUE;
+	if (sim_chance(a->rng, 0.5))
+		c->volumes[2].sync = GROUP_LOCAL;
+	c->peer.tcp = sim_chance(a->rng, 0.3);
+	c->open_timeout_ms = 3000;
+	c->control_timeout_ms = 6000;
+	c->heartbeat_ms = 500;
+	c->away_ms = 2000;
+}
+
+/* nyc and lon know each other; a copy of either knows what that one knew. */
+static void introduce(struct sites *a)
+{
+	bool mirror_dials = sim_chance(a->rng, 0.5);
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct group_peer_config *peer = &a->side[i].site.config.peer;
+
+		peer->dials = (i == 1) == mirror_dials;
+		peer->addr = (struct rt_addr){ .kind = RT_ADDR_INET, .port = SITE_PORT };
+		if (peer->dials)
+			sim_node_addr(a->side[!i].site.node, SITE_PORT, &peer->addr);
+	}
+}
+
+static void side_init(struct sites *a, unsigned i, const char *name)
+{
+	struct sites_side *side = &a->side[i];
+
+	side->all = a;
+	site_init(&side->site, a->w, name, &watch, side);
+	side->site.config = a->side[0].site.config;
+	side->site.config.role = i == 0 ? GROUP_PRIMARY : GROUP_MIRROR;
+	(void)snprintf(side->site.config.node, sizeof(side->site.config.node), "%s",
+		       name);
+	site_image_begin(&side->site);
+	side->tip = tree_root(a->tree);
+	for (unsigned r = 0; r < SITES_REQUESTS; r++) {
+		struct sites_request *request = &side->requests[r];
+
+		request->side = side;
+		request->buf =
+			aligned_alloc(ORACLE_BLOCK, SITES_REQUEST_BLOCKS * ORACLE_BLOCK);
+		rt_assert(request->buf);
+	}
+}
+
+struct sites *sites_new(struct sim_world *w, unsigned n)
+{
+	static const char *const names[SITES_MAX] = { "nyc", "lon", "bak", "lab" };
+	static const double losses[] = { 0, 0, 0.01 };
+	struct sites *a = sim_calloc(1, sizeof(*a));
+	struct sim_net_config net;
+
+	rt_assert(n >= 2 && n <= SITES_MAX);
+	a->w = w;
+	a->n = n;
+	a->rng = sim_rng(w);
+	a->tree = tree_new();
+	secure_sim_seed(sim_draw(a->rng));
+	for (unsigned v = 0; v < SITE_VOLUMES; v++)
+		a->blocks[v] = sim_between(a->rng, 8, 40);
+	a->flush = sim_chance(a->rng, 0.5) ? 0.1 : 0.01;
+	a->fua = sim_chance(a->rng, 0.3) ? 0.2 : 0;
+	configure(a, &a->side[0].site.config);
+	for (unsigned i = 0; i < n; i++)
+		side_init(a, i, names[i]);
+	introduce(a);
+	net = (struct sim_net_config){
+		.delay_ns = (int64_t)sim_between(a->rng, 1, 30) * RT_MS,
+		.jitter_ns = RT_MS,
+		.loss = losses[sim_below(a->rng, RT_ARRAY_LEN(losses))],
+	};
+	sim_net_set_all(w, &net);
+	site_create(&a->side[0].site);
+	site_create(&a->side[1].site);
+	return a;
+}
+
+void sites_free(struct sites *a)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		if (sites_up(a, i))
+			sites_stop(a, i);
+		for (unsigned r = 0; r < SITES_REQUESTS; r++)
+			free(a->side[i].requests[r].buf);
+		site_end(&a->side[i].site);
+	}
+	tree_free(a->tree);
+	free(a);
+}
+
+/* ---- up and down ----------------------------------------------------------------------------- */
+
+bool sites_up(const struct sites *a, unsigned i)
+{
+	return a->side[i].site.group && sim_node_up(a->side[i].site.node);
+}
+
+bool sites_writable(const struct sites *a, unsigned i)
+{
+	const struct sites_side *side = &a->side[i];
+
+	return sites_up(a, i) && side->site.serving &&
+	       !group_volume_read_only(group_volume_at(side->site.group, 0));
+}
+
+unsigned sites_epochs(const struct sites *a, unsigned i)
+{
+	return lfs_meta(a->side[i].site.group->lfs)->nepochs;
+}
+
+void sites_start(struct sites *a, unsigned i)
+{
+	struct sites_side *side = &a->side[i];
+
+	side->run = ++a->runs;
+	if (!site_start(&side->site))
+		side->died = SIM_POWER; /* drawn by who armed it; the less is promised */
+}
+
+static void forget_requests(struct sites_side *side)
+{
+	side->budget = 0;
+	for (unsigned r = 0; r < SITES_REQUESTS; r++)
+		side->requests[r].busy = false;
+}
+
+void sites_crash(struct sites *a, unsigned i, enum sim_crash kind)
+{
+	struct sites_side *side = &a->side[i];
+
+	site_crash(&side->site, kind);
+	side->died = kind;
+	forget_requests(side);
+}
+
+void sites_stop(struct sites *a, unsigned i)
+{
+	struct sites_side *side = &a->side[i];
+
+	side->budget = 0;
+	site_stop(&side->site);
+	sim_require(sites_idle(a, i), "requests are left after the stop");
+	site_exit(&side->site);
+	side->died = SIM_KILL;
+}
+
+/* ---- the clients -------------------------------------------------------------------------------- */
+
+bool sites_idle(const struct sites *a, unsigned i)
+{
+	for (unsigned r = 0; r < SITES_REQUESTS; r++)
+		if (a->side[i].requests[r].busy)
+			return false;
+	return true;
+}
+
+/* It has it, as far as is known: what a side that is down held for good, it shows later. */
+static bool persisted_at(const struct sites_side *side, const struct tree_node *node)
+{
+	const struct group *g = side->site.group;
+
+	return tree_holds(side->tip, node) &&
+	       (g == NULL || lfs_lsn(g->lfs).durable >= node->lsn);
+}
+
+/* Persisted at the mirror: some other store holds it for good, or did. */
+static void promise_elsewhere(struct sites_side *side, const struct tree_node *node)
+{
+	struct sites *a = side->all;
+	bool found = false;
+
+	for (unsigned i = 0; i < a->n; i++) {
+		struct sites_side *other = &a->side[i];
+
+		if (other == side)
+			continue;
+		if (other->taken_away && tree_holds(other->taken_away, node))
+			found = true;
+		if (!persisted_at(other, node))
+			continue;
+		found = true;
+		hold(&other->promise.kill, node);
+		hold(&other->promise.power, node);
+	}
+	sim_require(found, "LSN %llu completed in remote, and nobody else holds it",
+		    (unsigned long long)node->lsn);
+}
+
+static void completed(struct sites_request *r, const struct tree_node *node)
+{
+	struct sites_side *side = r->side;
+	const struct group *g = side->site.group;
+	bool durable = r->req.kind == GROUP_FLUSH || (r->req.flags & GROUP_FUA);
+
+	sim_require(tree_holds(side->tip, node), "%s completed what it does not hold",
+		    sim_node_name(side->site.node));
+	hold(&side->promise.kill, node);
+	if (durable)
+		hold(&side->promise.power, node);
+	if (r->req.kind != GROUP_FLUSH)
+		hold(&side->replied[r->volume], node);
+	if (side->site.config.volumes[r->volume].sync == GROUP_REMOTE &&
+	    g->alone == GROUP_NOT_ALONE && node->lsn > 0 && r->req.kind != GROUP_FLUSH)
+		promise_elsewhere(side, node);
+}
+
+static void request_done(struct group_request *req, int res)
+{
+	struct sites_request *r = rt_container_of(req, struct sites_request, req);
+	struct sites_side *side = r->side;
+	uint64_t lsn = request_state(req)->lsn;
+
+	sim_note(side->all->w, "reply", lsn, req->kind, (uint64_t)(int64_t)res);
+	r->busy = false;
+	if (res == 0) {
+		const struct tree_node *node =
+			req->kind == GROUP_FLUSH ? r->covers
+						 : find(side, side->site.group->lfs, lsn);
+
+		side->done++;
+		sim_require(node, "%s completed an LSN %llu that nobody took",
+			    sim_node_name(side->site.node), (unsigned long long)lsn);
+		completed(r, node);
+	}
+	if (side->budget > 0)
+		client_turn(side);
+}
+
+static void submit(struct sites_request *r)
+{
+	struct sites_side *side = r->side;
+	struct sites *a = side->all;
+	struct sim_rng *rng = a->rng;
+	uint32_t blocks = (uint32_t)sim_skewed(rng, 1, SITES_REQUEST_BLOCKS);
+	unsigned v = (unsigned)sim_below(rng, SITE_VOLUMES);
+	uint64_t lba = sim_below(rng, a->blocks[v] - blocks + 1);
+
+	r->busy = true;
+	r->volume = v;
+	r->req = (struct group_request){ .kind = GROUP_WRITE,
+					 .volume = group_volume_at(side->site.group, v),
+					 .offset = lba * ORACLE_BLOCK,
+					 .len = blocks * ORACLE_BLOCK,
+					 .buf = r->buf,
+					 .done = request_done };
+	if (sim_chance(rng, a->flush)) {
+		r->req.kind = GROUP_FLUSH;
+		r->req.len = 0;
+		r->req.offset = 0;
+		r->covers = side->replied[v];
+	} else if (sim_chance(rng, 0.1)) {
+		r->req.kind = sim_chance(rng, 0.5) ? GROUP_TRIM : GROUP_ZERO;
+	} else {
+		oracle_fill(r->buf, v, lba, blocks, ++a->stamps);
+	}
+	if (sim_chance(rng, a->fua) && r->req.kind != GROUP_FLUSH)
+		r->req.flags = GROUP_FUA;
+	group_submit(&r->req);
+}
+
+static void client_turn(struct sites_side *side)
+{
+	for (unsigned r = 0; r < SITES_REQUESTS && side->budget > 0; r++) {
+		if (side->requests[r].busy ||
+		    !sites_writable(side->all, (unsigned)(side - side->all->side)))
+			continue;
+		side->budget--;
+		submit(&side->requests[r]);
+	}
+}
+
+void sites_load(struct sites *a, unsigned i, uint64_t requests)
+{
+	a->side[i].budget = requests;
+}
+
+void sites_run_for(struct sites *a, int64_t ns)
+{
+	const int64_t step = 50 * RT_MS;
+
+	for (; ns > 0; ns -= step) {
+		for (unsigned i = 0; i < a->n; i++) {
+			struct sites_side *side = &a->side[i];
+
+			if (!sites_up(a, i))
+				continue;
+			sim_node_enter(side->site.node);
+			client_turn(side);
+			sim_node_leave(side->site.node);
+		}
+		(void)sim_run_for(a->w, ns < step ? ns : step);
+	}
+}
+
+/* ---- stores --------------------------------------------------------------------------------------- */
+
+void sites_copy(struct sites *a, unsigned i, struct sites_copy *ret)
+{
+	struct sim_node *node = a->side[i].site.node;
+
+	ret->of = i;
+	ret->disk = sim_disk(node, "/copy");
+	sim_disk_copy(sim_disk(node, SITE_STORE), ret->disk);
+}
+
+void sites_put(struct sites *a, unsigned i, const struct sites_copy *copy)
+{
+	struct sites_side *side = &a->side[i];
+
+	rt_assert(!sites_up(a, i));
+	sim_disk_copy(copy->disk, sim_disk(side->site.node, SITE_STORE));
+	side->site.config = a->side[copy->of].site.config;
+	side->taken_away = side->tip;
+	side->tip = tree_root(a->tree);
+	side->promise = (struct sites_promise){ NULL, NULL };
+}
