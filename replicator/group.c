@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/group_policy.h"
 #include "replicator/group_private.h"
 #include "replicator/log_sender.h"
-#include "replicator/policy.h"
 #include "replicator/promote.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
@@ -198,11 +198,11 @@ static void group_turn(struct rt_op *op, int res)
 	if (g->role == GROUP_PRIMARY) {
 		primary_start_turn(g);
 		group_marks_turn(g);
-		policy_turn(g);
+		group_policy_turn(g);
 		primary_start_say(g);
 		(void)gate_run(&g->gate); /* how many does not matter here */
 	} else {
-		policy_turn(g);
+		group_policy_turn(g);
 	}
 	promote_turn(g);
 	group_flush_turn(g);

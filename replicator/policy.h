@@ -3,13 +3,16 @@
 #define REPLICATOR_POLICY_H
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
 #include "replicator/group.h"
 #include "replicator/primary_start.h"
 #include "rt/time.h"
 
-/* What an absent mirror means, and the state that people see. */
+/*
+ * What an absent mirror means, and the state that people see. Pure; group_policy.h asks it
+ * for a group.
+ */
 
 /* What waits for the mirror while the group's own mode counts as local, and by which key. */
 enum policy_waiting {
@@ -73,6 +76,7 @@ bool policy_is_silent(bool connected, bool proven, int64_t silence_ns);
 struct policy_decision {
 	enum group_state state;
 	enum group_mode effective; /* at which the group's own mode counts */
+	bool all_local;		   /* every mode counts as local */
 	/* Why it is not in order, and what helps; both "" in a state that is in order. */
 	const char *why, *remedy;
 	/* EXPOSED, DIVERGED: what waits for the mirror, and what else helps; or "". */
@@ -81,20 +85,10 @@ struct policy_decision {
 	const char *lack, *lack_remedy;
 };
 
-/* The rule. Pure; docs/replication.md states it for operators. */
+/* The rule; docs/replication.md states it for operators. */
 struct policy_decision policy_decide(const struct policy_inputs *in);
-
-void policy_turn(struct group *g);
-/* The level at which the group's own mode counts now. */
-enum group_mode policy_effective(const struct group *g);
-/* The mirror is behind now, though it was in sync. */
-bool policy_mirror_behind(const struct group *g);
-/* The path to the peer carries writes now; false without a peer. */
-bool policy_path_serves(const struct group *g);
-/*
- * Why the group is not in order, and the remedy, for people; "" when it is. What is known
- * of this very case comes before what the state says in general.
- */
-void policy_why(const struct group *g, char *text, size_t size);
+/* The same for a state that was judged before. */
+struct policy_decision policy_describe(const struct policy_inputs *in,
+				       enum group_state state);
 
 #endif

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "replicator/group_policy.h"
 #include "replicator/group_private.h"
 #include "replicator/history.h"
-#include "replicator/policy.h"
 #include "rt/bug.h"
 
 static void primary_start_set_phase(struct group *g, enum primary_phase phase)
@@ -174,7 +174,7 @@ void primary_start_say(struct group *g)
 		return;
 	start->wait_logged = true;
 	start->wait_state = g->state;
-	policy_why(g, why, sizeof(why));
+	group_policy_why(g, why, sizeof(why));
 	group_event(g, group_state_level(g->state), "waiting for=mirror state=%s why=%s",
 		    group_state_name(g->state),
 		    rt_log_quote(quoted, sizeof(quoted), why));

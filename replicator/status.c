@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replicator/group_policy.h"
 #include "replicator/group_private.h"
 #include "replicator/log_sender.h"
-#include "replicator/policy.h"
 #include "replicator/request.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
@@ -100,7 +100,7 @@ static void status_link(const struct group *g, const struct transport_stats *sta
 	ret->link.refused_records = g->apply.refused;
 	if (!s)
 		return;
-	ret->link.connected = policy_path_serves(g);
+	ret->link.connected = group_policy_path_serves(g);
 	ret->link.tcp = g->config.peer.tcp;
 	ret->link.rate_bps = g->config.peer.tcp ? 0 : g->config.peer.rate_bps;
 	ret->link.rtt_ms = s->control_rtt_ms;
@@ -162,7 +162,7 @@ static void status_risk(const struct group *g, const struct transport_stats *sta
 		.onwire = gate_onwire(&g->gate),
 		.received = gate_received(&g->gate),
 		/* A mirror that has vanished is seen first by the end of the proof. */
-		.proven = policy_path_serves(g) && !policy_mirror_behind(g) &&
+		.proven = group_policy_path_serves(g) && !group_policy_mirror_behind(g) &&
 			  session_path_proven(g->session),
 		.modeled = status_modeled(g, stats),
 	};
@@ -312,14 +312,14 @@ void group_status(const struct group *g, struct group_status *ret)
 	ret->role = g->role;
 	ret->state = g->state;
 	ret->sync = g->config.sync;
-	ret->sync_effective = policy_effective(g);
+	ret->sync_effective = group_policy_effective(g);
 	ret->has_peer = g->config.has_peer;
 	ret->alone = g->alone != GROUP_NOT_ALONE;
 	ret->catchup_eta_s = -1;
 	ret->exposure.writes = ret->exposure.bytes = GROUP_NOT_KNOWN;
 	ret->exposure.seconds = ret->exposure.probability = -1;
 	ret->recovery.admitted_at = ret->recovery.age_s = ret->last_received_s = -1;
-	policy_why(g, ret->why, sizeof(ret->why));
+	group_policy_why(g, ret->why, sizeof(ret->why));
 	if (!g->lfs) {
 		ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;
 		ret->link.queue_ms = -1;
