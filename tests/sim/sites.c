@@ -31,7 +31,8 @@ static void taken(struct site *s, struct lfs *lfs, const struct lfs_append *a)
 				  .lsn = a->lsn,
 				  .hash = a->hash,
 				  .digest = s->image.digest };
-	bool writes = s->group && s->group->role == GROUP_PRIMARY && s->serving;
+	bool writes = s->group && s->group->role == GROUP_PRIMARY &&
+		      s->group->start.phase == PRIMARY_RUNNING;
 	const char *why;
 	const struct tree_node *node = tree_take(side->all->tree, side->tip, &what,
 						 writes ? side->run : 0, &why);
