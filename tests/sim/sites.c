@@ -287,8 +287,10 @@ static void completed(struct sites_request *r, const struct tree_node *node)
 	if (r->req.kind != GROUP_FLUSH)
 		hold(&side->replied[r->volume], node);
 	if (side->site.config.volumes[r->volume].sync == GROUP_REMOTE &&
-	    g->alone == GROUP_NOT_ALONE && node->lsn > 0 && r->req.kind != GROUP_FLUSH)
+	    g->alone == GROUP_NOT_ALONE && node->lsn > 0 && r->req.kind != GROUP_FLUSH) {
 		promise_elsewhere(side, node);
+		hold(&side->remote, node);
+	}
 }
 
 static void request_done(struct group_request *req, int res)
@@ -322,6 +324,11 @@ static void submit(struct sites_request *r)
 	unsigned v = (unsigned)sim_below(rng, SITE_VOLUMES);
 	uint64_t lba = sim_below(rng, a->blocks[v] - blocks + 1);
 
+	sim_require(!side->remote || side->site.group->alone != GROUP_NOT_ALONE ||
+			    tree_holds(side->tip, side->remote),
+		    "%s takes writes, and lacks LSN %llu, which its mirror has",
+		    sim_node_name(side->site.node),
+		    (unsigned long long)side->remote->lsn);
 	r->busy = true;
 	r->volume = v;
 	r->req = (struct group_request){ .kind = GROUP_WRITE,
@@ -400,4 +407,6 @@ void sites_put(struct sites *a, unsigned i, const struct sites_copy *copy)
 	side->taken_away = side->tip;
 	side->tip = tree_root(a->tree);
 	side->promise = (struct sites_promise){ NULL, NULL };
+	for (unsigned k = 0; k < a->n; k++)
+		a->side[k].remote = NULL;
 }

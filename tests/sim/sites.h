@@ -43,6 +43,8 @@ struct sites_side {
 	const struct tree_node *tip; /* the last LSN that it holds */
 	struct sites_promise promise;
 	const struct tree_node *replied[SITE_VOLUMES];
+	/* What its mirror has persisted, too; NULL once a store was put back anywhere. */
+	const struct tree_node *remote;
 	uint64_t run;	     /* of the process; each has its own */
 	enum sim_crash died; /* how it went down last */
 	const struct tree_node
