@@ -15,6 +15,7 @@
 
 /* Between looks at what waits, in a group that has no peer. */
 #define GROUP_TICK_ALONE_MS 1000
+#define GROUP_ASLEEP_NS (2 * RT_S) /* a tick that is so late was not merely delayed */
 
 /* ---- what the group says and shows ---------------------------------------------------- */
 
@@ -285,6 +286,10 @@ void group_tick(struct rt_timer *timer)
 	int64_t ms = g->config.has_peer ? g->config.heartbeat_ms : GROUP_TICK_ALONE_MS;
 
 	rt_timer_arm(g->loop, &g->turn.tick, rt_time_add(now, ms * RT_MS));
+	/* The process was stopped: what came meanwhile is read only now. */
+	if (rt_time_since(now, g->turn.ticked) > ms * RT_MS + GROUP_ASLEEP_NS)
+		peer_watch_awake(&g->watch, now);
+	g->turn.ticked = now;
 	if (g->session)
 		session_tick(g->session);
 	if (hold > 0 && gate_expire(&g->gate, (rt_time){ now.ns - hold }, -EIO) > 0)

@@ -239,6 +239,8 @@ void group_set_memory_short(struct group *group, bool is_short);
 
 /* A primary whose last sign of life is younger is alive, and is not replaced without `force`. */
 #define GROUP_PROMOTE_SILENCE_MS 5000
+/* So long it may take to come back to a daemon that has just started, beyond that. */
+#define GROUP_PROMOTE_REDIAL_MS 3000
 
 struct group_promote {
 	bool force, hold, dry_run;

@@ -73,6 +73,7 @@ struct group_turn {
 	struct rt_op op;
 	bool due;
 	struct rt_timer tick; /* the heartbeat wakes it, too */
+	rt_time ticked;	      /* when it last did */
 };
 
 /* What keeps the log open. */

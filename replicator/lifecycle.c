@@ -290,7 +290,9 @@ static void group_opened(struct lfs_open *open, int res)
 		group_close_log(g);
 		return;
 	}
-	rt_timer_arm(g->loop, &g->turn.tick, rt_now(g->loop));
+	g->turn.ticked = rt_now(g->loop);
+	peer_watch_awake(&g->watch, g->turn.ticked);
+	rt_timer_arm(g->loop, &g->turn.tick, g->turn.ticked);
 	primary_start_set_deadline(g);
 	outer->group = g;
 	if (g->role == GROUP_MIRROR || group_is_fenced(g))

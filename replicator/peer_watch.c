@@ -12,6 +12,7 @@ void peer_watch_init(struct peer_watch *w)
 	*w = (struct peer_watch){
 		.path_proven = RT_NEVER,
 		.primary_rx = { INT64_MIN / 2 },
+		.awake = { INT64_MIN / 2 },
 		.mirror_refused = { INT64_MIN / 2 },
 	};
 }
@@ -106,6 +107,11 @@ void peer_watch_control_lost(struct peer_watch *w, rt_time now)
 void peer_watch_primary_rx(struct peer_watch *w, rt_time now)
 {
 	w->primary_rx = now;
+}
+
+void peer_watch_awake(struct peer_watch *w, rt_time now)
+{
+	w->awake = now;
 }
 
 void peer_watch_primary_ping(struct peer_watch *w, uint64_t admitted)
@@ -259,6 +265,14 @@ int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now)
 int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now)
 {
 	return rt_time_since(now, w->primary_rx);
+}
+
+int64_t peer_watch_primary_wait_ns(const struct peer_watch *w, int64_t silence_ns,
+				   int64_t redial_ns, rt_time now)
+{
+	if (rt_time_before(w->primary_rx, w->awake))
+		return silence_ns + redial_ns - rt_time_since(now, w->awake);
+	return silence_ns - rt_time_since(now, w->primary_rx);
 }
 
 bool peer_watch_primary_has_pinged(const struct peer_watch *w)

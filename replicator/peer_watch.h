@@ -43,6 +43,7 @@ struct peer_watch {
 
 	/* The primary, as its mirror sees it. */
 	rt_time primary_rx;
+	rt_time awake;		   /* since when this daemon would have received it */
 	uint64_t primary_admitted; /* of its last PING; 0: there was none */
 
 	rt_time control_lost; /* when the control connection was, last */
@@ -78,6 +79,8 @@ void peer_watch_opened_alone(struct peer_watch *w);
 void peer_watch_promoted(struct peer_watch *w, rt_time now);
 void peer_watch_control_lost(struct peer_watch *w, rt_time now);
 void peer_watch_primary_rx(struct peer_watch *w, rt_time now);
+/* This daemon has started, or was stopped until now: a silence before that says nothing. */
+void peer_watch_awake(struct peer_watch *w, rt_time now);
 void peer_watch_primary_ping(struct peer_watch *w, uint64_t admitted);
 
 /* What a primary knows in a turn. */
@@ -125,6 +128,13 @@ int64_t peer_watch_mirror_silence_ns(const struct peer_watch *w, rt_time now);
 int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now);
 /* Since the primary was last received; very long when it never was. */
 int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now);
+/*
+ * How long it must still be waited for until the primary may be taken for gone; <= 0: it
+ * may. `silence_ns` after it was last received; and where it was not received since this
+ * daemon is awake, so long and `redial_ns` after that, as it may be on its way back.
+ */
+int64_t peer_watch_primary_wait_ns(const struct peer_watch *w, int64_t silence_ns,
+				   int64_t redial_ns, rt_time now);
 /* It has said how far its log goes. */
 bool peer_watch_primary_has_pinged(const struct peer_watch *w);
 /* How many operations the primary is known to hold beyond `admitted`. */

@@ -85,11 +85,40 @@ static void promote_describe(struct group *g, struct group_promote *p)
 		promote_text(p, "known to be missing: nothing\n");
 }
 
+/* A primary that lives is not replaced without force. */
+static int promote_judge_silence(const struct group *g, struct group_promote *p)
+{
+	const struct peer_watch *w = &g->watch;
+	rt_time now = rt_now(g->loop);
+	int64_t wait_ms =
+		peer_watch_primary_wait_ns(w, GROUP_PROMOTE_SILENCE_MS * RT_MS,
+					   GROUP_PROMOTE_REDIAL_MS * RT_MS, now) /
+		RT_MS;
+
+	if (wait_ms <= 0)
+		return 0;
+	if (rt_time_before(w->primary_rx, w->awake))
+		promote_text(
+			p,
+			"refused: this daemon was started, or stopped, %lld ms ago: "
+			"the primary may live and not be back yet; wait for %lld ms, "
+			"or --force\n",
+			(long long)(rt_time_since(now, w->awake) / RT_MS),
+			(long long)wait_ms);
+	else
+		promote_text(
+			p,
+			"refused: the primary was received %lld ms ago; stop it, or wait "
+			"for %d ms of silence, or --force\n",
+			(long long)(peer_watch_primary_silence_ns(w, now) / RT_MS),
+			GROUP_PROMOTE_SILENCE_MS);
+	return -EPERM;
+}
+
 /* 0: go on; else why not. */
 static int promote_judge(struct group *g, struct group_promote *p)
 {
 	struct session *s = g->session;
-	int64_t silence_ms;
 
 	if (g->failed || group_is_stopping(g) || g->promote) {
 		promote_text(p, "refused: %s\n",
@@ -115,16 +144,7 @@ static int promote_judge(struct group *g, struct group_promote *p)
 			   "newer epoch; --force makes a second primary\n");
 		return -EPERM;
 	}
-	silence_ms = peer_watch_primary_silence_ns(&g->watch, rt_now(g->loop)) / RT_MS;
-	if (silence_ms < GROUP_PROMOTE_SILENCE_MS) {
-		promote_text(
-			p,
-			"refused: the primary was received %lld ms ago; stop it, or wait "
-			"for %d ms of silence, or --force\n",
-			(long long)silence_ms, GROUP_PROMOTE_SILENCE_MS);
-		return -EPERM;
-	}
-	return 0;
+	return promote_judge_silence(g, p);
 }
 
 void group_promote(struct group *g, struct group_promote *p)

@@ -300,6 +300,7 @@ static inline void site_open(void)
 	site->waiting = 1;
 	group_open(site->loop, &site->config, &events, NULL, &open);
 	assert_int_equal(site_wait(), 0);
+	peer_watch_awake(&open.group->watch, (rt_time){ 0 }); /* since the machine began */
 }
 
 static inline void site_stop(void)

@@ -361,6 +361,33 @@ static void how_long_a_mirror_is_silent_is_known(void **state)
 	assert_int_equal(peer_watch_mirror_silence_ns(&w, at(6080)), 6 * RT_S);
 }
 
+/* How long a promotion must wait: 5 s of silence, and 3 more where it never came back. */
+static void a_silence_before_the_start_says_nothing(void **state)
+{
+	static const struct {
+		int64_t rx, awake, now, wait_ms; /* rx < 0: never */
+	} rows[] = {
+		{ -1, 100, 100, 8000 },	      { -1, 100, 8099, 1 },
+		{ -1, 100, 8100, 0 },	      { 50, 100, 8099, 1 },
+		{ 100, 100, 5099, 1 },	      { 100, 100, 5100, 0 },
+		{ 9000, 100, 9000, 5000 },    { 9000, 100, 14000, 0 },
+		{ 9000, 20000, 20000, 8000 }, /* it was stopped in between */
+	};
+
+	for (size_t i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		struct peer_watch w;
+
+		peer_watch_init(&w);
+		if (rows[i].rx >= 0)
+			peer_watch_primary_rx(&w, at(rows[i].rx));
+		peer_watch_awake(&w, at(rows[i].awake));
+		assert_int_equal(peer_watch_primary_wait_ns(&w, 5 * RT_S, 3 * RT_S,
+							    at(rows[i].now)) /
+					 RT_MS,
+				 rows[i].wait_ms);
+	}
+}
+
 static void a_mirror_knows_its_primary(void **state)
 {
 	struct peer_watch w;
@@ -393,6 +420,7 @@ int main(void)
 		cmocka_unit_test(a_dead_mirror_is_not_one_whose_disk_hangs),
 		cmocka_unit_test(a_mirror_that_says_so_refuses),
 		cmocka_unit_test(how_long_a_mirror_is_silent_is_known),
+		cmocka_unit_test(a_silence_before_the_start_says_nothing),
 		cmocka_unit_test(a_mirror_knows_its_primary),
 	};
 

@@ -104,6 +104,7 @@ struct verdict {
 	bool force;
 	int res;
 	const char *text; /* part of it */
+	int awake_ms;	  /* this daemon; 0: for long */
 };
 
 static void judged(const struct verdict *v, bool hold)
@@ -117,6 +118,9 @@ static void judged(const struct verdict *v, bool hold)
 	if (v->silence_ms != NEVER_RECEIVED)
 		peer_watch_primary_rx(&g->watch, (rt_time){ rt_now(g->loop).ns -
 							    v->silence_ms * RT_MS });
+	peer_watch_awake(&g->watch, v->awake_ms ? (rt_time){ rt_now(g->loop).ns -
+							     v->awake_ms * RT_MS }
+						: (rt_time){ 0 });
 	if (v->fenced)
 		group_set_standing(g, GROUP_STANDING_FENCED);
 	g->failed = v->failed;
@@ -138,14 +142,22 @@ static void judged(const struct verdict *v, bool hold)
 static void a_mirror_is_promoted_where_the_primary_is_silent(void **state)
 {
 	static const struct verdict verdicts[] = {
-		{ NEVER_RECEIVED, false, 0, false, 0, "nothing was changed" },
-		{ 0, false, 0, false, -EPERM, "the primary was received" },
-		{ 1000, false, 0, false, -EPERM, "the primary was received" },
-		{ 4900, false, 0, false, -EPERM, "the primary was received" },
-		{ 5000, false, 0, false, 0, "nothing was changed" },
-		{ 0, false, 0, true, 0, "nothing was changed" },
-		{ NEVER_RECEIVED, false, -EIO, false, -EIO, "the log of this site" },
-		{ NEVER_RECEIVED, false, -EIO, true, -EIO, "the log of this site" },
+		{ NEVER_RECEIVED, false, 0, false, 0, "nothing was changed", 0 },
+		{ 0, false, 0, false, -EPERM, "the primary was received", 0 },
+		{ 1000, false, 0, false, -EPERM, "the primary was received", 0 },
+		{ 4900, false, 0, false, -EPERM, "the primary was received", 0 },
+		{ 5000, false, 0, false, 0, "nothing was changed", 0 },
+		{ 0, false, 0, true, 0, "nothing was changed", 0 },
+		{ NEVER_RECEIVED, false, -EIO, false, -EIO, "the log of this site", 0 },
+		{ NEVER_RECEIVED, false, -EIO, true, -EIO, "the log of this site", 0 },
+		/* It may be on its way back to a daemon that has just started, or woken. */
+		{ 60000, false, 0, false, -EPERM, "may live and not be back yet", 1 },
+		{ 60000, false, 0, false, -EPERM, "may live and not be back yet", 7900 },
+		{ 60000, false, 0, false, 0, "nothing was changed", 8000 },
+		{ 60000, false, 0, true, 0, "nothing was changed", 1 },
+		/* It has come back since. */
+		{ 4900, false, 0, false, -EPERM, "the primary was received", 5000 },
+		{ 5000, false, 0, false, 0, "nothing was changed", 5100 },
 	};
 
 	for (size_t i = 0; i < RT_ARRAY_LEN(verdicts); i++)
@@ -153,14 +165,30 @@ static void a_mirror_is_promoted_where_the_primary_is_silent(void **state)
 			judged(&verdicts[i], hold);
 }
 
+/* What came while the process was stopped is read only now. */
+static void a_daemon_that_was_stopped_waits_again(void **state)
+{
+	struct group *g = site->group;
+	struct group_promote p = { .dry_run = true };
+
+	assert_int_equal(promote(&p), 0);
+	g->turn.ticked = (rt_time){ rt_now(g->loop).ns - 60 * RT_S };
+	group_tick(&g->turn.tick);
+	assert_int_equal(promote(&p), -EPERM);
+	assert_non_null(strstr(p.text, "was started, or stopped, 0 ms ago"));
+	peer_watch_awake(&g->watch, (rt_time){ 0 });
+	group_tick(&g->turn.tick); /* in time */
+	assert_int_equal(promote(&p), 0);
+}
+
 static void a_primary_is_promoted_only_where_it_is_fenced(void **state)
 {
 	static const struct verdict verdicts[] = {
-		{ NEVER_RECEIVED, false, 0, false, -EALREADY, "the primary already" },
-		{ NEVER_RECEIVED, false, 0, true, -EALREADY, "the primary already" },
-		{ NEVER_RECEIVED, true, 0, false, -EPERM, "this site is fenced" },
-		{ NEVER_RECEIVED, true, 0, true, 0, "nothing was changed" },
-		{ NEVER_RECEIVED, true, -EIO, true, -EIO, "the log of this site" },
+		{ NEVER_RECEIVED, false, 0, false, -EALREADY, "the primary already", 0 },
+		{ NEVER_RECEIVED, false, 0, true, -EALREADY, "the primary already", 0 },
+		{ NEVER_RECEIVED, true, 0, false, -EPERM, "this site is fenced", 0 },
+		{ NEVER_RECEIVED, true, 0, true, 0, "nothing was changed", 0 },
+		{ NEVER_RECEIVED, true, -EIO, true, -EIO, "the log of this site", 0 },
 	};
 
 	for (size_t i = 0; i < RT_ARRAY_LEN(verdicts); i++)
@@ -171,8 +199,8 @@ static void a_primary_is_promoted_only_where_it_is_fenced(void **state)
 static void a_mirror_that_was_never_filled_is_not_promoted(void **state)
 {
 	static const struct verdict verdicts[] = {
-		{ NEVER_RECEIVED, false, 0, false, -EPERM, "never been filled" },
-		{ NEVER_RECEIVED, false, 0, true, -EPERM, "never been filled" },
+		{ NEVER_RECEIVED, false, 0, false, -EPERM, "never been filled", 0 },
+		{ NEVER_RECEIVED, false, 0, true, -EPERM, "never been filled", 0 },
 	};
 
 	for (size_t i = 0; i < RT_ARRAY_LEN(verdicts); i++)
@@ -536,6 +564,7 @@ int main(void)
 #define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_mirror_is_promoted_where_the_primary_is_silent, mirror_up),
+		TEST(a_daemon_that_was_stopped_waits_again, mirror_up),
 		TEST(a_primary_is_promoted_only_where_it_is_fenced, primary_up),
 		TEST(a_mirror_that_was_never_filled_is_not_promoted, fresh_mirror_up),
 		TEST(what_is_missing_is_known_or_not, mirror_up),
