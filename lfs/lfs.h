@@ -20,7 +20,7 @@ struct rt_loop;
 #define LFS_SECTOR 512 /* what a volume's size is a multiple of */
 #define LFS_VOLUMES_MAX 128
 #define LFS_NAME_MAX 64	     /* with its terminating 0 */
-#define LFS_HISTORY_MAX 1024 /* epochs kept; older ones are folded into the first */
+#define LFS_HISTORY_MAX 1024 /* epochs kept */
 #define LFS_WHY_MAX 256	     /* a reason for people, with its terminating 0 */
 #define LFS_OPS_MAX 256	     /* operations under one LSN */
 

@@ -277,6 +277,15 @@ void group_log_failed(void *owner, int err, const char *why)
 	group_wake(g);
 }
 
+void group_say_history_full(struct group *g)
+{
+	group_event(g, RT_LOG_ERROR,
+		    "history-full epochs=%u why=\"the oldest epoch is forgotten: a "
+		    "mirror with "
+		    "a new store cannot be filled from this log any more\"",
+		    LFS_HISTORY_MAX);
+}
+
 void group_tick(struct rt_timer *timer)
 {
 	struct group *g = rt_container_of(timer, struct group, turn.tick);
@@ -286,7 +295,7 @@ void group_tick(struct rt_timer *timer)
 	int64_t ms = g->config.has_peer ? g->config.heartbeat_ms : GROUP_TICK_ALONE_MS;
 
 	rt_timer_arm(g->loop, &g->turn.tick, rt_time_add(now, ms * RT_MS));
-	/* The process was stopped: what came meanwhile is read only now. */
+	/* The process was stopped: what arrived meanwhile is read only now. */
 	if (rt_time_since(now, g->turn.ticked) > ms * RT_MS + GROUP_ASLEEP_NS)
 		peer_watch_awake(&g->watch, now);
 	g->turn.ticked = now;

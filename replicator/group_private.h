@@ -145,6 +145,8 @@ void group_set_alone(struct group *g, enum group_alone alone);
 void group_set_state(struct group *g, enum group_state state);
 void group_set_why(struct group *g, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* An epoch that holds LSNs has gone from the history. */
+void group_say_history_full(struct group *g);
 /* Give each volume the number that the store has for its name. */
 void group_number_volumes(struct group *g);
 static inline bool group_is_stopping(const struct group *g)

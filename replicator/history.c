@@ -44,20 +44,23 @@ static struct history_side history_written(const struct history_side *side)
 
 /*
  * Neither knows the other's current epoch. A primary that began one and wrote nothing in it
- * has only what it had before: who is in a newer epoch and knows that has superseded it.
+ * has only what it had before: who is in a newer epoch and knows that has superseded it. Of
+ * two with one number, who has written is the newer one.
  */
 static enum history_relation history_compare_unknown(const struct history_side *ours,
 						     const struct history_side *theirs)
 {
 	const struct history_side our = history_written(ours);
 	const struct history_side their = history_written(theirs);
-	uint64_t our_number = history_current(ours)->number;
-	uint64_t their_number = history_current(theirs)->number;
+	bool we_wrote = our.nepochs == ours->nepochs;
+	bool they_wrote = their.nepochs == theirs->nepochs;
+	uint64_t our_rank = 2 * history_current(ours)->number + we_wrote;
+	uint64_t their_rank = 2 * history_current(theirs)->number + they_wrote;
 	unsigned at;
 
-	if (their_number > our_number && history_find(theirs, history_current(&our), &at))
+	if (their_rank > our_rank && history_find(theirs, history_current(&our), &at))
 		return HISTORY_SUPERSEDED;
-	if (our_number > their_number && history_find(ours, history_current(&their), &at))
+	if (our_rank > their_rank && history_find(ours, history_current(&their), &at))
 		return HISTORY_UNWRITTEN;
 	return HISTORY_SPLIT;
 }
@@ -91,12 +94,6 @@ static bool history_may_fold(const struct lfs_meta *meta, uint64_t first_lsn)
 	       current->id != meta->named_epoch && !RT_BUG(EMPTY_EPOCHS_KEPT);
 }
 
-static void history_forget(struct lfs_meta *meta, unsigned n)
-{
-	meta->nepochs -= n;
-	memmove(meta->epochs, meta->epochs + n, meta->nepochs * sizeof(meta->epochs[0]));
-}
-
 uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen)
 {
 	uint64_t number = meta->epochs[meta->nepochs - 1].number;
@@ -104,45 +101,58 @@ uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen)
 	return (seen > number ? seen : number) + 1;
 }
 
-static void history_append(struct lfs_meta *meta, uint64_t number, uint64_t id,
-			   uint64_t first_lsn)
+static void history_remove(struct lfs_meta *meta, unsigned i)
 {
-	if (meta->nepochs == LFS_HISTORY_MAX)
-		history_forget(meta, 1);
-	meta->epochs[meta->nepochs++] = (struct lfs_epoch){ number, id, first_lsn };
+	meta->nepochs--;
+	memmove(&meta->epochs[i], &meta->epochs[i + 1],
+		(meta->nepochs - i) * sizeof(meta->epochs[0]));
 }
 
-void history_begin(struct lfs_meta *meta, uint64_t number, uint64_t id,
+static bool history_append(struct lfs_meta *meta, uint64_t number, uint64_t id,
+			   uint64_t first_lsn)
+{
+	bool full = meta->nepochs == LFS_HISTORY_MAX;
+
+	if (full)
+		history_remove(meta, 0);
+	meta->epochs[meta->nepochs++] = (struct lfs_epoch){ number, id, first_lsn };
+	return !full;
+}
+
+bool history_begin(struct lfs_meta *meta, uint64_t number, uint64_t id,
 		   uint64_t first_lsn)
 {
 	if (history_may_fold(meta, first_lsn))
 		meta->nepochs--;
-	history_append(meta, number, id, first_lsn);
+	return history_append(meta, number, id, first_lsn);
 }
 
-void history_add_unreached(struct lfs_meta *meta, uint64_t number, uint64_t id,
+bool history_add_unreached(struct lfs_meta *meta, uint64_t number, uint64_t id,
 			   uint64_t first_lsn)
 {
 	const struct lfs_epoch *current = &meta->epochs[meta->nepochs - 1];
+	bool all = true;
 
 	if (id != 0 && number > current->number)
-		history_append(meta, number, id, first_lsn);
+		all = history_append(meta, number, id, first_lsn);
 	/* Promoted in the middle of a catch-up: START has named them. */
 	for (unsigned i = 0; i < meta->nepochs; i++)
 		if (meta->epochs[i].first_lsn > first_lsn)
 			meta->epochs[i].first_lsn = first_lsn;
 	meta->named_epoch = meta->epochs[meta->nepochs - 1].id;
+	return all;
 }
 
-bool history_drop(struct lfs_meta *meta, uint64_t lsn, uint64_t mirror_epoch)
+bool history_drop(struct lfs_meta *meta, uint64_t mirror_epoch)
 {
-	unsigned n = 0;
+	unsigned before = meta->nepochs, mirror = 0;
 
-	if (meta->nepochs <= LFS_HISTORY_MAX / 2)
+	while (mirror < before && meta->epochs[mirror].id != mirror_epoch)
+		mirror++;
+	if (before <= LFS_HISTORY_MAX / 2 || mirror == before)
 		return false;
-	while (n + 1 < meta->nepochs && meta->epochs[n].id != mirror_epoch &&
-	       meta->epochs[n + 1].first_lsn <= lsn)
-		n++;
-	history_forget(meta, n);
-	return n > 0;
+	for (unsigned i = mirror; i-- > 0;)
+		if (meta->epochs[i].first_lsn == meta->epochs[i + 1].first_lsn)
+			history_remove(meta, i);
+	return meta->nepochs < before;
 }

@@ -50,24 +50,26 @@ uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen);
  * Append the epoch {number, id} that begins at `first_lsn`. It takes the place of the
  * current one where nothing was written in that and no START can have named it to a mirror
  * (meta->named_epoch); but never of the only one, which a mirror that has just been paired
- * holds. When the list is full its oldest entry goes.
+ * holds. When the list is full its oldest entry goes: false then, since the log can fill no
+ * new mirror any more.
  */
-void history_begin(struct lfs_meta *meta, uint64_t number, uint64_t id,
+bool history_begin(struct lfs_meta *meta, uint64_t number, uint64_t id,
 		   uint64_t first_lsn);
 
 /*
  * A mirror is promoted: its history holds the epoch {number, id} that its primary was about to
  * begin, if there is one (id 0: none) and it is not there already, and from then on all that
  * it has not reached as epochs in which nothing was written. None of them is ever folded:
- * the site that began it may have written in it.
+ * the site that began it may have written in it. False as above.
  */
-void history_add_unreached(struct lfs_meta *meta, uint64_t number, uint64_t id,
+bool history_add_unreached(struct lfs_meta *meta, uint64_t number, uint64_t id,
 			   uint64_t first_lsn);
 
 /*
- * Both sites hold LSN `lsn`, and the mirror's current epoch is `mirror_epoch`: entries
- * before both are no use to either, and go once the list is half full. True when some went.
+ * The mirror's current epoch is `mirror_epoch`: once the list is half full, epochs before it in
+ * which nothing was written go. One that holds LSNs never does: their records in the log bear
+ * its id, and a new mirror takes them by that. True when some went.
  */
-bool history_drop(struct lfs_meta *meta, uint64_t lsn, uint64_t mirror_epoch);
+bool history_drop(struct lfs_meta *meta, uint64_t mirror_epoch);
 
 #endif

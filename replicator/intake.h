@@ -26,6 +26,7 @@ struct intake {
 	uint64_t lsn;	     /* end of the log at that time */
 	uint64_t free_bytes; /* of a full log, as first looked at; 0: not yet */
 	char why[160];
+	bool bad_framing; /* of this transport: nothing more can be read from it */
 };
 
 /*

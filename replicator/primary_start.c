@@ -98,7 +98,8 @@ static void primary_start_epoch(struct group *g, bool confirmed)
 	memcpy(meta->boot, boot, sizeof(meta->boot));
 	if (!primary_start_keeps_epoch(g, confirmed)) {
 		primary_start_next_epoch(g, &number, &id);
-		history_begin(meta, number, id, lfs_lsn(g->lfs).admitted + 1);
+		if (!history_begin(meta, number, id, lfs_lsn(g->lfs).admitted + 1))
+			group_say_history_full(g);
 	}
 	if (confirmed) /* START follows */
 		meta->named_epoch = meta->epochs[meta->nepochs - 1].id;

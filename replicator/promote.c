@@ -202,12 +202,15 @@ static void promote_epoch(struct group *g)
 {
 	struct lfs_meta *meta = facts_edit(g);
 	uint64_t id;
+	bool all;
 
 	rt_random(g->loop, &id, sizeof(id));
-	history_add_unreached(meta, g->watch.announced_number, g->watch.announced_id,
-			      lfs_lsn(g->lfs).admitted + 1);
-	history_begin(meta, history_next_number(meta, g->watch.epoch_seen), id,
-		      lfs_lsn(g->lfs).admitted + 1);
+	all = history_add_unreached(meta, g->watch.announced_number,
+				    g->watch.announced_id, lfs_lsn(g->lfs).admitted + 1);
+	if (!history_begin(meta, history_next_number(meta, g->watch.epoch_seen), id,
+			   lfs_lsn(g->lfs).admitted + 1) ||
+	    !all)
+		group_say_history_full(g);
 	meta->role = LFS_PRIMARY;
 	meta->flags |= LFS_ALONE;
 	meta->flags &= ~(LFS_FENCED | LFS_SEALED | LFS_HOLD);

@@ -203,8 +203,6 @@ void session_epochs_seen(struct session *s)
 		return;
 	peer_watch_epoch_seen(&s->group->watch,
 			      theirs->epochs[theirs->nepochs - 1].number);
-	peer_watch_epoch_announced(&s->group->watch, s->peer->next_number,
-				   s->peer->next_id);
 }
 
 static void session_hello_received(struct session *s, const uint8_t *body, size_t len)

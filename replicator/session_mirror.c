@@ -32,6 +32,8 @@ static bool mirror_take_frames(struct session *s)
 	const uint8_t *frame;
 	size_t len;
 
+	if (s->intake.bad_framing)
+		return false;
 	for (unsigned i = 0; i < FRAMES_PER_TURN && apply_room(a); i++) {
 		int got = transport_next_frame(s->transport, &frame, &len);
 
@@ -39,6 +41,7 @@ static bool mirror_take_frames(struct session *s)
 			return true;
 		if (got < 0) {
 			session_intake_failed(s, got, MIRROR_BAD_FRAMING);
+			s->intake.bad_framing = true;
 			session_refuse(s, MIRROR_BAD_FRAMING);
 			session_event(s, SESSION_EV_FRAMES_BAD);
 			return false;
@@ -241,6 +244,14 @@ static void mirror_agree(struct session *s)
 		group_wake(s->group);
 }
 
+/* The primary goes on from what is here: the epoch that it is about to begin follows ours. */
+static void mirror_agree_to_go_on(struct session *s)
+{
+	peer_watch_epoch_announced(&s->group->watch, s->peer->next_number,
+				   s->peer->next_id);
+	mirror_agree(s);
+}
+
 static void mirror_decide_with_primary(struct session *s)
 {
 	const struct message_hello *peer = s->peer;
@@ -256,10 +267,10 @@ static void mirror_decide_with_primary(struct session *s)
 				"this mirror holds more of the epoch than its primary");
 			return;
 		}
-		mirror_agree(s);
+		mirror_agree_to_go_on(s);
 		return;
 	case HISTORY_BEHIND:
-		mirror_agree(s);
+		mirror_agree_to_go_on(s);
 		return;
 	case HISTORY_SURPLUS:
 		mirror_refuse(
@@ -491,7 +502,7 @@ static enum session_event mirror_drain_result(const struct session *s, bool brok
 
 static void mirror_drain_turn(struct session *s)
 {
-	bool broken = s->group->apply.err < 0;
+	bool broken = s->group->apply.err < 0 || s->intake.bad_framing;
 
 	if (!broken && s->transport && s->control.conn &&
 	    mirror_old_transport_brings_more(s)) {

@@ -110,13 +110,6 @@ static void primary_epoch_named(struct group *g, int res)
 	(void)res;
 }
 
-static uint64_t primary_common_lsn(const struct session *s)
-{
-	uint64_t durable = lfs_lsn(s->group->lfs).durable;
-
-	return s->peer->lsn < durable ? s->peer->lsn : durable;
-}
-
 /*
  * START may reach the mirror whatever happens here: that it names the current epoch is
  * durable first. False while that is being written.
@@ -129,9 +122,7 @@ static bool primary_epoch_is_named(struct session *s)
 	const struct lfs_meta *peer = &s->peer->meta;
 
 	next->named_epoch = current;
-	if (!history_drop(next, primary_common_lsn(s),
-			  peer->epochs[peer->nepochs - 1].id) &&
-	    named)
+	if (!history_drop(next, peer->epochs[peer->nepochs - 1].id) && named)
 		return true;
 	facts_change(s->group, primary_epoch_named);
 	return false;

@@ -95,6 +95,7 @@ void session_close_transport(struct session *s)
 	transport_counters_add(&s->counted, &stats.counters);
 	transport_free(s->transport);
 	s->transport = NULL;
+	s->intake.bad_framing = false;
 	if (s->group->role == GROUP_PRIMARY)
 		peer_watch_transport_closed(&s->group->watch);
 }

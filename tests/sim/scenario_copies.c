@@ -99,6 +99,15 @@ static void put_back(struct copies *c, unsigned i)
 	sites_start(c->a, i);
 }
 
+static void renew(struct copies *c, unsigned i)
+{
+	if (c->a->side[i].site.config.role != GROUP_MIRROR || !has_store(c, i))
+		return;
+	down(c, i);
+	sites_renew(c->a, i);
+	sites_start(c->a, i);
+}
+
 static void cut(struct copies *c)
 {
 	struct sim_node *x = c->a->side[sim_below(c->rng, SITES)].site.node;
@@ -121,7 +130,7 @@ static void one_round(struct copies *c)
 {
 	unsigned i = (unsigned)sim_below(c->rng, SITES);
 
-	switch (sim_below(c->rng, 9)) {
+	switch (sim_below(c->rng, 10)) {
 	case 0:
 	case 1:
 		copy(c, i);
@@ -138,6 +147,9 @@ static void one_round(struct copies *c)
 		break;
 	case 6:
 		restart_loop(c, i);
+		break;
+	case 7:
+		renew(c, i);
 		break;
 	default:
 		restart(c, i);

@@ -397,16 +397,33 @@ void sites_copy(struct sites *a, unsigned i, struct sites_copy *ret)
 	sim_disk_copy(sim_disk(node, SITE_STORE), ret->disk);
 }
 
-void sites_put(struct sites *a, unsigned i, const struct sites_copy *copy)
+/* The store that was there, and what it has promised, are gone. */
+static void forget_store(struct sites *a, unsigned i)
 {
 	struct sites_side *side = &a->side[i];
 
 	rt_assert(!sites_up(a, i));
-	sim_disk_copy(copy->disk, sim_disk(side->site.node, SITE_STORE));
-	side->site.config = a->side[copy->of].site.config;
 	side->taken_away = side->tip;
 	side->tip = tree_root(a->tree);
 	side->promise = (struct sites_promise){ NULL, NULL };
 	for (unsigned k = 0; k < a->n; k++)
 		a->side[k].remote = NULL;
+}
+
+void sites_renew(struct sites *a, unsigned i)
+{
+	struct site *s = &a->side[i].site;
+
+	forget_store(a, i);
+	sim_disk_remove(sim_disk(s->node, SITE_STORE));
+	site_create(s);
+}
+
+void sites_put(struct sites *a, unsigned i, const struct sites_copy *copy)
+{
+	struct sites_side *side = &a->side[i];
+
+	forget_store(a, i);
+	sim_disk_copy(copy->disk, sim_disk(side->site.node, SITE_STORE));
+	side->site.config = a->side[copy->of].site.config;
 }

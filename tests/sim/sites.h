@@ -92,6 +92,8 @@ struct sites_copy {
 };
 /* Copy the store of side i as it is now, also from under a running daemon. */
 void sites_copy(struct sites *a, unsigned i, struct sites_copy *ret);
+/* A mirror that is down gets a new store, with nothing in it. */
+void sites_renew(struct sites *a, unsigned i);
 /*
  * Put a copy in place of the store of side i, which is down, and give it the configuration
  * of the site that it was copied from. The store that was there and its promises are gone.

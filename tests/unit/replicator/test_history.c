@@ -46,8 +46,10 @@ static void rows_of_the_table(void **state)
 		{ { longer, 3, 101, 7 }, { newer, 3, 200, 7 }, HISTORY_SPLIT },
 		{ { newer, 3, 200, 7 }, { longer, 3, 100, 7 }, HISTORY_UNWRITTEN },
 		{ { newer, 3, 200, 7 }, { longer, 3, 101, 7 }, HISTORY_SPLIT },
-		/* of two with the same number nobody is the newer one */
+		/* of two with the same number, who has written is the newer one */
 		{ { longer, 3, 100, 7 }, { other, 3, 100, 7 }, HISTORY_SPLIT },
+		{ { longer, 3, 100, 7 }, { other, 3, 101, 7 }, HISTORY_SUPERSEDED },
+		{ { longer, 3, 101, 7 }, { other, 3, 100, 7 }, HISTORY_UNWRITTEN },
 		/* the newer one has written nothing, and the older one has */
 		{ { newer, 3, 100, 7 }, { longer, 3, 150, 7 }, HISTORY_SPLIT },
 		{ { longer, 3, 150, 7 }, { newer, 3, 100, 7 }, HISTORY_SPLIT },
@@ -131,42 +133,46 @@ static void an_empty_epoch_is_folded_into_the_next(void **state)
 	free(meta);
 }
 
-/* Entry i is epoch i + 1, id i + 1, from LSN 10 i + 1 on. */
+enum { HALF = LFS_HISTORY_MAX / 2 };
+
+/* Entry i is epoch i + 1, id i + 1. Those with an even id hold ten LSNs, the others none. */
 static void long_history(struct lfs_meta *meta, unsigned n)
 {
 	meta->nepochs = n;
 	for (unsigned i = 0; i < n; i++)
-		meta->epochs[i] = (struct lfs_epoch){ i + 1, i + 1, 10 * i + 1 };
+		meta->epochs[i] = (struct lfs_epoch){ i + 1, i + 1, i / 2 * 10 + 1 };
 }
 
-static void what_both_sites_hold_is_dropped(void **state)
+/* The records of an epoch bear its id: as long as they are in the log, it is in the history. */
+static void only_epochs_without_a_write_are_dropped(void **state)
 {
-	enum { HALF = LFS_HISTORY_MAX / 2 };
 	static const struct {
 		unsigned n;
-		uint64_t lsn, mirror;
-		unsigned first; /* id of the first entry that is left */
+		uint64_t mirror; /* its current epoch */
+		unsigned gone;
 	} rows[] = {
-		{ HALF, 10000, HALF, 1 },	 /* short enough */
-		{ HALF + 1, 10000, HALF, HALF }, /* up to the mirror's current one */
-		{ HALF + 1, 10000, 0,
-		  HALF + 1 },		   /* it is in none of ours: never the last */
-		{ HALF + 1, 30, HALF, 3 }, /* LSN 30 is the last of epoch 3 */
-		{ HALF + 1, 31, HALF, 4 }, /* and 31 the first of epoch 4 */
-		{ HALF + 1, 0, HALF, 1 },  /* the mirror is empty */
-		{ HALF + 1, 10000, 1, 1 }, /* START has named no later one */
+		{ HALF, HALF, 0 }, /* short enough */
+		{ HALF + 2, HALF + 2, HALF / 2 + 1 },
+		{ HALF + 2, HALF + 1, HALF / 2 }, /* its own stays */
+		{ HALF + 2, 1, 0 },		  /* START has named no later one */
+		{ HALF + 2, 2, 1 },
+		{ HALF + 2, 0, 0 }, /* it is in none of ours */
 	};
 	struct lfs_meta *meta = calloc(1, sizeof(*meta));
+	struct lfs_meta *before = calloc(1, sizeof(*meta));
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		long_history(meta, rows[i].n);
-		assert_int_equal(history_drop(meta, rows[i].lsn, rows[i].mirror),
-				 rows[i].first > 1);
-		assert_int_equal(meta->epochs[0].id, rows[i].first);
-		assert_int_equal(meta->nepochs, rows[i].n + 1 - rows[i].first);
+		*before = *meta;
+		assert_int_equal(history_drop(meta, rows[i].mirror), rows[i].gone > 0);
+		assert_int_equal(meta->nepochs, rows[i].n - rows[i].gone);
 		assert_int_equal(meta->epochs[meta->nepochs - 1].id, rows[i].n);
+		for (uint64_t lsn = 1; lsn < 10 * (HALF / 2); lsn++)
+			assert_int_equal(lfs_epoch_of(meta, lsn)->id,
+					 lfs_epoch_of(before, lsn)->id);
 	}
+	free(before);
 	free(meta);
 }
 
@@ -218,7 +224,7 @@ static void a_full_history_folds_its_oldest(void **state)
 	meta->nepochs = 1;
 	meta->epochs[0] = (struct lfs_epoch){ 1, 1, 1 };
 	for (uint64_t i = 2; i <= LFS_HISTORY_MAX + 5; i++)
-		history_begin(meta, i, i, i);
+		assert_int_equal(history_begin(meta, i, i, i), i <= LFS_HISTORY_MAX);
 	assert_int_equal(meta->nepochs, LFS_HISTORY_MAX);
 	assert_int_equal(meta->epochs[LFS_HISTORY_MAX - 1].number, LFS_HISTORY_MAX + 5);
 	assert_int_equal(meta->epochs[0].number, 6);
@@ -232,7 +238,7 @@ int main(void)
 		cmocka_unit_test(a_new_epoch_is_above_every_number_seen),
 		cmocka_unit_test(an_epoch_never_reached_is_empty_afterwards),
 		cmocka_unit_test(an_empty_epoch_is_folded_into_the_next),
-		cmocka_unit_test(what_both_sites_hold_is_dropped),
+		cmocka_unit_test(only_epochs_without_a_write_are_dropped),
 		cmocka_unit_test(an_announced_epoch_is_superseded),
 		cmocka_unit_test(a_full_history_folds_its_oldest),
 	};

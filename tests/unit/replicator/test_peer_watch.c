@@ -361,7 +361,7 @@ static void how_long_a_mirror_is_silent_is_known(void **state)
 	assert_int_equal(peer_watch_mirror_silence_ns(&w, at(6080)), 6 * RT_S);
 }
 
-/* How long a promotion must wait: 5 s of silence, and 3 more where it never came back. */
+/* How long a promotion must wait: 5 s of silence, and 3 more where it was not received. */
 static void a_silence_before_the_start_says_nothing(void **state)
 {
 	static const struct {

@@ -165,7 +165,7 @@ static void a_mirror_is_promoted_where_the_primary_is_silent(void **state)
 			judged(&verdicts[i], hold);
 }
 
-/* What came while the process was stopped is read only now. */
+/* What arrived while the process was stopped is read only now. */
 static void a_daemon_that_was_stopped_waits_again(void **state)
 {
 	struct group *g = site->group;

@@ -345,6 +345,35 @@ static void what_ends_the_transport_here_is_not_sent_for_ever(void **state)
 	is_refused_for_a_while("a frame of an impossible length");
 }
 
+static int next_frame_is_bad(struct transport *t, const uint8_t **frame, size_t *len)
+{
+	return -EPROTO;
+}
+
+/* It is looked at again while the rest is drained: that is the same failure. */
+static void framing_that_is_not_legal_counts_once(void **state)
+{
+	struct session *s = site->group->session;
+	struct transport_ops bad;
+
+	follow();
+	bad = *s->transport->ops;
+	bad.next_frame = next_frame_is_bad;
+	s->transport->ops = &bad;
+	group_wake(site->group);
+	SITE_UNTIL(site, site->closed);
+	assert_string_equal(site->refused,
+			    "what arrived in the tunnel is no legal framing");
+	SITE_UNTIL(site, !s->transport);
+	assert_int_equal(s->intake.times, 1);
+	assert_false(s->intake.bad_framing);
+	if (data)
+		conn_close(data);
+	data = NULL;
+	converse("HS"); /* the first time it may have been an accident */
+	assert_int_equal(site->came[MESSAGE_READY], 1);
+}
+
 /* What it took and cannot make durable ever is no reason to wait for ever. */
 static void a_failed_log_is_said_to_each_connection(void **state)
 {
@@ -430,6 +459,7 @@ int main(void)
 		TEST(a_log_without_room_ends_the_connection, mirror_up),
 		TEST(a_record_that_is_not_legal_is_not_sent_for_ever, mirror_up),
 		TEST(what_ends_the_transport_here_is_not_sent_for_ever, mirror_up),
+		TEST(framing_that_is_not_legal_counts_once, mirror_up),
 		TEST(a_failed_log_is_said_to_each_connection, mirror_up),
 		TEST(a_pairing_on_a_failed_log_is_refused, fresh_mirror_up),
 		TEST(what_it_cannot_read_it_does_not_give_back, mirror_up),
