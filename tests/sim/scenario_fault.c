@@ -432,8 +432,7 @@ static void run(struct sim_world *w)
 	pair_free(p);
 }
 
-static const char *const fault_bugs[] = { "MEMORY_BACK_EARLY", "RECEIVED_AS_PERSISTED",
-					  NULL };
+static const char *const fault_bugs[] = { "MEMORY_BACK_EARLY", NULL };
 
 SIM_SCENARIO(fault, "one site's disk or memory fails, or people do it at a bad time", run,
 	     fault_bugs)

@@ -335,8 +335,13 @@ static void pair_run(struct sim_world *w)
 }
 
 static const char *const pair_bugs[] = {
-	"LSN_TWICE",	  "ACK_BEFORE_WRITTEN", "APPLY_OUT_OF_ORDER",
-	"SKIP_PULL_BACK", "EPOCH_NOT_FLUSHED",	NULL,
+	"LSN_TWICE",
+	"ACK_BEFORE_WRITTEN",
+	"APPLY_OUT_OF_ORDER",
+	"SKIP_PULL_BACK",
+	"EPOCH_NOT_FLUSHED",
+	"RECEIVED_AS_PERSISTED",
+	NULL,
 };
 
 SIM_SCENARIO(pair, "two sites, crashes, cuts, promotion", pair_run, pair_bugs)
