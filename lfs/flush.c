@@ -89,8 +89,10 @@ void lfs_flush_marker(struct lfs *lfs)
 	if (!f)
 		return;
 	lfs->flusher.marker_wanted = false;
-	if (!flush_record_unnamed(lfs))
+	if (!flush_record_unnamed(lfs)) { /* a seal, to make room for it, has done that */
+		lfs->flusher.seal_is_marker = !lfs->failed && !lfs_closing(&lfs->closing);
 		return;
+	}
 	f->ndescs = 0;
 	f->nblocks = 0;
 	lfs_inflight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
@@ -103,7 +105,10 @@ void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *record)
 	if (record->durable_seq > f->applied_named)
 		f->applied_named = record->durable_seq;
 	/* A durability marker is flushed without being asked. */
-	if (record->kind != LFS_RECORD_MARKER || f->marker_waiting)
+	if (record->kind != LFS_RECORD_MARKER && !f->seal_is_marker)
+		return;
+	f->seal_is_marker = false;
+	if (f->marker_waiting)
 		return;
 	f->marker_waiting = true;
 	f->marker_wait.done = flush_marker_flushed;

@@ -23,6 +23,7 @@ struct lfs_flusher {
 	struct rt_timer marker; /* of an idle flush */
 	struct lfs_wait marker_wait;
 	bool marker_wanted;
+	bool seal_is_marker; /* a seal under way names the last record: flush it */
 	bool marker_waiting;
 	uint64_t applied_named; /* highest durable_seq in a written record */
 	uint64_t named;		/* the same when the last flush ended */
