@@ -70,7 +70,7 @@ void peer_watch_refused(struct peer_watch *w);
 void peer_watch_mirror_refused(struct peer_watch *w, rt_time now);
 /* An epoch of this group; none that begins here has its number or a lower one. */
 void peer_watch_epoch_seen(struct peer_watch *w, uint64_t number);
-/* 0, 0 announces none: what was announced before stands. */
+/* With id 0 nothing is announced: the epoch that was announced before is kept. */
 void peer_watch_epoch_announced(struct peer_watch *w, uint64_t number, uint64_t id);
 /* Another mirror, or one that lost data: what an earlier one received says nothing. */
 void peer_watch_mirror_lost_data(struct peer_watch *w);

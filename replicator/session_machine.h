@@ -51,9 +51,9 @@ enum session_event {
 	SESSION_EV_TRANSPORT_ENDED, /* by itself; a mirror's while it streams */
 	SESSION_EV_REFUSE,	    /* this site ends the connection, with a reason */
 	SESSION_EV_PEER_HELLO,
-	SESSION_EV_HELLO_BAD, /* it could not be read, and has spoilt what was here */
-	SESSION_EV_PROMOTE,   /* a promotion begins */
-	SESSION_EV_PROMOTED,  /* this site is primary from now on */
+	SESSION_EV_HELLO_BAD, /* a HELLO that is not legal: the one before it is lost, too */
+	SESSION_EV_PROMOTE,  /* a promotion begins */
+	SESSION_EV_PROMOTED, /* this site is primary from now on */
 
 	/* Of a mirror. */
 	SESSION_EV_DRAINED,	     /* all that arrived is durable */

@@ -244,7 +244,7 @@ static void mirror_agree(struct session *s)
 		group_wake(s->group);
 }
 
-/* The primary goes on from what is here: the epoch that it is about to begin follows ours. */
+/* The primary holds all that is here, or takes it back: its next epoch follows ours. */
 static void mirror_agree_to_go_on(struct session *s)
 {
 	peer_watch_epoch_announced(&s->group->watch, s->peer->next_number,
