@@ -279,11 +279,11 @@ void group_log_failed(void *owner, int err, const char *why)
 
 void group_say_history_full(struct group *g)
 {
-	group_event(g, RT_LOG_ERROR,
-		    "history-full epochs=%u why=\"the oldest epoch is forgotten: a "
-		    "mirror with "
-		    "a new store cannot be filled from this log any more\"",
-		    LFS_HISTORY_MAX);
+	group_event(
+		g, RT_LOG_ERROR,
+		"history-full epochs=%u why=\"the oldest epoch is forgotten: a mirror "
+		"with a new store cannot be filled from this log any more\"",
+		LFS_HISTORY_MAX);
 }
 
 void group_tick(struct rt_timer *timer)

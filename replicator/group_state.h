@@ -22,7 +22,7 @@ enum group_alone {
 
 /* False for a state itself: that is no transition. */
 bool group_state_may_follow(enum group_state from, enum group_state to);
-/* Who is alone may be promoted again, once fenced; who is not cannot cease to be. */
+/* A group that is alone may be promoted again, after a fence. One that is not alone cannot end that. */
 bool group_alone_may_follow(enum group_alone from, enum group_alone to);
 
 /* How much it is a person's concern that a group is in this state. */

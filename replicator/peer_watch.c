@@ -267,10 +267,15 @@ int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now)
 	return rt_time_since(now, w->primary_rx);
 }
 
+bool peer_watch_primary_is_back(const struct peer_watch *w)
+{
+	return !rt_time_before(w->primary_rx, w->awake);
+}
+
 int64_t peer_watch_primary_wait_ns(const struct peer_watch *w, int64_t silence_ns,
 				   int64_t redial_ns, rt_time now)
 {
-	if (rt_time_before(w->primary_rx, w->awake))
+	if (!peer_watch_primary_is_back(w))
 		return silence_ns + redial_ns - rt_time_since(now, w->awake);
 	return silence_ns - rt_time_since(now, w->primary_rx);
 }

@@ -128,6 +128,8 @@ int64_t peer_watch_mirror_silence_ns(const struct peer_watch *w, rt_time now);
 int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now);
 /* Since the primary was last received; very long when it never was. */
 int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now);
+/* It was received since this daemon has started, or was last stopped. */
+bool peer_watch_primary_is_back(const struct peer_watch *w);
 /*
  * How long it must still be waited for until the primary may be taken for gone; <= 0: it
  * may. `silence_ns` after it was last received; and where it was not received since this

@@ -97,7 +97,7 @@ static int promote_judge_silence(const struct group *g, struct group_promote *p)
 
 	if (wait_ms <= 0)
 		return 0;
-	if (rt_time_before(w->primary_rx, w->awake))
+	if (!peer_watch_primary_is_back(w))
 		promote_text(
 			p,
 			"refused: this daemon was started, or stopped, %lld ms ago: "

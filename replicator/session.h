@@ -120,7 +120,7 @@ void session_change(struct session *s, const struct group_peer_config *before);
 const char *session_why(const struct session *s);
 /* A connection is there and carries writes. */
 bool session_streaming(const struct session *s);
-/* The path was proven within `away`, and what is sent is persisted. */
+/* The path has been proven within `away`, and the mirror persists what it receives. */
 bool session_path_serves(const struct session *s);
 /* The path is proven now; false without a transport. */
 bool session_path_proven(const struct session *s);

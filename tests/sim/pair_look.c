@@ -62,7 +62,7 @@ void pair_check_reopened(struct pair *p, enum sim_crash kind)
 
 /* ---- a mirror that has vanished ------------------------------------------------------------ */
 
-/* As long as what was received from the mirror may prove the path. */
+/* How long something received from the mirror proves the path. */
 static int64_t proof_ns(const struct pair *p, const struct group_status *status)
 {
 	int64_t rtt_ns = (int64_t)(status->link.rtt_ms * RT_MS) + 1;

@@ -121,7 +121,7 @@ static struct crowd *crowd_new(struct pair *p, unsigned listens)
 		c->words[0] = 0xa5;
 		c->nwords = 1;
 		break;
-	case 2: /* what is answered without the key */
+	case 2: /* a hello without a key, which GnuTLS answers by asking for another */
 		c->nwords = secure_sim_ask(c->words, sizeof(c->words));
 		break;
 	default:

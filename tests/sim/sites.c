@@ -49,7 +49,7 @@ static void hold(const struct tree_node **promise, const struct tree_node *node)
 		*promise = node;
 }
 
-/* What it comes back with, against what is known and what it has promised. */
+/* The store that it opens holds a known history, and all that this site has promised. */
 static void opened(struct site *s)
 {
 	struct sites_side *side = s->owner;
