@@ -125,6 +125,21 @@ bool session_path_serves(const struct session *s);
 /* The path is proven now; false without a transport. */
 bool session_path_proven(const struct session *s);
 
+/* ---- connections (session_conns.c) ------------------------------------------------------ */
+
+/* Unless the peer dials. */
+void session_dial_later(struct session *s);
+void session_redial(struct rt_timer *timer);
+void session_accepted(void *owner, struct rt_sock *sock, const struct rt_addr *peer);
+
+/* ---- the control connection (session.c) -------------------------------------------------- */
+
+/* All that belonged to the one before goes; NULL: there is none. */
+void session_control_reset(struct session *s, struct conn *conn);
+void session_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
+/* Connections lead nowhere: each would be logged. */
+bool session_is_refused(const struct session *s);
+
 /* ---- the two ends (session_primary.c, session_mirror.c) -------------------------------- */
 
 void primary_turn(struct session *s);
