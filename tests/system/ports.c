@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * ports N: N port numbers of 127.0.0.1 at which nobody listens, neither TCP nor UDP, one
- * a line. They were free a moment ago; the kernel gives them to nobody else soon.
+ * a line. They were free a moment ago. They lie below those that the kernel gives to who
+ * connects, which another test does all the time, and above those of tests/wan/pair.sh.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define PORTS_MAX 100
+#define PORT_FIRST 30002
+#define PORT_LAST 32767
+#define TRIES 1000
 
 static int bound(int type, struct sockaddr_in *sin)
 {
@@ -26,9 +31,14 @@ static int bound(int type, struct sockaddr_in *sin)
 /* All sockets stay open until the end, so that no number comes twice. */
 static int find(void)
 {
-	for (int i = 0; i < PORTS_MAX; i++) {
+	for (int i = 0; i < TRIES; i++) {
 		struct sockaddr_in sin = { .sin_family = AF_INET };
+		unsigned draw;
 
+		if (getrandom(&draw, sizeof(draw), 0) != sizeof(draw))
+			return -1;
+		draw = PORT_FIRST + draw % (PORT_LAST - PORT_FIRST + 1);
+		sin.sin_port = htons((uint16_t)draw);
 		sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		if (bound(SOCK_DGRAM, &sin) >= 0 && bound(SOCK_STREAM, &sin) >= 0)
 			return ntohs(sin.sin_port);

@@ -81,7 +81,7 @@ killed_with_writes()
 	later "end $holder"
 	wait_for 20 waiting $((4 * $1))
 	for pid in $(cat "/proc/$holder/task/$holder/children") $holder; do
-		kill -9 "$pid"
+		kill -9 "$pid" 2>/dev/null || true # it may have ended with the one before
 	done
 	wait_for 10 gone $holder
 }
