@@ -18,11 +18,10 @@
  * block address (pba) is the number of a block counted from the start of the store, and
  * pba 0 means "nowhere".
  */
-#define LFS_VERSION 2
+#define LFS_VERSION 3
 #define LFS_INCOMPAT_KNOWN UINT64_C(0)
 #define LFS_COMPAT_RO_KNOWN UINT64_C(0)
 
-#define LFS_ID_LEN 16
 
 /* ---- bounds ------------------------------------------------------------------------- */
 
@@ -62,6 +61,14 @@
 #define LFS_SUPERBLOCK_REGION 65536u
 #define LFS_SUPERBLOCK_MAGIC UINT64_C(0x3153464c4e415757) /* "WWANLFS1" */
 
+/* What this store knows of its peer's. */
+struct lfs_superblock_peer {
+	le64 named_epoch; /* id of the newest epoch that a START has named to it */
+	uint8_t store[LFS_ID_LEN];
+	le64 persisted; /* LSN that it is known to hold for good */
+};
+static_assert(sizeof(struct lfs_superblock_peer) == 32, "on-disk size");
+
 /*
  * The first 32 bytes are the same in every version, so that a newer one is recognised.
  * Behind the head: nvolumes volumes, nepochs epochs, zeros up to a block.
@@ -95,8 +102,8 @@ struct lfs_superblock_head {
 	le32 nvolumes;
 	le32 nepochs;
 	char group_name[LFS_NAME_MAX];
-	le64 named_epoch; /* id of the newest epoch that a START has named */
-	uint8_t zero1[240];
+	struct lfs_superblock_peer peer;
+	uint8_t zero1[216];
 };
 static_assert(sizeof(struct lfs_superblock_head) == 512, "on-disk size");
 static_assert(_Alignof(struct lfs_superblock_head) == 1, "no padding");

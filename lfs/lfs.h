@@ -18,6 +18,7 @@ struct rt_loop;
 
 #define LFS_BLOCK 4096
 #define LFS_SECTOR 512 /* what a volume's size is a multiple of */
+#define LFS_ID_LEN 16 /* bytes of a random id */
 #define LFS_VOLUMES_MAX 128
 #define LFS_NAME_MAX 64	     /* with its terminating 0 */
 #define LFS_HISTORY_MAX 1024 /* epochs kept */
@@ -52,6 +53,7 @@ static inline uint64_t lfs_volume_blocks(const struct lfs_volume *volume)
 #define LFS_ALONE 4u	/* promoted, and no mirror IN_SYNC since */
 #define LFS_HOLD 32u	/* promoted with --hold: alone does not lower the modes */
 #define LFS_UNPAIRED 8u /* a mirror that is not paired yet */
+#define LFS_PEER_FORGOTTEN 64u /* no store is taken for the peer's */
 #define LFS_CLEAN 16u	/* closed in order; taken away by the next open for writing */
 
 /*
@@ -59,9 +61,11 @@ static inline uint64_t lfs_volume_blocks(const struct lfs_volume *volume)
  * has nepochs >= 1 entries in ascending order, the last one is the current epoch.
  */
 struct lfs_meta {
-	uint8_t group[16]; /* all zero while LFS_UNPAIRED */
-	uint8_t boot
-		[16]; /* boot id when the group last began to write; the group sets it */
+	uint8_t group[LFS_ID_LEN]; /* all zero while LFS_UNPAIRED */
+	/* Boot id when the group last began to write; the group sets it. */
+	uint8_t boot[LFS_ID_LEN];
+	uint8_t peer_store[LFS_ID_LEN]; /* the one paired with this one; zero: none yet */
+	uint64_t peer_persisted; /* LSN that it is known to hold for good; at a primary */
 	char group_name[LFS_NAME_MAX];
 	enum lfs_role role;
 	uint32_t flags;
@@ -165,6 +169,8 @@ struct lfs_close {
  */
 void lfs_close(struct lfs *lfs, struct lfs_close *c);
 
+/* LFS_ID_LEN bytes: the store's own id. */
+const uint8_t *lfs_store_id(const struct lfs *lfs);
 const struct lfs_meta *lfs_meta(const struct lfs *lfs);
 
 /* The epoch that an LSN belongs to: the last one that begins at or before it. */

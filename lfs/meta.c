@@ -13,6 +13,11 @@ const struct lfs_meta *lfs_meta(const struct lfs *lfs)
 	return &lfs->meta;
 }
 
+const uint8_t *lfs_store_id(const struct lfs *lfs)
+{
+	return lfs->superblock.current.store;
+}
+
 const struct lfs_epoch *lfs_epoch_of(const struct lfs_meta *meta, uint64_t lsn)
 {
 	unsigned i = meta->nepochs - 1;

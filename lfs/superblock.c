@@ -12,7 +12,8 @@
 #define CRC_FROM (offsetof(struct lfs_superblock_head, crc) + sizeof(le32))
 #define LENGTH_MIN LFS_BLOCK
 #define FLAGS_KNOWN                                                                      \
-	(LFS_FENCED | LFS_SEALED | LFS_ALONE | LFS_UNPAIRED | LFS_CLEAN | LFS_HOLD)
+	(LFS_FENCED | LFS_SEALED | LFS_ALONE | LFS_UNPAIRED | LFS_CLEAN | LFS_HOLD |     \
+	 LFS_PEER_FORGOTTEN)
 #define SEGMENTS_ALIGN (UINT64_C(1) << 20)
 
 static uint64_t geometry_round_up(uint64_t n, uint64_t to)
@@ -331,7 +332,8 @@ uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superb
 		.max_request = le32_make(meta->max_request),
 		.nvolumes = le32_make(meta->nvolumes),
 		.nepochs = le32_make(meta->nepochs),
-		.named_epoch = le64_make(meta->named_epoch),
+		.peer.named_epoch = le64_make(meta->named_epoch),
+		.peer.persisted = le64_make(meta->peer_persisted),
 	};
 
 	rt_assert(length <= LFS_SUPERBLOCK_REGION);
@@ -339,6 +341,7 @@ uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superb
 	memcpy(h.node, superblock->node, LFS_ID_LEN);
 	memcpy(h.group, meta->group, LFS_ID_LEN);
 	memcpy(h.boot, meta->boot, LFS_ID_LEN);
+	memcpy(h.peer.store, meta->peer_store, LFS_ID_LEN);
 	memcpy(h.group_name, meta->group_name, strnlen(meta->group_name, LFS_NAME_MAX));
 	memset(buf, 0, LFS_SUPERBLOCK_REGION);
 	superblock_put_tables(buf + sizeof(h), meta);
@@ -393,13 +396,15 @@ static void superblock_get_head(const struct lfs_superblock_head *h,
 	superblock->checkpoint_slot = le32_get(h->checkpoint_slot);
 	memcpy(meta->group, h->group, LFS_ID_LEN);
 	memcpy(meta->boot, h->boot, LFS_ID_LEN);
+	memcpy(meta->peer_store, h->peer.store, LFS_ID_LEN);
+	meta->peer_persisted = le64_get(h->peer.persisted);
 	memcpy(meta->group_name, h->group_name, LFS_NAME_MAX);
 	meta->role = (enum lfs_role)le32_get(h->role);
 	meta->flags = le32_get(h->flags);
 	meta->max_request = le32_get(h->max_request);
 	meta->nvolumes = le32_get(h->nvolumes);
 	meta->nepochs = le32_get(h->nepochs);
-	meta->named_epoch = le64_get(h->named_epoch);
+	meta->named_epoch = le64_get(h->peer.named_epoch);
 }
 
 static bool superblock_head_zeros(const struct lfs_superblock_head *h)

@@ -570,7 +570,7 @@ int conn_dial(struct rt_loop *loop, const struct rt_addr *addr,
 
 	if (err < 0)
 		return err;
-	err = secure_dial(purpose, l->key, &l->secure);
+	err = secure_dial(purpose, l->params.group, l->key, &l->secure);
 	if (err == 0)
 		err = rt_connect(loop, addr, &l->connect_op, &l->sock);
 	if (err < 0) {
@@ -593,7 +593,7 @@ int conn_serve(struct rt_loop *loop, struct rt_sock *sock,
 		return err;
 	}
 	l->sock = sock;
-	err = secure_accept(l->key, &l->secure);
+	err = secure_accept(l->params.group, l->key, &l->secure);
 	if (err < 0) {
 		conn_close(l);
 		return err;

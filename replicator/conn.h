@@ -38,6 +38,7 @@ struct conn_events {
 };
 
 struct conn_params {
+	const char *group;		  /* whose key it is; copied */
 	const uint8_t *key;		  /* SECURE_KEY_LEN bytes, copied */
 	size_t message_max;		  /* longest body taken */
 	int64_t handshake_ns;		  /* until established */

@@ -256,6 +256,24 @@ struct group_promote {
  */
 void group_promote(struct group *group, struct group_promote *p);
 
+enum group_peer_change {
+	GROUP_PEER_REPLACE, /* the next store of the group that connects is the peer's */
+	GROUP_PEER_FORGET,  /* none is */
+};
+
+struct group_peer {
+	enum group_peer_change change;
+	bool dry_run;
+	void (*done)(struct group_peer *p, int res);
+	char text[512]; /* what was found, and what was done or why not; for people */
+	void *impl[12];
+};
+/*
+ * The store that this one is paired with is its peer no more. res: 0; -EINVAL there is no
+ * peer in the configuration; -EBUSY; other -errno.
+ */
+void group_peer(struct group *group, struct group_peer *p);
+
 /*
  * Go on with what may change while the group runs: sync, hold, fua, on_disconnect,
  * max_exposure, the timeouts, and of the peer transport, congestion, rate, evidence and

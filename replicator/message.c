@@ -59,6 +59,7 @@ static void message_put_volumes(struct writer *w, const struct lfs_meta *meta)
 		put_name(w, meta->volumes[i].name);
 		put_u64(w, meta->volumes[i].id);
 		put_u64(w, meta->volumes[i].size);
+		put_u64(w, meta->volumes[i].generation);
 	}
 }
 
@@ -77,9 +78,80 @@ static void message_get_volumes(struct reader *r, struct lfs_meta *meta)
 		get_name(r, v->name, sizeof(v->name));
 		v->id = get_u64(r);
 		v->size = get_u64(r);
+		v->generation = get_u64(r);
 		if (v->name[0] == 0 || v->size == 0 || v->size % LFS_SECTOR != 0)
 			r->bad = true;
 	}
+}
+
+size_t message_encode_negotiate(const struct message_negotiate *m, uint8_t *buf,
+				size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_u16(&w, m->min);
+	put_u16(&w, m->max);
+	put_u64(&w, m->features);
+	put_bytes(&w, m->group, sizeof(m->group));
+	put_name(&w, m->group_name);
+	return message_written(&w, size);
+}
+
+int message_decode_negotiate(const uint8_t *buf, size_t len,
+			     struct message_negotiate *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	memset(ret, 0, sizeof(*ret));
+	ret->min = get_u16(&r);
+	ret->max = get_u16(&r);
+	ret->features = get_u64(&r);
+	get_bytes(&r, ret->group, sizeof(ret->group));
+	get_name(&r, ret->group_name, sizeof(ret->group_name));
+	if (r.bad || ret->min == 0 || ret->min > ret->max)
+		return -EPROTO;
+	return 0; /* what a later version appends is not for this one */
+}
+
+size_t message_encode_identity(const struct message_identity *m, uint8_t *buf,
+			       size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_bytes(&w, m->store, sizeof(m->store));
+	put_bytes(&w, m->paired, sizeof(m->paired));
+	put_bytes(&w, m->boot, sizeof(m->boot));
+	put_u64(&w, m->run);
+	put_u64(&w, m->number);
+	put_name(&w, m->node);
+	return message_written(&w, size);
+}
+
+static bool message_id_is_zero(const uint8_t id[LFS_ID_LEN])
+{
+	static const uint8_t none[LFS_ID_LEN];
+
+	return memcmp(id, none, LFS_ID_LEN) == 0;
+}
+
+int message_decode_identity(const uint8_t *buf, size_t len, struct message_identity *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	memset(ret, 0, sizeof(*ret));
+	get_bytes(&r, ret->store, sizeof(ret->store));
+	get_bytes(&r, ret->paired, sizeof(ret->paired));
+	get_bytes(&r, ret->boot, sizeof(ret->boot));
+	ret->run = get_u64(&r);
+	ret->number = get_u64(&r);
+	get_name(&r, ret->node, sizeof(ret->node));
+	if (!reader_done(&r) || ret->run == 0 || message_id_is_zero(ret->store))
+		return -EPROTO;
+	return 0;
 }
 
 size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t size)
@@ -87,12 +159,14 @@ size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t 
 	struct writer w;
 
 	writer_init(&w, buf, size);
-	put_u16(&w, m->protocol);
+	put_u64(&w, m->number);
 	put_u8(&w, m->role);
 	put_u32(&w, m->flags);
 	put_name(&w, m->node);
 	put_u64(&w, m->lsn);
 	put_u64(&w, m->hash);
+	put_u64(&w, m->log_floor);
+	put_u64(&w, m->persisted);
 	put_u32(&w, m->heartbeat_ms);
 	put_u64(&w, m->next_number);
 	put_u64(&w, m->next_id);
@@ -110,14 +184,14 @@ int message_decode_hello(const uint8_t *buf, size_t len, struct message_hello *r
 
 	reader_init(&r, buf, len);
 	memset(ret, 0, sizeof(*ret));
-	ret->protocol = get_u16(&r);
-	if (ret->protocol != MESSAGE_PROTOCOL)
-		return r.bad ? -EPROTO : 0; /* the rest is another version's business */
+	ret->number = get_u64(&r);
 	ret->role = get_u8(&r);
 	ret->flags = get_u32(&r);
 	get_name(&r, ret->node, sizeof(ret->node));
 	ret->lsn = get_u64(&r);
 	ret->hash = get_u64(&r);
+	ret->log_floor = get_u64(&r);
+	ret->persisted = get_u64(&r);
 	ret->heartbeat_ms = get_u32(&r);
 	ret->next_number = get_u64(&r);
 	ret->next_id = get_u64(&r);

@@ -13,7 +13,7 @@
  * decoders return 0 or -EPROTO, and believe nothing that is out of range.
  */
 enum message_type {
-	MESSAGE_HELLO = 1, /* who I am and what I hold; first, from both */
+	MESSAGE_HELLO = 1, /* what I am and what I hold; from both */
 	MESSAGE_START,	/* primary: from this LSN, in this history, with these keys' id */
 	MESSAGE_READY,	/* mirror: the history is durable here; send */
 	MESSAGE_PULL,	/* primary in its start: give me what you have from this LSN on */
@@ -27,9 +27,14 @@ enum message_type {
 	MESSAGE_FRAME,	  /* primary: one wire record */
 	MESSAGE_PROGRESS, /* mirror: what was taken */
 	MESSAGE_PROBE,	  /* primary: a number that PROGRESS gives back */
+	/* The first two of a control connection, from both. */
+	MESSAGE_NEGOTIATE, /* the versions that I speak; its form never changes */
+	MESSAGE_IDENTITY,  /* which store, of which run of a daemon */
 };
 
-#define MESSAGE_PROTOCOL 4
+#define MESSAGE_PROTOCOL 4     /* the newest version that this daemon speaks, */
+#define MESSAGE_PROTOCOL_MIN 4 /* and the oldest */
+#define MESSAGE_FEATURES UINT64_C(0)
 #define MESSAGE_EPOCH_MAX (UINT64_C(1) << 62) /* of an epoch's number */
 #define MESSAGE_TEXT_MAX 200
 /* The longest message but for ENTRY: a HELLO with full history and all volumes. */
@@ -41,12 +46,35 @@ enum message_type {
 #define HELLO_STARTING 8u /* a primary that does not serve yet */
 #define HELLO_FLAGS 15u
 
+/*
+ * First on a control connection, and the same in every version: bytes behind those that
+ * this one knows are ignored, and so are features that it does not know. In force are the
+ * highest version and the features that both have.
+ */
+struct message_negotiate {
+	uint16_t min, max; /* versions of the protocol */
+	uint64_t features;
+	uint8_t group[LFS_ID_LEN]; /* zero: not paired yet */
+	char group_name[LFS_NAME_MAX];
+};
+
+struct message_identity {
+	uint8_t store[LFS_ID_LEN];
+	uint8_t paired[LFS_ID_LEN]; /* the store that this one is paired with, or zero */
+	uint8_t boot[LFS_ID_LEN];   /* of the machine; zero: not known */
+	uint64_t run;		    /* of the daemon: random, never 0 */
+	uint64_t number;	    /* as the other's last HELLO gave it to this run; or 0 */
+	char node[LFS_NAME_MAX];
+};
+
 struct message_hello {
-	uint16_t protocol;
-	uint8_t role; /* enum lfs_role */
+	uint64_t number; /* what the peer's next IDENTITY must say */
+	uint8_t role;	 /* enum lfs_role */
 	uint32_t flags;
 	char node[LFS_NAME_MAX];
 	uint64_t lsn, hash;    /* what I hold: durable at a mirror */
+	uint64_t log_floor;    /* the log gives back records above it */
+	uint64_t persisted;    /* what you hold for good, as far as I know */
 	uint32_t heartbeat_ms; /* mine; 0: not said */
 	/* HELLO_STARTING: the epoch that it is about to begin; else 0, 0. */
 	uint64_t next_number, next_id;
@@ -86,6 +114,13 @@ struct message_progress {
 	uint64_t echo;		/* newest PROBE */
 };
 
+size_t message_encode_negotiate(const struct message_negotiate *m, uint8_t *buf,
+				size_t size);
+int message_decode_negotiate(const uint8_t *buf, size_t len,
+			     struct message_negotiate *ret);
+size_t message_encode_identity(const struct message_identity *m, uint8_t *buf,
+			       size_t size);
+int message_decode_identity(const uint8_t *buf, size_t len, struct message_identity *ret);
 size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t size);
 int message_decode_hello(const uint8_t *buf, size_t len, struct message_hello *ret);
 size_t message_encode_start(const struct message_start *m, uint8_t *buf, size_t size);

@@ -8,11 +8,11 @@
 #include "replicator/conn.h"
 #include "replicator/group_private.h"
 #include "replicator/log_sender.h"
+#include "replicator/pairing.h"
 #include "replicator/transport.h"
 #include "replicator/tunnel/io.h"
 #include "rt/mem.h"
 
-#define REFUSED_STAYS_MS 500
 
 static struct message_hello *session_hello_new(void)
 {
@@ -48,6 +48,33 @@ void session_drop(struct session *s)
 				 : SESSION_EV_CONN_LOST);
 }
 
+void session_connected(struct session *s, struct conn *conn, const struct rt_addr *address,
+		       const struct message_identity *identity)
+{
+	char text[RT_ADDR_TEXT_MAX];
+
+	conn_close(s->control.conn);
+	session_control_reset(s, conn);
+	s->control.address = *address;
+	s->control.identity = *identity;
+	primary_start_conn_lost(
+		s->group);	    /* the older connection's, if it still pulled */
+	if (!session_is_refused(s)) /* else it is one of many that lead nowhere */
+		group_event(s->group, RT_LOG_INFO,
+			    "connected address=%s peer-key=verified peer=%s",
+			    rt_addr_format(address, text), identity->node);
+	session_event(s, SESSION_EV_CONNECTED);
+	group_wake(s->group);
+}
+
+void session_say_refused(struct session *s, const char *peer, const char *why)
+{
+	if (refusal_is_news(&s->logged.refused, why, rt_now(s->group->loop)))
+		group_event(s->group, RT_LOG_WARN, "refused peer=%s why=\"%s\"", peer,
+			    why);
+	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
+}
+
 void session_refuse(struct session *s, const char *why)
 {
 	size_t len = message_encode_text(why, s->scratch, MESSAGE_MAX);
@@ -56,10 +83,7 @@ void session_refuse(struct session *s, const char *why)
 	if (s->control.conn && s->state == SESSION_REFUSED)
 		return;
 	peer_watch_refused(&s->group->watch);
-	if (refusal_is_news(&s->logged.refused, why, rt_now(s->group->loop)))
-		group_event(s->group, RT_LOG_WARN, "refused peer=%s why=\"%s\"",
-			    s->control.hello_received ? s->peer->node : "?", why);
-	(void)snprintf(s->refusal, sizeof(s->refusal), "%s", why);
+	session_say_refused(s, s->control.conn ? s->control.identity.node : "?", why);
 	if (!s->control.conn)
 		return;
 	(void)conn_send(s->control.conn, MESSAGE_REFUSE, s->scratch,
@@ -74,7 +98,7 @@ bool session_is_refused(const struct session *s)
 }
 
 /* The peer's words are quoted: its "this site" is the other one. */
-static void session_refused_by_peer(struct session *s, const char *text)
+void session_refused_by_peer(struct session *s, const char *text)
 {
 	rt_time now = rt_now(s->group->loop);
 
@@ -83,10 +107,9 @@ static void session_refused_by_peer(struct session *s, const char *text)
 	(void)snprintf(s->peer_refusal, sizeof(s->peer_refusal),
 		       "the other site says: %s", text);
 	peer_watch_mirror_refused(&s->group->watch, now);
-	s->control.refused_by_peer = true;
 }
 
-static void session_ping(struct session *s, const uint8_t *body, size_t len)
+static void session_ping_received(struct session *s, const uint8_t *body, size_t len)
 {
 	struct message_ping ping;
 
@@ -102,14 +125,16 @@ static void session_ping(struct session *s, const uint8_t *body, size_t len)
 		session_send_number(s, MESSAGE_PONG, ping.serial);
 }
 
-static void session_pong(struct session *s, const uint8_t *body, size_t len)
+static void session_pong_received(struct session *s, const uint8_t *body, size_t len)
 {
 	uint64_t serial;
 
-	if (message_decode_number(body, len, &serial) < 0 || serial != s->ping_serial)
-		return; /* an old one: harmless */
-	s->control_rtt_ms =
-		(double)rt_time_since(rt_now(s->group->loop), s->ping_at) / RT_MS;
+	if (message_decode_number(body, len, &serial) < 0 || serial > s->ping.serial)
+		return; /* of nothing that was asked: harmless */
+	newcomer_peer_lives(s, serial);
+	if (serial == s->ping.serial)
+		s->ping.rtt_ms =
+			(double)rt_time_since(rt_now(s->group->loop), s->ping.at) / RT_MS;
 }
 
 void session_epochs_seen(struct session *s)
@@ -130,6 +155,7 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 		session_refuse(s, "a HELLO that is not legal");
 		return;
 	}
+	s->identity.number = s->peer->number;
 	if (s->peer->role == LFS_PRIMARY)
 		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
 	if (s->peer->flags & HELLO_UNPAIRED)
@@ -148,15 +174,16 @@ void session_message(struct session *s, unsigned type, const uint8_t *body, size
 	group_wake(s->group);
 	switch (type) {
 	case MESSAGE_PING:
-		session_ping(s, body, len);
+		session_ping_received(s, body, len);
 		return;
 	case MESSAGE_PONG:
-		session_pong(s, body, len);
+		session_pong_received(s, body, len);
 		return;
 	case MESSAGE_REFUSE:
 		if (message_decode_text(body, len, text) < 0)
 			(void)snprintf(text, sizeof(text), "it does not say why");
 		session_refused_by_peer(s, text);
+		s->control.refused_by_peer = true;
 		return;
 	case MESSAGE_HELLO:
 		session_hello_received(s, body, len);
@@ -202,11 +229,12 @@ static void session_say_hello(struct session *s)
 		return;
 	}
 	lfs_position(g->lfs, &end);
-	hello->protocol = MESSAGE_PROTOCOL;
+	hello->number = s->identity.peer.given;
 	hello->role = (uint8_t)lfs_meta(g->lfs)->role;
 	hello->meta = *lfs_meta(g->lfs);
 	hello->lsn = end.lsn;
 	hello->hash = end.hash;
+	hello->persisted = g->gate.marks.persisted;
 	hello->heartbeat_ms = (uint32_t)g->config.heartbeat_ms;
 	(void)snprintf(hello->node, sizeof(hello->node), "%s", g->config.node);
 	if (group_is_fenced(g))
@@ -241,8 +269,9 @@ const char *session_judge_hello(const struct session *s)
 	const struct lfs_meta *mine = lfs_meta(s->group->lfs);
 	const struct message_hello *peer = s->peer;
 
-	if (peer->protocol != MESSAGE_PROTOCOL)
-		return "the two daemons speak different versions of the protocol";
+	if (!identity_is_none(mine->peer_store) &&
+	    memcmp(s->control.identity.store, mine->peer_store, LFS_ID_LEN) != 0)
+		return "this store has been paired with another one meanwhile";
 	if (strcmp(peer->meta.group_name, mine->group_name) != 0)
 		return "the group names differ: both files must name the same group";
 	if ((peer->flags & HELLO_UNPAIRED) || (mine->flags & LFS_UNPAIRED))
@@ -282,7 +311,7 @@ void session_event(struct session *s, enum session_event event)
 	if (step.actions & SESSION_TIME_LOSS)
 		peer_watch_control_lost(&s->group->watch, now);
 	if (step.actions & SESSION_CLOSE_DELAYED)
-		s->close_at = rt_time_add(now, REFUSED_STAYS_MS * RT_MS);
+		s->close_at = rt_time_add(now, SESSION_REFUSED_STAYS_MS * RT_MS);
 	if (step.actions & SESSION_SERVE_PULL)
 		mirror_serve_pull(s);
 }
@@ -297,19 +326,20 @@ bool session_takes(const struct session *s, enum session_event event)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-static void session_heartbeat(struct session *s)
+uint64_t session_say_ping(struct session *s)
 {
 	struct group *g = s->group;
 	struct lfs_lsn lsn = lfs_lsn(g->lfs);
-	struct message_ping ping = { .serial = ++s->ping_serial,
+	struct message_ping ping = { .serial = ++s->ping.serial,
 				     .wall_ns = (uint64_t)rt_wall_ns(g->loop),
 				     .admitted = lsn.admitted,
 				     .durable = lsn.durable };
 	uint8_t body[64];
 
-	s->ping_at = rt_now(g->loop);
+	s->ping.at = rt_now(g->loop);
 	(void)conn_send(s->control.conn, MESSAGE_PING, body,
 			message_encode_ping(&ping, body, sizeof(body)));
+	return ping.serial;
 }
 
 /* The transport stands still beside a control connection that lives. */
@@ -367,7 +397,7 @@ void session_tick(struct session *s)
 	if (s->state == SESSION_REFUSED && !rt_time_before(now, s->close_at))
 		session_drop(s);
 	else if (s->control.conn)
-		session_heartbeat(s);
+		(void)session_say_ping(s);
 	if (s->state == SESSION_DATA_ONLY &&
 	    peer_watch_control_lost_ns(&g->watch, now) > limit)
 		session_event(s, SESSION_EV_CONTROL_TIMEOUT);
@@ -383,6 +413,8 @@ void session_turn(struct session *s)
 {
 	rt_time now = rt_now(s->group->loop);
 
+	newcomer_turn(s);
+	pairing_turn(s);
 	if (s->group->role == GROUP_PRIMARY)
 		primary_turn(s);
 	else
@@ -419,7 +451,9 @@ int session_new(struct group *g, char *why, struct session **ret)
 	s->group = g;
 	s->redial.fire = session_redial;
 	s->redial_ms = SESSION_REDIAL_MIN_MS;
-	s->control_rtt_ms = -1;
+	s->ping.rtt_ms = -1;
+	while (s->identity.run == 0)
+		rt_random(g->loop, &s->identity.run, sizeof(s->identity.run));
 	session_weigh_risk(g);
 	s->peer = session_hello_new();
 	s->start = rt_zalloc(1, sizeof(*s->start));
@@ -460,6 +494,8 @@ void session_free(struct session *s)
 	for (unsigned i = 0; i < SESSION_PENDING_MAX; i++)
 		conn_close(s->pending[i].conn);
 	conn_close(s->dialing);
+	newcomer_close_all(s);
+	pairing_end(s);
 	group_log_reader_free(s->control.pull.reader);
 	session_close_transport(s);
 	tunnel_io_free(s->io);

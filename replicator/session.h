@@ -8,8 +8,10 @@
 
 #include "replicator/catchup.h"
 #include "replicator/group_log_reader.h"
+#include "replicator/identity.h"
 #include "replicator/intake.h"
 #include "replicator/message.h"
+#include "replicator/newcomer.h"
 #include "replicator/pending.h"
 #include "replicator/refusal.h"
 #include "replicator/session_machine.h"
@@ -32,6 +34,7 @@ struct tunnel_io;
 
 #define SESSION_REDIAL_MIN_MS 100
 #define SESSION_HANDSHAKE_MS 10000
+#define SESSION_REFUSED_STAYS_MS 500 /* so that the reason arrives */
 #define SESSION_PENDING_MAX 32 /* accepted, key not shown yet */
 /* So long the kernel keeps a connection that says nothing to itself. */
 #define SESSION_SILENT_MS 1000
@@ -47,7 +50,8 @@ struct session_pull {
 /* What belongs to one control connection. A new one resets it as a whole. */
 struct session_control {
 	struct conn *conn;	/* owned; NULL: there is none */
-	struct rt_addr address; /* of its other end */
+	struct rt_addr address; /* of its other end, */
+	struct message_identity identity; /* and who that is */
 	bool hello_received;  /* session.peer is what it said; by session_event() only */
 	bool refused_by_peer; /* it leads nowhere: dropped by the next turn */
 	bool mirror_was_unpaired; /* the peer is a mirror that has just been paired */
@@ -61,6 +65,21 @@ struct session_logged {
 	rt_time complained;	  /* when a failed connection was last */
 };
 
+/* Who this site is on its connections, and who was its peer last. */
+struct session_identity {
+	uint64_t run;	 /* of this daemon: random, never 0 */
+	uint64_t number; /* as the peer's last HELLO gave it to this run; or 0 */
+	struct identity_run peer;
+	struct group_peer *asked; /* the caller's: a change of the pairing, or NULL */
+};
+
+/* The last PING on the control connection. */
+struct session_ping {
+	uint64_t serial;
+	rt_time at;
+	double rtt_ms; /* < 0: unknown */
+};
+
 struct session {
 	struct group *group;	      /* back */
 	enum session_state state;     /* changed by session_event() only */
@@ -68,6 +87,8 @@ struct session {
 	struct session_control control;
 	struct conn *dialing; /* owned; key not shown yet */
 	struct pending_place pending[SESSION_PENDING_MAX];
+	struct newcomer newcomers[NEWCOMERS_MAX];
+	struct session_identity identity;
 	uint64_t accepted;  /* connections, in total */
 	uint64_t strangers; /* of these, ended without having shown the key */
 	struct rt_timer redial;
@@ -94,9 +115,7 @@ struct session {
 	struct log_sender *log_sender; /* owned, primary */
 	struct catchup catchup;	       /* of the mirror, as a primary sees it */
 
-	uint64_t ping_serial;
-	rt_time ping_at;
-	double control_rtt_ms; /* < 0: unknown */
+	struct session_ping ping;
 };
 
 /* 0, or -errno with `why` (GROUP_WHY_MAX): an address in use, out of memory. */
@@ -134,6 +153,14 @@ void session_accepted(void *owner, struct rt_sock *sock, const struct rt_addr *p
 
 /* ---- the control connection (session.c) -------------------------------------------------- */
 
+/* This is the control connection from now on; the one before is closed. */
+void session_connected(struct session *s, struct conn *conn, const struct rt_addr *address,
+		       const struct message_identity *identity);
+/* Say PING on the control connection, and which serial it has. */
+uint64_t session_say_ping(struct session *s);
+/* For status, and for the log where it is news: this site refuses `peer`; or the peer us. */
+void session_say_refused(struct session *s, const char *peer, const char *why);
+void session_refused_by_peer(struct session *s, const char *text);
 /* All that belonged to the one before goes; NULL: there is none. */
 void session_control_reset(struct session *s, struct conn *conn);
 void session_message(struct session *s, unsigned type, const uint8_t *body, size_t len);

@@ -45,9 +45,12 @@ static struct pending_place *session_place(struct session *s, const struct conn 
 static const struct rt_addr *session_address(struct session *s, const struct conn *conn)
 {
 	const struct pending_place *place = session_place(s, conn);
+	const struct newcomer *newcomer = newcomer_of(s, conn);
 
 	if (conn == s->control.conn)
 		return &s->control.address;
+	if (newcomer)
+		return &newcomer->address;
 	return place ? &place->from : &s->group->config.peer.addr;
 }
 
@@ -75,24 +78,12 @@ static void session_established(void *owner, struct conn *conn)
 {
 	struct session *s = owner;
 	struct rt_addr address;
-	char text[RT_ADDR_TEXT_MAX];
 
 	if (conn_purpose(conn) == SECURE_DATA)
 		return; /* it will say whose data */
 	address = *session_address(s, conn);
 	session_not_pending(s, conn);
-	if (s->control.conn && s->control.conn != conn)
-		conn_close(s->control.conn);
-	session_control_reset(s, conn);
-	s->control.address = address;
-	primary_start_conn_lost(
-		s->group);	    /* the older connection's, if it still pulled */
-	if (!session_is_refused(s)) /* else it is one of many that lead nowhere */
-		group_event(s->group, RT_LOG_INFO,
-			    "connected address=%s peer-key=verified",
-			    rt_addr_format(&address, text));
-	session_event(s, SESSION_EV_CONNECTED);
-	group_wake(s->group);
+	newcomer_arrived(s, conn, &address);
 }
 
 /*
@@ -127,26 +118,38 @@ static void session_stranger(struct session *s, const struct rt_addr *from, int 
 	session_complain(s, from, err, why);
 }
 
+/* One that had shown the key. */
+static void session_say_disconnected(struct session *s, const struct rt_addr *address,
+				     int err, const char *why)
+{
+	char text[RT_ADDR_TEXT_MAX];
+
+	(void)rt_addr_format(address, text);
+	if (session_is_refused(s))
+		rt_log(RT_LOG_DEBUG, "disconnected address=%s group=%s why=\"%s\"", text,
+		       s->group->config.name, why);
+	else
+		group_event(s->group, RT_LOG_INFO,
+			    "disconnected address=%s why=\"%s\" error=\"%s\"", text, why,
+			    strerror(-err));
+}
+
 static void session_closed(void *owner, struct conn *conn, int err, const char *why)
 {
 	struct session *s = owner;
 	const struct rt_addr address = *session_address(s, conn);
 	bool accepted = session_place(s, conn) != NULL;
-	char text[RT_ADDR_TEXT_MAX];
+	struct newcomer *newcomer = newcomer_of(s, conn);
 
 	session_not_pending(s, conn);
-	(void)rt_addr_format(&address, text);
-	if (conn == s->control.conn && session_is_refused(s))
-		rt_log(RT_LOG_DEBUG, "disconnected address=%s group=%s why=\"%s\"", text,
-		       s->group->config.name, why);
-	else if (conn == s->control.conn)
-		group_event(s->group, RT_LOG_INFO,
-			    "disconnected address=%s why=\"%s\" error=\"%s\"", text, why,
-			    strerror(-err));
+	if (conn == s->control.conn || newcomer)
+		session_say_disconnected(s, &address, err, why);
 	else if (accepted && !conn_key_shown(conn))
 		session_stranger(s, &address, err, why);
 	else
 		session_complain(s, &address, err, why);
+	if (newcomer)
+		newcomer_left(newcomer);
 	if (conn == s->control.conn)
 		session_drop(s);
 	else
@@ -157,9 +160,12 @@ static void session_conn_message(void *owner, struct conn *conn, unsigned type,
 				 const uint8_t *body, size_t len)
 {
 	struct session *s = owner;
+	struct newcomer *newcomer = newcomer_of(s, conn);
 
 	if (conn == s->control.conn)
 		session_message(s, type, body, len);
+	else if (newcomer)
+		newcomer_message(s, newcomer, type, body, len);
 	else if (conn_purpose(conn) == SECURE_DATA)
 		session_data_conn(s, conn, type, body, len);
 }
@@ -184,6 +190,7 @@ static void session_conn_params(struct session *s, struct conn_params *ret)
 	size_t entry = record_len_max(s->group->config.max_request);
 
 	*ret = (struct conn_params){
+		.group = s->group->config.name,
 		.key = s->group->config.peer.key,
 		.message_max = entry > MESSAGE_MAX ? entry : MESSAGE_MAX,
 		.handshake_ns = SESSION_HANDSHAKE_MS * RT_MS,
@@ -197,7 +204,7 @@ void session_redial(struct rt_timer *timer)
 	struct session *s = rt_container_of(timer, struct session, redial);
 	struct conn_params params;
 
-	if (s->control.conn || s->dialing)
+	if (s->control.conn || s->dialing || s->newcomers[0].conn)
 		return;
 	session_conn_params(s, &params);
 	if (conn_dial(s->group->loop, &s->group->config.peer.addr, SECURE_CONTROL,

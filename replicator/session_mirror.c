@@ -7,6 +7,7 @@
 #include "replicator/group_private.h"
 #include "replicator/history.h"
 #include "replicator/record.h"
+#include "replicator/pairing.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
 #include "rt/bug.h"
@@ -211,6 +212,7 @@ static void mirror_pair(struct session *s)
 	}
 	meta = facts_edit(g);
 	memcpy(meta->group, s->peer->meta.group, sizeof(meta->group));
+	memcpy(meta->peer_store, s->control.identity.store, sizeof(meta->peer_store));
 	meta->flags &= ~LFS_UNPAIRED;
 	meta->nvolumes = s->peer->meta.nvolumes;
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
@@ -247,6 +249,8 @@ static void mirror_agree(struct session *s)
 /* The primary holds all that is here, or takes it back: its next epoch follows ours. */
 static void mirror_agree_to_go_on(struct session *s)
 {
+	if (!pairing_is_bound(s))
+		return; /* the next turn decides again */
 	peer_watch_epoch_announced(&s->group->watch, s->peer->next_number,
 				   s->peer->next_id);
 	mirror_agree(s);
@@ -315,6 +319,7 @@ static void mirror_ready(struct session *s)
 	struct group *g = s->group;
 	int err = session_open_transport(s, s->start);
 
+	identity_answered(&s->identity.peer);
 	if (err < 0) {
 		mirror_refuse(s,
 			      err == -EINVAL

@@ -7,6 +7,7 @@
 #include "replicator/group_private.h"
 #include "replicator/history.h"
 #include "replicator/log_sender.h"
+#include "replicator/pairing.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
 #include "rt/bug.h"
@@ -176,6 +177,7 @@ static void primary_ready_received(struct session *s, const uint8_t *body, size_
 	marks.persisted = marks.received = marks.onwire = s->start->from_lsn - 1;
 	gate_set_marks(&g->gate, &marks);
 	transport_begin(s->transport);
+	identity_answered(&s->identity.peer);
 	session_event(s, SESSION_EV_READY);
 	peer_watch_streaming(&g->watch, lfs_lsn(g->lfs).admitted, rt_now(g->loop));
 	group_is_agreed(g);
@@ -283,8 +285,12 @@ static void primary_decide_ahead(struct session *s)
 static void primary_decide_with_mirror(struct session *s)
 {
 	struct group *g = s->group;
+	enum history_relation relation = primary_relation(s);
 
-	switch (primary_relation(s)) {
+	if ((relation == HISTORY_BEHIND || relation == HISTORY_AHEAD) &&
+	    !pairing_is_bound(s))
+		return;
+	switch (relation) {
 	case HISTORY_BEHIND:
 		if (g->start.phase == PRIMARY_ASKING)
 			primary_start_mirror_fits(g);

@@ -103,7 +103,7 @@ static void status_link(const struct group *g, const struct transport_stats *sta
 	ret->link.connected = group_policy_path_serves(g);
 	ret->link.tcp = g->config.peer.tcp;
 	ret->link.rate_bps = g->config.peer.tcp ? 0 : g->config.peer.rate_bps;
-	ret->link.rtt_ms = s->control_rtt_ms;
+	ret->link.rtt_ms = s->ping.rtt_ms;
 	if (stats)
 		status_transport(g, stats, ret);
 	ret->link.strangers = s->strangers;

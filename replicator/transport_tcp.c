@@ -337,6 +337,7 @@ static const struct conn_events tcp_conn_events = {
 static void tcp_dial(struct transport_tcp *t)
 {
 	const struct conn_params params = {
+		.group = t->params.group,
 		.key = t->params.key,
 		.message_max = t->params.frame_max < MESSAGE_MAX ? MESSAGE_MAX
 								 : t->params.frame_max,

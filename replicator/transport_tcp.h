@@ -33,6 +33,7 @@ struct transport_tcp_params {
 	bool sends; /* frames; the other end takes them */
 	bool dials;
 	struct rt_addr addr;	/* to be dialed */
+	const char *group;	/* whose key it is; borrowed */
 	const uint8_t *key;	/* SECURE_KEY_LEN bytes, borrowed */
 	const char *congestion; /* of what this end sends, copied; "": the system's */
 	uint32_t frame_max;

@@ -19,16 +19,22 @@ struct secure;
 #define SECURE_QUEUE_MAX (1u << 20)
 
 /*
- * What a connection is for, said by who dials as the identity of its key, so that the
- * handshake itself covers it.
+ * What a connection is for, and of which group: said by who dials as the identity of its
+ * key, so that the handshake itself covers it.
  */
 enum secure_purpose { SECURE_CONTROL, SECURE_DATA };
 
+#define SECURE_GROUP_MAX 63 /* bytes of a group's name */
+
 /* The side that dials, for `purpose`. 0, -ENOMEM, or -EIO when the library refuses. */
-int secure_dial(enum secure_purpose purpose, const uint8_t key[SECURE_KEY_LEN],
-		struct secure **ret);
-/* The side that accepts: secure_purpose() says for what, once established. */
-int secure_accept(const uint8_t key[SECURE_KEY_LEN], struct secure **ret);
+int secure_dial(enum secure_purpose purpose, const char *group,
+		const uint8_t key[SECURE_KEY_LEN], struct secure **ret);
+/*
+ * The side that accepts: secure_purpose() says for what, once established. Who names another
+ * group is refused as one that has another key.
+ */
+int secure_accept(const char *group, const uint8_t key[SECURE_KEY_LEN],
+		  struct secure **ret);
 enum secure_purpose secure_purpose(const struct secure *s);
 void secure_free(struct secure *s); /* NULL is fine */
 

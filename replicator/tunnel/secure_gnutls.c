@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "replicator/tunnel/secure_queue.h"
@@ -10,11 +11,12 @@
 #include "rt/mem.h"
 
 #define SECURE_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+ECDHE-PSK"
-/* One key per peer, so the name only says what for; another one is another protocol. */
-static const char *const secure_identities[] = {
-	[SECURE_CONTROL] = "wanmirror",
-	[SECURE_DATA] = "wanmirror data",
+/* The identity of the key: these words and the name of the group. */
+static const char *const secure_purposes[] = {
+	[SECURE_CONTROL] = "wanmirror control ",
+	[SECURE_DATA] = "wanmirror data ",
 };
+#define SECURE_IDENTITY_MAX (sizeof("wanmirror control ") + SECURE_GROUP_MAX)
 /* The longest handshake message taken: a PSK handshake needs a few hundred bytes. */
 #define SECURE_HANDSHAKE_MAX 16384
 
@@ -30,6 +32,7 @@ struct secure {
 	gnutls_psk_client_credentials_t client_key; /* owned; NULL at the server */
 	gnutls_psk_server_credentials_t server_key; /* owned; NULL at the client */
 	uint8_t key[SECURE_KEY_LEN];
+	char group[SECURE_GROUP_MAX + 1];
 	enum secure_purpose purpose;
 	struct secure_queue in, out;
 	enum secure_state state;
@@ -82,17 +85,25 @@ static ssize_t secure_push(gnutls_transport_ptr_t owner, const void *buf, size_t
 
 /* ---- set-up ----------------------------------------------------------------------- */
 
+static size_t secure_identity(const struct secure *s, enum secure_purpose purpose,
+			      char identity[SECURE_IDENTITY_MAX])
+{
+	return (size_t)snprintf(identity, SECURE_IDENTITY_MAX, "%s%s",
+				secure_purposes[purpose], s->group);
+}
+
 static int secure_server_key_find(gnutls_session_t session, const gnutls_datum_t *name,
 				  gnutls_datum_t *key)
 {
 	struct secure *s = gnutls_session_get_ptr(session);
+	char identity[SECURE_IDENTITY_MAX];
 	unsigned i = 0;
 
-	while (i < RT_ARRAY_LEN(secure_identities) &&
-	       (name->size != strlen(secure_identities[i]) ||
-		memcmp(name->data, secure_identities[i], name->size) != 0))
+	while (i < RT_ARRAY_LEN(secure_purposes) &&
+	       (name->size != secure_identity(s, (enum secure_purpose)i, identity) ||
+		memcmp(name->data, identity, name->size) != 0))
 		i++;
-	if (i == RT_ARRAY_LEN(secure_identities))
+	if (i == RT_ARRAY_LEN(secure_purposes))
 		return -1;
 	s->purpose = (enum secure_purpose)i;
 	key->data = gnutls_malloc(SECURE_KEY_LEN); /* GnuTLS frees it */
@@ -105,9 +116,9 @@ static int secure_server_key_find(gnutls_session_t session, const gnutls_datum_t
 
 static int secure_client_key_set(struct secure *s)
 {
-	const char *identity = secure_identities[s->purpose];
-	gnutls_datum_t name = { (unsigned char *)(uintptr_t)identity,
-				(unsigned)strlen(identity) };
+	char identity[SECURE_IDENTITY_MAX];
+	gnutls_datum_t name = { (unsigned char *)identity,
+				(unsigned)secure_identity(s, s->purpose, identity) };
 	gnutls_datum_t key = { s->key, SECURE_KEY_LEN };
 	int ret = gnutls_psk_allocate_client_credentials(&s->client_key);
 
@@ -165,9 +176,11 @@ static const char *secure_reason(int err)
 	case GNUTLS_E_INSUFFICIENT_CREDENTIALS:
 	case GNUTLS_E_DECRYPTION_FAILED:
 	case GNUTLS_E_MAC_VERIFY_FAILED:
-		return "the peer does not have our key, or its bytes were altered";
+		return "the peer does not have our key, names another group, or its "
+		       "bytes were altered";
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
-		return "the peer refused us (does it have another key?)";
+		return "the peer refused us (does it have another key, or another name "
+		       "of the group?)";
 	case GNUTLS_E_MEMORY_ERROR:
 		return "out of memory";
 	default:
@@ -209,7 +222,7 @@ static void secure_shake(struct secure *s)
 		secure_set_state(s, SECURE_ESTABLISHED);
 }
 
-static int secure_new(bool client, enum secure_purpose purpose,
+static int secure_new(bool client, enum secure_purpose purpose, const char *group,
 		      const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
 {
 	struct secure *s = rt_zalloc(1, sizeof(*s));
@@ -218,6 +231,7 @@ static int secure_new(bool client, enum secure_purpose purpose,
 	if (!s)
 		return -ENOMEM;
 	memcpy(s->key, key, SECURE_KEY_LEN);
+	(void)snprintf(s->group, sizeof(s->group), "%s", group);
 	s->purpose = purpose;
 	err = secure_session_set_up(s, client);
 	if (err < 0)
@@ -235,15 +249,16 @@ fail:
 	return err == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EIO;
 }
 
-int secure_dial(enum secure_purpose purpose, const uint8_t key[SECURE_KEY_LEN],
-		struct secure **ret)
+int secure_dial(enum secure_purpose purpose, const char *group,
+		const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
 {
-	return secure_new(true, purpose, key, ret);
+	return secure_new(true, purpose, group, key, ret);
 }
 
-int secure_accept(const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
+int secure_accept(const char *group, const uint8_t key[SECURE_KEY_LEN],
+		  struct secure **ret)
 {
-	return secure_new(false, SECURE_CONTROL, key, ret);
+	return secure_new(false, SECURE_CONTROL, group, key, ret);
 }
 
 enum secure_purpose secure_purpose(const struct secure *s)

@@ -60,6 +60,8 @@ static void replace_mirror(struct pair *p)
 	sim_disk_remove(sim_disk(s->node, SITE_STORE));
 	load(p, 200, sim_skewed(p->rng, 1, 3000));
 	pair_create_site(p, 1);
+	sim_require(site_change_peer(&p->site[0], GROUP_PEER_REPLACE) == 0,
+		    "the peer cannot be replaced");
 	pair_start(p, 1);
 	load(p, 200, sim_skewed(p->rng, 1, 3000));
 	pair_load(p, false);

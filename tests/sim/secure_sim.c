@@ -6,7 +6,7 @@
  * Nobody could call it secure: it encrypts nothing.
  *
  *	client                           server
- *	HELLO(32 random, purpose)  --->
+ *	HELLO(32 random, purpose, group)  --->
  *	                           <---  ANSWER(its 32 random bytes)
  *	FINISH                     --->
  *	DATA ... BYE               <-->  DATA ... BYE
@@ -16,6 +16,7 @@
 #include "tests/sim/secure_sim.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "replicator/tunnel/secure.h"
@@ -26,7 +27,7 @@
 #include "rt/mem.h"
 
 #define SIM_NONCE_LEN 32
-#define SIM_HELLO_LEN (SIM_NONCE_LEN + 1)
+#define SIM_HELLO_LEN (SIM_NONCE_LEN + 1 + SECURE_GROUP_MAX + 1)
 #define SIM_PAYLOAD_MAX 16384
 
 enum sim_type {
@@ -60,6 +61,7 @@ struct secure {
 	enum sim_state state;
 	const char *why; /* FAILED: static text */
 	uint8_t key[SECURE_KEY_LEN];
+	char group[SECURE_GROUP_MAX + 1]; /* zeros behind it */
 	uint8_t nonce[2]
 		     [SIM_NONCE_LEN]; /* the client's, the server's; zero before known */
 	uint64_t sent, taken;	      /* messages */
@@ -128,7 +130,9 @@ static void sim_take_handshake(struct secure *s, uint8_t type, const uint8_t *pa
 {
 	if (s->state == SIM_WAIT_HELLO && type == SIM_HELLO) {
 		memcpy(s->nonce[0], payload, SIM_NONCE_LEN);
-		if (payload[SIM_NONCE_LEN] > SECURE_DATA) {
+		if (payload[SIM_NONCE_LEN] > SECURE_DATA ||
+		    memcmp(payload + SIM_NONCE_LEN + 1, s->group, sizeof(s->group)) !=
+			    0) {
 			sim_fail(s, "an unexpected message");
 			return;
 		}
@@ -237,7 +241,7 @@ static bool sim_step(struct secure *s)
 
 /* ---- secure.h ------------------------------------------------------------------- */
 
-static int sim_new(bool client, enum secure_purpose purpose,
+static int sim_new(bool client, enum secure_purpose purpose, const char *group,
 		   const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
 {
 	struct secure *s = rt_zalloc(1, sizeof(*s));
@@ -249,6 +253,7 @@ static int sim_new(bool client, enum secure_purpose purpose,
 	s->purpose = purpose;
 	s->state = client ? SIM_WAIT_ANSWER : SIM_WAIT_HELLO;
 	memcpy(s->key, key, SECURE_KEY_LEN);
+	(void)snprintf(s->group, sizeof(s->group), "%s", group);
 	for (unsigned i = 0; i < SIM_NONCE_LEN; i += 8) {
 		le64 word = le64_make(
 			rt_siphash(sim_seed, sim_drawn++, "nonce", sizeof("nonce")));
@@ -257,6 +262,7 @@ static int sim_new(bool client, enum secure_purpose purpose,
 	}
 	memcpy(hello, s->nonce[0], SIM_NONCE_LEN);
 	hello[SIM_NONCE_LEN] = (uint8_t)purpose;
+	memcpy(hello + SIM_NONCE_LEN + 1, s->group, sizeof(s->group));
 	if (client && sim_say(s, SIM_HELLO, hello, sizeof(hello)) < 0) {
 		secure_free(s);
 		return -ENOMEM;
@@ -265,15 +271,16 @@ static int sim_new(bool client, enum secure_purpose purpose,
 	return 0;
 }
 
-int secure_dial(enum secure_purpose purpose, const uint8_t key[SECURE_KEY_LEN],
-		struct secure **ret)
+int secure_dial(enum secure_purpose purpose, const char *group,
+		const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
 {
-	return sim_new(true, purpose, key, ret);
+	return sim_new(true, purpose, group, key, ret);
 }
 
-int secure_accept(const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
+int secure_accept(const char *group, const uint8_t key[SECURE_KEY_LEN],
+		  struct secure **ret)
 {
-	return sim_new(false, SECURE_CONTROL, key, ret);
+	return sim_new(false, SECURE_CONTROL, group, key, ret);
 }
 
 enum secure_purpose secure_purpose(const struct secure *s)

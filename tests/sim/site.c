@@ -259,6 +259,45 @@ int site_promote(struct site *s, bool force)
 	return s->promoted ? s->promote_res : -ESHUTDOWN;
 }
 
+struct changing {
+	struct group_peer peer;
+	struct site *site;
+	int res;
+};
+
+static void change_over(struct group_peer *peer, int res)
+{
+	struct changing *changing = rt_container_of(peer, struct changing, peer);
+
+	changing->res = res;
+	changing->site->peer_changed = true;
+}
+
+static bool change_is_over(void *arg)
+{
+	struct site *s = arg;
+
+	return s->peer_changed || !sim_node_up(s->node);
+}
+
+int site_change_peer(struct site *s, enum group_peer_change change)
+{
+	struct changing *changing = calloc(1, sizeof(*changing));
+
+	rt_assert(changing);
+	free(s->peer);
+	s->peer = &changing->peer;
+	*changing = (struct changing){ .peer = { .change = change, .done = change_over },
+				       .site = s };
+	s->peer_changed = false;
+	sim_node_enter(s->node);
+	group_peer(s->group, s->peer);
+	sim_node_leave(s->node);
+	sim_require(sim_run_until(s->w, change_is_over, s, SITE_WAIT_NS),
+		    "a change of the peer hangs");
+	return s->peer_changed ? changing->res : -ESHUTDOWN;
+}
+
 void site_status(struct site *s, struct group_status *ret)
 {
 	sim_node_enter(s->node);

@@ -51,6 +51,8 @@ struct site {
 	struct group_stop *stop;       /* owned */
 	struct group_promote *promote; /* owned */
 	bool promoted;
+	struct group_peer *peer; /* owned */
+	bool peer_changed;
 	int promote_res;
 	uint64_t sent_bytes; /* as the status last said, since the start */
 	unsigned refusals;   /* lines in its log, by either site */
@@ -84,6 +86,8 @@ void site_stop(struct site *s);
 void site_exit(struct site *s);
 /* Promote, and wait for the end: 0 or -errno; s->promote->text says more. */
 int site_promote(struct site *s, bool force);
+/* What `wanmirror peer` does, to its end: 0 or -errno. */
+int site_change_peer(struct site *s, enum group_peer_change change);
 /* Counters only grow, and nothing is held without a reason. */
 void site_status(struct site *s, struct group_status *ret);
 

@@ -8,6 +8,7 @@
 #include "lfs/lfs.h"
 #include "replicator/group_private.h"
 #include "replicator/request.h"
+#include "replicator/session.h"
 #include "rt/check.h"
 #include "tests/sim/secure_sim.h"
 #include "tests/sim/sim_impl.h"
@@ -368,6 +369,48 @@ void sites_load(struct sites *a, unsigned i, uint64_t requests)
 	a->side[i].budget = requests;
 }
 
+/* ---- who is paired with whom --------------------------------------------------------------------- */
+
+int sites_streams_with(const struct sites *a, unsigned i)
+{
+	const struct group *g = a->side[i].site.group;
+
+	if (!sites_up(a, i) || g->session == NULL ||
+	    g->session->state != SESSION_STREAMING)
+		return -1;
+	for (unsigned k = 0; k < a->n; k++) {
+		const struct group *other = a->side[k].site.group;
+
+		if (k != i && sites_up(a, k) && other->session &&
+		    other->session->identity.run == g->session->control.identity.run)
+			return (int)k;
+	}
+	return -1;
+}
+
+/* Until a person says so, or it is put back to what it was before, its peer is one store. */
+static void judge_pairing(struct sites *a, unsigned i)
+{
+	struct sites_side *side = &a->side[i];
+	const struct group *g = side->site.group;
+	const uint8_t *peer;
+
+	if (!sites_up(a, i) || !g->session || g->session->state != SESSION_STREAMING)
+		return;
+	peer = g->session->control.identity.store;
+	if (identity_is_none(side->peer))
+		memcpy(side->peer, peer, LFS_ID_LEN);
+	sim_require(memcmp(side->peer, peer, LFS_ID_LEN) == 0,
+		    "%s streams with %s, whose store is not the one it is paired with",
+		    sim_node_name(side->site.node), g->session->control.identity.node);
+}
+
+void sites_replace_peer(struct sites *a, unsigned i)
+{
+	if (site_change_peer(&a->side[i].site, GROUP_PEER_REPLACE) == 0)
+		memset(a->side[i].peer, 0, LFS_ID_LEN);
+}
+
 void sites_run_for(struct sites *a, int64_t ns)
 {
 	const int64_t step = 50 * RT_MS;
@@ -378,6 +421,7 @@ void sites_run_for(struct sites *a, int64_t ns)
 
 			if (!sites_up(a, i))
 				continue;
+			judge_pairing(a, i);
 			sim_node_enter(side->site.node);
 			client_turn(side);
 			sim_node_leave(side->site.node);
@@ -405,6 +449,7 @@ static void forget_store(struct sites *a, unsigned i)
 	rt_assert(!sites_up(a, i));
 	side->taken_away = side->tip;
 	side->tip = tree_root(a->tree);
+	memset(side->peer, 0, sizeof(side->peer));
 	side->promise = (struct sites_promise){ NULL, NULL };
 	for (unsigned k = 0; k < a->n; k++)
 		a->side[k].remote = NULL;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lfs/lfs.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/site.h"
@@ -40,6 +41,7 @@ struct sites_promise {
 struct sites_side {
 	struct site site;
 	struct sites *all;
+	uint8_t peer[LFS_ID_LEN]; /* the store that its own streamed with first, or zero */
 	const struct tree_node *tip; /* the last LSN that it holds */
 	struct sites_promise promise;
 	const struct tree_node *replied[SITE_VOLUMES];
@@ -90,6 +92,10 @@ struct sites_copy {
 	struct sim_disk *disk;
 	unsigned of; /* the side that it was copied from */
 };
+/* Somebody says that the peer of side i, which is up, is another store from now on. */
+void sites_replace_peer(struct sites *a, unsigned i);
+/* The side that side i streams with, or -1. */
+int sites_streams_with(const struct sites *a, unsigned i);
 /* Copy the store of side i as it is now, also from under a running daemon. */
 void sites_copy(struct sites *a, unsigned i, struct sites_copy *ret);
 /* A mirror that is down gets a new store, with nothing in it. */

@@ -25,6 +25,8 @@ static void sample(unsigned nvolumes, unsigned nepochs)
 	memset(&superblock, 0, sizeof(superblock));
 	memset(meta.group, 1, sizeof(meta.group));
 	memset(meta.boot, 2, sizeof(meta.boot));
+	memset(meta.peer_store, 5, sizeof(meta.peer_store));
+	meta.peer_persisted = UINT64_C(0x0102030405060708);
 	strncpy(meta.group_name, "payments", LFS_NAME_MAX - 1);
 	meta.role = LFS_MIRROR;
 	meta.flags = LFS_FENCED | LFS_CLEAN;
@@ -208,7 +210,7 @@ static void role_0(struct lfs_superblock_head *h)
 }
 static void flags_unknown(struct lfs_superblock_head *h)
 {
-	h->flags = le32_make(LFS_HOLD << 1);
+	h->flags = le32_make(LFS_PEER_FORGOTTEN << 1);
 }
 static void name_endless(struct lfs_superblock_head *h)
 {

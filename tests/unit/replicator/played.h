@@ -249,13 +249,14 @@ static inline int secure_new(bool dialed, enum secure_purpose purpose, const uin
 	return 0;
 }
 
-int secure_dial(enum secure_purpose purpose, const uint8_t key[SECURE_KEY_LEN],
-		struct secure **ret)
+int secure_dial(enum secure_purpose purpose, const char *group,
+		const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
 {
 	return secure_new(true, purpose, key, ret);
 }
 
-int secure_accept(const uint8_t key[SECURE_KEY_LEN], struct secure **ret)
+int secure_accept(const char *group, const uint8_t key[SECURE_KEY_LEN],
+		  struct secure **ret)
 {
 	return secure_new(false, SECURE_CONTROL, key, ret);
 }
@@ -419,7 +420,8 @@ static const struct conn_events owner_events = { .established = owner_establishe
 
 static inline struct conn_params played_params(void)
 {
-	return (struct conn_params){ .key = played_key,
+	return (struct conn_params){ .group = "db",
+				     .key = played_key,
 				     .message_max = PLAYED_MESSAGE_MAX,
 				     .handshake_ns = HANDSHAKE_NS,
 				     .events = &owner_events,

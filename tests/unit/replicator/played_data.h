@@ -182,6 +182,7 @@ static inline int new_result(bool sends, bool dials, const char *congestion)
 	struct transport_tcp_params params = { .id = ID,
 					       .sends = sends,
 					       .dials = dials,
+					       .group = "db",
 					       .key = key,
 					       .congestion = congestion,
 					       .frame_max = FRAME_MAX,

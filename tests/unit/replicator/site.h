@@ -27,6 +27,7 @@
 #define SITE_POLL_NS (2 * RT_MS)
 #define SITE_LSNS 5
 #define SITE_TYPES 16
+#define SITE_PEER_STORE 0x99 /* each byte of its id */
 
 struct site {
 	struct rt_loop *loop;
@@ -42,11 +43,15 @@ struct site {
 	/* the peer */
 	struct conn *conn;
 	struct conn *older; /* which a newer one is to replace */
+	bool older_answers; /* its PINGs */
+	bool says_nothing;  /* of itself, once it is connected */
 	bool established, closed;
 	unsigned came[SITE_TYPES]; /* messages of a type, of this connection */
 	char refused[MESSAGE_TEXT_MAX + 1];
 	struct message_hello hello;
 	struct message_start start;
+	struct message_identity identity;
+	uint64_t number_given; /* to the site, with the last HELLO */
 	struct message_ping ping; /* the last one */
 	uint64_t number;	  /* of READY, PULL, PULLED */
 };
@@ -182,6 +187,7 @@ static inline void site_fill(void)
 	*meta = *lfs_meta(site->lfs);
 	meta->flags &= ~LFS_UNPAIRED;
 	memset(meta->group, 0x77, sizeof(meta->group));
+	memset(meta->peer_store, SITE_PEER_STORE, sizeof(meta->peer_store));
 	site_set_meta(meta);
 	for (uint64_t lsn = 1; lsn <= SITE_LSNS; lsn++) {
 		memset(block, (int)lsn, LFS_BLOCK);
@@ -355,9 +361,33 @@ static inline int site_tear_down(void **state)
 
 /* ---- the peer ------------------------------------------------------------------------------ */
 
+/* Who the peer says that it is. A test may have it be somebody else. */
+static void (*peer_identity)(struct message_identity *m);
+
+static inline void peer_introduce(struct conn *conn)
+{
+	struct message_negotiate versions = { .min = MESSAGE_PROTOCOL_MIN,
+					      .max = MESSAGE_PROTOCOL };
+	struct message_identity m = { .run = 1, .number = site->hello.number };
+	uint8_t body[512];
+
+	memcpy(versions.group_name, site->config.name, sizeof(site->config.name));
+	memset(m.store, SITE_PEER_STORE, sizeof(m.store));
+	(void)snprintf(m.node, sizeof(m.node), "there");
+	if (peer_identity)
+		peer_identity(&m);
+	/* Without memory for it the connection ends, and that is its event. */
+	(void)conn_send(conn, MESSAGE_NEGOTIATE, body,
+			message_encode_negotiate(&versions, body, sizeof(body)));
+	(void)conn_send(conn, MESSAGE_IDENTITY, body,
+			message_encode_identity(&m, body, sizeof(body)));
+}
+
 static inline void peer_established(void *owner, struct conn *conn)
 {
 	site->established = true;
+	if (!site->says_nothing)
+		peer_introduce(conn);
 	rt_loop_stop(site->loop);
 }
 
@@ -365,11 +395,15 @@ static inline void peer_message(void *owner, struct conn *conn, unsigned type,
 				const uint8_t *body, size_t len)
 {
 	assert_true(type < SITE_TYPES);
+	if (conn == site->older && site->older_answers && type == MESSAGE_PING)
+		assert_int_equal(conn_send(conn, MESSAGE_PONG, body, 8), 0);
 	if (conn != site->conn)
 		return;
 	site->came[type]++;
 	if (type == MESSAGE_HELLO)
 		assert_int_equal(message_decode_hello(body, len, &site->hello), 0);
+	if (type == MESSAGE_IDENTITY)
+		assert_int_equal(message_decode_identity(body, len, &site->identity), 0);
 	if (type == MESSAGE_START)
 		assert_int_equal(message_decode_start(body, len, &site->start), 0);
 	if (type == MESSAGE_PING)
@@ -406,7 +440,8 @@ static inline void peer_dial_within(int64_t handshake_ns)
 	static const struct conn_events events = { .established = peer_established,
 						   .message = peer_message,
 						   .closed = peer_closed };
-	const struct conn_params params = { .key = site->config.peer.key,
+	const struct conn_params params = { .group = site->config.name,
+					    .key = site->config.peer.key,
 					    .message_max = 1u << 20,
 					    .handshake_ns = handshake_ns,
 					    .events = &events };

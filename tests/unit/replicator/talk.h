@@ -13,8 +13,8 @@
 
 /*
  * A letter is a message; those after a blank wait for an answer to what is before it.
- * H, A, M, N, Q, O: the HELLO of a primary, of one that opens and has lost its last writes,
- * of a mirror, of one that holds three more, of one that lacks two, of another protocol.
+ * H, A, M, N, Q: the HELLO of a primary, of one that opens and has lost its last writes,
+ * of a mirror, of one that holds three more, of one that lacks two.
  * I: of a primary that holds one more. K: of one that was promoted behind this site.
  * S, C, G: a START that fits, one of transport tcp, one whose history goes on to a new
  * epoch; W, V, F, T: from too far ahead, from below what is held, of another history, cut
@@ -31,7 +31,7 @@ static inline size_t put_hello(char letter, uint8_t *body)
 
 	assert_non_null(m);
 	lfs_position(site->group->lfs, &end);
-	m->protocol = letter == 'O' ? MESSAGE_PROTOCOL + 1 : MESSAGE_PROTOCOL;
+	m->number = ++site->number_given;
 	m->role = strchr("MNQ", letter) ? LFS_MIRROR : LFS_PRIMARY;
 	m->flags = letter == 'A' ? HELLO_STARTING : 0;
 	m->lsn = end.lsn;
@@ -112,7 +112,7 @@ static inline size_t put_number(char letter, uint8_t *body)
 
 static inline unsigned type_of(char letter)
 {
-	if (strchr("HIAMNQOK", letter))
+	if (strchr("HIAMNQK", letter))
 		return MESSAGE_HELLO;
 	if (strchr("SWVFTLCG", letter))
 		return MESSAGE_START;
@@ -281,7 +281,8 @@ static inline void data_connect(void)
 	static const struct conn_events events = { .established = data_established,
 						   .message = data_message,
 						   .closed = data_closed };
-	const struct conn_params params = { .key = site->config.peer.key,
+	const struct conn_params params = { .group = site->config.name,
+					    .key = site->config.peer.key,
 					    .message_max = 1u << 20,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events };

@@ -49,13 +49,14 @@ static unsigned closings;
 
 static void is_up(void *owner, struct conn *c)
 {
+	peer_introduce(c);
 }
 
 /* The HELLO of the site: our part of the handshake has left. */
 static void greeted(void *owner, struct conn *c, unsigned type, const uint8_t *body,
 		    size_t len)
 {
-	up = true;
+	up = up || type == MESSAGE_HELLO;
 	rt_loop_stop(site->loop);
 }
 
@@ -79,7 +80,8 @@ static void dial(void)
 	static const struct conn_events events = { .established = is_up,
 						   .message = greeted,
 						   .closed = is_closed };
-	const struct conn_params params = { .key = site->config.peer.key,
+	const struct conn_params params = { .group = site->config.name,
+					    .key = site->config.peer.key,
 					    .message_max = 1u << 20,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events };

@@ -18,7 +18,9 @@ static struct message_hello *hello(void)
 {
 	struct message_hello *m = calloc(1, sizeof(*m));
 
-	m->protocol = MESSAGE_PROTOCOL;
+	m->number = 4242;
+	m->log_floor = 99;
+	m->persisted = 777;
 	m->role = LFS_MIRROR;
 	m->flags = HELLO_UNPAIRED;
 	(void)snprintf(m->node, sizeof(m->node), "lon");
@@ -34,6 +36,7 @@ static struct message_hello *hello(void)
 			       "v%u", i);
 		m->meta.volumes[i].id = 100 + i;
 		m->meta.volumes[i].size = (i + 1) * LFS_BLOCK;
+		m->meta.volumes[i].generation = 70 + i;
 	}
 	m->meta.nepochs = 2;
 	m->meta.epochs[0] = (struct lfs_epoch){ 1, 11, 1 };
@@ -54,6 +57,10 @@ static void a_hello_comes_out_as_it_went_in(void **state)
 	assert_int_equal(out->hash, in->hash);
 	assert_int_equal(out->flags, in->flags);
 	assert_int_equal(out->heartbeat_ms, 2000);
+	assert_int_equal(out->number, in->number);
+	assert_int_equal(out->log_floor, in->log_floor);
+	assert_int_equal(out->persisted, in->persisted);
+	assert_int_equal(out->meta.volumes[1].generation, 71);
 	assert_int_equal(out->meta.nvolumes, 2);
 	assert_string_equal(out->meta.volumes[1].name, "v1");
 	assert_int_equal(out->meta.volumes[1].size, 2 * LFS_BLOCK);
@@ -76,8 +83,7 @@ static void no_flipped_bit_does_harm(void **state)
 	(void)state;
 	for (size_t bit = 0; bit < len * 8; bit++) {
 		buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		if (message_decode_hello(buf, len, out) == 0 &&
-		    out->protocol == MESSAGE_PROTOCOL) {
+		if (message_decode_hello(buf, len, out) == 0) {
 			assert_in_range(out->meta.nepochs, 1, LFS_HISTORY_MAX);
 			assert_in_range(out->meta.nvolumes, 1, LFS_VOLUMES_MAX);
 			assert_true(strlen(out->node) < sizeof(out->node));
@@ -135,25 +141,55 @@ static void descending_lsns(struct message_hello *m)
 	m->meta.epochs[0].first_lsn = 501;
 }
 
-/*
- * A peer of another version is no liar: its version is read, the rest is not, and who asks
- * can say so in words.
- */
-static void another_version_is_told_from_a_bad_hello(void **state)
+/* Its form never changes: a later version may append, and none may take away. */
+static void a_negotiate_may_be_longer(void **state)
 {
-	static uint8_t buf[MESSAGE_MAX];
-	struct message_hello *m = hello(), *out = calloc(1, sizeof(*out));
-	size_t len = message_encode_hello(m, buf, sizeof(buf));
+	struct message_negotiate in = { .min = 3, .max = 260, .features = 1u << 17 }, out;
+	uint8_t buf[256] = { 0 };
+	size_t len;
 
-	buf[0]++; /* the low byte of the version */
-	memset(buf + 2, 0xff, len - 2);
-	assert_int_equal(message_decode_hello(buf, len, out), 0);
-	assert_int_equal(out->protocol, MESSAGE_PROTOCOL + 1);
-	assert_int_equal(out->meta.nvolumes, 0);
-	assert_int_equal(message_decode_hello(buf, 2, out), 0);
-	assert_int_equal(message_decode_hello(buf, 1, out), -EPROTO);
-	free(m);
-	free(out);
+	memset(in.group, 9, sizeof(in.group));
+	(void)snprintf(in.group_name, sizeof(in.group_name), "db");
+	len = message_encode_negotiate(&in, buf, sizeof(buf));
+	assert_int_equal(len, 31); /* of every version */
+	assert_memory_equal(buf, "\x03\x00\x04\x01\x00\x00\x02\x00", 8);
+	for (size_t n = len; n < len + 9; n++) {
+		assert_int_equal(message_decode_negotiate(buf, n, &out), 0);
+		assert_memory_equal(&in, &out, sizeof(in));
+	}
+	for (size_t n = 0; n < len; n++)
+		assert_int_equal(message_decode_negotiate(buf, n, &out), -EPROTO);
+	in.min = 0;
+	len = message_encode_negotiate(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_negotiate(buf, len, &out), -EPROTO);
+	in.min = 261;
+	len = message_encode_negotiate(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_negotiate(buf, len, &out), -EPROTO);
+}
+
+static void an_identity_comes_out_as_it_went_in(void **state)
+{
+	struct message_identity in = { .run = 7, .number = UINT64_MAX }, out;
+	uint8_t buf[256] = { 0 };
+	size_t len;
+
+	memset(in.store, 1, sizeof(in.store));
+	memset(in.paired, 2, sizeof(in.paired));
+	memset(in.boot, 3, sizeof(in.boot));
+	(void)snprintf(in.node, sizeof(in.node), "nyc");
+	len = message_encode_identity(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_identity(buf, len, &out), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	for (size_t n = 0; n < len; n++)
+		assert_int_equal(message_decode_identity(buf, n, &out), -EPROTO);
+	assert_int_equal(message_decode_identity(buf, len + 1, &out), -EPROTO);
+	in.run = 0;
+	len = message_encode_identity(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_identity(buf, len, &out), -EPROTO);
+	in.run = 7;
+	memset(in.store, 0, sizeof(in.store));
+	len = message_encode_identity(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_identity(buf, len, &out), -EPROTO);
 }
 
 static void epoch_of_number_0(struct message_hello *m)
@@ -293,7 +329,8 @@ int main(void)
 		cmocka_unit_test(no_flipped_bit_does_harm),
 		cmocka_unit_test(the_largest_hello_fits),
 		cmocka_unit_test(what_is_out_of_range_is_refused),
-		cmocka_unit_test(another_version_is_told_from_a_bad_hello),
+		cmocka_unit_test(a_negotiate_may_be_longer),
+		cmocka_unit_test(an_identity_comes_out_as_it_went_in),
 		cmocka_unit_test(start_ping_number_and_text),
 		cmocka_unit_test(join_and_progress),
 	};

@@ -76,7 +76,6 @@ static void what_a_mirror_cannot_follow_is_refused(void **state)
 		{ "HD", NO_PRIMARY },
 		{ "HX", NO_PRIMARY },
 		{ "MS", "both sites are mirrors: promote one of them" },
-		{ "OS", "the two daemons speak different versions of the protocol" },
 		{ "HS S", START_NOT_LEGAL },
 		{ "HS P", PULL_NOT_LEGAL },
 		{ "AP W", START_NO_FIT },

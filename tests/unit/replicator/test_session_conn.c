@@ -97,10 +97,10 @@ static void the_round_trip_is_that_of_the_last_ping(void **state)
 	say_number(MESSAGE_PONG, site->ping.serial + 1000);
 	say_ping(0);
 	SITE_UNTIL(site, site->came[MESSAGE_PONG] == 1);
-	assert_true(s->control_rtt_ms < 0);
+	assert_true(s->ping.rtt_ms < 0);
 	SITE_UNTIL(site,
-		   (say_number(MESSAGE_PONG, site->ping.serial), s->control_rtt_ms >= 0));
-	assert_true(s->control_rtt_ms <=
+		   (say_number(MESSAGE_PONG, site->ping.serial), s->ping.rtt_ms >= 0));
+	assert_true(s->ping.rtt_ms <=
 		    (double)rt_time_since(rt_now(site->loop), began) / RT_MS);
 }
 
@@ -436,7 +436,8 @@ static void a_stranger_dials(void)
 	static const struct conn_events events = { .established = stranger_met,
 						   .closed = stranger_closed };
 	uint8_t key[sizeof(site->config.peer.key)];
-	const struct conn_params params = { .key = key,
+	const struct conn_params params = { .group = site->config.name,
+					    .key = key,
 					    .message_max = 1u << 20,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events };

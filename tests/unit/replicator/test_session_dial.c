@@ -16,7 +16,8 @@ static void dialed_by_site(void *owner, struct rt_sock *sock, const struct rt_ad
 	static const struct conn_events events = { .established = peer_established,
 						   .message = peer_message,
 						   .closed = peer_closed };
-	const struct conn_params params = { .key = site->config.peer.key,
+	const struct conn_params params = { .group = site->config.name,
+					    .key = site->config.peer.key,
 					    .message_max = 1u << 20,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events };

@@ -76,8 +76,6 @@ static const struct conclusion conclusions[] = {
 	{ 'H', has_parted, PARTED, GROUP_STANDING_DIVERGED },
 	{ 'M', nothing_else, "both sites are mirrors: promote one of them",
 	  GROUP_STANDING_GOOD },
-	{ 'O', nothing_else, "the two daemons speak different versions of the protocol",
-	  GROUP_STANDING_GOOD },
 	{ 'H', has_another_name,
 	  "the group names differ: both files must name the same group",
 	  GROUP_STANDING_GOOD },

@@ -64,8 +64,6 @@ static const struct conclusion conclusions[] = {
 	{ 'H', nothing_else,
 	  "both sites are primary in the same epoch: one store is a copy",
 	  GROUP_STANDING_DIVERGED },
-	{ 'O', nothing_else, "the two daemons speak different versions of the protocol",
-	  GROUP_STANDING_GOOD },
 	{ 'M', has_another_name,
 	  "the group names differ: both files must name the same group",
 	  GROUP_STANDING_GOOD },

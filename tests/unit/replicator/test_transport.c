@@ -108,7 +108,8 @@ static void tcp_accepted(void *owner, struct rt_sock *sock, const struct rt_addr
 						   .message = tcp_said,
 						   .closed = tcp_closed };
 	struct world *w = owner;
-	const struct conn_params params = { .key = key,
+	const struct conn_params params = { .group = "db",
+					    .key = key,
 					    .message_max = FRAME_MAX,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events,
@@ -125,6 +126,7 @@ static void tcp_make(struct world *w)
 	struct transport_tcp_params params = {
 		.id = TRANSPORT_ID,
 		.proofs = { "the one's proof", "the other's one" },
+		.group = "db",
 		.key = key,
 		.congestion = "",
 		.frame_max = FRAME_MAX,

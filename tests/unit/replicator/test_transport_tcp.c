@@ -93,7 +93,8 @@ static const struct conn_events conn_events = {
 static void accepted(void *owner, struct rt_sock *sock, const struct rt_addr *peer)
 {
 	struct world *w = owner;
-	const struct conn_params params = { .key = key,
+	const struct conn_params params = { .group = "db",
+					    .key = key,
 					    .message_max = FRAME_MAX,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &conn_events,
@@ -140,6 +141,7 @@ static struct transport_tcp_params tcp_params(void)
 	return (struct transport_tcp_params){ .id = 4711,
 					      .proofs = { "the one's proof",
 							  "the other's one" },
+					      .group = "db",
 					      .key = key,
 					      .congestion = "",
 					      .frame_max = FRAME_MAX,

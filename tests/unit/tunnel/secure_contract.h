@@ -32,8 +32,8 @@ static void contract_open(struct contract *c, const uint8_t *key0, const uint8_t
 			  size_t chunk)
 {
 	*c = (struct contract){ .chunk = chunk, .flip_from = -1, .cut_at = SIZE_MAX };
-	assert_int_equal(secure_dial(SECURE_CONTROL, key0, &c->end[0]), 0);
-	assert_int_equal(secure_accept(key1, &c->end[1]), 0);
+	assert_int_equal(secure_dial(SECURE_CONTROL, "db", key0, &c->end[0]), 0);
+	assert_int_equal(secure_accept("db", key1, &c->end[1]), 0);
 }
 
 static void contract_close(struct contract *c)
@@ -213,9 +213,9 @@ static void contract_garbage_is_refused(void **state)
 			const char *why = NULL;
 			struct secure *s;
 
-			assert_int_equal(client ? secure_dial(SECURE_DATA, contract_key,
+			assert_int_equal(client ? secure_dial(SECURE_DATA, "db", contract_key,
 							      &s)
-						: secure_accept(contract_key, &s),
+						: secure_accept("db", contract_key, &s),
 					 0);
 			assert_int_equal(secure_input(s, (const uint8_t *)garbage[i],
 						      strlen(garbage[i]), &why),
@@ -267,8 +267,8 @@ static void contract_purpose_is_heard(void **state)
 				      .flip_from = -1,
 				      .cut_at = SIZE_MAX };
 
-		assert_int_equal(secure_dial(purposes[i], contract_key, &c.end[0]), 0);
-		assert_int_equal(secure_accept(contract_key, &c.end[1]), 0);
+		assert_int_equal(secure_dial(purposes[i], "db", contract_key, &c.end[0]), 0);
+		assert_int_equal(secure_accept("db", contract_key, &c.end[1]), 0);
 		contract_pump(&c);
 		assert_true(secure_established(c.end[1]));
 		assert_int_equal(secure_purpose(c.end[0]), purposes[i]);

@@ -140,9 +140,9 @@ static void a_connection_is_wiped(void **state)
 {
 	struct secure *s;
 
-	assert_int_equal(secure_dial(SECURE_CONTROL, key, &s), 0);
+	assert_int_equal(secure_dial(SECURE_CONTROL, "db", key, &s), 0);
 	secure_free(s);
-	assert_int_equal(secure_accept(key, &s), 0);
+	assert_int_equal(secure_accept("db", key, &s), 0);
 	secure_free(s);
 	assert_true(frees > 0);
 	assert_int_equal(found, 0);

@@ -94,7 +94,7 @@ static void who_is_asked_for_another_hello_shows_no_key(void **state)
 	struct secure *s;
 	const char *why = NULL;
 
-	assert_int_equal(secure_accept(contract_key, &s), 0);
+	assert_int_equal(secure_accept("db", contract_key, &s), 0);
 	if (secure_input(s, hello, len, &why) != 0)
 		fail_msg("%s", why);
 	/* A request for another hello is a ServerHello; FINISHED would follow another one. */
