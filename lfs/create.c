@@ -306,6 +306,7 @@ static uint64_t create_draw_incarnation(struct rt_loop *loop)
 static void create_draw_ids(struct creating *cr)
 {
 	struct lfs_meta *m = cr->meta;
+	struct lfs_epoch *current;
 	static const uint8_t none[LFS_ID_LEN];
 
 	cr->superblock.incarnation = create_draw_incarnation(cr->loop);
@@ -320,15 +321,18 @@ static void create_draw_ids(struct creating *cr)
 		m->nepochs = 1;
 		m->epochs[0] = (struct lfs_epoch){ .number = 1, .first_lsn = 1 };
 	}
-	if (!m->epochs[m->nepochs - 1].id)
-		rt_random(cr->loop, &m->epochs[m->nepochs - 1].id, sizeof(uint64_t));
+	current = &m->epochs[m->nepochs - 1];
+	if (!current->id) {
+		rt_random(cr->loop, &current->id, sizeof(current->id));
+		current->lossy =
+			current->id; /* nothing that was written before is here */
+		memcpy(current->store, cr->superblock.store, LFS_ID_LEN);
+	}
 	for (unsigned i = 0; i < m->nvolumes; i++) {
 		struct lfs_volume *v = &m->volumes[i];
 
 		if (!v->id)
 			rt_random(cr->loop, &v->id, sizeof(v->id));
-		if (!v->generation)
-			rt_random(cr->loop, &v->generation, sizeof(v->generation));
 	}
 }
 

@@ -112,16 +112,17 @@ struct lfs_superblock_volume {
 	char name[LFS_NAME_MAX];
 	le64 id;
 	le64 size;
-	le64 generation;
 };
-static_assert(sizeof(struct lfs_superblock_volume) == 88, "on-disk size");
+static_assert(sizeof(struct lfs_superblock_volume) == 80, "on-disk size");
 
 struct lfs_superblock_epoch {
 	le64 number;
 	le64 id;
 	le64 first_lsn;
+	le64 lossy;
+	uint8_t store[LFS_ID_LEN];
 };
-static_assert(sizeof(struct lfs_superblock_epoch) == 24, "on-disk size");
+static_assert(sizeof(struct lfs_superblock_epoch) == 48, "on-disk size");
 
 static_assert(sizeof(struct lfs_superblock_head) +
 			      LFS_VOLUMES_MAX * sizeof(struct lfs_superblock_volume) +

@@ -29,18 +29,23 @@ struct rt_loop;
 
 enum lfs_role { LFS_PRIMARY = 1, LFS_MIRROR = 2 };
 
-/* One primary's reign: {number, random id} and the first LSN written in it. */
+/*
+ * One primary's reign: {number, random id}, the first LSN written in it, the store that began
+ * it. `lossy` is the id of the newest epoch up to this one at whose beginning completed
+ * writes may have been lost.
+ */
 struct lfs_epoch {
 	uint64_t number;
 	uint64_t id;
 	uint64_t first_lsn;
+	uint64_t lossy;
+	uint8_t store[LFS_ID_LEN];
 };
 
 struct lfs_volume {
 	char name[LFS_NAME_MAX];
 	uint64_t id;   /* random, from the primary's create; the same at both sites */
 	uint64_t size; /* bytes, a multiple of LFS_SECTOR */
-	uint64_t generation;
 };
 /* The last block may reach beyond the volume; what lies there is nobody's. */
 static inline uint64_t lfs_volume_blocks(const struct lfs_volume *volume)

@@ -281,7 +281,6 @@ static void superblock_put_tables(uint8_t *at, const struct lfs_meta *meta)
 		struct lfs_superblock_volume d = {
 			.id = le64_make(v->id),
 			.size = le64_make(v->size),
-			.generation = le64_make(v->generation),
 		};
 
 		memcpy(d.name, v->name, strnlen(v->name, LFS_NAME_MAX));
@@ -294,8 +293,10 @@ static void superblock_put_tables(uint8_t *at, const struct lfs_meta *meta)
 			.number = le64_make(e->number),
 			.id = le64_make(e->id),
 			.first_lsn = le64_make(e->first_lsn),
+			.lossy = le64_make(e->lossy),
 		};
 
+		memcpy(d.store, e->store, LFS_ID_LEN);
 		memcpy(at, &d, sizeof(d));
 		at += sizeof(d);
 	}
@@ -362,7 +363,6 @@ static void superblock_get_tables(const uint8_t *at, struct lfs_meta *meta)
 		memcpy(v->name, d.name, LFS_NAME_MAX);
 		v->id = le64_get(d.id);
 		v->size = le64_get(d.size);
-		v->generation = le64_get(d.generation);
 	}
 	for (unsigned i = 0; i < meta->nepochs; i++) {
 		struct lfs_epoch *e = &meta->epochs[i];
@@ -373,6 +373,8 @@ static void superblock_get_tables(const uint8_t *at, struct lfs_meta *meta)
 		e->number = le64_get(d.number);
 		e->id = le64_get(d.id);
 		e->first_lsn = le64_get(d.first_lsn);
+		e->lossy = le64_get(d.lossy);
+		memcpy(e->store, d.store, LFS_ID_LEN);
 	}
 }
 

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "rt/bug.h"
+#include "rt/bytes.h"
 #include "rt/check.h"
+#include "rt/hash.h"
 
 static bool history_find(const struct history_side *side, const struct lfs_epoch *epoch,
 			 unsigned *at)
@@ -108,39 +110,56 @@ static void history_remove(struct lfs_meta *meta, unsigned i)
 		(meta->nepochs - i) * sizeof(meta->epochs[0]));
 }
 
-static bool history_append(struct lfs_meta *meta, uint64_t number, uint64_t id,
-			   uint64_t first_lsn)
+static bool history_append(struct lfs_meta *meta, const struct history_start *start,
+			   uint64_t lossy)
 {
 	bool full = meta->nepochs == LFS_HISTORY_MAX;
+	struct lfs_epoch *epoch;
 
 	if (full)
 		history_remove(meta, 0);
-	meta->epochs[meta->nepochs++] = (struct lfs_epoch){ number, id, first_lsn };
+	epoch = &meta->epochs[meta->nepochs++];
+	*epoch = (struct lfs_epoch){ .number = start->number,
+				     .id = start->id,
+				     .first_lsn = start->first_lsn,
+				     .lossy = start->lossy ? start->id : lossy };
+	memcpy(epoch->store, start->store, LFS_ID_LEN);
 	return !full;
 }
 
-bool history_begin(struct lfs_meta *meta, uint64_t number, uint64_t id,
-		   uint64_t first_lsn)
+bool history_begin(struct lfs_meta *meta, const struct history_start *start)
 {
-	if (history_may_fold(meta, first_lsn))
+	uint64_t lossy = meta->epochs[meta->nepochs - 1].lossy;
+
+	if (history_may_fold(meta, start->first_lsn)) {
 		meta->nepochs--;
-	return history_append(meta, number, id, first_lsn);
+		if (RT_BUG(LOSSY_FOLDED_AWAY))
+			lossy = meta->epochs[meta->nepochs - 1].lossy;
+	}
+	return history_append(meta, start, lossy);
 }
 
-bool history_add_unreached(struct lfs_meta *meta, uint64_t number, uint64_t id,
-			   uint64_t first_lsn)
+bool history_add_unreached(struct lfs_meta *meta, const struct history_start *next)
 {
 	const struct lfs_epoch *current = &meta->epochs[meta->nepochs - 1];
 	bool all = true;
 
-	if (id != 0 && number > current->number)
-		all = history_append(meta, number, id, first_lsn);
+	if (next->id != 0 && next->number > current->number)
+		all = history_append(meta, next, current->lossy);
 	/* Promoted in the middle of a catch-up: START has named them. */
 	for (unsigned i = 0; i < meta->nepochs; i++)
-		if (meta->epochs[i].first_lsn > first_lsn)
-			meta->epochs[i].first_lsn = first_lsn;
+		if (meta->epochs[i].first_lsn > next->first_lsn)
+			meta->epochs[i].first_lsn = next->first_lsn;
 	meta->named_epoch = meta->epochs[meta->nepochs - 1].id;
 	return all;
+}
+
+uint64_t history_generation(const struct lfs_meta *meta, uint64_t volume_id)
+{
+	le64 lossy = le64_make(meta->epochs[meta->nepochs - 1].lossy);
+	uint64_t generation = rt_siphash(volume_id, 0, &lossy, sizeof(lossy));
+
+	return generation ? generation : 1;
 }
 
 bool history_drop(struct lfs_meta *meta, uint64_t mirror_epoch)

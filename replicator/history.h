@@ -18,6 +18,13 @@ struct history_side {
 	uint64_t hash;	  /* history hash after it */
 };
 
+/* An epoch that begins. */
+struct history_start {
+	uint64_t number, id, first_lsn;
+	const uint8_t *store; /* LFS_ID_LEN bytes: the one that begins it */
+	bool lossy;	      /* completed writes may be missing from what is before it */
+};
+
 enum history_relation {
 	/* The same history up to `theirs`, which is a prefix of ours or equal to it. */
 	HISTORY_BEHIND,
@@ -47,23 +54,27 @@ uint64_t history_epoch_end(const struct history_side *side, unsigned i);
 uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen);
 
 /*
- * Append the epoch {number, id} that begins at `first_lsn`. It takes the place of the
- * current one where nothing was written in that and no START can have named it to a mirror
+ * What tells a client of a volume whether its cache may be trusted: it changes with each
+ * epoch at whose beginning completed writes may have been lost, is the same at both sites,
+ * and survives everything else. Never 0.
+ */
+uint64_t history_generation(const struct lfs_meta *meta, uint64_t volume_id);
+
+/*
+ * Append an epoch. It takes the place of the current one where nothing was written in that and no START can have named it to a mirror
  * (meta->named_epoch); but never of the only one, which a mirror that has just been paired
  * holds. When the list is full its oldest entry goes: false then, since the log can fill no
  * new mirror any more.
  */
-bool history_begin(struct lfs_meta *meta, uint64_t number, uint64_t id,
-		   uint64_t first_lsn);
+bool history_begin(struct lfs_meta *meta, const struct history_start *start);
 
 /*
- * A mirror is promoted: its history holds the epoch {number, id} that its primary was about to
+ * A mirror is promoted: its history holds the epoch `next` that its primary was about to
  * begin, if there is one (id 0: none) and it is not there already, and from then on all that
  * it has not reached as epochs in which nothing was written. None of them is ever folded:
  * the site that began it may have written in it. False as above.
  */
-bool history_add_unreached(struct lfs_meta *meta, uint64_t number, uint64_t id,
-			   uint64_t first_lsn);
+bool history_add_unreached(struct lfs_meta *meta, const struct history_start *next);
 
 /*
  * The mirror's current epoch is `mirror_epoch`: once the list is half full, epochs before it in

@@ -23,6 +23,8 @@ static void message_put_epochs(struct writer *w, const struct lfs_epoch *epochs,
 		put_u64(w, epochs[i].number);
 		put_u64(w, epochs[i].id);
 		put_u64(w, epochs[i].first_lsn);
+		put_u64(w, epochs[i].lossy);
+		put_bytes(w, epochs[i].store, sizeof(epochs[i].store));
 	}
 }
 
@@ -42,6 +44,8 @@ static unsigned message_get_epochs(struct reader *r, struct lfs_epoch *epochs)
 		epochs[i].number = get_u64(r);
 		epochs[i].id = get_u64(r);
 		epochs[i].first_lsn = get_u64(r);
+		epochs[i].lossy = get_u64(r);
+		get_bytes(r, epochs[i].store, sizeof(epochs[i].store));
 		if (epochs[i].number == 0 || epochs[i].number > MESSAGE_EPOCH_MAX ||
 		    epochs[i].first_lsn == 0)
 			r->bad = true;
@@ -59,7 +63,6 @@ static void message_put_volumes(struct writer *w, const struct lfs_meta *meta)
 		put_name(w, meta->volumes[i].name);
 		put_u64(w, meta->volumes[i].id);
 		put_u64(w, meta->volumes[i].size);
-		put_u64(w, meta->volumes[i].generation);
 	}
 }
 
@@ -78,7 +81,6 @@ static void message_get_volumes(struct reader *r, struct lfs_meta *meta)
 		get_name(r, v->name, sizeof(v->name));
 		v->id = get_u64(r);
 		v->size = get_u64(r);
-		v->generation = get_u64(r);
 		if (v->name[0] == 0 || v->size == 0 || v->size % LFS_SECTOR != 0)
 			r->bad = true;
 	}

@@ -82,23 +82,21 @@ void primary_start_next_epoch(struct group *g, uint64_t *number, uint64_t *id)
 /* `confirmed`: the mirror has said what it holds, and it fits. */
 static void primary_start_epoch(struct group *g, bool confirmed)
 {
+	struct history_start start = { .store = lfs_store_id(g->lfs),
+				       .first_lsn = lfs_lsn(g->lfs).admitted + 1 };
 	struct lfs_meta *meta;
 	uint8_t boot[16];
-	uint64_t number, id;
 
 	if (!facts_can_change(g))
 		return; /* called again by the next turn */
 	if (rt_boot_id(g->loop, boot) < 0)
 		rt_random(g->loop, boot, sizeof(boot)); /* unknown counts as changed */
 	meta = facts_edit(g);
-	if (primary_start_may_miss_writes(g, boot))
-		for (unsigned i = 0; i < meta->nvolumes; i++)
-			rt_random(g->loop, &meta->volumes[i].generation,
-				  sizeof(meta->volumes[i].generation));
+	start.lossy = primary_start_may_miss_writes(g, boot);
 	memcpy(meta->boot, boot, sizeof(meta->boot));
 	if (!primary_start_keeps_epoch(g, confirmed)) {
-		primary_start_next_epoch(g, &number, &id);
-		if (!history_begin(meta, number, id, lfs_lsn(g->lfs).admitted + 1))
+		primary_start_next_epoch(g, &start.number, &start.id);
+		if (!history_begin(meta, &start))
 			group_say_history_full(g);
 	}
 	if (confirmed) /* START follows */

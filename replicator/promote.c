@@ -201,15 +201,20 @@ static void promote_done(struct group *g, int res)
 static void promote_epoch(struct group *g)
 {
 	struct lfs_meta *meta = facts_edit(g);
-	uint64_t id;
-	bool all;
+	const struct history_start unreached = {
+		.number = g->watch.announced_number,
+		.id = g->watch.announced_id,
+		.store = meta->peer_store,
+		.first_lsn = lfs_lsn(g->lfs).admitted + 1,
+	};
+	struct history_start start = { .store = lfs_store_id(g->lfs),
+				       .first_lsn = unreached.first_lsn,
+				       .lossy = true };
+	bool all = history_add_unreached(meta, &unreached);
 
-	rt_random(g->loop, &id, sizeof(id));
-	all = history_add_unreached(meta, g->watch.announced_number,
-				    g->watch.announced_id, lfs_lsn(g->lfs).admitted + 1);
-	if (!history_begin(meta, history_next_number(meta, g->watch.epoch_seen), id,
-			   lfs_lsn(g->lfs).admitted + 1) ||
-	    !all)
+	rt_random(g->loop, &start.id, sizeof(start.id));
+	start.number = history_next_number(meta, g->watch.epoch_seen);
+	if (!history_begin(meta, &start) || !all)
 		group_say_history_full(g);
 	meta->role = LFS_PRIMARY;
 	meta->flags |= LFS_ALONE;
@@ -219,9 +224,6 @@ static void promote_epoch(struct group *g)
 	if (rt_boot_id(g->loop, meta->boot) < 0)
 		memset(meta->boot, 0,
 		       sizeof(meta->boot)); /* counts as changed next time */
-	for (unsigned i = 0; i < meta->nvolumes; i++)
-		rt_random(g->loop, &meta->volumes[i].generation,
-			  sizeof(meta->volumes[i].generation));
 	facts_change(g, promote_done);
 }
 

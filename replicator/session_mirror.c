@@ -215,11 +215,8 @@ static void mirror_pair(struct session *s)
 	memcpy(meta->peer_store, s->control.identity.store, sizeof(meta->peer_store));
 	meta->flags &= ~LFS_UNPAIRED;
 	meta->nvolumes = s->peer->meta.nvolumes;
-	for (unsigned i = 0; i < meta->nvolumes; i++) {
-		meta->volumes[i] = s->peer->meta.volumes[i];
-		rt_random(g->loop, &meta->volumes[i].generation,
-			  sizeof(meta->volumes[i].generation));
-	}
+	memcpy(meta->volumes, s->peer->meta.volumes,
+	       meta->nvolumes * sizeof(meta->volumes[0]));
 	/* START brings the others. The primary may fold any of them before that, but its first. */
 	meta->nepochs = 1;
 	meta->epochs[0] = s->peer->meta.epochs[0];

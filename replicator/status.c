@@ -4,6 +4,7 @@
 
 #include "replicator/group_policy.h"
 #include "replicator/group_private.h"
+#include "replicator/history.h"
 #include "replicator/log_sender.h"
 #include "replicator/request.h"
 #include "replicator/session.h"
@@ -280,7 +281,7 @@ static void status_volumes(const struct group *g, struct group_status *ret)
 		out->mapped = lfs_mapped(g->lfs, v->index) * LFS_BLOCK;
 		out->sync = v->sync;
 		out->sync_effective = gate_mode(&g->gate, &need);
-		out->generation = meta->volumes[v->index].generation;
+		out->generation = history_generation(meta, meta->volumes[v->index].id);
 		out->reads = v->reads;
 		out->writes = v->writes;
 		out->flushes = v->flushes;

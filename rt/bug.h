@@ -15,6 +15,7 @@
 	X(CLEAN_KEEPS_EPOCH)  /* an open after a clean stop goes on in the old epoch */          \
 	X(CONFIRMED_OPEN_KEEPS_EPOCH) /* so does one that the mirror has agreed to */           \
 	X(EMPTY_EPOCHS_KEPT)  /* a restart adds to the history though nothing was written */     \
+	X(LOSSY_FOLDED_AWAY)  /* the epoch after an empty one forgets what that had lost */      \
 	X(NEWCOMER_REPLACES)  /* a connection ends the one that the peer has */                 \
 	X(MIRROR_UNBOUND)     /* any store of the group is taken for the peer's */              \
 	X(ACK_BEFORE_WRITTEN) /* local completion at admission */                                \

@@ -353,9 +353,12 @@ static void start(struct fuzz *f)
 	store.meta.volumes[0].size = 64 * LFS_BLOCK;
 	store.meta.volumes[1].size = UINT64_C(1) << 40;
 	store.meta.nepochs = 3;
-	store.meta.epochs[0] = (struct lfs_epoch){ 1, 0x11, 1 };
-	store.meta.epochs[1] = (struct lfs_epoch){ 2, 0x22, 11 };
-	store.meta.epochs[2] = (struct lfs_epoch){ 5, 0x55, 13 };
+	store.meta.epochs[0] =
+		(struct lfs_epoch){ .number = 1, .id = 0x11, .first_lsn = 1 };
+	store.meta.epochs[1] =
+		(struct lfs_epoch){ .number = 2, .id = 0x22, .first_lsn = 11 };
+	store.meta.epochs[2] =
+		(struct lfs_epoch){ .number = 5, .id = 0x55, .first_lsn = 13 };
 	apply_init(&group.apply, &group);
 	apply_restart(&group.apply);
 	f->hash = store.hash;

@@ -234,8 +234,11 @@ static void copies_run(struct sim_world *w)
 
 static const char *const copies_bugs[] = { "CLEAN_KEEPS_EPOCH",
 					   "CONFIRMED_OPEN_KEEPS_EPOCH",
-					   "EMPTY_EPOCHS_KEPT", "NEWCOMER_REPLACES",
-					   "MIRROR_UNBOUND", NULL };
+					   "EMPTY_EPOCHS_KEPT",
+					   "NEWCOMER_REPLACES",
+					   "MIRROR_UNBOUND",
+					   "LOSSY_FOLDED_AWAY",
+					   NULL };
 
 SIM_SCENARIO(copies, "stores copied, put back and started beside each other", copies_run,
 	     copies_bugs, .all_max = 60)

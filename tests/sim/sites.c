@@ -7,6 +7,7 @@
 
 #include "lfs/lfs.h"
 #include "replicator/group_private.h"
+#include "replicator/history.h"
 #include "replicator/request.h"
 #include "replicator/session.h"
 #include "rt/check.h"
@@ -294,6 +295,22 @@ static void completed(struct sites_request *r, const struct tree_node *node)
 	}
 }
 
+/* A cache lives until the generation of its volume changes: what is in it must be here. */
+static void judge_caches(struct sites_side *side)
+{
+	const struct lfs_meta *meta = lfs_meta(side->site.group->lfs);
+	uint64_t generation = history_generation(meta, meta->volumes[0].id);
+
+	if (side->cached && generation == side->generation)
+		sim_require(tree_holds(side->tip, side->cached),
+			    "%s has lost LSN %llu, which completed in this generation",
+			    sim_node_name(side->site.node),
+			    (unsigned long long)side->cached->lsn);
+	if (generation != side->generation)
+		side->cached = NULL;
+	side->generation = generation;
+}
+
 static void request_done(struct group_request *req, int res)
 {
 	struct sites_request *r = rt_container_of(req, struct sites_request, req);
@@ -311,6 +328,7 @@ static void request_done(struct group_request *req, int res)
 		sim_require(node, "%s completed an LSN %llu that nobody took",
 			    sim_node_name(side->site.node), (unsigned long long)lsn);
 		completed(r, node);
+		hold(&side->cached, node);
 	}
 	if (side->budget > 0)
 		client_turn(side);
@@ -330,6 +348,7 @@ static void submit(struct sites_request *r)
 		    "%s takes writes, and lacks LSN %llu, which its mirror has",
 		    sim_node_name(side->site.node),
 		    (unsigned long long)side->remote->lsn);
+	judge_caches(side);
 	r->busy = true;
 	r->volume = v;
 	r->req = (struct group_request){ .kind = GROUP_WRITE,
@@ -451,6 +470,7 @@ static void forget_store(struct sites *a, unsigned i)
 	side->tip = tree_root(a->tree);
 	memset(side->peer, 0, sizeof(side->peer));
 	side->promise = (struct sites_promise){ NULL, NULL };
+	side->cached = NULL;
 	for (unsigned k = 0; k < a->n; k++)
 		a->side[k].remote = NULL;
 }

@@ -47,6 +47,9 @@ struct sites_side {
 	const struct tree_node *replied[SITE_VOLUMES];
 	/* What its mirror has persisted, too; NULL once a store was put back anywhere. */
 	const struct tree_node *remote;
+	/* What its clients may have in their caches, and the generation that says so. */
+	const struct tree_node *cached;
+	uint64_t generation;
 	uint64_t run;	     /* of the process; each has its own */
 	enum sim_crash died; /* how it went down last */
 	const struct tree_node

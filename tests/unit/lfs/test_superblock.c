@@ -36,7 +36,6 @@ static void sample(unsigned nvolumes, unsigned nepochs)
 		meta.volumes[i] = (struct lfs_volume){
 			.id = i + 1,
 			.size = (i + 1) * LFS_BLOCK,
-			.generation = i + 1000,
 		};
 		meta.volumes[i].name[0] = (char)('a' + i / 26);
 		meta.volumes[i].name[1] = (char)('a' + i % 26);

@@ -18,7 +18,7 @@ static void change_noted(struct lfs_set_meta *s, int res)
 static void change_ask(struct world *w, uint64_t generation)
 {
 	w->meta = *lfs_meta(w->lfs);
-	w->meta.volumes[0].generation = generation;
+	w->meta.volumes[0].id = generation;
 	change.done = change_noted;
 	change_res = 1;
 	lfs_set_meta(w->lfs, &change, &w->meta);
@@ -26,7 +26,7 @@ static void change_ask(struct world *w, uint64_t generation)
 
 static uint64_t generation(struct world *w)
 {
-	return lfs_meta(w->lfs)->volumes[0].generation;
+	return lfs_meta(w->lfs)->volumes[0].id;
 }
 
 static void open_fresh(struct world *w)
@@ -200,7 +200,7 @@ static void history_ask(struct world *w, uint64_t generation)
 							.id = i + generation * EPOCHS,
 							.first_lsn = first->first_lsn };
 	w->meta.nepochs = EPOCHS;
-	w->meta.volumes[0].generation = generation;
+	w->meta.volumes[0].id = generation;
 	change.done = change_noted;
 	change_res = 1;
 	lfs_set_meta(w->lfs, &change, &w->meta);

@@ -31,7 +31,9 @@ static inline void second_epoch_begin(void)
 
 	meta->epochs[0] = meta->epochs[meta->nepochs - 1]; /* all that was written */
 	meta->epochs[0].number = 1;
-	meta->epochs[1] = (struct lfs_epoch){ 2, SECOND_EPOCH, SITE_LSNS + 1 };
+	meta->epochs[1] = (struct lfs_epoch){ .number = 2,
+					      .id = SECOND_EPOCH,
+					      .first_lsn = SITE_LSNS + 1 };
 	meta->nepochs = 2;
 	site->waiting = 1;
 	facts_change(site->group, second_epoch_durable);
@@ -61,8 +63,9 @@ static inline void has_parted(struct message_hello *m)
 
 static inline void goes_on_in_a_third(struct message_hello *m)
 {
-	m->meta.epochs[m->meta.nepochs++] =
-		(struct lfs_epoch){ 3, 0x3333, SITE_LSNS + 1 };
+	m->meta.epochs[m->meta.nepochs++] = (struct lfs_epoch){
+		.number = 3, .id = 0x3333, .first_lsn = SITE_LSNS + 1
+	};
 }
 
 static inline void has_another_name(struct message_hello *m)

@@ -49,8 +49,9 @@ static inline size_t put_hello(char letter, uint8_t *body)
 	if (letter == 'K') {
 		const struct lfs_epoch *last = &meta->epochs[meta->nepochs - 1];
 
-		m->meta.epochs[m->meta.nepochs++] =
-			(struct lfs_epoch){ last->number + 1, 0x6709, end.lsn + 1 };
+		m->meta.epochs[m->meta.nepochs++] = (struct lfs_epoch){
+			.number = last->number + 1, .id = 0x6709, .first_lsn = end.lsn + 1
+		};
 	}
 	(void)snprintf(m->node, sizeof(m->node), "there");
 	len = message_encode_hello(m, body, MESSAGE_MAX);
@@ -77,8 +78,9 @@ static inline size_t put_start(char letter, uint8_t *body)
 	if (letter == 'G') {
 		const struct lfs_epoch *last = &m->epochs[m->nepochs - 1];
 
-		m->epochs[m->nepochs++] =
-			(struct lfs_epoch){ last->number + 1, 0x6709, m->from_lsn };
+		m->epochs[m->nepochs++] = (struct lfs_epoch){ .number = last->number + 1,
+							      .id = 0x6709,
+							      .first_lsn = m->from_lsn };
 	}
 	if (letter == 'W')
 		m->from_lsn++;

@@ -151,8 +151,12 @@ static void an_epoch_counts_for_its_own_lsns_only(void **state)
 	uint64_t old = lfs_epoch_of(lfs_meta(g->lfs), 1)->id, first = admitted() + 2;
 	struct forged f;
 
-	history_begin(facts_edit(g), history_next_number(lfs_meta(g->lfs), 0), LIES_EPOCH,
-		      first);
+	history_begin(facts_edit(g),
+		      &(struct history_start){
+			      .number = history_next_number(lfs_meta(g->lfs), 0),
+			      .id = LIES_EPOCH,
+			      .first_lsn = first,
+			      .store = lfs_store_id(g->lfs) });
 	site->waiting = 1;
 	facts_change(g, history_set);
 	assert_int_equal(site_wait(), 0);

@@ -11,11 +11,39 @@
  * one wrong row here is a split brain or a lost write.
  */
 
-static const struct lfs_epoch base[] = { { 1, 11, 1 }, { 2, 22, 50 } };
-static const struct lfs_epoch longer[] = { { 1, 11, 1 }, { 2, 22, 50 }, { 3, 33, 101 } };
-static const struct lfs_epoch other[] = { { 1, 11, 1 }, { 2, 22, 50 }, { 3, 44, 101 } };
-static const struct lfs_epoch newer[] = { { 1, 11, 1 }, { 2, 22, 50 }, { 5, 55, 101 } };
-static const struct lfs_epoch alien[] = { { 1, 99, 1 } };
+#define EPOCH(n, i, from)                                                                \
+	{                                                                                \
+		.number = (n), .id = (i), .first_lsn = (from)                            \
+	}
+
+static const struct lfs_epoch base[] = { EPOCH(1, 11, 1), EPOCH(2, 22, 50) };
+static const struct lfs_epoch longer[] = { EPOCH(1, 11, 1), EPOCH(2, 22, 50),
+					   EPOCH(3, 33, 101) };
+static const struct lfs_epoch other[] = { EPOCH(1, 11, 1), EPOCH(2, 22, 50),
+					  EPOCH(3, 44, 101) };
+static const struct lfs_epoch newer[] = { EPOCH(1, 11, 1), EPOCH(2, 22, 50),
+					  EPOCH(5, 55, 101) };
+static const struct lfs_epoch alien[] = { EPOCH(1, 99, 1) };
+
+static const uint8_t ours[LFS_ID_LEN] = { 1 }, theirs[LFS_ID_LEN] = { 2 };
+
+static bool begin(struct lfs_meta *meta, uint64_t number, uint64_t id, uint64_t first_lsn)
+{
+	return history_begin(meta, &(struct history_start){ .number = number,
+							    .id = id,
+							    .first_lsn = first_lsn,
+							    .store = ours });
+}
+
+static bool add_unreached(struct lfs_meta *meta, uint64_t number, uint64_t id,
+			  uint64_t first_lsn)
+{
+	return history_add_unreached(meta,
+				     &(struct history_start){ .number = number,
+							      .id = id,
+							      .first_lsn = first_lsn,
+							      .store = theirs });
+}
 
 static void rows_of_the_table(void **state)
 {
@@ -67,11 +95,11 @@ static void a_new_epoch_is_above_every_number_seen(void **state)
 
 	(void)state;
 	meta->nepochs = 1;
-	meta->epochs[0] = (struct lfs_epoch){ 4, 1, 1 };
+	meta->epochs[0] = (struct lfs_epoch){ .number = 4, .id = 1, .first_lsn = 1 };
 	assert_int_equal(history_next_number(meta, 0), 5);
 	assert_int_equal(history_next_number(meta, 4), 5);
 	assert_int_equal(history_next_number(meta, 9), 10);
-	history_begin(meta, 10, 6, 20);
+	begin(meta, 10, 6, 20);
 	assert_int_equal(history_next_number(meta, 9), 11);
 	assert_int_equal(meta->epochs[1].number, 10);
 	assert_int_equal(meta->epochs[1].id, 6);
@@ -85,12 +113,12 @@ static void an_epoch_never_reached_is_empty_afterwards(void **state)
 
 	(void)state;
 	meta->nepochs = 4;
-	meta->epochs[0] = (struct lfs_epoch){ 1, 1, 1 };
-	meta->epochs[1] = (struct lfs_epoch){ 2, 2, 91 };
-	meta->epochs[2] = (struct lfs_epoch){ 3, 3, 92 };
-	meta->epochs[3] = (struct lfs_epoch){ 4, 4, 100 };
-	history_add_unreached(meta, 0, 0, 91);
-	history_begin(meta, 5, 5, 91);
+	meta->epochs[0] = (struct lfs_epoch){ .number = 1, .id = 1, .first_lsn = 1 };
+	meta->epochs[1] = (struct lfs_epoch){ .number = 2, .id = 2, .first_lsn = 91 };
+	meta->epochs[2] = (struct lfs_epoch){ .number = 3, .id = 3, .first_lsn = 92 };
+	meta->epochs[3] = (struct lfs_epoch){ .number = 4, .id = 4, .first_lsn = 100 };
+	add_unreached(meta, 0, 0, 91);
+	begin(meta, 5, 5, 91);
 	assert_int_equal(meta->nepochs, 5);
 	assert_int_equal(meta->epochs[0].first_lsn, 1);
 	for (unsigned i = 1; i < 5; i++)
@@ -121,7 +149,7 @@ static void an_empty_epoch_is_folded_into_the_next(void **state)
 		memcpy(meta->epochs, base, sizeof(base));
 		meta->nepochs = rows[i].nepochs;
 		meta->named_epoch = rows[i].named;
-		history_begin(meta, rows[i].nepochs + 1, 33, rows[i].first_lsn);
+		begin(meta, rows[i].nepochs + 1, 33, rows[i].first_lsn);
 		assert_int_equal(meta->nepochs, rows[i].want);
 		assert_int_equal(meta->epochs[meta->nepochs - 1].id, 33);
 		assert_int_equal(meta->epochs[meta->nepochs - 1].number,
@@ -140,7 +168,9 @@ static void long_history(struct lfs_meta *meta, unsigned n)
 {
 	meta->nepochs = n;
 	for (unsigned i = 0; i < n; i++)
-		meta->epochs[i] = (struct lfs_epoch){ i + 1, i + 1, i / 2 * 10 + 1 };
+		meta->epochs[i] = (struct lfs_epoch){ .number = i + 1,
+						      .id = i + 1,
+						      .first_lsn = i / 2 * 10 + 1 };
 }
 
 /* The records of an epoch bear its id: as long as they are in the log, it is in the history. */
@@ -193,16 +223,15 @@ static void an_announced_epoch_is_superseded(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct history_side primary = { NULL, 3, 120, 7 },
 				    mirror = { NULL, 0, 70, 8 };
-		struct lfs_epoch epochs[] = { base[0],
-					      base[1],
-					      { rows[i].number, rows[i].id, 101 } };
+		struct lfs_epoch epochs[] = { base[0], base[1],
+					      EPOCH(rows[i].number, rows[i].id, 101) };
 
 		memcpy(meta->epochs, base, sizeof(base));
 		meta->nepochs = 2;
 		meta->named_epoch = 0;
-		history_add_unreached(meta, rows[i].number, rows[i].id, 71);
+		add_unreached(meta, rows[i].number, rows[i].id, 71);
 		assert_int_equal(meta->nepochs, rows[i].want);
-		history_begin(meta, history_next_number(meta, 0), 55, 71);
+		begin(meta, history_next_number(meta, 0), 55, 71);
 		assert_int_equal(meta->nepochs, rows[i].want + 1);
 		if (rows[i].want == 2)
 			continue;
@@ -222,12 +251,53 @@ static void a_full_history_folds_its_oldest(void **state)
 
 	(void)state;
 	meta->nepochs = 1;
-	meta->epochs[0] = (struct lfs_epoch){ 1, 1, 1 };
+	meta->epochs[0] = (struct lfs_epoch){ .number = 1, .id = 1, .first_lsn = 1 };
 	for (uint64_t i = 2; i <= LFS_HISTORY_MAX + 5; i++)
-		assert_int_equal(history_begin(meta, i, i, i), i <= LFS_HISTORY_MAX);
+		assert_int_equal(begin(meta, i, i, i), i <= LFS_HISTORY_MAX);
 	assert_int_equal(meta->nepochs, LFS_HISTORY_MAX);
 	assert_int_equal(meta->epochs[LFS_HISTORY_MAX - 1].number, LFS_HISTORY_MAX + 5);
 	assert_int_equal(meta->epochs[0].number, 6);
+	free(meta);
+}
+
+/*
+ * Completed writes may be missing from what is before an epoch: a client's cache must not
+ * outlive that, at either site, and must outlive everything else.
+ */
+static void the_generation_is_that_of_the_newest_lossy_epoch(void **state)
+{
+	struct lfs_meta *meta = calloc(1, sizeof(*meta));
+	struct history_start next = { .number = 2, .id = 22, .first_lsn = 50 };
+	uint64_t first, second;
+
+	assert_non_null(meta);
+	next.store = ours;
+	meta->nepochs = 1;
+	meta->epochs[0] = (struct lfs_epoch){ .number = 1, .id = 11, .first_lsn = 1 };
+	meta->epochs[0].lossy = 11;
+	first = history_generation(meta, 7);
+	assert_true(first != 0 && first != history_generation(meta, 8));
+	assert_true(history_begin(meta, &next)); /* nothing is missing */
+	assert_true(history_generation(meta, 7) == first);
+	assert_memory_equal(meta->epochs[1].store, ours, LFS_ID_LEN);
+	next = (struct history_start){ 3, 33, 60, ours, true };
+	assert_true(history_begin(meta, &next));
+	second = history_generation(meta, 7);
+	assert_true(second != first);
+	next = (struct history_start){ 4, 44, 60, ours, false };
+	assert_true(history_begin(meta, &next)); /* in the place of that one */
+	assert_int_equal(meta->nepochs, 3);
+	assert_int_equal(meta->epochs[2].id, 44);
+	assert_true(history_generation(meta, 7) == second);
+	next = (struct history_start){ 5, 55, 60, ours, true };
+	assert_true(history_begin(meta, &next));
+	assert_true(history_generation(meta, 7) != second);
+	assert_true(history_generation(meta, 7) != first);
+	second = history_generation(meta, 7);
+	assert_true(
+		add_unreached(meta, 6, 66, 61)); /* the promotion behind it is lossy */
+	assert_true(history_generation(meta, 7) == second);
+	assert_memory_equal(meta->epochs[3].store, theirs, LFS_ID_LEN);
 	free(meta);
 }
 
@@ -241,6 +311,7 @@ int main(void)
 		cmocka_unit_test(only_epochs_without_a_write_are_dropped),
 		cmocka_unit_test(an_announced_epoch_is_superseded),
 		cmocka_unit_test(a_full_history_folds_its_oldest),
+		cmocka_unit_test(the_generation_is_that_of_the_newest_lossy_epoch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
