@@ -170,7 +170,9 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 		return ret;
 	a->hash = lfs_history_next(lfs->admission.hash,
 				   lfs_epoch_of(&lfs->meta, a->lsn)->id, a->ops, a->nops);
+	a->bytes = lfs->admission.bytes + (uint64_t)data * LFS_BLOCK;
 	lfs->admission.hash = a->hash;
+	lfs->admission.bytes = a->bytes;
 	lfs->admission.lsn = a->lsn;
 	lfs->admission.pending_appends++;
 	lfs->admission.pending_leaves += leaves;
@@ -216,14 +218,17 @@ static struct batch batch_measure(const struct lfs *lfs, uint32_t room)
 	return b;
 }
 
-static void client_take_op(struct lfs_inflight *f, const struct lfs_op *op, bool last)
+static void client_take_op(struct lfs_inflight *f, const struct lfs_append *a, unsigned i)
 {
+	const struct lfs_op *op = &a->ops[i];
+	bool last = i == a->nops - 1;
 	struct lfs_desc desc = {
 		.kind = (enum lfs_desc_kind)op->kind,
 		.last = last,
 		.volume = op->volume,
 		.lba = op->lba,
 		.blocks = op->blocks,
+		.wall_ns = last ? a->wall_ns : 0,
 	};
 
 	lfs_record_put_desc(lfs_inflight_area(f), f->ndescs++, &desc);
@@ -281,7 +286,6 @@ static void client_summary(struct lfs_inflight *f)
 static bool client_build(struct lfs *lfs)
 {
 	struct lfs_append *a = lfs_append_of(lfs->admission.queue.next);
-	const struct lfs_epoch *epoch = lfs_epoch_of(&lfs->meta, a->lsn);
 	struct lfs_inflight *f =
 		lfs_inflight_get(lfs, LFS_RECORD_CLIENT, append_blocks_alone(a));
 	struct batch b;
@@ -297,10 +301,10 @@ static bool client_build(struct lfs *lfs)
 		rt_list_push_back(&f->appends, l);
 		lfs->admission.queued_blocks -= append_blocks_alone(a);
 		for (unsigned n = 0; n < a->nops; n++)
-			client_take_op(f, &a->ops[n], n == a->nops - 1);
+			client_take_op(f, a, n);
 	}
 	client_crcs(f);
-	lfs_inflight_submit(f, a->lsn, a->hash, epoch);
+	lfs_inflight_submit(f, a);
 	client_summary(f);
 	return true;
 }

@@ -13,6 +13,7 @@ struct lfs;
 /* What clients have appended and the map does not hold yet. */
 struct lfs_admission {
 	uint64_t lsn, hash; /* the last that was admitted, and history after it */
+	uint64_t bytes;	    /* of data, of all LSNs up to it */
 	struct lfs_write_buffer write_buffer;
 	struct rt_list queue;	  /* lfs_append: in no record yet */
 	uint64_t pending_appends; /* not applied */

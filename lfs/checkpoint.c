@@ -177,8 +177,6 @@ static void checkpoint_put_leaves(struct lfs *lfs, struct lfs_inflight *f)
 bool lfs_checkpoint_build(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
-	struct lfs_epoch epoch = { .number = lfs->head.built.epoch,
-				   .id = lfs->head.built.epoch_id };
 	struct lfs_inflight *f;
 	uint32_t room;
 	bool searched;
@@ -200,7 +198,7 @@ bool lfs_checkpoint_build(struct lfs *lfs)
 	checkpoint_put_leaves(lfs, f);
 	checkpoint_set_state(lfs, searched ? LFS_CHECKPOINT_LAST_IMAGES
 					   : LFS_CHECKPOINT_IMAGES);
-	lfs_inflight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
+	lfs_inflight_submit(f, NULL);
 	for (unsigned i = 0; i < ck->nleaves; i++) {
 		struct lfs_summary_item item = {
 			.volume = ck->leaves[i].volume,

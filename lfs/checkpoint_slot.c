@@ -33,6 +33,8 @@ void lfs_checkpoint_slot_encode_head(uint8_t block[LFS_BLOCK],
 		.written_seq = le64_make(slot->written_seq),
 		.wall_ns = le64_make(wall_ns),
 		.chain = le32_make(t->chain),
+		.lsn_wall_ns = le64_make((uint64_t)t->wall_ns),
+		.bytes = le64_make(t->bytes),
 	};
 
 	memcpy(h.store, store, LFS_ID_LEN);
@@ -77,8 +79,6 @@ int lfs_checkpoint_slot_decode_head(const uint8_t block[LFS_BLOCK],
 	    rt_crc32c(block + CRC_FROM, LFS_BLOCK - CRC_FROM) != le32_get(h.crc) ||
 	    memcmp(h.store, store, LFS_ID_LEN) != 0)
 		return -EUCLEAN;
-	if (le64_get(h.zero0) != 0)
-		return -EUCLEAN;
 	for (size_t i = 0; i < sizeof(h.zero); i++)
 		if (h.zero[i])
 			return -EUCLEAN;
@@ -95,6 +95,8 @@ int lfs_checkpoint_slot_decode_head(const uint8_t block[LFS_BLOCK],
 			.epoch = le64_get(h.epoch),
 			.epoch_id = le64_get(h.epoch_id),
 			.chain = le32_get(h.chain),
+			.wall_ns = (int64_t)le64_get(h.lsn_wall_ns),
+			.bytes = le64_get(h.bytes),
 		},
 		.written_seq = le64_get(h.written_seq),
 		.body_length = le64_get(h.body_length),

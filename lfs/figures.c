@@ -10,7 +10,7 @@ struct lfs_lsn lfs_lsn(const struct lfs *lfs)
 	return (struct lfs_lsn){
 		.admitted = lfs->admission.lsn,
 		.written = lfs->head.applied.lsn,
-		.durable = lfs->flusher.durable_lsn,
+		.durable = lfs->flusher.durable.lsn,
 	};
 }
 
@@ -20,8 +20,14 @@ void lfs_position(const struct lfs *lfs, struct lfs_position *ret)
 
 	ret->lsn = lfs->admission.lsn;
 	ret->hash = lfs->admission.hash;
+	ret->bytes = lfs->admission.bytes;
 	ret->epoch = epoch->number;
 	ret->epoch_id = epoch->id;
+}
+
+void lfs_image(const struct lfs *lfs, struct lfs_image *ret)
+{
+	*ret = lfs->flusher.durable;
 }
 
 void lfs_stats(const struct lfs *lfs, struct lfs_stats *ret)

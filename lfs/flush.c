@@ -21,7 +21,7 @@ static void flush_submit(struct lfs *lfs)
 	rt_assert(!f->busy && !lfs->failed);
 	f->busy = true;
 	f->seq = lfs->head.applied.seq;
-	f->lsn = lfs->head.applied.lsn;
+	f->image = lfs_tail_image(&lfs->head.applied);
 	while ((l = rt_list_pop(&f->next)) != NULL)
 		rt_list_push_back(&f->now, l);
 	lfs->figures.flushes++;
@@ -81,10 +81,6 @@ static void flush_marker_fire(struct rt_timer *timer)
 void lfs_flush_marker(struct lfs *lfs)
 {
 	struct lfs_inflight *f = lfs_inflight_get(lfs, LFS_RECORD_MARKER, 1);
-	struct lfs_epoch epoch = {
-		.number = lfs->head.built.epoch,
-		.id = lfs->head.built.epoch_id,
-	};
 
 	if (!f)
 		return;
@@ -95,7 +91,7 @@ void lfs_flush_marker(struct lfs *lfs)
 	}
 	f->ndescs = 0;
 	f->nblocks = 0;
-	lfs_inflight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
+	lfs_inflight_submit(f, NULL);
 }
 
 void lfs_flush_written(struct lfs *lfs, const struct lfs_inflight *record)
@@ -134,11 +130,11 @@ static void flush_done(struct rt_op *op, int res)
 	}
 	if (RT_BUG(DURABLE_AT_RETURN)) {
 		f->seq = lfs->head.applied.seq;
-		f->lsn = lfs->head.applied.lsn;
+		f->image = lfs_tail_image(&lfs->head.applied);
 	}
 	if (f->seq > lfs->flusher.durable_seq) {
 		lfs->flusher.durable_seq = f->seq;
-		lfs->flusher.durable_lsn = f->lsn;
+		lfs->flusher.durable = f->image;
 		lfs->advanced = true;
 		/*
 		 * Written is good enough: only a durability marker can name the last

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lfs/lfs.h"
 #include "lfs/wait.h"
 #include "rt/list.h"
 #include "rt/loop.h"
@@ -13,10 +14,12 @@ struct lfs;
 struct lfs_inflight;
 
 struct lfs_flusher {
-	uint64_t durable_seq, durable_lsn; /* what a flush has covered */
+	uint64_t durable_seq;	  /* what a flush has covered, */
+	struct lfs_image durable; /* and up to which LSN that is */
 	struct rt_op op;
 	bool busy;
-	uint64_t seq, lsn;	/* written when it was submitted */
+	uint64_t seq;		/* written when it was submitted, */
+	struct lfs_image image; /* as an LSN */
 	struct rt_list now;	/* lfs_wait: the flush under way is for them */
 	struct rt_list next;	/* for the one after it */
 	struct rt_list ready;	/* nothing to be done: ended in the next turn */

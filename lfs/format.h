@@ -150,7 +150,7 @@ struct lfs_checkpoint_slot_head {
 	/* where replay begins, and the state before that record */
 	le32 start_segment;
 	le32 start_block; /* in the segment; 0: its header comes first */
-	le64 zero0;
+	le64 bytes;	  /* of data, of all LSNs up to `lsn` */
 	le64 incarnation;     /* of all that follows */
 	le64 record_seq;      /* physical sequence of the last record before */
 	le64 last_generation; /* the youngest segment opened before */
@@ -161,7 +161,8 @@ struct lfs_checkpoint_slot_head {
 	le64 written_seq; /* records up to here were durable when the checkpoint slot counted */
 	le64 wall_ns;
 	le32 chain; /* what prev_crc of the next record (or segment header) will be */
-	uint8_t zero[LFS_BLOCK - 148];
+	le64 lsn_wall_ns; /* of `lsn`, as its descriptor says it */
+	uint8_t zero[LFS_BLOCK - 156];
 };
 static_assert(sizeof(struct lfs_checkpoint_slot_head) == LFS_BLOCK, "on-disk size");
 static_assert(_Alignof(struct lfs_checkpoint_slot_head) == 1, "no padding");
@@ -248,7 +249,7 @@ struct lfs_record_head {
 	le32 nblocks;
 	le32 kind;
 	le32 zero0;
-	le64 zero1;
+	le64 bytes_before; /* of data, of all LSNs before first_lsn */
 };
 static_assert(sizeof(struct lfs_record_head) == 128, "on-disk size");
 static_assert(_Alignof(struct lfs_record_head) == 1, "no padding");
@@ -265,11 +266,10 @@ enum lfs_desc_kind {
 struct lfs_record_desc {
 	uint8_t kind;
 	uint8_t flags;
-	le16 zero0;
-	le32 volume;
-	le64 lba;
+	le16 volume;
 	le32 blocks;
-	le32 zero1;
+	le64 lba;
+	le64 wall_ns; /* LFS_DESC_LAST: when a primary admitted the LSN; 0: not known */
 };
 static_assert(sizeof(struct lfs_record_desc) == 24, "on-disk size");
 

@@ -78,11 +78,9 @@ static inline uint8_t *lfs_inflight_area(struct lfs_inflight *f)
 void lfs_inflight_data(struct lfs_inflight *f, const void *data, size_t len);
 /*
  * Complete the head and send the record: f->ndescs and f->nblocks are set, descriptors
- * and checksums in the area, data added. `last_lsn`, `hash` and `epoch` are those after
- * it.
+ * and checksums in the area, data added. `last` is its last append; NULL: it holds no LSN.
  */
-void lfs_inflight_submit(struct lfs_inflight *f, uint64_t last_lsn, uint64_t hash,
-			 const struct lfs_epoch *epoch);
+void lfs_inflight_submit(struct lfs_inflight *f, const struct lfs_append *last);
 /* Enter into the segment summary what a block of the open segment holds. */
 void lfs_head_note_block(struct lfs *lfs, uint32_t pba,
 			 const struct lfs_summary_item *item);

@@ -120,10 +120,6 @@ static void head_segment_seal(struct lfs *lfs)
 		.lba = lfs->segs.blocks - 1,
 		.blocks = nblocks,
 	};
-	struct lfs_epoch epoch = {
-		.number = lfs->head.built.epoch,
-		.id = lfs->head.built.epoch_id,
-	};
 
 	f->kind = LFS_RECORD_SEAL;
 	f->summary = lfs->head.summary;
@@ -137,7 +133,7 @@ static void head_segment_seal(struct lfs *lfs)
 		lfs_record_put_crcs(lfs_inflight_area(f), 1, i, &crc, 1);
 	}
 	lfs_inflight_data(f, f->summary, (size_t)nblocks * LFS_BLOCK);
-	lfs_inflight_submit(f, lfs->head.built.lsn, lfs->head.built.hash, &epoch);
+	lfs_inflight_submit(f, NULL);
 }
 
 struct lfs_inflight *lfs_inflight_get(struct lfs *lfs, enum lfs_record_kind kind,
@@ -225,18 +221,35 @@ static void inflight_done(struct rt_op *op, int res)
 	lfs_advance(lfs);
 }
 
-void lfs_inflight_submit(struct lfs_inflight *f, uint64_t last_lsn, uint64_t hash,
-			 const struct lfs_epoch *epoch)
+/* The log behind an append. */
+static void inflight_tail_follow(const struct lfs *lfs, struct lfs_tail *t,
+				 const struct lfs_append *last)
+{
+	const struct lfs_epoch *epoch = lfs_epoch_of(&lfs->meta, last->lsn);
+
+	t->lsn = last->lsn;
+	t->hash = last->hash;
+	t->bytes = last->bytes;
+	t->wall_ns = last->wall_ns;
+	t->epoch = epoch->number;
+	t->epoch_id = epoch->id;
+}
+
+void lfs_inflight_submit(struct lfs_inflight *f, const struct lfs_append *last)
 {
 	struct lfs *lfs = f->lfs;
 	struct lfs_tail *t = &lfs->head.built;
 	uint32_t head_blocks = lfs_record_head_blocks(f->ndescs, f->nblocks);
 	bool first = t->block == 0;
+	struct lfs_tail before;
 	struct lfs_record rec;
 
 	rt_assert(!f->busy);
 	if (first)
 		head_segment_open(lfs, f);
+	before = *t;
+	if (last)
+		inflight_tail_follow(lfs, t, last);
 	rec = (struct lfs_record){
 		.kind = f->kind,
 		.prev_crc = t->chain,
@@ -244,11 +257,12 @@ void lfs_inflight_submit(struct lfs_inflight *f, uint64_t last_lsn, uint64_t has
 		.generation = t->generation,
 		.incarnation = lfs->incarnation,
 		.seq = t->seq + 1,
-		.epoch = epoch->number,
-		.epoch_id = epoch->id,
-		.first_lsn = t->lsn + 1,
-		.last_lsn = last_lsn,
-		.hash_before = t->hash,
+		.epoch = t->epoch,
+		.epoch_id = t->epoch_id,
+		.first_lsn = before.lsn + 1,
+		.last_lsn = t->lsn,
+		.hash_before = before.hash,
+		.bytes_before = before.bytes,
 		.durable_seq = lfs->flusher.durable_seq,
 		.wall_ns = (uint64_t)rt_wall_ns(lfs->loop),
 		.ndescs = f->ndescs,
@@ -270,12 +284,6 @@ void lfs_inflight_submit(struct lfs_inflight *f, uint64_t last_lsn, uint64_t has
 	f->op_blocks_done = 0;
 	t->block += head_blocks + f->nblocks;
 	t->seq = rec.seq;
-	t->lsn = last_lsn;
-	t->hash = hash;
-	if (f->kind == LFS_RECORD_CLIENT) {
-		t->epoch = epoch->number;
-		t->epoch_id = epoch->id;
-	}
 	t->chain = rec.head_crc;
 	if (f->kind == LFS_RECORD_SEAL) {
 		t->segment = lfs->head.next;

@@ -216,6 +216,17 @@ static inline uint32_t lfs_data_max(uint32_t max_request)
 	return max_request + LFS_BLOCK;
 }
 
+/* Bytes of data in them. */
+static inline uint64_t lfs_ops_bytes(const struct lfs_op *ops, unsigned nops)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < nops; i++)
+		if (ops[i].kind == LFS_WRITE)
+			bytes += (uint64_t)ops[i].blocks * LFS_BLOCK;
+	return bytes;
+}
+
 /*
  * All operations of one LSN: atomic, here and in recovery. Everything that `ops` points
  * to is lent until `done`.
@@ -224,8 +235,10 @@ struct lfs_append {
 	uint64_t lsn; /* must be lfs_lsn().admitted + 1 */
 	const struct lfs_op *ops;
 	unsigned nops; /* 1 .. LFS_OPS_MAX; write data together at most lfs_data_max() */
+	int64_t wall_ns; /* when a primary admitted it; 0: not known */
 	void (*done)(struct lfs_append *a, int res); /* 0: written, and all before it */
-	uint64_t hash; /* set by the call: history after it */
+	uint64_t hash;	/* set by the call: history after it, */
+	uint64_t bytes; /* and the data of all LSNs up to it */
 	void *impl[4];
 };
 
@@ -256,10 +269,19 @@ struct lfs_position {
 	uint64_t epoch; /* number */
 	uint64_t epoch_id;
 	uint64_t lsn;
-	uint64_t hash; /* after that LSN */
+	uint64_t hash;	/* after that LSN */
+	uint64_t bytes; /* of data, of all LSNs up to it: the same at both sites */
 };
 /* Where the log ends: the last admitted LSN. */
 void lfs_position(const struct lfs *lfs, struct lfs_position *ret);
+
+/* What is durable, as a person asks for it. */
+struct lfs_image {
+	uint64_t lsn;
+	int64_t wall_ns; /* when a primary admitted it; 0: not known */
+	uint64_t bytes;	 /* as in lfs_position */
+};
+void lfs_image(const struct lfs *lfs, struct lfs_image *ret);
 
 /*
  * The history hash after one LSN: SipHash-2-4 under the key (prev, epoch_id) of the
@@ -294,6 +316,8 @@ struct lfs_entry {
 	uint64_t epoch_id;
 	uint64_t lsn;
 	uint64_t hash_before, hash_after;
+	int64_t wall_ns;       /* when a primary admitted it; 0: not known */
+	uint64_t bytes_before; /* data of all LSNs before it */
 	struct lfs_op *ops;
 	unsigned nops;
 };

@@ -17,8 +17,9 @@ struct lfs_log_reader {
 	struct rt_op op;
 	int res;
 	uint64_t lsn;	 /* the next one */
-	uint64_t hash;	 /* before it, once `positioned` */
-	bool begun;	 /* `hash` is known */
+	uint64_t hash;	 /* before it, once `begun`, */
+	uint64_t bytes;	 /* and the data of all LSNs before it */
+	bool begun;
 	bool positioned; /* segment and block are known */
 	uint32_t segment, block;
 	uint64_t generation;
@@ -112,10 +113,12 @@ static void reader_entry_fill(struct lfs_log_reader *f)
 	e->epoch_id = f->rec.rec.epoch_id;
 	e->lsn = f->lsn;
 	e->hash_before = f->hash;
+	e->bytes_before = f->bytes;
 	e->ops = f->ops;
-	e->nops = lfs_scan_lsn(&f->rec, &f->desc, &f->data, f->ops, f->crcs);
+	e->nops = lfs_scan_lsn(&f->rec, &f->desc, &f->data, f->ops, f->crcs, &e->wall_ns);
 	e->hash_after = lfs_history_next(f->hash, e->epoch_id, e->ops, e->nops);
 	f->hash = e->hash_after;
+	f->bytes += lfs_ops_bytes(e->ops, e->nops);
 	f->lsn++;
 	if (f->desc == f->rec.rec.ndescs)
 		f->in_record = false;
@@ -125,9 +128,12 @@ static void reader_entry_fill(struct lfs_log_reader *f)
 static void reader_record_skip(struct lfs_log_reader *f, uint64_t from)
 {
 	while (f->lsn < from) {
-		unsigned n = lfs_scan_lsn(&f->rec, &f->desc, &f->data, f->ops, f->crcs);
+		int64_t wall_ns;
+		unsigned n = lfs_scan_lsn(&f->rec, &f->desc, &f->data, f->ops, f->crcs,
+					  &wall_ns);
 
 		f->hash = lfs_history_next(f->hash, f->rec.rec.epoch_id, f->ops, n);
+		f->bytes += lfs_ops_bytes(f->ops, n);
 		f->lsn++;
 	}
 }
@@ -158,13 +164,15 @@ static int reader_record_take(struct lfs_log_reader *f)
 	if (rec->kind != LFS_RECORD_CLIENT || rec->last_lsn < from)
 		return 0;
 	if (rec->first_lsn > from ||
-	    (!first && (rec->first_lsn != from || rec->hash_before != f->hash)))
+	    (!first && (rec->first_lsn != from || rec->hash_before != f->hash ||
+			rec->bytes_before != f->bytes)))
 		return -EBADMSG;
 	f->in_record = true;
 	f->begun = true;
 	f->desc = 0;
 	f->data = 0;
 	f->hash = rec->hash_before;
+	f->bytes = rec->bytes_before;
 	f->lsn = rec->first_lsn;
 	reader_record_skip(f, from);
 	return 0;

@@ -51,12 +51,14 @@ void lfs_record_put_desc(uint8_t *area, uint32_t i, const struct lfs_desc *desc)
 	struct lfs_record_desc d = {
 		.kind = (uint8_t)desc->kind,
 		.flags = desc->last ? LFS_DESC_LAST : 0,
-		.volume = le32_make(desc->volume),
-		.lba = le64_make(desc->lba),
+		.volume = le16_make((uint16_t)desc->volume),
 		.blocks = le32_make(desc->blocks),
+		.lba = le64_make(desc->lba),
+		.wall_ns = le64_make((uint64_t)desc->wall_ns),
 	};
 
-	rt_assert(i < LFS_RECORD_DESCS_MAX);
+	rt_assert(i < LFS_RECORD_DESCS_MAX && desc->volume <= UINT16_MAX);
+	rt_assert(desc->last || !desc->wall_ns);
 	memcpy(area + HEAD + i * DESC, &d, sizeof(d));
 }
 
@@ -67,9 +69,10 @@ void lfs_record_get_desc(const uint8_t *area, uint32_t i, struct lfs_desc *ret)
 	memcpy(&d, area + HEAD + i * DESC, sizeof(d));
 	ret->kind = (enum lfs_desc_kind)d.kind;
 	ret->last = d.flags & LFS_DESC_LAST;
-	ret->volume = le32_get(d.volume);
+	ret->volume = le16_get(d.volume);
 	ret->lba = le64_get(d.lba);
 	ret->blocks = le32_get(d.blocks);
+	ret->wall_ns = (int64_t)le64_get(d.wall_ns);
 }
 
 void lfs_record_put_crcs(uint8_t *area, uint32_t ndescs, uint32_t i, const uint32_t *crcs,
@@ -108,6 +111,7 @@ void lfs_record_encode(uint8_t *area, struct lfs_record *rec)
 		.ndescs = le32_make(rec->ndescs),
 		.nblocks = le32_make(rec->nblocks),
 		.kind = le32_make(rec->kind),
+		.bytes_before = le64_make(rec->bytes_before),
 	};
 
 	memset(area + used, 0, len - used);
@@ -123,7 +127,7 @@ static bool desc_fits(const struct lfs_record_desc *d, enum lfs_record_kind kind
 	uint64_t lba = le64_get(d->lba);
 	uint32_t blocks = le32_get(d->blocks);
 
-	if (le16_get(d->zero0) || le32_get(d->zero1) || d->flags & ~LFS_DESC_LAST)
+	if (d->flags & ~LFS_DESC_LAST || (!d->flags && le64_get(d->wall_ns)))
 		return false;
 	if (!blocks || lba > UINT64_MAX - blocks)
 		return false;
@@ -134,7 +138,7 @@ static bool desc_fits(const struct lfs_record_desc *d, enum lfs_record_kind kind
 	case LFS_RECORD_LEAF:
 		return d->kind == LFS_DESC_LEAF && blocks == 1 && !d->flags;
 	case LFS_RECORD_SEAL:
-		return d->kind == LFS_DESC_SUMMARY && !d->flags && !le32_get(d->volume);
+		return d->kind == LFS_DESC_SUMMARY && !d->flags && !le16_get(d->volume);
 	case LFS_RECORD_MARKER:
 		break;
 	}
@@ -200,6 +204,7 @@ static void record_head_get(const struct lfs_record_head *h, struct lfs_record *
 	ret->wall_ns = le64_get(h->wall_ns);
 	ret->ndescs = le32_get(h->ndescs);
 	ret->nblocks = le32_get(h->nblocks);
+	ret->bytes_before = le64_get(h->bytes_before);
 }
 
 /* Behind the checksum tables nothing but zeros. */
@@ -232,8 +237,7 @@ int lfs_record_decode(const uint8_t *area, size_t len, struct lfs_record *ret,
 	}
 	if (rt_crc32c(area + CRC_FROM, area_len - CRC_FROM) != rec.head_crc)
 		return -EBADMSG;
-	if (le32_get(h.zero0) || le64_get(h.zero1) || !record_head_fits(&rec) ||
-	    !descs_fit(area, &rec))
+	if (le32_get(h.zero0) || !record_head_fits(&rec) || !descs_fit(area, &rec))
 		return -EBADMSG;
 	if (!record_rest_is_zero(area, record_area_used(rec.ndescs, rec.nblocks),
 				 area_len))

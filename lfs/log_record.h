@@ -24,6 +24,7 @@ struct lfs_record {
 	uint64_t durable_seq;
 	uint64_t wall_ns;
 	uint32_t ndescs, nblocks;
+	uint64_t bytes_before;
 };
 
 struct lfs_desc {
@@ -32,6 +33,7 @@ struct lfs_desc {
 	uint32_t volume;
 	uint64_t lba;
 	uint32_t blocks;
+	int64_t wall_ns; /* `last`: of its LSN */
 };
 
 /* Blocks of a head area with so many descriptors and blocks of data. */

@@ -167,7 +167,8 @@ static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
 	uint32_t desc = 0, block = 0;
 	uint32_t pba = (uint32_t)(r->rec.address + (r->next - t->block) - r->rec.nblocks);
 
-	if (r->rec.first_lsn != t->lsn + 1 || r->rec.hash_before != t->hash) {
+	if (r->rec.first_lsn != t->lsn + 1 || r->rec.hash_before != t->hash ||
+	    r->rec.bytes_before != t->bytes) {
 		lfs_say(rc->why,
 			"record %llu at block %llu: lsn %llu does not continue lsn %llu",
 			(unsigned long long)r->rec.seq,
@@ -177,10 +178,11 @@ static int replay_client(struct lfs_recover *rc, const struct lfs_scanned *r)
 	}
 	while (desc < r->rec.ndescs) {
 		uint32_t at = pba + block;
-		unsigned n =
-			lfs_scan_lsn(r, &desc, &block, rc->replay.ops, rc->replay.crcs);
+		unsigned n = lfs_scan_lsn(r, &desc, &block, rc->replay.ops,
+					  rc->replay.crcs, &t->wall_ns);
 
 		t->lsn++;
+		t->bytes += lfs_ops_bytes(rc->replay.ops, n);
 		t->hash = lfs_history_next(t->hash, r->rec.epoch_id, rc->replay.ops, n);
 		for (unsigned i = 0; i < n; i++) {
 			int ret = replay_op(rc, &rc->replay.ops[i], at, t->lsn);

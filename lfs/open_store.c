@@ -81,8 +81,9 @@ int lfs_prepare(struct lfs *lfs)
 		lfs->ck.every_bytes = lfs->geo.checkpoint_every;
 	lfs->admission.lsn = lfs->head.applied.lsn;
 	lfs->admission.hash = lfs->head.applied.hash;
+	lfs->admission.bytes = lfs->head.applied.bytes;
 	lfs->flusher.durable_seq = lfs->head.applied.seq;
-	lfs->flusher.durable_lsn = lfs->head.applied.lsn;
+	lfs->flusher.durable = lfs_tail_image(&lfs->head.applied);
 	rt_list_init(&lfs->admission.queue);
 	lfs_flush_init(lfs);
 	ret = lfs_superblock_writer_init(&lfs->superblock);

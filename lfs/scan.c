@@ -121,7 +121,7 @@ int lfs_scan_record(const struct lfs_scan *s, uint32_t block, uint32_t end,
 }
 
 unsigned lfs_scan_lsn(const struct lfs_scanned *r, uint32_t *desc, uint32_t *block,
-		      struct lfs_op *ops, uint32_t *crcs)
+		      struct lfs_op *ops, uint32_t *crcs, int64_t *wall_ns)
 {
 	uint32_t at = 0;
 	unsigned n = 0;
@@ -146,5 +146,6 @@ unsigned lfs_scan_lsn(const struct lfs_scanned *r, uint32_t *desc, uint32_t *blo
 		n++;
 		/* The decoder saw to it that each LSN ends, within LFS_OPS_MAX. */
 	} while (!d.last);
+	*wall_ns = d.wall_ns;
 	return n;
 }

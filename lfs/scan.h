@@ -58,9 +58,10 @@ int lfs_scan_record(const struct lfs_scan *s, uint32_t block, uint32_t end,
 /*
  * Operations of the next LSN of a client record, whose first descriptor is *desc and whose
  * first block of data is *block; both move behind it. `ops` holds LFS_OPS_MAX, `crcs`
- * LFS_RECORD_BLOCKS_MAX; data points into the window. Returns how many.
+ * LFS_RECORD_BLOCKS_MAX; data points into the window. *wall_ns is when it was admitted.
+ * Returns how many.
  */
 unsigned lfs_scan_lsn(const struct lfs_scanned *r, uint32_t *desc, uint32_t *block,
-		      struct lfs_op *ops, uint32_t *crcs);
+		      struct lfs_op *ops, uint32_t *crcs, int64_t *wall_ns);
 
 #endif

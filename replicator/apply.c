@@ -144,6 +144,7 @@ static int apply_append(struct apply *a, struct apply_item *item)
 	item->append = (struct lfs_append){ .lsn = rec->lsn,
 					    .ops = rec->ops,
 					    .nops = rec->nops,
+					    .wall_ns = rec->wall_ns,
 					    .done = apply_append_done };
 	err = lfs_append(a->group->lfs, &item->append);
 	if (err == -EAGAIN)
@@ -152,7 +153,6 @@ static int apply_append(struct apply *a, struct apply_item *item)
 		group_log_refused(a->group, err);
 		return apply_fail(a, err, "%s", apply_refusal(err));
 	}
-	a->last_wall_ns = rec->wall_ns;
 	return 0;
 }
 

@@ -25,7 +25,6 @@ struct apply {
 	uint64_t next_lsn;    /* of the next record to arrive */
 	int err; /* final: -EPROTO history or content differs; as lfs_append() */
 	char why[160];
-	int64_t last_wall_ns; /* when the primary admitted the last record; 0 unknown */
 	uint64_t applied, applied_bytes;
 	uint64_t
 		refused; /* records of the peer that this site did not take, since start */

@@ -71,14 +71,6 @@ static bool exposure_covers(const struct exposure *e, uint64_t lsn)
 	return e->count > 0 && lsn <= e->last_lsn && exposure_at(e, 0)->lsn <= lsn;
 }
 
-bool exposure_admitted_at(const struct exposure *e, uint64_t lsn, rt_time *ret)
-{
-	if (!exposure_covers(e, lsn))
-		return false;
-	*ret = exposure_at(e, exposure_covering(e, lsn))->at;
-	return true;
-}
-
 bool exposure_bytes_before(const struct exposure *e, uint64_t lsn, uint64_t *ret)
 {
 	if (lsn == e->last_lsn + 1) {

@@ -50,11 +50,6 @@ bool exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
  */
 bool exposure_bytes_before(const struct exposure *e, uint64_t lsn, uint64_t *ret);
 /*
- * When `lsn` was admitted, or a little before that. False where this start does not know: it
- * is older, or was safe once.
- */
-bool exposure_admitted_at(const struct exposure *e, uint64_t lsn, rt_time *ret);
-/*
  * The highest LSN that may complete so that what lies beyond `safe` stays within `writes`,
  * `bytes`, `age_ns` (0: no bound of that kind).
  */

@@ -9,6 +9,7 @@
 #include "replicator/record.h"
 #include "replicator/transport.h"
 #include "replicator/write.h"
+#include "rt/bug.h"
 #include "rt/mem.h"
 
 /* Records in one turn of the loop; the rest has its own turn. */
@@ -143,16 +144,6 @@ static void log_sender_drop_reader(struct log_sender *s)
 	s->entry = NULL;
 }
 
-/* When the LSN was admitted, by the wall clock of now; 0: not known. */
-static int64_t log_sender_admitted_wall_ns(const struct group *g, uint64_t lsn)
-{
-	rt_time at;
-
-	if (!exposure_admitted_at(&g->exposure, lsn, &at))
-		return 0;
-	return rt_wall_ns(g->loop) - rt_time_since(rt_now(g->loop), at);
-}
-
 /* The next LSN from the log: 1 submitted, 0 not now, or -errno. */
 static int log_sender_from_log(struct log_sender *s)
 {
@@ -174,7 +165,9 @@ static int log_sender_from_log(struct log_sender *s)
 		group_log_reader_next(s->reader);
 		return 0;
 	}
-	rec = record_of_entry(s->entry, log_sender_admitted_wall_ns(s->group, s->next));
+	rec = record_of_entry(s->entry);
+	if (RT_BUG(AGE_OF_SHIPPING))
+		rec.wall_ns = rt_wall_ns(s->group->loop);
 	if (!log_sender_submit(s, &rec))
 		return 0;
 	s->entry = NULL;

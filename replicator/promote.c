@@ -49,19 +49,18 @@ static void promote_reply(struct group *g, struct group_promote *p, int res)
 
 static void promote_describe_age(const struct group *g, struct group_promote *p)
 {
+	struct lfs_image image;
 	double age;
 
-	if (g->apply.last_wall_ns) {
-		/* The peer may claim any time: the difference need not fit 64 bits. */
-		age = ((double)rt_wall_ns(g->loop) - (double)g->apply.last_wall_ns) /
-		      RT_S;
-		promote_text(p, "written at the primary %.1f s ago\n", age < 0 ? 0 : age);
+	lfs_image(g->lfs, &image);
+	if (!image.wall_ns) {
+		promote_text(p, "its age is not known: the primary does not know when it "
+				"was written\n");
 		return;
 	}
-	promote_text(p, "its age is not known: %s\n",
-		     g->apply.applied > 0
-			     ? "the primary does not know when it was written"
-			     : "nothing was received since this start");
+	/* The peer may claim any time: the difference need not fit 64 bits. */
+	age = ((double)rt_wall_ns(g->loop) - (double)image.wall_ns) / RT_S;
+	promote_text(p, "written at the primary %.1f s ago\n", age < 0 ? 0 : age);
 }
 
 /* What this site holds, and what it knows that it does not hold. */

@@ -9,12 +9,12 @@
 #include "rt/crc.h"
 #include "rt/mem.h"
 
-struct record record_of_entry(const struct lfs_entry *entry, int64_t wall_ns)
+struct record record_of_entry(const struct lfs_entry *entry)
 {
 	return (struct record){ .epoch_id = entry->epoch_id,
 				.lsn = entry->lsn,
 				.hash_before = entry->hash_before,
-				.wall_ns = wall_ns,
+				.wall_ns = entry->wall_ns,
 				.ops = entry->ops,
 				.nops = entry->nops };
 }

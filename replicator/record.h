@@ -59,8 +59,8 @@ struct record {
 	unsigned nops;
 };
 
-/* An LSN as it was read from the log, which has no times; operations, data stay its own. */
-struct record record_of_entry(const struct lfs_entry *entry, int64_t wall_ns);
+/* An LSN as it was read from the log; operations and data stay the reader's. */
+struct record record_of_entry(const struct lfs_entry *entry);
 
 /*
  * Encode everything before the blocks into `buf` of `size` bytes. Returns its length;

@@ -412,7 +412,7 @@ static void mirror_pull_entry(void *owner, int res, const struct lfs_entry *entr
 					  : "this mirror cannot read its own log");
 		return;
 	}
-	rec = record_of_entry(entry, 0); /* the log has no times */
+	rec = record_of_entry(entry);
 	at = buf + record_encode_head(&rec, buf, size);
 	for (unsigned i = 0; i < rec.nops; i++) {
 		if (rec.ops[i].kind != LFS_WRITE)

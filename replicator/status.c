@@ -187,19 +187,21 @@ static void status_recovery(const struct group *g, struct group_status *ret)
 {
 	int64_t silence_ns = peer_watch_primary_silence_ns(&g->watch, rt_now(g->loop));
 	double wall = (double)rt_wall_ns(g->loop) / RT_S;
-	uint64_t durable = lfs_lsn(g->lfs).durable;
+	struct lfs_image image;
 	bool received = silence_ns < STATUS_EVER_NS;
-	bool complete = received && peer_watch_primary_has_pinged(&g->watch) &&
-			peer_watch_primary_lead(&g->watch, durable) == 0;
+	bool complete;
 
+	lfs_image(g->lfs, &image);
+	complete = received && peer_watch_primary_has_pinged(&g->watch) &&
+		   peer_watch_primary_lead(&g->watch, image.lsn) == 0;
 	ret->last_received_s = received ? (double)silence_ns / RT_S : -1;
-	ret->recovery.lsn = durable;
-	if (g->apply.last_wall_ns > 0)
-		ret->recovery.admitted_at = (double)g->apply.last_wall_ns / RT_S;
+	ret->recovery.lsn = image.lsn;
+	if (image.wall_ns > 0)
+		ret->recovery.admitted_at = (double)image.wall_ns / RT_S;
 	/* With nothing missing the image was the primary's when that was last received. */
 	if (complete)
 		ret->recovery.age_s = ret->last_received_s;
-	else if (g->apply.last_wall_ns > 0)
+	else if (image.wall_ns > 0)
 		ret->recovery.age_s = wall > ret->recovery.admitted_at
 					      ? wall - ret->recovery.admitted_at
 					      : 0;

@@ -394,12 +394,13 @@ static int write_append(struct write *w)
 	if (w->nops == 0)
 		write_build(w);
 	lfs_position(g->lfs, &end);
-	w->append = (struct lfs_append){
-		.lsn = end.lsn + 1, .ops = w->ops, .nops = w->nops, .done = write_appended
-	};
+	w->append = (struct lfs_append){ .lsn = end.lsn + 1,
+					 .ops = w->ops,
+					 .nops = w->nops,
+					 .wall_ns = rt_wall_ns(g->loop),
+					 .done = write_appended };
 	w->epoch_id = lfs_epoch_of(lfs_meta(g->lfs), end.lsn + 1)->id;
 	w->hash_before = end.hash;
-	w->wall_ns = rt_wall_ns(g->loop);
 	err = lfs_append(g->lfs, &w->append);
 	if (err < 0)
 		return err;
@@ -500,7 +501,7 @@ void write_record(const struct write *w, struct record *ret)
 	*ret = (struct record){ .epoch_id = w->epoch_id,
 				.lsn = w->append.lsn,
 				.hash_before = w->hash_before,
-				.wall_ns = w->wall_ns,
+				.wall_ns = w->append.wall_ns,
 				.ops = w->ops,
 				.nops = w->nops };
 }

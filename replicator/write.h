@@ -43,7 +43,6 @@ struct write {
 	struct lfs_append append;
 	struct gate_waiter waiter;
 	uint64_t epoch_id, hash_before;
-	int64_t wall_ns;
 	uint32_t crcs[];
 };
 

@@ -18,6 +18,7 @@
 	X(LOSSY_FOLDED_AWAY)  /* the epoch after an empty one forgets what that had lost */      \
 	X(NEWCOMER_REPLACES)  /* a connection ends the one that the peer has */                 \
 	X(MIRROR_UNBOUND)     /* any store of the group is taken for the peer's */              \
+	X(AGE_OF_SHIPPING)    /* what is sent from the log bears the time of sending */         \
 	X(ACK_BEFORE_WRITTEN) /* local completion at admission */                                \
 	X(RECEIVED_AS_PERSISTED)                                                                 \
 	X(APPLY_OUT_OF_ORDER)                                                                    \

@@ -54,7 +54,8 @@ static void fuzz_record(const uint8_t *data, size_t size)
 	    r.rec.kind == LFS_RECORD_CLIENT) {
 		r.data = area;
 		while (desc < r.rec.ndescs) {
-			unsigned n = lfs_scan_lsn(&r, &desc, &block, ops, crcs);
+			int64_t wall_ns;
+			unsigned n = lfs_scan_lsn(&r, &desc, &block, ops, crcs, &wall_ns);
 
 			rt_assert(n >= 1 && n <= LFS_OPS_MAX);
 			lsns++;

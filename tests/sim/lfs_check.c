@@ -39,15 +39,29 @@ static bool digest_of(struct lfs_site *s, uint64_t *ret, int *res)
 	return true;
 }
 
+/* When its last durable LSN was admitted, whatever has happened to the store since. */
+static void image_check(const struct lfs_site *s, const struct lfs_image *image)
+{
+	uint64_t at = image->lsn % SITE_HASHES_MAX;
+
+	sim_require(image->lsn >= s->flushed, "durable below what a flush covered");
+	sim_require(image->wall_ns == (image->lsn ? s->walls[at] : 0) &&
+			    image->bytes == (image->lsn ? s->bytes[at] : 0),
+		    "another time, or another amount of data, at lsn %llu",
+		    (unsigned long long)image->lsn);
+}
+
 bool lfs_site_check(struct lfs_site *s)
 {
 	struct lfs_position pos;
+	struct lfs_image image;
 	uint64_t digest, last = oracle_last(s->oracle);
 	char why[LFS_WHY_MAX];
 	int res;
 
 	sim_node_enter(s->node);
 	lfs_position(s->lfs, &pos);
+	lfs_image(s->lfs, &image);
 	res = lfs_recount(s->lfs, why);
 	sim_node_leave(s->node);
 	sim_require(!res || (s->starved && res == -ENOMEM), "recount: %s", why);
@@ -55,6 +69,10 @@ bool lfs_site_check(struct lfs_site *s)
 		    (unsigned long long)last);
 	sim_require(!last || pos.hash == s->hashes[last % SITE_HASHES_MAX],
 		    "another history after lsn %llu", (unsigned long long)last);
+	sim_require(pos.bytes == (last ? s->bytes[last % SITE_HASHES_MAX] : 0),
+		    "%llu bytes of data up to lsn %llu", (unsigned long long)pos.bytes,
+		    (unsigned long long)last);
+	image_check(s, &image);
 	if (!digest_of(s, &digest, &res))
 		return false;
 	if (res) {
@@ -86,6 +104,12 @@ static void entry_check(struct lfs_site *s, const struct lfs_entry *e, uint64_t 
 			    (lsn == 1 ||
 			     e->hash_before == s->hashes[(lsn - 1) % SITE_HASHES_MAX]),
 		    "follow: another history at lsn %llu", (unsigned long long)lsn);
+	sim_require(e->wall_ns == s->walls[lsn % SITE_HASHES_MAX],
+		    "follow: another time at lsn %llu", (unsigned long long)lsn);
+	sim_require(e->bytes_before + lfs_ops_bytes(e->ops, e->nops) ==
+			    s->bytes[lsn % SITE_HASHES_MAX],
+		    "follow: another amount of data at lsn %llu",
+		    (unsigned long long)lsn);
 	for (unsigned i = 0; i < e->nops; i++)
 		for (uint32_t k = 0; e->ops[i].kind == LFS_WRITE && k < e->ops[i].blocks;
 		     k++)

@@ -423,6 +423,7 @@ static int append_one(struct lfs_site *s)
 	a->a.lsn = oracle_last(s->oracle) + 1;
 	a->a.ops = a->ops;
 	a->a.nops = append_huge(s, a, n);
+	a->a.wall_ns = sim_chance(s->rng, 0.1) ? 0 : (int64_t)sim_draw(s->rng);
 	a->a.done = append_done;
 	a->next = s->appends;
 	s->appends = a;
@@ -439,6 +440,10 @@ static int append_one(struct lfs_site *s)
 	work_apply(s->oracle, ops, n);
 	oracle_commit(s->oracle);
 	s->hashes[oracle_last(s->oracle) % SITE_HASHES_MAX] = a->a.hash;
+	s->walls[oracle_last(s->oracle) % SITE_HASHES_MAX] = a->a.wall_ns;
+	s->bytes[oracle_last(s->oracle) % SITE_HASHES_MAX] =
+		s->bytes[(oracle_last(s->oracle) - 1) % SITE_HASHES_MAX] +
+		lfs_ops_bytes(a->ops, a->a.nops);
 	return 0;
 }
 

@@ -44,6 +44,8 @@ struct lfs_site {
 	uint64_t flushed; /* LSNs that a flush has covered */
 	uint64_t written; /* LSNs whose append has ended well: survive the process */
 	uint64_t hashes[SITE_HASHES_MAX]; /* history after each LSN */
+	int64_t walls[SITE_HASHES_MAX];	  /* when each LSN was said to be admitted */
+	uint64_t bytes[SITE_HASHES_MAX];  /* of data, of all LSNs up to it */
 	uint64_t incarnation;
 	uint64_t huge; /* blocks of one more volume, without an oracle; 0: none */
 	bool device;   /* the store is a block device */

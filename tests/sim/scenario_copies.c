@@ -10,6 +10,7 @@
  * beside the original; sites crash, stop, part and are promoted, and clients write wherever
  * they may. Protects: an LSN has one content in one epoch, an epoch has one writer, every
  * branch is complete, and what was acknowledged is on the branch that it was acknowledged on;
+ * a mirror says when its image was admitted, whichever way it took there;
  * a store follows the one that it is paired with, and a copy that is started beside a pair
  * that works changes nothing for it.
  */
@@ -238,6 +239,7 @@ static const char *const copies_bugs[] = { "CLEAN_KEEPS_EPOCH",
 					   "NEWCOMER_REPLACES",
 					   "MIRROR_UNBOUND",
 					   "LOSSY_FOLDED_AWAY",
+					   "AGE_OF_SHIPPING",
 					   NULL };
 
 SIM_SCENARIO(copies, "stores copied, put back and started beside each other", copies_run,

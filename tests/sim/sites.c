@@ -32,7 +32,9 @@ static void taken(struct site *s, struct lfs *lfs, const struct lfs_append *a)
 	struct tree_node what = { .epoch = lfs_epoch_of(lfs_meta(lfs), a->lsn)->id,
 				  .lsn = a->lsn,
 				  .hash = a->hash,
-				  .digest = s->image.digest };
+				  .digest = s->image.digest,
+				  .wall_ns = a->wall_ns,
+				  .bytes = a->bytes };
 	bool writes = s->group && s->group->role == GROUP_PRIMARY &&
 		      s->group->start.phase == PRIMARY_RUNNING;
 	const char *why;
@@ -42,6 +44,9 @@ static void taken(struct site *s, struct lfs *lfs, const struct lfs_append *a)
 	sim_require(node, "LSN %llu of epoch %016llx at %s: %s",
 		    (unsigned long long)a->lsn, (unsigned long long)what.epoch,
 		    sim_node_name(s->node), why);
+	sim_require(!writes || a->wall_ns == rt_wall_ns(s->group->loop),
+		    "LSN %llu is admitted at %s, and bears another time",
+		    (unsigned long long)a->lsn, sim_node_name(s->node));
 	side->tip = node;
 }
 
@@ -430,6 +435,27 @@ void sites_replace_peer(struct sites *a, unsigned i)
 		memset(a->side[i].peer, 0, LFS_ID_LEN);
 }
 
+/* A mirror says when its image was admitted, whatever has happened to it since. */
+static void judge_recovery(struct sites *a, unsigned i)
+{
+	struct sites_side *side = &a->side[i];
+	const struct tree_node *node;
+	struct group_status status;
+
+	if (!sites_up(a, i) || side->site.group->role != GROUP_MIRROR)
+		return;
+	site_status(&side->site, &status);
+	node = find(side, side->site.group->lfs, status.recovery.lsn);
+	sim_require(node, "%s shows an LSN %llu that was never taken",
+		    sim_node_name(side->site.node),
+		    (unsigned long long)status.recovery.lsn);
+	sim_require(status.recovery.admitted_at ==
+			    (node->lsn ? (double)node->wall_ns / RT_S : -1),
+		    "%s holds LSN %llu, which was admitted at %.3f s, and says %.3f s",
+		    sim_node_name(side->site.node), (unsigned long long)node->lsn,
+		    (double)node->wall_ns / RT_S, status.recovery.admitted_at);
+}
+
 void sites_run_for(struct sites *a, int64_t ns)
 {
 	const int64_t step = 50 * RT_MS;
@@ -441,6 +467,7 @@ void sites_run_for(struct sites *a, int64_t ns)
 			if (!sites_up(a, i))
 				continue;
 			judge_pairing(a, i);
+			judge_recovery(a, i);
 			sim_node_enter(side->site.node);
 			client_turn(side);
 			sim_node_leave(side->site.node);

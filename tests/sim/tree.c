@@ -105,6 +105,10 @@ const struct tree_node *tree_take(struct tree *t, const struct tree_node *tip,
 		*why = "it does not follow the one before";
 	else if (n && (n->hash != what->hash || n->digest != what->digest))
 		*why = "it has two contents in one epoch";
+	else if (n && n->wall_ns != what->wall_ns)
+		*why = "it is said to have been admitted at another time";
+	else if (n && n->bytes != what->bytes)
+		*why = "it follows another amount of data";
 	else if (n && n->parent != tip)
 		*why = "it follows two LSNs";
 	else if (!n && run == 0)

@@ -19,6 +19,8 @@ struct tree_node {
 	uint64_t lsn;
 	uint64_t hash;	 /* history after it, as the log computes it */
 	uint64_t digest; /* of the image after it (oracle.h) */
+	int64_t wall_ns; /* when a primary admitted it, by its wall clock */
+	uint64_t bytes;	 /* of data, of all LSNs up to it */
 	struct tree_node *chain;
 };
 

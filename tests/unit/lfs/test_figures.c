@@ -19,6 +19,7 @@ static void each_watermark_is_its_own(void **state)
 {
 	struct world *w = *state;
 	struct lfs_position before, pos;
+	struct lfs_image image;
 
 	assert_int_equal(create(w, 0), 0);
 	assert_int_equal(open_store(w), 0);
@@ -46,6 +47,13 @@ static void each_watermark_is_its_own(void **state)
 	assert_int_equal(pos.hash, append.hash);
 	assert_int_not_equal(pos.hash, before.hash);
 	assert_int_equal(pos.epoch_id, lfs_meta(w->lfs)->epochs[0].id);
+	assert_int_equal(pos.bytes, 3 * LFS_BLOCK);
+	assert_int_equal(append.bytes, 3 * LFS_BLOCK);
+	/* lfs_image() the last durable one. */
+	lfs_image(w->lfs, &image);
+	assert_int_equal(image.lsn, 1);
+	assert_true(image.wall_ns == world_wall_ns(1));
+	assert_int_equal(image.bytes, LFS_BLOCK);
 	disk.hold[DISK_WRITE] = false;
 	assert_int_equal(close_store(w), 0);
 }

@@ -37,6 +37,8 @@ static void a_reader_reads_the_log_and_waits_at_its_end(void **state)
 		assert_int_equal(read_next(w, f, &n), 0);
 		assert_int_equal(n.entry.lsn, i);
 		assert_int_equal(n.entry.hash_before, hash);
+		assert_true(n.entry.wall_ns == world_wall_ns(i));
+		assert_int_equal(n.entry.bytes_before, (i - 1) * 2 * LFS_BLOCK);
 		assert_int_equal(n.entry.nops, 1);
 		assert_int_equal(n.entry.ops[0].blocks, 2);
 		assert_int_equal(n.entry.ops[0].data[LFS_BLOCK], i);
@@ -48,6 +50,11 @@ static void a_reader_reads_the_log_and_waits_at_its_end(void **state)
 	assert_int_equal(n.entry.lsn, 21);
 	assert_int_equal(n.entry.hash_before, hash);
 	lfs_log_reader_free(f);
+	/* Who begins in the middle counts from the beginning. */
+	assert_int_equal(lfs_log_reader_new(w->lfs, 20, &f), 0);
+	assert_int_equal(read_next(w, f, &n), 0);
+	assert_int_equal(n.entry.bytes_before, 19 * 2 * LFS_BLOCK);
+	lfs_log_reader_free(f);
 	/* Damage is met, not passed over. */
 	flip(w, first_data(w));
 	assert_int_equal(lfs_log_reader_new(w->lfs, 1, &f), 0);
@@ -58,12 +65,13 @@ static void a_reader_reads_the_log_and_waits_at_its_end(void **state)
 
 struct forgery {
 	const char *name;
-	uint64_t lsns, hash; /* added */
+	uint64_t lsns, hash, bytes; /* added */
 };
 
 static const struct forgery forgeries[] = {
-	{ "another history", 0, 1 },
-	{ "an LSN is left out", 1, 0 },
+	{ "another history", 0, 1, 0 },
+	{ "an LSN is left out", 1, 0, 0 },
+	{ "another amount of data", 0, 0, LFS_BLOCK },
 };
 
 /*
@@ -96,6 +104,7 @@ static void a_record_of_another_history_is_not_handed_out(void **state)
 		forged.first_lsn += forgeries[i].lsns;
 		forged.last_lsn += forgeries[i].lsns;
 		forged.hash_before += forgeries[i].hash;
+		forged.bytes_before += forgeries[i].bytes;
 		lfs_record_encode(area, &forged);
 		poke(w, off, area, LFS_BLOCK);
 		assert_int_equal(lfs_log_reader_new(w->lfs, 1, &r), 0);

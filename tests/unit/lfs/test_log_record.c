@@ -48,11 +48,20 @@ static struct lfs_record sample(void)
 		.wall_ns = 1234567890,
 		.ndescs = 3,
 		.nblocks = 5,
+		.bytes_before = UINT64_C(9) << 40,
 	};
 	struct lfs_desc descs[] = {
 		{ .kind = LFS_DESC_WRITE, .volume = 1, .lba = 100, .blocks = 2 },
-		{ .kind = LFS_DESC_TRIM, .last = true, .volume = 2, .blocks = 1 << 30 },
-		{ .kind = LFS_DESC_WRITE, .last = true, .lba = 7, .blocks = 3 },
+		{ .kind = LFS_DESC_TRIM,
+		  .last = true,
+		  .volume = 2,
+		  .blocks = 1 << 30,
+		  .wall_ns = 1111 },
+		{ .kind = LFS_DESC_WRITE,
+		  .last = true,
+		  .lba = 7,
+		  .blocks = 3,
+		  .wall_ns = -5 },
 	};
 	uint32_t crcs[] = { 1, 2, 3, 0xffffffff, 5 };
 
@@ -235,10 +244,6 @@ static void reserved_0(struct lfs_record_head *h)
 {
 	h->zero0 = le32_make(1);
 }
-static void reserved_1(struct lfs_record_head *h)
-{
-	h->zero1 = le64_make(1);
-}
 
 static void what_does_not_add_up_is_refused(void **state)
 {
@@ -246,7 +251,7 @@ static void what_does_not_add_up_is_refused(void **state)
 		kind_0,		kind_5,		 kind_leaf,	  kind_witness,
 		lsn_0,		lsn_one_more,	 lsn_one_less,	  lsn_backwards,
 		lsn_at_the_end, blocks_one_more, blocks_one_less, blocks_too_many,
-		descs_too_many, descs_none,	 reserved_0,	  reserved_1,
+		descs_too_many, descs_none,	 reserved_0,
 	};
 
 	assert_int_equal(with_head(same), 0);
@@ -306,12 +311,27 @@ static void descriptors_are_checked_one_by_one(void **state)
 		assert_int_equal(with_desc(d),
 				 kind >= LFS_WRITE && kind <= LFS_TRIM ? 0 : -EBADMSG);
 	}
-	d = good;
-	d.zero0 = le16_make(1);
-	assert_int_equal(with_desc(d), -EBADMSG);
-	d = good;
-	d.zero1 = le32_make(1);
-	assert_int_equal(with_desc(d), -EBADMSG);
+}
+
+/* An LSN has one time, and that stands where the LSN ends. */
+static void the_time_of_an_lsn_stands_at_its_end(void **state)
+{
+	struct lfs_record rec = sample(), got;
+	const size_t first = sizeof(struct lfs_record_head);
+	struct lfs_record_desc d;
+	struct lfs_desc desc;
+
+	assert_int_equal(decode(LFS_BLOCK, &got), 0);
+	lfs_record_get_desc(area, 1, &desc);
+	assert_true(desc.wall_ns == 1111);
+	lfs_record_get_desc(area, 2, &desc);
+	assert_true(desc.wall_ns == -5); /* a clock may say anything */
+	assert_int_equal(got.bytes_before, rec.bytes_before);
+	memcpy(&d, area + first, sizeof(d));
+	d.wall_ns = le64_make(1);
+	memcpy(area + first, &d, sizeof(d));
+	lfs_record_encode(area, &rec);
+	assert_int_equal(decode(LFS_BLOCK, &got), -EBADMSG);
 }
 
 /* One LSN of n operations. */
@@ -411,6 +431,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_told_from_damage),
 		cmocka_unit_test(what_does_not_add_up_is_refused),
 		cmocka_unit_test(descriptors_are_checked_one_by_one),
+		cmocka_unit_test(the_time_of_an_lsn_stands_at_its_end),
 		cmocka_unit_test(an_lsn_has_a_bound),
 		cmocka_unit_test(a_footer_is_read_back),
 		cmocka_unit_test(records_find_what_a_segment_is_said_to_hold),

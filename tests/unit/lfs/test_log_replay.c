@@ -65,11 +65,16 @@ static void must_pin_nothing(struct world *w)
 static void must_end_at(struct world *w, uint64_t last)
 {
 	char why[LFS_WHY_MAX];
+	struct lfs_image image;
 
 	assert_int_equal(lfs_lsn(w->lfs).admitted, last);
 	for (uint8_t i = 1; i <= 3; i++)
 		must_hold(w, i, 1, i <= last ? i : 0);
 	must_pin_nothing(w);
+	lfs_image(w->lfs, &image);
+	assert_int_equal(image.lsn, last);
+	assert_true(image.wall_ns == world_wall_ns(last));
+	assert_int_equal(image.bytes, last * LFS_BLOCK);
 	assert_int_equal(lfs_recount(w->lfs, why), 0);
 }
 
@@ -218,6 +223,11 @@ static void other_history(struct lfs_record *rec, struct lfs_desc *desc)
 	rec->hash_before ^= 1;
 }
 
+static void other_bytes(struct lfs_record *rec, struct lfs_desc *desc)
+{
+	rec->bytes_before += LFS_BLOCK;
+}
+
 static void no_such_volume(struct lfs_record *rec, struct lfs_desc *desc)
 {
 	desc->volume = 1;
@@ -239,6 +249,7 @@ static const struct forgery forgeries[] = {
 	{ "an LSN is left out", leaping_lsn, -EUCLEAN },
 	{ "an LSN comes twice", repeated_lsn, -EUCLEAN },
 	{ "another history", other_history, -EUCLEAN },
+	{ "another amount of data before it", other_bytes, -EUCLEAN },
 	{ "a volume that is not there", no_such_volume, -EUCLEAN },
 	{ "a block that is not there", no_such_block, -EUCLEAN },
 };

@@ -53,7 +53,11 @@ static uint32_t record_put(uint32_t block, uint32_t n)
 {
 	static uint8_t area[LFS_HEAD_BLOCKS_MAX * LFS_BLOCK], data[LFS_BLOCK];
 	struct lfs_desc desc = {
-		.kind = LFS_DESC_WRITE, .last = true, .lba = block, .blocks = n
+		.kind = LFS_DESC_WRITE,
+		.last = true,
+		.lba = block,
+		.blocks = n,
+		.wall_ns = 4711,
 	};
 	struct lfs_record rec = {
 		.kind = LFS_RECORD_CLIENT,
@@ -83,6 +87,7 @@ static uint32_t record_put(uint32_t block, uint32_t n)
 static void a_record_is_found_whole(void **state)
 {
 	uint32_t next = record_put(FIRST, 3), desc = 0, block = 0, crcs[4];
+	int64_t wall_ns;
 	struct lfs_op ops[LFS_OPS_MAX];
 	struct lfs_scanned r;
 
@@ -92,7 +97,8 @@ static void a_record_is_found_whole(void **state)
 	assert_int_equal(r.next, next);
 	assert_int_equal(r.rec.nblocks, 3);
 	assert_int_equal(r.data[2 * LFS_BLOCK], 3);
-	assert_int_equal(lfs_scan_lsn(&r, &desc, &block, ops, crcs), 1);
+	assert_int_equal(lfs_scan_lsn(&r, &desc, &block, ops, crcs, &wall_ns), 1);
+	assert_true(wall_ns == 4711);
 	assert_int_equal(desc, 1);
 	assert_int_equal(block, 3);
 	assert_int_equal(ops[0].blocks, 3);

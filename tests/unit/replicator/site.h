@@ -174,6 +174,12 @@ static inline void site_close_log(bool unclean)
 	assert_int_equal(site_wait(), 0);
 }
 
+/* When a primary has admitted the LSNs of site_fill(). */
+static inline int64_t site_wall_ns(uint64_t lsn)
+{
+	return (1600000000 + (int64_t)lsn) * RT_S;
+}
+
 /* A store of a pair that has worked: it holds SITE_LSNS writes. */
 static inline void site_fill(void)
 {
@@ -199,6 +205,7 @@ static inline void site_fill(void)
 					       .data = block,
 					       .crcs = &crc };
 		append.nops = 1;
+		append.wall_ns = site_wall_ns(lsn);
 		site->waiting = 1;
 		assert_int_equal(lfs_append(site->lfs, &append), 0);
 		assert_int_equal(site_wait(), 0);

@@ -71,37 +71,6 @@ static void a_long_outage_rounds_up_only(void **state)
 	free(e);
 }
 
-/* A mirror says by it how old its image is: never a later time, and none rather than a guess. */
-static void when_it_was_admitted_is_known_or_not(void **state)
-{
-	struct exposure *e = malloc(sizeof(*e));
-	rt_time at;
-
-	exposure_init(e, 40); /* of an earlier start */
-	assert_false(exposure_admitted_at(e, 40, &at));
-	for (uint64_t lsn = 41; lsn <= 60; lsn++)
-		exposure_add(e, lsn, 4096, AT((int64_t)lsn * 10));
-	assert_false(exposure_admitted_at(e, 40, &at));
-	assert_false(exposure_admitted_at(e, 61, &at));
-	for (uint64_t lsn = 41; lsn <= 60; lsn++) {
-		assert_true(exposure_admitted_at(e, lsn, &at));
-		assert_int_equal(at.ns, lsn * 10);
-	}
-	exposure_safe(e, 50);
-	assert_false(exposure_admitted_at(e, 50, &at));
-	assert_true(exposure_admitted_at(e, 51, &at));
-	exposure_safe(e, 60);
-	assert_false(exposure_admitted_at(e, 60, &at));
-	free(e);
-
-	e = filled(100000); /* many to a sample */
-	for (uint64_t lsn = 1; lsn <= 100000; lsn += 997) {
-		assert_true(exposure_admitted_at(e, lsn, &at));
-		assert_in_range(at.ns, lsn > 200 ? (lsn - 200) * 10 : 10, lsn * 10);
-	}
-	free(e);
-}
-
 static void each_bound_holds(void **state)
 {
 	struct exposure *e = filled(100);
@@ -303,7 +272,6 @@ int main(void)
 		cmocka_unit_test(what_is_beyond_is_counted),
 		cmocka_unit_test(forgetting_what_is_safe_changes_no_figure),
 		cmocka_unit_test(a_long_outage_rounds_up_only),
-		cmocka_unit_test(when_it_was_admitted_is_known_or_not),
 		cmocka_unit_test(each_bound_holds),
 		cmocka_unit_test(what_is_safe_ages_nothing_that_comes_later),
 		cmocka_unit_test(the_oldest_write_reaches_the_bound_on_age),

@@ -159,6 +159,27 @@ static void exposure_is_no_false_zero_after_a_restart(void **state)
 	}
 }
 
+static int mirror_up(void **state)
+{
+	site_set_up(state, GROUP_MIRROR, true);
+	return 0;
+}
+
+/* How old an image is, a mirror has on its disk: it was started, and received nothing. */
+static void the_age_of_an_image_survives_a_restart(void **state)
+{
+	for (unsigned restarts = 0; restarts < 3; restarts++) {
+		assert_int_equal(status()->recovery.lsn, SITE_LSNS);
+		assert_true(status()->recovery.admitted_at ==
+			    (double)site_wall_ns(SITE_LSNS) / RT_S);
+		assert_true(status()->recovery.age_s > 1e7);
+		site_stop();
+		if (restarts == 1)
+			site_crash(true);
+		site_open();
+	}
+}
+
 static void network_or_nothing(struct group_config *config)
 {
 	network(config);
@@ -305,6 +326,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(exposure_is_no_false_zero_after_a_restart,
 						exposed_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_age_of_an_image_survives_a_restart,
+						mirror_up, tear_down),
 		cmocka_unit_test_setup_teardown(exposure_is_not_known_before_it_serves,
 						holding_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_datagrams_of_both_kinds_are_shown,
