@@ -118,6 +118,13 @@ char *answer_promote(const struct group_promote *promote, int res)
 	return json_line(root);
 }
 
+char *answer_peer(const struct group_peer *peer, int res)
+{
+	return res == 0 ? answer_text(peer->text)
+			: answer_error(CONTROL_FAILED,
+				       peer->text[0] ? peer->text : strerror(-res));
+}
+
 void answer_free(char *text)
 {
 	free(text);

@@ -7,6 +7,7 @@
 #include "control/version.h"
 
 struct group;
+struct group_peer;
 struct group_promote;
 struct nbds_stats;
 
@@ -30,6 +31,7 @@ struct answer_subject {
 };
 char *answer_status(const struct answer_subject *subject);
 char *answer_promote(const struct group_promote *promote, int res);
+char *answer_peer(const struct group_peer *peer, int res);
 void answer_free(char *text);
 
 #endif

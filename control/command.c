@@ -28,6 +28,7 @@ enum {
 #define WANTS_SETTING 32u /* after the group, which may be left out: KEY=VALUE */
 #define READS_ITS_LINE 64u
 #define TAKES_FILL 128u
+#define WANTS_CHANGE 512u /* before the group, which may be left out: replace or forget */
 
 struct command_verb {
 	const char *name;
@@ -42,6 +43,7 @@ static const struct command_verb verbs[] = {
 	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
 	{ "promote", TAKES_FORCE | TAKES_HOLD | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT,
 	  command_promote },
+	{ "peer", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_CHANGE, command_peer },
 	{ "set", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_SETTING, command_set },
 	{ "plan", READS_ITS_LINE, command_plan },
 };
@@ -68,6 +70,8 @@ static const char usage[] =
 	"  status [GROUP] [--json]        what the daemon does now\n"
 	"  promote [GROUP] [--force] [--hold] [--dry-run]\n"
 	"                                 make this mirror the primary\n"
+	"  peer replace|forget [GROUP] [--dry-run]\n"
+	"                                 take another store for the peer, or none\n"
 	"  set [GROUP] KEY=VALUE [--dry-run]\n"
 	"                                 change what may change while the daemon runs\n"
 	"  plan --rtt MS --rate RATE ...  what a link costs, and its risk; see plan "
@@ -168,7 +172,12 @@ static enum control_exit verb_check(const struct command *c, int nargs, FILE *er
 	if (takes & WANTS_SETTING && (nargs == 0 || nargs > 2))
 		return wrong(err, "%s wants KEY=VALUE, after the group if it is named",
 			     name);
-	if (nargs > 1 && !(takes & WANTS_SETTING))
+	if (takes & WANTS_CHANGE && (nargs == 0 || nargs > 2))
+		return wrong(
+			err,
+			"%s wants replace or forget, before the group if it is named",
+			name);
+	if (nargs > 1 && !(takes & (WANTS_SETTING | WANTS_CHANGE)))
 		return wrong(err, "%s takes one argument at most, not %d", name, nargs);
 	return CONTROL_DONE;
 }
@@ -219,11 +228,15 @@ enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE
 	if (!c.verb)
 		return wrong(err,
 			     "%s is no verb; allowed: create, keygen, status, promote, "
-			     "set, plan",
+			     "peer, set, plan",
 			     argv[optind]);
 	exit = verb_check(&c, argc - optind - 1, err);
 	if (exit != CONTROL_DONE)
 		return exit;
+	if (c.verb->takes & WANTS_CHANGE &&
+	    !control_change_parse(argv[++optind], &c.change))
+		return wrong(err, "there is no peer %s; allowed: replace, forget",
+			     argv[optind]);
 	if (c.verb->takes & WANTS_SETTING)
 		c.setting = argv[--argc];
 	if (c.setting && !setting_is_one(c.setting))

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "control/control_request.h"
 #include "control/version.h"
 
 /* What the command line of `wanmirror` asks for, and the verbs that do it. */
@@ -18,6 +19,7 @@ struct command {
 	const struct command_verb *verb; /* NULL: --help or --version was served */
 	const char *argument;		 /* of the verb, or NULL */
 	const char *setting;		 /* KEY=VALUE of set, or NULL */
+	enum control_change change;	 /* of peer */
 	/* The whole line, lent, for a verb that has options of its own. */
 	int argc;
 	char **argv;
@@ -47,6 +49,7 @@ enum control_exit command_create(const struct command *command, FILE *out, FILE 
 enum control_exit command_keygen(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_status(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_promote(const struct command *command, FILE *out, FILE *err);
+enum control_exit command_peer(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_set(const struct command *command, FILE *out, FILE *err);
 /* It asks no daemon and reads no file (command_plan.c). */
 enum control_exit command_plan(const struct command *command, FILE *out, FILE *err);

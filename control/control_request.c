@@ -16,11 +16,33 @@ static const char *const later[] = {
 	"drill", "verify",   "scrub", "check",	"volume",   "attach",
 };
 
+static const char *const verb_names[] = {
+	[CONTROL_STATUS] = "status",
+	[CONTROL_PROMOTE] = "promote",
+	[CONTROL_SET] = "set",
+	[CONTROL_PEER] = "peer",
+};
+
+static const char *const change_names[] = {
+	[CONTROL_REPLACE] = "replace",
+	[CONTROL_FORGET] = "forget",
+};
+
 bool control_verb_is_later(const char *verb)
 {
 	for (unsigned i = 0; i < RT_ARRAY_LEN(later); i++)
 		if (strcmp(later[i], verb) == 0)
 			return true;
+	return false;
+}
+
+bool control_change_parse(const char *word, enum control_change *ret)
+{
+	for (unsigned i = CONTROL_REPLACE; i < RT_ARRAY_LEN(change_names); i++)
+		if (strcmp(word, change_names[i]) == 0) {
+			*ret = (enum control_change)i;
+			return true;
+		}
 	return false;
 }
 
@@ -43,15 +65,21 @@ static int verb_parse(const json_t *value, enum control_verb *ret, char *why)
 		(void)request_wrong(why, verb, "is not in this version");
 		return -ENOTSUP;
 	}
-	if (strcmp(verb, "status") == 0)
-		*ret = CONTROL_STATUS;
-	else if (strcmp(verb, "promote") == 0)
-		*ret = CONTROL_PROMOTE;
-	else if (strcmp(verb, "set") == 0)
-		*ret = CONTROL_SET;
-	else
-		return request_wrong(why, verb,
-				     "is no verb; allowed: status, promote, set");
+	for (unsigned i = 0; i < RT_ARRAY_LEN(verb_names); i++)
+		if (strcmp(verb, verb_names[i]) == 0) {
+			*ret = (enum control_verb)i;
+			return 0;
+		}
+	return request_wrong(why, verb,
+			     "is no verb; allowed: status, promote, set, peer");
+}
+
+static int change_parse(const json_t *value, enum control_change *ret, char *why)
+{
+	const char *word = json_string_value(value);
+
+	if (!word || !control_change_parse(word, ret))
+		return request_wrong(why, "change", "must be replace or forget");
 	return 0;
 }
 
@@ -82,6 +110,8 @@ static int member_parse(const char *name, const json_t *value,
 		return text_parse(name, value, request->key, CONTROL_KEY_MAX, why);
 	if (strcmp(name, "value") == 0)
 		return text_parse(name, value, request->value, CONTROL_VALUE_MAX, why);
+	if (strcmp(name, "change") == 0)
+		return change_parse(value, &request->change, why);
 	if (strcmp(name, "force") == 0)
 		flag = &request->force;
 	else if (strcmp(name, "hold") == 0)
@@ -121,6 +151,9 @@ static int object_parse(json_t *root, struct control_request *ret, char *why)
 	if ((request.verb == CONTROL_SET) != (request.key[0] != 0))
 		return request_wrong(why, "key",
 				     "is what set sets, and nothing else has");
+	if ((request.verb == CONTROL_PEER) != (request.change != CONTROL_KEEP))
+		return request_wrong(why, "change",
+				     "is what peer does, and nothing else has");
 	*ret = request;
 	return 0;
 }
@@ -147,12 +180,7 @@ int control_request_parse(const char *line, size_t len, struct control_request *
 size_t control_request_encode(const struct control_request *request,
 			      char line[CONTROL_LINE_MAX])
 {
-	static const char *const names[] = {
-		[CONTROL_STATUS] = "status",
-		[CONTROL_PROMOTE] = "promote",
-		[CONTROL_SET] = "set",
-	};
-	json_t *root = json_pack("{s:s}", "verb", names[request->verb]);
+	json_t *root = json_pack("{s:s}", "verb", verb_names[request->verb]);
 	size_t len;
 
 	rt_assert(root);
@@ -167,6 +195,11 @@ size_t control_request_encode(const struct control_request *request,
 		(void)json_object_update_new(
 			root, json_pack("{s:s, s:s, s:b}", "key", request->key, "value",
 					request->value, "dry_run", request->dry_run));
+	if (request->verb == CONTROL_PEER)
+		(void)json_object_update_new(root,
+					     json_pack("{s:s, s:b}", "change",
+						       change_names[request->change],
+						       "dry_run", request->dry_run));
 	len = json_dumpb(root, line, CONTROL_LINE_MAX - 1, JSON_COMPACT);
 	rt_assert(len > 0 && len < CONTROL_LINE_MAX);
 	line[len] = '\n';

@@ -15,13 +15,18 @@
 #define CONTROL_KEY_MAX 63   /* bytes of a key's name */
 #define CONTROL_VALUE_MAX 255
 
-enum control_verb { CONTROL_STATUS, CONTROL_PROMOTE, CONTROL_SET };
+enum control_verb { CONTROL_STATUS, CONTROL_PROMOTE, CONTROL_SET, CONTROL_PEER };
+
+/* What CONTROL_PEER does with the peer; the other verbs do nothing with it. */
+enum control_change { CONTROL_KEEP, CONTROL_REPLACE, CONTROL_FORGET };
 
 struct control_request {
 	enum control_verb verb;
 	char group[CONTROL_GROUP_MAX +
 		   1]; /* "": the daemon's only one, or all of them for status */
-	bool force, hold, dry_run; /* CONTROL_PROMOTE; dry_run also CONTROL_SET */
+	bool force, hold; /* CONTROL_PROMOTE */
+	bool dry_run;	  /* of each verb but CONTROL_STATUS */
+	enum control_change change;
 	char key[CONTROL_KEY_MAX + 1], value[CONTROL_VALUE_MAX + 1]; /* CONTROL_SET */
 };
 
@@ -34,6 +39,9 @@ int control_request_parse(const char *line, size_t len, struct control_request *
 /* The line for it with its newline. Returns its length. */
 size_t control_request_encode(const struct control_request *request,
 			      char line[CONTROL_LINE_MAX]);
+
+/* "replace", "forget": true with *ret. */
+bool control_change_parse(const char *word, enum control_change *ret);
 
 /* A verb of the command that this version knows and does not have. */
 bool control_verb_is_later(const char *verb);

@@ -40,7 +40,7 @@ struct control_server {
 };
 
 /*
- * One connection. It is reading (the receive is in flight), busy (a promotion is), or
+ * One connection. It is reading (the receive is in flight), busy (the group does a verb), or
  * sending the answer; then it looks for the next line. Freed when closed and nothing of it
  * is in flight.
  */
@@ -50,14 +50,17 @@ struct client {
 	struct rt_sock *sock; /* owned; NULL when closed */
 	struct rt_timer idle;
 	struct rt_op recv_op, send_op;
-	bool receiving, sending, promoting;
+	bool receiving, sending, busy;
 	bool ending; /* close once the answer is sent */
 	char line[CONTROL_LINE_MAX];
 	size_t have;
 	char *answer; /* owned; NULL when there is none to send */
 	size_t answer_len, sent;
 	struct iovec iov;
-	struct group_promote promote;
+	union {
+		struct group_promote promote;
+		struct group_peer peer;
+	};
 };
 
 static void client_next(struct client *c);
@@ -84,7 +87,7 @@ static void client_put(struct client *c)
 {
 	struct control_server *srv = c->srv;
 
-	if (c->sock || c->receiving || c->sending || c->promoting)
+	if (c->sock || c->receiving || c->sending || c->busy)
 		return;
 	rt_list_remove(&c->link);
 	srv->nclients--;
@@ -187,7 +190,7 @@ static void client_promote_done(struct group_promote *p, int res)
 {
 	struct client *c = rt_container_of(p, struct client, promote);
 
-	c->promoting = false;
+	c->busy = false;
 	rt_log(res == 0 || res == -EALREADY ? RT_LOG_INFO : RT_LOG_WARN,
 	       "%s group=%s result=\"%s\" lsn=%llu",
 	       p->dry_run ? "promote-dry-run" : "promote", c->srv->name,
@@ -200,23 +203,47 @@ static void server_not_open(const struct control_server *srv, char text[CONTROL_
 	(void)snprintf(text, CONTROL_SET_TEXT, "the group is not open: %s", srv->state);
 }
 
+/* The group does it from here on, and says when it has. */
+static void client_begin(struct client *c)
+{
+	c->busy = true;
+	rt_timer_disarm(c->srv->loop, &c->idle);
+}
+
 static void client_promote(struct client *c, const struct control_request *request)
 {
-	char text[CONTROL_SET_TEXT];
-
-	if (!c->srv->group) {
-		server_not_open(c->srv, text);
-		client_answer(c, answer_error(CONTROL_FAILED, text));
-		return;
-	}
 	memset(&c->promote, 0, sizeof(c->promote));
 	c->promote.force = request->force;
 	c->promote.hold = request->hold;
 	c->promote.dry_run = request->dry_run;
 	c->promote.done = client_promote_done;
-	c->promoting = true;
-	rt_timer_disarm(c->srv->loop, &c->idle); /* it ends when the group says so */
+	client_begin(c);
 	group_promote(c->srv->group, &c->promote);
+}
+
+static void client_peer_done(struct group_peer *p, int res)
+{
+	struct client *c = rt_container_of(p, struct client, peer);
+
+	c->busy = false;
+	rt_log(res == 0 ? RT_LOG_INFO : RT_LOG_WARN,
+	       "%s group=%s change=%s result=\"%s\"",
+	       p->dry_run ? "peer-dry-run" : "peer", c->srv->name,
+	       p->change == GROUP_PEER_FORGET ? "forget" : "replace",
+	       res < 0 ? strerror(-res) : "done");
+	client_answer(c, answer_peer(p, res));
+}
+
+static void client_peer(struct client *c, const struct control_request *request)
+{
+	c->peer = (struct group_peer){
+		.change = request->change == CONTROL_FORGET ? GROUP_PEER_FORGET
+							    : GROUP_PEER_REPLACE,
+		.dry_run = request->dry_run,
+		.done = client_peer_done,
+	};
+	client_begin(c);
+	group_peer(c->srv->group, &c->peer);
 }
 
 static void client_set(struct client *c, const struct control_request *request)
@@ -225,7 +252,7 @@ static void client_set(struct client *c, const struct control_request *request)
 	char text[CONTROL_SET_TEXT] = "";
 	enum control_exit exit = CONTROL_FAILED;
 
-	if (!srv->group || !srv->set)
+	if (!srv->set)
 		server_not_open(srv, text);
 	else
 		exit = srv->set(srv->params_owner, request, text);
@@ -250,6 +277,31 @@ static void client_status(struct client *c)
 			 }));
 }
 
+static void client_do(struct client *c, const struct control_request *request)
+{
+	char text[CONTROL_SET_TEXT];
+
+	if (!c->srv->group && request->verb != CONTROL_STATUS) {
+		server_not_open(c->srv, text);
+		client_answer(c, answer_error(CONTROL_FAILED, text));
+		return;
+	}
+	switch (request->verb) {
+	case CONTROL_STATUS:
+		client_status(c);
+		break;
+	case CONTROL_PROMOTE:
+		client_promote(c, request);
+		break;
+	case CONTROL_SET:
+		client_set(c, request);
+		break;
+	case CONTROL_PEER:
+		client_peer(c, request);
+		break;
+	}
+}
+
 static void client_request(struct client *c, const char *line, size_t len)
 {
 	struct control_server *srv = c->srv;
@@ -266,17 +318,7 @@ static void client_request(struct client *c, const char *line, size_t len)
 		client_refuse(c, why);
 		return;
 	}
-	switch (request.verb) {
-	case CONTROL_STATUS:
-		client_status(c);
-		break;
-	case CONTROL_PROMOTE:
-		client_promote(c, &request);
-		break;
-	case CONTROL_SET:
-		client_set(c, &request);
-		break;
-	}
+	client_do(c, &request);
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */
@@ -431,7 +473,7 @@ void control_server_stop(struct control_server *srv, void (*done)(void *owner),
 		struct client *c = rt_container_of(e, struct client, link);
 
 		next = e->next;
-		if (!c->sending && !c->promoting && c->sock)
+		if (!c->sending && !c->busy && c->sock)
 			client_close(c);
 	}
 }

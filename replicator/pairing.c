@@ -20,14 +20,18 @@ _Static_assert(sizeof(struct pairing_reply) <= sizeof(((struct group_peer *)0)->
 
 /* ---- binding ---------------------------------------------------------------------------- */
 
-static void pairing_bound(struct group *g, int res)
+void pairing_say_bound(struct group *g)
 {
 	char text[IDENTITY_TEXT_MAX];
 
-	if (res < 0)
-		return; /* the log has failed and says so itself */
 	group_event(g, RT_LOG_INFO, "peer-bound store=%s",
 		    identity_text(lfs_meta(g->lfs)->peer_store, text));
+}
+
+static void pairing_bound(struct group *g, int res)
+{
+	if (res == 0) /* else the log has failed and says so itself */
+		pairing_say_bound(g);
 }
 
 bool pairing_is_bound(struct session *s)

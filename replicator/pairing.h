@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+struct group;
 struct session;
 
 /*
@@ -16,6 +17,8 @@ struct session;
  * that is being made durable: the next turn asks again.
  */
 bool pairing_is_bound(struct session *s);
+/* The event of that, for a mirror, which makes it durable together with the group's id. */
+void pairing_say_bound(struct group *g);
 
 /* What a person asked of the pairing goes on, if there is something. */
 void pairing_turn(struct session *s);

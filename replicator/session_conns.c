@@ -99,7 +99,8 @@ static void session_complain(struct session *s, const struct rt_addr *address, i
 	if (!s->control.conn && (err == -EBADMSG || err == -ECONNRESET))
 		(void)snprintf(
 			s->refusal, sizeof(s->refusal),
-			"no secured connection: %s; is the key the same at both sites?",
+			"no secured connection: %s; are the key and the group's name the "
+			"same at both sites?",
 			why);
 	if (s->logged.complained.ns &&
 	    rt_time_since(now, s->logged.complained) < COMPLAIN_MS * RT_MS)

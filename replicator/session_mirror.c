@@ -195,6 +195,7 @@ static void mirror_paired(struct group *g, int res)
 	session_epochs_seen(s); /* of this group from now on */
 	group_event(g, RT_LOG_INFO, "paired primary=%s volumes=%u", s->peer->node,
 		    g->nvolumes);
+	pairing_say_bound(g);
 	if (s->state == SESSION_PAIRING)
 		session_event(s, SESSION_EV_PAIRED);
 	group_wake(g);

@@ -176,6 +176,7 @@ static const char *secure_reason(int err)
 	case GNUTLS_E_INSUFFICIENT_CREDENTIALS:
 	case GNUTLS_E_DECRYPTION_FAILED:
 	case GNUTLS_E_MAC_VERIFY_FAILED:
+	case GNUTLS_E_KEYFILE_ERROR: /* secure_server_key_find() found none of that name */
 		return "the peer does not have our key, names another group, or its "
 		       "bytes were altered";
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:

@@ -61,7 +61,7 @@ static void request_read(const char *line, size_t len)
 	if (request.verb == CONTROL_SET)
 		key_set(&request);
 	rt_assert(request.force == again.force && request.hold == again.hold &&
-		  request.dry_run == again.dry_run);
+		  request.dry_run == again.dry_run && request.change == again.change);
 }
 
 static void screen_show(const char *line, size_t len)

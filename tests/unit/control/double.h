@@ -4,7 +4,7 @@
 
 /*
  * A double of replicator/group.h, as far as the control socket asks: a status that tests
- * fill in, and promotions that end when they say. Included once per test program.
+ * fill in, and promotions and changes of the peer that end when they say. Included once per test program.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +18,7 @@ struct group {
 	struct group_promote *promoting;
 	struct group_promote *asked[32]; /* all that were begun, the first 32 */
 	unsigned promotions;
+	struct group_peer *changing; /* the peer */
 	struct rt_loop *loop;
 	struct rt_op op;
 	int result;
@@ -76,6 +77,23 @@ void group_promote(struct group *group, struct group_promote *p)
 	if (group->promote_ms >= 0)
 		rt_timer_arm(group->loop, &group->timer,
 			     rt_time_add(rt_now(group->loop), group->promote_ms * RT_MS));
+}
+
+static inline void double_peer_end(struct group *group)
+{
+	struct group_peer *p = group->changing;
+
+	group->changing = NULL;
+	(void)snprintf(p->text, sizeof(p->text), "%s%s",
+		       p->change == GROUP_PEER_FORGET ? "forget" : "replace",
+		       p->dry_run ? " dry" : "");
+	p->done(p, group->result);
+}
+
+void group_peer(struct group *group, struct group_peer *p)
+{
+	rt_assert(!group->changing);
+	group->changing = p;
 }
 
 void group_set_memory_short(struct group *group, bool is_short)

@@ -42,6 +42,14 @@ static void options_stand_before_or_after_the_verb(void **state)
 	assert_int_equal(parse("set --dry-run congestion="), CONTROL_DONE);
 	assert_null(command.argument);
 	assert_string_equal(command.setting, "congestion=");
+	assert_int_equal(parse("peer replace"), CONTROL_DONE);
+	assert_int_equal(command.change, CONTROL_REPLACE);
+	assert_null(command.argument);
+	assert_false(command.dry_run);
+	assert_int_equal(parse("--dry-run peer forget db -s /s"), CONTROL_DONE);
+	assert_int_equal(command.change, CONTROL_FORGET);
+	assert_string_equal(command.argument, "db");
+	assert_true(command.dry_run);
 	assert_int_equal(parse("create --dry-run"), CONTROL_DONE);
 	assert_true(command.dry_run && !command.fill);
 	assert_int_equal(parse("--fill create db"), CONTROL_DONE);
@@ -70,6 +78,12 @@ static void wrong_usage_is_refused(void **state)
 		{ "set a b c=d", "wants KEY=VALUE" },
 		{ "set sync=local --force", "no --force" },
 		{ "status --dry-run", "no --dry-run" },
+		{ "peer", "peer wants replace or forget" },
+		{ "peer --dry-run", "peer wants replace or forget" },
+		{ "peer db", "no peer db; allowed: replace, forget" },
+		{ "peer db replace", "no peer db; allowed: replace, forget" },
+		{ "peer replace db nyc", "peer wants replace or forget" },
+		{ "peer replace --force", "no --force" },
 		{ "status "
 		  "a234567890123456789012345678901234567890123456789012345678901234",
 		  "no group's name" },

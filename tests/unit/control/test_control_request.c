@@ -169,6 +169,47 @@ static void a_setting_without_its_parts_is_refused(void **state)
 				 -EINVAL);
 }
 
+/* A pairing ends only by the word for it: no change is the default, none is guessed. */
+static void a_change_of_the_peer_goes_there_and_back(void **state)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct control_request change = {
+			.verb = CONTROL_PEER,
+			.change = i & 1 ? CONTROL_FORGET : CONTROL_REPLACE,
+			.dry_run = i & 2,
+		};
+		struct control_request again;
+		char line[CONTROL_LINE_MAX];
+		size_t len = control_request_encode(&change, line);
+
+		assert_int_equal(control_request_parse(line, len - 1, &again, why), 0);
+		assert_memory_equal(&change, &again, sizeof(again));
+	}
+	assert_int_equal(parse("{\"verb\":\"peer\",\"change\":\"forget\"}"), 0);
+	assert_int_equal(request.change, CONTROL_FORGET);
+	assert_false(request.dry_run);
+}
+
+static void a_change_of_the_peer_is_named(void **state)
+{
+	static const char *const wrong[] = {
+		"{\"verb\":\"peer\"}",
+		"{\"verb\":\"peer\",\"change\":\"\"}",
+		"{\"verb\":\"peer\",\"change\":\"Replace\"}",
+		"{\"verb\":\"peer\",\"change\":\"forgets\"}",
+		"{\"verb\":\"peer\",\"change\":1}",
+		"{\"verb\":\"peer\",\"change\":null}",
+		"{\"verb\":\"peer\",\"change\":\"forget\",\"force\":true}",
+		"{\"verb\":\"peer\",\"change\":\"forget\",\"key\":\"sync\"}",
+		"{\"verb\":\"promote\",\"change\":\"replace\"}",
+		"{\"verb\":\"status\",\"change\":\"replace\"}",
+	};
+
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		if (parse(wrong[i]) != -EINVAL)
+			fail_msg("accepted: %s", wrong[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +218,8 @@ int main(void)
 		cmocka_unit_test(verbs_of_later_versions_are_named),
 		cmocka_unit_test(a_setting_goes_there_and_back),
 		cmocka_unit_test(a_setting_without_its_parts_is_refused),
+		cmocka_unit_test(a_change_of_the_peer_goes_there_and_back),
+		cmocka_unit_test(a_change_of_the_peer_is_named),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(every_flipped_bit_is_survived),
 		cmocka_unit_test(what_is_written_is_read_back),

@@ -355,6 +355,58 @@ static void promotion_tells_its_end(void **state)
 	answer_is(talk("{\"verb\":\"promote\"}\n", 1), 0, 0, NULL);
 }
 
+/* Ask for a change of the peer, let it end with `result`; the exit code and what is said. */
+static void peer_is(const char *members, int result, int exit, const char *text)
+{
+	static struct talk t;
+	char line[200];
+	json_t *root;
+
+	(void)snprintf(line, sizeof(line), "{\"verb\":\"peer\",%s}\n", members);
+	talk_start(&t, line, strlen(line), 1);
+	while (!group.changing)
+		turn();
+	assert_int_equal(lines(&t), 0); /* the answer waits for the group */
+	group.result = result;
+	double_peer_end(&group);
+	while (lines(&t) == 0)
+		turn();
+	talk_end(&t);
+	root = answer(&t, 0);
+	assert_int_equal(json_integer_value(json_object_get(root, "exit")), exit);
+	assert_string_equal(
+		json_string_value(json_object_get(root, exit == 0 ? "text" : "error")),
+		text);
+	json_decref(root);
+}
+
+/* It is answered when it is durable, in the group's words. */
+static void a_change_of_the_peer_tells_its_end(void **state)
+{
+	peer_is("\"change\":\"replace\"", 0, 0, "replace");
+	peer_is("\"change\":\"forget\",\"group\":\"db\"", 0, 0, "forget");
+	peer_is("\"change\":\"forget\",\"dry_run\":true", 0, 0, "forget dry");
+	peer_is("\"change\":\"replace\"", -EBUSY, 1, "replace");
+	control_server_set_group(srv, NULL, "STARTING");
+	answer_is(talk("{\"verb\":\"peer\",\"change\":\"forget\"}\n", 1), 0, 1,
+		  "not open");
+}
+
+/* Whoever asked and left: the change is made, and its end goes to nobody. */
+static void leaving_during_a_change_of_the_peer(void **state)
+{
+	static const char text[] = "{\"verb\":\"peer\",\"change\":\"forget\"}\n";
+	static struct talk t;
+
+	talk_start(&t, text, strlen(text), 1);
+	while (!group.changing)
+		turn();
+	talk_end(&t);
+	answer_is(talk("{\"verb\":\"status\"}\n", 1), 0, 0, NULL);
+	double_peer_end(&group);
+	answer_is(talk("{\"verb\":\"status\"}\n", 1), 0, 0, NULL);
+}
+
 static void lines_are_answered_in_order(void **state)
 {
 	struct talk *t;
@@ -537,6 +589,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_the_daemon_waits_for_comes_first,
 						start, stop),
 		cmocka_unit_test_setup_teardown(promotion_tells_its_end, start, stop),
+		cmocka_unit_test_setup_teardown(a_change_of_the_peer_tells_its_end, start,
+						stop),
+		cmocka_unit_test_setup_teardown(leaving_during_a_change_of_the_peer,
+						start, stop),
 		cmocka_unit_test_setup_teardown(lines_are_answered_in_order, start, stop),
 		cmocka_unit_test_setup_teardown(
 			garbage_is_answered_and_the_connection_goes_on, start, stop),

@@ -473,7 +473,8 @@ static void a_wrong_key_is_said_where_no_peer_is(void **state)
 	site->conn = NULL;
 	SITE_UNTIL(site, !s->control.conn);
 	a_stranger_dials();
-	assert_non_null(strstr(session_why(s), "is the key the same at both sites?"));
+	assert_non_null(
+		strstr(session_why(s), "are the key and the group's name the same"));
 	assert_int_equal(complaints, 1);
 	s->logged.complained.ns -= 60 * RT_S;
 	a_stranger_dials();

@@ -81,6 +81,7 @@ static void other_identities_are_refused(void **state)
 		contract_pump(&c);
 		assert_false(secure_established(c.end[1]));
 		assert_int_equal(c.error[1], -EBADMSG);
+		assert_non_null(strstr(c.why[1], "names another group"));
 		contract_close(&c);
 	}
 	identity = NULL;
