@@ -12,7 +12,8 @@
  * Everything that stands on disk, and every bound of this folder. docs/format.md says
  * the same in words and changes together with this file.
  *
- *   superblock A | superblock B | checkpoint slot 0 | checkpoint slot 1 | segment 0 | segment 1 | ...
+ *   superblock A | superblock B | events | checkpoint slot 0 | checkpoint slot 1 |
+ *   segment 0 | segment 1 | ...
  *
  * All is little-endian and made of blocks of LFS_BLOCK bytes; a physical
  * block address (pba) is the number of a block counted from the start of the store, and
@@ -129,6 +130,29 @@ static_assert(sizeof(struct lfs_superblock_head) +
 			      LFS_HISTORY_MAX * sizeof(struct lfs_superblock_epoch) <=
 		      LFS_SUPERBLOCK_REGION,
 	      "every meta fits");
+
+/* ---- events ------------------------------------------------------------------------- */
+
+#define LFS_EVENT_MAGIC UINT64_C(0x31544e56454e4157) /* "WANEVNT1" */
+#define LFS_EVENT_SECTOR 512u /* what a disk writes whole, or not at all */
+#define LFS_EVENT_REGION (LFS_EVENTS * LFS_EVENT_SECTOR)
+#define LFS_EVENTS_OFF ((uint64_t)2 * LFS_SUPERBLOCK_REGION) /* where it begins */
+#define LFS_EVENT_SEQ_MAX (UINT64_C(1) << 62)
+#define LFS_EVENTS_QUEUE 256u /* that wait for the disk */
+
+/* Event number n lies in sector n % LFS_EVENTS; one that holds none is whatever it is. */
+struct lfs_event_sector {
+	le64 magic;
+	le32 crc;      /* CRC-32C of the rest */
+	uint8_t level; /* of who wrote it: the store does not look at it */
+	uint8_t zero[3];
+	uint8_t store[LFS_ID_LEN];
+	le64 seq;		       /* 1, 2, 3, ... */
+	le64 wall_ns;		       /* when it was, nanoseconds since 1970 */
+	char text[LFS_EVENT_TEXT_MAX]; /* ends with a zero byte, and zeros follow it */
+};
+static_assert(sizeof(struct lfs_event_sector) == LFS_EVENT_SECTOR, "on-disk size");
+static_assert(_Alignof(struct lfs_event_sector) == 1, "no padding");
 
 /* ---- checkpoint slot ------------------------------------------------------------------ */
 

@@ -342,6 +342,35 @@ void lfs_log_reader_next(struct lfs_log_reader *f, struct lfs_log_reader_next *n
 void lfs_log_reader_free(
 	struct lfs_log_reader *f); /* not while a next is in flight; NULL is fine */
 
+/* ---- events ------------------------------------------------------------------------------ */
+
+#define LFS_EVENTS 1024u	/* that are kept: the newest */
+#define LFS_EVENT_TEXT_MAX 464u /* with its terminating 0 */
+
+/* Something that was worth a line to a person, in the store that it happened to. */
+struct lfs_event {
+	uint64_t seq;	 /* 1, 2, 3, ...; one that is missing was lost */
+	int64_t wall_ns; /* since 1970 */
+	uint8_t level;	 /* the caller's; not looked at */
+	char text[LFS_EVENT_TEXT_MAX];
+};
+
+/*
+ * Add an event, now; a longer text is cut. It is found at once, and durable a little later,
+ * by the next flush. Never fails: one that the disk or the queue does not take is counted as
+ * lost, and one that a close is too late for.
+ */
+void lfs_event_log_append(struct lfs *lfs, unsigned level, const char *text);
+/* The first event that is kept whose number is `seq` or more. 0; -ENOENT: there is none. */
+int lfs_event_log_find(const struct lfs *lfs, uint64_t seq, struct lfs_event *ret);
+
+struct lfs_event_figures {
+	uint64_t last;	  /* number of the newest; 0: none */
+	uint64_t durable; /* up to this number none waits for the disk */
+	uint64_t lost;	  /* since the store was opened */
+};
+void lfs_event_log_figures(const struct lfs *lfs, struct lfs_event_figures *ret);
+
 /* ---- figures ---------------------------------------------------------------------------- */
 
 struct lfs_stats {

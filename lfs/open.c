@@ -146,9 +146,13 @@ static void open_recovered(struct lfs_recover *rc, int res)
 	lfs_superblock_submit(lfs, &op->req);
 }
 
-static void open_recover(struct opening *op)
+/* The events are here. */
+static void open_recover(struct lfs_wait *w, int res)
 {
+	struct opening *op = rt_container_of(w, struct opening, wait);
 	struct lfs *lfs = op->lfs;
+
+	(void)res; /* what cannot be read of them is missing, and no more */
 
 	op->rc.loop = lfs->loop;
 	op->rc.file = lfs->file;
@@ -249,11 +253,14 @@ static void open_superblocks_done(struct rt_op *rop, int res)
 	}
 	memset(op->supers + op->got, 0, 2 * LFS_SUPERBLOCK_REGION - op->got);
 	res = open_superblocks_check(op);
-	if (res) {
-		open_failed(op, res);
-		return;
+	op->wait.done = open_recover;
+	if (!res) {
+		res = lfs_event_log_load(op->lfs, &op->wait);
+		if (res)
+			lfs_say(op->o->why, "no memory for the events");
 	}
-	open_recover(op);
+	if (res)
+		open_failed(op, res);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------------ */

@@ -109,6 +109,7 @@ void lfs_free(struct lfs *lfs)
 	lfs_superblock_writer_release(&lfs->superblock);
 	rt_free(lfs->meta_change.copy);
 	lfs_checkpoint_release(&lfs->ck);
+	lfs_event_log_release(&lfs->event_log);
 	rt_free(lfs->reader.runs);
 	rt_file_close(lfs->file);
 	rt_free(lfs);

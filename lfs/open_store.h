@@ -8,6 +8,7 @@
 #include "lfs/admission.h"
 #include "lfs/checkpoint.h"
 #include "lfs/close.h"
+#include "lfs/event_log.h"
 #include "lfs/figures.h"
 #include "lfs/flush.h"
 #include "lfs/head.h"
@@ -41,6 +42,7 @@ struct lfs {
 	struct lfs_reader reader;
 	struct lfs_meta_change meta_change;
 	struct lfs_closing closing;
+	struct lfs_event_log event_log;
 	struct lfs_figures figures;
 	unsigned log_readers; /* that are open */
 

@@ -47,7 +47,7 @@ static uint64_t geometry_checkpoint_slot_size(uint64_t segments, uint32_t segmen
 
 static uint64_t geometry_segments_off(uint64_t segments, uint32_t segment_size)
 {
-	return geometry_round_up(2 * LFS_SUPERBLOCK_REGION +
+	return geometry_round_up(LFS_EVENTS_OFF + LFS_EVENT_REGION +
 					 2 * geometry_checkpoint_slot_size(segments,
 									   segment_size),
 				 SEGMENTS_ALIGN);

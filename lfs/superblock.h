@@ -35,7 +35,7 @@ static inline uint64_t lfs_superblock_off(unsigned copy)
 static inline uint64_t lfs_checkpoint_slot_off(const struct lfs_geometry *geo,
 					       unsigned slot)
 {
-	return 2 * (uint64_t)LFS_SUPERBLOCK_REGION + slot * geo->checkpoint_slot_size;
+	return LFS_EVENTS_OFF + LFS_EVENT_REGION + slot * geo->checkpoint_slot_size;
 }
 
 /* Leaves that a slot of this geometry has room for. */

@@ -46,6 +46,8 @@
 	X(BLOCK_BY_NEW_GOAL) /* a deficit counts when the new m repairs have passed */           \
 	X(BLOCK_NOTHING)     /* a deficit does not take promises back */                         \
 	X(PROBES_UNPADDED)   /* small datagrams alone prove an idle path */                      \
+	X(EVENT_BEFORE_FLUSH) /* an event counts as durable when it is written */               \
+	X(EVENT_ALONE_IN_BLOCK) /* an event is written without those beside it */               \
 	X(IN_SYNC_OFF_WIRE) /* what completed while the mirror was away need not have left */
 
 #ifdef RT_BUGS

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lfs/checkpoint_slot.h"
+#include "lfs/event_sector.h"
 #include "lfs/scan.h"
 #include "rt/check.h"
 #include "rt/crc.h"
@@ -137,11 +138,31 @@ static void fuzz_slot(const uint8_t *data, size_t size)
 	lfs_segments_release(&segs);
 }
 
+static void fuzz_event(const uint8_t *data, size_t size)
+{
+	uint8_t sector[LFS_EVENT_SECTOR] = { 0 }, again[LFS_EVENT_SECTOR];
+	uint64_t magic = LFS_EVENT_MAGIC;
+	struct lfs_event event;
+
+	memcpy(sector, data, size < sizeof(sector) ? size : sizeof(sector));
+	memcpy(sector, &magic, sizeof(magic));
+	memset(sector + 16, 0, LFS_ID_LEN);
+	mend(sector, 8, sizeof(sector));
+	for (unsigned i = 0; i < LFS_EVENTS; i++) {
+		if (lfs_event_sector_decode(sector, store, i, &event))
+			continue;
+		rt_assert(lfs_event_sector_of(event.seq) == i);
+		rt_assert(strnlen(event.text, sizeof(event.text)) < sizeof(event.text));
+		lfs_event_sector_encode(again, store, &event);
+		rt_assert(memcmp(sector, again, sizeof(sector)) == 0);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1)
 		return 0;
-	switch (data[0] % 4) {
+	switch (data[0] % 5) {
 	case 0:
 		fuzz_record(data + 1, size - 1);
 		break;
@@ -151,8 +172,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 2:
 		fuzz_super(data + 1, size - 1);
 		break;
-	default:
+	case 3:
 		fuzz_slot(data + 1, size - 1);
+		break;
+	default:
+		fuzz_event(data + 1, size - 1);
 		break;
 	}
 	return 0;

@@ -127,7 +127,7 @@ uint64_t lfs_site_draw_damage(struct lfs_site *s)
 	struct lfs_geometry geo;
 	struct lfs_record rec;
 
-	switch (sim_below(s->rng, 6)) {
+	switch (sim_below(s->rng, 7)) {
 	case 0:
 		return sim_below(s->rng, 2) * LFS_SUPERBLOCK_REGION +
 		       sim_below(s->rng, 2 * LFS_BLOCK);
@@ -151,6 +151,8 @@ uint64_t lfs_site_draw_damage(struct lfs_site *s)
 		if (last_record(s, ANY_KIND, &rec) && rec.address * LFS_BLOCK > near)
 			return rec.address * LFS_BLOCK - sim_below(s->rng, near);
 		break;
+	case 5:
+		return LFS_EVENTS_OFF + sim_skewed(s->rng, 1, LFS_EVENT_REGION) - 1;
 	default:
 		break;
 	}

@@ -132,6 +132,7 @@ void lfs_site_gone(struct lfs_site *s)
 		free(call);
 	}
 	s->pending = 0;
+	s->closing = false;
 	s->lfs = NULL;
 	s->loop = NULL;
 }
@@ -149,6 +150,7 @@ bool lfs_site_run(struct lfs_site *s, bool (*cond)(void *), void *arg)
 
 	switch (sim_run(s->w, &until)) {
 	case SIM_COND:
+		lfs_site_events_note(s);
 		/* The crash may have come right behind the callback. */
 		return sim_node_up(s->node);
 	case SIM_CRASHED:
@@ -163,7 +165,10 @@ bool lfs_site_run(struct lfs_site *s, bool (*cond)(void *), void *arg)
 
 bool lfs_site_idle(struct lfs_site *s, int64_t ns)
 {
-	return sim_run_for(s->w, ns) != SIM_CRASHED;
+	if (sim_run_for(s->w, ns) == SIM_CRASHED)
+		return false;
+	lfs_site_events_note(s);
+	return true;
 }
 
 /* ---- create, open, close --------------------------------------------------------------- */
@@ -305,15 +310,19 @@ static void close_done(struct lfs_close *c, int res)
 bool lfs_site_close(struct lfs_site *s, int *res)
 {
 	struct close_call call = { .c.done = close_done };
+	bool all_taken = lfs_site_events_all_taken(s);
 
 	sim_node_enter(s->node);
 	lfs_close(s->lfs, &call.c);
 	sim_node_leave(s->node);
+	s->closing = true;
 	if (!lfs_site_run(s, lfs_site_call_ended, &call.call)) {
 		lfs_site_gone(s);
 		return false;
 	}
 	*res = call.call.res;
+	if (!*res && all_taken && !s->faulty)
+		lfs_site_events_durable(s, s->events.last);
 	sim_require(!s->pending, "%u appends without an answer after close", s->pending);
 	sim_node_stop(s->node);
 	lfs_site_gone(s);

@@ -19,6 +19,16 @@
 #define SITE_HASHES_MAX 65536
 #define SITE_READ_BLOCKS 64u
 
+/* More than a store keeps, and than a crash may take back. */
+#define SITE_EVENTS_MAX (4 * LFS_EVENTS)
+
+struct lfs_site_events {
+	uint64_t stamps[SITE_EVENTS_MAX]; /* of event n at n % SITE_EVENTS_MAX */
+	bool durable[SITE_EVENTS_MAX];	  /* it was, and so must be there */
+	uint64_t last;			  /* the newest that was written */
+	uint64_t noted;			  /* up to this number `durable` is known */
+};
+
 struct lfs_site {
 	struct sim_world *w;
 	struct sim_rng *rng;
@@ -33,6 +43,7 @@ struct lfs_site {
 	/* the process, when it is up */
 	struct rt_loop *loop;
 	struct lfs *lfs;
+	bool closing;
 	bool failed; /* events.failed */
 	unsigned failed_calls;
 	unsigned pending; /* appends without an answer */
@@ -46,6 +57,7 @@ struct lfs_site {
 	uint64_t hashes[SITE_HASHES_MAX]; /* history after each LSN */
 	int64_t walls[SITE_HASHES_MAX];	  /* when each LSN was said to be admitted */
 	uint64_t bytes[SITE_HASHES_MAX];  /* of data, of all LSNs up to it */
+	struct lfs_site_events events;
 	uint64_t incarnation;
 	uint64_t huge; /* blocks of one more volume, without an oracle; 0: none */
 	bool device;   /* the store is a block device */
@@ -94,6 +106,13 @@ bool lfs_site_follow(struct lfs_site *s);
 
 /* Whatever it gives, to its first error; freed. */
 void lfs_site_follow_to_end(struct lfs_site *s, struct lfs_log_reader *f);
+
+/* Events at random; what is durable is noted; all that was noted is there. */
+void lfs_site_events_add(struct lfs_site *s);
+void lfs_site_events_note(struct lfs_site *s);
+void lfs_site_events_durable(struct lfs_site *s, uint64_t upto);
+void lfs_site_events_check(struct lfs_site *s);
+bool lfs_site_events_all_taken(struct lfs_site *s);
 
 /* After a flush and an idle while, a later record names the last that was flushed. */
 void lfs_site_check_witness(struct lfs_site *s);

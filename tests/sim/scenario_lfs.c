@@ -12,7 +12,7 @@
  * the image after recovery is that of a prefix, no flushed LSN is missing, no record is
  * there in part, counts and history are right; a damaged log is refused, not shortened;
  * after a failed write or flush nothing is promised any more; a full log can still be
- * read, flushed, closed and opened.
+ * read, flushed, closed and opened; events that were durable are there, and no others.
  */
 #define LIVES_MAX 8
 #define RECOVERY_CRASHES_MAX 3
@@ -78,6 +78,7 @@ static bool live_damaged(struct lfs_site *s)
 	if (!res) {
 		take_stock(s, floor);
 		check_incarnation(s);
+		lfs_site_events_check(s);
 		return lfs_site_check(s) && lfs_site_follow(s) && lfs_site_close(s, &res);
 	}
 	sim_note(s->w, "refused", at, 0, 0);
@@ -119,6 +120,7 @@ static bool open_somehow(struct lfs_site *s, uint64_t floor)
 	sim_require(!res, "open: %d %s", res, s->why);
 	take_stock(s, floor);
 	check_incarnation(s);
+	lfs_site_events_check(s);
 	return true;
 }
 
@@ -163,6 +165,8 @@ static bool work(struct lfs_site *s, unsigned bursts)
 	for (unsigned i = 0; i < bursts && !s->failed; i++) {
 		if (!lfs_site_burst(s))
 			return false;
+		if (sim_chance(s->rng, 0.3))
+			lfs_site_events_add(s);
 		if (sim_chance(s->rng, 0.2) && !lfs_site_flush(s, &res))
 			return false;
 		if (sim_chance(s->rng, 0.2) && !lfs_site_idle(s, 300 * RT_MS)) {
@@ -299,9 +303,17 @@ static void run_lfs(struct sim_world *w)
 }
 
 static const char *const lfs_bugs[] = {
-	"FLUSH_DOES_NOTHING", "DURABLE_AT_RETURN",	 "SKIP_CHAIN_CHECK",
-	"TRUNCATE_CORRUPT",   "MAP_IN_COMPLETION_ORDER", "CHECKPOINT_BEFORE_FLUSH",
-	"NO_INCARNATION",     "FLUSH_FAILURE_IGNORED",	 NULL,
+	"FLUSH_DOES_NOTHING",
+	"DURABLE_AT_RETURN",
+	"SKIP_CHAIN_CHECK",
+	"TRUNCATE_CORRUPT",
+	"MAP_IN_COMPLETION_ORDER",
+	"CHECKPOINT_BEFORE_FLUSH",
+	"NO_INCARNATION",
+	"FLUSH_FAILURE_IGNORED",
+	"EVENT_BEFORE_FLUSH",
+	"EVENT_ALONE_IN_BLOCK",
+	NULL,
 };
 
 SIM_SCENARIO(lfs, "a log under random work, crashes, damage and disk errors", run_lfs,

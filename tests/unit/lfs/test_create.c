@@ -7,7 +7,7 @@
 #include "tests/unit/alloc.h"
 #include "tests/unit/lfs/world_memory.h"
 
-#define SLOT (2 * (uint64_t)LFS_SUPERBLOCK_REGION)
+#define SLOT (LFS_EVENTS_OFF + LFS_EVENT_REGION)
 
 static void opens_empty(struct world *w)
 {

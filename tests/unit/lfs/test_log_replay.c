@@ -409,7 +409,7 @@ static void an_older_checkpoint_leads_into_the_next_incarnation(void **state)
 	for (unsigned i = 0; i < 2; i++)
 		peek(w, lfs_superblock_off(i), &h[i], sizeof(h[i]));
 	newest = le64_get(h[1].seq) > le64_get(h[0].seq);
-	flip(w, 2 * LFS_SUPERBLOCK_REGION +
+	flip(w, LFS_EVENTS_OFF + LFS_EVENT_REGION +
 			le32_get(h[newest].checkpoint_slot) *
 				le64_get(h[newest].checkpoint_slot_size) +
 			40);
@@ -420,7 +420,7 @@ static void an_older_checkpoint_leads_into_the_next_incarnation(void **state)
 	assert_int_equal(close_store(w), 0);
 	/* The end of the earlier incarnation is known: nothing before it may be missing. */
 	disk_restore(image);
-	flip(w, 2 * LFS_SUPERBLOCK_REGION +
+	flip(w, LFS_EVENTS_OFF + LFS_EVENT_REGION +
 			le32_get(h[newest].checkpoint_slot) *
 				le64_get(h[newest].checkpoint_slot_size) +
 			40);

@@ -42,7 +42,9 @@ static void an_open_without_memory_gives_all_of_it_back(void **state)
 	assert_int_equal(held, before);
 }
 
-/* Each read of an open fails in turn: refused, as it was. */
+#define READ_OF_EVENTS 2u /* the second read of an open */
+
+/* Each read of an open fails in turn: refused, as it was; but events are worth no refusal. */
 static void an_open_that_cannot_read_changes_nothing(void **state)
 {
 	struct world *w = *state;
@@ -60,8 +62,11 @@ static void an_open_that_cannot_read_changes_nothing(void **state)
 		res = open_store(w);
 		if (disk.fail[DISK_READ])
 			break;
-		assert_int_equal(res, -EIO);
-		assert_int_equal(sum_of(w), sum);
+		assert_int_equal(res, n == READ_OF_EVENTS ? 0 : -EIO);
+		if (!res)
+			assert_int_equal(close_store(w), 0);
+		else
+			assert_int_equal(sum_of(w), sum);
 	}
 	assert_true(n > 3 && n < 20);
 	disk.fail[DISK_READ] = 0;
