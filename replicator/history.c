@@ -87,6 +87,47 @@ enum history_relation history_compare(const struct history_side *ours,
 	return history_compare_unknown(ours, theirs);
 }
 
+/*
+ * Where in their history our last written epoch is, if all of theirs behind it were begun by
+ * `store`.
+ */
+static bool history_goes_on_by(const struct history_side *ours,
+			       const struct history_side *theirs, const uint8_t *store,
+			       unsigned *at)
+{
+	const struct history_side our = history_written(ours);
+
+	if (!history_find(theirs, history_current(&our), at) ||
+	    *at + 1 == theirs->nepochs)
+		return false;
+	for (unsigned i = *at + 1; i < theirs->nepochs; i++)
+		if (memcmp(theirs->epochs[i].store, store, LFS_ID_LEN) != 0)
+			return false;
+	return true;
+}
+
+bool history_is_rolled_back(const struct history_side *ours,
+			    const struct history_side *theirs,
+			    const uint8_t store[LFS_ID_LEN])
+{
+	unsigned at;
+
+	return history_compare(ours, theirs) == HISTORY_SUPERSEDED &&
+	       history_goes_on_by(ours, theirs, store, &at) &&
+	       ours->lsn <= history_epoch_end(theirs, at);
+}
+
+bool history_is_of_a_copy(const struct history_side *ours,
+			  const struct history_side *theirs,
+			  const uint8_t store[LFS_ID_LEN])
+{
+	unsigned at;
+
+	return history_compare(ours, theirs) == HISTORY_SUPERSEDED &&
+	       history_goes_on_by(ours, theirs, store, &at) &&
+	       ours->lsn > history_epoch_end(theirs, at);
+}
+
 /* Nothing was written in the current epoch before `first_lsn`, and nobody knows of it. */
 static bool history_may_fold(const struct lfs_meta *meta, uint64_t first_lsn)
 {

@@ -47,6 +47,18 @@ enum history_relation {
 enum history_relation history_compare(const struct history_side *ours,
 				      const struct history_side *theirs);
 
+/*
+ * We are SUPERSEDED, by epochs that all were begun by `store`, our own, and hold nothing
+ * that they do not: our store was put back to an older state of itself.
+ */
+bool history_is_rolled_back(const struct history_side *ours,
+			    const struct history_side *theirs,
+			    const uint8_t store[LFS_ID_LEN]);
+/* The same, but we have written since then: a copy of our store was opened, and written. */
+bool history_is_of_a_copy(const struct history_side *ours,
+			  const struct history_side *theirs,
+			  const uint8_t store[LFS_ID_LEN]);
+
 /* The last LSN that belongs to epoch i of the side: its end or the side's own lsn. */
 uint64_t history_epoch_end(const struct history_side *side, unsigned i);
 

@@ -95,6 +95,9 @@ static void primary_start_epoch(struct group *g, bool confirmed)
 	start.lossy = primary_start_may_miss_writes(g, boot);
 	memcpy(meta->boot, boot, sizeof(meta->boot));
 	if (!primary_start_keeps_epoch(g, confirmed)) {
+		/* It was to take back later epochs of its own, and the mirror is gone. */
+		if (meta->epochs[meta->nepochs - 1].first_lsn > start.first_lsn)
+			(void)history_add_unreached(meta, &start);
 		primary_start_next_epoch(g, &start.number, &start.id);
 		if (!history_begin(meta, &start))
 			group_say_history_full(g);

@@ -254,6 +254,20 @@ static void mirror_agree_to_go_on(struct session *s)
 	mirror_agree(s);
 }
 
+/* It takes back what is here of its own later epochs; else it fences itself, by our HELLO. */
+static void mirror_supersedes(struct session *s, const struct history_side *primary)
+{
+	const struct lfs_meta *meta = lfs_meta(s->group->lfs);
+	struct history_side ours = { .epochs = meta->epochs, .nepochs = meta->nepochs };
+
+	ours.lsn = lfs_lsn(s->group->lfs).admitted;
+	if ((s->peer->flags & HELLO_STARTING) &&
+	    history_is_rolled_back(primary, &ours, s->control.identity.store))
+		mirror_agree_to_go_on(s);
+	else
+		mirror_agree(s);
+}
+
 static void mirror_decide_with_primary(struct session *s)
 {
 	const struct message_hello *peer = s->peer;
@@ -280,7 +294,7 @@ static void mirror_decide_with_primary(struct session *s)
 			   "which is not in this version");
 		return;
 	case HISTORY_SUPERSEDED:
-		mirror_agree(s); /* it fences itself, by our hello */
+		mirror_supersedes(s, &primary);
 		return;
 	case HISTORY_SPLIT:
 	case HISTORY_UNWRITTEN:

@@ -12,16 +12,28 @@
 #include "replicator/transport.h"
 #include "rt/bug.h"
 
-static enum history_relation primary_relation(const struct session *s)
+struct primary_sides {
+	struct history_side ours, theirs;
+};
+
+static struct primary_sides primary_sides(const struct session *s)
 {
 	const struct lfs_meta *meta = lfs_meta(s->group->lfs);
 	struct lfs_position end;
 
 	lfs_position(s->group->lfs, &end);
-	return history_compare(
-		&(struct history_side){ meta->epochs, meta->nepochs, end.lsn, end.hash },
-		&(struct history_side){ s->peer->meta.epochs, s->peer->meta.nepochs,
-					s->peer->lsn, s->peer->hash });
+	return (struct primary_sides){
+		.ours = { meta->epochs, meta->nepochs, end.lsn, end.hash },
+		.theirs = { s->peer->meta.epochs, s->peer->meta.nepochs, s->peer->lsn,
+			    s->peer->hash },
+	};
+}
+
+static enum history_relation primary_relation(const struct session *s)
+{
+	const struct primary_sides sides = primary_sides(s);
+
+	return history_compare(&sides.ours, &sides.theirs);
 }
 
 /* ---- conclusions ------------------------------------------------------------------------ */
@@ -58,6 +70,50 @@ static void primary_diverge(struct session *s, const char *why)
 	group_set_standing(s->group, GROUP_STANDING_DIVERGED);
 	group_set_why(s->group, "%s", why);
 	session_refuse(s, why);
+}
+
+static void primary_history_taken(struct group *g, int res)
+{
+	if (res == 0)
+		group_event(g, RT_LOG_WARN,
+			    "rolled-back why=\"the mirror holds later epochs of this "
+			    "store: it was put back to an older state\" lsn=%llu",
+			    (unsigned long long)lfs_lsn(g->lfs).admitted);
+}
+
+/*
+ * What the mirror holds of our own later epochs is ours, too: the next turn finds it ahead,
+ * and takes it back.
+ */
+static void primary_take_history(struct session *s)
+{
+	struct lfs_meta *meta = facts_edit(s->group);
+	const struct lfs_meta *theirs = &s->peer->meta;
+
+	meta->nepochs = theirs->nepochs;
+	memcpy(meta->epochs, theirs->epochs, theirs->nepochs * sizeof(meta->epochs[0]));
+	meta->named_epoch = meta->epochs[meta->nepochs - 1].id;
+	facts_change(s->group, primary_history_taken);
+}
+
+/* The mirror has gone on from here: with another primary, or with another state of this one. */
+static void primary_superseded(struct session *s)
+{
+	const struct primary_sides sides = primary_sides(s);
+	const uint8_t *store = lfs_store_id(s->group->lfs);
+	bool asks = s->group->start.phase == PRIMARY_ASKING ||
+		       RT_BUG(ROLLED_BACK_WHILE_SERVING);
+
+	if (asks && history_is_rolled_back(&sides.ours, &sides.theirs, store)) {
+		if (pairing_is_bound(s))
+			primary_take_history(s);
+		return;
+	}
+	if (history_is_of_a_copy(&sides.ours, &sides.theirs, store))
+		primary_diverge(s, "this store and a copy of it have both been written: "
+				   "the mirror followed the other one");
+	else
+		primary_fence(s);
 }
 
 static void primary_meets_primary(struct session *s)
@@ -306,7 +362,7 @@ static void primary_decide_with_mirror(struct session *s)
 			   "which is not in this version");
 		return;
 	case HISTORY_SUPERSEDED:
-		primary_fence(s);
+		primary_superseded(s);
 		return;
 	case HISTORY_SPLIT:
 	case HISTORY_UNWRITTEN: /* no START of ours has named that epoch */

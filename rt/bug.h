@@ -16,6 +16,7 @@
 	X(CONFIRMED_OPEN_KEEPS_EPOCH) /* so does one that the mirror has agreed to */           \
 	X(EMPTY_EPOCHS_KEPT)  /* a restart adds to the history though nothing was written */     \
 	X(LOSSY_FOLDED_AWAY)  /* the epoch after an empty one forgets what that had lost */      \
+	X(ROLLED_BACK_WHILE_SERVING) /* a store that serves takes its copy's epochs for its own */ \
 	X(NEWCOMER_REPLACES)  /* a connection ends the one that the peer has */                 \
 	X(MIRROR_UNBOUND)     /* any store of the group is taken for the peer's */              \
 	X(AGE_OF_SHIPPING)    /* what is sent from the log bears the time of sending */         \

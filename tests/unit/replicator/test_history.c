@@ -26,6 +26,7 @@ static const struct lfs_epoch newer[] = { EPOCH(1, 11, 1), EPOCH(2, 22, 50),
 static const struct lfs_epoch alien[] = { EPOCH(1, 99, 1) };
 
 static const uint8_t ours[LFS_ID_LEN] = { 1 }, theirs[LFS_ID_LEN] = { 2 };
+static const uint8_t nobodys[LFS_ID_LEN] = { 3 };
 
 static bool begin(struct lfs_meta *meta, uint64_t number, uint64_t id, uint64_t first_lsn)
 {
@@ -87,6 +88,56 @@ static void rows_of_the_table(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		assert_int_equal(history_compare(&rows[i].ours, &rows[i].theirs),
 				 rows[i].want);
+}
+
+#define BY(n, i, from, s)                                                                \
+	{                                                                                \
+		.number = (n), .id = (i), .first_lsn = (from), .store = { s }            \
+	}
+
+/*
+ * Epochs behind our own that this very store began: it was put back to an older state. A
+ * row too many and a copy that serves takes the original's epochs for its own.
+ */
+static void a_store_knows_its_own_later_epochs(void **state)
+{
+	static const struct lfs_epoch own[] = { BY(1, 11, 1, 1), BY(2, 22, 50, 1),
+						BY(3, 33, 101, 1), BY(4, 44, 150, 1) };
+	static const struct lfs_epoch promoted[] = { BY(1, 11, 1, 1), BY(2, 22, 50, 1),
+						     BY(3, 33, 101, 2),
+						     BY(4, 44, 150, 1) };
+	static const struct lfs_epoch opened[] = { BY(1, 11, 1, 1), BY(2, 22, 50, 1),
+						   BY(3, 77, 91, 1) };
+	static const struct {
+		struct history_side ours, theirs;
+		bool rolled_back, of_a_copy;
+	} rows[] = {
+		{ { own, 2, 90, 7 }, { own, 4, 200, 7 }, true, false },
+		{ { own, 2, 100, 7 }, { own, 4, 200, 7 }, true, false },
+		{ { own, 2, 101, 7 }, { own, 4, 200, 7 }, false, true },
+		{ { own, 3, 149, 7 }, { own, 4, 149, 7 }, true, false },
+		/* the other site was promoted in between, or before the end */
+		{ { own, 2, 90, 7 }, { promoted, 4, 200, 7 }, false, false },
+		{ { own, 2, 90, 7 }, { promoted, 3, 149, 7 }, false, false },
+		{ { own, 2, 120, 7 }, { promoted, 4, 200, 7 }, false, false },
+		/* it was opened since, and has written nothing, or has */
+		{ { opened, 3, 90, 7 }, { own, 4, 200, 7 }, true, false },
+		{ { opened, 3, 91, 7 }, { own, 4, 200, 7 }, false, false },
+		/* nothing is newer there */
+		{ { own, 4, 200, 7 }, { own, 4, 200, 7 }, false, false },
+		{ { own, 4, 200, 7 }, { own, 2, 100, 7 }, false, false },
+		{ { own, 4, 160, 7 }, { own, 4, 200, 7 }, false, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (history_is_rolled_back(&rows[i].ours, &rows[i].theirs, ours) !=
+			    rows[i].rolled_back ||
+		    history_is_of_a_copy(&rows[i].ours, &rows[i].theirs, ours) !=
+			    rows[i].of_a_copy)
+			fail_msg("row %zu", i);
+		assert_false(
+			history_is_rolled_back(&rows[i].ours, &rows[i].theirs, nobodys));
+	}
 }
 
 static void a_new_epoch_is_above_every_number_seen(void **state)
@@ -311,6 +362,7 @@ int main(void)
 		cmocka_unit_test(only_epochs_without_a_write_are_dropped),
 		cmocka_unit_test(an_announced_epoch_is_superseded),
 		cmocka_unit_test(a_full_history_folds_its_oldest),
+		cmocka_unit_test(a_store_knows_its_own_later_epochs),
 		cmocka_unit_test(the_generation_is_that_of_the_newest_lossy_epoch),
 	};
 
