@@ -158,7 +158,7 @@ static json_t *fec_json(const struct group_status *s)
 static json_t *store_json(const struct group_status *s)
 {
 	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "bytes",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "bytes",
 		number_json(s, s ? s->store.bytes : 0), "used",
 		number_json(s, s ? s->store.used : 0), "segments_free",
 		number_json(s, s ? s->store.segments_free : 0), "write_amplification",
@@ -167,7 +167,8 @@ static json_t *store_json(const struct group_status *s)
 		number_json(s, s ? s->store.checksum_errors : 0), "read_errors",
 		number_json(s, s ? s->store.read_errors : 0), "refused_writes",
 		number_json(s, s ? s->store.refused_writes : 0), "refused_by_map",
-		number_json(s, s ? s->store.refused_by_map : 0));
+		number_json(s, s ? s->store.refused_by_map : 0), "lost_events",
+		number_json(s, s ? s->store.lost_events : 0));
 }
 
 static json_t *catchup_json(const struct group_status *s)

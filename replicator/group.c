@@ -19,19 +19,27 @@
 
 /* ---- what the group says and shows ---------------------------------------------------- */
 
-void group_event(struct group *g, enum rt_log_level level, const char *fmt, ...)
+static void group_log_text(struct group *g, enum rt_log_level level, const char *text)
 {
-	char text[1024], event[1152];
-	va_list args;
+	char event[1152];
 
-	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
 	(void)snprintf(event, sizeof(event), "%s group=%s", text, g->config.name);
 	if (g->events.logged)
 		g->events.logged(g->owner, g, level, event);
 	else
 		rt_log(level, "%s", event);
+}
+
+void group_event(struct group *g, enum rt_log_level level, const char *fmt, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	group_log_text(g, level, text);
+	past_event_add(g, level, text);
 }
 
 void group_set_why(struct group *g, const char *fmt, ...)
@@ -47,12 +55,17 @@ void group_set_why(struct group *g, const char *fmt, ...)
 
 void group_set_state(struct group *g, enum group_state state)
 {
-	if (g->state == state)
+	enum group_state from = g->state;
+	char text[64];
+
+	if (from == state)
 		return;
-	rt_assert(group_state_may_follow(g->state, state));
-	group_event(g, group_state_level(state), "state from=%s to=%s",
-		    group_state_name(g->state), group_state_name(state));
+	rt_assert(group_state_may_follow(from, state));
+	(void)snprintf(text, sizeof(text), "state from=%s to=%s", group_state_name(from),
+		       group_state_name(state));
+	group_log_text(g, group_state_level(state), text);
 	g->state = state;
+	past_event_add_state(g, from);
 }
 
 void group_set_life(struct group *g, enum group_life life)

@@ -120,6 +120,26 @@ struct group_config {
 	uint64_t exposure_bytes, exposure_writes;
 };
 
+/* ---- what was ------------------------------------------------------------------------- */
+
+#define GROUP_EVENT_TEXT_MAX 464
+
+/* An event of the past, from the group's store. */
+struct group_past_event {
+	uint64_t seq;	 /* 1, 2, 3, ...; one that is missing was lost */
+	int64_t wall_ns; /* since 1970 */
+	enum rt_log_level level;
+	char name[32];			 /* "state", "promoted", ... */
+	char from[16], to[16];		 /* of "state"; else "" */
+	char text[GROUP_EVENT_TEXT_MAX]; /* key=value ...; of "state": why */
+};
+/*
+ * The first one that is kept whose number is `seq` or more. 0; -ENOENT: there is none. It is
+ * found at once, and survives a loss of power a little later.
+ */
+int group_past_event(const struct group *group, uint64_t seq,
+		     struct group_past_event *ret);
+
 /* ---- create, open, stop ------------------------------------------------------------------ */
 
 struct group_create {
@@ -351,6 +371,7 @@ struct group_status {
 		/* Clients' requests that ended with -ENOSPC, the log being full. */
 		uint64_t refused_writes;
 		uint64_t refused_by_map; /* with -EDQUOT */
+		uint64_t lost_events;	 /* that the store did not take */
 		double write_amplification, checkpoint_age_s;
 	} store;
 	unsigned nvolumes;

@@ -7,6 +7,7 @@
 
 #include "lfs/lfs.h"
 #include "replicator/apply.h"
+#include "replicator/past_event.h"
 #include "replicator/exposure.h"
 #include "replicator/facts.h"
 #include "replicator/gate.h"
@@ -94,7 +95,7 @@ struct group {
 	struct group_events events;
 	void *owner;
 	struct lfs *lfs;	       /* owned */
-	struct lfs_events *log_events; /* owned; lent to the log */
+	struct past_events past_events;
 	struct session *session;       /* owned; NULL without a peer */
 	struct group_volume volumes[GROUP_VOLUMES_MAX];
 	unsigned nvolumes;
@@ -136,7 +137,7 @@ void group_log_failed(void *owner, int err, const char *why);
 void group_log_refused(struct group *g, int err);
 
 void group_wake(struct group *g);
-/* One line to the log, "event key=value ...". */
+/* One line to the log, "event key=value ...", and into the store for `wanmirror events`. */
 void group_event(struct group *g, enum rt_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void group_set_life(struct group *g, enum group_life life);

@@ -188,7 +188,6 @@ static void group_free(struct group *g)
 	rt_timer_disarm(g->loop, &g->turn.tick);
 	session_free(g->session);
 	facts_release(g);
-	rt_free(g->log_events);
 	explicit_bzero(g->config.peer.key, sizeof(g->config.peer.key));
 	rt_free(g);
 }
@@ -324,12 +323,10 @@ static struct group *group_new(struct rt_loop *loop, const struct group_config *
 	g->state = GROUP_STARTING;
 	peer_watch_init(&g->watch);
 	g->turn.tick.fire = group_tick;
-	g->log_events = rt_zalloc(1, sizeof(*g->log_events));
-	if (facts_init(g) < 0 || !g->log_events) {
+	if (facts_init(g) < 0) {
 		group_free(g);
 		return NULL;
 	}
-	*g->log_events = (struct lfs_events){ group_log_advanced, group_log_failed };
 	gate_init(&g->gate);
 	apply_init(&g->apply, g);
 	writes_init(&g->writes);
@@ -339,6 +336,8 @@ static struct group *group_new(struct rt_loop *loop, const struct group_config *
 void group_open(struct rt_loop *loop, const struct group_config *config,
 		const struct group_events *events, void *owner, struct group_open *outer)
 {
+	static const struct lfs_events log_events = { group_log_advanced,
+						      group_log_failed };
 	struct group *g = group_new(loop, config);
 	struct group_open_op *o = rt_zalloc(1, sizeof(*o));
 	struct rt_op *op = (struct rt_op *)(void *)outer->impl;
@@ -362,7 +361,7 @@ void group_open(struct rt_loop *loop, const struct group_config *config,
 					    .checkpoint_every =
 						    g->config.checkpoint_bytes,
 					    .checkpoint_ms = CHECKPOINT_MS,
-					    .events = g->log_events,
+					    .events = &log_events,
 					    .owner = g },
 		 &o->open);
 }
@@ -418,6 +417,7 @@ void group_stop(struct group *g, int64_t timeout_ms, struct group_stop *stop)
 
 	rt_assert(!group_is_stopping(g));
 	group_set_life(g, served ? GROUP_LIFE_STOPPING : GROUP_LIFE_STOPPING_UNSERVED);
+	group_event(g, RT_LOG_INFO, "stopping timeout-ms=%lld", (long long)timeout_ms);
 	g->ending.stop = stop;
 	g->ending.deadline = rt_time_add(rt_now(g->loop), timeout_ms * RT_MS);
 	g->ending.timer.fire = group_stop_late;

@@ -192,6 +192,8 @@ static void promote_done(struct group *g, int res)
 			     .number,
 		     p->hold ? "holding what its mode cannot complete"
 			     : "alone: every mode counts as local (EXPOSED)");
+	group_event(g, RT_LOG_WARN, "promoted lsn=%llu hold=%d force=%d",
+		    (unsigned long long)p->lsn, p->hold, p->force);
 	group_begin_serving(g);
 	promote_reply(g, p, 0);
 }

@@ -218,9 +218,12 @@ static void status_mirror_silence(const struct group *g, struct group_status *re
 
 static void status_store(const struct group *g, struct group_status *ret)
 {
+	struct lfs_event_figures events;
 	struct lfs_stats stats;
 
 	lfs_stats(g->lfs, &stats);
+	lfs_event_log_figures(g->lfs, &events);
+	ret->store.lost_events = events.lost;
 	ret->store.bytes = stats.store_bytes;
 	ret->store.used = stats.used_bytes;
 	ret->store.segments_free = stats.segments_free;

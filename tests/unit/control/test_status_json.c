@@ -89,6 +89,7 @@ static const char *const names[] = {
 	"store.read_errors",
 	"store.refused_writes",
 	"store.refused_by_map",
+	"store.lost_events",
 };
 
 static struct group_status s;
