@@ -108,9 +108,11 @@ char *answer_promote(const struct group_promote *promote, int res)
 							      : CONTROL_FAILED;
 	json_t *root;
 
-	root = json_pack("{s:b, s:i, s:o, s:I}", "ok", exit == CONTROL_DONE, "exit",
+	root = json_pack("{s:b, s:i, s:o, s:I, s:o}", "ok", exit == CONTROL_DONE, "exit",
 			 (int)exit, "text", json_words(promote->text), "lsn",
-			 (json_int_t)promote->lsn);
+			 (json_int_t)promote->recovery.lsn, "recovery",
+			 status_recovery_json(promote->found ? &promote->recovery
+							     : NULL));
 	if (root && exit != CONTROL_DONE)
 		(void)json_object_set_new(root, "error",
 					  json_words(promote->text[0] ? promote->text

@@ -194,7 +194,7 @@ static void client_promote_done(struct group_promote *p, int res)
 	rt_log(res == 0 || res == -EALREADY ? RT_LOG_INFO : RT_LOG_WARN,
 	       "%s group=%s result=\"%s\" lsn=%llu",
 	       p->dry_run ? "promote-dry-run" : "promote", c->srv->name,
-	       res < 0 ? strerror(-res) : "done", (unsigned long long)p->lsn);
+	       res < 0 ? strerror(-res) : "done", (unsigned long long)p->recovery.lsn);
 	client_answer(c, answer_promote(p, res));
 }
 

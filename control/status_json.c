@@ -72,15 +72,22 @@ static json_t *exposure_json(const struct group_status *s)
 			 real_json(peer, s ? s->exposure.probability : -1));
 }
 
+json_t *status_recovery_json(const struct group_recovery *r)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "lsn",
+			 number_json(r, r ? r->lsn : 0), "epoch",
+			 number_json(r && r->epoch, r ? r->epoch : 0), "admitted_at",
+			 real_json(r, r ? r->admitted_at : -1), "age_s",
+			 real_json(r, r ? r->age_s : -1), "missing_writes",
+			 number_json(r, r ? r->missing_writes : 0), "missing_bytes",
+			 number_json(r, r ? r->missing_bytes : 0), "known",
+			 r ? json_boolean(r->known) : json_null());
+}
+
 /* What a promotion of this mirror would find. */
 static json_t *recovery_json(const struct group_status *s)
 {
-	bool mirror = s && s->role == GROUP_MIRROR;
-
-	return json_pack("{s:o, s:o, s:o}", "lsn",
-			 number_json(mirror, s ? s->recovery.lsn : 0), "admitted_at",
-			 real_json(mirror, s ? s->recovery.admitted_at : -1), "age_s",
-			 real_json(mirror, s ? s->recovery.age_s : -1));
+	return status_recovery_json(s && s->role == GROUP_MIRROR ? &s->recovery : NULL);
 }
 
 static json_t *peer_json(const struct group_status *s)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct group_recovery;
 struct group_status;
 struct nbds_stats;
 
@@ -23,6 +24,8 @@ struct status_daemon {
 	uint64_t log_dropped;
 };
 
+/* What a promotion finds; NULL: all null. */
+json_t *status_recovery_json(const struct group_recovery *r);
 /* {"node":, "version":, "nbd":{}, "control":{}, "log":{}, "groups":[]} */
 json_t *status_new(const struct status_daemon *daemon);
 /* Append one group. 0 or -ENOMEM. */

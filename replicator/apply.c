@@ -99,7 +99,7 @@ static bool apply_waits_for_company(const struct apply *a, const struct apply_it
 {
 	return RT_BUG(APPLY_OUT_OF_ORDER) && item->link.next == &a->queue &&
 	       item->owned.rec.lsn % 4 == 0 &&
-	       item->owned.rec.lsn + 1 < a->group->watch.primary_admitted;
+	       peer_watch_primary_lead(&a->group->watch, item->owned.rec.lsn + 1) > 0;
 }
 
 /* The deliberate bug: the content of two LSNs changes places. */

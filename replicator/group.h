@@ -262,11 +262,28 @@ void group_set_memory_short(struct group *group, bool is_short);
 /* So long it may take to come back to a daemon that has just started, beyond that. */
 #define GROUP_PROMOTE_REDIAL_MS 3000
 
+#define GROUP_NOT_KNOWN UINT64_MAX
+
+/*
+ * What a promotion of a mirror finds: its image, and what is missing in it of what the primary
+ * had when it was last received as one that serves. Negative times, and GROUP_NOT_KNOWN, mean
+ * not known.
+ */
+struct group_recovery {
+	uint64_t lsn,
+		epoch; /* the last durable one, 0 for none, and the number of its epoch */
+	double admitted_at; /* when the primary admitted it, seconds since 1970 */
+	double age_s;	    /* since this image was known to be the primary's */
+	bool known;	    /* what is missing */
+	uint64_t missing_writes, missing_bytes; /* at most */
+};
+
 struct group_promote {
 	bool force, hold, dry_run;
 	void (*done)(struct group_promote *p, int res);
 	char text[1024]; /* what was found, and what was done or why not; for people */
-	uint64_t lsn;	 /* last durable LSN */
+	bool found;	 /* `recovery` says what */
+	struct group_recovery recovery;
 	void *impl[12];
 };
 /*
@@ -315,8 +332,6 @@ struct group_volume_status {
 	uint64_t waiting_flushes;
 };
 
-#define GROUP_NOT_KNOWN UINT64_MAX
-
 /*
  * Everything `status --json` shows. Negative doubles and times, and GROUP_NOT_KNOWN, mean not
  * known: null.
@@ -335,11 +350,7 @@ struct group_status {
 		uint64_t writes, bytes;
 		double seconds, probability;
 	} exposure;
-	struct {
-		uint64_t lsn; /* mirror: durable here, what a promotion would have */
-		double admitted_at; /* when the primary admitted it, seconds since 1970 */
-		double age_s;	    /* since this image was known to be the primary's */
-	} recovery;
+	struct group_recovery recovery; /* of a mirror */
 	double last_received_s; /* since the peer was last received */
 	struct {
 		bool connected;

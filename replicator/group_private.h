@@ -160,6 +160,12 @@ static inline bool group_is_fenced(const struct group *g)
 	return g->standing == GROUP_STANDING_FENCED;
 }
 
+/* A primary that takes writes, as far as the two sites are concerned. */
+static inline bool group_is_writable(const struct group *g)
+{
+	return g->role == GROUP_PRIMARY && group_serving(g) && !group_is_fenced(g);
+}
+
 /* A connection streams: what the two sites held against each other is over. */
 void group_is_agreed(struct group *g);
 /* A primary that starts may serve from now on. */

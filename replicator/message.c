@@ -257,6 +257,8 @@ size_t message_encode_ping(const struct message_ping *m, uint8_t *buf, size_t si
 	put_u64(&w, m->wall_ns);
 	put_u64(&w, m->admitted);
 	put_u64(&w, m->durable);
+	put_u64(&w, m->bytes);
+	put_u32(&w, m->flags);
 	return message_written(&w, size);
 }
 
@@ -269,7 +271,9 @@ int message_decode_ping(const uint8_t *buf, size_t len, struct message_ping *ret
 	ret->wall_ns = get_u64(&r);
 	ret->admitted = get_u64(&r);
 	ret->durable = get_u64(&r);
-	return reader_done(&r) ? 0 : -EPROTO;
+	ret->bytes = get_u64(&r);
+	ret->flags = get_u32(&r);
+	return reader_done(&r) && !(ret->flags & ~PING_FLAGS) ? 0 : -EPROTO;
 }
 
 size_t message_encode_join(const struct message_join *m, uint8_t *buf, size_t size)

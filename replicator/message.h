@@ -98,7 +98,12 @@ struct message_ping {
 	uint64_t serial;
 	uint64_t wall_ns;
 	uint64_t admitted, durable; /* LSNs of the sender */
+	uint64_t bytes;		    /* of data, of all LSNs up to `admitted` */
+	uint32_t flags;
 };
+
+#define PING_SERVES 1u /* a primary that takes writes */
+#define PING_FLAGS 1u
 
 #define MESSAGE_PROOF_LEN 16
 

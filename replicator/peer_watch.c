@@ -12,6 +12,7 @@ void peer_watch_init(struct peer_watch *w)
 	*w = (struct peer_watch){
 		.path_proven = RT_NEVER,
 		.primary_rx = { INT64_MIN / 2 },
+		.primary_served = { INT64_MIN / 2 },
 		.awake = { INT64_MIN / 2 },
 		.mirror_refused = { INT64_MIN / 2 },
 	};
@@ -104,9 +105,11 @@ void peer_watch_control_lost(struct peer_watch *w, rt_time now)
 	w->control_lost = now;
 }
 
-void peer_watch_primary_rx(struct peer_watch *w, rt_time now)
+void peer_watch_primary_rx(struct peer_watch *w, bool serves, rt_time now)
 {
 	w->primary_rx = now;
+	if (serves || RT_BUG(FENCED_IS_ALIVE))
+		w->primary_served = now;
 }
 
 void peer_watch_awake(struct peer_watch *w, rt_time now)
@@ -114,9 +117,16 @@ void peer_watch_awake(struct peer_watch *w, rt_time now)
 	w->awake = now;
 }
 
-void peer_watch_primary_ping(struct peer_watch *w, uint64_t admitted)
+void peer_watch_primary_position(struct peer_watch *w, uint64_t lsn, uint64_t bytes,
+				 rt_time now)
 {
-	w->primary_admitted = admitted;
+	w->position =
+		(struct peer_watch_position){ PEER_WATCH_REPORTED, lsn, bytes, now };
+}
+
+void peer_watch_parted(struct peer_watch *w)
+{
+	w->position = (struct peer_watch_position){ .knowledge = PEER_WATCH_PARTED };
 }
 
 /*
@@ -267,9 +277,14 @@ int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now)
 	return rt_time_since(now, w->primary_rx);
 }
 
+int64_t peer_watch_primary_served_ns(const struct peer_watch *w, rt_time now)
+{
+	return rt_time_since(now, w->primary_served);
+}
+
 bool peer_watch_primary_is_back(const struct peer_watch *w)
 {
-	return !rt_time_before(w->primary_rx, w->awake);
+	return !rt_time_before(w->primary_served, w->awake);
 }
 
 int64_t peer_watch_primary_wait_ns(const struct peer_watch *w, int64_t silence_ns,
@@ -277,15 +292,15 @@ int64_t peer_watch_primary_wait_ns(const struct peer_watch *w, int64_t silence_n
 {
 	if (!peer_watch_primary_is_back(w))
 		return silence_ns + redial_ns - rt_time_since(now, w->awake);
-	return silence_ns - rt_time_since(now, w->primary_rx);
+	return silence_ns - rt_time_since(now, w->primary_served);
 }
 
-bool peer_watch_primary_has_pinged(const struct peer_watch *w)
+const struct peer_watch_position *peer_watch_primary_says(const struct peer_watch *w)
 {
-	return w->primary_admitted > 0;
+	return &w->position;
 }
 
-uint64_t peer_watch_primary_lead(const struct peer_watch *w, uint64_t admitted)
+uint64_t peer_watch_primary_lead(const struct peer_watch *w, uint64_t lsn)
 {
-	return w->primary_admitted > admitted ? w->primary_admitted - admitted : 0;
+	return w->position.lsn > lsn ? w->position.lsn - lsn : 0;
 }

@@ -25,6 +25,19 @@ enum peer_watch_level {
 	PEER_WATCH_IN_SYNC,
 };
 
+/* How far the log of a primary that serves goes. */
+enum peer_watch_knowledge {
+	PEER_WATCH_NOT_REPORTED, /* since this daemon's start */
+	PEER_WATCH_REPORTED,
+	PEER_WATCH_PARTED, /* the two histories have: LSNs of both cannot be compared */
+};
+
+struct peer_watch_position {
+	enum peer_watch_knowledge knowledge;
+	uint64_t lsn, bytes; /* admitted, and the data of all LSNs up to it */
+	rt_time at;
+};
+
 struct peer_watch {
 	/* The mirror, as its primary sees it. */
 	enum peer_watch_level level; /* changed by watch_set_level() only */
@@ -42,9 +55,10 @@ struct peer_watch {
 	rt_time mirror_refused; /* when the mirror last said why it refuses */
 
 	/* The primary, as its mirror sees it. */
-	rt_time primary_rx;
-	rt_time awake;		   /* since when this daemon would have received it */
-	uint64_t primary_admitted; /* of its last PING; 0: there was none */
+	rt_time primary_rx;	/* last received, whatever it does, */
+	rt_time primary_served; /* and as one that serves */
+	rt_time awake;		/* since when this daemon would have received it */
+	struct peer_watch_position position; /* of the primary, as it last said it */
 
 	rt_time control_lost; /* when the control connection was, last */
 	uint64_t epoch_seen;  /* highest number that the peer has named */
@@ -78,10 +92,14 @@ void peer_watch_mirror_lost_data(struct peer_watch *w);
 void peer_watch_opened_alone(struct peer_watch *w);
 void peer_watch_promoted(struct peer_watch *w, rt_time now);
 void peer_watch_control_lost(struct peer_watch *w, rt_time now);
-void peer_watch_primary_rx(struct peer_watch *w, rt_time now);
+/* `serves`: it takes writes. One that is fenced, or waits to open, replaces nobody. */
+void peer_watch_primary_rx(struct peer_watch *w, bool serves, rt_time now);
 /* This daemon has started, or was stopped until now: a silence before that says nothing. */
 void peer_watch_awake(struct peer_watch *w, rt_time now);
-void peer_watch_primary_ping(struct peer_watch *w, uint64_t admitted);
+/* What a primary that serves has admitted, in a history that goes on from the one here. */
+void peer_watch_primary_position(struct peer_watch *w, uint64_t lsn, uint64_t bytes,
+				 rt_time now);
+void peer_watch_parted(struct peer_watch *w);
 
 /* What a primary knows in a turn. */
 struct peer_watch_input {
@@ -128,18 +146,20 @@ int64_t peer_watch_mirror_silence_ns(const struct peer_watch *w, rt_time now);
 int64_t peer_watch_control_lost_ns(const struct peer_watch *w, rt_time now);
 /* Since the primary was last received; very long when it never was. */
 int64_t peer_watch_primary_silence_ns(const struct peer_watch *w, rt_time now);
-/* It was received since this daemon has started, or was last stopped. */
+/* The same of a primary that serves. */
+int64_t peer_watch_primary_served_ns(const struct peer_watch *w, rt_time now);
+/* It was received, serving, since this daemon has started, or was last stopped. */
 bool peer_watch_primary_is_back(const struct peer_watch *w);
 /*
  * How long it must still be waited for until the primary may be taken for gone; <= 0: it
- * may. `silence_ns` after it was last received; and where it was not received since this
- * daemon is awake, so long and `redial_ns` after that, as it may be on its way back.
+ * may. `silence_ns` after it was last received as one that serves; and where it was not
+ * since this daemon is awake, so long and `redial_ns` after that, as it may be on its way
+ * back.
  */
 int64_t peer_watch_primary_wait_ns(const struct peer_watch *w, int64_t silence_ns,
 				   int64_t redial_ns, rt_time now);
-/* It has said how far its log goes. */
-bool peer_watch_primary_has_pinged(const struct peer_watch *w);
-/* How many operations the primary is known to hold beyond `admitted`. */
-uint64_t peer_watch_primary_lead(const struct peer_watch *w, uint64_t admitted);
+const struct peer_watch_position *peer_watch_primary_says(const struct peer_watch *w);
+/* How many operations the primary is known to hold beyond `lsn`. */
+uint64_t peer_watch_primary_lead(const struct peer_watch *w, uint64_t lsn);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "replicator/group_private.h"
 #include "replicator/history.h"
+#include "replicator/recovery.h"
 #include "replicator/session.h"
 #include "rt/bug.h"
 
@@ -47,41 +48,49 @@ static void promote_reply(struct group *g, struct group_promote *p, int res)
 	rt_defer(g->loop, &reply->op);
 }
 
-static void promote_describe_age(const struct group *g, struct group_promote *p)
+/* Its last HELLO says it. */
+static const char *promote_peer_name(const struct group *g)
 {
-	struct lfs_image image;
-	double age;
+	const struct session *s = g->session;
 
-	lfs_image(g->lfs, &image);
-	if (!image.wall_ns) {
-		promote_text(p, "its age is not known: the primary does not know when it "
-				"was written\n");
-		return;
-	}
-	/* The peer may claim any time: the difference need not fit 64 bits. */
-	age = ((double)rt_wall_ns(g->loop) - (double)image.wall_ns) / RT_S;
-	promote_text(p, "written at the primary %.1f s ago\n", age < 0 ? 0 : age);
+	return s && s->peer->node[0] ? s->peer->node : "the primary";
+}
+
+void promote_recovery(const struct group *g, struct recovery *ret)
+{
+	*ret = (struct recovery){
+		.watch = &g->watch,
+		.now = rt_now(g->loop),
+		.wall_ns = rt_wall_ns(g->loop),
+		.node = g->config.node,
+		.primary = promote_peer_name(g),
+	};
+	lfs_image(g->lfs, &ret->image);
+	ret->epoch = lfs_epoch_of(lfs_meta(g->lfs), ret->image.lsn)->number;
 }
 
 /* What this site holds, and what it knows that it does not hold. */
 static void promote_describe(struct group *g, struct group_promote *p)
 {
-	struct lfs_lsn lsn = lfs_lsn(g->lfs);
-	uint64_t lead = peer_watch_primary_lead(&g->watch, lsn.admitted);
+	size_t used = strlen(p->text);
+	struct recovery r;
 
-	p->lsn = lsn.durable;
-	promote_text(p, "last durable LSN here: %llu\n", (unsigned long long)lsn.durable);
-	promote_describe_age(g, p);
-	if (lead > 0)
-		promote_text(p,
-			     "known to be missing: %llu operations, as of the last "
-			     "heartbeat\n",
-			     (unsigned long long)lead);
-	else if (!peer_watch_primary_has_pinged(&g->watch))
-		promote_text(p, "what is missing is not known: the primary was not "
-				"received since this start\n");
-	else
-		promote_text(p, "known to be missing: nothing\n");
+	promote_recovery(g, &r);
+	recovery_find(&r, &p->recovery);
+	p->found = true;
+	if (g->role == GROUP_MIRROR) {
+		recovery_describe(&r, p->text + used, sizeof(p->text) - used);
+		return;
+	}
+	/* Fenced, or it has handed over: what is here is its own. */
+	p->recovery.known = false;
+	p->recovery.missing_writes = p->recovery.missing_bytes = GROUP_NOT_KNOWN;
+	promote_text(
+		p,
+		"%s holds what it wrote itself, up to LSN %llu of epoch %llu; what %s "
+		"has written as primary is not here, and would be lost\n",
+		g->config.node, (unsigned long long)p->recovery.lsn,
+		(unsigned long long)p->recovery.epoch, promote_peer_name(g));
 }
 
 /* A primary that lives is not replaced without force. */
@@ -107,9 +116,9 @@ static int promote_judge_silence(const struct group *g, struct group_promote *p)
 	else
 		promote_text(
 			p,
-			"refused: the primary was received %lld ms ago; stop it, or wait "
-			"for %d ms of silence, or --force\n",
-			(long long)(peer_watch_primary_silence_ns(w, now) / RT_MS),
+			"refused: the primary was received %lld ms ago, and serves; stop "
+			"it, or wait for %d ms of silence, or --force\n",
+			(long long)(peer_watch_primary_served_ns(w, now) / RT_MS),
 			GROUP_PROMOTE_SILENCE_MS);
 	return -EPERM;
 }
@@ -118,6 +127,7 @@ static int promote_judge_silence(const struct group *g, struct group_promote *p)
 static int promote_judge(struct group *g, struct group_promote *p)
 {
 	struct session *s = g->session;
+	bool sealed = lfs_meta(g->lfs)->flags & LFS_SEALED;
 
 	if (g->failed || group_is_stopping(g) || g->promote) {
 		promote_text(p, "refused: %s\n",
@@ -126,7 +136,7 @@ static int promote_judge(struct group *g, struct group_promote *p)
 					 : "the daemon is stopping");
 		return g->promote ? -EBUSY : g->failed ? -EIO : -ESHUTDOWN;
 	}
-	if (g->role == GROUP_PRIMARY && !group_is_fenced(g)) {
+	if (g->role == GROUP_PRIMARY && !group_is_fenced(g) && !sealed) {
 		promote_text(p, "this site is the primary already\n");
 		return -EALREADY;
 	}
@@ -137,10 +147,11 @@ static int promote_judge(struct group *g, struct group_promote *p)
 	}
 	if (p->force || !s)
 		return 0;
-	if (group_is_fenced(g)) {
-		promote_text(
-			p, "refused: this site is fenced, the other one is primary in a "
-			   "newer epoch; --force makes a second primary\n");
+	if (group_is_fenced(g) || sealed) {
+		promote_text(p, "refused: this site %s; --force makes a second primary\n",
+			     sealed ? "has handed over to the other one"
+				    : "is fenced, the other one is primary in a newer "
+				      "epoch");
 		return -EPERM;
 	}
 	return promote_judge_silence(g, p);
@@ -151,12 +162,15 @@ void group_promote(struct group *g, struct group_promote *p)
 	int err;
 
 	p->text[0] = 0;
-	p->lsn = 0;
+	p->found = false;
 	err = promote_judge(g, p);
 	if (err == 0 || err == -EPERM)
 		promote_describe(g, p);
 	if (err == 0 && p->dry_run)
-		promote_text(p, "nothing was changed (--dry-run)\n");
+		promote_text(p,
+			     "nothing was changed (--dry-run); before it is promoted, "
+			     "clients of %s must be off\n",
+			     promote_peer_name(g));
 	if (err < 0 || p->dry_run) {
 		promote_reply(g, p, err);
 		return;
@@ -177,6 +191,8 @@ static void promote_done(struct group *g, int res)
 		promote_reply(g, p, res);
 		return;
 	}
+	p->text[0] = 0;
+	promote_describe(g, p); /* as the mirror that it is until now */
 	g->role = GROUP_PRIMARY;
 	group_set_standing(g, GROUP_STANDING_GOOD);
 	group_set_alone(g, p->hold ? GROUP_ALONE_HOLDING : GROUP_ALONE);
@@ -184,16 +200,18 @@ static void promote_done(struct group *g, int res)
 	if (g->session)
 		session_event(g->session, SESSION_EV_PROMOTED);
 	group_set_why(g, "%s", "");
-	p->text[0] = 0;
-	promote_describe(g, p);
-	promote_text(p, "now primary in epoch %llu, %s until a mirror is in sync\n",
-		     (unsigned long long)lfs_meta(g->lfs)
-			     ->epochs[lfs_meta(g->lfs)->nepochs - 1]
-			     .number,
-		     p->hold ? "holding what its mode cannot complete"
-			     : "alone: every mode counts as local (EXPOSED)");
+	promote_text(
+		p,
+		"now primary in epoch %llu, %s until a mirror is in sync; clients of "
+		"%s must be off\n",
+		(unsigned long long)lfs_meta(g->lfs)
+			->epochs[lfs_meta(g->lfs)->nepochs - 1]
+			.number,
+		p->hold ? "holding what its mode cannot complete"
+			: "alone: every mode counts as local (EXPOSED)",
+		promote_peer_name(g));
 	group_event(g, RT_LOG_WARN, "promoted lsn=%llu hold=%d force=%d",
-		    (unsigned long long)p->lsn, p->hold, p->force);
+		    (unsigned long long)p->recovery.lsn, p->hold, p->force);
 	group_begin_serving(g);
 	promote_reply(g, p, 0);
 }

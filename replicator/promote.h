@@ -3,8 +3,11 @@
 #define REPLICATOR_PROMOTE_H
 
 struct group;
+struct recovery;
 
 /* Moves a promotion on, if there is one. */
 void promote_turn(struct group *g);
+/* What a promotion would find now. */
+void promote_recovery(const struct group *g, struct recovery *ret);
 
 #endif

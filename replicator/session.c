@@ -109,6 +109,22 @@ void session_refused_by_peer(struct session *s, const char *text)
 	peer_watch_mirror_refused(&s->group->watch, now);
 }
 
+/* Positions are compared within one history only, and of a primary that serves. */
+static void session_position_count(struct session *s)
+{
+	const struct message_ping *ping = &s->control.last_ping;
+
+	if (s->control.goes_on && (ping->flags & PING_SERVES))
+		peer_watch_primary_position(&s->group->watch, ping->admitted, ping->bytes,
+					    rt_now(s->group->loop));
+}
+
+void session_goes_on(struct session *s)
+{
+	s->control.goes_on = true;
+	session_position_count(s);
+}
+
 static void session_ping_received(struct session *s, const uint8_t *body, size_t len)
 {
 	struct message_ping ping;
@@ -117,9 +133,12 @@ static void session_ping_received(struct session *s, const uint8_t *body, size_t
 		session_refuse(s, "a PING that is not legal");
 		return;
 	}
-	peer_watch_primary_ping(&s->group->watch, ping.admitted);
-	if (s->control.hello_received && s->peer->role == LFS_PRIMARY)
-		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
+	s->control.last_ping = ping;
+	if (s->control.hello_received && s->peer->role == LFS_PRIMARY) {
+		peer_watch_primary_rx(&s->group->watch, ping.flags & PING_SERVES,
+				      rt_now(s->group->loop));
+		session_position_count(s);
+	}
 	/* Who asks and does not read gets no more answers than fit. */
 	if (conn_room(s->control.conn))
 		session_send_number(s, MESSAGE_PONG, ping.serial);
@@ -157,7 +176,9 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 	}
 	s->identity.number = s->peer->number;
 	if (s->peer->role == LFS_PRIMARY)
-		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
+		peer_watch_primary_rx(&s->group->watch,
+				      !(s->peer->flags & (HELLO_FENCED | HELLO_STARTING)),
+				      rt_now(s->group->loop));
 	if (s->peer->flags & HELLO_UNPAIRED)
 		s->control.mirror_was_unpaired = true;
 	session_epochs_seen(s);
@@ -329,13 +350,16 @@ bool session_takes(const struct session *s, enum session_event event)
 uint64_t session_say_ping(struct session *s)
 {
 	struct group *g = s->group;
-	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	struct lfs_position end;
 	struct message_ping ping = { .serial = ++s->ping.serial,
 				     .wall_ns = (uint64_t)rt_wall_ns(g->loop),
-				     .admitted = lsn.admitted,
-				     .durable = lsn.durable };
+				     .durable = lfs_lsn(g->lfs).durable,
+				     .flags = group_is_writable(g) ? PING_SERVES : 0 };
 	uint8_t body[64];
 
+	lfs_position(g->lfs, &end);
+	ping.admitted = end.lsn;
+	ping.bytes = end.bytes;
 	s->ping.at = rt_now(g->loop);
 	(void)conn_send(s->control.conn, MESSAGE_PING, body,
 			message_encode_ping(&ping, body, sizeof(body)));

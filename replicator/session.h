@@ -53,6 +53,8 @@ struct session_control {
 	struct rt_addr address; /* of its other end, */
 	struct message_identity identity; /* and who that is */
 	bool hello_received;  /* session.peer is what it said; by session_event() only */
+	bool goes_on; /* a mirror's: the primary's history goes on from this one */
+	struct message_ping last_ping; /* of the peer; flags 0: it serves nobody */
 	bool refused_by_peer; /* it leads nowhere: dropped by the next turn */
 	bool mirror_was_unpaired; /* the peer is a mirror that has just been paired */
 	struct session_pull pull;
@@ -156,6 +158,8 @@ void session_accepted(void *owner, struct rt_sock *sock, const struct rt_addr *p
 /* This is the control connection from now on; the one before is closed. */
 void session_connected(struct session *s, struct conn *conn, const struct rt_addr *address,
 		       const struct message_identity *identity);
+/* The peer's history goes on from the one here: what it says of its log counts. */
+void session_goes_on(struct session *s);
 /* Say PING on the control connection, and which serial it has. */
 uint64_t session_say_ping(struct session *s);
 /* For status, and for the log where it is news: this site refuses `peer`; or the peer us. */

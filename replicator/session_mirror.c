@@ -47,7 +47,7 @@ static bool mirror_take_frames(struct session *s)
 			session_event(s, SESSION_EV_FRAMES_BAD);
 			return false;
 		}
-		peer_watch_primary_rx(&s->group->watch, rt_now(s->group->loop));
+		peer_watch_primary_rx(&s->group->watch, true, rt_now(s->group->loop));
 		if (apply_record(a, frame, len) < 0)
 			return true; /* a->err says it */
 	}
@@ -251,6 +251,7 @@ static void mirror_agree_to_go_on(struct session *s)
 		return; /* the next turn decides again */
 	peer_watch_epoch_announced(&s->group->watch, s->peer->next_number,
 				   s->peer->next_id);
+	session_goes_on(s);
 	mirror_agree(s);
 }
 
@@ -289,6 +290,7 @@ static void mirror_decide_with_primary(struct session *s)
 		mirror_agree_to_go_on(s);
 		return;
 	case HISTORY_SURPLUS:
+		peer_watch_parted(&s->group->watch);
 		mirror_refuse(
 			s, "this mirror holds operations after a fork: it needs rejoin, "
 			   "which is not in this version");
@@ -298,6 +300,7 @@ static void mirror_decide_with_primary(struct session *s)
 		return;
 	case HISTORY_SPLIT:
 	case HISTORY_UNWRITTEN:
+		peer_watch_parted(&s->group->watch);
 		group_set_standing(s->group, GROUP_STANDING_DIVERGED);
 		mirror_refuse(s,
 			      "split brain: the histories of the two sites have parted");

@@ -6,6 +6,8 @@
 #include "replicator/group_private.h"
 #include "replicator/history.h"
 #include "replicator/log_sender.h"
+#include "replicator/promote.h"
+#include "replicator/recovery.h"
 #include "replicator/request.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
@@ -186,25 +188,12 @@ static void status_peer(const struct group *g, struct group_status *ret)
 static void status_recovery(const struct group *g, struct group_status *ret)
 {
 	int64_t silence_ns = peer_watch_primary_silence_ns(&g->watch, rt_now(g->loop));
-	double wall = (double)rt_wall_ns(g->loop) / RT_S;
-	struct lfs_image image;
-	bool received = silence_ns < STATUS_EVER_NS;
-	bool complete;
+	struct recovery r;
 
-	lfs_image(g->lfs, &image);
-	complete = received && peer_watch_primary_has_pinged(&g->watch) &&
-		   peer_watch_primary_lead(&g->watch, image.lsn) == 0;
-	ret->last_received_s = received ? (double)silence_ns / RT_S : -1;
-	ret->recovery.lsn = image.lsn;
-	if (image.wall_ns > 0)
-		ret->recovery.admitted_at = (double)image.wall_ns / RT_S;
-	/* With nothing missing the image was the primary's when that was last received. */
-	if (complete)
-		ret->recovery.age_s = ret->last_received_s;
-	else if (image.wall_ns > 0)
-		ret->recovery.age_s = wall > ret->recovery.admitted_at
-					      ? wall - ret->recovery.admitted_at
-					      : 0;
+	promote_recovery(g, &r);
+	recovery_find(&r, &ret->recovery);
+	if (silence_ns < STATUS_EVER_NS)
+		ret->last_received_s = (double)silence_ns / RT_S;
 }
 
 /* Of a primary; it goes on when the transport is gone, as that is when somebody asks. */
@@ -325,6 +314,7 @@ void group_status(const struct group *g, struct group_status *ret)
 	ret->exposure.writes = ret->exposure.bytes = GROUP_NOT_KNOWN;
 	ret->exposure.seconds = ret->exposure.probability = -1;
 	ret->recovery.admitted_at = ret->recovery.age_s = ret->last_received_s = -1;
+	ret->recovery.missing_writes = ret->recovery.missing_bytes = GROUP_NOT_KNOWN;
 	group_policy_why(g, ret->why, sizeof(ret->why));
 	if (!g->lfs) {
 		ret->link.rtt_ms = ret->link.loss = ret->link.burst = -1;

@@ -19,6 +19,7 @@
 	X(ROLLED_BACK_WHILE_SERVING) /* a store that serves takes its copy's epochs for its own */ \
 	X(NEWCOMER_REPLACES)  /* a connection ends the one that the peer has */                 \
 	X(MIRROR_UNBOUND)     /* any store of the group is taken for the peer's */              \
+	X(FENCED_IS_ALIVE)    /* a primary that serves nobody counts as one that lives */       \
 	X(AGE_OF_SHIPPING)    /* what is sent from the log bears the time of sending */         \
 	X(ACK_BEFORE_WRITTEN) /* local completion at admission */                                \
 	X(RECEIVED_AS_PERSISTED)                                                                 \

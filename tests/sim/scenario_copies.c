@@ -180,15 +180,37 @@ static void cut(struct copies *c)
 
 static void promote(struct copies *c, unsigned i)
 {
+	if (sim_chance(c->rng, 0.3))
+		let_it_run(c, 30000);
 	if (sites_up(c->a, i))
-		(void)site_promote(&c->a->side[i].site, sim_chance(c->rng, 0.5));
+		sites_promote(c->a, i, sim_chance(c->rng, 0.5));
+}
+
+/*
+ * A mirror is promoted, and then put back to what it was: its primary is fenced, and dials.
+ * That is nobody who could be replaced.
+ */
+static void promote_beside_fenced(struct copies *c, unsigned i)
+{
+	int with = sites_streams_with(c->a, i);
+
+	if (with < 0 || c->a->side[i].site.group->role != GROUP_MIRROR)
+		return;
+	copy(c, i);
+	sites_promote(c->a, i, true);
+	let_it_run(c, 10000);
+	put_back(c, i);
+	c->has_copy = false; /* of what is in use again */
+	let_it_run(c, 30000);
+	if (sites_up(c->a, i))
+		sites_promote(c->a, i, false);
 }
 
 static void one_round(struct copies *c)
 {
 	unsigned i = (unsigned)sim_below(c->rng, SITES);
 
-	switch (sim_below(c->rng, 12)) {
+	switch (sim_below(c->rng, 14)) {
 	case 0:
 	case 1:
 		copy(c, i);
@@ -211,6 +233,10 @@ static void one_round(struct copies *c)
 		break;
 	case 8:
 		replace_peer(c, i);
+		break;
+	case 9:
+	case 10:
+		promote_beside_fenced(c, i);
 		break;
 	default:
 		restart(c, i);
@@ -240,6 +266,7 @@ static const char *const copies_bugs[] = { "CLEAN_KEEPS_EPOCH",
 					   "MIRROR_UNBOUND",
 					   "LOSSY_FOLDED_AWAY",
 					   "AGE_OF_SHIPPING",
+					   "FENCED_IS_ALIVE",
 					   NULL };
 
 SIM_SCENARIO(copies, "stores copied, put back and started beside each other", copies_run,

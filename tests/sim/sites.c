@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/sim/sites.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,6 +208,7 @@ void sites_start(struct sites *a, unsigned i)
 	struct sites_side *side = &a->side[i];
 
 	side->run = ++a->runs;
+	side->started = sim_now(a->w);
 	if (!site_start(&side->site))
 		side->died = SIM_POWER; /* drawn by who armed it; the less is promised */
 }
@@ -233,6 +235,7 @@ void sites_stop(struct sites *a, unsigned i)
 
 	side->budget = 0;
 	site_stop(&side->site);
+	side->wrote = sim_now(a->w);
 	sim_require(sites_idle(a, i), "requests are left after the stop");
 	site_exit(&side->site);
 	side->died = SIM_KILL;
@@ -435,6 +438,49 @@ void sites_replace_peer(struct sites *a, unsigned i)
 		memset(a->side[i].peer, 0, LFS_ID_LEN);
 }
 
+/* Nobody serves, nor was anybody received that did: what a promotion is refused for. */
+#define PROMOTE_REFUSED_NS (12 * RT_S)
+
+void sites_promote(struct sites *a, unsigned i, bool force)
+{
+	struct sites_side *side = &a->side[i];
+	const struct group *g = side->site.group;
+	bool refusable = force || g->role != GROUP_MIRROR ||
+			 lfs_meta(g->lfs)->flags & LFS_UNPAIRED ||
+			 rt_time_since(sim_now(a->w), side->started) < PROMOTE_REFUSED_NS;
+
+	for (unsigned k = 0; k < a->n; k++)
+		if (k != i &&
+		    (sites_writable(a, k) ||
+		     rt_time_since(sim_now(a->w), a->side[k].wrote) < PROMOTE_REFUSED_NS))
+			refusable = true;
+	sim_require(site_promote(&side->site, force) != -EPERM || refusable,
+		    "%s is not promoted, though no primary serves: %s",
+		    sim_node_name(side->site.node), side->site.promote->text);
+}
+
+/* Its primary, which has said so on this connection, holds what is said to be missing. */
+static void judge_missing(struct sites *a, unsigned i, const struct tree_node *node,
+			  const struct group_recovery *r)
+{
+	const struct session_control *control = &a->side[i].site.group->session->control;
+	int with = sites_streams_with(a, i);
+	const struct tree_node *at;
+
+	if (with < 0 || !control->goes_on || !(control->last_ping.flags & PING_SERVES))
+		return;
+	at = a->side[with].tip;
+	sim_require(at->lsn >= node->lsn + r->missing_writes && tree_holds(at, node),
+		    "%s lacks %llu writes of %llu", sim_node_name(a->side[i].site.node),
+		    (unsigned long long)r->missing_writes, (unsigned long long)at->lsn);
+	while (at->lsn > node->lsn + r->missing_writes)
+		at = at->parent;
+	sim_require(at->bytes == node->bytes + r->missing_bytes,
+		    "%s lacks %llu writes, and another amount of bytes",
+		    sim_node_name(a->side[i].site.node),
+		    (unsigned long long)r->missing_writes);
+}
+
 /* A mirror says when its image was admitted, whatever has happened to it since. */
 static void judge_recovery(struct sites *a, unsigned i)
 {
@@ -454,6 +500,8 @@ static void judge_recovery(struct sites *a, unsigned i)
 		    "%s holds LSN %llu, which was admitted at %.3f s, and says %.3f s",
 		    sim_node_name(side->site.node), (unsigned long long)node->lsn,
 		    (double)node->wall_ns / RT_S, status.recovery.admitted_at);
+	if (status.recovery.known)
+		judge_missing(a, i, node, &status.recovery);
 }
 
 void sites_run_for(struct sites *a, int64_t ns)
@@ -468,6 +516,8 @@ void sites_run_for(struct sites *a, int64_t ns)
 				continue;
 			judge_pairing(a, i);
 			judge_recovery(a, i);
+			if (sites_writable(a, i))
+				side->wrote = sim_now(a->w);
 			sim_node_enter(side->site.node);
 			client_turn(side);
 			sim_node_leave(side->site.node);

@@ -52,6 +52,8 @@ struct sites_side {
 	uint64_t generation;
 	uint64_t run;	     /* of the process; each has its own */
 	enum sim_crash died; /* how it went down last */
+	rt_time started;     /* its process, the last time */
+	rt_time wrote;	     /* when it was last one that takes writes */
 	const struct tree_node
 		*taken_away; /* what it held before its store was put back */
 	struct sites_request requests[SITES_REQUESTS];
@@ -82,6 +84,8 @@ void sites_stop(struct sites *a, unsigned i);
 bool sites_up(const struct sites *a, unsigned i);
 /* It takes writes now. */
 bool sites_writable(const struct sites *a, unsigned i);
+/* Promote it unless a primary lives; so long after the last one it must not be refused. */
+void sites_promote(struct sites *a, unsigned i, bool force);
 /* Entries of its history. */
 unsigned sites_epochs(const struct sites *a, unsigned i);
 /* The client of side i makes so many requests from now on, whenever it may write. */

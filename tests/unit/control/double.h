@@ -56,7 +56,14 @@ static inline void double_promote_end(struct group *group)
 	struct group_promote *p = group->promoting;
 
 	group->promoting = NULL;
-	p->lsn = 4711;
+	p->found = true;
+	p->recovery = (struct group_recovery){ .lsn = 4711,
+					       .epoch = 3,
+					       .admitted_at = 1.5,
+					       .age_s = 0.25,
+					       .known = true,
+					       .missing_writes = 2,
+					       .missing_bytes = 8192 };
 	(void)snprintf(p->text, sizeof(p->text), "%s",
 		       p->force ? "forced" : "mirror is fresh");
 	p->done(p, group->result);

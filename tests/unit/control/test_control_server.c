@@ -340,11 +340,21 @@ static void promotion_tells_its_end(void **state)
 {
 	struct talk *t =
 		talk("{\"verb\":\"promote\",\"group\":\"db\",\"force\":true}\n", 1);
-	json_t *root = answer(t, 0);
+	json_t *root = answer(t, 0), *recovery;
 
 	assert_true(json_is_true(json_object_get(root, "ok")));
 	assert_string_equal(json_string_value(json_object_get(root, "text")), "forced");
 	assert_int_equal(json_integer_value(json_object_get(root, "lsn")), 4711);
+	recovery = json_object_get(root, "recovery");
+	assert_int_equal(json_integer_value(json_object_get(recovery, "lsn")), 4711);
+	assert_int_equal(json_integer_value(json_object_get(recovery, "epoch")), 3);
+	assert_true(json_number_value(json_object_get(recovery, "admitted_at")) == 1.5);
+	assert_true(json_number_value(json_object_get(recovery, "age_s")) == 0.25);
+	assert_true(json_is_true(json_object_get(recovery, "known")));
+	assert_int_equal(json_integer_value(json_object_get(recovery, "missing_writes")),
+			 2);
+	assert_int_equal(json_integer_value(json_object_get(recovery, "missing_bytes")),
+			 8192);
 	json_decref(root);
 
 	group.result = -EPERM;

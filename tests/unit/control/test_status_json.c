@@ -36,8 +36,12 @@ static const char *const names[] = {
 	"exposure.seconds",
 	"exposure.probability",
 	"recovery.lsn",
+	"recovery.epoch",
 	"recovery.admitted_at",
 	"recovery.age_s",
+	"recovery.missing_writes",
+	"recovery.missing_bytes",
+	"recovery.known",
 	"peer.last_received_s",
 	"link.connected",
 	"link.evidence",
@@ -265,12 +269,17 @@ static void what_is_not_known_is_null(void **state)
 	s.role = GROUP_MIRROR;
 	s.recovery.lsn = 7;
 	s.recovery.admitted_at = s.recovery.age_s = s.last_received_s = -1;
+	s.recovery.known = false;
+	s.recovery.missing_writes = s.recovery.missing_bytes = GROUP_NOT_KNOWN;
 	assert_int_equal(status_add_group(status, &s), 0);
 	g = group_of(status);
 	assert_true(json_is_null(at(g, "exposure.writes")));
 	assert_true(json_is_null(at(g, "exposure.probability")));
 	assert_int_equal(json_integer_value(at(g, "recovery.lsn")), 7);
 	assert_true(json_is_null(at(g, "recovery.admitted_at")));
+	assert_true(json_is_false(at(g, "recovery.known")));
+	assert_true(json_is_null(at(g, "recovery.missing_writes")));
+	assert_true(json_is_null(at(g, "recovery.missing_bytes")));
 	assert_true(json_is_null(at(g, "recovery.age_s")));
 	assert_true(json_is_null(at(g, "peer.last_received_s")));
 	json_decref(status);

@@ -222,7 +222,7 @@ static void any_time_of_the_primary_can_be_told(void **state)
 		site->waiting = 1;
 		group_promote(site->group, &p);
 		assert_int_equal(site_wait(), 0);
-		assert_non_null(strstr(p.text, "written at the primary "));
+		assert_non_null(strstr(p.text, " UTC, "));
 	}
 }
 
@@ -240,9 +240,10 @@ static void an_age_that_the_primary_does_not_know_is_none(void **state)
 			le64_make(known ? 1700000000 * (uint64_t)RT_S : (uint64_t)0);
 		assert_int_equal(give(&f), 0);
 		SITE_UNTIL(site, durable());
-		peer_watch_primary_rx(&site->group->watch, rt_now(site->loop));
+		peer_watch_primary_rx(&site->group->watch, true, rt_now(site->loop));
 		/* Whatever it has beyond that, or an earlier record said. */
-		peer_watch_primary_ping(&site->group->watch, UINT64_MAX);
+		peer_watch_primary_position(&site->group->watch, UINT64_MAX, 0,
+					    rt_now(site->loop));
 		group_status(site->group, status);
 		assert_int_equal(status->recovery.admitted_at > 0, known);
 		assert_int_equal(status->recovery.age_s > 0, known);
@@ -255,7 +256,9 @@ static void an_age_that_the_primary_does_not_know_is_none(void **state)
 	assert_non_null(
 		strstr(p.text, "its age is not known: the primary does not know"));
 	/* With nothing missing the age is that of the last heartbeat, known or not. */
-	peer_watch_primary_ping(&site->group->watch, lfs_lsn(site->group->lfs).durable);
+	peer_watch_primary_position(&site->group->watch,
+				    lfs_lsn(site->group->lfs).durable, 0,
+				    rt_now(site->loop));
 	group_status(site->group, status);
 	assert_true(status->recovery.admitted_at == -1 && status->recovery.age_s >= 0);
 	free(status);

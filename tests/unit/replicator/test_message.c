@@ -253,7 +253,7 @@ static void start_ping_number_and_text(void **state)
 {
 	static uint8_t buf[MESSAGE_MAX];
 	static struct message_start in, out;
-	struct message_ping ping = { 1, 2, 3, 4 }, pong;
+	struct message_ping ping, pong;
 	char text[MESSAGE_TEXT_MAX + 1];
 	uint64_t n;
 	size_t len;
@@ -283,7 +283,18 @@ static void start_ping_number_and_text(void **state)
 	len = message_encode_start(&in, buf, sizeof(buf));
 	assert_int_equal(message_decode_start(buf, len, &out), -EPROTO);
 
+	memset(&ping, 0, sizeof(ping));
+	ping.serial = 1;
+	ping.wall_ns = 2;
+	ping.admitted = 3;
+	ping.durable = 4;
+	ping.bytes = 5;
+	ping.flags = PING_SERVES + 1; /* there is none */
 	len = message_encode_ping(&ping, buf, sizeof(buf));
+	assert_int_equal(message_decode_ping(buf, len, &pong), -EPROTO);
+	ping.flags = PING_SERVES;
+	len = message_encode_ping(&ping, buf, sizeof(buf));
+	memset(&pong, 0, sizeof(pong));
 	assert_int_equal(message_decode_ping(buf, len, &pong), 0);
 	assert_memory_equal(&ping, &pong, sizeof(ping));
 	assert_int_equal(message_decode_ping(buf, len - 1, &pong), -EPROTO);

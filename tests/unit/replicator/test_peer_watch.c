@@ -379,7 +379,7 @@ static void a_silence_before_the_start_says_nothing(void **state)
 
 		peer_watch_init(&w);
 		if (rows[i].rx >= 0)
-			peer_watch_primary_rx(&w, at(rows[i].rx));
+			peer_watch_primary_rx(&w, true, at(rows[i].rx));
 		peer_watch_awake(&w, at(rows[i].awake));
 		assert_int_equal(peer_watch_primary_wait_ns(&w, 5 * RT_S, 3 * RT_S,
 							    at(rows[i].now)) /
@@ -395,14 +395,41 @@ static void a_mirror_knows_its_primary(void **state)
 	peer_watch_init(&w);
 	assert_true(peer_watch_primary_silence_ns(&w, at(0)) > 3600 * RT_S);
 	assert_int_equal(peer_watch_primary_lead(&w, 0), 0);
-	peer_watch_primary_rx(&w, at(10));
-	peer_watch_primary_ping(&w, 70);
+	assert_int_equal(peer_watch_primary_says(&w)->knowledge, PEER_WATCH_NOT_REPORTED);
+	peer_watch_primary_rx(&w, true, at(10));
+	peer_watch_primary_position(&w, 70, 7000, at(11));
 	assert_int_equal(peer_watch_primary_silence_ns(&w, at(15)), 5 * RT_MS);
 	assert_int_equal(peer_watch_primary_lead(&w, 60), 10);
 	assert_int_equal(peer_watch_primary_lead(&w, 70), 0);
 	assert_int_equal(peer_watch_primary_lead(&w, 80), 0);
+	assert_int_equal(peer_watch_primary_says(&w)->knowledge, PEER_WATCH_REPORTED);
+	assert_int_equal(peer_watch_primary_says(&w)->bytes, 7000);
+	assert_int_equal(peer_watch_primary_says(&w)->at.ns, at(11).ns);
+	/* An LSN of another history says nothing about this one's. */
+	peer_watch_parted(&w);
+	assert_int_equal(peer_watch_primary_says(&w)->knowledge, PEER_WATCH_PARTED);
+	assert_int_equal(peer_watch_primary_lead(&w, 60), 0);
 	peer_watch_control_lost(&w, at(20));
 	assert_int_equal(peer_watch_control_lost_ns(&w, at(25)), 5 * RT_MS);
+}
+
+/* Fenced, or waiting to open, it is there and replaces nobody. */
+static void one_that_does_not_serve_keeps_no_promotion_back(void **state)
+{
+	struct peer_watch w;
+
+	peer_watch_init(&w);
+	peer_watch_awake(&w, at(0));
+	peer_watch_primary_rx(&w, true, at(1000));
+	peer_watch_primary_rx(&w, false, at(9000));
+	assert_int_equal(peer_watch_primary_silence_ns(&w, at(9000)), 0);
+	assert_int_equal(peer_watch_primary_served_ns(&w, at(9000)), 8 * RT_S);
+	assert_true(peer_watch_primary_wait_ns(&w, 5 * RT_S, 3 * RT_S, at(9000)) < 0);
+	peer_watch_awake(&w, at(10000));
+	peer_watch_primary_rx(&w, false, at(11000));
+	assert_false(peer_watch_primary_is_back(&w));
+	peer_watch_primary_rx(&w, true, at(11000));
+	assert_true(peer_watch_primary_is_back(&w));
 }
 
 int main(void)
@@ -422,6 +449,7 @@ int main(void)
 		cmocka_unit_test(how_long_a_mirror_is_silent_is_known),
 		cmocka_unit_test(a_silence_before_the_start_says_nothing),
 		cmocka_unit_test(a_mirror_knows_its_primary),
+		cmocka_unit_test(one_that_does_not_serve_keeps_no_promotion_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,8 +116,9 @@ static void judged(const struct verdict *v, bool hold)
 	int res;
 
 	if (v->silence_ms != NEVER_RECEIVED)
-		peer_watch_primary_rx(&g->watch, (rt_time){ rt_now(g->loop).ns -
-							    v->silence_ms * RT_MS });
+		peer_watch_primary_rx(
+			&g->watch, true,
+			(rt_time){ rt_now(g->loop).ns - v->silence_ms * RT_MS });
 	peer_watch_awake(&g->watch, v->awake_ms ? (rt_time){ rt_now(g->loop).ns -
 							     v->awake_ms * RT_MS }
 						: (rt_time){ 0 });
@@ -216,16 +217,28 @@ static void what_is_missing_is_known_or_not(void **state)
 		const char *text;
 	} rows[] = {
 		{ 0, "what is missing is not known" },
-		{ SITE_LSNS + 65, "known to be missing: 65 operations" },
-		{ SITE_LSNS, "known to be missing: nothing" },
+		{ SITE_LSNS + 65, "at most 65 writes, 260 KiB, are missing of what the "
+				  "primary had when it was last received, 0.0 s ago" },
+		{ SITE_LSNS, "nothing is missing of what the primary had" },
 	};
 
 	for (size_t i = 0; i < RT_ARRAY_LEN(rows); i++) {
 		struct group_promote p = { .dry_run = true };
 
 		if (rows[i].admitted)
-			peer_watch_primary_ping(&site->group->watch, rows[i].admitted);
+			peer_watch_primary_position(&site->group->watch, rows[i].admitted,
+						    rows[i].admitted * LFS_BLOCK,
+						    rt_now(site->loop));
 		assert_int_equal(promote(&p), 0);
+		assert_true(p.found);
+		assert_int_equal(p.recovery.lsn, SITE_LSNS);
+		assert_int_equal(p.recovery.epoch, 1);
+		assert_true(p.recovery.admitted_at ==
+			    (double)site_wall_ns(SITE_LSNS) / RT_S);
+		assert_int_equal(p.recovery.known, rows[i].admitted > 0);
+		if (p.recovery.known)
+			assert_int_equal(p.recovery.missing_writes,
+					 rows[i].admitted - SITE_LSNS);
 		if (!strstr(p.text, rows[i].text))
 			fail_msg("%zu: %s", i, p.text);
 	}
@@ -278,7 +291,7 @@ static void becomes_primary(bool hold)
 	assert_non_null(before);
 	*before = *lfs_meta(g->lfs);
 	assert_int_equal(promote(&p), 0);
-	assert_int_equal(p.lsn, SITE_LSNS);
+	assert_int_equal(p.recovery.lsn, SITE_LSNS);
 	is_an_epoch_of_its_own(before, SITE_LSNS);
 	free(before);
 	flags = lfs_meta(g->lfs)->flags;
@@ -317,6 +330,33 @@ static void by_force_a_fenced_site_is_fenced_no_more(void **state)
 	assert_int_equal(lfs_meta(g->lfs)->epochs[lfs_meta(g->lfs)->nepochs - 1].number,
 			 8);
 	assert_non_null(strstr(p.text, "now primary in epoch 8"));
+}
+
+static void sealed_set(struct group *g, int res)
+{
+	assert_int_equal(res, 0);
+	site_ended(res);
+}
+
+/* It has handed over, and the other site is destroyed: somebody must say so. */
+static void by_force_a_sealed_site_takes_writes_again(void **state)
+{
+	struct group *g = site->group;
+	struct group_promote p = { 0 };
+
+	facts_edit(g)->flags |= LFS_SEALED;
+	site->waiting = 1;
+	facts_change(g, sealed_set);
+	assert_int_equal(site_wait(), 0);
+	assert_int_equal(promote(&p), -EPERM);
+	assert_non_null(strstr(p.text, "has handed over"));
+	assert_non_null(strstr(p.text, "here holds what it wrote itself, up to LSN 5"));
+	assert_false(p.recovery.known);
+	p.force = true;
+	assert_int_equal(promote(&p), 0);
+	assert_int_equal(lfs_meta(g->lfs)->flags & LFS_SEALED, 0);
+	assert_non_null(strstr(p.text, "now primary in epoch "));
+	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
 }
 
 /* What is not durable is not so: it stays a mirror, and may be asked again. */
@@ -551,7 +591,7 @@ static void what_waits_for_the_log_is_promoted_too(void **state)
 	assert_true(lfs_lsn(g->lfs).admitted < SITE_LSNS + ARRIVED);
 	assert_int_equal(promote(&p), 0);
 	assert_int_equal(g->apply.applied, ARRIVED);
-	assert_int_equal(p.lsn, SITE_LSNS + ARRIVED);
+	assert_int_equal(p.recovery.lsn, SITE_LSNS + ARRIVED);
 	assert_int_equal(lfs_lsn(g->lfs).durable, SITE_LSNS + ARRIVED);
 	is_an_epoch_of_its_own(before, SITE_LSNS + ARRIVED);
 	assert_int_equal(g->apply.refused, 0);
@@ -569,6 +609,7 @@ int main(void)
 		TEST(what_is_missing_is_known_or_not, mirror_up),
 		TEST(one_promotion_is_enough, mirror_up),
 		TEST(by_force_a_fenced_site_is_fenced_no_more, primary_up),
+		TEST(by_force_a_sealed_site_takes_writes_again, primary_up),
 		TEST(an_epoch_that_is_not_durable_is_none, mirror_up),
 		TEST(a_connection_made_meanwhile_begins_again, mirror_up),
 		TEST(a_log_that_fails_meanwhile_promotes_nothing, mirror_up),

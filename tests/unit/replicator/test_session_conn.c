@@ -45,9 +45,11 @@ static void say_number(enum message_type type, uint64_t n)
 				message_encode_number(n, body, sizeof(body)));
 }
 
-static void say_ping(uint64_t admitted)
+static void say_ping_with(uint64_t admitted, uint32_t flags)
 {
-	const struct message_ping ping = { .serial = 1, .admitted = admitted };
+	const struct message_ping ping = {
+		.serial = 1, .admitted = admitted, .bytes = 100 * admitted, .flags = flags
+	};
 	uint8_t body[64];
 
 	if (site->conn)
@@ -55,34 +57,91 @@ static void say_ping(uint64_t admitted)
 				message_encode_ping(&ping, body, sizeof(body)));
 }
 
+static void say_ping(uint64_t admitted)
+{
+	say_ping_with(admitted, PING_SERVES);
+}
+
 /* ---- signs of life ------------------------------------------------------------------------------ */
 
 #define LONG_NS (100 * RT_S)
 
-/* A promotion is refused beside a primary that lives: not beside anybody who says PING. */
+static void no_fence(struct message_hello *m)
+{
+}
+
+static void as_fenced(struct message_hello *m)
+{
+	m->flags |= HELLO_FENCED;
+}
+
+static void of_another_history(struct message_hello *m)
+{
+	m->meta.epochs[m->meta.nepochs - 1].id ^= 1;
+}
+
+static void as_starting(struct message_hello *m)
+{
+	m->flags |= HELLO_STARTING;
+}
+
+/*
+ * A promotion is refused beside a primary that lives: not beside anybody who says PING, nor
+ * beside a primary that serves nobody.
+ */
 static void the_pings_of_a_primary_are_its_sign_of_life(void **state)
 {
 	static const struct {
-		const char *hello; /* said before, on this connection */
-		bool counts;
-	} cases[] = { { "H", true }, { "", false }, { "M", false }, { "A", true } };
+		char hello; /* said before, on this connection; 0: none */
+		void (*change)(struct message_hello *m);
+		uint32_t ping;	   /* its flags */
+		bool hello_serves; /* the HELLO, */
+		bool ping_serves;  /* and the PING, show one that serves */
+		bool counts;	   /* the PING is of a primary at all */
+		bool position;	   /* and of a history that goes on from here */
+	} cases[] = {
+		{ 'H', no_fence, PING_SERVES, true, true, true, true },
+		{ 'H', no_fence, 0, true, false, true, false },
+		{ 'H', as_fenced, 0, false, false, true, false },
+		{ 'H', as_starting, 0, false, false, true, false },
+		/* It has opened since. */
+		{ 'H', as_starting, PING_SERVES, false, true, true, true },
+		{ 0, NULL, PING_SERVES, false, false, false, false },
+		{ 'M', no_fence, PING_SERVES, false, false, false, false },
+		/* The histories have parted. */
+		{ 'H', of_another_history, PING_SERVES, true, true, true, false },
+	};
 	struct peer_watch *w = &site->group->watch;
 
 	for (unsigned i = 0; i < RT_ARRAY_LEN(cases); i++) {
-		rt_time now;
+		rt_time long_ago;
 
 		meet();
-		say_together(cases[i].hello, strlen(cases[i].hello));
+		peer_watch_primary_rx(w, true,
+				      (rt_time){ rt_now(site->loop).ns - LONG_NS });
+		say_first();
+		if (cases[i].hello)
+			say_hello_but(cases[i].hello, cases[i].change);
 		SITE_UNTIL(site, site->came[MESSAGE_PONG] == 1 &&
 					 site->group->session->control.hello_received ==
-						 !!cases[i].hello[0]);
-		peer_watch_primary_rx(w, (rt_time){ rt_now(site->loop).ns - LONG_NS });
-		say_ping(7 + i);
-		SITE_UNTIL(site, site->came[MESSAGE_PONG] == 2);
-		now = rt_now(site->loop);
-		if ((peer_watch_primary_silence_ns(w, now) < LONG_NS) != cases[i].counts)
-			fail_msg("after \"%s\"", cases[i].hello);
-		assert_int_equal(peer_watch_primary_lead(w, 0), 7 + i);
+						 !!cases[i].hello);
+		if ((peer_watch_primary_served_ns(w, rt_now(site->loop)) < LONG_NS) !=
+		    cases[i].hello_serves)
+			fail_msg("HELLO %u", i);
+		long_ago = (rt_time){ rt_now(site->loop).ns - LONG_NS };
+		peer_watch_primary_rx(w, true, long_ago);
+		w->position = (struct peer_watch_position){ 0 };
+		say_ping_with(70 + i, cases[i].ping);
+		SITE_UNTIL(site, site->came[MESSAGE_PONG] == 2 || site->closed);
+		if ((peer_watch_primary_silence_ns(w, rt_now(site->loop)) < LONG_NS) !=
+			    cases[i].counts ||
+		    (peer_watch_primary_served_ns(w, rt_now(site->loop)) < LONG_NS) !=
+			    cases[i].ping_serves)
+			fail_msg("PING %u", i);
+		assert_int_equal(peer_watch_primary_says(w)->lsn,
+				 cases[i].position ? 70 + i : 0);
+		assert_int_equal(peer_watch_primary_says(w)->bytes,
+				 cases[i].position ? 100 * (70 + i) : 0);
 	}
 }
 

@@ -159,27 +159,6 @@ static void exposure_is_no_false_zero_after_a_restart(void **state)
 	}
 }
 
-static int mirror_up(void **state)
-{
-	site_set_up(state, GROUP_MIRROR, true);
-	return 0;
-}
-
-/* How old an image is, a mirror has on its disk: it was started, and received nothing. */
-static void the_age_of_an_image_survives_a_restart(void **state)
-{
-	for (unsigned restarts = 0; restarts < 3; restarts++) {
-		assert_int_equal(status()->recovery.lsn, SITE_LSNS);
-		assert_true(status()->recovery.admitted_at ==
-			    (double)site_wall_ns(SITE_LSNS) / RT_S);
-		assert_true(status()->recovery.age_s > 1e7);
-		site_stop();
-		if (restarts == 1)
-			site_crash(true);
-		site_open();
-	}
-}
-
 static void network_or_nothing(struct group_config *config)
 {
 	network(config);
@@ -287,6 +266,21 @@ static int mirror_up(void **state)
 	return 0;
 }
 
+/* How old an image is, a mirror has on its disk: it was started, and received nothing. */
+static void the_age_of_an_image_survives_a_restart(void **state)
+{
+	for (unsigned restarts = 0; restarts < 3; restarts++) {
+		assert_int_equal(status()->recovery.lsn, SITE_LSNS);
+		assert_true(status()->recovery.admitted_at ==
+			    (double)site_wall_ns(SITE_LSNS) / RT_S);
+		assert_true(status()->recovery.age_s > 1e7);
+		site_stop();
+		if (restarts == 1)
+			site_crash(true);
+		site_open();
+	}
+}
+
 /* The data path outlives the connection; but who is received no more is not followed. */
 static void a_primary_that_is_gone_is_not_followed(void **state)
 {
@@ -303,7 +297,8 @@ static void a_primary_that_is_gone_is_not_followed(void **state)
 	assert_false(status()->link.connected);
 	assert_non_null(strstr(status()->why, "start the primary, or mend the path"));
 	/* What arrives all the same is followed. */
-	peer_watch_primary_rx(&site->group->watch, rt_time_add(rt_now(site->loop), RT_S));
+	peer_watch_primary_rx(&site->group->watch, true,
+			      rt_time_add(rt_now(site->loop), RT_S));
 	SITE_UNTIL(site, status()->state == GROUP_FOLLOWING);
 	assert_true(status()->link.connected);
 }
