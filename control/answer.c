@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/events.h"
 #include "control/status_json.h"
 #include "replicator/group.h"
 #include "rt/log.h"
@@ -125,6 +126,13 @@ char *answer_peer(const struct group_peer *peer, int res)
 	return res == 0 ? answer_text(peer->text)
 			: answer_error(CONTROL_FAILED,
 				       peer->text[0] ? peer->text : strerror(-res));
+}
+
+char *answer_events(const struct group *group, const char *name,
+		    const struct events_wanted *wanted)
+{
+	return json_line(json_pack("{s:b, s:i, s:o}", "ok", 1, "exit", CONTROL_DONE,
+				   "events", events_new(group, name, wanted)));
 }
 
 void answer_free(char *text)

@@ -6,6 +6,7 @@
 
 #include "control/version.h"
 
+struct events_wanted;
 struct group;
 struct group_peer;
 struct group_promote;
@@ -32,6 +33,9 @@ struct answer_subject {
 char *answer_status(const struct answer_subject *subject);
 char *answer_promote(const struct group_promote *promote, int res);
 char *answer_peer(const struct group_peer *peer, int res);
+/* Of an open group. */
+char *answer_events(const struct group *group, const char *name,
+		    const struct events_wanted *wanted);
 void answer_free(char *text);
 
 #endif

@@ -16,6 +16,7 @@ enum {
 	OPTION_DRY_RUN,
 	OPTION_FILL,
 	OPTION_JSON,
+	OPTION_SINCE,
 	OPTION_VERSION,
 };
 
@@ -29,6 +30,8 @@ enum {
 #define READS_ITS_LINE 64u
 #define TAKES_FILL 128u
 #define WANTS_CHANGE 512u /* before the group, which may be left out: replace or forget */
+
+#define TAKES_SINCE 1024u
 
 struct command_verb {
 	const char *name;
@@ -45,6 +48,7 @@ static const struct command_verb verbs[] = {
 	  command_promote },
 	{ "peer", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_CHANGE, command_peer },
 	{ "set", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_SETTING, command_set },
+	{ "events", TAKES_JSON | TAKES_SINCE | MAY_HAVE_ARGUMENT, command_events },
 	{ "plan", READS_ITS_LINE, command_plan },
 };
 
@@ -56,6 +60,7 @@ static const struct option options[] = {
 	{ "hold", no_argument, NULL, OPTION_HOLD },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
 	{ "fill", no_argument, NULL, OPTION_FILL },
+	{ "since", required_argument, NULL, OPTION_SINCE },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ 0 },
@@ -68,6 +73,8 @@ static const char usage[] =
 	"another\n"
 	"  keygen FILE                    make a new key, readable by its owner only\n"
 	"  status [GROUP] [--json]        what the daemon does now\n"
+	"  events [GROUP] [--since TIME] [--json]\n"
+	"                                 what happened to the group, and when\n"
 	"  promote [GROUP] [--force] [--hold] [--dry-run]\n"
 	"                                 make this mirror the primary\n"
 	"  peer replace|forget [GROUP] [--dry-run]\n"
@@ -90,7 +97,8 @@ static const struct command_verb *verb_find(const char *name)
  * means, so a verb of a later version is named before its options are found unknown. */
 static const char *verb_guess(int argc, char **argv)
 {
-	static const char *const with_value[] = { "-c", "-s", "--config", "--socket" };
+	static const char *const with_value[] = { "-c", "-s", "--config", "--socket",
+						  "--since" };
 
 	for (int i = 1; i < argc; i++) {
 		bool value = false;
@@ -142,6 +150,9 @@ static bool option_take(int option, struct command *c, FILE *out)
 	case OPTION_FILL:
 		c->fill = true;
 		break;
+	case OPTION_SINCE:
+		c->since = optarg;
+		break;
 	case 'h':
 		fprintf(out, "%s", usage);
 		return false;
@@ -167,6 +178,8 @@ static enum control_exit verb_check(const struct command *c, int nargs, FILE *er
 		return wrong(err, "%s takes no --dry-run: it changes nothing", name);
 	if (c->fill && !(takes & TAKES_FILL))
 		return wrong(err, "%s takes no --fill", name);
+	if (c->since && !(takes & TAKES_SINCE))
+		return wrong(err, "%s takes no --since", name);
 	if (nargs == 0 && takes & WANTS_ARGUMENT)
 		return wrong(err, "%s wants a FILE", name);
 	if (takes & WANTS_SETTING && (nargs == 0 || nargs > 2))
@@ -227,8 +240,8 @@ enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE
 	c.verb = verb_find(argv[optind]);
 	if (!c.verb)
 		return wrong(err,
-			     "%s is no verb; allowed: create, keygen, status, promote, "
-			     "peer, set, plan",
+			     "%s is no verb; allowed: create, keygen, status, events, "
+			     "promote, peer, set, plan",
 			     argv[optind]);
 	exit = verb_check(&c, argc - optind - 1, err);
 	if (exit != CONTROL_DONE)

@@ -20,6 +20,7 @@ struct command {
 	const char *argument;		 /* of the verb, or NULL */
 	const char *setting;		 /* KEY=VALUE of set, or NULL */
 	enum control_change change;	 /* of peer */
+	const char *since;		 /* of events, or NULL */
 	/* The whole line, lent, for a verb that has options of its own. */
 	int argc;
 	char **argv;
@@ -50,6 +51,7 @@ enum control_exit command_keygen(const struct command *command, FILE *out, FILE 
 enum control_exit command_status(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_promote(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_peer(const struct command *command, FILE *out, FILE *err);
+enum control_exit command_events(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_set(const struct command *command, FILE *out, FILE *err);
 /* It asks no daemon and reads no file (command_plan.c). */
 enum control_exit command_plan(const struct command *command, FILE *out, FILE *err);

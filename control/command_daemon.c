@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/command.h"
 #include "control/config.h"
 #include "control/control_client.h"
 #include "control/control_request.h"
+#include "control/events.h"
+#include "control/moment.h"
 #include "control/status_json.h"
 #include "rt/addr.h"
+#include "rt/time.h"
 
 /* Verbs that the daemon does. */
 
@@ -79,6 +83,67 @@ enum control_exit command_status(const struct command *command, FILE *out, FILE 
 		status_print(status, out);
 	}
 	json_decref(answer);
+	return exit;
+}
+
+/* When --since begins: 0 where it is not said. false, and *since_ns is what it was. */
+static bool command_since(const struct command *command, int64_t *since_ns, FILE *err)
+{
+	struct timespec now = { 0 };
+	const char *why;
+
+	if (!command->since)
+		return true;
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* there is such a clock */
+	if (moment_parse(command->since, now.tv_sec * RT_S + now.tv_nsec, since_ns,
+			 &why) == 0)
+		return true;
+	fprintf(err,
+		"wanmirror: --since %s: %s; say how long ago, as 10min, 2h or 3d, or a "
+		"time such as 2026-11-30T21:06:00Z\n",
+		command->since, why);
+	return false;
+}
+
+/* All pages of the answer; NULL with *exit and the reason said. */
+static json_t *command_ask_events(const struct command *command,
+				  struct control_request *request,
+				  enum control_exit *exit, FILE *err)
+{
+	json_t *answer = request_send(command, request, exit, err);
+	json_t *events = json_incref(json_object_get(answer, "events"));
+	int64_t next = events_add_page(events, events);
+
+	error_print(answer, err);
+	/* Each begins behind the one before it: there is an end. */
+	while (next > request->from_seq) {
+		request->from_seq = next;
+		json_decref(answer);
+		answer = request_send(command, request, exit, err);
+		error_print(answer, err);
+		next = events_add_page(events, json_object_get(answer, "events"));
+	}
+	json_decref(answer);
+	return events;
+}
+
+enum control_exit command_events(const struct command *command, FILE *out, FILE *err)
+{
+	struct control_request request;
+	enum control_exit exit;
+	json_t *events;
+
+	request_init(&request, CONTROL_EVENTS, command);
+	if (!command_since(command, &request.since_ns, err))
+		return CONTROL_USAGE;
+	events = command_ask_events(command, &request, &exit, err);
+	if (events && command->json) {
+		(void)json_dumpf(events, out, JSON_INDENT(2)); /* as of status */
+		fprintf(out, "\n");
+	} else if (events) {
+		events_print(events, out);
+	}
+	json_decref(events);
 	return exit;
 }
 

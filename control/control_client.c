@@ -2,6 +2,7 @@
 #include "control/control_client.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +110,8 @@ int control_client_ask(const char *path, const struct control_request *request,
 		       void (*progress)(const char *text), json_t **ret,
 		       char why[CONTROL_CLIENT_WHY])
 {
-	int seconds = request->verb == CONTROL_STATUS ? CONTROL_STATUS_S : 0;
+	bool asks = request->verb == CONTROL_STATUS || request->verb == CONTROL_EVENTS;
+	int seconds = asks ? CONTROL_STATUS_S : 0;
 
 	return control_client_ask_within(seconds, path, request, progress, ret, why);
 }

@@ -9,14 +9,14 @@ struct control_request;
 
 #define CONTROL_ANSWER_MAX (1u << 20) /* longest line of the daemon */
 #define CONTROL_CLIENT_WHY 256
-#define CONTROL_STATUS_S 5 /* a status that takes longer will not come */
+#define CONTROL_STATUS_S 5 /* a status, or events, that take longer will not come */
 
 /*
  * Ask the daemon behind the control socket at `path` and wait for its answer; `progress`
  * gets the text of each progress line before it. 0 with *ret, the object that has "ok"
  * and "exit" (a new reference); or -errno (-ECONNREFUSED, -ENOENT, -EPROTO, ...) with
- * `why`. Blocks: it is for the command, which has nothing else to do. A status is given up
- * with -ETIMEDOUT when nothing comes for CONTROL_STATUS_S; other verbs take their time.
+ * `why`. Blocks: it is for the command, which has nothing else to do. What only asks is given
+ * up with -ETIMEDOUT when nothing comes for CONTROL_STATUS_S; other verbs take their time.
  */
 int control_client_ask(const char *path, const struct control_request *request,
 		       void (*progress)(const char *text), json_t **ret,

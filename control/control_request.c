@@ -17,10 +17,8 @@ static const char *const later[] = {
 };
 
 static const char *const verb_names[] = {
-	[CONTROL_STATUS] = "status",
-	[CONTROL_PROMOTE] = "promote",
-	[CONTROL_SET] = "set",
-	[CONTROL_PEER] = "peer",
+	[CONTROL_STATUS] = "status", [CONTROL_PROMOTE] = "promote", [CONTROL_SET] = "set",
+	[CONTROL_PEER] = "peer",     [CONTROL_EVENTS] = "events",
 };
 
 static const char *const change_names[] = {
@@ -71,7 +69,7 @@ static int verb_parse(const json_t *value, enum control_verb *ret, char *why)
 			return 0;
 		}
 	return request_wrong(why, verb,
-			     "is no verb; allowed: status, promote, set, peer");
+			     "is no verb; allowed: status, promote, set, peer, events");
 }
 
 static int change_parse(const json_t *value, enum control_change *ret, char *why)
@@ -97,6 +95,14 @@ static int text_parse(const char *name, const json_t *value, char *to, size_t ma
 	return 0;
 }
 
+static int request_number(const char *name, const json_t *value, int64_t *ret, char *why)
+{
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return request_wrong(why, name, "must be a whole number, 0 or more");
+	*ret = json_integer_value(value);
+	return 0;
+}
+
 static int member_parse(const char *name, const json_t *value,
 			struct control_request *request, char *why)
 {
@@ -112,6 +118,10 @@ static int member_parse(const char *name, const json_t *value,
 		return text_parse(name, value, request->value, CONTROL_VALUE_MAX, why);
 	if (strcmp(name, "change") == 0)
 		return change_parse(value, &request->change, why);
+	if (strcmp(name, "since_ns") == 0)
+		return request_number(name, value, &request->since_ns, why);
+	if (strcmp(name, "from_seq") == 0)
+		return request_number(name, value, &request->from_seq, why);
 	if (strcmp(name, "force") == 0)
 		flag = &request->force;
 	else if (strcmp(name, "hold") == 0)
@@ -146,7 +156,8 @@ static int object_parse(json_t *root, struct control_request *ret, char *why)
 	}
 	if (request.verb != CONTROL_PROMOTE && (request.force || request.hold))
 		return request_wrong(why, "force and hold", "are for promote");
-	if (request.verb == CONTROL_STATUS && request.dry_run)
+	if ((request.verb == CONTROL_STATUS || request.verb == CONTROL_EVENTS) &&
+	    request.dry_run)
 		return request_wrong(why, "dry_run", "is for what changes something");
 	if ((request.verb == CONTROL_SET) != (request.key[0] != 0))
 		return request_wrong(why, "key",
@@ -154,6 +165,8 @@ static int object_parse(json_t *root, struct control_request *ret, char *why)
 	if ((request.verb == CONTROL_PEER) != (request.change != CONTROL_KEEP))
 		return request_wrong(why, "change",
 				     "is what peer does, and nothing else has");
+	if (request.verb != CONTROL_EVENTS && (request.since_ns || request.from_seq))
+		return request_wrong(why, "since_ns and from_seq", "are for events");
 	*ret = request;
 	return 0;
 }
@@ -200,6 +213,11 @@ size_t control_request_encode(const struct control_request *request,
 					     json_pack("{s:s, s:b}", "change",
 						       change_names[request->change],
 						       "dry_run", request->dry_run));
+	if (request->verb == CONTROL_EVENTS)
+		(void)json_object_update_new(
+			root,
+			json_pack("{s:I, s:I}", "since_ns", (json_int_t)request->since_ns,
+				  "from_seq", (json_int_t)request->from_seq));
 	len = json_dumpb(root, line, CONTROL_LINE_MAX - 1, JSON_COMPACT);
 	rt_assert(len > 0 && len < CONTROL_LINE_MAX);
 	line[len] = '\n';

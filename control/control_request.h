@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * What the command asks of the daemon: one JSON object on a line, such as
@@ -15,7 +16,13 @@
 #define CONTROL_KEY_MAX 63   /* bytes of a key's name */
 #define CONTROL_VALUE_MAX 255
 
-enum control_verb { CONTROL_STATUS, CONTROL_PROMOTE, CONTROL_SET, CONTROL_PEER };
+enum control_verb {
+	CONTROL_STATUS,
+	CONTROL_PROMOTE,
+	CONTROL_SET,
+	CONTROL_PEER,
+	CONTROL_EVENTS,
+};
 
 /* What CONTROL_PEER does with the peer; the other verbs do nothing with it. */
 enum control_change { CONTROL_KEEP, CONTROL_REPLACE, CONTROL_FORGET };
@@ -25,9 +32,11 @@ struct control_request {
 	char group[CONTROL_GROUP_MAX +
 		   1]; /* "": the daemon's only one, or all of them for status */
 	bool force, hold; /* CONTROL_PROMOTE */
-	bool dry_run;	  /* of each verb but CONTROL_STATUS */
+	bool dry_run;	  /* of each verb that changes something */
 	enum control_change change;
 	char key[CONTROL_KEY_MAX + 1], value[CONTROL_VALUE_MAX + 1]; /* CONTROL_SET */
+	/* CONTROL_EVENTS: of the wall clock, since 1970; number of the first that is asked for */
+	int64_t since_ns, from_seq;
 };
 
 /*

@@ -9,6 +9,7 @@
 
 #include "control/answer.h"
 #include "control/control_request.h"
+#include "control/events.h"
 #include "nbd-server/nbds.h"
 #include "replicator/group.h"
 #include "rt/check.h"
@@ -277,6 +278,14 @@ static void client_status(struct client *c)
 			 }));
 }
 
+static void client_events(struct client *c, const struct control_request *request)
+{
+	const struct events_wanted wanted = { .since_ns = request->since_ns,
+					      .from_seq = (uint64_t)request->from_seq };
+
+	client_answer(c, answer_events(c->srv->group, c->srv->name, &wanted));
+}
+
 static void client_do(struct client *c, const struct control_request *request)
 {
 	char text[CONTROL_SET_TEXT];
@@ -298,6 +307,9 @@ static void client_do(struct client *c, const struct control_request *request)
 		break;
 	case CONTROL_PEER:
 		client_peer(c, request);
+		break;
+	case CONTROL_EVENTS:
+		client_events(c, request);
 		break;
 	}
 }

@@ -13,6 +13,8 @@
 #include "control/command.h"
 #include "control/config.h"
 #include "control/control_request.h"
+#include "control/events.h"
+#include "control/moment.h"
 #include "control/status_json.h"
 #include "rt/check.h"
 
@@ -61,7 +63,9 @@ static void request_read(const char *line, size_t len)
 	if (request.verb == CONTROL_SET)
 		key_set(&request);
 	rt_assert(request.force == again.force && request.hold == again.hold &&
-		  request.dry_run == again.dry_run && request.change == again.change);
+		  request.dry_run == again.dry_run && request.change == again.change &&
+		  request.since_ns == again.since_ns &&
+		  request.from_seq == again.from_seq);
 }
 
 static void screen_show(const char *line, size_t len)
@@ -72,6 +76,8 @@ static void screen_show(const char *line, size_t len)
 
 	rt_assert(out);
 	status_print(status, out);
+	(void)events_add_page(status, status);
+	events_print(status, out);
 	(void)fclose(out); /* a text that is too long is cut */
 	json_decref(status);
 	for (const char *p = text; *p; p++)
@@ -98,6 +104,13 @@ static void command_line_read(const char *data, size_t size)
 	if (argc > 0 && command_parse(argc, argv, &command, said, said) == CONTROL_DONE &&
 	    command.verb)
 		rt_assert(command.config);
+	for (int i = 0; i < argc; i++) {
+		const char *why = NULL;
+		int64_t ns = -1;
+		int res = moment_parse(argv[i], INT64_MAX, &ns, &why);
+
+		rt_assert(res == 0 ? ns >= 0 && !why : why != NULL);
+	}
 	(void)fclose(said); /* a text that is too long is cut */
 }
 

@@ -6,6 +6,7 @@
  * A double of replicator/group.h, as far as the control socket asks: a status that tests
  * fill in, and promotions and changes of the peer that end when they say. Included once per test program.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,8 @@ struct group {
 	struct rt_timer timer;
 	unsigned changes; /* group_change() was called so often, last with this: */
 	struct group_config changed;
+	const struct group_past_event *past; /* npast of them, by number */
+	unsigned npast;
 };
 
 const char *group_state_name(enum group_state state)
@@ -101,6 +104,17 @@ void group_peer(struct group *group, struct group_peer *p)
 {
 	rt_assert(!group->changing);
 	group->changing = p;
+}
+
+int group_past_event(const struct group *group, uint64_t seq,
+		     struct group_past_event *ret)
+{
+	for (unsigned i = 0; i < group->npast; i++)
+		if (group->past[i].seq >= seq) {
+			*ret = group->past[i];
+			return 0;
+		}
+	return -ENOENT;
 }
 
 void group_set_memory_short(struct group *group, bool is_short)

@@ -50,6 +50,13 @@ static void options_stand_before_or_after_the_verb(void **state)
 	assert_int_equal(command.change, CONTROL_FORGET);
 	assert_string_equal(command.argument, "db");
 	assert_true(command.dry_run);
+	assert_int_equal(parse("events db --since 10min --json"), CONTROL_DONE);
+	assert_string_equal(command.argument, "db");
+	assert_string_equal(command.since, "10min");
+	assert_true(command.json);
+	assert_int_equal(parse("--since 2h events"), CONTROL_DONE);
+	assert_string_equal(command.since, "2h");
+	assert_null(command.argument);
 	assert_int_equal(parse("create --dry-run"), CONTROL_DONE);
 	assert_true(command.dry_run && !command.fill);
 	assert_int_equal(parse("--fill create db"), CONTROL_DONE);
@@ -84,6 +91,11 @@ static void wrong_usage_is_refused(void **state)
 		{ "peer db replace", "no peer db; allowed: replace, forget" },
 		{ "peer replace db nyc", "peer wants replace or forget" },
 		{ "peer replace --force", "no --force" },
+		{ "status --since 10min", "no --since" },
+		{ "events --since", "--since wants a value" },
+		{ "events --dry-run", "no --dry-run" },
+		{ "events a b", "one argument" },
+		{ "destroy", "events" },
 		{ "status "
 		  "a234567890123456789012345678901234567890123456789012345678901234",
 		  "no group's name" },
@@ -94,6 +106,17 @@ static void wrong_usage_is_refused(void **state)
 		if (!strstr(complained, lines[i][1]))
 			fail_msg("%s: %s", lines[i][0], complained);
 	}
+}
+
+/* A time that is none is refused before anybody is asked. */
+static void a_time_that_is_none_is_refused(void **state)
+{
+	assert_int_equal(run("events --since yesterday -s /no/such/socket"),
+			 CONTROL_USAGE);
+	assert_non_null(strstr(complained, "--since yesterday: it does not begin"));
+	assert_non_null(strstr(complained, "10min, 2h or 3d"));
+	assert_int_equal(run("events --since 10min -s /no/such/socket"), CONTROL_FAILED);
+	assert_non_null(strstr(complained, "no daemon listens"));
 }
 
 /* Also with options that only a later version knows. */
@@ -203,6 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_stand_before_or_after_the_verb),
 		cmocka_unit_test(wrong_usage_is_refused),
+		cmocka_unit_test(a_time_that_is_none_is_refused),
 		cmocka_unit_test(verbs_of_later_versions_are_named),
 		cmocka_unit_test(help_and_version_are_no_errors),
 		cmocka_unit_test(keygen_refuses_what_is_there),

@@ -61,6 +61,15 @@ static void anything_else_is_refused(void **state)
 		"{\"verb\":\"status\",\"group\":\"\\u0000\"}",
 		"{\"verb\":\"status\",\"group\":\"\xff\"}",
 		"{\"group\":\"db\"}",
+		"{\"verb\":\"events\",\"since_ns\":-1}",
+		"{\"verb\":\"events\",\"since_ns\":1.5}",
+		"{\"verb\":\"events\",\"since_ns\":\"10min\"}",
+		"{\"verb\":\"events\",\"since_ns\":99999999999999999999}",
+		"{\"verb\":\"events\",\"from_seq\":null}",
+		"{\"verb\":\"events\",\"dry_run\":true}",
+		"{\"verb\":\"events\",\"force\":true}",
+		"{\"verb\":\"status\",\"since_ns\":1}",
+		"{\"verb\":\"promote\",\"from_seq\":1}",
 	};
 
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
@@ -169,6 +178,20 @@ static void a_setting_without_its_parts_is_refused(void **state)
 				 -EINVAL);
 }
 
+static void a_request_for_events_goes_there_and_back(void **state)
+{
+	struct control_request again,
+		events = { .verb = CONTROL_EVENTS, .since_ns = INT64_MAX, .from_seq = 7 };
+	char line[CONTROL_LINE_MAX];
+	size_t len = control_request_encode(&events, line);
+
+	assert_int_equal(control_request_parse(line, len - 1, &again, why), 0);
+	assert_memory_equal(&events, &again, sizeof(again));
+	assert_int_equal(parse("{\"verb\":\"events\"}"), 0);
+	assert_int_equal(request.since_ns, 0);
+	assert_int_equal(request.from_seq, 0);
+}
+
 /* A pairing ends only by the word for it: no change is the default, none is guessed. */
 static void a_change_of_the_peer_goes_there_and_back(void **state)
 {
@@ -218,6 +241,7 @@ int main(void)
 		cmocka_unit_test(verbs_of_later_versions_are_named),
 		cmocka_unit_test(a_setting_goes_there_and_back),
 		cmocka_unit_test(a_setting_without_its_parts_is_refused),
+		cmocka_unit_test(a_request_for_events_goes_there_and_back),
 		cmocka_unit_test(a_change_of_the_peer_goes_there_and_back),
 		cmocka_unit_test(a_change_of_the_peer_is_named),
 		cmocka_unit_test(every_truncation_is_refused),

@@ -11,6 +11,7 @@
 
 #include "control/control_request.h"
 #include "control/control_server.h"
+#include "control/events.h"
 #include "rt/check.h"
 #include "rt/log.h"
 #include "tests/unit/control/double.h"
@@ -417,6 +418,44 @@ static void leaving_during_a_change_of_the_peer(void **state)
 	answer_is(talk("{\"verb\":\"status\"}\n", 1), 0, 0, NULL);
 }
 
+static void events_are_answered_in_pages(void **state)
+{
+	static struct group_past_event past[EVENTS_PAGE + 2];
+	char request[80];
+	json_t *root, *events;
+	json_int_t next;
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(past); i++) {
+		past[i].seq = i + 1;
+		past[i].wall_ns = (i + 1) * RT_S;
+	}
+	group.past = past;
+	group.npast = RT_ARRAY_LEN(past);
+	root = answer(talk("{\"verb\":\"events\",\"group\":\"db\"}\n", 1), 0);
+	events = json_object_get(root, "events");
+	assert_string_equal(json_string_value(json_object_get(events, "group")), "db");
+	assert_int_equal(json_array_size(json_object_get(events, "events")), EVENTS_PAGE);
+	next = json_integer_value(json_object_get(events, "next"));
+	assert_int_equal(next, EVENTS_PAGE + 1);
+	json_decref(root);
+
+	(void)snprintf(request, sizeof(request),
+		       "{\"verb\":\"events\",\"from_seq\":%d}\n", (int)next);
+	root = answer(talk(request, 1), 0);
+	events = json_object_get(root, "events");
+	assert_int_equal(json_array_size(json_object_get(events, "events")), 2);
+	assert_true(json_is_null(json_object_get(events, "next")));
+	json_decref(root);
+
+	root = answer(talk("{\"verb\":\"events\",\"since_ns\":65500000000}\n", 1), 0);
+	events = json_object_get(root, "events");
+	assert_int_equal(json_array_size(json_object_get(events, "events")), 1);
+	json_decref(root);
+
+	control_server_set_group(srv, NULL, "STOPPING");
+	answer_is(talk("{\"verb\":\"events\"}\n", 1), 0, 1, "not open: STOPPING");
+}
+
 static void lines_are_answered_in_order(void **state)
 {
 	struct talk *t;
@@ -603,6 +642,8 @@ int main(void)
 						stop),
 		cmocka_unit_test_setup_teardown(leaving_during_a_change_of_the_peer,
 						start, stop),
+		cmocka_unit_test_setup_teardown(events_are_answered_in_pages, start,
+						stop),
 		cmocka_unit_test_setup_teardown(lines_are_answered_in_order, start, stop),
 		cmocka_unit_test_setup_teardown(
 			garbage_is_answered_and_the_connection_goes_on, start, stop),
