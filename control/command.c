@@ -13,6 +13,7 @@
 enum {
 	OPTION_FORCE = 256,
 	OPTION_HOLD,
+	OPTION_ALONE,
 	OPTION_DRY_RUN,
 	OPTION_FILL,
 	OPTION_JSON,
@@ -29,6 +30,7 @@ enum {
 #define WANTS_SETTING 32u /* after the group, which may be left out: KEY=VALUE */
 #define READS_ITS_LINE 64u
 #define TAKES_FILL 128u
+#define WANTS_ALONE 2048u /* --alone, which says how */
 #define WANTS_CHANGE 512u /* before the group, which may be left out: replace or forget */
 
 #define TAKES_SINCE 1024u
@@ -46,6 +48,7 @@ static const struct command_verb verbs[] = {
 	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
 	{ "promote", TAKES_FORCE | TAKES_HOLD | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT,
 	  command_promote },
+	{ "open", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_ALONE, command_open },
 	{ "peer", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_CHANGE, command_peer },
 	{ "set", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_SETTING, command_set },
 	{ "events", TAKES_JSON | TAKES_SINCE | MAY_HAVE_ARGUMENT, command_events },
@@ -58,6 +61,7 @@ static const struct option options[] = {
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "force", no_argument, NULL, OPTION_FORCE },
 	{ "hold", no_argument, NULL, OPTION_HOLD },
+	{ "alone", no_argument, NULL, OPTION_ALONE },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
 	{ "fill", no_argument, NULL, OPTION_FILL },
 	{ "since", required_argument, NULL, OPTION_SINCE },
@@ -77,6 +81,9 @@ static const char usage[] =
 	"                                 what happened to the group, and when\n"
 	"  promote [GROUP] [--force] [--hold] [--dry-run]\n"
 	"                                 make this mirror the primary\n"
+	"  open [GROUP] --alone [--dry-run]\n"
+	"                                 let a primary that waits for its mirror open "
+	"without it\n"
 	"  peer replace|forget [GROUP] [--dry-run]\n"
 	"                                 take another store for the peer, or none\n"
 	"  set [GROUP] KEY=VALUE [--dry-run]\n"
@@ -144,6 +151,9 @@ static bool option_take(int option, struct command *c, FILE *out)
 	case OPTION_HOLD:
 		c->hold = true;
 		break;
+	case OPTION_ALONE:
+		c->alone = true;
+		break;
 	case OPTION_DRY_RUN:
 		c->dry_run = true;
 		break;
@@ -174,6 +184,10 @@ static enum control_exit verb_check(const struct command *c, int nargs, FILE *er
 		return wrong(err, "%s takes no --force", name);
 	if (c->hold && !(takes & TAKES_HOLD))
 		return wrong(err, "%s takes no --hold", name);
+	if (c->alone && !(takes & WANTS_ALONE))
+		return wrong(err, "%s takes no --alone", name);
+	if (!c->alone && takes & WANTS_ALONE)
+		return wrong(err, "%s wants --alone: it opens without the mirror", name);
 	if (c->dry_run && !(takes & TAKES_DRY_RUN))
 		return wrong(err, "%s takes no --dry-run: it changes nothing", name);
 	if (c->fill && !(takes & TAKES_FILL))
@@ -241,7 +255,7 @@ enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE
 	if (!c.verb)
 		return wrong(err,
 			     "%s is no verb; allowed: create, keygen, status, events, "
-			     "promote, peer, set, plan",
+			     "promote, open, peer, set, plan",
 			     argv[optind]);
 	exit = verb_check(&c, argc - optind - 1, err);
 	if (exit != CONTROL_DONE)

@@ -15,7 +15,7 @@ struct command_verb;
 struct command {
 	const char *config; /* file */
 	const char *socket; /* NULL: the one that the file names */
-	bool json, force, hold, dry_run, fill;
+	bool json, force, hold, alone, dry_run, fill;
 	const struct command_verb *verb; /* NULL: --help or --version was served */
 	const char *argument;		 /* of the verb, or NULL */
 	const char *setting;		 /* KEY=VALUE of set, or NULL */
@@ -50,6 +50,7 @@ enum control_exit command_create(const struct command *command, FILE *out, FILE 
 enum control_exit command_keygen(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_status(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_promote(const struct command *command, FILE *out, FILE *err);
+enum control_exit command_open(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_peer(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_events(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_set(const struct command *command, FILE *out, FILE *err);

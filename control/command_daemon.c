@@ -178,6 +178,19 @@ enum control_exit command_set(const struct command *command, FILE *out, FILE *er
 	return answer_print(answer, exit, out, err);
 }
 
+enum control_exit command_open(const struct command *command, FILE *out, FILE *err)
+{
+	struct control_request request;
+	enum control_exit exit;
+	json_t *answer;
+
+	request_init(&request, CONTROL_OPEN, command);
+	request.alone = true;
+	request.dry_run = command->dry_run;
+	answer = request_send(command, &request, &exit, err);
+	return answer_print(answer, exit, out, err);
+}
+
 enum control_exit command_peer(const struct command *command, FILE *out, FILE *err)
 {
 	struct control_request request;

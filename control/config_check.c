@@ -116,10 +116,9 @@ static void check_volumes(struct config_checking *c)
 static void check_alone(struct config_checking *c)
 {
 	static const char *const idle[] = {
-		"groups[0].on_disconnect",
-		"groups[0].max_exposure",
-		"groups[0].hold_timeout",
-		"groups[0].open_timeout",
+		"groups[0].on_disconnect", "groups[0].max_exposure",
+		"groups[0].hold_timeout",  "groups[0].open_timeout",
+		"groups[0].cold_open",
 	};
 	struct group_config *g = &c->config->group;
 

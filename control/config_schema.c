@@ -77,6 +77,11 @@ static const struct config_word transport_words[] = {
 	{ "tcp", true, false },
 	{ 0 },
 };
+static const struct config_word cold_words[] = {
+	{ "hold", false, false },
+	{ "serve", true, false },
+	{ 0 },
+};
 /* Of these only one is there yet, so nothing keeps the choice. */
 static const struct config_word tls_words[] = {
 	{ "off", 0, false },
@@ -369,6 +374,12 @@ static const struct config_key group_keys[] = {
 	  .standard = "10s",
 	  .min = 100 * MS,
 	  .max = 1 * HOUR },
+	{ .name = "cold_open",
+	  .kind = CONFIG_WORD,
+	  .live = true,
+	  FIELD(group.cold_serve),
+	  .standard = "hold",
+	  .words = cold_words },
 	{ .name = "segment",
 	  .kind = CONFIG_SIZE,
 	  FIELD(group.segment_size),

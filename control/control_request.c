@@ -18,7 +18,8 @@ static const char *const later[] = {
 
 static const char *const verb_names[] = {
 	[CONTROL_STATUS] = "status", [CONTROL_PROMOTE] = "promote", [CONTROL_SET] = "set",
-	[CONTROL_PEER] = "peer",     [CONTROL_EVENTS] = "events",
+	[CONTROL_PEER] = "peer",     [CONTROL_OPEN] = "open",
+	[CONTROL_EVENTS] = "events",
 };
 
 static const char *const change_names[] = {
@@ -69,7 +70,8 @@ static int verb_parse(const json_t *value, enum control_verb *ret, char *why)
 			return 0;
 		}
 	return request_wrong(why, verb,
-			     "is no verb; allowed: status, promote, set, peer, events");
+			     "is no verb; allowed: status, events, promote, open, peer, "
+			     "set");
 }
 
 static int change_parse(const json_t *value, enum control_change *ret, char *why)
@@ -126,6 +128,8 @@ static int member_parse(const char *name, const json_t *value,
 		flag = &request->force;
 	else if (strcmp(name, "hold") == 0)
 		flag = &request->hold;
+	else if (strcmp(name, "alone") == 0)
+		flag = &request->alone;
 	else if (strcmp(name, "dry_run") == 0)
 		flag = &request->dry_run;
 	else
@@ -159,6 +163,9 @@ static int object_parse(json_t *root, struct control_request *ret, char *why)
 	if ((request.verb == CONTROL_STATUS || request.verb == CONTROL_EVENTS) &&
 	    request.dry_run)
 		return request_wrong(why, "dry_run", "is for what changes something");
+	if ((request.verb == CONTROL_OPEN) != request.alone)
+		return request_wrong(why, "alone",
+				     "is how open opens, and nothing else has");
 	if ((request.verb == CONTROL_SET) != (request.key[0] != 0))
 		return request_wrong(why, "key",
 				     "is what set sets, and nothing else has");
@@ -199,6 +206,10 @@ size_t control_request_encode(const struct control_request *request,
 	rt_assert(root);
 	if (request->group[0])
 		(void)json_object_set_new(root, "group", json_string(request->group));
+	if (request->verb == CONTROL_OPEN)
+		(void)json_object_update_new(root, json_pack("{s:b, s:b}", "alone",
+							     request->alone, "dry_run",
+							     request->dry_run));
 	if (request->verb == CONTROL_PROMOTE)
 		(void)json_object_update_new(root, json_pack("{s:b, s:b, s:b}", "force",
 							     request->force, "hold",

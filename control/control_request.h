@@ -21,6 +21,7 @@ enum control_verb {
 	CONTROL_PROMOTE,
 	CONTROL_SET,
 	CONTROL_PEER,
+	CONTROL_OPEN,
 	CONTROL_EVENTS,
 };
 
@@ -32,6 +33,7 @@ struct control_request {
 	char group[CONTROL_GROUP_MAX +
 		   1]; /* "": the daemon's only one, or all of them for status */
 	bool force, hold; /* CONTROL_PROMOTE */
+	bool alone;	  /* CONTROL_OPEN, always */
 	bool dry_run;	  /* of each verb that changes something */
 	enum control_change change;
 	char key[CONTROL_KEY_MAX + 1], value[CONTROL_VALUE_MAX + 1]; /* CONTROL_SET */

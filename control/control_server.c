@@ -286,6 +286,18 @@ static void client_events(struct client *c, const struct control_request *reques
 	client_answer(c, answer_events(c->srv->group, c->srv->name, &wanted));
 }
 
+static void client_open(struct client *c, const struct control_request *request)
+{
+	char text[GROUP_OPEN_TEXT_MAX];
+	int res = group_open_alone(c->srv->group, request->dry_run, text);
+
+	client_answer(c, res == 0 || res == -EALREADY
+				 ? answer_text(text)
+				 : answer_error(res == -EPERM ? CONTROL_REFUSED
+							      : CONTROL_FAILED,
+						text));
+}
+
 static void client_do(struct client *c, const struct control_request *request)
 {
 	char text[CONTROL_SET_TEXT];
@@ -310,6 +322,9 @@ static void client_do(struct client *c, const struct control_request *request)
 		break;
 	case CONTROL_EVENTS:
 		client_events(c, request);
+		break;
+	case CONTROL_OPEN:
+		client_open(c, request);
 		break;
 	}
 }

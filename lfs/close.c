@@ -31,8 +31,8 @@ static bool closing_store_drained(const struct lfs *lfs)
 {
 	return lfs_append_idle(lfs) && lfs_flush_idle(lfs) && lfs_superblock_idle(lfs) &&
 	       lfs->meta_change.state == LFS_META_IDLE && !lfs->reader.active &&
-	       lfs_event_log_idle(lfs) && lfs->ck.state == LFS_CHECKPOINT_IDLE &&
-	       rt_list_empty(&lfs->ck.waiting);
+	       lfs_event_log_idle(lfs) && lfs_alive_idle(lfs) &&
+	       lfs->ck.state == LFS_CHECKPOINT_IDLE && rt_list_empty(&lfs->ck.waiting);
 }
 
 static void closing_checkpoint_done(struct lfs_wait *w, int res)

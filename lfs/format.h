@@ -60,6 +60,7 @@
 /* ---- superblock --------------------------------------------------------------------- */
 
 #define LFS_SUPERBLOCK_REGION 65536u
+#define LFS_SUPERBLOCK_MAX (LFS_SUPERBLOCK_REGION - LFS_BLOCK) /* bytes of the whole */
 #define LFS_SUPERBLOCK_MAGIC UINT64_C(0x3153464c4e415757) /* "WWANLFS1" */
 
 /* What this store knows of its peer's. */
@@ -128,8 +129,24 @@ static_assert(sizeof(struct lfs_superblock_epoch) == 48, "on-disk size");
 static_assert(sizeof(struct lfs_superblock_head) +
 			      LFS_VOLUMES_MAX * sizeof(struct lfs_superblock_volume) +
 			      LFS_HISTORY_MAX * sizeof(struct lfs_superblock_epoch) <=
-		      LFS_SUPERBLOCK_REGION,
+		      LFS_SUPERBLOCK_MAX,
 	      "every meta fits");
+
+/* ---- sign of life -------------------------------------------------------------------- */
+
+#define LFS_ALIVE_MAGIC UINT64_C(0x31564c414e415757) /* "WWANALV1" */
+#define LFS_ALIVE_OFF ((uint64_t)LFS_SUPERBLOCK_MAX) /* the last block of superblock A */
+
+/* Zeros up to a block. */
+struct lfs_alive_head {
+	le64 magic;
+	le32 crc; /* CRC-32C of the rest of the block */
+	le32 zero0;
+	uint8_t store[LFS_ID_LEN];
+	uint8_t boot[LFS_ID_LEN];
+	le64 since_boot_ns; /* on the clock that goes on while the machine sleeps */
+};
+static_assert(sizeof(struct lfs_alive_head) == 56, "on-disk size");
 
 /* ---- events ------------------------------------------------------------------------- */
 

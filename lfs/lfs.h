@@ -137,7 +137,14 @@ struct lfs_open_params {
 	void *owner;
 };
 
+/* A daemon has lived: in the boot `boot`, so long after that. */
+struct lfs_alive {
+	uint8_t boot[LFS_ID_LEN];
+	int64_t since_boot_ns; /* < 0: not known */
+};
+
 struct lfs_recovery {
+	struct lfs_alive alive; /* the last sign of life */
 	bool was_clean;
 	uint64_t records, segments, bytes; /* replayed since the checkpoint */
 	uint64_t last_lsn;
@@ -341,6 +348,12 @@ int lfs_log_reader_new(struct lfs *lfs, uint64_t from, struct lfs_log_reader **r
 void lfs_log_reader_next(struct lfs_log_reader *f, struct lfs_log_reader_next *n);
 void lfs_log_reader_free(
 	struct lfs_log_reader *f); /* not while a next is in flight; NULL is fine */
+
+/*
+ * Leave a sign of life. It outlives the process, and is not flushed: where the machine boots,
+ * another boot id says the same. Nothing waits for it, and no error of it counts.
+ */
+void lfs_alive_leave(struct lfs *lfs, const struct lfs_alive *alive);
 
 /* ---- events ------------------------------------------------------------------------------ */
 

@@ -165,6 +165,8 @@ static void open_recover(struct lfs_wait *w, int res)
 	op->rc.cross = op->one_bad;
 	op->rc.clean = lfs->meta.flags & LFS_CLEAN;
 	op->rc.stats.was_clean = op->rc.clean;
+	(void)lfs_alive_decode(op->supers + LFS_ALIVE_OFF, lfs->superblock.current.store,
+			       &op->rc.stats.alive);
 	lfs_recover_start(&op->rc);
 }
 

@@ -88,8 +88,8 @@ int lfs_prepare(struct lfs *lfs)
 	lfs_flush_init(lfs);
 	ret = lfs_superblock_writer_init(&lfs->superblock);
 	lfs->meta_change.copy = rt_zalloc(1, sizeof(*lfs->meta_change.copy));
-	if (lfs_checkpoint_init(&lfs->ck) || ret || !lfs->meta_change.copy ||
-	    lfs_head_init(lfs) || lfs_read_init(lfs))
+	if (lfs_alive_init(&lfs->alive) || lfs_checkpoint_init(&lfs->ck) || ret ||
+	    !lfs->meta_change.copy || lfs_head_init(lfs) || lfs_read_init(lfs))
 		return -ENOMEM;
 	return lfs_write_buffer_init(&lfs->admission.write_buffer,
 				     (uint32_t)(LFS_PENDING_BYTES_MAX / LFS_BLOCK));
@@ -110,6 +110,7 @@ void lfs_free(struct lfs *lfs)
 	rt_free(lfs->meta_change.copy);
 	lfs_checkpoint_release(&lfs->ck);
 	lfs_event_log_release(&lfs->event_log);
+	lfs_alive_release(&lfs->alive);
 	rt_free(lfs->reader.runs);
 	rt_file_close(lfs->file);
 	rt_free(lfs);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "lfs/admission.h"
+#include "lfs/alive.h"
 #include "lfs/checkpoint.h"
 #include "lfs/close.h"
 #include "lfs/event_log.h"
@@ -43,6 +44,7 @@ struct lfs {
 	struct lfs_meta_change meta_change;
 	struct lfs_closing closing;
 	struct lfs_event_log event_log;
+	struct lfs_alive_block alive;
 	struct lfs_figures figures;
 	unsigned log_readers; /* that are open */
 

@@ -337,7 +337,7 @@ uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superb
 		.peer.persisted = le64_make(meta->peer_persisted),
 	};
 
-	rt_assert(length <= LFS_SUPERBLOCK_REGION);
+	rt_assert(length <= LFS_SUPERBLOCK_MAX);
 	memcpy(h.store, superblock->store, LFS_ID_LEN);
 	memcpy(h.node, superblock->node, LFS_ID_LEN);
 	memcpy(h.group, meta->group, LFS_ID_LEN);
@@ -454,7 +454,7 @@ int lfs_superblock_decode(const uint8_t *buf, struct lfs_superblock *superblock,
 		return -EMEDIUMTYPE;
 	}
 	length = le32_get(h.length);
-	if (length < LENGTH_MIN || length > LFS_SUPERBLOCK_REGION || length % LFS_BLOCK ||
+	if (length < LENGTH_MIN || length > LFS_SUPERBLOCK_MAX || length % LFS_BLOCK ||
 	    rt_crc32c(buf + CRC_FROM, length - CRC_FROM) != le32_get(h.crc)) {
 		lfs_say(why, "superblock damaged: its checksum is wrong");
 		return -EUCLEAN;

@@ -35,6 +35,7 @@ void group_change(struct group *g, const struct group_config *config)
 	c->hold = config->hold;
 	c->fua_remote = config->fua_remote;
 	c->on_disconnect = config->on_disconnect;
+	c->cold_serve = config->cold_serve;
 	c->hold_timeout_ms = config->hold_timeout_ms;
 	c->open_timeout_ms = config->open_timeout_ms;
 	c->control_timeout_ms = config->control_timeout_ms;

@@ -314,6 +314,7 @@ void group_tick(struct rt_timer *timer)
 	g->turn.ticked = now;
 	if (g->session)
 		session_tick(g->session);
+	primary_start_leave_alive(g);
 	if (hold > 0 && gate_expire(&g->gate, (rt_time){ now.ns - hold }, -EIO) > 0)
 		group_event(g, RT_LOG_WARN, "hold-timeout ms=%lld",
 			    (long long)g->config.hold_timeout_ms);

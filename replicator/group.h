@@ -107,6 +107,7 @@ struct group_config {
 	enum group_hold hold;
 	bool fua_remote;
 	enum group_disconnect on_disconnect;
+	bool cold_serve; /* cold_open: a primary that was down opens without its mirror */
 	bool has_peer;
 	struct group_peer_config peer;
 	uint32_t segment_size;
@@ -292,6 +293,15 @@ struct group_promote {
  * other -errno.
  */
 void group_promote(struct group *group, struct group_promote *p);
+
+#define GROUP_OPEN_TEXT_MAX 512
+
+/*
+ * A primary that waits for its mirror opens without it: a person says that the mirror was not
+ * promoted. 0; -EALREADY it serves; -EPERM it must not, and `text` says what to do; -EINVAL
+ * there is no mirror to wait for; -EIO, -ESHUTDOWN. With `dry_run` nothing is changed.
+ */
+int group_open_alone(struct group *group, bool dry_run, char text[GROUP_OPEN_TEXT_MAX]);
 
 enum group_peer_change {
 	GROUP_PEER_REPLACE, /* the next store of the group that connects is the peer's */

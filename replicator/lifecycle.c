@@ -274,7 +274,7 @@ static void group_opened(struct lfs_open *open, int res)
 		return;
 	}
 	g->lfs = open->lfs;
-	g->start.was_clean = open->recovery.was_clean;
+	primary_start_begin(g, &open->recovery);
 	group_event(g, RT_LOG_INFO,
 		    "recovered lsn=%llu clean=%d records=%llu bytes=%llu ms=%lld",
 		    (unsigned long long)open->recovery.last_lsn, g->start.was_clean,

@@ -102,6 +102,12 @@ static struct policy_advice policy_bound_advice(enum primary_bound bound)
 			NOT_AGREED "sync of a volume is remote",
 			IF_LOST "let on_disconnect of that volume be continue"
 		};
+	case PRIMARY_BOUND_COLD:
+		return (struct policy_advice){
+			"this site was down and the mirror does not answer, so that one "
+			"may be primary with newer data",
+			IF_LOST "wanmirror open --alone"
+		};
 	}
 	return (struct policy_advice){ "it asks the mirror what that one holds",
 				       "it goes on by itself, after open_timeout at the "

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "replicator/primary_start.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "replicator/group_policy.h"
 #include "replicator/group_private.h"
 #include "replicator/history.h"
+#include "replicator/identity.h"
+#include "replicator/session.h"
 #include "rt/bug.h"
 
 static void primary_start_set_phase(struct group *g, enum primary_phase phase)
@@ -27,9 +31,63 @@ static void primary_start_set_phase(struct group *g, enum primary_phase phase)
 	g->start.phase = phase;
 }
 
+/* There is a store that may have been promoted. */
+static bool primary_start_is_paired(const struct group *g)
+{
+	const struct lfs_meta *meta = lfs_meta(g->lfs);
+
+	return !identity_is_none(meta->peer_store) && !(meta->flags & LFS_PEER_FORGOTTEN);
+}
+
+bool primary_start_is_warm(const struct lfs_alive *alive, const struct lfs_alive *now)
+{
+	int64_t down = now->since_boot_ns - alive->since_boot_ns;
+
+	return alive->since_boot_ns >= 0 && now->since_boot_ns >= 0 && down >= 0 &&
+	       down < PRIMARY_WARM_MS * RT_MS &&
+	       memcmp(alive->boot, now->boot, LFS_ID_LEN) == 0;
+}
+
+static void primary_start_now(struct group *g, struct lfs_alive *ret)
+{
+	ret->since_boot_ns = rt_loop_since_boot_ns(g->loop);
+	if (rt_boot_id(g->loop, ret->boot) < 0)
+		ret->since_boot_ns = -1;
+}
+
+void primary_start_begin(struct group *g, const struct lfs_recovery *recovery)
+{
+	struct lfs_alive now;
+
+	primary_start_now(g, &now);
+	g->start.was_clean = recovery->was_clean;
+	g->start.cold = !primary_start_is_warm(&recovery->alive, &now);
+}
+
+void primary_start_leave_alive(struct group *g)
+{
+	struct lfs_alive now;
+
+	if (g->role != GROUP_PRIMARY || g->start.phase != PRIMARY_RUNNING ||
+	    group_is_fenced(g) || g->failed || !g->lfs)
+		return;
+	primary_start_now(g, &now);
+	if (now.since_boot_ns >= 0)
+		lfs_alive_leave(g->lfs, &now);
+}
+
+void primary_start_answered(struct group *g)
+{
+	if (g->start.phase == PRIMARY_ASKING)
+		g->start.answered = true;
+}
+
 enum primary_bound primary_start_bound(const struct group *g)
 {
-	enum primary_bound bound = PRIMARY_NOT_BOUND;
+	bool may_be_promoted = g->start.cold && primary_start_is_paired(g) &&
+			       !g->config.cold_serve && !RT_BUG(COLD_OPENS_ALONE);
+	enum primary_bound bound =
+		may_be_promoted ? PRIMARY_BOUND_COLD : PRIMARY_NOT_BOUND;
 
 	if (g->config.fua_remote)
 		return PRIMARY_BOUND_FUA;
@@ -147,15 +205,72 @@ void primary_start_conn_lost(struct group *g)
 	primary_start_set_deadline(g); /* we know of writes that only the mirror has */
 }
 
+/* Why it may not open without its mirror, whoever says so; or NULL. */
+static const char *primary_start_alone_refusal(const struct group *g)
+{
+	if (group_is_fenced(g))
+		return "this site is fenced, the other one is primary in a newer epoch; "
+		       "to make it a second primary: wanmirror promote --force";
+	if (g->role != GROUP_PRIMARY)
+		return "this site is the mirror; to make it the primary: wanmirror "
+		       "promote";
+	if (g->start.phase == PRIMARY_PULLING)
+		return "the mirror has answered, and this site takes back what only that "
+		       "one holds; it opens when that is here";
+	if (g->session->control.conn && g->session->control.hello_received &&
+	    g->session->peer->role == LFS_PRIMARY)
+		return "the other site answers, and is primary";
+	return NULL;
+}
+
+int group_open_alone(struct group *g, bool dry_run, char text[GROUP_OPEN_TEXT_MAX])
+{
+	const char *why;
+
+	if (g->failed || group_is_stopping(g)) {
+		(void)snprintf(text, GROUP_OPEN_TEXT_MAX, "%s",
+			       g->failed ? "the log of this site has failed"
+					 : "the daemon is stopping");
+		return g->failed ? -EIO : -ESHUTDOWN;
+	}
+	if (!g->session) {
+		(void)snprintf(text, GROUP_OPEN_TEXT_MAX, "the group has no mirror");
+		return -EINVAL;
+	}
+	why = primary_start_alone_refusal(g);
+	if (why) {
+		(void)snprintf(text, GROUP_OPEN_TEXT_MAX, "refused: %s", why);
+		return -EPERM;
+	}
+	if (g->start.phase != PRIMARY_ASKING) {
+		(void)snprintf(text, GROUP_OPEN_TEXT_MAX, "this site serves already");
+		return -EALREADY;
+	}
+	(void)snprintf(text, GROUP_OPEN_TEXT_MAX,
+		       "%s %s from LSN %llu on without its mirror; if that one was "
+		       "promoted, there are two primaries from now on%s",
+		       g->config.node, dry_run ? "would open" : "opens",
+		       (unsigned long long)lfs_lsn(g->lfs).admitted + 1,
+		       dry_run ? "; nothing was changed (--dry-run)" : "");
+	if (dry_run)
+		return 0;
+	group_event(g, RT_LOG_WARN, "open-alone lsn=%llu",
+		    (unsigned long long)lfs_lsn(g->lfs).admitted);
+	g->start.person_opens = true;
+	group_wake(g);
+	return 0;
+}
+
 void primary_start_turn(struct group *g)
 {
 	if (g->start.phase != PRIMARY_ASKING || g->role != GROUP_PRIMARY ||
 	    group_is_fenced(g) || group_is_stopping(g))
 		return;
-	if (g->session && g->alone == GROUP_NOT_ALONE) {
-		if (primary_start_bound(g) != PRIMARY_NOT_BOUND)
+	if (g->session && g->alone == GROUP_NOT_ALONE && !g->start.answered) {
+		if (primary_start_bound(g) != PRIMARY_NOT_BOUND && !g->start.person_opens)
 			return;
-		if (rt_time_before(rt_now(g->loop), g->start.deadline))
+		if (rt_time_before(rt_now(g->loop), g->start.deadline) &&
+		    !g->start.person_opens)
 			return;
 		group_event(g, RT_LOG_WARN, "starting-without-mirror waited_ms=%lld",
 			    (long long)g->config.open_timeout_ms);

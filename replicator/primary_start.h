@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "lfs/lfs.h"
 #include "replicator/group.h"
 #include "rt/time.h"
 
@@ -25,11 +26,16 @@ enum primary_bound {
 	PRIMARY_BOUND_POLICY,	     /* on_disconnect is hold, */
 	PRIMARY_BOUND_VOLUME_POLICY, /* or that of a volume is */
 	PRIMARY_BOUND_VOLUME_MODE,   /* sync of a volume is remote */
+	/* The machine or the daemon was down: the mirror may have been promoted. */
+	PRIMARY_BOUND_COLD,
 };
 
 struct primary_start {
 	enum primary_phase phase;
 	bool was_clean;	  /* the last stop was in order */
+	bool cold;	  /* this store has not served lately, on this boot */
+	bool answered;	  /* the peer's history is a part of ours */
+	bool person_opens; /* a person says that it may open without its mirror */
 	rt_time deadline; /* the mirror may answer until then */
 	bool wait_logged; /* that it waits, in this state */
 	enum group_state wait_state;
@@ -41,6 +47,19 @@ struct primary_start {
  * it hears of that epoch in START has superseded it all the same.
  */
 void primary_start_next_epoch(struct group *g, uint64_t *number, uint64_t *id);
+
+/*
+ * A store that has served until PRIMARY_WARM_MS ago, on a machine that has not booted since:
+ * so soon nobody has promoted its mirror. `alive` is the last sign of life that it left.
+ */
+#define PRIMARY_WARM_MS 5000
+bool primary_start_is_warm(const struct lfs_alive *alive, const struct lfs_alive *now);
+/* The store is open: how long it has not served. */
+void primary_start_begin(struct group *g, const struct lfs_recovery *recovery);
+/* It serves: leave a sign of life. */
+void primary_start_leave_alive(struct group *g);
+/* The peer is not a mirror that fits, and our history contains its own: nobody is newer. */
+void primary_start_answered(struct group *g);
 
 /* The mirror stands behind us or where we are: go on to the epoch, then serve. */
 void primary_start_mirror_fits(struct group *g);

@@ -134,6 +134,7 @@ static void primary_meets_primary(struct session *s)
 	case HISTORY_AHEAD:
 	case HISTORY_SURPLUS:
 	case HISTORY_UNWRITTEN:
+		primary_start_answered(s->group);
 		session_refuse(
 			s,
 			"two primaries: the older epoch is superseded and needs rejoin");
@@ -357,6 +358,7 @@ static void primary_decide_with_mirror(struct session *s)
 		primary_decide_ahead(s);
 		return;
 	case HISTORY_SURPLUS:
+		primary_start_answered(g);
 		session_refuse(
 			s, "the mirror holds operations after a fork: it needs rejoin, "
 			   "which is not in this version");

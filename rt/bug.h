@@ -17,6 +17,7 @@
 	X(EMPTY_EPOCHS_KEPT)  /* a restart adds to the history though nothing was written */     \
 	X(LOSSY_FOLDED_AWAY)  /* the epoch after an empty one forgets what that had lost */      \
 	X(ROLLED_BACK_WHILE_SERVING) /* a store that serves takes its copy's epochs for its own */ \
+	X(COLD_OPENS_ALONE) /* a store that was down serves though its mirror may be promoted */ \
 	X(NEWCOMER_REPLACES)  /* a connection ends the one that the peer has */                 \
 	X(MIRROR_UNBOUND)     /* any store of the group is taken for the peer's */              \
 	X(FENCED_IS_ALIVE)    /* a primary that serves nobody counts as one that lives */       \

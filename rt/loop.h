@@ -64,6 +64,8 @@ void rt_loop_stop(struct rt_loop *loop);
 rt_time rt_now(struct rt_loop *loop);
 /* Wall clock in nanoseconds since 1970; may jump either way. */
 int64_t rt_wall_ns(struct rt_loop *loop);
+/* Since the machine booted, also while it slept; goes on over restarts of the process. */
+int64_t rt_loop_since_boot_ns(struct rt_loop *loop);
 /* Unpredictable bytes (deterministic in the simulator). */
 void rt_random(struct rt_loop *loop, void *buf, size_t len);
 /* 16 bytes that change whenever the machine boots. 0 or -errno. */

@@ -486,6 +486,14 @@ int64_t rt_wall_ns(struct rt_loop *loop)
 	return (int64_t)ts.tv_sec * RT_S + ts.tv_nsec;
 }
 
+int64_t rt_loop_since_boot_ns(struct rt_loop *loop)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &ts); /* cannot fail */
+	return (int64_t)ts.tv_sec * RT_S + ts.tv_nsec;
+}
+
 void rt_random(struct rt_loop *loop, void *buf, size_t len)
 {
 	uint8_t *b = buf;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lfs/alive.h"
 #include "lfs/checkpoint_slot.h"
 #include "lfs/event_sector.h"
 #include "lfs/scan.h"
@@ -158,11 +159,30 @@ static void fuzz_event(const uint8_t *data, size_t size)
 	}
 }
 
+static void fuzz_alive(const uint8_t *data, size_t size)
+{
+	static uint8_t block[LFS_BLOCK], again[LFS_BLOCK];
+	uint64_t magic = LFS_ALIVE_MAGIC;
+	struct lfs_alive alive;
+
+	memset(block, 0, sizeof(block));
+	memcpy(block, data, size < sizeof(block) ? size : sizeof(block));
+	memcpy(block, &magic, sizeof(magic));
+	memset(block + 16, 0, LFS_ID_LEN);
+	mend(block, 8, sizeof(block));
+	if (!lfs_alive_decode(block, store, &alive))
+		return;
+	rt_assert(alive.since_boot_ns >= 0);
+	lfs_alive_encode(again, store, &alive);
+	rt_assert(memcmp(block, again, sizeof(struct lfs_alive_head)) == 0 ||
+		  memcmp(block + 8, again + 8, 4) != 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1)
 		return 0;
-	switch (data[0] % 5) {
+	switch (data[0] % 6) {
 	case 0:
 		fuzz_record(data + 1, size - 1);
 		break;
@@ -175,8 +195,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 3:
 		fuzz_slot(data + 1, size - 1);
 		break;
-	default:
+	case 4:
 		fuzz_event(data + 1, size - 1);
+		break;
+	default:
+		fuzz_alive(data + 1, size - 1);
 		break;
 	}
 	return 0;

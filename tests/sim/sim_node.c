@@ -250,6 +250,12 @@ int64_t rt_wall_ns(struct rt_loop *loop)
 	return WALL_START_NS + sim_world_now->now + loop->node->wall_offset;
 }
 
+/* A boot changes the id, and what counts is the difference within one boot. */
+int64_t rt_loop_since_boot_ns(struct rt_loop *loop)
+{
+	return sim_world_now->now;
+}
+
 int rt_boot_id(struct rt_loop *loop, uint8_t id[16])
 {
 	memcpy(id, loop->node->boot_id, sizeof(loop->node->boot_id));

@@ -23,6 +23,7 @@ void site_configure(struct group_config *c, const uint64_t blocks[SITE_VOLUMES])
 		.nvolumes = SITE_VOLUMES,
 		.sync = GROUP_NETWORK,
 		.has_peer = true,
+		.cold_serve = true,
 		.segment_size = 1u << 20,
 		.max_request = 64u << 10,
 		.checkpoint_bytes = 1u << 20,

@@ -92,6 +92,7 @@ static void configure(struct sites *a, struct group_config *c)
 {
 	site_configure(c, a->blocks);
 	c->on_disconnect = sim_chance(a->rng, 0.3) ? GROUP_STOP : GROUP_CONTINUE;
+	c->cold_serve = sim_chance(a->rng, 0.5);
 	if (sim_chance(a->rng, 0.5))
 		c->volumes[2].sync = GROUP_LOCAL;
 	c->peer.tcp = sim_chance(a->rng, 0.3);

@@ -20,6 +20,7 @@ struct group {
 	struct group_promote *asked[32]; /* all that were begun, the first 32 */
 	unsigned promotions;
 	struct group_peer *changing; /* the peer */
+	unsigned opened;	     /* alone */
 	struct rt_loop *loop;
 	struct rt_op op;
 	int result;
@@ -98,6 +99,13 @@ static inline void double_peer_end(struct group *group)
 		       p->change == GROUP_PEER_FORGET ? "forget" : "replace",
 		       p->dry_run ? " dry" : "");
 	p->done(p, group->result);
+}
+
+int group_open_alone(struct group *group, bool dry_run, char text[GROUP_OPEN_TEXT_MAX])
+{
+	(void)snprintf(text, GROUP_OPEN_TEXT_MAX, "opens%s", dry_run ? " dry" : "");
+	group->opened += !dry_run;
+	return group->result;
 }
 
 void group_peer(struct group *group, struct group_peer *p)

@@ -233,6 +233,23 @@ static void a_change_of_the_peer_is_named(void **state)
 			fail_msg("accepted: %s", wrong[i]);
 }
 
+static void an_opening_alone_goes_there_and_back(void **state)
+{
+	struct control_request in = { .verb = CONTROL_OPEN,
+				      .alone = true,
+				      .dry_run = true };
+	char line[CONTROL_LINE_MAX];
+	size_t len = control_request_encode(&in, line);
+
+	line[len - 1] = 0;
+	assert_int_equal(parse(line), 0);
+	assert_int_equal(request.verb, CONTROL_OPEN);
+	assert_true(request.alone && request.dry_run);
+	assert_int_equal(parse("{\"verb\":\"open\"}"), -EINVAL);
+	assert_int_equal(parse("{\"verb\":\"open\",\"alone\":false}"), -EINVAL);
+	assert_int_equal(parse("{\"verb\":\"promote\",\"alone\":true}"), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +261,7 @@ int main(void)
 		cmocka_unit_test(a_request_for_events_goes_there_and_back),
 		cmocka_unit_test(a_change_of_the_peer_goes_there_and_back),
 		cmocka_unit_test(a_change_of_the_peer_is_named),
+		cmocka_unit_test(an_opening_alone_goes_there_and_back),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(every_flipped_bit_is_survived),
 		cmocka_unit_test(what_is_written_is_read_back),

@@ -343,6 +343,11 @@ void rt_random(struct rt_loop *loop, void *buf, size_t len)
 	}
 }
 
+int64_t rt_loop_since_boot_ns(struct rt_loop *loop)
+{
+	return disk.now.ns;
+}
+
 int rt_boot_id(struct rt_loop *loop, uint8_t id[16])
 {
 	memset(id, 0xb0, 16);

@@ -276,6 +276,8 @@ static inline struct group_config site_config(enum group_role role)
 		.volumes = { { .name = "a", .size = 1u << 20 },
 			     { .name = "b", .size = 1u << 20 } },
 		.has_peer = true,
+		.cold_serve =
+			true, /* a store that has been prepared has left no sign of life */
 		.segment_size = 1u << 20,
 		.max_request = 128u << 10,
 		.checkpoint_bytes = 1u << 20,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/unit/replicator/talk.h"
 
+#include <errno.h>
+
 #include "replicator/history.h"
 #include "rt/check.h"
 
@@ -271,6 +273,125 @@ static void a_pull_goes_on_over_a_newer_connection(void **state)
 	assert_int_equal(state_now(), GROUP_RECOVERING);
 }
 
+/* ---- after it was down ------------------------------------------------------------------------------ */
+
+/* Of the two clocks, the boot and the time, each can make it cold. */
+static void a_sign_of_life_is_warm_for_a_while(void **state)
+{
+	static const struct {
+		int64_t left, now;
+		bool same_boot, warm;
+	} rows[] = {
+		{ 0, 0, true, true },
+		{ 7 * RT_S, 7 * RT_S, true, true },
+		{ 7 * RT_S, 12 * RT_S - 1, true, true },
+		{ 7 * RT_S, 12 * RT_S, true, false },
+		{ 7 * RT_S, 8 * RT_S, false, false },
+		{ 7 * RT_S, 6 * RT_S, true, false },
+		{ -1, 1, true, false },
+		{ 1, -1, true, false },
+		{ -1, -1, true, false },
+		{ 0, INT64_MAX, true, false },
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		struct lfs_alive left = { .since_boot_ns = rows[i].left };
+		struct lfs_alive now = { .since_boot_ns = rows[i].now };
+
+		now.boot[LFS_ID_LEN - 1] = !rows[i].same_boot;
+		if (primary_start_is_warm(&left, &now) != rows[i].warm)
+			fail_msg("row %u", i);
+	}
+}
+
+static void cold_holds(struct group_config *config)
+{
+	config->cold_serve = false;
+	config->open_timeout_ms = 50;
+}
+
+static int cold_up(void **state)
+{
+	site_tweak = cold_holds;
+	site_set_up(state, GROUP_PRIMARY, true);
+	return 0;
+}
+
+static int cold_down(void **state)
+{
+	site_tweak = NULL;
+	return site_tear_down(state);
+}
+
+static int open_alone(bool dry_run, const char *part)
+{
+	char text[GROUP_OPEN_TEXT_MAX];
+	int res = group_open_alone(site->group, dry_run, text);
+
+	if (!strstr(text, part))
+		fail_msg("%s\n  instead of ... %s", text, part);
+	return res;
+}
+
+static void a_cold_start_waits_for_the_mirror_or_a_person(void **state)
+{
+	struct group *g = site->group;
+
+	SITE_UNTIL(site, state_now() == GROUP_HOLDING);
+	assert_int_equal(primary_start_bound(g), PRIMARY_BOUND_COLD);
+	assert_false(group_serving(g));
+	assert_int_equal(open_alone(true, "here would open from LSN 6 on"), 0);
+	SITE_UNTIL(site,
+		   rt_time_since(rt_now(site->loop), g->start.deadline) > 50 * RT_MS);
+	assert_false(group_serving(g));
+	assert_int_equal(open_alone(false, "here opens from LSN 6 on"), 0);
+	SITE_UNTIL(site, group_serving(g));
+	assert_int_equal(open_alone(false, "serves already"), -EALREADY);
+}
+
+static void a_mirror_that_fits_ends_a_cold_start(void **state)
+{
+	SITE_UNTIL(site, state_now() == GROUP_HOLDING);
+	meet();
+	say('M');
+	SITE_UNTIL(site, group_serving(site->group));
+}
+
+/* It was opened before, by somebody, and has served: a restart is warm. */
+static void a_short_restart_is_warm(void **state)
+{
+	rt_time began = rt_now(site->loop);
+
+	assert_int_equal(open_alone(false, "opens"), 0);
+	SITE_UNTIL(site, group_serving(site->group));
+	SITE_UNTIL(site, rt_time_since(rt_now(site->loop), began) > 100 * RT_MS);
+	site_stop();
+	site_open();
+	assert_int_equal(primary_start_bound(site->group), PRIMARY_NOT_BOUND);
+	SITE_UNTIL(site, group_serving(site->group));
+}
+
+/* One that never served left no sign of life: a restart of it is as cold as it was. */
+static void a_restart_of_one_that_waits_is_cold(void **state)
+{
+	SITE_UNTIL(site, state_now() == GROUP_HOLDING);
+	site_stop();
+	site_open();
+	assert_int_equal(primary_start_bound(site->group), PRIMARY_BOUND_COLD);
+}
+
+/* The other site is what was promoted: nobody opens a second primary by this. */
+static void a_primary_that_answers_forbids_it(void **state)
+{
+	SITE_UNTIL(site, state_now() == GROUP_HOLDING);
+	meet();
+	say('H');
+	SITE_UNTIL(site, answers() > 0);
+	assert_int_equal(open_alone(false, "the other site answers, and is primary"),
+			 -EPERM);
+	assert_false(group_serving(site->group));
+}
+
 /* ---- generations ---------------------------------------------------------------------------------- */
 
 static void start(void)
@@ -395,6 +516,18 @@ int main(void)
 		TEST(a_backlog_is_not_in_the_mode_yet, network_up),
 		TEST(a_pull_that_breaks_has_its_open_timeout_again, network_up),
 		TEST(a_pull_goes_on_over_a_newer_connection, network_up),
+		cmocka_unit_test(a_sign_of_life_is_warm_for_a_while),
+		cmocka_unit_test_setup_teardown(
+			a_cold_start_waits_for_the_mirror_or_a_person, cold_up,
+			cold_down),
+		cmocka_unit_test_setup_teardown(a_mirror_that_fits_ends_a_cold_start,
+						cold_up, cold_down),
+		cmocka_unit_test_setup_teardown(a_short_restart_is_warm, cold_up,
+						cold_down),
+		cmocka_unit_test_setup_teardown(a_restart_of_one_that_waits_is_cold,
+						cold_up, cold_down),
+		cmocka_unit_test_setup_teardown(a_primary_that_answers_forbids_it,
+						cold_up, cold_down),
 		TEST(a_crash_of_the_machine_changes_the_generation, alone_up),
 		TEST(no_epoch_has_a_number_that_the_peer_has_named, network_up),
 		TEST(stopped_while_it_asks_it_asks_again, network_up),
