@@ -90,6 +90,8 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.promoting = g->promote != NULL,
 		.log_full = g->log_room.full,
 		.map_full = g->log_room.map_full,
+		.unpaired = lfs_meta(g->lfs)->flags & LFS_UNPAIRED,
+		.forgotten = lfs_meta(g->lfs)->flags & LFS_PEER_FORGOTTEN,
 		.alone = g->alone == GROUP_ALONE,
 		.serving = group_serving(g),
 		.pulling = g->start.phase == PRIMARY_PULLING,

@@ -246,8 +246,6 @@ static int group_begin(struct group *g, struct group_open *outer)
 		group_set_alone(g, meta->flags & LFS_HOLD ? GROUP_ALONE_HOLDING
 							  : GROUP_ALONE);
 	g->config.max_request = meta->max_request;
-	if (group_is_fenced(g))
-		group_set_why(g, "the other site has become primary in a newer epoch");
 	exposure_init(&g->exposure, lfs_lsn(g->lfs).admitted);
 	apply_restart(&g->apply);
 	if (!g->config.has_peer && g->role == GROUP_MIRROR) {

@@ -88,10 +88,10 @@ static struct policy_advice policy_bound_advice(enum primary_bound bound)
 		break;
 	case PRIMARY_BOUND_FUA:
 		return (struct policy_advice){ NOT_AGREED "fua is remote",
-					       IF_LOST "let fua be mode" };
+					       IF_LOST "wanmirror set fua=mode" };
 	case PRIMARY_BOUND_POLICY:
-		return (struct policy_advice){ NOT_AGREED "on_disconnect is hold",
-					       IF_LOST "let on_disconnect be continue" };
+		return (struct policy_advice){ NOT_AGREED "on_disconnect is hold", IF_LOST
+					       "wanmirror set on_disconnect=continue" };
 	case PRIMARY_BOUND_VOLUME_POLICY:
 		return (struct policy_advice){
 			NOT_AGREED "on_disconnect of a volume is hold",
@@ -150,16 +150,16 @@ static struct policy_advice policy_holding_advice(const struct policy_inputs *in
 	if (in->sync == GROUP_REMOTE)
 		return (struct policy_advice){
 			"the mirror has timed out, and remote writes wait for it",
-			MEND_PATH "; or lower `sync`"
+			MEND_PATH "; or wanmirror set sync=network"
 		};
 	if (in->on_disconnect == GROUP_STOP)
 		return (struct policy_advice){
 			"the mirror has timed out, and on_disconnect is hold",
-			MEND_PATH "; or let on_disconnect be continue"
+			MEND_PATH "; or wanmirror set on_disconnect=continue"
 		};
 	return (struct policy_advice){
 		"the mirror has timed out, and max_exposure is reached",
-		MEND_PATH "; or raise max_exposure"
+		MEND_PATH "; or raise it: wanmirror set max_exposure=..."
 	};
 }
 
@@ -172,7 +172,7 @@ static struct policy_advice policy_catching_up_advice(const struct policy_inputs
 		"the mirror has not received the writes of the last seconds: the path "
 		"carries less than it is sent",
 		"it goes on by itself when less is written; or mend the path, or lower "
-		"`rate` to what it carries"
+		"`rate` to what it carries: wanmirror set rate=..."
 	};
 }
 
@@ -183,7 +183,8 @@ static struct policy_advice policy_exposed_advice(const struct policy_inputs *in
 	if (policy_all_local(in))
 		return (struct policy_advice){
 			"promoted, and no mirror has been in sync since",
-			"give this site a mirror with a new store"
+			"make the other site its mirror, with a new store: wanmirror "
+			"create there, and wanmirror peer replace here"
 		};
 	if (in->stuck)
 		return (struct policy_advice){ WITHOUT_MIRROR ", which " PERSISTS_NOTHING,
@@ -209,12 +210,12 @@ static const struct policy_exception {
 	[POLICY_WAITS_BY_FUA] = { "but FLUSH and FUA wait for it, as fua is remote",
 				  "and FLUSH and FUA wait for the mirror, as fua is "
 				  "remote",
-				  "let fua be mode" },
+				  "wanmirror set fua=mode" },
 	[POLICY_WAITS_BY_GROUP] = { "but those of a volume wait for it, as on_disconnect "
 				    "is hold",
 				    "and writes wait for the mirror, as on_disconnect is "
 				    "hold",
-				    "let on_disconnect be continue" },
+				    "wanmirror set on_disconnect=continue" },
 	[POLICY_WAITS_BY_VOLUME] = { "but those of a volume wait for it, whose "
 				     "on_disconnect is hold",
 				     "and writes of a volume whose on_disconnect is hold "
@@ -238,6 +239,65 @@ static struct policy_advice policy_except(const struct policy_inputs *in,
 	if (state == GROUP_DIVERGED && in->role == GROUP_PRIMARY && in->serving)
 		return (struct policy_advice){ e->diverged, e->remedy };
 	return (struct policy_advice){ "", "" };
+}
+
+static struct policy_advice policy_fenced_advice(void)
+{
+	return (struct policy_advice){
+		"the other site is primary in a newer epoch; what only this one has is "
+		"kept",
+		"to go on there, make this site its mirror with a new store: wanmirror "
+		"create here, and wanmirror peer replace there; to go on here, stop the "
+		"other site and wanmirror promote --force"
+	};
+}
+
+#define GIVE_NEW_STORE                                                                   \
+	"and give the other one a new store: wanmirror create there, and wanmirror "     \
+	"peer replace at the one that you keep"
+
+static struct policy_advice policy_diverged_advice(const struct policy_inputs *in)
+{
+	bool serves = in->serving || in->bound == PRIMARY_NOT_BOUND;
+
+	return (struct policy_advice){
+		"the histories of the two sites differ: each may hold writes that the "
+		"other one lacks",
+		serves ? "decide which one to keep, " GIVE_NEW_STORE
+		       : "nothing is served until you decide which one to "
+			 "keep, " GIVE_NEW_STORE
+	};
+}
+
+#define LOG_FAILED "the log of this site has failed"
+#define MEND_DISK "mend its disk and restart this daemon"
+
+static struct policy_advice policy_failed_advice(const struct policy_inputs *in)
+{
+	if (!in->has_peer)
+		return (struct policy_advice){ LOG_FAILED, MEND_DISK };
+	if (in->role == GROUP_PRIMARY)
+		return (struct policy_advice){ LOG_FAILED,
+					       MEND_DISK ", or go on at the mirror: "
+							 "wanmirror promote there" };
+	return (struct policy_advice){
+		LOG_FAILED,
+		MEND_DISK "; if the disk is lost, give this site a new store: "
+			  "wanmirror create here, and wanmirror peer replace "
+			  "at the primary"
+	};
+}
+
+static struct policy_advice policy_listening_advice(const struct policy_inputs *in)
+{
+	if (in->unpaired)
+		return (struct policy_advice){
+			"no primary is connected, and this mirror holds nothing yet",
+			"start the primary, or mend the path to it"
+		};
+	return (struct policy_advice){ "no primary is connected",
+				       "start the primary, or mend the path to it; if it "
+				       "is lost, wanmirror promote here" };
 }
 
 static struct policy_advice policy_advise(const struct policy_inputs *in,
@@ -265,29 +325,13 @@ static struct policy_advice policy_advise(const struct policy_inputs *in,
 	case GROUP_HOLDING:
 		return policy_holding_advice(in);
 	case GROUP_FENCED:
-		return (struct policy_advice){
-			"the other site is primary in a newer epoch",
-			"use that one; to be its mirror, this site needs a new store"
-		};
+		return policy_fenced_advice();
 	case GROUP_DIVERGED:
-		return (struct policy_advice){
-			"the histories of the two sites differ",
-			in->serving || in->bound == PRIMARY_NOT_BOUND
-				? "decide which one is right, and give the other one "
-				  "a new store"
-				: "nothing is served until you decide which one is "
-				  "right, and give the other one a new store"
-		};
+		return policy_diverged_advice(in);
 	case GROUP_FAILED:
-		return (struct policy_advice){
-			"the log of this site has failed",
-			"mend its disk and restart, or promote the mirror"
-		};
+		return policy_failed_advice(in);
 	case GROUP_LISTENING:
-		return (struct policy_advice){ "no primary is connected",
-					       "start the primary, or mend the path to "
-					       "it; if it is lost, promote "
-					       "this site" };
+		return policy_listening_advice(in);
 	}
 	return (struct policy_advice){ "", "" };
 }
@@ -304,13 +348,20 @@ static struct policy_advice policy_lack(const struct policy_inputs *in)
 {
 	bool mirror = in->role == GROUP_MIRROR;
 
+	if (in->forgotten && in->connects && !in->failed && !in->fenced)
+		return (struct policy_advice){
+			"the peer was forgotten, and no store is taken for it",
+			"to take one: wanmirror peer replace"
+		};
 	if (!policy_lack_is_news(in))
 		return (struct policy_advice){ "", "" };
 	if (in->log_full)
 		return mirror ? (struct policy_advice){ "the log of this mirror is full: "
 							"it takes nothing more",
-							"give this site a new and larger "
-							"store" }
+							"give this site a larger "
+							"store: wanmirror create here, "
+							"and wanmirror peer replace at "
+							"the primary" }
 			      : (struct policy_advice){ "the log of this site is full: "
 							"writes end with ENOSPC, reads "
 							"go on",

@@ -34,6 +34,8 @@ struct policy_inputs {
 
 	bool log_full; /* the log of this site refuses writes for want of room, */
 	bool map_full; /* or of map_memory */
+	bool unpaired; /* a mirror that holds nothing yet */
+	bool forgotten; /* no store is taken for the peer's */
 
 	/* The primary's start. */
 	bool serving, pulling;

@@ -48,7 +48,7 @@ numbers()
 	events "$1" --json | grep '"seq"' | tr -dc '0-9\n'
 }
 
-test_a_failover_says_after_restarts_and_kills()
+test_a_failover_is_known_after_restarts_and_kills()
 {
 	sync=network
 	pair_in_sync
@@ -138,7 +138,7 @@ test_a_thousand_events_are_one_answer()
 	[ "$(wc -l <"$T/numbers")" -eq 1024 ] || fail "$(wc -l <"$T/numbers") after a crash"
 }
 
-run test_a_failover_says_after_restarts_and_kills
+run test_a_failover_is_known_after_restarts_and_kills
 run test_a_time_is_what_it_says
 run test_a_thousand_events_are_one_answer
 finish

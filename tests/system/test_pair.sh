@@ -164,7 +164,7 @@ test_start_without_mirror_says_why()
 	launch near
 	wait_for 30 in_state near HOLDING
 	wait_for 10 waits_for_mirror
-	field near groups.0.why | grep -q "let fua be mode"
+	field near groups.0.why | grep -q "wanmirror set fua=mode"
 	timeout 20 nbdinfo --size "$(uri near)" && fail "it serves"
 	"$build/wanmirror" -c near.conf set fua=mode
 	wait_for 10 exports near

@@ -379,6 +379,16 @@ echo 'lfs/bad.c walls' >tests/tree/nouns.txt
 refused names 'nouns.txt:1: wants a file'
 
 good
+printf 'static const struct v verbs[] = {\n\t{ "status", TAKES, f },\n};\n' |
+	source_of control/command.c
+printf 'const char *a = "ask: wanmirror status";\n' | source_of lfs/asks.c
+accepted verbs
+printf 'const char *a = "see "\n\t"wanmirror "\n\t"rewind";\n' | source_of lfs/asks.c
+refused verbs 'lfs/asks.c:1: "wanmirror rewind", but there is no such verb'
+sed -i '/status/d' control/command.c
+refused verbs 'control/command.c:1: where are its verbs?'
+
+good
 touch lfs/good.c.orig fec/good.c~ .edit.swp lfs/origin.c
 refused strays lfs/good.c.orig:1 'fec/good.c~:1' .edit.swp:1
 rm lfs/good.c.orig fec/good.c~ .edit.swp

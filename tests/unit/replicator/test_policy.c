@@ -258,9 +258,9 @@ static void a_start_names_its_remedy(void **state)
 		{ { STARTS }, "by itself, after open_timeout at the latest" },
 		{ { STARTS, .bound = PRIMARY_BOUND_FUA }, "and not before" },
 		{ { STARTS, .waited = true, .bound = PRIMARY_BOUND_FUA },
-		  "was not promoted, let fua be mode" },
+		  "was not promoted, wanmirror set fua=mode" },
 		{ { STARTS, .waited = true, .bound = PRIMARY_BOUND_POLICY },
-		  "was not promoted, let on_disconnect be continue" },
+		  "was not promoted, wanmirror set on_disconnect=continue" },
 		{ { STARTS, .waited = true, .bound = PRIMARY_BOUND_VOLUME_POLICY },
 		  "let on_disconnect of that volume be continue" },
 		{ { STARTS, .waited = true, .bound = PRIMARY_BOUND_VOLUME_MODE },
@@ -272,8 +272,8 @@ static void a_start_names_its_remedy(void **state)
 		  "make room or memory" },
 		{ { STARTS, .diverged = true, .bound = PRIMARY_BOUND_POLICY },
 		  "nothing is served until you decide" },
-		{ { STARTS, .diverged = true }, "decide which one is right" },
-		{ { PRIMARY(NETWORK), .diverged = true }, "decide which one is right" },
+		{ { STARTS, .diverged = true }, "decide which one to keep" },
+		{ { PRIMARY(NETWORK), .diverged = true }, "decide which one to keep" },
 	};
 
 	for (unsigned i = 0; i < RT_ARRAY_LEN(starts); i++) {
@@ -282,6 +282,116 @@ static void a_start_names_its_remedy(void **state)
 		if (!strstr(d.remedy, starts[i].remedy))
 			fail_msg("%u: %s; %s", i, d.why, d.remedy);
 	}
+}
+
+/* What helps at one site is no help at the other, and what cannot be done is not said. */
+static void the_remedy_is_for_this_site(void **state)
+{
+	static const struct {
+		struct policy_inputs in;
+		const char *has, *has_not;
+	} remedies[] = {
+		{ { PRIMARY(NETWORK), .failed = true },
+		  "wanmirror promote there",
+		  "lost" },
+		{ { MIRROR, .failed = true }, "wanmirror create here", "promote" },
+		{ { .role = GROUP_PRIMARY, .serving = true, .failed = true },
+		  "restart this daemon",
+		  "mirror" },
+		{ { MIRROR }, "wanmirror promote here", "create" },
+		{ { MIRROR, .unpaired = true }, "start the primary", "promote" },
+		{ { PRIMARY(NETWORK), .fenced = true },
+		  "wanmirror promote --force",
+		  "lost" },
+		{ { PRIMARY(NETWORK), .alone = true },
+		  "wanmirror peer replace here",
+		  "path" },
+		{ { PRIMARY(NETWORK), .diverged = true },
+		  "wanmirror peer replace at the one that you keep",
+		  "nothing is served" },
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(remedies); i++) {
+		struct policy_decision d = policy_decide(&remedies[i].in);
+
+		if (!strstr(d.remedy, remedies[i].has) ||
+		    strstr(d.remedy, remedies[i].has_not))
+			fail_msg("%u: %s; %s", i, d.why, d.remedy);
+	}
+}
+
+/* Without it a mirror that knocks is refused, whatever the state says of paths and disks. */
+static void a_forgotten_peer_is_named(void **state)
+{
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		struct policy_inputs in = rows[i].in;
+		struct policy_decision d;
+
+		in.forgotten = true;
+		d = policy_decide(&in);
+		assert_int_equal(d.state, rows[i].state);
+		assert_int_equal(strstr(d.lack_remedy, "wanmirror peer replace") != NULL,
+				 in.connects && !in.failed && !in.fenced);
+	}
+}
+
+static uint64_t draw(uint64_t *seed, unsigned below)
+{
+	*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (*seed >> 33) % below;
+}
+
+static void draw_inputs(uint64_t *seed, struct policy_inputs *in)
+{
+	bool *flags[] = { &in->failed,	     &in->fenced,    &in->diverged,
+			  &in->promoting,    &in->alone,     &in->connects,
+			  &in->streaming,    &in->log_full,  &in->map_full,
+			  &in->unpaired,     &in->forgotten, &in->serving,
+			  &in->pulling,	     &in->waited,    &in->intake_closed,
+			  &in->path_serves,  &in->timed_out, &in->caught_up,
+			  &in->in_sync,	     &in->stuck,     &in->refuses,
+			  &in->behind,	     &in->has_peer,  &in->exposure_bounded,
+			  &in->requests_wait };
+
+	*in = (struct policy_inputs){
+		.role = draw(seed, 2) ? GROUP_PRIMARY : GROUP_MIRROR,
+		.bound = (enum primary_bound)draw(seed, PRIMARY_BOUND_VOLUME_MODE + 1),
+		.sync = (enum group_mode)draw(seed, 3),
+		.on_disconnect = (enum group_disconnect)draw(seed, 2),
+		.waiting =
+			(enum policy_waiting)draw(seed, POLICY_WAITS_BY_VOLUME_MODE + 1),
+	};
+	/* Those that come first are rarely set: they hide the others. */
+	for (unsigned i = 0; i < RT_ARRAY_LEN(flags); i++)
+		*flags[i] = draw(seed, i < 4 ? 8 : 2) == 0;
+}
+
+static bool is_in_order(enum group_state state)
+{
+	return state == GROUP_STANDALONE || state == GROUP_IN_SYNC ||
+	       state == GROUP_FOLLOWING;
+}
+
+/* Whatever it is that a group is in: who looks reads why, and what to do. */
+static void each_state_has_a_reason_and_a_remedy(void **state)
+{
+	uint64_t seed = 20261130;
+	unsigned seen = 0;
+
+	for (unsigned i = 0; i < 300000; i++) {
+		struct policy_inputs in;
+		struct policy_decision d;
+
+		draw_inputs(&seed, &in);
+		d = policy_decide(&in);
+		seen |= 1u << d.state;
+		if (!d.why[0] != is_in_order(d.state) || !d.why[0] != !d.remedy[0] ||
+		    !d.except[0] != !d.except_remedy[0] ||
+		    !d.lack[0] != !d.lack_remedy[0])
+			fail_msg("turn %u: %s: %s; %s", i, group_state_name(d.state),
+				 d.why, d.remedy);
+	}
+	assert_int_equal(seen, (1u << (GROUP_FOLLOWING + 1)) - 1); /* each of them */
 }
 
 /* The one who is called at night goes to what is broken: a path, a disk, or neither. */
@@ -328,9 +438,9 @@ static void what_waits_is_named(void **state)
 		{ POLICY_WAITS_FOR_TIMEOUT, "until it has timed out",
 		  "until the mirror has timed out", "after `away`" },
 		{ POLICY_WAITS_BY_FUA, "FLUSH and FUA wait for it",
-		  "FLUSH and FUA wait for the mirror", "let fua be mode" },
+		  "FLUSH and FUA wait for the mirror", "wanmirror set fua=mode" },
 		{ POLICY_WAITS_BY_GROUP, "as on_disconnect is hold",
-		  "as on_disconnect is hold", "let on_disconnect be continue" },
+		  "as on_disconnect is hold", "wanmirror set on_disconnect=continue" },
 		{ POLICY_WAITS_BY_VOLUME, "whose on_disconnect is hold",
 		  "whose on_disconnect is hold",
 		  "let on_disconnect of that volume be continue" },
@@ -421,6 +531,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_of_the_rule),
 		cmocka_unit_test(a_start_names_its_remedy),
+		cmocka_unit_test(the_remedy_is_for_this_site),
+		cmocka_unit_test(a_forgotten_peer_is_named),
+		cmocka_unit_test(each_state_has_a_reason_and_a_remedy),
 		cmocka_unit_test(an_absent_mirror_has_the_remedy_of_its_fault),
 		cmocka_unit_test(what_waits_is_named),
 		cmocka_unit_test(a_lack_is_beside_the_state),

@@ -160,7 +160,7 @@ static void a_start_that_waits_says_for_what(void **state)
 	SITE_UNTIL(site, state_now() == GROUP_HOLDING && nwaits == 2);
 	said(1, "1 waiting for=mirror state=HOLDING why=\"the mirror has not agreed");
 	said(1, "fua is remote; start the mirror");
-	shown("fua is remote", "let fua be mode");
+	shown("fua is remote", "wanmirror set fua=mode");
 	meet();
 	SITE_UNTIL(site, site->came[MESSAGE_PING] >= 5); /* turns in which it waits */
 	assert_int_equal(nwaits, 2);
