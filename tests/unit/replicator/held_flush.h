@@ -23,6 +23,13 @@ void __wrap_lfs_flush(struct lfs *lfs, struct lfs_flush *op)
 		__real_lfs_flush(lfs, op);
 }
 
+/* From now on. */
+static inline void hold_flushes(void)
+{
+	SITE_UNTIL(site, site_events_durable());
+	hold_flush = true;
+}
+
 static inline void begin_flush(void)
 {
 	struct lfs_flush *op = held_flush;

@@ -215,6 +215,15 @@ static inline void site_fill(void)
 	free(meta);
 }
 
+/* The flush of an event covers records, too: a test that wants none waits for it. */
+static inline bool site_events_durable(void)
+{
+	struct lfs_event_figures f;
+
+	lfs_event_log_figures(site->group->lfs, &f);
+	return f.durable == f.last;
+}
+
 /* The store of the stopped site is as after a crash, of this boot or of another one. */
 static inline void site_crash(bool machine)
 {

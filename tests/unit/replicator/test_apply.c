@@ -346,23 +346,14 @@ static void the_rest_of_the_old_tunnel_is_waited_for(void **state)
 		conn_close(data);
 }
 
-static bool events_are_durable(void)
-{
-	struct lfs_event_figures figures;
-
-	lfs_event_log_figures(site->group->lfs, &figures);
-	return figures.durable == figures.last;
-}
-
 /* A power cut would take it back, and the primary counts it as safe. */
 static void a_mirror_says_nothing_of_what_is_not_durable(void **state)
 {
 	uint64_t before = admitted();
 	struct forged f;
 
-	/* An event flushes the log, too: first those of the start. */
-	SITE_UNTIL(site, site->group->state == GROUP_LISTENING && events_are_durable());
-	hold_flush = true;
+	SITE_UNTIL(site, site->group->state == GROUP_LISTENING);
+	hold_flushes();
 	forge_honest(&f, 0);
 	assert_int_equal(give(&f), 0);
 	SITE_UNTIL(site, held_flush != NULL && apply_idle(&site->group->apply));
@@ -546,7 +537,7 @@ static void what_was_pulled_is_durable_before_it_is_over(void **state)
 {
 	unsigned pings;
 
-	hold_flush = true;
+	hold_flushes();
 	be_pulled_from();
 	entries(PULL_LOST);
 	say('D');

@@ -135,7 +135,7 @@ static void a_flush_covers_the_later_write_that_was_replied_to_first(void **stat
 			     *plain = request_new(GROUP_WRITE);
 
 	durable->flags = GROUP_FUA;
-	hold_flush = true;
+	hold_flushes();
 	request_ended = NULL;
 	group_submit(durable);
 	group_submit(plain);
@@ -258,7 +258,7 @@ static void a_buffer_is_given_back_only_where_memory_is_short(void **state)
 	releases = 0;
 	r->flags = GROUP_FUA;
 	r->released = memory_back;
-	hold_flush = true;
+	hold_flushes();
 	request_ended = NULL;
 	group_submit(r);
 	SITE_UNTIL(site, held_flush);

@@ -365,6 +365,7 @@ static void a_hello_counts_with_the_refusal_behind_it(void **state)
 static void a_heartbeat_tells_what_is_not_durable_yet(void **state)
 {
 	meet();
+	SITE_UNTIL(site, site_events_durable());
 	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
 	SITE_UNTIL(site, site->ping.admitted > SITE_LSNS);
 	assert_int_equal(site->ping.admitted, SITE_LSNS + 1);

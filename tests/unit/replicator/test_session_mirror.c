@@ -260,7 +260,7 @@ static void a_transport_that_is_over_is_not_waited_for(void **state)
 static void it_reports_what_is_durable(void **state)
 {
 	follow();
-	hold_flush = true;
+	hold_flushes();
 	honest_frame();
 	SITE_UNTIL(site, held_flush && progressed.frames == 1);
 	assert_int_equal(lfs_lsn(site->group->lfs).written, SITE_LSNS + 1);
@@ -379,7 +379,7 @@ static void a_failed_log_is_said_to_each_connection(void **state)
 	struct group *g = site->group;
 
 	follow();
-	hold_flush = true;
+	hold_flushes();
 	honest_frame();
 	SITE_UNTIL(site, held_flush);
 	newer();
