@@ -6,12 +6,12 @@ static const struct exposure_sample *exposure_at(const struct exposure *e, unsig
 	return &e->ring[(e->head + i) % EXPOSURE_SAMPLES];
 }
 
-void exposure_init(struct exposure *e, uint64_t lsn)
+void exposure_init(struct exposure *e, uint64_t lsn, uint64_t bytes)
 {
 	e->head = e->count = 0;
 	e->stride = 1;
 	e->last_lsn = lsn;
-	e->bytes = 0;
+	e->bytes = bytes;
 }
 
 /* Half the resolution: each sample keeps the earlier time and the smaller byte count. */
@@ -71,6 +71,49 @@ static bool exposure_covers(const struct exposure *e, uint64_t lsn)
 	return e->count > 0 && lsn <= e->last_lsn && exposure_at(e, 0)->lsn <= lsn;
 }
 
+bool exposure_knows(const struct exposure *e, uint64_t lsn)
+{
+	return lsn >= e->last_lsn || exposure_covers(e, lsn + 1);
+}
+
+/* Of what is found in the log, this many LSNs are one sample. */
+static uint64_t exposure_found_stride(const struct exposure *e)
+{
+	return (e->last_lsn - exposure_at(e, 0)->lsn) / (EXPOSURE_SAMPLES / 4) + 1;
+}
+
+/* Make room for a sample before the i-th one. */
+static struct exposure_sample *exposure_insert(struct exposure *e, unsigned i)
+{
+	e->head = (e->head + EXPOSURE_SAMPLES - 1) % EXPOSURE_SAMPLES;
+	e->count++;
+	for (unsigned k = 0; k < i; k++)
+		e->ring[(e->head + k) % EXPOSURE_SAMPLES] = *exposure_at(e, k + 1);
+	return &e->ring[(e->head + i) % EXPOSURE_SAMPLES];
+}
+
+void exposure_found(struct exposure *e, uint64_t lsn, uint64_t bytes, rt_time at)
+{
+	unsigned i = 0;
+
+	if (lsn > e->last_lsn)
+		return;
+	if (exposure_covers(e, lsn)) {
+		i = exposure_covering(e, lsn) + 1;
+		if (lsn - exposure_at(e, i - 1)->lsn < exposure_found_stride(e))
+			return;
+		if (rt_time_before(at, exposure_at(e, i - 1)->at))
+			at = exposure_at(e, i - 1)->at; /* the wall clock was set back */
+	}
+	if (i < e->count && rt_time_before(exposure_at(e, i)->at, at))
+		at = exposure_at(e, i)->at;
+	if (e->count == EXPOSURE_SAMPLES) {
+		exposure_thin_out(e);
+		i = exposure_covers(e, lsn) ? exposure_covering(e, lsn) + 1 : 0;
+	}
+	*exposure_insert(e, i) = (struct exposure_sample){ lsn, bytes, at };
+}
+
 bool exposure_bytes_before(const struct exposure *e, uint64_t lsn, uint64_t *ret)
 {
 	if (lsn == e->last_lsn + 1) {
@@ -93,7 +136,7 @@ bool exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
 		return true;
 	ret->writes = e->last_lsn - lsn;
 	if (e->count == 0)
-		return false; /* all of it is older than this start */
+		return false;
 	oldest = exposure_at(e, exposure_covering(e, lsn + 1));
 	ret->bytes = e->bytes - oldest->bytes;
 	ret->age_ns = rt_time_since(now, oldest->at);
@@ -108,8 +151,10 @@ uint64_t exposure_allows(const struct exposure *e, uint64_t safe, rt_time now,
 
 	if (bound->writes)
 		lsn = safe + bound->writes;
-	if (safe >= e->last_lsn || e->count == 0)
+	if (safe >= e->last_lsn)
 		return lsn;
+	if (!exposure_knows(e, safe))
+		return bound->bytes || bound->age_ns ? safe : lsn;
 	first = exposure_covering(e, safe + 1);
 	if (bound->age_ns &&
 	    rt_time_since(now, exposure_at(e, first)->at) > bound->age_ns)

@@ -9,15 +9,16 @@
 
 /*
  * What the mirror would miss if this site vanished now: writes, bytes and age beyond an
- * LSN. Kept as a bounded ring of samples (LSN, bytes so far, time); when it is full every
+ * LSN. Kept as a bounded ring of samples (LSN, bytes before it, time); when it is full every
  * second sample goes and new ones come half as often, so that figures of a long outage are
- * rounded up by a thousandth or so, never down. Pure.
+ * rounded up by a thousandth or so, never down. Bytes are those of the whole history, as the
+ * log counts them, so that a sample of before this start is as good as any. Pure.
  */
 #define EXPOSURE_SAMPLES 2048
 
 struct exposure_sample {
 	uint64_t lsn;	/* the first LSN of the sample */
-	uint64_t bytes; /* appended before it */
+	uint64_t bytes; /* of data, of all LSNs before it */
 	rt_time at;	/* when it was admitted */
 };
 
@@ -28,9 +29,15 @@ struct exposure {
 	uint64_t last_lsn, bytes;
 };
 
-void exposure_init(struct exposure *e, uint64_t lsn);
+/* The history holds `bytes` of data up to `lsn`. */
+void exposure_init(struct exposure *e, uint64_t lsn, uint64_t bytes);
 /* LSN `lsn` (one more than the last) with `bytes` of data was admitted. */
 void exposure_add(struct exposure *e, uint64_t lsn, uint64_t bytes, rt_time now);
+/*
+ * LSN `lsn`, which the log holds, was admitted `at`, and `bytes` of data come before it. As
+ * many are kept of these as keep the ring from being thinned out.
+ */
+void exposure_found(struct exposure *e, uint64_t lsn, uint64_t bytes, rt_time at);
 /* Everything up to `lsn` is safe: forget it. */
 void exposure_safe(struct exposure *e, uint64_t lsn);
 
@@ -38,20 +45,23 @@ struct exposure_figures {
 	uint64_t writes, bytes;
 	int64_t age_ns; /* of the oldest; 0 when there is none */
 };
+/* Whether all that is beyond `lsn` is known: since when, and how much. */
+bool exposure_knows(const struct exposure *e, uint64_t lsn);
 /*
- * What is beyond `lsn`. False where part of that is older than this start, or was safe once:
- * then bytes and age are those of the rest only, and not to be shown.
+ * What is beyond `lsn`. False where that is not known: then bytes and age are those of the
+ * rest only, and not to be shown.
  */
 bool exposure_beyond(const struct exposure *e, uint64_t lsn, rt_time now,
 		     struct exposure_figures *ret);
 /*
- * Bytes admitted since the start before `lsn`, at most one more than the last; rounded down
- * where samples stand for several LSNs. False where this start does not know.
+ * Bytes of data before `lsn`, at most one more than the last; rounded down where samples
+ * stand for several LSNs. False where that is not known.
  */
 bool exposure_bytes_before(const struct exposure *e, uint64_t lsn, uint64_t *ret);
 /*
  * The highest LSN that may complete so that what lies beyond `safe` stays within `writes`,
- * `bytes`, `age_ns` (0: no bound of that kind).
+ * `bytes`, `age_ns` (0: no bound of that kind): none, where bytes or age are bounded and not
+ * known.
  */
 uint64_t exposure_allows(const struct exposure *e, uint64_t safe, rt_time now,
 			 const struct exposure_figures *bound);

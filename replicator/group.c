@@ -140,7 +140,7 @@ static void group_marks_turn(struct group *g)
 			marks.onwire = marks.received;
 	}
 	gate_set_marks(&g->gate, &marks);
-	exposure_safe(&g->exposure, marks.persisted);
+	exposure_safe(&g->backlog.exposure, marks.persisted);
 }
 
 static void group_log_room_news(struct group *g, unsigned news)
@@ -212,6 +212,7 @@ static void group_turn(struct rt_op *op, int res)
 	if (g->role == GROUP_PRIMARY) {
 		primary_start_turn(g);
 		group_marks_turn(g);
+		backlog_turn(g);
 		group_policy_turn(g);
 		primary_start_say(g);
 		(void)gate_run(&g->gate); /* how many does not matter here */
@@ -246,21 +247,22 @@ static void group_cover_replied(struct group *g, uint64_t lsn)
 
 void group_begin_serving(struct group *g)
 {
-	struct lfs_lsn lsn = lfs_lsn(g->lfs);
+	struct lfs_position end;
 
+	lfs_position(g->lfs, &end);
 	primary_start_over(g);
 	if (group_is_stopping(g))
 		return; /* the doors are closed already */
 	if (g->role == GROUP_PRIMARY && !group_is_fenced(g))
-		group_cover_replied(g, lsn.admitted);
-	exposure_init(&g->exposure, lsn.admitted);
+		group_cover_replied(g, end.lsn);
+	exposure_init(&g->backlog.exposure, end.lsn, end.bytes);
 	if (g->session && g->session->control.hello_received &&
-	    g->session->peer->lsn < lsn.admitted)
+	    g->session->peer->lsn < end.lsn)
 		peer_watch_opened_alone(&g->watch); /* modes count once it is gone */
 	group_set_life(g, GROUP_LIFE_SERVING);
 	group_event(g, RT_LOG_INFO, "serving role=%s lsn=%llu epoch=%llu",
 		    g->role == GROUP_MIRROR ? "mirror" : "primary",
-		    (unsigned long long)lsn.admitted,
+		    (unsigned long long)end.lsn,
 		    (unsigned long long)lfs_meta(g->lfs)
 			    ->epochs[lfs_meta(g->lfs)->nepochs - 1]
 			    .number);

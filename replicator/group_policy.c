@@ -56,7 +56,7 @@ static bool policy_path_is_silent(const struct group *g)
 	int64_t silence_ns = peer_watch_unproven_ns(&g->watch, now);
 	struct exposure_figures beyond;
 
-	(void)exposure_beyond(&g->exposure, g->gate.marks.received, now, &beyond);
+	(void)exposure_beyond(&g->backlog.exposure, g->gate.marks.received, now, &beyond);
 	if (silence_ns > beyond.age_ns)
 		silence_ns = beyond.age_ns;
 	return policy_is_silent(s->control.conn != NULL, session_path_proven(s),
@@ -70,8 +70,8 @@ bool group_policy_mirror_behind(const struct group *g)
 	if (!peer_watch_in_sync(&g->watch))
 		return false;
 	/* In sync, so what lies beyond is of this start. */
-	(void)exposure_beyond(&g->exposure, g->gate.marks.received, rt_now(g->loop),
-			      &beyond);
+	(void)exposure_beyond(&g->backlog.exposure, g->gate.marks.received,
+			      rt_now(g->loop), &beyond);
 	return policy_is_behind(beyond.age_ns, g->state == GROUP_CATCHING_UP);
 }
 
@@ -127,8 +127,8 @@ static uint64_t policy_local_max(const struct group *g)
 
 	if (!g->session || !policy_is_bounded(&g->config) || policy_counts_as_local(g))
 		return UINT64_MAX;
-	return exposure_allows(&g->exposure, g->gate.marks.persisted, rt_now(g->loop),
-			       &bound);
+	return exposure_allows(&g->backlog.exposure, g->gate.marks.persisted,
+			       rt_now(g->loop), &bound);
 }
 
 static bool policy_primary_path_serves(const struct group *g)
@@ -257,7 +257,7 @@ static void policy_watch_catchup(struct group *g, const struct policy_inputs *in
 	};
 
 	if (g->session)
-		catchup_turn(&g->session->catchup, &g->exposure, &input);
+		catchup_turn(&g->session->catchup, &g->backlog.exposure, &input);
 }
 
 static void policy_set_conditions(struct group *g)

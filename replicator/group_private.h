@@ -7,8 +7,7 @@
 
 #include "lfs/lfs.h"
 #include "replicator/apply.h"
-#include "replicator/past_event.h"
-#include "replicator/exposure.h"
+#include "replicator/backlog.h"
 #include "replicator/facts.h"
 #include "replicator/gate.h"
 #include "replicator/group.h"
@@ -16,6 +15,7 @@
 #include "replicator/group_state.h"
 #include "replicator/lifecycle.h"
 #include "replicator/log_room.h"
+#include "replicator/past_event.h"
 #include "replicator/peer_watch.h"
 #include "replicator/primary_start.h"
 #include "replicator/write.h"
@@ -109,7 +109,7 @@ struct group {
 	int failed; /* 0, or the errno that ended the log */
 
 	struct gate gate;
-	struct exposure exposure;
+	struct backlog backlog;
 	struct apply apply;
 	struct log_room log_room;
 	struct writes writes;

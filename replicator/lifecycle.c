@@ -246,7 +246,7 @@ static int group_begin(struct group *g, struct group_open *outer)
 		group_set_alone(g, meta->flags & LFS_HOLD ? GROUP_ALONE_HOLDING
 							  : GROUP_ALONE);
 	g->config.max_request = meta->max_request;
-	exposure_init(&g->exposure, lfs_lsn(g->lfs).admitted);
+	backlog_begin(g);
 	apply_restart(&g->apply);
 	if (!g->config.has_peer && g->role == GROUP_MIRROR) {
 		(void)snprintf(outer->why, sizeof(outer->why),
@@ -397,6 +397,7 @@ void stopping_turn(struct group *g)
 		g->config.has_peer = false;
 	}
 	apply_discard(&g->apply);
+	backlog_end(g);
 	if (!group_log_is_quiet(g))
 		return;
 	rt_timer_disarm(g->loop, &g->turn.tick);

@@ -165,6 +165,7 @@ static int log_sender_from_log(struct log_sender *s)
 		group_log_reader_next(s->reader);
 		return 0;
 	}
+	backlog_found(s->group, s->entry);
 	rec = record_of_entry(s->entry);
 	if (RT_BUG(AGE_OF_SHIPPING))
 		rec.wall_ns = rt_wall_ns(s->group->loop);

@@ -152,6 +152,8 @@ static void primary_start_epoch(struct group *g, bool confirmed)
 	meta = facts_edit(g);
 	start.lossy = primary_start_may_miss_writes(g, boot);
 	memcpy(meta->boot, boot, sizeof(meta->boot));
+	if (meta->peer_persisted >= start.first_lsn) /* what was lost is given again */
+		meta->peer_persisted = start.first_lsn - 1;
 	if (!primary_start_keeps_epoch(g, confirmed)) {
 		/* It was to take back later epochs of its own, and the mirror is gone. */
 		if (meta->epochs[meta->nepochs - 1].first_lsn > start.first_lsn)

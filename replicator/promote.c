@@ -194,6 +194,7 @@ static void promote_done(struct group *g, int res)
 	p->text[0] = 0;
 	promote_describe(g, p); /* as the mirror that it is until now */
 	g->role = GROUP_PRIMARY;
+	gate_forget_mirror(&g->gate);
 	group_set_standing(g, GROUP_STANDING_GOOD);
 	group_set_alone(g, p->hold ? GROUP_ALONE_HOLDING : GROUP_ALONE);
 	peer_watch_promoted(&g->watch, rt_now(g->loop));
@@ -236,6 +237,7 @@ static void promote_epoch(struct group *g)
 	if (!history_begin(meta, &start) || !all)
 		group_say_history_full(g);
 	meta->role = LFS_PRIMARY;
+	meta->peer_persisted = 0; /* of what this site writes from now on */
 	meta->flags |= LFS_ALONE;
 	meta->flags &= ~(LFS_FENCED | LFS_SEALED | LFS_HOLD);
 	if (g->promote->hold)

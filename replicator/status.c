@@ -151,7 +151,7 @@ static void status_risk(const struct group *g, const struct transport_stats *sta
 		return;
 	/* Before it serves this site has not begun to count. */
 	if (group_serving(g)) {
-		bool known = exposure_beyond(&g->exposure, marks->persisted,
+		bool known = exposure_beyond(&g->backlog.exposure, marks->persisted,
 					     rt_now(g->loop), &beyond);
 
 		ret->exposure.writes = beyond.writes;
@@ -291,8 +291,8 @@ static void status_catchup(const struct group *g, struct group_status *ret)
 
 	if (!g->session)
 		return;
-	catchup_progress(&g->session->catchup, &g->exposure, g->gate.marks.received,
-			 rt_now(g->loop), &progress);
+	catchup_progress(&g->session->catchup, &g->backlog.exposure,
+			 g->gate.marks.received, rt_now(g->loop), &progress);
 	ret->catchup_total = progress.total;
 	ret->catchup_done = progress.done;
 	ret->catchup_eta_s = progress.eta_s;

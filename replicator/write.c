@@ -379,11 +379,6 @@ static void write_need(const struct gate_waiter *waiter, struct gate_need *ret)
 	request_need(rt_container_of(waiter, struct write, waiter)->req, ret);
 }
 
-static uint64_t write_bytes(const struct write *w)
-{
-	return w->req->kind == GROUP_WRITE ? (uint64_t)w->blocks * GROUP_BLOCK : 0;
-}
-
 /* Give it its LSN. 0, -EAGAIN to be tried again, or what the request ends with. */
 static int write_append(struct write *w)
 {
@@ -408,7 +403,8 @@ static int write_append(struct write *w)
 	rt_list_remove(&w->lock_link);
 	rt_list_remove(&w->link);
 	rt_list_push_back(&g->writes.inflight, &w->link);
-	exposure_add(&g->exposure, w->append.lsn, write_bytes(w), rt_now(g->loop));
+	exposure_add(&g->backlog.exposure, w->append.lsn, lfs_ops_bytes(w->ops, w->nops),
+		     rt_now(g->loop));
 	w->waiter = (struct gate_waiter){ .lsn = w->append.lsn,
 					  .since = rt_now(g->loop),
 					  .need = write_need,

@@ -20,6 +20,7 @@
 	X(COLD_OPENS_ALONE) /* a store that was down serves though its mirror may be promoted */ \
 	X(NEWCOMER_REPLACES)  /* a connection ends the one that the peer has */                 \
 	X(MIRROR_UNBOUND)     /* any store of the group is taken for the peer's */              \
+	X(EXPOSURE_FORGETS)   /* what was written before this start counts for nothing */       \
 	X(FENCED_IS_ALIVE)    /* a primary that serves nobody counts as one that lives */       \
 	X(AGE_OF_SHIPPING)    /* what is sent from the log bears the time of sending */         \
 	X(ACK_BEFORE_WRITTEN) /* local completion at admission */                                \

@@ -55,7 +55,7 @@ static void shows(uint64_t received, int64_t s, uint64_t done, uint64_t total, d
 
 static void the_backlog_is_that_of_the_beginning(void **state)
 {
-	exposure_init(e, 8000);
+	exposure_init(e, 8000, 0);
 	written(10000);
 	exposure_safe(e, 9000); /* much of it has long been there */
 	turn(true, 9000, 100);
@@ -75,7 +75,7 @@ static void the_backlog_is_that_of_the_beginning(void **state)
 /* A path that falls silent and serves anew: what was written meanwhile belongs to it. */
 static void each_catch_up_has_a_backlog_of_its_own(void **state)
 {
-	exposure_init(e, 0);
+	exposure_init(e, 0, 0);
 	written(100);
 	turn(true, 50, 0);
 	shows(75, 10, 2500, 5000, 10);
@@ -89,7 +89,7 @@ static void each_catch_up_has_a_backlog_of_its_own(void **state)
 /* Of a log from before this start only the number of operations is known: so is the rate. */
 static void bytes_of_an_earlier_start_are_not_known(void **state)
 {
-	exposure_init(e, 1000);
+	exposure_init(e, 1000, 0);
 	written(1010);
 	turn(true, 500, 0);
 	shows(500, 1, CATCHUP_UNKNOWN, CATCHUP_UNKNOWN, -1);
@@ -99,7 +99,7 @@ static void bytes_of_an_earlier_start_are_not_known(void **state)
 
 static void who_lacks_nothing_catches_nothing_up(void **state)
 {
-	exposure_init(e, 1000);
+	exposure_init(e, 1000, 0);
 	shows(1000, 0, 0, 0, -1);
 	turn(true, 1000, 0);
 	shows(1000, 1, 0, 0, -1);

@@ -17,7 +17,7 @@ static struct exposure *filled(uint64_t n)
 {
 	struct exposure *e = malloc(sizeof(*e));
 
-	exposure_init(e, 0);
+	exposure_init(e, 0, 0);
 	for (uint64_t i = 1; i <= n; i++)
 		exposure_add(e, i, 4096, AT((int64_t)i * 10));
 	return e;
@@ -138,14 +138,24 @@ static void nothing_beyond_is_nothing(void **state)
 	const struct exposure_figures bound = { 5, 5 * 4096, 100 };
 	struct exposure_figures f;
 
-	exposure_init(e, 40);
+	exposure_init(e, 40, 0);
 	(void)exposure_beyond(e, 40, AT(9000), &f);
 	assert_int_equal(f.writes + f.bytes + (uint64_t)f.age_ns, 0);
 	assert_int_equal(exposure_allows(e, 40, AT(9000), &bound), 45);
-	/* Of an earlier start: only their number is known. */
+	/* Not known but for their number: that is no leave to go on. */
 	assert_false(exposure_beyond(e, 37, AT(9000), &f));
+	assert_false(exposure_knows(e, 37));
 	assert_int_equal(f.writes, 3);
-	assert_int_equal(exposure_allows(e, 37, AT(9000), &bound), 42);
+	assert_int_equal(exposure_allows(e, 37, AT(9000), &bound), 37);
+	assert_int_equal(exposure_allows(e, 37, AT(9000),
+					 &(struct exposure_figures){ .bytes = 1u << 30 }),
+			 37);
+	assert_int_equal(exposure_allows(e, 37, AT(9000),
+					 &(struct exposure_figures){ .age_ns = 1 << 30 }),
+			 37);
+	assert_int_equal(exposure_allows(e, 37, AT(9000),
+					 &(struct exposure_figures){ .writes = 5 }),
+			 42);
 	exposure_add(e, 41, 512, AT(9000));
 	assert_true(exposure_beyond(e, 40, AT(9001), &f));
 	assert_int_equal(f.bytes, 512);
@@ -163,10 +173,89 @@ static void nothing_beyond_is_nothing(void **state)
 	assert_int_equal(f.age_ns, 1);
 	assert_int_equal(exposure_allows(e, 41, AT(99001), &bound), 46);
 	assert_int_equal(exposure_allows(e, 42, AT(999999), &bound), 47);
-	exposure_init(e, 7); /* of another history */
+	exposure_init(e, 7, 0); /* of another history */
 	assert_int_equal(e->bytes, 0);
 	(void)exposure_beyond(e, 7, AT(99001), &f);
 	assert_int_equal(f.writes + f.bytes, 0);
+	free(e);
+}
+
+/* What an earlier start wrote is found in the log: it counts as if it had been written now. */
+static void what_is_found_in_the_log_counts(void **state)
+{
+	const struct exposure_figures bound = { .bytes = 20000, .age_ns = 500 };
+	struct exposure *e = malloc(sizeof(*e));
+	struct exposure_figures f;
+	uint64_t bytes;
+
+	exposure_init(e, 40, 1000000); /* the mirror has 30 */
+	exposure_add(e, 41, 4096, AT(9000));
+	assert_false(exposure_knows(e, 30));
+	exposure_found(e, 42, 1004096, AT(9001)); /* there is no such LSN yet */
+	assert_false(exposure_knows(e, 41 - 11));
+	exposure_found(e, 31, 990000, AT(8000));
+	assert_true(exposure_knows(e, 30));
+	assert_false(exposure_knows(e, 29));
+	assert_true(exposure_beyond(e, 30, AT(9100), &f));
+	assert_int_equal(f.writes, 11);
+	assert_int_equal(f.bytes, 1004096 - 990000);
+	assert_int_equal(f.age_ns, 1100);
+	assert_int_equal(exposure_allows(e, 30, AT(8400), &bound), UINT64_MAX);
+	assert_int_equal(exposure_allows(e, 30, AT(8501), &bound), 30);
+	exposure_add(e, 42, 8192, AT(9000)); /* 22288 bytes beyond 30 */
+	assert_int_equal(exposure_allows(e, 30, AT(8400), &bound), 41);
+	/* Until more is found, the mirror's progress is rounded up. */
+	assert_true(exposure_beyond(e, 35, AT(9100), &f));
+	assert_int_equal(f.writes, 7);
+	assert_int_equal(f.bytes, 1012288 - 990000);
+	exposure_found(e, 36, 995000, AT(8200));
+	assert_true(exposure_beyond(e, 35, AT(9100), &f));
+	assert_int_equal(f.bytes, 1012288 - 995000);
+	assert_int_equal(f.age_ns, 900);
+	assert_true(exposure_bytes_before(e, 36, &bytes));
+	assert_int_equal(bytes, 995000);
+	/* Once more, and from further on in the same second: nothing changes. */
+	exposure_found(e, 36, 995000, AT(8200));
+	assert_int_equal(e->count, 4);
+	exposure_safe(e, 40);
+	assert_true(exposure_beyond(e, 40, AT(9100), &f));
+	assert_int_equal(f.bytes, 1012288 - 1000000);
+	assert_int_equal(f.age_ns, 100);
+	/* A mirror that has lost what it had. */
+	assert_false(exposure_knows(e, 20));
+	exposure_found(e, 21, 900000, AT(7000));
+	assert_true(exposure_beyond(e, 20, AT(9100), &f));
+	assert_int_equal(f.bytes, 112288);
+	assert_int_equal(f.age_ns, 2100);
+	free(e);
+}
+
+/* Whatever the wall clock did, and however much is found: in order, and bounded. */
+static void what_is_found_is_kept_in_order(void **state)
+{
+	struct exposure *e = malloc(sizeof(*e));
+	const uint64_t n = 100000;
+
+	exposure_init(e, n, n * 4096);
+	for (uint64_t lsn = n + 1; lsn <= 2 * n; lsn++)
+		exposure_add(e, lsn, 4096, AT((int64_t)lsn));
+	for (uint64_t lsn = 1; lsn <= n; lsn++) {
+		exposure_found(e, lsn, (lsn - 1) * 4096,
+			       AT((int64_t)(lsn % 7 ? lsn : 3 * n - lsn)));
+		if (lsn % 1000 == 0)
+			exposure_safe(e, lsn / 2);
+	}
+	assert_true(e->count <= EXPOSURE_SAMPLES && e->count > EXPOSURE_SAMPLES / 4);
+	for (unsigned i = 1; i < e->count; i++) {
+		const struct exposure_sample *a =
+			&e->ring[(e->head + i - 1) % EXPOSURE_SAMPLES];
+		const struct exposure_sample *b =
+			&e->ring[(e->head + i) % EXPOSURE_SAMPLES];
+
+		assert_true(a->lsn < b->lsn && a->bytes <= b->bytes);
+		assert_false(rt_time_before(b->at, a->at));
+		assert_int_equal(b->bytes, (b->lsn - 1) * 4096);
+	}
 	free(e);
 }
 
@@ -175,7 +264,7 @@ static struct exposure *lengths(const uint64_t *bytes, unsigned n)
 {
 	struct exposure *e = malloc(sizeof(*e));
 
-	exposure_init(e, 0);
+	exposure_init(e, 0, 0);
 	for (unsigned i = 0; i < n; i++)
 		exposure_add(e, i + 1, bytes[i], AT(10 * (i + 1)));
 	return e;
@@ -276,6 +365,8 @@ int main(void)
 		cmocka_unit_test(what_is_safe_ages_nothing_that_comes_later),
 		cmocka_unit_test(the_oldest_write_reaches_the_bound_on_age),
 		cmocka_unit_test(nothing_beyond_is_nothing),
+		cmocka_unit_test(what_is_found_in_the_log_counts),
+		cmocka_unit_test(what_is_found_is_kept_in_order),
 		cmocka_unit_test(the_bound_on_bytes_is_exact),
 		cmocka_unit_test(after_a_long_outage_the_figures_are_exact_anew),
 		cmocka_unit_test(the_resolution_stays_where_the_outage_goes_on),
