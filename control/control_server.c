@@ -199,9 +199,32 @@ static void client_promote_done(struct group_promote *p, int res)
 	client_answer(c, answer_promote(p, res));
 }
 
+/*
+ * Why: what the daemon waits for, or else what the state of a group that is not open means.
+ * An open group says the rest itself.
+ */
+static const char *server_why(const struct control_server *srv)
+{
+	static const struct {
+		const char *state, *why;
+	} closed[] = {
+		{ "STARTING", "it opens its store; it goes on by itself" },
+		{ "STOPPING", "it is being stopped; it goes on by itself" },
+		{ "FAILED", "its store could not be opened, and this daemon ends; mend "
+			    "what its log names, and start it again" },
+	};
+
+	for (unsigned i = 0; i < RT_ARRAY_LEN(closed); i++)
+		if (!srv->why[0] && !srv->group &&
+		    strcmp(srv->state, closed[i].state) == 0)
+			return closed[i].why;
+	return srv->why;
+}
+
 static void server_not_open(const struct control_server *srv, char text[CONTROL_SET_TEXT])
 {
-	(void)snprintf(text, CONTROL_SET_TEXT, "the group is not open: %s", srv->state);
+	(void)snprintf(text, CONTROL_SET_TEXT, "the group is not open: %s: %s",
+		       srv->state, server_why(srv));
 }
 
 /* The group does it from here on, and says when it has. */
@@ -272,7 +295,7 @@ static void client_status(struct client *c)
 				 .name = srv->name,
 				 .group = srv->group,
 				 .state = srv->state,
-				 .why = srv->why,
+				 .why = server_why(srv),
 				 .nbd = nbd ? &stats : NULL,
 				 .control_refused = srv->refused,
 			 }));

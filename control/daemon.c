@@ -163,7 +163,8 @@ static void daemon_stop_why(struct daemon *d)
 		left_s = 0;
 	if (d->nbd)
 		nbds_server_stats(d->nbd, &nbd);
-	d->wait[0] = 0;
+	if (d->stop_state[0]) /* else there was no group, and it says what was amiss */
+		d->wait[0] = 0;
 	if (nbd.inflight > 0)
 		(void)snprintf(
 			d->wait, sizeof(d->wait),
@@ -437,6 +438,9 @@ static void group_opened(struct group_open *open, int res)
 			       rt_log_quote(why, sizeof(why), open->why));
 		process_complain("open-failed", what, res, process_hint(res));
 		control_server_set_group(d->control, NULL, "FAILED");
+		(void)snprintf(why, sizeof(why),
+			       "%s; mend that, and start this daemon again", open->why);
+		daemon_goes_on(d, why);
 		d->result = CONTROL_FAILED;
 		daemon_stop(d);
 		return;

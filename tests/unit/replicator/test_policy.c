@@ -355,7 +355,7 @@ static void draw_inputs(uint64_t *seed, struct policy_inputs *in)
 
 	*in = (struct policy_inputs){
 		.role = draw(seed, 2) ? GROUP_PRIMARY : GROUP_MIRROR,
-		.bound = (enum primary_bound)draw(seed, PRIMARY_BOUND_VOLUME_MODE + 1),
+		.bound = (enum primary_bound)draw(seed, PRIMARY_BOUND_COLD + 1),
 		.sync = (enum group_mode)draw(seed, 3),
 		.on_disconnect = (enum group_disconnect)draw(seed, 2),
 		.waiting =
