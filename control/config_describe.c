@@ -98,6 +98,11 @@ static void describe_peer(const struct config *config, FILE *out)
 			: "go on at local level, EXPOSED; `remote` ones wait");
 }
 
+static const char *describe_hold(const struct group_config *g, enum group_mode sync)
+{
+	return group_hold_of(g->hold, sync) == GROUP_HOLD_FLUSH ? "flush" : "write";
+}
+
 static void describe_volumes(const struct group_config *g, FILE *out)
 {
 	char size[CONFIG_QUANTITY_TEXT];
@@ -105,8 +110,9 @@ static void describe_volumes(const struct group_config *g, FILE *out)
 	for (unsigned i = 0; i < g->nvolumes; i++) {
 		const struct group_volume_config *v = &g->volumes[i];
 
-		fprintf(out, "    volume    %s, %s, %s%s\n", v->name,
+		fprintf(out, "    volume    %s, %s, %s, hold = \"%s\"%s\n", v->name,
 			size_text(v->size, size), group_mode_name(v->sync),
+			describe_hold(g, v->sync),
 			!v->has_on_disconnect ? ""
 			: v->on_disconnect == GROUP_STOP
 				? ", holds without its mirror"
@@ -157,8 +163,7 @@ void config_describe(const struct config *config, FILE *out)
 	fprintf(out, "    role      %s, where it is created\n",
 		g->role == GROUP_MIRROR ? "mirror" : "primary");
 	fprintf(out, "    sync      %s, hold = \"%s\"%s\n", group_mode_name(g->sync),
-		g->hold == GROUP_HOLD_FLUSH ? "flush" : "write",
-		g->fua_remote ? ", FUA and FLUSH remote" : "");
+		describe_hold(g, g->sync), g->fua_remote ? ", FUA and FLUSH remote" : "");
 	describe_volumes(g, out);
 	describe_peer(config, out);
 }

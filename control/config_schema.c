@@ -339,7 +339,6 @@ static const struct config_key group_keys[] = {
 	  .kind = CONFIG_WORD,
 	  .live = true,
 	  FIELD(group.hold),
-	  .standard = "write",
 	  .words = hold_words },
 	{ .name = "fua",
 	  .kind = CONFIG_WORD,

@@ -55,7 +55,8 @@ struct nbds_client_input {
 	bool receiving_direct; /* into payload.filling */
 	uint8_t *bytes;	       /* owned; NBDS_INPUT_SIZE */
 	size_t begin, end;
-	bool stuck; /* stands still at a limit */
+	bool stuck;   /* stands still at a limit */
+	bool flushes; /* a FLUSH, or a change with FUA, was among it */
 };
 
 /* The write request whose payload is being received. */

@@ -203,6 +203,10 @@ static void receive_accept(struct nbds_client *c, const struct nbds_request *req
 			   struct nbds_job *job)
 {
 	nbds_request_to_group(req, &job->group);
+	if (c->input.flushes)
+		job->group.flags |= GROUP_CLIENT_FLUSHES;
+	if (job->group.kind == GROUP_FLUSH || (job->group.flags & GROUP_FUA))
+		c->input.flushes = true;
 	job->group.volume = c->handshake.chosen.volume;
 	job->group.buf = job->buf;
 	if (nbds_request_payload(req) == 0) {

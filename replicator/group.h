@@ -27,7 +27,8 @@ struct rt_loop;
 
 enum group_mode { GROUP_LOCAL, GROUP_NETWORK, GROUP_REMOTE };
 enum group_role { GROUP_PRIMARY = 1, GROUP_MIRROR = 2 };
-enum group_hold { GROUP_HOLD_WRITE, GROUP_HOLD_FLUSH };
+/* Which requests the mode gates. BY_MODE: the file does not say, see group_hold_of(). */
+enum group_hold { GROUP_HOLD_BY_MODE, GROUP_HOLD_WRITE, GROUP_HOLD_FLUSH };
 enum group_disconnect { GROUP_CONTINUE, GROUP_STOP };
 enum group_evidence {
 	GROUP_EV_QUEUED,
@@ -121,6 +122,9 @@ struct group_config {
 	uint64_t exposure_bytes, exposure_writes;
 };
 
+/* What `hold` comes to in a volume of mode `sync`: in remote FLUSH, else WRITE, by default. */
+enum group_hold group_hold_of(enum group_hold hold, enum group_mode sync);
+
 /* ---- what was ------------------------------------------------------------------------- */
 
 #define GROUP_EVENT_TEXT_MAX 464
@@ -208,6 +212,8 @@ enum group_request_kind { GROUP_READ, GROUP_WRITE, GROUP_TRIM, GROUP_ZERO, GROUP
 #define GROUP_FUA 1u
 #define GROUP_NO_HOLE 2u   /* GROUP_ZERO: keep the space reserved */
 #define GROUP_FAST_ZERO 4u /* GROUP_ZERO: -ENOTSUP rather than slow */
+/* Its client has sent a FLUSH, or a change with FUA, before this one. */
+#define GROUP_CLIENT_FLUSHES 8u
 
 /*
  * One request at any byte offset and length. For reads and writes `buf` is LFS_BLOCK

@@ -185,7 +185,8 @@ static enum policy_waiting policy_volume_waits(const struct group_volume *v, boo
 	const struct group *g = v->group;
 	struct gate_need need;
 
-	request_kind_need(v, durable, &need);
+	/* Of its writes those wait that may: of clients that have never flushed. */
+	request_kind_need(v, &(struct gate_rule_request){ .durable = durable }, &need);
 	if (gate_mode(&g->gate, &need) == GROUP_LOCAL)
 		return POLICY_NOTHING_WAITS;
 	if (need.lowerable)

@@ -149,7 +149,7 @@ static struct policy_advice policy_holding_advice(const struct policy_inputs *in
 		};
 	if (in->sync == GROUP_REMOTE)
 		return (struct policy_advice){
-			"the mirror has timed out, and remote writes wait for it",
+			"the mirror has timed out, and what is remote waits for it",
 			MEND_PATH "; or wanmirror set sync=network"
 		};
 	if (in->on_disconnect == GROUP_STOP)

@@ -31,23 +31,26 @@ void request_volume_need(const struct group_volume *v, struct gate_need *ret)
 	*ret = request_mode_need(v, v->sync);
 }
 
-void request_kind_need(const struct group_volume *v, bool durable, struct gate_need *ret)
+void request_kind_need(const struct group_volume *v, const struct gate_rule_request *kind,
+		       struct gate_need *ret)
 {
 	const struct group_config *config = &v->group->config;
-	enum group_mode mode = v->sync;
+	enum group_mode mode = gate_rule_mode(config->hold, v->sync, kind);
 
-	if (durable && config->fua_remote)
+	if (kind->durable && config->fua_remote)
 		mode = GROUP_REMOTE;
-	if (!durable && config->hold == GROUP_HOLD_FLUSH)
-		mode = GROUP_LOCAL;
 	*ret = request_mode_need(v, mode);
-	ret->durable = durable;
+	ret->durable = kind->durable;
 }
 
 void request_need(const struct group_request *r, struct gate_need *ret)
 {
-	request_kind_need(r->volume, r->kind == GROUP_FLUSH || (r->flags & GROUP_FUA),
-			  ret);
+	const struct gate_rule_request kind = {
+		.durable = r->kind == GROUP_FLUSH || (r->flags & GROUP_FUA),
+		.client_flushes = r->flags & GROUP_CLIENT_FLUSHES,
+	};
+
+	request_kind_need(r->volume, &kind, ret);
 }
 
 /* ---- replies --------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 
 #include "lfs/lfs.h"
 #include "replicator/gate.h"
+#include "replicator/gate_rule.h"
 #include "replicator/group.h"
 #include "rt/check.h"
 #include "rt/loop.h"
@@ -42,8 +43,9 @@ static inline struct group_request *request_of(struct request_state *s)
 
 /* What the mode of a volume asks for, FLUSH and FUA aside. */
 void request_volume_need(const struct group_volume *v, struct gate_need *ret);
-/* What a request of this volume waits for at the gate; FLUSH and FUA are `durable`. */
-void request_kind_need(const struct group_volume *v, bool durable, struct gate_need *ret);
+/* What such a request of this volume waits for at the gate. */
+void request_kind_need(const struct group_volume *v, const struct gate_rule_request *kind,
+		       struct gate_need *ret);
 void request_need(const struct group_request *r, struct gate_need *ret);
 /* Part of a request is over: the last one replies. */
 void request_part_done(struct group_request *r, int res, uint64_t lsn);

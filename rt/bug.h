@@ -23,6 +23,7 @@
 	X(EXPOSURE_FORGETS)   /* what was written before this start counts for nothing */       \
 	X(FENCED_IS_ALIVE)    /* a primary that serves nobody counts as one that lives */       \
 	X(AGE_OF_SHIPPING)    /* what is sent from the log bears the time of sending */         \
+	X(NEVER_FLUSHED_FORGOTTEN) /* who never flushes is taken for one who does */             \
 	X(ACK_BEFORE_WRITTEN) /* local completion at admission */                                \
 	X(RECEIVED_AS_PERSISTED)                                                                 \
 	X(APPLY_OUT_OF_ORDER)                                                                    \

@@ -19,6 +19,7 @@ why=$(line_can) || {
 pair_via=tun
 pair_store_size=8GiB # of which a run of 20 s takes half a GiB
 pair_rate=${RATE_KEY:-198Mbit}
+pair_group_more='hold = "write";' # B7 is of each write
 line_rate=200Mbit
 line_rtt=50ms
 back_ms=25 # what the answer to a write takes

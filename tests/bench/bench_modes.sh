@@ -9,6 +9,7 @@ trap 'exit 130' INT TERM
 rows modes
 pair_store_size=2GiB
 pair_rate=950Mbit
+pair_group_more='hold = "write";' # B5 is of each write
 medians=
 
 offered() # RTT

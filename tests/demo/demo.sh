@@ -24,6 +24,7 @@ give_up()
 
 PATH=$PATH:/sbin:/usr/sbin
 pair_store_size=6GiB
+pair_group_more='hold = "write";' # the rate of each mode is that of its writes
 volumes="files:768MiB:network local:64MiB:local network:64MiB:network remote:64MiB:remote"
 began=$(date +%s)
 

@@ -29,6 +29,7 @@ case $pair_assume in
 *) pair_assume=$pair_assume.0 ;;
 esac
 pair_sync=${POLICY%+fec}
+pair_group_more='hold = "write";' # each completed write counts
 pair_fec='code = "window"; safety = 1e-6;'
 case $POLICY in
 network | local+fec) ;;

@@ -157,7 +157,7 @@ xp_configure()
 	pair_store_size=$xp_store
 	pair_sync=$xp_mode
 	pair_rate=$(calc "int($xp_rate * 1000 * 0.98)")kbit
-	pair_group_more="max_exposure = \"$xp_backlog\";"
+	pair_group_more="max_exposure = \"$xp_backlog\"; hold = \"write\";" # each write counts
 	pair_peer="transport = \"$xp_transport\";"
 	[ $xp_transport = udp ] || pair_peer="$pair_peer congestion = \"$xp_congestion\";"
 	pair_peer_primary="evidence = \"$xp_evidence\";"

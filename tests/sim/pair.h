@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "replicator/group.h"
+#include "tests/sim/clients.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/site.h"
@@ -53,6 +54,7 @@ struct pair {
 	struct pair_judge judge[2];
 	struct oracle *oracle;
 	struct work work;
+	struct clients clients;
 	struct pair_promises promises;
 	struct pair_request requests[PAIR_REQUESTS];
 	unsigned depth;	   /* of the client */

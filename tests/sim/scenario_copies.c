@@ -267,6 +267,7 @@ static const char *const copies_bugs[] = { "CLEAN_KEEPS_EPOCH",
 					   "LOSSY_FOLDED_AWAY",
 					   "AGE_OF_SHIPPING",
 					   "FENCED_IS_ALIVE",
+					   "RECEIVED_AS_PERSISTED",
 					   NULL };
 
 SIM_SCENARIO(copies, "stores copied, put back and started beside each other", copies_run,

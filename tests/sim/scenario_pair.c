@@ -340,7 +340,7 @@ static const char *const pair_bugs[] = {
 	"APPLY_OUT_OF_ORDER",
 	"SKIP_PULL_BACK",
 	"EPOCH_NOT_FLUSHED",
-	"RECEIVED_AS_PERSISTED",
+	"NEVER_FLUSHED_FORGOTTEN",
 	NULL,
 };
 

@@ -95,6 +95,8 @@ static void configure(struct sites *a, struct group_config *c)
 	c->cold_serve = sim_chance(a->rng, 0.5);
 	if (sim_chance(a->rng, 0.5))
 		c->volumes[2].sync = GROUP_LOCAL;
+	if (sim_chance(a->rng, 0.5))
+		c->hold = sim_chance(a->rng, 0.5) ? GROUP_HOLD_FLUSH : GROUP_HOLD_WRITE;
 	c->peer.tcp = sim_chance(a->rng, 0.3);
 	c->open_timeout_ms = 3000;
 	c->control_timeout_ms = 6000;
@@ -129,6 +131,7 @@ static void side_init(struct sites *a, unsigned i, const char *name)
 		       name);
 	site_image_begin(&side->site);
 	side->tip = tree_root(a->tree);
+	clients_draw(&side->clients, a->rng);
 	for (unsigned r = 0; r < SITES_REQUESTS; r++) {
 		struct sites_request *request = &side->requests[r];
 
@@ -210,6 +213,7 @@ void sites_start(struct sites *a, unsigned i)
 
 	side->run = ++a->runs;
 	side->started = sim_now(a->w);
+	clients_connect(&side->clients);
 	if (!site_start(&side->site))
 		side->died = SIM_POWER; /* drawn by who armed it; the less is promised */
 }
@@ -297,8 +301,9 @@ static void completed(struct sites_request *r, const struct tree_node *node)
 		hold(&side->promise.power, node);
 	if (r->req.kind != GROUP_FLUSH)
 		hold(&side->replied[r->volume], node);
-	if (side->site.config.volumes[r->volume].sync == GROUP_REMOTE &&
-	    g->alone == GROUP_NOT_ALONE && node->lsn > 0 && r->req.kind != GROUP_FLUSH) {
+	if (clients_promised(&side->site.config, r->volume, r->req.kind, r->req.flags) ==
+		    GROUP_REMOTE &&
+	    g->alone == GROUP_NOT_ALONE && node->lsn > 0) {
 		promise_elsewhere(side, node);
 		hold(&side->remote, node);
 	}
@@ -351,6 +356,8 @@ static void submit(struct sites_request *r)
 	uint32_t blocks = (uint32_t)sim_skewed(rng, 1, SITES_REQUEST_BLOCKS);
 	unsigned v = (unsigned)sim_below(rng, SITE_VOLUMES);
 	uint64_t lba = sim_below(rng, a->blocks[v] - blocks + 1);
+	bool flush = sim_chance(rng, a->flush);
+	bool durable = flush || sim_chance(rng, a->fua);
 
 	sim_require(!side->remote || side->site.group->alone != GROUP_NOT_ALONE ||
 			    tree_holds(side->tip, side->remote),
@@ -366,7 +373,8 @@ static void submit(struct sites_request *r)
 					 .len = blocks * ORACLE_BLOCK,
 					 .buf = r->buf,
 					 .done = request_done };
-	if (sim_chance(rng, a->flush)) {
+	r->req.flags = clients_send(&side->clients, rng, v, &durable);
+	if (flush && durable) {
 		r->req.kind = GROUP_FLUSH;
 		r->req.len = 0;
 		r->req.offset = 0;
@@ -376,8 +384,8 @@ static void submit(struct sites_request *r)
 	} else {
 		oracle_fill(r->buf, v, lba, blocks, ++a->stamps);
 	}
-	if (sim_chance(rng, a->fua) && r->req.kind != GROUP_FLUSH)
-		r->req.flags = GROUP_FUA;
+	if (durable && r->req.kind != GROUP_FLUSH)
+		r->req.flags |= GROUP_FUA;
 	group_submit(&r->req);
 }
 

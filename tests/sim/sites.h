@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "lfs/lfs.h"
+#include "tests/sim/clients.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/site.h"
@@ -57,6 +58,7 @@ struct sites_side {
 	const struct tree_node
 		*taken_away; /* what it held before its store was put back */
 	struct sites_request requests[SITES_REQUESTS];
+	struct clients clients;
 	uint64_t budget; /* requests that its client still makes */
 	uint64_t done;	 /* requests completed without an error */
 };

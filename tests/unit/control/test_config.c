@@ -67,7 +67,7 @@ static void what_is_left_out_has_its_default(void **state)
 	assert_int_equal(g->sync, GROUP_LOCAL); /* without a peer */
 	assert_int_equal(g->volumes[0].sync, GROUP_LOCAL);
 	assert_false(g->volumes[0].has_on_disconnect);
-	assert_int_equal(g->hold, GROUP_HOLD_WRITE);
+	assert_int_equal(g->hold, GROUP_HOLD_BY_MODE);
 	assert_false(g->fua_remote);
 	assert_int_equal(g->on_disconnect, GROUP_CONTINUE);
 	assert_int_equal(g->segment_size, 64u << 20);
@@ -523,6 +523,32 @@ static void what_a_volume_says_itself_is_kept(void **state)
 	assert_int_equal(config.group.volumes[1].on_disconnect, GROUP_STOP);
 }
 
+/* `wanmirrord -n` says what `hold` comes to for each volume. */
+static void hold_means_this(const char *line, enum group_hold hold, const char *data,
+			    const char *wal)
+{
+	static char text[8192];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	assert_non_null(out);
+	good(15, line);
+	assert_int_equal(config.group.hold, hold);
+	config_describe(&config, out);
+	assert_int_equal(fclose(out), 0);
+	if (!strstr(text, data) || !strstr(text, wal))
+		fail_msg("%s: %s", line, text);
+}
+
+static void hold_is_by_the_mode_where_it_is_left_out(void **state)
+{
+	hold_means_this("", GROUP_HOLD_BY_MODE, "network, hold = \"write\"\n",
+			"remote, hold = \"flush\"\n");
+	hold_means_this("hold = \"write\";", GROUP_HOLD_WRITE,
+			"network, hold = \"write\"\n", "remote, hold = \"write\"\n");
+	hold_means_this("hold = \"flush\";", GROUP_HOLD_FLUSH,
+			"network, hold = \"flush\"\n", "remote, hold = \"flush\"\n");
+}
+
 static void broken_text_is_refused_at_its_line(void **state)
 {
 	bad(5, "connections 100; };", "5: ", "syntax error");
@@ -637,6 +663,7 @@ int main(void)
 		cmocka_unit_test(mode_needs_a_peer),
 		cmocka_unit_test(exposure_has_three_forms),
 		cmocka_unit_test(what_a_volume_says_itself_is_kept),
+		cmocka_unit_test(hold_is_by_the_mode_where_it_is_left_out),
 		cmocka_unit_test(broken_text_is_refused_at_its_line),
 		cmocka_unit_test(all_errors_are_told_up_to_a_bound),
 		cmocka_unit_test(nothing_is_given_back_on_error),

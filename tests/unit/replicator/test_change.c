@@ -132,6 +132,12 @@ static void is_remote(struct group_config *c)
 	c->volumes[0].sync = GROUP_REMOTE;
 }
 
+static void is_remote_by_default(struct group_config *c)
+{
+	is_remote(c);
+	c->hold = GROUP_HOLD_BY_MODE;
+}
+
 static void is_network(struct group_config *c)
 {
 	c->volumes[0].sync = GROUP_NETWORK;
@@ -177,6 +183,7 @@ static void who_hangs_goes_on_by_the_new_rule(void **state)
 		{ GROUP_WRITE, volume_holds, volume_goes_on },
 		{ GROUP_WRITE, is_remote, is_network },
 		{ GROUP_WRITE, holds, holds_flushes_only },
+		{ GROUP_WRITE, is_remote, is_remote_by_default },
 		{ GROUP_FLUSH, flush_is_remote, flush_is_not },
 		{ GROUP_FLUSH, holds, goes_on },
 	};
@@ -188,8 +195,10 @@ static void who_hangs_goes_on_by_the_new_rule(void **state)
 
 		*c = site->config;
 		is_network(c);
+		c->hold = GROUP_HOLD_WRITE;
 		rows[i].before(c);
 		group_change(site->group, c);
+		r->flags = GROUP_CLIENT_FLUSHES;
 		request_ended = NULL;
 		group_submit(r);
 		SITE_UNTIL(site,

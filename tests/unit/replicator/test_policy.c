@@ -212,7 +212,7 @@ static const struct row rows[] = {
 	  { PRIMARY(REMOTE), .timed_out = true },
 	  GROUP_HOLDING,
 	  GROUP_REMOTE,
-	  "remote writes wait" },
+	  "what is remote waits" },
 	{ "local goes on while the path is silent",
 	  { PRIMARY(LOCAL), .on_disconnect = GROUP_STOP },
 	  GROUP_EXPOSED,

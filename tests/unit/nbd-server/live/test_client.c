@@ -406,8 +406,6 @@ static void flags_reach_the_group(void **state)
 	char buf[16] = "";
 
 	/* The loop is idle when a request has been answered, so this look is safe. */
-	assert_int_equal(nbd_pwrite(nbd, buf, 16, 0, LIBNBD_CMD_FLAG_FUA), 0);
-	assert_int_equal(fake_group_last_flags(group), GROUP_FUA);
 	assert_int_equal(nbd_pwrite(nbd, buf, 16, 0, 0), 0);
 	assert_int_equal(fake_group_last_flags(group), 0);
 	assert_int_equal(nbd_zero(nbd, 16, 0,
@@ -418,7 +416,45 @@ static void flags_reach_the_group(void **state)
 	assert_int_equal(fake_group_last_flags(group), GROUP_NO_HOLE);
 	assert_int_equal(nbd_pread(nbd, buf, 16, 0, LIBNBD_CMD_FLAG_FUA), 0);
 	assert_int_equal(fake_group_last_flags(group), 0);
+	assert_int_equal(nbd_pwrite(nbd, buf, 16, 0, LIBNBD_CMD_FLAG_FUA), 0);
+	assert_int_equal(fake_group_last_flags(group), GROUP_FUA);
 	client_close(nbd);
+}
+
+/*
+ * A group lets a client's writes go before its mirror has them only if that client flushes:
+ * each connection shows it for itself, by a FLUSH or by a change with FUA.
+ */
+static void who_has_flushed_is_told_from_who_has_not(void **state)
+{
+	struct live *live = *state;
+	struct nbd_handle *flushes = client_open(live, "vol0");
+	struct nbd_handle *fua = client_open(live, "vol0");
+	struct nbd_handle *neither = client_open(live, "vol0");
+	struct group *group = live_group(live);
+	char buf[16] = "";
+
+	assert_int_equal(nbd_pwrite(flushes, buf, 16, 0, 0), 0);
+	assert_int_equal(fake_group_last_flags(group), 0);
+	assert_int_equal(nbd_flush(flushes, 0), 0);
+	assert_int_equal(fake_group_last_flags(group), 0);
+	assert_int_equal(nbd_pwrite(flushes, buf, 16, 0, 0), 0);
+	assert_int_equal(fake_group_last_flags(group), GROUP_CLIENT_FLUSHES);
+	assert_int_equal(nbd_pwrite(flushes, buf, 16, 0, LIBNBD_CMD_FLAG_FUA), 0);
+	assert_int_equal(fake_group_last_flags(group), GROUP_CLIENT_FLUSHES | GROUP_FUA);
+
+	assert_int_equal(nbd_zero(fua, 16, 0, LIBNBD_CMD_FLAG_FUA), 0);
+	assert_int_equal(fake_group_last_flags(group), GROUP_FUA);
+	assert_int_equal(nbd_trim(fua, 16, 0, 0), 0);
+	assert_int_equal(fake_group_last_flags(group), GROUP_CLIENT_FLUSHES);
+
+	/* FUA on a read says nothing of writes; nor does what another one has sent. */
+	assert_int_equal(nbd_pread(neither, buf, 16, 0, LIBNBD_CMD_FLAG_FUA), 0);
+	assert_int_equal(nbd_pwrite(neither, buf, 16, 0, 0), 0);
+	assert_int_equal(fake_group_last_flags(group), 0);
+	client_close(flushes);
+	client_close(fua);
+	client_close(neither);
 }
 
 /* What a group says is what the client hears; the connection survives every error. */
@@ -482,6 +518,7 @@ int main(void)
 		LIVE_TEST(tcp_of_both_families),
 		LIVE_TEST(connection_on_descriptors),
 		LIVE_TEST(flags_reach_the_group),
+		LIVE_TEST(who_has_flushed_is_told_from_who_has_not),
 		LIVE_TEST(errors_of_the_group_reach_the_client),
 		LIVE_TEST(requests_beyond_the_end),
 	};
