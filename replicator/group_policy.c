@@ -276,6 +276,7 @@ static void policy_set_conditions(struct group *g)
 
 void group_policy_turn(struct group *g)
 {
+	struct policy_decision d;
 	struct policy_inputs in;
 
 	if (g->session && g->role == GROUP_PRIMARY) {
@@ -284,5 +285,9 @@ void group_policy_turn(struct group *g)
 	}
 	in = policy_inputs_now(g);
 	policy_watch_catchup(g, &in);
-	group_set_state(g, policy_decide(&in).state);
+	d = policy_decide(&in);
+	group_set_state(g, d.state);
+	if (g->session && g->role == GROUP_PRIMARY && group_serving(g) &&
+	    !group_is_fenced(g))
+		past_event_mode(g, d.effective);
 }

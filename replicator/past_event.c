@@ -118,6 +118,21 @@ void past_event_add_state(struct group *g, enum group_state from)
 	lfs_event_log_append(g->lfs, group_state_level(g->state), kept);
 }
 
+void past_event_mode(struct group *g, enum group_mode mode)
+{
+	struct past_events *past = &g->past_events;
+	enum group_mode from = past->mode;
+	bool known = past->mode_known;
+
+	past->mode_known = true;
+	past->mode = mode;
+	if (!known || mode == from)
+		return;
+	group_event(g, mode < from ? RT_LOG_WARN : RT_LOG_INFO, "%s from=%s to=%s",
+		    mode < from ? "mode-lowered" : "mode-raised", group_mode_name(from),
+		    group_mode_name(mode));
+}
+
 /* ---- out of the store ------------------------------------------------------------------- */
 
 /* The word behind `key`, up to a blank: what follows it, or NULL where it is not there. */

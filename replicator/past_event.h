@@ -28,6 +28,8 @@ struct past_event_repeat {
 
 /* Zeroed at first. */
 struct past_events {
+	bool mode_known;      /* a primary serves, */
+	enum group_mode mode; /* and its writes complete at this level */
 	struct past_event_repeat repeats[PAST_EVENT_KINDS_MAX];
 };
 
@@ -40,6 +42,8 @@ bool past_event_keeps(struct past_events *log, enum rt_log_level level, const ch
 
 /* An event of a group; as long as its store is open. */
 void past_event_add(struct group *g, enum rt_log_level level, const char *text);
+/* The level at which a serving primary's own mode counts: an event when that changes. */
+void past_event_mode(struct group *g, enum group_mode mode);
 /* The state that people see has become g->state: why it has. */
 void past_event_add_state(struct group *g, enum group_state from);
 

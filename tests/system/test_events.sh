@@ -84,6 +84,22 @@ test_a_failover_is_known_after_restarts_and_kills()
 	[ "$(field far groups.0.store.lost_events)" = 0 ]
 }
 
+# From when on a completed write was at one site only.
+test_a_mirror_that_is_gone_for_a_while_is_known_after()
+{
+	sync=network
+	pair_in_sync
+	crash far
+	wait_for 30 in_state near EXPOSED
+	start far
+	wait_for 30 in_state near IN_SYNC
+	wait_for 30 said near 'mode-raised'
+	says near ' -> IN_SYNC' 'mirror-timed-out' 'mode-lowered from=network to=local' \
+		'mode-raised from=local to=network'
+	says near ' -> EXPOSED: writes complete without the mirror' ' -> IN_SYNC'
+	stop near
+}
+
 test_a_time_is_what_it_says()
 {
 	one_site
@@ -139,6 +155,7 @@ test_a_thousand_events_are_one_answer()
 }
 
 run test_a_failover_is_known_after_restarts_and_kills
+run test_a_mirror_that_is_gone_for_a_while_is_known_after
 run test_a_time_is_what_it_says
 run test_a_thousand_events_are_one_answer
 finish

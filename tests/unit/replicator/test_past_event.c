@@ -229,6 +229,26 @@ static void what_was_left_out_is_counted(void **state)
 	assert_non_null(strstr(event.text, "xxx left-out=1"));
 }
 
+/* From when on a completed write was here only: what a person asks after a disaster. */
+static void a_mode_that_counts_as_another_is_an_event(void **state)
+{
+	struct group_past_event event;
+	uint64_t seq = 0;
+
+	past_event_mode(site->group, GROUP_REMOTE); /* as it was from the beginning */
+	past_event_mode(site->group, GROUP_REMOTE);
+	past_event_mode(site->group, GROUP_LOCAL);
+	past_event_mode(site->group, GROUP_LOCAL);
+	past_event_mode(site->group, GROUP_NETWORK);
+	assert_true(find("mode-lowered", &seq, &event));
+	assert_string_equal(event.text, "from=remote to=local");
+	assert_int_equal(event.level, RT_LOG_WARN);
+	assert_true(find("mode-raised", &seq, &event));
+	assert_string_equal(event.text, "from=local to=network");
+	assert_int_equal(event.level, RT_LOG_INFO);
+	assert_false(find("mode-lowered", &seq, &event));
+}
+
 /* What the store did not take is a figure of status. */
 static void lost_events_are_counted(void **state)
 {
@@ -257,6 +277,7 @@ int main(void)
 		WITH(up_paired, a_state_has_its_reason),
 		WITH(up_alone, any_text_is_an_event),
 		WITH(up_alone, what_was_left_out_is_counted),
+		WITH(up_alone, a_mode_that_counts_as_another_is_an_event),
 		WITH(up_alone, lost_events_are_counted),
 	};
 
