@@ -120,7 +120,7 @@ test_full_file_system()
 	create near
 	start near
 	cat /dev/zero >fs/filler 2>/dev/null || true
-	truncate -s -4M fs/filler
+	truncate -s -2M fs/filler # less than write_until_it_fails writes
 	write_until_it_fails
 	wait_for 10 in_state near FAILED
 	field near groups.0.why | grep -q -i 'no space'
