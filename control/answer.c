@@ -121,6 +121,24 @@ char *answer_promote(const struct group_promote *promote, int res)
 	return json_line(root);
 }
 
+char *answer_switchover(const struct group_switchover *switchover, int res)
+{
+	enum control_exit exit = res == 0	 ? CONTROL_DONE
+				 : res == -EPERM ? CONTROL_REFUSED
+						 : CONTROL_FAILED;
+	json_t *root = json_pack("{s:b, s:i, s:o, s:I, s:I}", "ok", res == 0, "exit",
+				 (int)exit, "text", json_words(switchover->text), "lsn",
+				 (json_int_t)switchover->lsn, "pause_ms",
+				 (json_int_t)switchover->pause_ms);
+
+	if (root && res < 0)
+		(void)json_object_set_new(root, "error",
+					  json_words(switchover->text[0]
+							     ? switchover->text
+							     : strerror(-res)));
+	return json_line(root);
+}
+
 char *answer_peer(const struct group_peer *peer, int res)
 {
 	return res == 0 ? answer_text(peer->text)

@@ -32,6 +32,8 @@ struct answer_subject {
 };
 char *answer_status(const struct answer_subject *subject);
 char *answer_promote(const struct group_promote *promote, int res);
+struct group_switchover;
+char *answer_switchover(const struct group_switchover *switchover, int res);
 char *answer_peer(const struct group_peer *peer, int res);
 /* Of an open group. */
 char *answer_events(const struct group *group, const char *name,

@@ -48,6 +48,7 @@ static const struct command_verb verbs[] = {
 	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
 	{ "promote", TAKES_FORCE | TAKES_HOLD | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT,
 	  command_promote },
+	{ "switchover", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_switchover },
 	{ "open", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_ALONE, command_open },
 	{ "peer", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_CHANGE, command_peer },
 	{ "set", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_SETTING, command_set },
@@ -81,6 +82,9 @@ static const char usage[] =
 	"                                 what happened to the group, and when\n"
 	"  promote [GROUP] [--force] [--hold] [--dry-run]\n"
 	"                                 make this mirror the primary\n"
+	"  switchover [GROUP] [--dry-run]\n"
+	"                                 primary and mirror change roles; asked at "
+	"either\n"
 	"  open [GROUP] --alone [--dry-run]\n"
 	"                                 let a primary that waits for its mirror open "
 	"without it\n"
@@ -255,7 +259,7 @@ enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE
 	if (!c.verb)
 		return wrong(err,
 			     "%s is no verb; allowed: create, keygen, status, events, "
-			     "promote, open, peer, set, plan",
+			     "promote, switchover, open, peer, set, plan",
 			     argv[optind]);
 	exit = verb_check(&c, argc - optind - 1, err);
 	if (exit != CONTROL_DONE)

@@ -50,6 +50,7 @@ enum control_exit command_create(const struct command *command, FILE *out, FILE 
 enum control_exit command_keygen(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_status(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_promote(const struct command *command, FILE *out, FILE *err);
+enum control_exit command_switchover(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_open(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_peer(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_events(const struct command *command, FILE *out, FILE *err);

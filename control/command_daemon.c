@@ -178,6 +178,23 @@ enum control_exit command_set(const struct command *command, FILE *out, FILE *er
 	return answer_print(answer, exit, out, err);
 }
 
+enum control_exit command_switchover(const struct command *command, FILE *out, FILE *err)
+{
+	struct control_request request;
+	enum control_exit exit;
+	json_t *answer;
+
+	request_init(&request, CONTROL_SWITCHOVER, command);
+	request.dry_run = command->dry_run;
+	answer = request_send(command, &request, &exit, err);
+	if (answer && exit == CONTROL_DONE && !command->dry_run)
+		fprintf(out, "last LSN of the old primary: %lld; pause: %lld ms\n",
+			(long long)json_integer_value(json_object_get(answer, "lsn")),
+			(long long)json_integer_value(
+				json_object_get(answer, "pause_ms")));
+	return answer_print(answer, exit, out, err);
+}
+
 enum control_exit command_open(const struct command *command, FILE *out, FILE *err)
 {
 	struct control_request request;

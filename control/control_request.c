@@ -12,14 +12,18 @@
 #define QUOTED_MAX 100
 
 static const char *const later[] = {
-	"watch", "snapshot", "mark",  "rewind", "branches", "switchover", "rejoin",
+	"watch", "snapshot", "mark",  "rewind", "branches", "rejoin",
 	"drill", "verify",   "scrub", "check",	"volume",   "attach",
 };
 
 static const char *const verb_names[] = {
-	[CONTROL_STATUS] = "status", [CONTROL_PROMOTE] = "promote", [CONTROL_SET] = "set",
-	[CONTROL_PEER] = "peer",     [CONTROL_OPEN] = "open",
+	[CONTROL_STATUS] = "status",
+	[CONTROL_PROMOTE] = "promote",
+	[CONTROL_SET] = "set",
+	[CONTROL_PEER] = "peer",
+	[CONTROL_OPEN] = "open",
 	[CONTROL_EVENTS] = "events",
+	[CONTROL_SWITCHOVER] = "switchover",
 };
 
 static const char *const change_names[] = {
@@ -70,8 +74,8 @@ static int verb_parse(const json_t *value, enum control_verb *ret, char *why)
 			return 0;
 		}
 	return request_wrong(why, verb,
-			     "is no verb; allowed: status, events, promote, open, peer, "
-			     "set");
+			     "is no verb; allowed: status, events, promote, "
+			     "switchover, open, peer, set");
 }
 
 static int change_parse(const json_t *value, enum control_change *ret, char *why)
@@ -206,6 +210,9 @@ size_t control_request_encode(const struct control_request *request,
 	rt_assert(root);
 	if (request->group[0])
 		(void)json_object_set_new(root, "group", json_string(request->group));
+	if (request->verb == CONTROL_SWITCHOVER)
+		(void)json_object_set_new(root, "dry_run",
+					  json_boolean(request->dry_run));
 	if (request->verb == CONTROL_OPEN)
 		(void)json_object_update_new(root, json_pack("{s:b, s:b}", "alone",
 							     request->alone, "dry_run",

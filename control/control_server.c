@@ -61,6 +61,7 @@ struct client {
 	union {
 		struct group_promote promote;
 		struct group_peer peer;
+		struct group_switchover switchover;
 	};
 };
 
@@ -245,6 +246,27 @@ static void client_promote(struct client *c, const struct control_request *reque
 	group_promote(c->srv->group, &c->promote);
 }
 
+static void client_switchover_done(struct group_switchover *p, int res)
+{
+	struct client *c = rt_container_of(p, struct client, switchover);
+
+	c->busy = false;
+	rt_log(res == 0 ? RT_LOG_INFO : RT_LOG_WARN,
+	       "%s group=%s result=\"%s\" lsn=%llu pause-ms=%lld",
+	       p->dry_run ? "switchover-dry-run" : "switchover", c->srv->name,
+	       res < 0 ? strerror(-res) : "done", (unsigned long long)p->lsn,
+	       (long long)p->pause_ms);
+	client_answer(c, answer_switchover(p, res));
+}
+
+static void client_switchover(struct client *c, const struct control_request *request)
+{
+	c->switchover = (struct group_switchover){ .dry_run = request->dry_run,
+						   .done = client_switchover_done };
+	client_begin(c);
+	group_switchover(c->srv->group, &c->switchover);
+}
+
 static void client_peer_done(struct group_peer *p, int res)
 {
 	struct client *c = rt_container_of(p, struct client, peer);
@@ -348,6 +370,9 @@ static void client_do(struct client *c, const struct control_request *request)
 		break;
 	case CONTROL_OPEN:
 		client_open(c, request);
+		break;
+	case CONTROL_SWITCHOVER:
+		client_switchover(c, request);
 		break;
 	}
 }

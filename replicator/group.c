@@ -203,7 +203,7 @@ static void group_turn(struct rt_op *op, int res)
 	}
 	group_failure_turn(g);
 	if (group_serving(g) && !g->failed && !group_is_fenced(g) &&
-	    g->role == GROUP_PRIMARY)
+	    g->role == GROUP_PRIMARY && !switchover_pauses(g->session))
 		write_retry(g);
 	apply_retry(&g->apply);
 	group_log_room_turn(g);

@@ -300,6 +300,21 @@ struct group_promote {
  */
 void group_promote(struct group *group, struct group_promote *p);
 
+struct group_switchover {
+	bool dry_run;
+	void (*done)(struct group_switchover *p, int res);
+	char text[512]; /* what was done, or why not; for people */
+	uint64_t lsn;	/* the last of the old primary */
+	int64_t pause_ms; /* since writes began to wait, or since the other site was asked */
+	void *impl[12];
+};
+/*
+ * Primary and mirror change roles; asked at either. res: 0 this site has its new role;
+ * -EPERM refused, nothing was done; -EAGAIN it did not come to that, and `text` says how
+ * things stand; -ESHUTDOWN. Writes that wait at the old primary fail with -EPERM.
+ */
+void group_switchover(struct group *group, struct group_switchover *p);
+
 #define GROUP_OPEN_TEXT_MAX 512
 
 /*

@@ -32,10 +32,11 @@ static const unsigned may_follow[] = {
 			  STATE(FAILED),
 	[GROUP_CATCHING_UP] = STATE(STANDALONE) | STATE(IN_SYNC) | STATE(EXPOSED) |
 			      STATE(HOLDING) | STATE(DIVERGED) | STATE(FAILED),
-	/* Of a start, or of requests. */
-	[GROUP_HOLDING] = STATE(STANDALONE) | STATE(STARTING) | STATE(RECOVERING) |
-			  STATE(IN_SYNC) | STATE(EXPOSED) | STATE(CATCHING_UP) |
-			  STATE(FENCED) | STATE(DIVERGED) | STATE(FAILED),
+	/* Of a start, of requests, or of a site that hands over and becomes the mirror. */
+	[GROUP_HOLDING] = STATE(LISTENING) | STATE(STANDALONE) | STATE(STARTING) |
+			  STATE(RECOVERING) | STATE(IN_SYNC) | STATE(EXPOSED) |
+			  STATE(CATCHING_UP) | STATE(FENCED) | STATE(DIVERGED) |
+			  STATE(FAILED),
 	/* The new primary has no connection; or the promotion has failed. */
 	[GROUP_PROMOTING] = STATE(STANDALONE) | STATE(EXPOSED) | STATE(HOLDING) |
 			    STATE(DIVERGED) | STATE(FAILED) | STATE(LISTENING),

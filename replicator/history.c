@@ -128,6 +128,16 @@ bool history_is_of_a_copy(const struct history_side *ours,
 	       ours->lsn > history_epoch_end(theirs, at);
 }
 
+bool history_has_surplus(const struct history_side *ours,
+			 const struct history_side *theirs)
+{
+	const struct history_side our = history_written(ours);
+	unsigned at;
+
+	return !history_find(theirs, history_current(&our), &at) ||
+	       ours->lsn > history_epoch_end(theirs, at);
+}
+
 /* Nothing was written in the current epoch before `first_lsn`, and nobody knows of it. */
 static bool history_may_fold(const struct lfs_meta *meta, uint64_t first_lsn)
 {

@@ -59,6 +59,10 @@ bool history_is_of_a_copy(const struct history_side *ours,
 			  const struct history_side *theirs,
 			  const uint8_t store[LFS_ID_LEN]);
 
+/* We are SUPERSEDED, and hold LSNs that their history gave to others. */
+bool history_has_surplus(const struct history_side *ours,
+			 const struct history_side *theirs);
+
 /* The last LSN that belongs to epoch i of the side: its end or the side's own lsn. */
 uint64_t history_epoch_end(const struct history_side *side, unsigned i);
 

@@ -276,6 +276,30 @@ int message_decode_ping(const uint8_t *buf, size_t len, struct message_ping *ret
 	return reader_done(&r) && !(ret->flags & ~PING_FLAGS) ? 0 : -EPROTO;
 }
 
+size_t message_encode_grant(const struct message_grant *m, uint8_t *buf, size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_u64(&w, m->number);
+	put_u64(&w, m->id);
+	put_u64(&w, m->lsn);
+	return message_written(&w, size);
+}
+
+int message_decode_grant(const uint8_t *buf, size_t len, struct message_grant *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	ret->number = get_u64(&r);
+	ret->id = get_u64(&r);
+	ret->lsn = get_u64(&r);
+	if (!reader_done(&r) || ret->id == 0 || ret->number > MESSAGE_EPOCH_MAX)
+		return -EPROTO;
+	return 0;
+}
+
 size_t message_encode_join(const struct message_join *m, uint8_t *buf, size_t size)
 {
 	struct writer w;

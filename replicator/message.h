@@ -30,6 +30,10 @@ enum message_type {
 	/* The first two of a control connection, from both. */
 	MESSAGE_NEGOTIATE, /* the versions that I speak; its form never changes */
 	MESSAGE_IDENTITY,  /* which store, of which run of a daemon */
+	/* The two sites change roles. */
+	MESSAGE_SWITCHOVER, /* mirror: hand over to me */
+	MESSAGE_GRANT,	    /* primary that is SEALED: begin this epoch */
+	MESSAGE_DECLINE,    /* primary: a text, why it does not hand over */
 };
 
 #define MESSAGE_PROTOCOL 4     /* the newest version that this daemon speaks, */
@@ -44,7 +48,8 @@ enum message_type {
 #define HELLO_ALONE 2u
 #define HELLO_UNPAIRED 4u
 #define HELLO_STARTING 8u /* a primary that does not serve yet */
-#define HELLO_FLAGS 15u
+#define HELLO_SEALED 16u  /* a primary that has handed over, and knows not more yet */
+#define HELLO_FLAGS 31u
 
 /*
  * First on a control connection, and the same in every version: bytes behind those that
@@ -105,6 +110,11 @@ struct message_ping {
 #define PING_SERVES 1u /* a primary that takes writes */
 #define PING_FLAGS 1u
 
+/* The epoch that the mirror begins behind `lsn`, where it holds all up to that. */
+struct message_grant {
+	uint64_t number, id, lsn;
+};
+
 #define MESSAGE_PROOF_LEN 16
 
 /* The proof is the control connection's: who has it is the other end of that one. */
@@ -132,6 +142,8 @@ size_t message_encode_start(const struct message_start *m, uint8_t *buf, size_t 
 int message_decode_start(const uint8_t *buf, size_t len, struct message_start *ret);
 size_t message_encode_ping(const struct message_ping *m, uint8_t *buf, size_t size);
 int message_decode_ping(const uint8_t *buf, size_t len, struct message_ping *ret);
+size_t message_encode_grant(const struct message_grant *m, uint8_t *buf, size_t size);
+int message_decode_grant(const uint8_t *buf, size_t len, struct message_grant *ret);
 size_t message_encode_join(const struct message_join *m, uint8_t *buf, size_t size);
 int message_decode_join(const uint8_t *buf, size_t len, struct message_join *ret);
 size_t message_encode_progress(const struct message_progress *m, uint8_t *buf,

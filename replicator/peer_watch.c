@@ -100,6 +100,16 @@ void peer_watch_promoted(struct peer_watch *w, rt_time now)
 	w->persisted_moved = now;
 }
 
+void peer_watch_switched(struct peer_watch *w, rt_time now)
+{
+	const struct peer_watch before = *w;
+
+	peer_watch_init(w);
+	w->awake = before.awake;
+	w->epoch_seen = before.epoch_seen;
+	w->path_proven = w->persisted_moved = now; /* it has `away` to come back */
+}
+
 void peer_watch_control_lost(struct peer_watch *w, rt_time now)
 {
 	w->control_lost = now;

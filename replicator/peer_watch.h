@@ -91,6 +91,8 @@ void peer_watch_mirror_lost_data(struct peer_watch *w);
 /* This site serves without its mirror, or with a backlog for it. */
 void peer_watch_opened_alone(struct peer_watch *w);
 void peer_watch_promoted(struct peer_watch *w, rt_time now);
+/* This site is the primary now, and its mirror has all that is here. */
+void peer_watch_switched(struct peer_watch *w, rt_time now);
 void peer_watch_control_lost(struct peer_watch *w, rt_time now);
 /* `serves`: it takes writes. One that is fenced, or waits to open, replaces nobody. */
 void peer_watch_primary_rx(struct peer_watch *w, bool serves, rt_time now);

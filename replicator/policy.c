@@ -56,6 +56,8 @@ static enum group_state policy_primary_state(const struct policy_inputs *in)
 		return policy_starting_state(in);
 	if (in->diverged)
 		return GROUP_DIVERGED;
+	if (in->bound == PRIMARY_BOUND_SEALED)
+		return GROUP_HOLDING;
 	if (in->path_serves)
 		return in->in_sync && !in->behind ? GROUP_IN_SYNC : GROUP_CATCHING_UP;
 	if (policy_all_local(in))
@@ -86,6 +88,13 @@ static struct policy_advice policy_bound_advice(enum primary_bound bound)
 	switch (bound) {
 	case PRIMARY_NOT_BOUND:
 		break;
+	case PRIMARY_BOUND_SEALED:
+		return (struct policy_advice){
+			"this site has handed over, and the other one has not answered",
+			"it is decided when that one answers; if it is destroyed: "
+			"wanmirror "
+			"promote --force, and what it has written is lost"
+		};
 	case PRIMARY_BOUND_FUA:
 		return (struct policy_advice){ NOT_AGREED "fua is remote",
 					       IF_LOST "wanmirror set fua=mode" };
@@ -134,6 +143,8 @@ static struct policy_advice policy_starting_advice(const struct policy_inputs *i
 
 static struct policy_advice policy_holding_advice(const struct policy_inputs *in)
 {
+	if (in->bound == PRIMARY_BOUND_SEALED)
+		return policy_bound_advice(in->bound);
 	if (!in->serving)
 		return policy_starting_advice(in);
 	if (in->stuck)

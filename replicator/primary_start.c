@@ -89,6 +89,8 @@ enum primary_bound primary_start_bound(const struct group *g)
 	enum primary_bound bound =
 		may_be_promoted ? PRIMARY_BOUND_COLD : PRIMARY_NOT_BOUND;
 
+	if (switchover_is_sealed(g) && !RT_BUG(SEAL_FORGOTTEN))
+		return PRIMARY_BOUND_SEALED;
 	if (g->config.fua_remote)
 		return PRIMARY_BOUND_FUA;
 	if (g->config.on_disconnect == GROUP_STOP)
@@ -151,6 +153,8 @@ static void primary_start_epoch(struct group *g, bool confirmed)
 		rt_random(g->loop, boot, sizeof(boot)); /* unknown counts as changed */
 	meta = facts_edit(g);
 	start.lossy = primary_start_may_miss_writes(g, boot);
+	if (RT_BUG(SEAL_FORGOTTEN))
+		meta->flags &= ~LFS_SEALED;
 	memcpy(meta->boot, boot, sizeof(meta->boot));
 	if (meta->peer_persisted >= start.first_lsn) /* what was lost is given again */
 		meta->peer_persisted = start.first_lsn - 1;
@@ -213,6 +217,9 @@ static const char *primary_start_alone_refusal(const struct group *g)
 	if (group_is_fenced(g))
 		return "this site is fenced, the other one is primary in a newer epoch; "
 		       "to make it a second primary: wanmirror promote --force";
+	if (switchover_is_sealed(g))
+		return "this site has handed over, and the other one may be primary; if "
+		       "that one is destroyed: wanmirror promote --force";
 	if (g->role != GROUP_PRIMARY)
 		return "this site is the mirror; to make it the primary: wanmirror "
 		       "promote";

@@ -22,6 +22,7 @@ enum primary_phase {
 /* The setting that forbids to open without the mirror; of several, the first here. */
 enum primary_bound {
 	PRIMARY_NOT_BOUND,
+	PRIMARY_BOUND_SEALED,	     /* it has handed over, and the other has not said */
 	PRIMARY_BOUND_FUA,	     /* fua is remote */
 	PRIMARY_BOUND_POLICY,	     /* on_disconnect is hold, */
 	PRIMARY_BOUND_VOLUME_POLICY, /* or that of a volume is */

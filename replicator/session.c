@@ -177,7 +177,8 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 	s->identity.number = s->peer->number;
 	if (s->peer->role == LFS_PRIMARY)
 		peer_watch_primary_rx(&s->group->watch,
-				      !(s->peer->flags & (HELLO_FENCED | HELLO_STARTING)),
+				      !(s->peer->flags &
+					(HELLO_FENCED | HELLO_STARTING | HELLO_SEALED)),
 				      rt_now(s->group->loop));
 	if (s->peer->flags & HELLO_UNPAIRED)
 		s->control.mirror_was_unpaired = true;
@@ -208,6 +209,11 @@ void session_message(struct session *s, unsigned type, const uint8_t *body, size
 		return;
 	case MESSAGE_HELLO:
 		session_hello_received(s, body, len);
+		return;
+	case MESSAGE_SWITCHOVER:
+	case MESSAGE_GRANT:
+	case MESSAGE_DECLINE:
+		switchover_message(s, type, body, len);
 		return;
 	default:
 		if (s->group->role == GROUP_PRIMARY)
@@ -264,6 +270,8 @@ static void session_say_hello(struct session *s)
 		hello->flags |= HELLO_ALONE;
 	if (hello->meta.flags & LFS_UNPAIRED)
 		hello->flags |= HELLO_UNPAIRED;
+	if (switchover_is_sealed(g))
+		hello->flags |= HELLO_SEALED;
 	if (g->role == GROUP_PRIMARY && g->start.phase != PRIMARY_RUNNING) {
 		hello->flags |= HELLO_STARTING;
 		primary_start_next_epoch(g, &hello->next_number, &hello->next_id);
@@ -439,6 +447,7 @@ void session_turn(struct session *s)
 
 	newcomer_turn(s);
 	pairing_turn(s);
+	switchover_turn(s);
 	if (s->group->role == GROUP_PRIMARY)
 		primary_turn(s);
 	else
@@ -520,6 +529,7 @@ void session_free(struct session *s)
 	conn_close(s->dialing);
 	newcomer_close_all(s);
 	pairing_end(s);
+	switchover_end(s);
 	group_log_reader_free(s->control.pull.reader);
 	session_close_transport(s);
 	tunnel_io_free(s->io);

@@ -15,6 +15,7 @@
 #include "replicator/pending.h"
 #include "replicator/refusal.h"
 #include "replicator/session_machine.h"
+#include "replicator/switchover.h"
 #include "replicator/transport.h"
 #include "rt/loop.h"
 
@@ -82,6 +83,11 @@ struct session_ping {
 	double rtt_ms; /* < 0: unknown */
 };
 
+struct session_callers {
+	uint64_t accepted;  /* connections, in total */
+	uint64_t strangers; /* of these, ended without having shown the key */
+};
+
 struct session {
 	struct group *group;	      /* back */
 	enum session_state state;     /* changed by session_event() only */
@@ -91,8 +97,8 @@ struct session {
 	struct pending_place pending[SESSION_PENDING_MAX];
 	struct newcomer newcomers[NEWCOMERS_MAX];
 	struct session_identity identity;
-	uint64_t accepted;  /* connections, in total */
-	uint64_t strangers; /* of these, ended without having shown the key */
+	struct session_callers callers;
+	struct switchover switchover;
 	struct rt_timer redial;
 	int64_t redial_ms;
 	struct rt_timer drain; /* mirror: until then the old tunnel may bring the rest */

@@ -109,13 +109,13 @@ static void session_complain(struct session *s, const struct rt_addr *address, i
 	group_event(s->group, RT_LOG_WARN,
 		    "connection-failed address=%s why=\"%s\" error=\"%s\" strangers=%llu",
 		    rt_addr_format(address, text), why, strerror(-err),
-		    (unsigned long long)s->strangers);
+		    (unsigned long long)s->callers.strangers);
 }
 
 static void session_stranger(struct session *s, const struct rt_addr *from, int err,
 			     const char *why)
 {
-	s->strangers++;
+	s->callers.strangers++;
 	session_complain(s, from, err, why);
 }
 
@@ -231,7 +231,7 @@ void session_accepted(void *owner, struct rt_sock *sock,
 		session_stranger(s, &place->from, -EUSERS,
 				 "more connections than places, and none shows the key");
 	}
-	*place = (struct pending_place){ .from = *peer, .number = ++s->accepted };
+	*place = (struct pending_place){ .from = *peer, .number = ++s->callers.accepted };
 	if (conn_serve(s->group->loop, sock, &params, &place->conn) < 0)
 		place->conn = NULL;
 }

@@ -529,7 +529,7 @@ static void mirror_drain_turn(struct session *s)
 		mirror_follow_turn(s);
 		return;
 	}
-	if (!mirror_is_drained(s))
+	if (!mirror_is_drained(s) || switchover_is_taking(s))
 		return;
 	if (s->control.conn && s->group->failed) /* it is not durable, nor will be */
 		session_refuse(s, MIRROR_LOG_FAILED);

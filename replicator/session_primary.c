@@ -131,6 +131,9 @@ static void primary_meets_primary(struct session *s)
 		primary_fence(s);
 		return;
 	case HISTORY_BEHIND:
+		if (s->peer->flags & HELLO_SEALED)
+			return; /* it sees that it is the mirror now, and comes back as one */
+				/* fall through */
 	case HISTORY_AHEAD:
 	case HISTORY_SURPLUS:
 	case HISTORY_UNWRITTEN:
@@ -386,6 +389,8 @@ static void primary_decide(struct session *s)
 		session_refuse(s, why);
 		return;
 	}
+	if (switchover_decides(s))
+		return;
 	if (group_is_fenced(g)) {
 		session_refuse(s, "this site is fenced: it has been superseded");
 		return;

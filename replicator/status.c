@@ -109,7 +109,7 @@ static void status_link(const struct group *g, const struct transport_stats *sta
 	ret->link.rtt_ms = s->ping.rtt_ms;
 	if (stats)
 		status_transport(g, stats, ret);
-	ret->link.strangers = s->strangers;
+	ret->link.strangers = s->callers.strangers;
 	status_counters(s, stats, ret);
 	status_datagrams(s, ret);
 	(void)snprintf(ret->fec.code, sizeof(ret->fec.code), "%s",

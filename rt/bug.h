@@ -18,6 +18,9 @@
 	X(LOSSY_FOLDED_AWAY)  /* the epoch after an empty one forgets what that had lost */      \
 	X(ROLLED_BACK_WHILE_SERVING) /* a store that serves takes its copy's epochs for its own */ \
 	X(COLD_OPENS_ALONE) /* a store that was down serves though its mirror may be promoted */ \
+	X(SEAL_FORGOTTEN) /* a primary that has handed over opens again after a restart */      \
+	X(WAITING_RUNS_LATER) /* what waited at a switchover is run when the site is primary again */ \
+	X(GRANT_SURVIVES_CONNECTION) /* a mirror takes a grant after it has said HELLO without it */ \
 	X(NEWCOMER_REPLACES)  /* a connection ends the one that the peer has */                 \
 	X(MIRROR_UNBOUND)     /* any store of the group is taken for the peer's */              \
 	X(EXPOSURE_FORGETS)   /* what was written before this start counts for nothing */       \

@@ -6,6 +6,7 @@
 $(B)/tests/unit/replicator/test_facts: flags_ld += -Wl,--wrap=lfs_set_meta
 $(B)/tests/unit/replicator/test_session_conn: flags_ld += -Wl,--wrap=lfs_set_meta
 $(B)/tests/unit/replicator/test_lifecycle: flags_ld += -Wl,--wrap=lfs_set_meta
+$(B)/tests/unit/replicator/test_switchover: flags_ld += -Wl,--wrap=lfs_set_meta
 $(B)/tests/unit/replicator/test_promote: flags_ld += -Wl,--wrap=lfs_set_meta
 # So may a flush, a read, and an append.
 $(B)/tests/unit/replicator/test_apply: flags_ld += -Wl,--wrap=lfs_flush

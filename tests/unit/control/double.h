@@ -101,6 +101,15 @@ static inline void double_peer_end(struct group *group)
 	p->done(p, group->result);
 }
 
+void group_switchover(struct group *group, struct group_switchover *p)
+{
+	(void)snprintf(p->text, sizeof(p->text), "switchover%s",
+		       p->dry_run ? " dry" : "");
+	p->lsn = 4711;
+	p->pause_ms = 12;
+	p->done(p, group->result);
+}
+
 int group_open_alone(struct group *group, bool dry_run, char text[GROUP_OPEN_TEXT_MAX])
 {
 	(void)snprintf(text, GROUP_OPEN_TEXT_MAX, "opens%s", dry_run ? " dry" : "");

@@ -127,13 +127,8 @@ static void a_time_that_is_none_is_refused(void **state)
 static void verbs_of_later_versions_are_named(void **state)
 {
 	static const char *const lines[] = {
-		"switchover db",
-		"snapshot db s1",
-		"-c /f verify db",
-		"-s /s drill db --run x",
-		"volume add db v 1GiB",
-		"attach data /dev/nbd0",
-		"watch",
+		"snapshot db s1",	"-c /f verify db",	 "-s /s drill db --run x",
+		"volume add db v 1GiB", "attach data /dev/nbd0", "watch",
 	};
 
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {

@@ -86,7 +86,7 @@ static void anything_else_is_refused(void **state)
 
 static void verbs_of_later_versions_are_named(void **state)
 {
-	assert_int_equal(parse("{\"verb\":\"switchover\",\"group\":\"db\"}"), -ENOTSUP);
+	assert_int_equal(parse("{\"verb\":\"rejoin\",\"group\":\"db\"}"), -ENOTSUP);
 	assert_non_null(strstr(why, "not in this version"));
 	assert_true(control_verb_is_later("snapshot"));
 	assert_false(control_verb_is_later("status"));

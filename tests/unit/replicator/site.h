@@ -26,7 +26,7 @@
 #define SITE_BOUND_NS (20 * RT_S)
 #define SITE_POLL_NS (2 * RT_MS)
 #define SITE_LSNS 5
-#define SITE_TYPES 16
+#define SITE_TYPES 20
 #define SITE_PEER_STORE 0x99 /* each byte of its id */
 
 struct site {
@@ -52,6 +52,7 @@ struct site {
 	struct message_start start;
 	struct message_identity identity;
 	uint64_t number_given; /* to the site, with the last HELLO */
+	struct message_grant grant;
 	struct message_ping ping; /* the last one */
 	uint64_t number;	  /* of READY, PULL, PULLED */
 };
@@ -422,13 +423,15 @@ static inline void peer_message(void *owner, struct conn *conn, unsigned type,
 		assert_int_equal(message_decode_hello(body, len, &site->hello), 0);
 	if (type == MESSAGE_IDENTITY)
 		assert_int_equal(message_decode_identity(body, len, &site->identity), 0);
+	if (type == MESSAGE_GRANT)
+		assert_int_equal(message_decode_grant(body, len, &site->grant), 0);
 	if (type == MESSAGE_START)
 		assert_int_equal(message_decode_start(body, len, &site->start), 0);
 	if (type == MESSAGE_PING)
 		assert_int_equal(message_decode_ping(body, len, &site->ping), 0);
 	if (type == MESSAGE_READY || type == MESSAGE_PULL || type == MESSAGE_PULLED)
 		assert_int_equal(message_decode_number(body, len, &site->number), 0);
-	if (type == MESSAGE_REFUSE)
+	if (type == MESSAGE_REFUSE || type == MESSAGE_DECLINE)
 		assert_int_equal(message_decode_text(body, len, site->refused), 0);
 	rt_loop_stop(site->loop);
 }

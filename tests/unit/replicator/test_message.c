@@ -192,6 +192,25 @@ static void an_identity_comes_out_as_it_went_in(void **state)
 	assert_int_equal(message_decode_identity(buf, len, &out), -EPROTO);
 }
 
+static void a_grant_comes_out_as_it_went_in(void **state)
+{
+	struct message_grant in = { 7, UINT64_MAX, 81204 }, out;
+	uint8_t buf[64];
+	size_t len = message_encode_grant(&in, buf, sizeof(buf));
+
+	assert_int_equal(message_decode_grant(buf, len, &out), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	for (size_t n = 0; n < len; n++)
+		assert_int_equal(message_decode_grant(buf, n, &out), -EPROTO);
+	assert_int_equal(message_decode_grant(buf, len + 1, &out), -EPROTO);
+	in.id = 0;
+	(void)message_encode_grant(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_grant(buf, len, &out), -EPROTO);
+	in = (struct message_grant){ MESSAGE_EPOCH_MAX + 1, 1, 1 };
+	(void)message_encode_grant(&in, buf, sizeof(buf));
+	assert_int_equal(message_decode_grant(buf, len, &out), -EPROTO);
+}
+
 static void epoch_of_number_0(struct message_hello *m)
 {
 	m->meta.epochs[0].number = 0;
@@ -342,6 +361,7 @@ int main(void)
 		cmocka_unit_test(what_is_out_of_range_is_refused),
 		cmocka_unit_test(a_negotiate_may_be_longer),
 		cmocka_unit_test(an_identity_comes_out_as_it_went_in),
+		cmocka_unit_test(a_grant_comes_out_as_it_went_in),
 		cmocka_unit_test(start_ping_number_and_text),
 		cmocka_unit_test(join_and_progress),
 	};

@@ -500,15 +500,16 @@ static void a_stranger_dials(void)
 					    .message_max = 1u << 20,
 					    .handshake_ns = 5 * RT_S,
 					    .events = &events };
-	uint64_t strangers = site->group->session->strangers;
+	uint64_t strangers = site->group->session->callers.strangers;
 	struct rt_addr addr;
 
 	memset(key, 0xa5, sizeof(key));
 	rt_listener_addr(site->group->session->listener, &addr);
 	assert_int_equal(conn_dial(site->loop, &addr, SECURE_CONTROL, &params, &stranger),
 			 0);
-	SITE_UNTIL(site, !stranger && site->group->session->strangers > strangers);
-	assert_int_equal(site->group->session->strangers, strangers + 1);
+	SITE_UNTIL(site,
+		   !stranger && site->group->session->callers.strangers > strangers);
+	assert_int_equal(site->group->session->callers.strangers, strangers + 1);
 }
 
 static unsigned complaints;
@@ -542,7 +543,7 @@ static void a_wrong_key_is_said_where_no_peer_is(void **state)
 	/* The peer ended in order, and gets in again. */
 	converse("M");
 	assert_int_equal(site->came[MESSAGE_START], 1);
-	assert_int_equal(s->strangers, 3);
+	assert_int_equal(s->callers.strangers, 3);
 }
 
 /* With the right key, and of no transport that is waited for; the right one still gets in. */

@@ -1,0 +1,168 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Primary and mirror change roles on command, at either site, with clients that write, and
+# with a daemon that is killed meanwhile. SWITCHOVERS=200 for more of them.
+. "$(dirname "$0")/lib.sh"
+
+switchover() # SITE: prints what the command prints
+{
+	"$build/wanmirror" -c "$T/$1.conf" switchover g
+}
+
+is_primary()
+{
+	[ "$(field "$1" groups.0.role 2>/dev/null)" = primary ] && in_state "$1" IN_SYNC
+}
+
+is_mirror()
+{
+	[ "$(field "$1" groups.0.role 2>/dev/null)" = mirror ] && in_state "$1" FOLLOWING
+}
+
+# changed OLD NEW: NEW is the primary, in sync, and OLD its mirror.
+changed()
+{
+	wait_for 20 is_primary "$2"
+	wait_for 20 is_mirror "$1"
+}
+
+generation()
+{
+	field "$1" groups.0.volumes.0.generation
+}
+
+all_persisted() # SITE
+{
+	field "$1" groups.0.lsn >"$T/lsn" 2>/dev/null || return 1
+	[ "$("$tools/jget" admitted <"$T/lsn")" = "$("$tools/jget" persisted <"$T/lsn")" ]
+}
+
+# There and back, with data, asked at either site.
+test_there_and_back()
+{
+	need nbdcopy qemu-io
+	sync=network
+	times='heartbeat = "200ms"; away = "2s"; control_timeout = "4s";'
+	pair_in_sync
+	random_file one 32
+	random_file two 32
+	nbdcopy --flush one "$(uri near)"
+	before=$(generation near)
+	switchover near | tee said
+	changed near far
+	grep -q "the other site is the primary" said
+	pause=$(sed -n 's/.*pause: \([0-9]*\) ms.*/\1/p' said)
+	echo "pause, with the answer of the other site: $pause ms"
+	[ "$pause" -le 2000 ] || fail "it took $pause ms"
+	same_image "$(uri far)" one
+	[ "$(generation far)" = "$before" ] || fail "another generation at far"
+	! qemu-io -f raw -c "write 0 4096" "$(uri near)" 2>/dev/null ||
+		fail "the old primary was written"
+	nbdcopy --flush two "$(uri far)"
+	wait_for 30 all_persisted far
+	same_image "$(uri near)" two
+	switchover near | tee said # the mirror is asked
+	changed far near
+	grep -q "this site is the primary" said
+	[ "$(generation near)" = "$before" ] || fail "another generation at near"
+	same_image "$(uri near)" two
+	"$build/wanmirror" -c "$T/near.conf" switchover g --dry-run | grep -q "near would hand over"
+	is_primary near || fail "a dry run has changed something"
+	stop far
+	wait_for 10 in_state near EXPOSED
+	status=0
+	switchover near 2>said || status=$?
+	[ $status -eq 3 ] || fail "without a mirror it ended with $status"
+	grep -q "the mirror is not in sync" said
+	stop near
+}
+
+# writer: to whichever site takes it, block after block, each flushed; what was acknowledged
+# stands in the file acked, as "BLOCK PATTERN", and "BLOCK ?" where nobody said what became of it.
+writer()
+{
+	n=0
+	while [ ! -e "$T/enough" ]; do
+		n=$((n + 1))
+		block=$((n % 500))
+		pattern=$((n % 251 + 1))
+		echo "$block ?" >>acked
+		for to in near far; do
+			timeout 5 qemu-io -f raw -c "write -P $pattern $((block * 4096)) 4096" \
+				-c flush "$(uri $to)" >wrote 2>&1 || continue
+			grep -q "failed\|error" wrote && continue
+			echo "$block $pattern" >>acked
+			break
+		done
+	done
+}
+
+# verify SITE: each block has what was acknowledged for it last.
+verify()
+{
+	awk '{ last[$1] = $2 } END { for (b in last) if (last[b] != "?") print b, last[b] }' acked >expected
+	while read -r block pattern; do
+		echo "read -P $pattern $((block * 4096)) 4096"
+	done <expected >reads
+	qemu-io -r -f raw "$(uri "$1")" <reads >read 2>&1 || true
+	! grep "Pattern verification failed" read || fail "something acknowledged is lost"
+}
+
+test_switchovers_under_load_with_kills()
+{
+	need qemu-io
+	sync=network
+	times='heartbeat = "200ms"; away = "1s"; control_timeout = "2s";'
+	pair_in_sync
+	: >acked
+	writer &
+	writing=$!
+	later "end $writing"
+	primary=near mirror=far done=0
+	for i in $(seq "${SWITCHOVERS:-9}"); do
+		asked=near
+		[ $((i % 2)) -eq 0 ] || asked=far
+		switchover $asked >said 2>&1 &
+		asking=$!
+		if [ $((i % 3)) -eq 0 ]; then # some instant of it
+			victim=near
+			[ $((i % 2)) -eq 0 ] || victim=far
+			sleep "0.0$((i * 37 % 90 + 10))"
+			crash $victim
+			wait $asking || true
+			start $victim
+		else
+			wait $asking || { cat said; echo "switchover $i came to nothing"; }
+		fi
+		for to in near far; do
+			! wait_quietly is_primary $to || primary=$to
+		done
+		[ $primary = near ] && mirror=far || mirror=near
+		wait_for 30 is_primary $primary
+		wait_for 30 is_mirror $mirror
+		grep -q "primary" said && done=$((done + 1))
+	done
+	touch "$T/enough"
+	wait_for 20 gone $writing
+	count=$(grep -c -v "?" acked)
+	echo "$count writes acknowledged; $done switchovers of ${SWITCHOVERS:-9}"
+	[ "$count" -gt 50 ] || fail "hardly anything was written"
+	verify $primary
+	stop $mirror
+	stop $primary
+}
+
+# One of the sites serves, within a while.
+wait_quietly()
+{
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		! "$@" || return 0
+		sleep 0.3
+	done
+	return 1
+}
+
+run test_there_and_back
+run test_switchovers_under_load_with_kills
+finish
