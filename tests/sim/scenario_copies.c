@@ -73,7 +73,10 @@ static void restart_loop(struct copies *c, unsigned i)
 			sim_net_cut_both(node, c->a->side[k].site.node, true);
 	}
 	for (unsigned n = 0; n < 4; n++) {
-		down(c, i);
+		if (n == 0 && sim_chance(c->rng, 0.5)) /* what it lost stays lost */
+			sites_crash(c->a, i, SIM_POWER);
+		else
+			down(c, i);
 		sites_start(c->a, i);
 		sites_run_for(c->a, 4 * RT_S);
 		if (n == 0) /* that one may follow an epoch that START has named */
@@ -210,7 +213,7 @@ static void one_round(struct copies *c)
 {
 	unsigned i = (unsigned)sim_below(c->rng, SITES);
 
-	switch (sim_below(c->rng, 14)) {
+	switch (sim_below(c->rng, 16)) {
 	case 0:
 	case 1:
 		copy(c, i);
@@ -226,6 +229,8 @@ static void one_round(struct copies *c)
 		promote(c, i);
 		break;
 	case 6:
+	case 14:
+	case 15:
 		restart_loop(c, i);
 		break;
 	case 7:
