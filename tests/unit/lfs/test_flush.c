@@ -5,6 +5,7 @@
  * is itself flushed. Whoever acknowledges FLUSH or FUA relies on each of these.
  */
 #include "lfs/log_record.h"
+#include "lfs/open_store.h"
 #include "tests/unit/lfs/world_memory.h"
 
 static struct lfs_flush flushes[4];
@@ -251,6 +252,30 @@ static void what_is_not_flushed_is_not_named(void **state)
 	assert_int_equal(close_store(w), 0);
 }
 
+/*
+ * No block is left in the segment for a marker, so a seal is made, which names the record as
+ * well; and as nothing else would, that is flushed like a marker.
+ */
+static void a_seal_in_place_of_a_marker_is_flushed(void **state)
+{
+	struct world *w = *state;
+	struct lfs_record before, after;
+	uint32_t room;
+
+	open_fresh(w);
+	/* Each takes a block more than it has data. */
+	while ((room = lfs_inflight_room(w->lfs)) > 0)
+		assert_int_equal(write_blocks(w, room % 16, room % 2 ? 2 : 1, 1), 0);
+	assert_int_equal(flush_store(w), 0);
+	assert_true(last_durable(w, &before));
+	assert_int_equal(before.kind, LFS_RECORD_CLIENT);
+	disk_sleep(LFS_MARKER_MS * RT_MS);
+	assert_true(last_durable(w, &after));
+	assert_true(after.seq > before.seq && after.kind != LFS_RECORD_CLIENT);
+	assert_true(after.durable_seq >= before.seq);
+	assert_int_equal(close_store(w), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -264,6 +289,7 @@ int main(void)
 		TEST(a_later_record_is_name_enough),
 		TEST(a_flush_under_way_names_nothing),
 		TEST(what_is_not_flushed_is_not_named),
+		TEST(a_seal_in_place_of_a_marker_is_flushed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
