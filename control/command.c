@@ -13,6 +13,7 @@
 enum {
 	OPTION_FORCE = 256,
 	OPTION_HOLD,
+	OPTION_UNDO,
 	OPTION_ALONE,
 	OPTION_DRY_RUN,
 	OPTION_FILL,
@@ -23,6 +24,7 @@ enum {
 
 #define TAKES_JSON 1u
 #define TAKES_FORCE 2u
+#define TAKES_UNDO 4096u
 #define TAKES_HOLD 256u
 #define TAKES_DRY_RUN 4u
 #define WANTS_ARGUMENT 8u
@@ -35,6 +37,9 @@ enum {
 
 #define TAKES_SINCE 1024u
 
+#define TAKES_OF_PROMOTE                                                                 \
+	(TAKES_FORCE | TAKES_HOLD | TAKES_UNDO | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT)
+
 struct command_verb {
 	const char *name;
 	unsigned takes;
@@ -46,8 +51,7 @@ static const struct command_verb verbs[] = {
 	  command_create },
 	{ "keygen", TAKES_DRY_RUN | WANTS_ARGUMENT, command_keygen },
 	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
-	{ "promote", TAKES_FORCE | TAKES_HOLD | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT,
-	  command_promote },
+	{ "promote", TAKES_OF_PROMOTE, command_promote },
 	{ "switchover", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_switchover },
 	{ "open", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_ALONE, command_open },
 	{ "peer", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_CHANGE, command_peer },
@@ -62,6 +66,7 @@ static const struct option options[] = {
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "force", no_argument, NULL, OPTION_FORCE },
 	{ "hold", no_argument, NULL, OPTION_HOLD },
+	{ "undo", no_argument, NULL, OPTION_UNDO },
 	{ "alone", no_argument, NULL, OPTION_ALONE },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
 	{ "fill", no_argument, NULL, OPTION_FILL },
@@ -82,6 +87,8 @@ static const char usage[] =
 	"                                 what happened to the group, and when\n"
 	"  promote [GROUP] [--force] [--hold] [--dry-run]\n"
 	"                                 make this mirror the primary\n"
+	"  promote --undo [GROUP] [--dry-run]\n"
+	"                                 the mirror again, while nothing was written\n"
 	"  switchover [GROUP] [--dry-run]\n"
 	"                                 primary and mirror change roles; asked at "
 	"either\n"
@@ -155,6 +162,9 @@ static bool option_take(int option, struct command *c, FILE *out)
 	case OPTION_HOLD:
 		c->hold = true;
 		break;
+	case OPTION_UNDO:
+		c->undo = true;
+		break;
 	case OPTION_ALONE:
 		c->alone = true;
 		break;
@@ -188,6 +198,10 @@ static enum control_exit verb_check(const struct command *c, int nargs, FILE *er
 		return wrong(err, "%s takes no --force", name);
 	if (c->hold && !(takes & TAKES_HOLD))
 		return wrong(err, "%s takes no --hold", name);
+	if (c->undo && !(takes & TAKES_UNDO))
+		return wrong(err, "%s takes no --undo", name);
+	if (c->undo && (c->force || c->hold))
+		return wrong(err, "%s --undo takes no --force and no --hold", name);
 	if (c->alone && !(takes & WANTS_ALONE))
 		return wrong(err, "%s takes no --alone", name);
 	if (!c->alone && takes & WANTS_ALONE)

@@ -15,7 +15,7 @@ struct command_verb;
 struct command {
 	const char *config; /* file */
 	const char *socket; /* NULL: the one that the file names */
-	bool json, force, hold, alone, dry_run, fill;
+	bool json, force, hold, undo, alone, dry_run, fill;
 	const struct command_verb *verb; /* NULL: --help or --version was served */
 	const char *argument;		 /* of the verb, or NULL */
 	const char *setting;		 /* KEY=VALUE of set, or NULL */

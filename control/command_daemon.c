@@ -230,6 +230,7 @@ enum control_exit command_promote(const struct command *command, FILE *out, FILE
 	request_init(&request, CONTROL_PROMOTE, command);
 	request.force = command->force;
 	request.hold = command->hold;
+	request.undo = command->undo;
 	request.dry_run = command->dry_run;
 	answer = request_send(command, &request, &exit, err);
 	return answer_print(answer, exit, out, err);

@@ -132,6 +132,8 @@ static int member_parse(const char *name, const json_t *value,
 		flag = &request->force;
 	else if (strcmp(name, "hold") == 0)
 		flag = &request->hold;
+	else if (strcmp(name, "undo") == 0)
+		flag = &request->undo;
 	else if (strcmp(name, "alone") == 0)
 		flag = &request->alone;
 	else if (strcmp(name, "dry_run") == 0)
@@ -162,8 +164,11 @@ static int object_parse(json_t *root, struct control_request *ret, char *why)
 		if (res < 0)
 			return res;
 	}
-	if (request.verb != CONTROL_PROMOTE && (request.force || request.hold))
-		return request_wrong(why, "force and hold", "are for promote");
+	if (request.verb != CONTROL_PROMOTE &&
+	    (request.force || request.hold || request.undo))
+		return request_wrong(why, "force, hold and undo", "are for promote");
+	if (request.undo && (request.force || request.hold))
+		return request_wrong(why, "undo", "goes without force and hold");
 	if ((request.verb == CONTROL_STATUS || request.verb == CONTROL_EVENTS) &&
 	    request.dry_run)
 		return request_wrong(why, "dry_run", "is for what changes something");
@@ -218,10 +223,10 @@ size_t control_request_encode(const struct control_request *request,
 							     request->alone, "dry_run",
 							     request->dry_run));
 	if (request->verb == CONTROL_PROMOTE)
-		(void)json_object_update_new(root, json_pack("{s:b, s:b, s:b}", "force",
-							     request->force, "hold",
-							     request->hold, "dry_run",
-							     request->dry_run));
+		(void)json_object_update_new(
+			root, json_pack("{s:b, s:b, s:b, s:b}", "force", request->force,
+					"hold", request->hold, "undo", request->undo,
+					"dry_run", request->dry_run));
 	if (request->verb == CONTROL_SET)
 		(void)json_object_update_new(
 			root, json_pack("{s:s, s:s, s:b}", "key", request->key, "value",

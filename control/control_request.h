@@ -33,7 +33,7 @@ struct control_request {
 	enum control_verb verb;
 	char group[CONTROL_GROUP_MAX +
 		   1]; /* "": the daemon's only one, or all of them for status */
-	bool force, hold; /* CONTROL_PROMOTE */
+	bool force, hold, undo; /* CONTROL_PROMOTE */
 	bool alone;	  /* CONTROL_OPEN, always */
 	bool dry_run;	  /* of each verb that changes something */
 	enum control_change change;

@@ -195,8 +195,11 @@ static void client_promote_done(struct group_promote *p, int res)
 	c->busy = false;
 	rt_log(res == 0 || res == -EALREADY ? RT_LOG_INFO : RT_LOG_WARN,
 	       "%s group=%s result=\"%s\" lsn=%llu",
-	       p->dry_run ? "promote-dry-run" : "promote", c->srv->name,
-	       res < 0 ? strerror(-res) : "done", (unsigned long long)p->recovery.lsn);
+	       p->dry_run ? "promote-dry-run"
+	       : p->undo  ? "promote-undo"
+			  : "promote",
+	       c->srv->name, res < 0 ? strerror(-res) : "done",
+	       (unsigned long long)p->recovery.lsn);
 	client_answer(c, answer_promote(p, res));
 }
 
@@ -240,6 +243,7 @@ static void client_promote(struct client *c, const struct control_request *reque
 	memset(&c->promote, 0, sizeof(c->promote));
 	c->promote.force = request->force;
 	c->promote.hold = request->hold;
+	c->promote.undo = request->undo;
 	c->promote.dry_run = request->dry_run;
 	c->promote.done = client_promote_done;
 	client_begin(c);

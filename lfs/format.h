@@ -63,13 +63,20 @@
 #define LFS_SUPERBLOCK_MAX (LFS_SUPERBLOCK_REGION - LFS_BLOCK) /* bytes of the whole */
 #define LFS_SUPERBLOCK_MAGIC UINT64_C(0x3153464c4e415757) /* "WWANLFS1" */
 
+/* Ids of epochs, as in struct lfs_promotion. */
+struct lfs_superblock_promotion {
+	le64 before, epoch, undone, fence;
+};
+static_assert(sizeof(struct lfs_superblock_promotion) == 32, "on-disk size");
+
 /* What this store knows of its peer's. */
 struct lfs_superblock_peer {
 	le64 named_epoch; /* id of the newest epoch that a START has named to it */
 	uint8_t store[LFS_ID_LEN];
 	le64 persisted; /* LSN that it is known to hold for good */
+	struct lfs_superblock_promotion promotion;
 };
-static_assert(sizeof(struct lfs_superblock_peer) == 32, "on-disk size");
+static_assert(sizeof(struct lfs_superblock_peer) == 64, "on-disk size");
 
 /*
  * The first 32 bytes are the same in every version, so that a newer one is recognised.
@@ -105,7 +112,7 @@ struct lfs_superblock_head {
 	le32 nepochs;
 	char group_name[LFS_NAME_MAX];
 	struct lfs_superblock_peer peer;
-	uint8_t zero1[216];
+	uint8_t zero1[184];
 };
 static_assert(sizeof(struct lfs_superblock_head) == 512, "on-disk size");
 static_assert(_Alignof(struct lfs_superblock_head) == 1, "no padding");

@@ -61,6 +61,14 @@ static inline uint64_t lfs_volume_blocks(const struct lfs_volume *volume)
 #define LFS_PEER_FORGOTTEN 64u /* no store is taken for the peer's */
 #define LFS_CLEAN 16u	/* closed in order; taken away by the next open for writing */
 
+/* Ids of epochs; 0: none. What undoes a promotion, and the fence that it has put up. */
+struct lfs_promotion {
+	uint64_t before; /* this site was a mirror in it when it was promoted, */
+	uint64_t epoch;	 /* and has begun this one */
+	uint64_t undone; /* the last one that was undone here */
+	uint64_t fence;	 /* what the peer began and this site was fenced by */
+};
+
 /*
  * What replication wants to keep across restarts. Lives in the superblock; the history
  * has nepochs >= 1 entries in ascending order, the last one is the current epoch.
@@ -79,6 +87,7 @@ struct lfs_meta {
 	struct lfs_volume volumes[LFS_VOLUMES_MAX];
 	/* Id of the newest epoch that a START has named; 0: none. */
 	uint64_t named_epoch;
+	struct lfs_promotion promotion;
 	unsigned nepochs;
 	struct lfs_epoch epochs[LFS_HISTORY_MAX];
 };

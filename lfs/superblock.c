@@ -335,6 +335,10 @@ uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superb
 		.nepochs = le32_make(meta->nepochs),
 		.peer.named_epoch = le64_make(meta->named_epoch),
 		.peer.persisted = le64_make(meta->peer_persisted),
+		.peer.promotion = { .before = le64_make(meta->promotion.before),
+				    .epoch = le64_make(meta->promotion.epoch),
+				    .undone = le64_make(meta->promotion.undone),
+				    .fence = le64_make(meta->promotion.fence) },
 	};
 
 	rt_assert(length <= LFS_SUPERBLOCK_MAX);
@@ -400,6 +404,12 @@ static void superblock_get_head(const struct lfs_superblock_head *h,
 	memcpy(meta->boot, h->boot, LFS_ID_LEN);
 	memcpy(meta->peer_store, h->peer.store, LFS_ID_LEN);
 	meta->peer_persisted = le64_get(h->peer.persisted);
+	meta->promotion = (struct lfs_promotion){
+		.before = le64_get(h->peer.promotion.before),
+		.epoch = le64_get(h->peer.promotion.epoch),
+		.undone = le64_get(h->peer.promotion.undone),
+		.fence = le64_get(h->peer.promotion.fence),
+	};
 	memcpy(meta->group_name, h->group_name, LFS_NAME_MAX);
 	meta->role = (enum lfs_role)le32_get(h->role);
 	meta->flags = le32_get(h->flags);

@@ -287,6 +287,7 @@ struct group_recovery {
 
 struct group_promote {
 	bool force, hold, dry_run;
+	bool undo; /* be the mirror again, while nothing was written since */
 	void (*done)(struct group_promote *p, int res);
 	char text[1024]; /* what was found, and what was done or why not; for people */
 	bool found;	 /* `recovery` says what */

@@ -87,7 +87,7 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.failed = g->failed != 0,
 		.fenced = group_is_fenced(g),
 		.diverged = g->standing == GROUP_STANDING_DIVERGED,
-		.promoting = g->promote != NULL ||
+		.promoting = (g->promote != NULL && !group_is_undoing(g)) ||
 			     (g->session && switchover_is_taking(g->session)),
 		.log_full = g->log_room.full,
 		.map_full = g->log_room.map_full,

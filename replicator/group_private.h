@@ -160,6 +160,12 @@ static inline bool group_is_fenced(const struct group *g)
 	return g->standing == GROUP_STANDING_FENCED;
 }
 
+/* Its promotion is being undone: nothing may be written any more. */
+static inline bool group_is_undoing(const struct group *g)
+{
+	return g->promote && g->promote->undo;
+}
+
 /* A primary that takes writes, as far as the two sites are concerned. */
 static inline bool group_is_writable(const struct group *g)
 {

@@ -29,7 +29,7 @@ static const unsigned may_follow[] = {
 			  STATE(HOLDING) | STATE(DIVERGED) | STATE(FAILED),
 	[GROUP_EXPOSED] = STATE(STANDALONE) | STATE(IN_SYNC) | STATE(CATCHING_UP) |
 			  STATE(HOLDING) | STATE(FENCED) | STATE(DIVERGED) |
-			  STATE(FAILED),
+			  STATE(FAILED) | STATE(LISTENING), /* a promotion undone */
 	[GROUP_CATCHING_UP] = STATE(STANDALONE) | STATE(IN_SYNC) | STATE(EXPOSED) |
 			      STATE(HOLDING) | STATE(DIVERGED) | STATE(FAILED),
 	/* Of a start, of requests, or of a site that hands over and becomes the mirror. */

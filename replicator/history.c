@@ -144,7 +144,8 @@ static bool history_may_fold(const struct lfs_meta *meta, uint64_t first_lsn)
 	const struct lfs_epoch *current = &meta->epochs[meta->nepochs - 1];
 
 	return meta->nepochs > 1 && current->first_lsn == first_lsn &&
-	       current->id != meta->named_epoch && !RT_BUG(EMPTY_EPOCHS_KEPT);
+	       current->id != meta->named_epoch && current->id != meta->promotion.epoch &&
+	       !RT_BUG(EMPTY_EPOCHS_KEPT);
 }
 
 uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen)
@@ -225,4 +226,67 @@ bool history_drop(struct lfs_meta *meta, uint64_t mirror_epoch)
 		if (meta->epochs[i].first_lsn == meta->epochs[i + 1].first_lsn)
 			history_remove(meta, i);
 	return meta->nepochs < before;
+}
+
+/* Entry of the epoch in which this site was a mirror; nepochs: there is none. */
+static unsigned history_before_promotion(const struct lfs_meta *meta)
+{
+	unsigned i = 0;
+
+	if (meta->promotion.before == 0)
+		return meta->nepochs;
+	while (i < meta->nepochs && meta->epochs[i].id != meta->promotion.before)
+		i++;
+	return i;
+}
+
+enum history_undo history_undo_judge(const struct lfs_meta *meta, uint64_t lsn,
+				     const uint8_t store[LFS_ID_LEN])
+{
+	unsigned before = history_before_promotion(meta);
+
+	/* ALONE ends when a mirror is in sync. */
+	if (before + 1 >= meta->nepochs || !(meta->flags & LFS_ALONE))
+		return HISTORY_UNDO_NONE;
+	if (meta->epochs[before + 1].first_lsn != lsn + 1)
+		return HISTORY_UNDO_WRITTEN;
+	for (unsigned i = before + 1; i < meta->nepochs; i++)
+		if (meta->epochs[i].id == meta->named_epoch &&
+		    memcmp(meta->epochs[i].store, store, LFS_ID_LEN) == 0)
+			return HISTORY_UNDO_NAMED;
+	return HISTORY_UNDO_MAY;
+}
+
+void history_undo(struct lfs_meta *meta)
+{
+	meta->nepochs = history_before_promotion(meta) + 1;
+	meta->named_epoch = meta->promotion.before;
+	meta->promotion.undone = meta->promotion.epoch;
+	meta->promotion.before = meta->promotion.epoch = 0;
+}
+
+uint64_t history_fence(const struct history_side *ours, const struct history_side *theirs,
+		       const uint8_t peer[LFS_ID_LEN])
+{
+	uint64_t fence = 0;
+	unsigned at;
+
+	for (unsigned i = theirs->nepochs; i-- > 0;) {
+		if (history_find(ours, &theirs->epochs[i], &at))
+			break;
+		if (memcmp(theirs->epochs[i].store, peer, LFS_ID_LEN) == 0)
+			fence = theirs->epochs[i].id;
+	}
+	return fence;
+}
+
+bool history_fence_is_over(uint64_t fence, uint64_t undone,
+			   const struct history_side *theirs)
+{
+	if (fence == 0 || fence != undone)
+		return false;
+	for (unsigned i = 0; i < theirs->nepochs; i++)
+		if (theirs->epochs[i].id == fence)
+			return false;
+	return true;
 }

@@ -99,4 +99,33 @@ bool history_add_unreached(struct lfs_meta *meta, const struct history_start *ne
  */
 bool history_drop(struct lfs_meta *meta, uint64_t mirror_epoch);
 
+enum history_undo {
+	HISTORY_UNDO_MAY,
+	HISTORY_UNDO_NONE,    /* it was no mirror before, or the history has forgotten */
+	HISTORY_UNDO_WRITTEN, /* it holds LSNs of its own reign */
+	HISTORY_UNDO_NAMED,   /* a START may have named its reign to a mirror */
+};
+
+/*
+ * Whether a promotion may be taken back (docs/decisions/0026-a-promotion-is-undone-by-name.md): this site is `store`, and its
+ * last LSN is `lsn`.
+ */
+enum history_undo history_undo_judge(const struct lfs_meta *meta, uint64_t lsn,
+				     const uint8_t store[LFS_ID_LEN]);
+/* Where it may: the history ends again with the epoch in which this site was a mirror. */
+void history_undo(struct lfs_meta *meta);
+
+/*
+ * What fences us: the first epoch that the store `peer` has begun beyond our history. 0: none
+ * of those is its own.
+ */
+uint64_t history_fence(const struct history_side *ours, const struct history_side *theirs,
+		       const uint8_t peer[LFS_ID_LEN]);
+/*
+ * The paired mirror says that it has undone the promotion that began `fence`, and shows a
+ * history without it.
+ */
+bool history_fence_is_over(uint64_t fence, uint64_t undone,
+			   const struct history_side *theirs);
+
 #endif

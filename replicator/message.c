@@ -172,6 +172,7 @@ size_t message_encode_hello(const struct message_hello *m, uint8_t *buf, size_t 
 	put_u32(&w, m->heartbeat_ms);
 	put_u64(&w, m->next_number);
 	put_u64(&w, m->next_id);
+	put_u64(&w, m->undone);
 	put_bytes(&w, m->meta.group, sizeof(m->meta.group));
 	put_name(&w, m->meta.group_name);
 	put_u32(&w, m->meta.max_request);
@@ -197,6 +198,7 @@ int message_decode_hello(const uint8_t *buf, size_t len, struct message_hello *r
 	ret->heartbeat_ms = get_u32(&r);
 	ret->next_number = get_u64(&r);
 	ret->next_id = get_u64(&r);
+	ret->undone = get_u64(&r);
 	get_bytes(&r, ret->meta.group, sizeof(ret->meta.group));
 	get_name(&r, ret->meta.group_name, sizeof(ret->meta.group_name));
 	ret->meta.max_request = get_u32(&r);

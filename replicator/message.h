@@ -83,6 +83,8 @@ struct message_hello {
 	uint32_t heartbeat_ms; /* mine; 0: not said */
 	/* HELLO_STARTING: the epoch that it is about to begin; else 0, 0. */
 	uint64_t next_number, next_id;
+	uint64_t
+		undone; /* id of the epoch whose promotion this site has undone; 0: none */
 	struct lfs_meta meta; /* group, group_name, max_request, volumes, epochs */
 };
 

@@ -18,7 +18,7 @@ static void primary_start_set_phase(struct group *g, enum primary_phase phase)
 
 	switch (phase) {
 	case PRIMARY_ASKING:
-		rt_assert(from == PRIMARY_PULLING);
+		rt_assert(from == PRIMARY_PULLING || group_is_fenced(g));
 		break;
 	case PRIMARY_PULLING:
 	case PRIMARY_EPOCH:
@@ -110,6 +110,8 @@ static void primary_start_epoch_durable(struct group *g, int res)
 {
 	if (res < 0)
 		return; /* the log has failed and says so itself */
+	if (group_is_fenced(g)) /* until now: what fenced it was undone */
+		group_set_standing(g, GROUP_STANDING_GOOD);
 	if (g->start.phase != PRIMARY_RUNNING)
 		group_begin_serving(g);
 }
@@ -193,6 +195,13 @@ void primary_start_pulling(struct group *g)
 
 void primary_start_pulled(struct group *g)
 {
+	primary_start_set_phase(g, PRIMARY_ASKING);
+	primary_start_set_deadline(g);
+}
+
+void primary_start_unfenced(struct group *g)
+{
+	g->start.next_id = 0; /* that one was begun, or is not to be */
 	primary_start_set_phase(g, PRIMARY_ASKING);
 	primary_start_set_deadline(g);
 }

@@ -71,6 +71,8 @@ void primary_start_pulled(struct group *g);
 void primary_start_conn_lost(struct group *g);
 /* The mirror has open_timeout again, from now on. */
 void primary_start_set_deadline(struct group *g);
+/* What fenced this site was undone: it asks its mirror as at a start. */
+void primary_start_unfenced(struct group *g);
 /* Nothing is left to be done before it serves. */
 void primary_start_over(struct group *g);
 /* Open without the mirror if that is due and allowed. */

@@ -123,12 +123,9 @@ static int promote_judge_silence(const struct group *g, struct group_promote *p)
 	return -EPERM;
 }
 
-/* 0: go on; else why not. */
-static int promote_judge(struct group *g, struct group_promote *p)
+/* 0 where a promotion, or its undoing, may begin at all. */
+static int promote_judge_busy(const struct group *g, struct group_promote *p)
 {
-	struct session *s = g->session;
-	bool sealed = lfs_meta(g->lfs)->flags & LFS_SEALED;
-
 	if (g->failed || group_is_stopping(g) || g->promote) {
 		promote_text(p, "refused: %s\n",
 			     g->promote	 ? "a promotion is under way"
@@ -136,6 +133,18 @@ static int promote_judge(struct group *g, struct group_promote *p)
 					 : "the daemon is stopping");
 		return g->promote ? -EBUSY : g->failed ? -EIO : -ESHUTDOWN;
 	}
+	return 0;
+}
+
+/* 0: go on; else why not. */
+static int promote_judge(struct group *g, struct group_promote *p)
+{
+	struct session *s = g->session;
+	bool sealed = lfs_meta(g->lfs)->flags & LFS_SEALED;
+	int err = promote_judge_busy(g, p);
+
+	if (err < 0)
+		return err;
 	if (g->role == GROUP_PRIMARY && !group_is_fenced(g) && !sealed) {
 		promote_text(p, "this site is the primary already\n");
 		return -EALREADY;
@@ -157,12 +166,132 @@ static int promote_judge(struct group *g, struct group_promote *p)
 	return promote_judge_silence(g, p);
 }
 
+/* ---- undo ------------------------------------------------------------------------------ */
+
+static const char *promote_undo_refusal(const struct group *g)
+{
+	switch (history_undo_judge(lfs_meta(g->lfs), lfs_lsn(g->lfs).admitted,
+				   lfs_store_id(g->lfs))) {
+	case HISTORY_UNDO_MAY:
+		return NULL;
+	case HISTORY_UNDO_NONE:
+		return "this site was not promoted from a mirror, or its history has "
+		       "forgotten that";
+	case HISTORY_UNDO_WRITTEN:
+		return "writes were taken here since the promotion, and would be lost";
+	case HISTORY_UNDO_NAMED:
+		return "a mirror of this site has taken up the new epoch";
+	}
+	rt_assert(!"a verdict");
+	return "";
+}
+
+/* 0: go on; else why not. */
+static int promote_judge_undo(const struct group *g, struct group_promote *p)
+{
+	const char *why = NULL;
+	int err = promote_judge_busy(g, p);
+
+	if (err < 0)
+		return err;
+	if (g->role == GROUP_MIRROR) {
+		promote_text(p, "this site is a mirror already\n");
+		return -EALREADY;
+	}
+	if (!group_serving(g) || g->start.phase != PRIMARY_RUNNING)
+		why = "this site does not serve yet";
+	else if (group_is_fenced(g))
+		why = "this site is fenced";
+	else if (!g->session)
+		why = "the group has no peer";
+	else
+		why = promote_undo_refusal(g);
+	if (!why)
+		return 0;
+	promote_text(p, "refused: %s\n", why);
+	return -EPERM;
+}
+
+static void promote_undo(struct group *g, struct group_promote *p)
+{
+	int err = promote_judge_undo(g, p);
+
+	if (err == 0 && p->dry_run)
+		promote_text(p, "the promotion can be undone; nothing was changed "
+				"(--dry-run)\n");
+	if (err < 0 || p->dry_run) {
+		promote_reply(g, p, err);
+		return;
+	}
+	g->promote = p;
+	session_drop(g->session);
+	group_wake(g);
+}
+
+/* It is a mirror, as it was, and nothing of its reign is left but the id of that. */
+static void promote_undone(struct group *g, int res)
+{
+	struct group_promote *p = g->promote;
+
+	g->promote = NULL;
+	if (res < 0) {
+		promote_text(p, "failed: it could not be made durable\n");
+		promote_reply(g, p, res);
+		return;
+	}
+	(void)gate_fail(&g->gate, -EPERM);
+	if (g->session) {
+		session_drop(g->session); /* made meanwhile, as a primary's */
+		rt_assert(g->session->state == SESSION_DISCONNECTED);
+	}
+	group_set_alone(g, GROUP_NOT_ALONE);
+	group_set_standing(g, GROUP_STANDING_GOOD);
+	group_set_why(g, "%s", "");
+	g->role = GROUP_MIRROR;
+	apply_restart(&g->apply);
+	group_event(g, RT_LOG_WARN, "promotion-undone lsn=%llu",
+		    (unsigned long long)lfs_lsn(g->lfs).durable);
+	promote_describe(g, p);
+	promote_text(
+		p,
+		"the promotion is undone: this site is a mirror again, and %s goes on "
+		"as primary when it answers\n",
+		promote_peer_name(g));
+	promote_reply(g, p, 0);
+}
+
+/* Nothing is under way that could still be written. */
+static void promote_undo_turn(struct group *g)
+{
+	struct group_promote *p = g->promote;
+	struct lfs_meta *meta;
+
+	if (!rt_list_empty(&g->writes.waiting) || !rt_list_empty(&g->writes.locks))
+		return;
+	if (promote_undo_refusal(g)) { /* what was admitted in that very turn */
+		g->promote = NULL;
+		promote_text(p, "refused: %s\n", promote_undo_refusal(g));
+		promote_reply(g, p, -EPERM);
+		return;
+	}
+	meta = facts_edit(g);
+	history_undo(meta);
+	meta->role = LFS_MIRROR;
+	meta->flags &= ~(LFS_ALONE | LFS_HOLD);
+	meta->peer_persisted = 0;
+	facts_change(g, promote_undone);
+}
+
 void group_promote(struct group *g, struct group_promote *p)
 {
 	int err;
 
 	p->text[0] = 0;
 	p->found = false;
+	if (p->undo) {
+		promote_undo(g, p);
+		return;
+	}
 	err = promote_judge(g, p);
 	if (err == 0 || err == -EPERM)
 		promote_describe(g, p);
@@ -230,12 +359,18 @@ static void promote_epoch(struct group *g)
 	struct history_start start = { .store = lfs_store_id(g->lfs),
 				       .first_lsn = unreached.first_lsn,
 				       .lossy = true };
+	const uint64_t before = meta->epochs[meta->nepochs - 1].id;
 	bool all = history_add_unreached(meta, &unreached);
 
 	rt_random(g->loop, &start.id, sizeof(start.id));
 	start.number = history_next_number(meta, g->watch.epoch_seen);
 	if (!history_begin(meta, &start) || !all)
 		group_say_history_full(g);
+	meta->promotion = (struct lfs_promotion){ 0 };
+	if (meta->role == LFS_MIRROR) {
+		meta->promotion.before = before;
+		meta->promotion.epoch = start.id;
+	}
 	meta->role = LFS_PRIMARY;
 	meta->peer_persisted = 0; /* of what this site writes from now on */
 	meta->flags |= LFS_ALONE;
@@ -260,6 +395,10 @@ void promote_turn(struct group *g)
 			     g->failed ? "the log of this site has failed"
 				       : "the daemon is stopping");
 		promote_reply(g, p, -EIO);
+		return;
+	}
+	if (p->undo) {
+		promote_undo_turn(g);
 		return;
 	}
 	if (g->session && g->role == GROUP_MIRROR && !mirror_is_drained(g->session) &&

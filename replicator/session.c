@@ -264,7 +264,8 @@ static void session_say_hello(struct session *s)
 	hello->persisted = g->gate.marks.persisted;
 	hello->heartbeat_ms = (uint32_t)g->config.heartbeat_ms;
 	(void)snprintf(hello->node, sizeof(hello->node), "%s", g->config.node);
-	if (group_is_fenced(g))
+	hello->undone = hello->meta.promotion.undone;
+	if (group_is_fenced(g) && g->start.phase == PRIMARY_RUNNING)
 		hello->flags |= HELLO_FENCED;
 	if (g->alone != GROUP_NOT_ALONE)
 		hello->flags |= HELLO_ALONE;

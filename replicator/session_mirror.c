@@ -252,6 +252,8 @@ static void mirror_agree_to_go_on(struct session *s)
 	peer_watch_epoch_announced(&s->group->watch, s->peer->next_number,
 				   s->peer->next_id);
 	session_goes_on(s);
+	if (s->peer->flags & HELLO_STARTING) /* from now on it may serve */
+		peer_watch_primary_rx(&s->group->watch, true, rt_now(s->group->loop));
 	mirror_agree(s);
 }
 

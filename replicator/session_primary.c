@@ -49,6 +49,8 @@ static void primary_fenced(struct group *g, int res)
 		    "fenced why=\"the other site is primary in a newer epoch\"");
 	if (g->life == GROUP_LIFE_STARTING)
 		group_begin_serving(g); /* met while it opened: reads */
+	else if (g->start.phase == PRIMARY_ASKING)
+		primary_start_over(g); /* of one that was fenced before */
 	if (g->session)
 		session_refuse(g->session, "this site is fenced: it has been superseded");
 }
@@ -56,8 +58,15 @@ static void primary_fenced(struct group *g, int res)
 static void primary_fence(struct session *s)
 {
 	struct group *g = s->group;
+	struct lfs_meta *meta = facts_edit(g);
 
-	facts_edit(g)->flags |= LFS_FENCED;
+	meta->flags |= LFS_FENCED;
+	meta->promotion.fence =
+		history_fence(&(struct history_side){ .epochs = meta->epochs,
+						      .nepochs = meta->nepochs },
+			      &(struct history_side){ .epochs = s->peer->meta.epochs,
+						      .nepochs = s->peer->meta.nepochs },
+			      s->control.identity.store);
 	group_set_why(g, "%s is primary in epoch %llu, which goes on from ours",
 		      s->peer->node,
 		      (unsigned long long)s->peer->meta.epochs[s->peer->meta.nepochs - 1]
@@ -65,9 +74,41 @@ static void primary_fence(struct session *s)
 	facts_change(g, primary_fenced);
 }
 
+static void primary_unfenced(struct group *g, int res)
+{
+	if (res < 0)
+		return;
+	group_event(g, RT_LOG_WARN,
+		    "fence-over why=\"the other site has undone its promotion\"");
+	primary_start_unfenced(g);
+	if (g->session)
+		session_drop(g->session); /* the next HELLO is of one that opens */
+}
+
+/* The promotion that fenced us was undone: we open again, as after a start. */
+static bool primary_fence_ends(struct session *s)
+{
+	const struct lfs_meta *mine = lfs_meta(s->group->lfs);
+	const struct history_side theirs = { .epochs = s->peer->meta.epochs,
+					     .nepochs = s->peer->meta.nepochs };
+	enum history_relation relation = primary_relation(s);
+	struct lfs_meta *meta;
+
+	if (s->peer->role != LFS_MIRROR || (s->peer->flags & HELLO_UNPAIRED) ||
+	    (relation != HISTORY_BEHIND && relation != HISTORY_AHEAD) ||
+	    !history_fence_is_over(mine->promotion.fence, s->peer->undone, &theirs))
+		return false;
+	meta = facts_edit(s->group);
+	meta->flags &= ~LFS_FENCED;
+	meta->promotion.fence = 0;
+	facts_change(s->group, primary_unfenced);
+	return true;
+}
+
 static void primary_diverge(struct session *s, const char *why)
 {
-	group_set_standing(s->group, GROUP_STANDING_DIVERGED);
+	if (!group_is_fenced(s->group)) /* or it opens again after that */
+		group_set_standing(s->group, GROUP_STANDING_DIVERGED);
 	group_set_why(s->group, "%s", why);
 	session_refuse(s, why);
 }
@@ -391,8 +432,9 @@ static void primary_decide(struct session *s)
 	}
 	if (switchover_decides(s))
 		return;
-	if (group_is_fenced(g)) {
-		session_refuse(s, "this site is fenced: it has been superseded");
+	if (group_is_fenced(g) && g->start.phase == PRIMARY_RUNNING) {
+		if (!primary_fence_ends(s))
+			session_refuse(s, "this site is fenced: it has been superseded");
 		return;
 	}
 	if (s->peer->role == LFS_PRIMARY) {

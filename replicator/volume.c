@@ -36,7 +36,7 @@ bool group_volume_read_only(const struct group_volume *volume)
 {
 	const struct group *g = volume->group;
 
-	return g->role == GROUP_MIRROR || group_is_fenced(g);
+	return g->role == GROUP_MIRROR || group_is_fenced(g) || group_is_undoing(g);
 }
 
 bool group_serving(const struct group *group)

@@ -209,6 +209,59 @@ static void promote_beside_fenced(struct copies *c, unsigned i)
 		sites_promote(c->a, i, false);
 }
 
+static bool others_are_down(const struct copies *c, unsigned i, unsigned k)
+{
+	for (unsigned n = 0; n < SITES; n++)
+		if (n != i && n != k && sites_up(c->a, n))
+			return false;
+	return true;
+}
+
+/*
+ * A mirror is promoted, and that is undone: before anybody writes, or too late. Its primary
+ * may have been fenced meanwhile, and goes on.
+ */
+static void promote_and_undo(struct copies *c, unsigned i)
+{
+	struct sites_side *side = &c->a->side[i];
+	int with = sites_streams_with(c->a, i);
+	const struct tree_node *tip;
+	bool cut = sim_chance(c->rng, 0.3), late = sim_chance(c->rng, 0.2);
+
+	if (with < 0 || side->site.group->role != GROUP_MIRROR)
+		return;
+	if (cut)
+		sim_net_cut_both(side->site.node, c->a->side[with].site.node, true);
+	sites_load(c->a, i, 0);
+	sites_promote(c->a, i, true);
+	tip = side->tip;
+	if (late)
+		sites_load(c->a, i, 100);
+	sites_run_for(c->a, (int64_t)sim_skewed(c->rng, 1, 8000) * RT_MS);
+	if (sim_chance(c->rng, 0.3))
+		restart(c, i);
+	sites_load(c->a, i, 0);
+	sites_run_for(c->a, 4 * RT_S); /* it opens, alone by record */
+	sim_require(site_undo(&side->site) != 0 || side->tip == tip,
+		    "a promotion is undone, and %llu LSNs with it",
+		    (unsigned long long)(side->tip->lsn - tip->lsn));
+	sim_require(side->site.promote_res == 0 || side->tip != tip ||
+			    sites_streams_with(c->a, i) >= 0 ||
+			    sites_idle(c->a, i) == false,
+		    "nothing was written, and it is not undone: %s",
+		    side->site.promote->text);
+	if (cut)
+		sim_net_mend(side->site.node, c->a->side[with].site.node);
+	let_it_run(c, 20000);
+	if (side->site.promote_res != 0 || !others_are_down(c, i, (unsigned)with))
+		return;
+	sites_run_for(c->a, 20 * RT_S);
+	sim_require(sites_streams_with(c->a, (unsigned)with) == (int)i &&
+			    sites_writable(c->a, (unsigned)with),
+		    "a promotion was undone, and %s does not go on",
+		    sim_node_name(c->a->side[with].site.node));
+}
+
 static void one_round(struct copies *c)
 {
 	unsigned i = (unsigned)sim_below(c->rng, SITES);
@@ -238,6 +291,10 @@ static void one_round(struct copies *c)
 		break;
 	case 8:
 		replace_peer(c, i);
+		break;
+	case 11:
+	case 12:
+		promote_and_undo(c, i);
 		break;
 	case 9:
 	case 10:

@@ -241,16 +241,15 @@ static bool promote_is_over(void *arg)
 	return s->promoted || !sim_node_up(s->node);
 }
 
-int site_promote(struct site *s, bool force)
+static int promote_wait(struct site *s, const struct group_promote *what)
 {
 	struct promoting *promoting = calloc(1, sizeof(*promoting));
 
 	rt_assert(promoting);
 	free(s->promote);
 	s->promote = &promoting->promote;
-	*promoting =
-		(struct promoting){ .promote = { .force = force, .done = promote_over },
-				    .site = s };
+	*promoting = (struct promoting){ .promote = *what, .site = s };
+	promoting->promote.done = promote_over;
 	s->promoted = false;
 	sim_node_enter(s->node);
 	group_promote(s->group, s->promote);
@@ -258,6 +257,16 @@ int site_promote(struct site *s, bool force)
 	sim_require(sim_run_until(s->w, promote_is_over, s, SITE_WAIT_NS),
 		    "promote hangs");
 	return s->promoted ? s->promote_res : -ESHUTDOWN;
+}
+
+int site_promote(struct site *s, bool force)
+{
+	return promote_wait(s, &(struct group_promote){ .force = force });
+}
+
+int site_undo(struct site *s)
+{
+	return promote_wait(s, &(struct group_promote){ .undo = true });
 }
 
 struct changing {

@@ -86,6 +86,8 @@ void site_stop(struct site *s);
 void site_exit(struct site *s);
 /* Promote, and wait for the end: 0 or -errno; s->promote->text says more. */
 int site_promote(struct site *s, bool force);
+/* What `wanmirror promote --undo` does. */
+int site_undo(struct site *s);
 /* What `wanmirror peer` does, to its end: 0 or -errno. */
 int site_change_peer(struct site *s, enum group_peer_change change);
 /* Counters only grow, and nothing is held without a reason. */

@@ -8,6 +8,7 @@ $(B)/tests/unit/replicator/test_session_conn: flags_ld += -Wl,--wrap=lfs_set_met
 $(B)/tests/unit/replicator/test_lifecycle: flags_ld += -Wl,--wrap=lfs_set_meta
 $(B)/tests/unit/replicator/test_switchover: flags_ld += -Wl,--wrap=lfs_set_meta
 $(B)/tests/unit/replicator/test_promote: flags_ld += -Wl,--wrap=lfs_set_meta
+$(B)/tests/unit/replicator/test_promote_undo: flags_ld += -Wl,--wrap=lfs_set_meta
 # So may a flush, a read, and an append.
 $(B)/tests/unit/replicator/test_apply: flags_ld += -Wl,--wrap=lfs_flush
 $(B)/tests/unit/replicator/test_request: flags_ld += -Wl,--wrap=lfs_flush

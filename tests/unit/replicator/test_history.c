@@ -352,6 +352,113 @@ static void the_generation_is_that_of_the_newest_lossy_epoch(void **state)
 	free(meta);
 }
 
+static struct lfs_epoch of(uint64_t id, uint64_t first_lsn,
+			   const uint8_t store[LFS_ID_LEN])
+{
+	struct lfs_epoch e = { .number = id, .id = id, .first_lsn = first_lsn };
+
+	memcpy(e.store, store, LFS_ID_LEN);
+	return e;
+}
+
+/*
+ * A promotion is taken back only where nothing can be lost by it: no write was taken, and no
+ * mirror may hold an epoch that nobody would know any more.
+ */
+static void a_promotion_is_undone_where_nothing_is_lost(void **state)
+{
+	/* It was a mirror in 22 up to LSN 100; 33 was announced, 44 is the promotion's. */
+	const struct lfs_epoch epochs[] = { of(11, 1, theirs), of(22, 50, theirs),
+					    of(33, 101, theirs), of(44, 101, ours),
+					    of(55, 101, ours) };
+	static const struct {
+		unsigned nepochs;
+		uint64_t before, named, lsn;
+		enum history_undo want;
+	} rows[] = {
+		{ 4, 22, 33, 100, HISTORY_UNDO_MAY },
+		{ 5, 22, 33, 100, HISTORY_UNDO_MAY }, /* it was restarted since */
+		{ 4, 22, 22, 100, HISTORY_UNDO_MAY }, /* nothing had been announced */
+		{ 4, 22, 33, 101, HISTORY_UNDO_WRITTEN },
+		{ 5, 22, 33, 107, HISTORY_UNDO_WRITTEN },
+		{ 4, 22, 44, 100, HISTORY_UNDO_NAMED },
+		{ 5, 22, 44, 100, HISTORY_UNDO_NAMED },
+		{ 5, 22, 55, 100, HISTORY_UNDO_NAMED },
+		{ 4, 0, 33, 100, HISTORY_UNDO_NONE },  /* it was no mirror */
+		{ 4, 99, 33, 100, HISTORY_UNDO_NONE }, /* the history has forgotten */
+		{ 2, 22, 22, 100, HISTORY_UNDO_NONE },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct lfs_meta *meta = calloc(1, sizeof(*meta));
+
+		assert_non_null(meta);
+		memcpy(meta->epochs, epochs, sizeof(epochs));
+		meta->nepochs = rows[i].nepochs;
+		meta->named_epoch = rows[i].named;
+		meta->flags = LFS_ALONE;
+		meta->promotion.before = rows[i].before;
+		meta->promotion.epoch = 44;
+		if (history_undo_judge(meta, rows[i].lsn, ours) != rows[i].want)
+			fail_msg("row %zu", i);
+		meta->flags = 0; /* a mirror has been in sync since */
+		assert_int_equal(history_undo_judge(meta, rows[i].lsn, ours),
+				 HISTORY_UNDO_NONE);
+		if (rows[i].want == HISTORY_UNDO_MAY) {
+			history_undo(meta);
+			assert_int_equal(meta->nepochs, 2);
+			assert_memory_equal(meta->epochs, epochs, 2 * sizeof(epochs[0]));
+			assert_int_equal(meta->promotion.undone, 44);
+			assert_int_equal(meta->promotion.before, 0);
+			assert_int_equal(meta->named_epoch, 22);
+			assert_int_equal(history_undo_judge(meta, 100, ours),
+					 HISTORY_UNDO_NONE);
+		}
+		free(meta);
+	}
+}
+
+/* The epoch of a promotion stays in the history: its peer may have been fenced by it. */
+static void the_epoch_of_a_promotion_is_not_folded(void **state)
+{
+	struct lfs_meta *meta = calloc(1, sizeof(*meta));
+
+	assert_non_null(meta);
+	meta->epochs[0] = of(22, 50, theirs);
+	meta->epochs[1] = of(44, 101, ours);
+	meta->nepochs = 2;
+	meta->promotion.epoch = 44;
+	assert_true(begin(meta, 45, 45, 101));
+	assert_true(begin(meta, 46, 46, 101));
+	assert_int_equal(meta->nepochs, 3);
+	assert_int_equal(meta->epochs[1].id, 44);
+	assert_int_equal(meta->epochs[2].id, 46);
+	free(meta);
+}
+
+/* A fence has the name of the first epoch that the other site began, and ends by that name. */
+static void a_fence_ends_by_its_name_alone(void **state)
+{
+	const struct lfs_epoch mine[] = { of(11, 1, ours), of(22, 50, ours) };
+	const struct lfs_epoch promoted[] = { of(11, 1, ours), of(22, 50, ours),
+					      of(33, 101, ours), of(44, 101, theirs),
+					      of(55, 101, theirs) };
+	const struct history_side us = { mine, 2, 100, 7 };
+	const struct history_side it = { promoted, 5, 100, 7 };
+	const struct history_side back = { promoted, 2, 100, 7 };
+
+	assert_int_equal(history_fence(&us, &it, theirs), 44);
+	assert_int_equal(history_fence(&us, &it, nobodys), 0);
+	assert_int_equal(history_fence(&us, &back, theirs), 0);
+	assert_true(history_fence_is_over(44, 44, &back));
+	/* An older copy of the mirror shows that history, too: it has undone nothing. */
+	assert_false(history_fence_is_over(44, 0, &back));
+	assert_false(history_fence_is_over(44, 43, &back));
+	assert_false(history_fence_is_over(0, 0, &back));
+	/* It was undone, and is there all the same: somebody plays with copies. */
+	assert_false(history_fence_is_over(44, 44, &it));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +471,9 @@ int main(void)
 		cmocka_unit_test(a_full_history_folds_its_oldest),
 		cmocka_unit_test(a_store_knows_its_own_later_epochs),
 		cmocka_unit_test(the_generation_is_that_of_the_newest_lossy_epoch),
+		cmocka_unit_test(a_promotion_is_undone_where_nothing_is_lost),
+		cmocka_unit_test(the_epoch_of_a_promotion_is_not_folded),
+		cmocka_unit_test(a_fence_ends_by_its_name_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,9 +103,9 @@ static void the_pings_of_a_primary_are_its_sign_of_life(void **state)
 		{ 'H', no_fence, PING_SERVES, true, true, true, true },
 		{ 'H', no_fence, 0, true, false, true, false },
 		{ 'H', as_fenced, 0, false, false, true, false },
-		{ 'H', as_starting, 0, false, false, true, false },
-		/* It has opened since. */
-		{ 'H', as_starting, PING_SERVES, false, true, true, true },
+		/* This mirror has agreed: it may serve at any moment. */
+		{ 'H', as_starting, 0, true, false, true, false },
+		{ 'H', as_starting, PING_SERVES, true, true, true, true },
 		{ 0, NULL, PING_SERVES, false, false, false, false },
 		{ 'M', no_fence, PING_SERVES, false, false, false, false },
 		/* The histories have parted. */
