@@ -9,7 +9,9 @@
 
 /*
  * The superblock is rewritten over the older of its two copies, with a flush before, so
- * that what it refers to is there, and one after, so that it counts.
+ * that what it refers to is there, and one after, so that it counts. Facts of the group count
+ * when both copies hold them: the older one is what is left where the newer is damaged, and
+ * a fence or an epoch must not be forgotten by that.
  */
 
 static void superblock_flushed(struct lfs_wait *w, int res);
@@ -29,12 +31,15 @@ void lfs_superblock_writer_release(struct lfs_superblock_writer *sb)
 	rt_free(sb->meta_next);
 }
 
-/* Each state follows the one before it, and IDLE any of them. */
+/* Each state follows the one before it, WRITE the first copy's end, and IDLE any of them. */
 static void superblock_set_state(struct lfs_superblock_writer *sb,
 				 enum lfs_superblock_state state)
 {
 	rt_assert(state == LFS_SUPERBLOCK_IDLE ? sb->state != LFS_SUPERBLOCK_IDLE
-					       : state == sb->state + 1);
+		  : state == LFS_SUPERBLOCK_WRITE && sb->facts
+			  ? sb->state == LFS_SUPERBLOCK_FLUSH ||
+				    sb->state == LFS_SUPERBLOCK_FLUSH_ITSELF
+			  : state == sb->state + 1);
 	sb->state = state;
 }
 
@@ -103,6 +108,17 @@ static void superblock_write(struct lfs *lfs)
 	rt_write(lfs->file, &sb->op, sb->buf, sb->len, lfs_superblock_off(!sb->copy));
 }
 
+/* One copy holds the facts: now the other. */
+static void superblock_write_other(struct lfs *lfs)
+{
+	struct lfs_superblock_writer *sb = &lfs->superblock;
+
+	sb->current = sb->next;
+	sb->copy = !sb->copy;
+	superblock_write(lfs);
+	sb->facts = false;
+}
+
 static void superblock_flushed(struct lfs_wait *w, int res)
 {
 	struct lfs_superblock_writer *sb =
@@ -111,6 +127,8 @@ static void superblock_flushed(struct lfs_wait *w, int res)
 
 	if (res)
 		superblock_end(lfs, -EIO);
+	else if (sb->state == LFS_SUPERBLOCK_FLUSH_ITSELF && sb->facts)
+		superblock_write_other(lfs);
 	else if (sb->state == LFS_SUPERBLOCK_FLUSH_ITSELF)
 		superblock_end(lfs, 0);
 	else
@@ -120,8 +138,10 @@ static void superblock_flushed(struct lfs_wait *w, int res)
 static void writer_req_merge(struct lfs_superblock_writer *sb,
 			     const struct lfs_superblock_request *req)
 {
-	if (req->meta)
+	if (req->meta) {
 		*sb->meta_next = *req->meta;
+		sb->facts = !RT_BUG(FACT_IN_ONE_COPY);
+	}
 	if (req->checkpoint) {
 		sb->next.checkpoint_slot = req->checkpoint_slot;
 		sb->next.checkpoint_slot_seq = req->checkpoint_slot_seq;
@@ -140,6 +160,7 @@ void lfs_superblock_advance(struct lfs *lfs)
 	if (sb->state != LFS_SUPERBLOCK_IDLE || rt_list_empty(&sb->waiting))
 		return;
 	superblock_set_state(sb, LFS_SUPERBLOCK_FLUSH);
+	sb->facts = false;
 	sb->next = sb->current;
 	sb->next.incarnation = lfs->incarnation;
 	*sb->meta_next = lfs->meta;

@@ -40,6 +40,7 @@ struct lfs_superblock_writer {
 	unsigned copy;		    /* where the current one lies */
 	uint8_t *buf;		    /* owned, LFS_SUPERBLOCK_REGION */
 	uint32_t len, done;
+	bool facts; /* what a group must know has changed: both copies are written */
 };
 
 /* Memory for it. -ENOMEM. */

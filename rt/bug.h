@@ -37,6 +37,7 @@
 	X(MAP_IN_COMPLETION_ORDER)                                                               \
 	X(CHECKPOINT_BEFORE_FLUSH) /* slot made current before its leaves are durable */         \
 	X(TRUNCATE_CORRUPT)	   /* corruption taken for a torn tail */                        \
+	X(FACT_IN_ONE_COPY)	   /* a fact of the group counts when one superblock has it */   \
 	X(NO_INCARNATION)	   /* open does not raise the incarnation */                     \
 	X(SKIP_PULL_BACK)    /* primary opens without what the mirror has beyond */              \
 	X(EPOCH_NOT_FLUSHED) /* first write of an epoch before its history is durable */         \

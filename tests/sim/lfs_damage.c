@@ -130,7 +130,8 @@ uint64_t lfs_site_draw_damage(struct lfs_site *s)
 	switch (sim_below(s->rng, 7)) {
 	case 0:
 		return sim_below(s->rng, 2) * LFS_SUPERBLOCK_REGION +
-		       sim_below(s->rng, 2 * LFS_BLOCK);
+		       sim_below(s->rng,
+				 sim_chance(s->rng, 0.7) ? LFS_BLOCK : 2 * LFS_BLOCK);
 	case 1:
 		if (geometry(s, &geo))
 			return lfs_checkpoint_slot_off(&geo,

@@ -671,6 +671,8 @@ bool lfs_site_epoch(struct lfs_site *s, int *res)
 		lfs_site_gone(s);
 		return false;
 	}
+	if (!call.call.res)
+		s->epochs = lfs_meta(s->lfs)->nepochs;
 	*res = call.call.res;
 	return true;
 }

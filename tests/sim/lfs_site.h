@@ -59,6 +59,7 @@ struct lfs_site {
 	uint64_t bytes[SITE_HASHES_MAX];  /* of data, of all LSNs up to it */
 	struct lfs_site_events events;
 	uint64_t incarnation;
+	unsigned epochs; /* that were durable in its history */
 	uint64_t huge; /* blocks of one more volume, without an oracle; 0: none */
 	bool device;   /* the store is a block device */
 	bool full;     /* an append got -ENOSPC */

@@ -36,7 +36,10 @@ static void open_fresh(struct world *w)
 	disk_run();
 }
 
-/* A flush of what it refers to, the older copy, a flush of itself, and only then. */
+/*
+ * A flush of what it refers to, the older copy, a flush of itself, the other copy and its flush,
+ * and only then.
+ */
 static void a_fact_counts_when_it_is_durable(void **state)
 {
 	struct world *w = *state;
@@ -49,7 +52,7 @@ static void a_fact_counts_when_it_is_durable(void **state)
 		disk.ntrace = 0;
 		disk.tracing = true;
 		change_ask(w, i);
-		while (disk.ntrace < 3) {
+		while (disk.ntrace < 5) {
 			assert_int_equal(change_res, 1);
 			assert_int_equal(generation(w), before);
 			assert_true(disk_step());
@@ -58,12 +61,15 @@ static void a_fact_counts_when_it_is_durable(void **state)
 		disk.tracing = false;
 		assert_int_equal(change_res, 0);
 		assert_int_equal(generation(w), i);
-		assert_int_equal(disk.ntrace, 3);
+		assert_int_equal(disk.ntrace, 5);
 		assert_int_equal(disk.trace[0].kind, DISK_FLUSH);
 		assert_int_equal(disk.trace[1].kind, DISK_WRITE);
 		assert_int_equal(disk.trace[1].off, older);
 		assert_int_equal(disk.trace[2].kind, DISK_FLUSH);
-		assert_int_equal(lfs_superblock_off(w->lfs->superblock.copy), older);
+		assert_int_equal(disk.trace[3].kind, DISK_WRITE);
+		assert_int_equal(disk.trace[3].off, LFS_SUPERBLOCK_REGION - older);
+		assert_int_equal(disk.trace[4].kind, DISK_FLUSH);
+		assert_int_equal(lfs_superblock_off(!w->lfs->superblock.copy), older);
 	}
 	assert_int_equal(close_store(w), 0);
 }
@@ -241,11 +247,37 @@ static void a_torn_superblock_leaves_the_one_before(void **state)
 	assert_true(whole < 16);
 }
 
+/* Whichever copy is damaged afterwards, the other one has it. */
+static void a_fact_outlives_either_copy(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t byte;
+
+		if (i == 0)
+			open_fresh(w);
+		change_ask(w, 70 + i);
+		disk_run();
+		assert_int_equal(change_res, 0);
+		w->unclean = true;
+		assert_int_equal(close_store(w), 0);
+		peek(w, lfs_superblock_off(i) + 100, &byte, 1);
+		byte ^= 4;
+		poke(w, lfs_superblock_off(i) + 100, &byte, 1);
+		assert_int_equal(open_store(w), 0);
+		assert_int_equal(generation(w), 70 + i);
+	}
+	w->unclean = false;
+	assert_int_equal(close_store(w), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_fact_counts_when_it_is_durable),
+		TEST(a_fact_outlives_either_copy),
 		TEST(requests_that_wait_go_together),
 		TEST(a_fact_that_cannot_be_written_does_not_count),
 		TEST(what_waits_for_a_superblock_fails_with_the_log),
