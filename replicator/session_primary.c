@@ -356,6 +356,10 @@ static void primary_pull_turn(struct session *s)
 
 /* ---- what follows from a mirror's hello ----------------------------------------------------- */
 
+#define PRIMARY_OUT_OF_LOG                                                               \
+	"the mirror holds more than this primary, and its log no longer has all of it: " \
+	"promote the mirror"
+
 static void primary_decide_ahead(struct session *s)
 {
 	struct group *g = s->group;
@@ -367,6 +371,11 @@ static void primary_decide_ahead(struct session *s)
 	}
 	if (RT_BUG(SKIP_PULL_BACK)) {
 		primary_start_mirror_fits(g);
+		return;
+	}
+	if (s->peer->log_floor > lfs_lsn(g->lfs).admitted) {
+		group_set_why(g, "%s", PRIMARY_OUT_OF_LOG);
+		session_refuse(s, PRIMARY_OUT_OF_LOG);
 		return;
 	}
 	if (!session_intake_open(s)) {

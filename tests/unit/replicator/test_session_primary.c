@@ -340,6 +340,30 @@ static void a_want_of_room_is_no_fork(void **state)
 	assert_int_equal(g->standing, GROUP_STANDING_DIVERGED);
 }
 
+static void keeps_just_enough(struct message_hello *m)
+{
+	m->log_floor = SITE_LSNS;
+}
+
+static void keeps_too_little(struct message_hello *m)
+{
+	m->log_floor = SITE_LSNS + 1;
+}
+
+/* It would be asked for for ever. */
+static void what_the_log_of_the_mirror_lacks_is_not_pulled(void **state)
+{
+	meet();
+	say_hello_but('N', keeps_too_little);
+	SITE_UNTIL(site, site->refused[0]);
+	assert_non_null(strstr(site->refused, "its log no longer has all of it"));
+	assert_int_equal(site->came[MESSAGE_PULL], 0);
+	assert_string_equal(site->group->why, site->refused);
+	meet();
+	say_hello_but('N', keeps_just_enough);
+	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1);
+}
+
 int main(void)
 {
 #define TEST(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
@@ -352,6 +376,7 @@ int main(void)
 		TEST(another_mirror_is_counted_anew, tcp_primary_up),
 		TEST(a_ready_cut_off_is_none, tcp_primary_up),
 		TEST(a_want_of_room_is_no_fork, opening_up),
+		TEST(what_the_log_of_the_mirror_lacks_is_not_pulled, opening_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
