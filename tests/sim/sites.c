@@ -225,10 +225,22 @@ static void forget_requests(struct sites_side *side)
 		side->requests[r].busy = false;
 }
 
+/* A primary whose mirror may have agreed to it: it serves at any moment. */
+static bool is_about_to_serve(const struct sites *a, unsigned k)
+{
+	const struct group *g = a->side[k].site.group;
+
+	return sites_up(a, k) && g->role == GROUP_PRIMARY &&
+	       g->start.phase != PRIMARY_RUNNING && g->session &&
+	       g->session->control.conn;
+}
+
 void sites_crash(struct sites *a, unsigned i, enum sim_crash kind)
 {
 	struct sites_side *side = &a->side[i];
 
+	if (is_about_to_serve(a, i) || sites_writable(a, i))
+		side->wrote = sim_now(a->w);
 	site_crash(&side->site, kind);
 	side->died = kind;
 	forget_requests(side);
@@ -460,7 +472,7 @@ void sites_promote(struct sites *a, unsigned i, bool force)
 
 	for (unsigned k = 0; k < a->n; k++)
 		if (k != i &&
-		    (sites_writable(a, k) ||
+		    (sites_writable(a, k) || is_about_to_serve(a, k) ||
 		     rt_time_since(sim_now(a->w), a->side[k].wrote) < PROMOTE_REFUSED_NS))
 			refusable = true;
 	sim_require(site_promote(&side->site, force) != -EPERM || refusable,
@@ -525,7 +537,7 @@ void sites_run_for(struct sites *a, int64_t ns)
 				continue;
 			judge_pairing(a, i);
 			judge_recovery(a, i);
-			if (sites_writable(a, i))
+			if (sites_writable(a, i) || is_about_to_serve(a, i))
 				side->wrote = sim_now(a->w);
 			sim_node_enter(side->site.node);
 			client_turn(side);

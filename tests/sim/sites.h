@@ -54,7 +54,7 @@ struct sites_side {
 	uint64_t run;	     /* of the process; each has its own */
 	enum sim_crash died; /* how it went down last */
 	rt_time started;     /* its process, the last time */
-	rt_time wrote;	     /* when it was last one that takes writes */
+	rt_time wrote;	     /* when it last was one that takes writes, or was about to */
 	const struct tree_node
 		*taken_away; /* what it held before its store was put back */
 	struct sites_request requests[SITES_REQUESTS];
