@@ -9,9 +9,9 @@
 /*
  * Which requests the mode of a volume gates: the rule of the configuration key `hold`. Pure.
  *
- * A journal writes, waits, flushes, waits. In `remote` that is two round trips for a commit
- * whose promise is the flush alone. So there a client that flushes waits for its flushes; one
- * that has never flushed knows nothing but its writes, and is promised each of them.
+ * In `remote` each write that is waited for costs a round trip, and a client that flushes takes
+ * none of them for safe before the flush. So it waits for its flushes; one that has never flushed
+ * knows nothing but its writes, and is promised each of them.
  */
 struct gate_rule_request {
 	bool durable;	     /* FLUSH, or a change with FUA */
