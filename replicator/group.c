@@ -183,7 +183,10 @@ static void group_log_room_turn(struct group *g)
 
 static void group_failure_turn(struct group *g)
 {
-	if ((group_is_fenced(g) || group_is_undoing(g)) && g->role == GROUP_PRIMARY)
+	bool primary =
+		g->role == GROUP_PRIMARY && !group_is_fenced(g) && !group_is_undoing(g);
+
+	if (!primary && !RT_BUG(WAITING_RUNS_LATER))
 		write_fail_waiting(g, -EPERM); /* whose edges were still being read */
 	if (!g->failed)
 		return;
@@ -203,8 +206,7 @@ static void group_turn(struct rt_op *op, int res)
 	}
 	group_failure_turn(g);
 	if (group_serving(g) && !g->failed && !group_is_fenced(g) &&
-	    !group_is_undoing(g) && g->role == GROUP_PRIMARY &&
-	    !switchover_pauses(g->session))
+	    !group_is_undoing(g) && g->role == GROUP_PRIMARY && !switchover_pauses(g))
 		write_retry(g);
 	apply_retry(&g->apply);
 	group_log_room_turn(g);

@@ -169,7 +169,8 @@ static inline bool group_is_undoing(const struct group *g)
 /* A primary that takes writes, as far as the two sites are concerned. */
 static inline bool group_is_writable(const struct group *g)
 {
-	return g->role == GROUP_PRIMARY && group_serving(g) && !group_is_fenced(g);
+	return g->role == GROUP_PRIMARY && group_serving(g) && !group_is_fenced(g) &&
+	       !(g->lfs && (lfs_meta(g->lfs)->flags & LFS_SEALED));
 }
 
 /* A connection streams: what the two sites held against each other is over. */

@@ -148,6 +148,13 @@ static bool history_may_fold(const struct lfs_meta *meta, uint64_t first_lsn)
 	       !RT_BUG(EMPTY_EPOCHS_KEPT);
 }
 
+bool history_may_be_next(const struct lfs_meta *meta, uint64_t number)
+{
+	uint64_t current = meta->epochs[meta->nepochs - 1].number;
+
+	return number > current && number - current <= HISTORY_LEAP_MAX;
+}
+
 uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen)
 {
 	uint64_t number = meta->epochs[meta->nepochs - 1].number;

@@ -66,6 +66,13 @@ bool history_has_surplus(const struct history_side *ours,
 /* The last LSN that belongs to epoch i of the side: its end or the side's own lsn. */
 uint64_t history_epoch_end(const struct history_side *side, unsigned i);
 
+/*
+ * An epoch that a peer names: its number is above ours, and not so far that no later one could
+ * be named to anybody.
+ */
+#define HISTORY_LEAP_MAX (UINT64_C(1) << 32)
+bool history_may_be_next(const struct lfs_meta *meta, uint64_t number);
+
 /* The number of the next epoch: above all of these, and above `seen`. */
 uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen);
 

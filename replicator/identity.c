@@ -18,6 +18,14 @@ static bool identity_same(const uint8_t *a, const uint8_t *b)
 	return memcmp(a, b, LFS_ID_LEN) == 0;
 }
 
+/* The run that was connected last, or another one on the same boot of the same machine. */
+static bool identity_is_same_machine(const struct identity_run *last,
+				     const struct message_identity *newcomer)
+{
+	return newcomer->run == last->run || (identity_same(newcomer->boot, last->boot) &&
+					      !identity_is_none(newcomer->boot));
+}
+
 enum identity_verdict identity_judge(const struct identity_own *own,
 				     const struct identity_run *last,
 				     const struct message_identity *newcomer)
@@ -35,7 +43,9 @@ enum identity_verdict identity_judge(const struct identity_own *own,
 	if (newcomer->run == last->run && newcomer->number != last->shown &&
 	    newcomer->number != last->given)
 		return IDENTITY_CLONE;
-	if (own->connected && !RT_BUG(NEWCOMER_REPLACES))
+	if ((own->connected ||
+	     (own->lately && !identity_is_same_machine(last, newcomer))) &&
+	    !RT_BUG(NEWCOMER_REPLACES))
 		return IDENTITY_ASK;
 	return IDENTITY_FITS;
 }
@@ -46,6 +56,7 @@ void identity_take(struct identity_run *last, const struct message_identity *new
 	*last = (struct identity_run){ .run = newcomer->run,
 				       .shown = newcomer->number,
 				       .given = number };
+	memcpy(last->boot, newcomer->boot, LFS_ID_LEN);
 }
 
 void identity_answered(struct identity_run *last)

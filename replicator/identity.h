@@ -19,7 +19,11 @@ enum identity_verdict {
 	IDENTITY_OTHER_PAIR,  /* that store is paired with another one */
 	/* The peer's run, but not with the number that it was given last: its clone. */
 	IDENTITY_CLONE,
-	/* The peer has a connection: this one waits until that has ended, or has answered. */
+	/*
+	 * The peer has a connection: this one waits until that has ended, or has answered. Or
+	 * it had one, and this is another run on another machine or boot: a copy would be here
+	 * sooner than the peer, whose connection has just broken.
+	 */
 	IDENTITY_ASK,
 };
 
@@ -30,6 +34,7 @@ enum identity_verdict {
  */
 struct identity_run {
 	uint64_t run;	       /* 0: there was none */
+	uint8_t boot[LFS_ID_LEN]; /* of its machine; zero: not known */
 	uint64_t shown, given; /* the numbers that it may show */
 };
 
@@ -38,7 +43,8 @@ struct identity_own {
 	const uint8_t *store;  /* LFS_ID_LEN bytes, */
 	const uint8_t *paired; /* and of its peer's; zero: none yet */
 	bool forgotten;	       /* it takes nobody */
-	bool connected;	       /* the peer has a connection */
+	bool connected;	       /* the peer has a connection, */
+	bool lately;	       /* or had one until lately, or its data still arrive */
 };
 
 enum identity_verdict identity_judge(const struct identity_own *own,

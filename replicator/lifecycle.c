@@ -248,6 +248,13 @@ static int group_begin(struct group *g, struct group_open *outer)
 	g->config.max_request = meta->max_request;
 	backlog_begin(g);
 	apply_restart(&g->apply);
+	if (!g->config.has_peer && switchover_is_sealed(g)) {
+		(void)snprintf(
+			outer->why, sizeof(outer->why),
+			"this store has handed over to its peer, but the group has "
+			"no peer");
+		return -EINVAL;
+	}
 	if (!g->config.has_peer && g->role == GROUP_MIRROR) {
 		(void)snprintf(outer->why, sizeof(outer->why),
 			       "this store is a mirror, but the group has no peer");
@@ -391,6 +398,8 @@ void stopping_turn(struct group *g)
 		write_fail_waiting(g, -ESHUTDOWN);
 		(void)gate_fail(&g->gate, -ESHUTDOWN);
 	}
+	if (g->session && facts_changing(g))
+		return; /* it may be what the two sites are to each other */
 	if (g->session) {
 		session_free(g->session);
 		g->session = NULL;

@@ -116,6 +116,17 @@ newcomer_refuse(struct session *s, struct newcomer *n, const char *fmt, ...)
 	n->until = rt_time_add(now, SESSION_REFUSED_STAYS_MS * RT_MS);
 }
 
+/* Its connection has broken a moment ago: it is on its way back, or its data still arrive. */
+static bool newcomer_peer_was_here(const struct session *s)
+{
+	const struct group *g = s->group;
+
+	return s->identity.peer.run != 0 &&
+	       ((s->state == SESSION_DATA_ONLY && session_path_proven(s)) ||
+		rt_time_since(rt_now(g->loop), s->identity.lost) <
+			g->config.away_ms * RT_MS);
+}
+
 /* ---- who it is -------------------------------------------------------------------------- */
 
 static void newcomer_becomes_peer(struct session *s, struct newcomer *n)
@@ -136,7 +147,8 @@ static void newcomer_wait(struct session *s, struct newcomer *n)
 {
 	newcomer_set_stage(n, NEWCOMER_WAITING);
 	conn_pause(n->conn, true);
-	n->probe = session_say_ping(s);
+	if (s->control.conn)
+		n->probe = session_say_ping(s);
 }
 
 static void newcomer_refuse_copy(struct session *s, struct newcomer *n)
@@ -156,6 +168,7 @@ static void newcomer_judge(struct session *s, struct newcomer *n)
 		.paired = meta->peer_store,
 		.forgotten = meta->flags & LFS_PEER_FORGOTTEN,
 		.connected = s->control.conn != NULL,
+		.lately = newcomer_peer_was_here(s),
 	};
 	char one[IDENTITY_TEXT_MAX], other[IDENTITY_TEXT_MAX];
 
@@ -303,9 +316,10 @@ static bool newcomer_may_replace(const struct session *s)
 {
 	const struct group *g = s->group;
 
-	return !s->control.conn ||
-	       rt_time_since(rt_now(g->loop), conn_last_rx(s->control.conn)) >=
-		       g->config.away_ms * RT_MS;
+	if (!s->control.conn)
+		return !newcomer_peer_was_here(s);
+	return rt_time_since(rt_now(g->loop), conn_last_rx(s->control.conn)) >=
+	       g->config.away_ms * RT_MS;
 }
 
 void newcomer_turn(struct session *s)

@@ -119,12 +119,15 @@ static void pairing_changed(struct group *g, int res)
 		pairing_reply(g, p, res);
 		return;
 	}
-	/* What that store held is no copy of this one's any more. */
+	/* What that store held is no copy of this one's any more, nor what it still takes. */
+	if (g->role == GROUP_PRIMARY && g->session->transport)
+		session_event(g->session, SESSION_EV_TRANSPORT_ENDED);
 	gate_forget_mirror(&g->gate);
 	peer_watch_mirror_lost_data(&g->watch);
 	group_event(g, RT_LOG_WARN, "%s",
 		    p->change == GROUP_PEER_REPLACE ? "peer-replace" : "peer-forget");
-	session_drop(g->session);
+	if (g->session->state != SESSION_REFUSED) /* else it is closed in a moment */
+		session_drop(g->session);
 	pairing_reply(g, p, 0);
 }
 
@@ -167,6 +170,10 @@ void group_peer(struct group *g, struct group_peer *p)
 			     : group_is_stopping(g)	? "the daemon is stopping"
 							: "the group has no peer");
 		err = g->failed ? -EIO : g->session ? -ESHUTDOWN : -EINVAL;
+	} else if (switchover_is_sealed(g) || switchover_forbids_promotion(g)) {
+		pairing_text(p, "refused: this site has handed over, or is about to: its "
+				"peer is what decides about that\n");
+		err = -EBUSY;
 	} else if (g->session->identity.asked) {
 		pairing_text(p, "refused: another change of the peer is under way\n");
 		err = -EBUSY;

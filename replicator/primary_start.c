@@ -284,6 +284,8 @@ void primary_start_turn(struct group *g)
 	if (g->start.phase != PRIMARY_ASKING || g->role != GROUP_PRIMARY ||
 	    group_is_fenced(g) || group_is_stopping(g))
 		return;
+	if (switchover_is_sealed(g) && !RT_BUG(SEAL_FORGOTTEN))
+		return; /* whatever a person or another site says: it is not the primary now */
 	if (g->session && g->alone == GROUP_NOT_ALONE && !g->start.answered) {
 		if (primary_start_bound(g) != PRIMARY_NOT_BOUND && !g->start.person_opens)
 			return;

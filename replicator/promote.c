@@ -133,6 +133,11 @@ static int promote_judge_busy(const struct group *g, struct group_promote *p)
 					 : "the daemon is stopping");
 		return g->promote ? -EBUSY : g->failed ? -EIO : -ESHUTDOWN;
 	}
+	if (switchover_forbids_promotion(g)) {
+		promote_text(p, "refused: a switchover is under way, and is over in a "
+				"moment\n");
+		return -EBUSY;
+	}
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "replicator/conn.h"
 #include "replicator/group_private.h"
+#include "replicator/history.h"
 #include "replicator/log_sender.h"
 #include "replicator/pairing.h"
 #include "replicator/transport.h"
@@ -33,6 +34,7 @@ static void session_end_conn(struct session *s)
 	if (!s->control.conn)
 		return;
 	conn_close(s->control.conn); /* nothing, where it ended by itself */
+	s->identity.lost = rt_now(s->group->loop);
 	session_control_reset(s, NULL);
 	primary_start_conn_lost(s->group);
 	session_dial_later(s);
@@ -167,6 +169,12 @@ void session_epochs_seen(struct session *s)
 			      theirs->epochs[theirs->nepochs - 1].number);
 }
 
+static bool session_epoch_leaps(const struct lfs_meta *mine, uint64_t number)
+{
+	return number > mine->epochs[mine->nepochs - 1].number &&
+	       !history_may_be_next(mine, number);
+}
+
 static void session_hello_received(struct session *s, const uint8_t *body, size_t len)
 {
 	if (message_decode_hello(body, len, s->peer) < 0) {
@@ -182,7 +190,9 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 				      rt_now(s->group->loop));
 	if (s->peer->flags & HELLO_UNPAIRED)
 		s->control.mirror_was_unpaired = true;
-	session_epochs_seen(s);
+	if (!session_epoch_leaps(lfs_meta(s->group->lfs),
+				 s->peer->meta.epochs[s->peer->meta.nepochs - 1].number))
+		session_epochs_seen(s);
 	session_event(s, SESSION_EV_PEER_HELLO);
 	session_check_heartbeat(s);
 	if (s->group->role == GROUP_MIRROR)
@@ -310,6 +320,9 @@ const char *session_judge_hello(const struct session *s)
 		return "this store belongs to another group of the same name";
 	if (peer->meta.max_request != mine->max_request)
 		return "max_request differs between the two sites";
+	if (session_epoch_leaps(mine, peer->meta.epochs[peer->meta.nepochs - 1].number) ||
+	    session_epoch_leaps(mine, peer->next_number))
+		return "its epoch's number is far beyond those of this site";
 	return NULL;
 }
 

@@ -73,6 +73,7 @@ struct session_identity {
 	uint64_t run;	 /* of this daemon: random, never 0 */
 	uint64_t number; /* as the peer's last HELLO gave it to this run; or 0 */
 	struct identity_run peer;
+	rt_time lost;		  /* when its last connection ended */
 	struct group_peer *asked; /* the caller's: a change of the pairing, or NULL */
 };
 

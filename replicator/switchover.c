@@ -53,11 +53,22 @@ static void switchover_set_step(struct switchover *sw, enum switchover_step step
 	sw->step = step;
 }
 
-bool switchover_pauses(const struct session *s)
+bool switchover_pauses(const struct group *g)
 {
-	return s && (s->switchover.step == SWITCHOVER_DRAINING ||
-		     s->switchover.step == SWITCHOVER_SEALING ||
-		     switchover_is_sealed(s->group));
+	const struct session *s = g->session;
+
+	return switchover_is_sealed(g) || g->promote ||
+	       (s && (s->switchover.step == SWITCHOVER_DRAINING ||
+		      s->switchover.step == SWITCHOVER_SEALING));
+}
+
+bool switchover_forbids_promotion(const struct group *g)
+{
+	const struct session *s = g->session;
+
+	return s && s->switchover.step != SWITCHOVER_NONE &&
+	       s->switchover.step != SWITCHOVER_GRANTED &&
+	       s->switchover.step != SWITCHOVER_ASKING;
 }
 
 bool switchover_is_sealed(const struct group *g)
@@ -129,7 +140,8 @@ static const char *switchover_primary_refusal(const struct group *g)
 		return "a switchover is under way";
 	if (!group_is_writable(g) || g->standing != GROUP_STANDING_GOOD)
 		return "this site does not serve";
-	if (s->state != SESSION_STREAMING || !peer_watch_in_sync(&g->watch))
+	if (s->state != SESSION_STREAMING || !peer_watch_in_sync(&g->watch) ||
+	    g->alone != GROUP_NOT_ALONE)
 		return "the mirror is not in sync";
 	return NULL;
 }
@@ -148,7 +160,7 @@ static void switchover_begin(struct session *s)
 /* The mirror waits for an answer, if it asked. */
 static void switchover_decline(struct session *s, const char *why)
 {
-	if (s->control.conn)
+	if (s->control.conn && conn_room(s->control.conn))
 		(void)conn_send(s->control.conn, MESSAGE_DECLINE, s->scratch,
 				message_encode_text(why, s->scratch, MESSAGE_MAX));
 }
@@ -196,6 +208,7 @@ static void switchover_drain_turn(struct session *s)
 	struct lfs_meta *meta;
 
 	if (s->state != SESSION_STREAMING || !peer_watch_in_sync(&g->watch) ||
+	    group_is_stopping(g) ||
 	    !rt_time_before(rt_now(g->loop), s->switchover.until)) {
 		switchover_abandon(s,
 				   "the mirror was not in sync long enough; nothing has "
@@ -248,6 +261,8 @@ static void switchover_yielded(struct group *g, int res)
 	(void)gate_fail(&g->gate, -EPERM);
 	if (s)
 		session_drop(s); /* as what it was; the next connection is the mirror's */
+	if (g->alone != GROUP_NOT_ALONE)
+		group_set_alone(g, GROUP_NOT_ALONE);
 	g->role = GROUP_MIRROR;
 	if (g->life == GROUP_LIFE_STARTING)
 		group_begin_serving(g);
@@ -290,8 +305,10 @@ bool switchover_decides(struct session *s)
 					     s->peer->lsn, s->peer->hash };
 	struct lfs_position end;
 
-	if (!switchover_is_sealed(g))
+	if (!switchover_is_sealed(g) || group_is_fenced(g))
 		return false;
+	if (g->promote)
+		return true; /* by force: that decides */
 	lfs_position(g->lfs, &end);
 	ours.lsn = end.lsn;
 	ours.hash = end.hash;
@@ -304,7 +321,17 @@ bool switchover_decides(struct session *s)
 	case HISTORY_BEHIND:
 		if (s->peer->role != LFS_MIRROR)
 			return false;
-		switchover_unseal(s); /* then the next turn decides again */
+		/*
+		 * Who was granted the epoch held exactly this. An older state of its store, or a
+		 * new store, knows nothing of what became of the grant.
+		 */
+		if (theirs.lsn == end.lsn && theirs.hash == end.hash)
+			switchover_unseal(s); /* then the next turn decides again */
+		else
+			session_refuse(s,
+				       "this site has handed over, and that mirror holds "
+				       "less than it did then: it was put back, or is "
+				       "another one");
 		return true;
 	case HISTORY_AHEAD:
 	case HISTORY_SURPLUS:
@@ -333,8 +360,11 @@ static void switchover_taken(struct group *g, int res)
 	struct session *s = g->session;
 	struct gate_marks marks = g->gate.marks;
 
-	if (res < 0)
-		return; /* the log has failed, and no HELLO follows */
+	if (res < 0) {
+		if (s && !g->failed) /* nothing was written: it is the mirror as before */
+			switchover_set_step(&s->switchover, SWITCHOVER_NONE);
+		return; /* where the log has failed, no HELLO follows */
+	}
 	g->role = GROUP_PRIMARY;
 	peer_watch_switched(&g->watch, rt_now(g->loop));
 	marks.persisted = marks.received = marks.onwire = lfs_lsn(g->lfs).durable;
@@ -398,8 +428,8 @@ static void switchover_granted(struct session *s, const uint8_t *body, size_t le
 	struct message_grant grant;
 
 	if (message_decode_grant(body, len, &grant) < 0 ||
-	    s->state != SESSION_STREAMING ||
-	    grant.number <= meta->epochs[meta->nepochs - 1].number) {
+	    s->state != SESSION_STREAMING || !history_may_be_next(meta, grant.number) ||
+	    grant.lsn + 1 < meta->epochs[meta->nepochs - 1].first_lsn) {
 		session_refuse(s, "a GRANT that is not legal here");
 		return;
 	}
@@ -483,8 +513,11 @@ void switchover_turn(struct session *s)
 		switchover_drain_turn(s);
 		return;
 	case SWITCHOVER_GRANTED:
-		if (!(lfs_meta(g->lfs)->flags & LFS_SEALED)) /* promoted, by force */
+		if (!switchover_is_sealed(g)) { /* promoted, by force */
 			switchover_set_step(sw, SWITCHOVER_NONE);
+			switchover_answer(s, -EAGAIN, "this site was promoted meanwhile");
+			return;
+		}
 		if (sw->asked && !rt_time_before(rt_now(g->loop), sw->until))
 			switchover_answer(s, -EAGAIN,
 					  "handed over, and the other site has not "

@@ -44,7 +44,9 @@ struct switchover {
 bool switchover_may_follow(enum switchover_step from, enum switchover_step to);
 
 /* New writes wait. */
-bool switchover_pauses(const struct session *s);
+bool switchover_pauses(const struct group *g);
+/* Another change of the role, or of the peer, would meet this one halfway. */
+bool switchover_forbids_promotion(const struct group *g);
 /* Whether this site may be primary no more, or not yet: the store says so. */
 bool switchover_is_sealed(const struct group *g);
 /* A mirror says nothing of itself while it is being made the primary. */

@@ -65,7 +65,7 @@ static int primary_of(const struct switching *c)
 
 	for (unsigned i = 0; i < 2; i++) {
 		if (!sites_writable(c->a, i) ||
-		    switchover_pauses(c->a->side[i].site.group->session))
+		    switchover_pauses(c->a->side[i].site.group))
 			continue;
 		sim_require(found < 0, "both sites take writes");
 		found = (int)i;
@@ -149,7 +149,7 @@ static void disturbed(struct switching *c)
 
 	ask(c, (unsigned)sim_below(c->rng, 2));
 	(void)sim_run_for(c->a->w, (int64_t)sim_skewed(c->rng, 1, 400000) * RT_US);
-	switch (sim_below(c->rng, 4)) {
+	switch (sim_below(c->rng, 5)) {
 	case 0:
 		sites_crash(c->a, victim, SIM_KILL);
 		c->answered |= c->asked_at == victim;
@@ -161,6 +161,10 @@ static void disturbed(struct switching *c)
 		c->generation = 0; /* what completed locally may be lost */
 		break;
 	case 2:
+		sites_stop(c->a, victim);
+		c->answered |= c->asked_at == victim;
+		break;
+	case 3:
 		sim_net_cut_both(nyc, lon, sim_chance(c->rng, 0.5));
 		break;
 	default:

@@ -337,6 +337,17 @@ static inline void site_stop(void)
 	assert_int_equal(site_wait(), 0);
 }
 
+/* A stop that has a limit is beyond it, and still waits: for what is being made durable. */
+static inline void site_stop_waits(void)
+{
+	const struct group *g = site->group;
+
+	SITE_UNTIL(site,
+		   rt_time_since(rt_now(site->loop), g->ending.deadline) > 50 * RT_MS);
+	assert_non_null(g->session);
+	assert_true(group_is_stopping(g));
+}
+
 /* `filled`: it is one of a pair; else a primary of nothing, or a fresh mirror. */
 static inline void site_set_up(void **state, enum group_role role, bool filled)
 {

@@ -150,6 +150,11 @@ static void a_new_epoch_is_above_every_number_seen(void **state)
 	assert_int_equal(history_next_number(meta, 0), 5);
 	assert_int_equal(history_next_number(meta, 4), 5);
 	assert_int_equal(history_next_number(meta, 9), 10);
+	assert_false(history_may_be_next(meta, 3));
+	assert_false(history_may_be_next(meta, 4));
+	assert_true(history_may_be_next(meta, 5));
+	assert_true(history_may_be_next(meta, 4 + HISTORY_LEAP_MAX));
+	assert_false(history_may_be_next(meta, 5 + HISTORY_LEAP_MAX));
 	begin(meta, 10, 6, 20);
 	assert_int_equal(history_next_number(meta, 9), 11);
 	assert_int_equal(meta->epochs[1].number, 10);

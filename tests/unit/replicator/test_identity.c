@@ -25,48 +25,59 @@ static const struct {
 	uint64_t number;
 	bool forgotten, connected;
 	enum identity_verdict verdict;
+	bool lately, same_boot;
 } rows[] = {
-	{ "the peer comes back", PEER, PEER, OURS, 5, 50, false, false, IDENTITY_FITS },
+	{ "the peer comes back", PEER, PEER, OURS, 5, 50, false, false, IDENTITY_FITS,
+	  false, false },
 	{ "the HELLO with the newest number was lost", PEER, PEER, OURS, 5, 40, false,
-	  false, IDENTITY_FITS },
+	  false, IDENTITY_FITS, false, false },
 	{ "its daemon was started again", PEER, PEER, OURS, 6, 0, false, false,
-	  IDENTITY_FITS },
+	  IDENTITY_FITS, false, false },
 	{ "it knows a number of an earlier start of ours", PEER, PEER, OURS, 6, 99, false,
-	  false, IDENTITY_FITS },
-	{ "both are new", NONE, PEER, NONE, 6, 0, false, false, IDENTITY_FITS },
+	  false, IDENTITY_FITS, false, false },
+	{ "both are new", NONE, PEER, NONE, 6, 0, false, false, IDENTITY_FITS, false,
+	  false },
 	{ "ours is new, and it waits for ours", NONE, PEER, OURS, 6, 0, false, false,
-	  IDENTITY_FITS },
+	  IDENTITY_FITS, false, false },
 	{ "its store is new, in place of the paired one", PEER, OTHER, NONE, 6, 0, false,
-	  false, IDENTITY_OTHER_STORE },
+	  false, IDENTITY_OTHER_STORE, false, false },
 	{ "another store, which is paired with ours", PEER, OTHER, OURS, 6, 0, false,
-	  false, IDENTITY_OTHER_STORE },
+	  false, IDENTITY_OTHER_STORE, false, false },
 	{ "the paired store, paired with another one since", PEER, PEER, OTHER, 6, 0,
-	  false, false, IDENTITY_OTHER_PAIR },
+	  false, false, IDENTITY_OTHER_PAIR, false, false },
 	{ "a store of another pair", NONE, PEER, OTHER, 6, 0, false, false,
-	  IDENTITY_OTHER_PAIR },
-	{ "a copy of our store", PEER, OURS, PEER, 6, 0, false, false,
-	  IDENTITY_OURSELVES },
+	  IDENTITY_OTHER_PAIR, false, false },
+	{ "a copy of our store", PEER, OURS, PEER, 6, 0, false, false, IDENTITY_OURSELVES,
+	  false, false },
 	{ "a copy of our store, before we are paired", NONE, OURS, NONE, 6, 0, false,
-	  false, IDENTITY_OURSELVES },
+	  false, IDENTITY_OURSELVES, false, false },
 	{ "a number from before the last connection", PEER, PEER, OURS, 5, 30, false,
-	  false, IDENTITY_CLONE },
+	  false, IDENTITY_CLONE, false, false },
 	{ "the run, without a number", PEER, PEER, OURS, 5, 0, false, false,
-	  IDENTITY_CLONE },
+	  IDENTITY_CLONE, false, false },
 	{ "the peer's own, and it is connected", PEER, PEER, OURS, 5, 50, false, true,
-	  IDENTITY_ASK },
+	  IDENTITY_ASK, false, false },
 	{ "another start, and the peer is connected", PEER, PEER, OURS, 6, 0, false, true,
-	  IDENTITY_ASK },
+	  IDENTITY_ASK, false, false },
 	{ "a clone while the peer is connected: no question", PEER, PEER, OURS, 5, 30,
-	  false, true, IDENTITY_CLONE },
+	  false, true, IDENTITY_CLONE, false, false },
 	{ "another store while the peer is connected", PEER, OTHER, NONE, 6, 0, false,
-	  true, IDENTITY_OTHER_STORE },
-	{ "nobody is taken", NONE, PEER, OURS, 5, 50, true, false, IDENTITY_FORGOTTEN },
+	  true, IDENTITY_OTHER_STORE, false, false },
+	{ "the run itself, whose connection broke just now", PEER, PEER, OURS, 5, 50,
+	  false, false, IDENTITY_FITS, true, false },
+	{ "its daemon was started again, on the same boot", PEER, PEER, OURS, 6, 0, false,
+	  false, IDENTITY_FITS, true, true },
+	{ "another machine, or another boot, just then", PEER, PEER, OURS, 6, 0, false,
+	  false, IDENTITY_ASK, true, false },
+	{ "nobody is taken", NONE, PEER, OURS, 5, 50, true, false, IDENTITY_FORGOTTEN,
+	  false, false },
 };
 
 static void everything_that_is_said_decides(void **state)
 {
-	const struct identity_run last = { .run = 5, .shown = 40, .given = 50 };
+	struct identity_run last = { .run = 5, .shown = 40, .given = 50 };
 
+	memset(last.boot, 77, sizeof(last.boot));
 	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
 		uint8_t ours[LFS_ID_LEN], paired[LFS_ID_LEN];
 		struct message_identity who = { .run = rows[i].run,
@@ -74,12 +85,14 @@ static void everything_that_is_said_decides(void **state)
 		const struct identity_own own = { .store = ours,
 						  .paired = paired,
 						  .forgotten = rows[i].forgotten,
-						  .connected = rows[i].connected };
+						  .connected = rows[i].connected,
+						  .lately = rows[i].lately };
 
 		memset(ours, OURS, sizeof(ours));
 		memset(paired, rows[i].paired, sizeof(paired));
 		memset(who.store, rows[i].store, sizeof(who.store));
 		memset(who.paired, rows[i].theirs, sizeof(who.paired));
+		memset(who.boot, rows[i].same_boot ? 77 : 78, sizeof(who.boot));
 		if (identity_judge(&own, &last, &who) != rows[i].verdict)
 			fail_msg("%s", rows[i].what);
 	}

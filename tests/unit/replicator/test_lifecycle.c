@@ -157,8 +157,7 @@ static void a_stop_waits_for_a_change_of_the_facts(void **state)
 	facts_change(g, fact_changed);
 	stop_begins(&stop, 1);
 	site->waiting++;
-	SITE_UNTIL(site, !g->session);
-	assert_int_equal(g->life, GROUP_LIFE_STOPPING);
+	site_stop_waits();
 	end_change(0);
 	assert_int_equal(site_wait(), 0);
 	site_open();
@@ -189,7 +188,7 @@ static void a_stop_answers_a_promotion(void **state)
 	group_promote(site->group, &p);
 	SITE_UNTIL(site, held_change);
 	stop_begins(&stop, 1);
-	SITE_UNTIL(site, !site->group->session);
+	site_stop_waits();
 	assert_int_equal(promoted_res, 1);
 	end_change(0);
 	assert_int_equal(site_wait(), 0);

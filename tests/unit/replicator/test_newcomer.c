@@ -360,8 +360,9 @@ static void a_person_replaces_the_peer(void **state)
 	p.dry_run = false;
 	assert_int_equal(change_peer(&p), 0);
 	assert_true(is_paired_with(0));
-	assert_int_equal(site->group->gate.marks.persisted, 0);
+	assert_null(site->group->session->transport); /* it is asked for nothing more */
 	SITE_UNTIL(site, site->closed);
+	assert_int_equal(site->group->gate.marks.persisted, 0);
 	peer_identity = of_another_store;
 	converse("M");
 	assert_int_equal(site->came[MESSAGE_START], 1);

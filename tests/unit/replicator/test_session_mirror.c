@@ -168,8 +168,8 @@ static void a_pairing_ends_on_a_newer_connection(void **state)
 	assert_int_equal(changes, 1);
 }
 
-/* Stopped in between, it has no session any more. */
-static void a_pairing_outlives_its_session(void **state)
+/* It is what the two sites are to each other. */
+static void a_stop_waits_for_a_pairing(void **state)
 {
 	struct group_stop stop = { .done = site_stopped };
 
@@ -179,7 +179,7 @@ static void a_pairing_outlives_its_session(void **state)
 	SITE_UNTIL(site, held_change);
 	site->waiting = 1;
 	group_stop(site->group, 1, &stop);
-	SITE_UNTIL(site, !site->group->session);
+	site_stop_waits();
 	assert_int_equal(site->waiting, 1); /* it is lent to the log */
 	end_change(0);
 	assert_int_equal(site_wait(), 0);
@@ -451,7 +451,7 @@ int main(void)
 		TEST(each_hello_has_its_conclusion, second_epoch_up),
 		TEST(a_fresh_mirror_joins_its_primarys_group, fresh_mirror_up),
 		TEST(a_pairing_ends_on_a_newer_connection, fresh_mirror_up),
-		TEST(a_pairing_outlives_its_session, fresh_mirror_up),
+		TEST(a_stop_waits_for_a_pairing, fresh_mirror_up),
 		TEST(the_rest_is_waited_for_where_it_may_come, mirror_up),
 		TEST(a_transport_that_is_over_is_not_waited_for, mirror_up),
 		TEST(it_reports_what_is_durable, mirror_up),

@@ -212,6 +212,95 @@ static void a_sealed_store_is_the_mirror_after_a_restart(void **state)
 	assert_false(sealed());
 }
 
+/* An older state of the mirror's store, or a new one, knows nothing of the grant. */
+static void a_mirror_that_holds_less_does_not_unseal(void **state)
+{
+	be_in_sync();
+	ask(false);
+	until_granted();
+	meet();
+	say('Q');
+	SITE_UNTIL(site, site->refused[0]);
+	assert_non_null(strstr(site->refused, "holds less than it did then"));
+	assert_true(sealed());
+	SITE_UNTIL(site, site->group->state == GROUP_HOLDING);
+}
+
+static void nothing_over(struct group_peer *p, int res)
+{
+	assert_int_equal(res, -EBUSY);
+	verb_ended = true;
+}
+
+static void nothing_promoted(struct group_promote *p, int res)
+{
+	assert_int_equal(res, -EBUSY);
+	verb_ended = true;
+}
+
+/* Who comes in place of the peer would decide about what the peer was granted. */
+static void a_sealed_site_keeps_its_peer(void **state)
+{
+	struct group_peer p = { .change = GROUP_PEER_REPLACE, .done = nothing_over };
+
+	be_in_sync();
+	ask(false);
+	until_granted();
+	verb_ended = false;
+	group_peer(site->group, &p);
+	SITE_UNTIL(site, verb_ended);
+	assert_non_null(strstr(p.text, "this site has handed over"));
+}
+
+/* A promotion would begin behind an epoch that is being taken back. */
+static void nothing_is_promoted_halfway(void **state)
+{
+	struct group_promote p = { .force = true, .done = nothing_promoted };
+
+	be_in_sync();
+	ask(false);
+	until_granted();
+	hold_change = true;
+	meet();
+	say('M');
+	SITE_UNTIL(site, held_change);
+	verb_ended = false;
+	group_promote(site->group, &p);
+	SITE_UNTIL(site, verb_ended);
+	assert_non_null(strstr(p.text, "a switchover is under way"));
+	hold_change = false;
+	end_change(0);
+	SITE_UNTIL(site, !sealed());
+}
+
+static void not_opened(struct group_open *open, int res)
+{
+	assert_int_equal(res, -EINVAL);
+	assert_non_null(strstr(open->why, "this store has handed over to its peer"));
+	verb_ended = true;
+	rt_loop_stop(site->loop);
+}
+
+/* Without a peer in the configuration it would serve. */
+static void a_sealed_store_needs_its_peer(void **state)
+{
+	struct group_open open = { .done = not_opened };
+	struct group_events events = { 0 };
+
+	be_in_sync();
+	ask(false);
+	until_granted();
+	conn_close(site->conn);
+	site->conn = NULL;
+	site_stop();
+	site->config.has_peer = false;
+	verb_ended = false;
+	group_open(site->loop, &site->config, &events, NULL, &open);
+	SITE_UNTIL(site, verb_ended);
+	site->config.has_peer = true;
+	site_open();
+}
+
 static void a_primary_out_of_sync_refuses(void **state)
 {
 	ask(false);
@@ -309,6 +398,8 @@ static void a_grant_that_does_not_fit_is_refused(void **state)
 	} cases[] = {
 		{ 77, 0, SITE_LSNS, "a GRANT that is not legal here" },
 		{ 1, 0x7777, SITE_LSNS, "a GRANT that is not legal here" },
+		{ UINT64_C(1) << 40, 0x7777, SITE_LSNS,
+		  "a GRANT that is not legal here" },
 		{ MESSAGE_EPOCH_MAX + 1, 0x7777, SITE_LSNS,
 		  "a GRANT that is not legal here" },
 		{ 77, 0x7777, SITE_LSNS + 1, "this mirror cannot take over now" },
@@ -345,6 +436,25 @@ static void a_mirror_that_takes_over_says_no_hello(void **state)
 	meet();
 	assert_int_equal(site->hello.role, LFS_PRIMARY);
 	assert_int_equal(site->hello.meta.epochs[site->hello.meta.nepochs - 1].id, 0x7777);
+}
+
+/* The daemon is asked to stop meanwhile: it is the primary first, and then it ends. */
+static void a_stop_waits_until_it_has_taken_over(void **state)
+{
+	struct group_stop stop = { .done = site_stopped };
+
+	follow();
+	hold_change = true;
+	grant(77, 0x7777, SITE_LSNS);
+	SITE_UNTIL(site, held_change != NULL);
+	site->waiting = 1;
+	group_stop(site->group, 1, &stop);
+	site_stop_waits();
+	hold_change = false;
+	end_change(0);
+	assert_int_equal(site_wait(), 0);
+	site_open();
+	assert_int_equal(site->group->role, GROUP_PRIMARY);
 }
 
 static void what_the_primary_declines_is_said(void **state)
@@ -388,6 +498,10 @@ int main(void)
 		PRIMARY(surplus_is_no_switchover),
 		PRIMARY(a_sealed_store_stays_sealed_over_a_restart),
 		PRIMARY(a_sealed_store_is_the_mirror_after_a_restart),
+		PRIMARY(a_mirror_that_holds_less_does_not_unseal),
+		PRIMARY(a_sealed_site_keeps_its_peer),
+		PRIMARY(nothing_is_promoted_halfway),
+		PRIMARY(a_sealed_store_needs_its_peer),
 		PRIMARY(a_primary_out_of_sync_refuses),
 		PRIMARY(a_drain_that_breaks_changes_nothing),
 		PRIMARY(a_mirror_may_ask),
@@ -395,6 +509,7 @@ int main(void)
 		MIRROR(a_grant_makes_it_the_primary),
 		MIRROR(a_grant_that_does_not_fit_is_refused),
 		MIRROR(a_mirror_that_takes_over_says_no_hello),
+		MIRROR(a_stop_waits_until_it_has_taken_over),
 		MIRROR(what_the_primary_declines_is_said),
 		MIRROR(who_may_not_say_it_is_refused),
 	};
