@@ -45,12 +45,22 @@ static json_t *request_send(const struct command *command,
 	return answer;
 }
 
+/* A text of several lines brings its last newline along. */
+static void command_print_text(const char *text, FILE *out)
+{
+	size_t len = strlen(text);
+
+	fprintf(out, "%s%s", text, len > 0 && text[len - 1] == '\n' ? "" : "\n");
+}
+
 static void error_print(const json_t *answer, FILE *err)
 {
 	const char *text = json_string_value(json_object_get(answer, "error"));
 
-	if (text)
-		fprintf(err, "wanmirror: %s\n", text);
+	if (!text)
+		return;
+	fprintf(err, "wanmirror: ");
+	command_print_text(text, err);
 }
 
 static void request_init(struct control_request *request, enum control_verb verb,
@@ -156,7 +166,7 @@ static enum control_exit answer_print(json_t *answer, enum control_exit exit, FI
 	if (exit != CONTROL_DONE)
 		error_print(answer, err);
 	else if (text)
-		fprintf(out, "%s\n", text);
+		command_print_text(text, out);
 	json_decref(answer);
 	return exit;
 }

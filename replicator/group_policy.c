@@ -75,6 +75,14 @@ bool group_policy_mirror_behind(const struct group *g)
 	return policy_is_behind(beyond.age_ns, g->state == GROUP_CATCHING_UP);
 }
 
+/* Before it serves nothing is sent, so what was said last counts. */
+static bool policy_mirror_refuses(const struct group *g, int64_t timeout_ns, rt_time now)
+{
+	if (group_serving(g))
+		return peer_watch_refuses(&g->watch, timeout_ns, now);
+	return g->session && g->session->peer_refusal[0];
+}
+
 /* Without what only a session knows, which may be gone. */
 static struct policy_inputs policy_inputs_alone(const struct group *g)
 {
@@ -103,7 +111,7 @@ static struct policy_inputs policy_inputs_alone(const struct group *g)
 		.caught_up = peer_watch_caught_up(&g->watch),
 		.in_sync = peer_watch_in_sync(&g->watch),
 		.stuck = peer_watch_persists_nothing(&g->watch, timeout_ns, now),
-		.refuses = peer_watch_refuses(&g->watch, timeout_ns, now),
+		.refuses = policy_mirror_refuses(g, timeout_ns, now),
 		.has_peer = g->config.has_peer,
 		.sync = g->config.sync,
 		.on_disconnect = g->config.on_disconnect,
@@ -220,11 +228,13 @@ static void policy_state_why(const struct group *g, const struct policy_decision
 	const char *seen = g->session ? session_why(g->session) : "";
 	const char *why = g->why[0] ? g->why : d->why;
 	bool is_new = seen[0] && strcmp(seen, why) != 0;
+	/* A refusal that names a verb comes with the remedy for this very case. */
+	bool has_remedy = is_new && strstr(seen, "wanmirror ");
 
-	(void)snprintf(text, size, "%s%s%s%s%s%s; %s%s%s", why, is_new ? " (" : "",
+	(void)snprintf(text, size, "%s%s%s%s%s%s; %s%s%s%s", why, is_new ? " (" : "",
 		       is_new ? seen : "", is_new ? ")" : "", d->except[0] ? ", " : "",
-		       d->except, d->remedy, d->except[0] ? "; or " : "",
-		       d->except_remedy);
+		       d->except, has_remedy ? "else " : "", d->remedy,
+		       d->except[0] ? "; or " : "", d->except_remedy);
 }
 
 void group_policy_why(const struct group *g, char *text, size_t size)

@@ -134,6 +134,12 @@ static struct policy_advice policy_starting_advice(const struct policy_inputs *i
 			"this site cannot take back what the mirror holds",
 			"make room or memory for it here: it tries again each minute"
 		};
+	if (in->refuses && in->waited && in->bound != PRIMARY_NOT_BOUND)
+		return (struct policy_advice){
+			"the mirror has answered, and refuses this store",
+			"mend what it names; after wanmirror open --alone this may be a "
+			"second primary"
+		};
 	if (in->bound == PRIMARY_NOT_BOUND || in->waited)
 		return policy_bound_advice(in->bound);
 	return (struct policy_advice){ "it asks the mirror what that one holds",

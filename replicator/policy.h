@@ -47,7 +47,7 @@ struct policy_inputs {
 	bool path_serves; /* and it is not silent */
 	bool timed_out, caught_up, in_sync;
 	bool stuck;   /* its path lives, and it persists nothing */
-	bool refuses; /* it says so, and persists nothing */
+	bool refuses; /* it says so, and persists nothing; of a start: it says so */
 	bool behind;  /* policy_is_behind() */
 
 	/* Configuration. */

@@ -332,8 +332,10 @@ static void promote_done(struct group *g, int res)
 	group_set_standing(g, GROUP_STANDING_GOOD);
 	group_set_alone(g, p->hold ? GROUP_ALONE_HOLDING : GROUP_ALONE);
 	peer_watch_promoted(&g->watch, rt_now(g->loop));
-	if (g->session)
+	if (g->session) {
 		session_event(g->session, SESSION_EV_PROMOTED);
+		session_forget_refusals(g->session); /* of what it was until now */
+	}
 	group_set_why(g, "%s", "");
 	promote_text(
 		p,

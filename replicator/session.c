@@ -99,6 +99,11 @@ bool session_is_refused(const struct session *s)
 	return s->refusal[0] || s->peer_refusal[0];
 }
 
+void session_forget_refusals(struct session *s)
+{
+	s->refusal[0] = s->peer_refusal[0] = 0;
+}
+
 /* The peer's words are quoted: its "this site" is the other one. */
 void session_refused_by_peer(struct session *s, const char *text)
 {
@@ -479,7 +484,8 @@ void session_turn(struct session *s)
 		return;
 	peer_watch_path_proven(&s->group->watch, transport_proof_at(s->transport));
 	/* Only now: the path may be what led nowhere before. */
-	s->transport_why[0] = s->refusal[0] = s->peer_refusal[0] = 0;
+	s->transport_why[0] = 0;
+	session_forget_refusals(s);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------------- */

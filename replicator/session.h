@@ -177,6 +177,8 @@ void session_control_reset(struct session *s, struct conn *conn);
 void session_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
 /* Connections lead nowhere: each would be logged. */
 bool session_is_refused(const struct session *s);
+/* What was refused is of the past: `why` does not name it any more. */
+void session_forget_refusals(struct session *s);
 
 /* ---- the two ends (session_primary.c, session_mirror.c) -------------------------------- */
 

@@ -347,7 +347,7 @@ static void mirror_ready(struct session *s)
 	apply_restart(&g->apply);
 	transport_set_watermark(s->transport, lfs_lsn(g->lfs).durable, rt_now(g->loop));
 	session_event(s, SESSION_EV_FOLLOW);
-	s->refusal[0] = s->peer_refusal[0] = 0;
+	session_forget_refusals(s);
 	group_is_agreed(g);
 	group_set_why(g, "%s", "");
 	session_send_number(s, MESSAGE_READY, s->start->tunnel_id);
