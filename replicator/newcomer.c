@@ -272,6 +272,7 @@ void newcomer_message(struct session *s, struct newcomer *n, unsigned type,
 		if (message_decode_text(body, len, text) < 0)
 			(void)snprintf(text, sizeof(text), "it does not say why");
 		session_refused_by_peer(s, text);
+		s->identity.refused_us = n->stage == NEWCOMER_IDENTIFYING;
 		newcomer_close(s, n);
 	} else if (n->stage == NEWCOMER_NEGOTIATING && type == MESSAGE_NEGOTIATE) {
 		newcomer_negotiate(s, n, body, len);

@@ -84,8 +84,12 @@ void primary_start_answered(struct group *g)
 
 enum primary_bound primary_start_bound(const struct group *g)
 {
-	bool may_be_promoted = g->start.cold && primary_start_is_paired(g) &&
-			       !g->config.cold_serve && !RT_BUG(COLD_OPENS_ALONE);
+	/* Who is refused by its mirror is a copy, or was left: warm or not, it is not the one. */
+	bool refused = g->session && g->session->identity.refused_us;
+	bool may_be_promoted =
+		((g->start.cold && primary_start_is_paired(g) && !g->config.cold_serve) ||
+		 refused) &&
+		!RT_BUG(COLD_OPENS_ALONE);
 	enum primary_bound bound =
 		may_be_promoted ? PRIMARY_BOUND_COLD : PRIMARY_NOT_BOUND;
 
@@ -232,6 +236,8 @@ static const char *primary_start_alone_refusal(const struct group *g)
 	if (g->role != GROUP_PRIMARY)
 		return "this site is the mirror; to make it the primary: wanmirror "
 		       "promote";
+	if (g->session->identity.refused_us)
+		return "the other site answers, and refuses this store: status says why";
 	if (g->start.phase == PRIMARY_PULLING)
 		return "the mirror has answered, and this site takes back what only that "
 		       "one holds; it opens when that is here";

@@ -59,6 +59,7 @@ void session_connected(struct session *s, struct conn *conn, const struct rt_add
 	session_control_reset(s, conn);
 	s->control.address = *address;
 	s->control.identity = *identity;
+	s->identity.refused_us = false;
 	primary_start_conn_lost(
 		s->group);	    /* the older connection's, if it still pulled */
 	if (!session_is_refused(s)) /* else it is one of many that lead nowhere */

@@ -74,6 +74,8 @@ struct session_identity {
 	uint64_t number; /* as the peer's last HELLO gave it to this run; or 0 */
 	struct identity_run peer;
 	rt_time lost;		  /* when its last connection ended */
+	/* The peer has said that this store is not the one, or not the only one. */
+	bool refused_us;
 	struct group_peer *asked; /* the caller's: a change of the pairing, or NULL */
 };
 

@@ -171,6 +171,12 @@ static void disturbed(struct switching *c)
 		sim_net_reset(nyc, lon);
 		break;
 	}
+	if (!sites_up(c->a, victim) && sim_chance(c->rng, 0.4)) {
+		/* It is back before it can ask the other one. */
+		sim_net_cut_both(nyc, lon, true);
+		sites_start(c->a, victim);
+		run_for(c, 8 * RT_S);
+	}
 	run_for(c, (int64_t)sim_skewed(c->rng, 1, 15000) * RT_MS);
 	sim_net_mend(nyc, lon);
 	if (!sites_up(c->a, victim))
@@ -184,12 +190,13 @@ static void switching_run(struct sim_world *w)
 {
 	struct switching c = { .a = sites_new(w, 2), .rng = sim_rng(w) };
 	unsigned rounds = (unsigned)sim_between(c.rng, 2, 8);
+	bool serve = sim_chance(c.rng, 0.3);
 
 	c.answered = true;
 	c.load = sim_skewed(c.rng, 100, 6000);
 
 	for (unsigned i = 0; i < 2; i++)
-		c.a->side[i].site.config.cold_serve = false;
+		c.a->side[i].site.config.cold_serve = serve;
 	sites_start(c.a, 1);
 	sites_start(c.a, 0);
 	settle(&c, "at first");

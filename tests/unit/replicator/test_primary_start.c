@@ -392,6 +392,48 @@ static void a_primary_that_answers_forbids_it(void **state)
 	assert_false(group_serving(site->group));
 }
 
+static void serves_soon(struct group_config *config)
+{
+	config->open_timeout_ms = 300;
+}
+
+static int serving_up(void **state)
+{
+	site_tweak = serves_soon;
+	site_set_up(state, GROUP_PRIMARY, true);
+	return 0;
+}
+
+/* It is a copy, or was left for another store: warm or not, it is not the one. */
+static void who_is_refused_by_its_mirror_does_not_serve(void **state)
+{
+	struct message_negotiate versions = { .min = MESSAGE_PROTOCOL_MIN,
+					      .max = MESSAGE_PROTOCOL };
+	struct group *g = site->group;
+	uint8_t body[512];
+
+	site->says_nothing = true;
+	peer_dial();
+	SITE_UNTIL(site, site->established);
+	site->says_nothing = false;
+	memcpy(versions.group_name, site->config.name, sizeof(site->config.name));
+	assert_int_equal(
+		conn_send(site->conn, MESSAGE_NEGOTIATE, body,
+			  message_encode_negotiate(&versions, body, sizeof(body))),
+		0);
+	SITE_UNTIL(site, site->came[MESSAGE_IDENTITY] == 1);
+	say('U');
+	SITE_UNTIL(site, site->closed);
+	SITE_UNTIL(site,
+		   rt_time_since(rt_now(site->loop), g->start.deadline) > 100 * RT_MS);
+	assert_false(group_serving(g));
+	assert_int_equal(state_now(), GROUP_HOLDING);
+	assert_int_equal(open_alone(false, "refuses this store"), -EPERM);
+	meet();
+	say('M');
+	SITE_UNTIL(site, group_serving(g));
+}
+
 /* ---- generations ---------------------------------------------------------------------------------- */
 
 static void start(void)
@@ -528,6 +570,9 @@ int main(void)
 						cold_up, cold_down),
 		cmocka_unit_test_setup_teardown(a_primary_that_answers_forbids_it,
 						cold_up, cold_down),
+		cmocka_unit_test_setup_teardown(
+			who_is_refused_by_its_mirror_does_not_serve, serving_up,
+			cold_down),
 		TEST(a_crash_of_the_machine_changes_the_generation, alone_up),
 		TEST(no_epoch_has_a_number_that_the_peer_has_named, network_up),
 		TEST(stopped_while_it_asks_it_asks_again, network_up),
