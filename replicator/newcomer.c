@@ -139,7 +139,8 @@ static void newcomer_becomes_peer(struct session *s, struct newcomer *n)
 		rt_random(s->group->loop, &number, sizeof(number));
 	identity_take(&s->identity.peer, &peer.identity, number);
 	session_connected(s, peer.conn, &peer.address, &peer.identity);
-	conn_pause(peer.conn, false);
+	if (s->control.conn == peer.conn) /* it ends where there is no memory for HELLO */
+		conn_pause(peer.conn, false);
 }
 
 /* The peer has a connection: ask on that one whether it lives. */
