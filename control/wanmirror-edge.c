@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <systemd/sd-daemon.h>
 
 #include "control/config_key.h"
@@ -18,6 +19,8 @@
 #include "rt/log.h"
 #include "rt/loop.h"
 
+#define EDGE_IN_USE_MS 100
+#define EDGE_IN_USE_TRIES 30
 #define EDGE_REPORT_NS (60 * RT_S) /* between lines with figures, when they change */
 
 static const char usage[] =
@@ -110,6 +113,22 @@ static int edge_complain(const char *what, const char *subject, int err, const c
 	return CONTROL_FAILED;
 }
 
+/*
+ * A relay that was killed may have its address for a moment longer than its process: the
+ * kernel takes back what io_uring holds a little later.
+ */
+static int edge_listen(struct edge *e, const struct edge_relay_params *params)
+{
+	const struct timespec pause = { .tv_nsec = EDGE_IN_USE_MS * 1000000L };
+	int err = edge_relay_new(e->loop, params, &e->relay);
+
+	for (unsigned i = 0; err == -EADDRINUSE && i < EDGE_IN_USE_TRIES; i++) {
+		(void)nanosleep(&pause, NULL); /* a signal that cuts it short is no harm */
+		err = edge_relay_new(e->loop, params, &e->relay);
+	}
+	return err;
+}
+
 static int edge_run(const struct edge_relay_params *params)
 {
 	struct edge e = { .report.fire = edge_report, .over.done = edge_over };
@@ -127,7 +146,7 @@ static int edge_run(const struct edge_relay_params *params)
 		rt_loop_free(e.loop);
 		return edge_complain("cannot", "take signals", err, process_hint(err));
 	}
-	err = edge_relay_new(e.loop, params, &e.relay);
+	err = edge_listen(&e, params);
 	if (err < 0) {
 		rt_loop_free(e.loop);
 		return edge_complain("cannot listen at",
