@@ -110,14 +110,15 @@ char *answer_promote(const struct group_promote *promote, int res)
 	json_t *root;
 
 	root = json_pack("{s:b, s:i, s:o, s:I, s:o}", "ok", exit == CONTROL_DONE, "exit",
-			 (int)exit, "text", json_words(promote->text), "lsn",
+			 (int)exit, "text", json_words(promote->verb.text), "lsn",
 			 (json_int_t)promote->recovery.lsn, "recovery",
 			 status_recovery_json(promote->found ? &promote->recovery
 							     : NULL));
 	if (root && exit != CONTROL_DONE)
 		(void)json_object_set_new(root, "error",
-					  json_words(promote->text[0] ? promote->text
-								      : strerror(-res)));
+					  json_words(promote->verb.text[0]
+							     ? promote->verb.text
+							     : strerror(-res)));
 	return json_line(root);
 }
 
@@ -127,23 +128,24 @@ char *answer_switchover(const struct group_switchover *switchover, int res)
 				 : res == -EPERM ? CONTROL_REFUSED
 						 : CONTROL_FAILED;
 	json_t *root = json_pack("{s:b, s:i, s:o, s:I, s:I}", "ok", res == 0, "exit",
-				 (int)exit, "text", json_words(switchover->text), "lsn",
-				 (json_int_t)switchover->lsn, "pause_ms",
+				 (int)exit, "text", json_words(switchover->verb.text),
+				 "lsn", (json_int_t)switchover->lsn, "pause_ms",
 				 (json_int_t)switchover->pause_ms);
 
 	if (root && res < 0)
 		(void)json_object_set_new(root, "error",
-					  json_words(switchover->text[0]
-							     ? switchover->text
+					  json_words(switchover->verb.text[0]
+							     ? switchover->verb.text
 							     : strerror(-res)));
 	return json_line(root);
 }
 
 char *answer_peer(const struct group_peer *peer, int res)
 {
-	return res == 0 ? answer_text(peer->text)
-			: answer_error(CONTROL_FAILED,
-				       peer->text[0] ? peer->text : strerror(-res));
+	return res == 0 ? answer_text(peer->verb.text)
+			: answer_error(CONTROL_FAILED, peer->verb.text[0]
+							       ? peer->verb.text
+							       : strerror(-res));
 }
 
 char *answer_events(const struct group *group, const char *name,

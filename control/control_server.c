@@ -188,9 +188,10 @@ static void client_refuse(struct client *c, const char *why)
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-static void client_promote_done(struct group_promote *p, int res)
+static void client_promote_done(struct group_verb *v, int res)
 {
-	struct client *c = rt_container_of(p, struct client, promote);
+	struct client *c = rt_container_of(v, struct client, promote.verb);
+	const struct group_promote *p = &c->promote;
 
 	c->busy = false;
 	rt_log(res == 0 || res == -EALREADY ? RT_LOG_INFO : RT_LOG_WARN,
@@ -245,14 +246,15 @@ static void client_promote(struct client *c, const struct control_request *reque
 	c->promote.hold = request->hold;
 	c->promote.undo = request->undo;
 	c->promote.dry_run = request->dry_run;
-	c->promote.done = client_promote_done;
+	c->promote.verb.done = client_promote_done;
 	client_begin(c);
 	group_promote(c->srv->group, &c->promote);
 }
 
-static void client_switchover_done(struct group_switchover *p, int res)
+static void client_switchover_done(struct group_verb *v, int res)
 {
-	struct client *c = rt_container_of(p, struct client, switchover);
+	struct client *c = rt_container_of(v, struct client, switchover.verb);
+	const struct group_switchover *p = &c->switchover;
 
 	c->busy = false;
 	rt_log(res == 0 ? RT_LOG_INFO : RT_LOG_WARN,
@@ -266,14 +268,15 @@ static void client_switchover_done(struct group_switchover *p, int res)
 static void client_switchover(struct client *c, const struct control_request *request)
 {
 	c->switchover = (struct group_switchover){ .dry_run = request->dry_run,
-						   .done = client_switchover_done };
+						   .verb.done = client_switchover_done };
 	client_begin(c);
 	group_switchover(c->srv->group, &c->switchover);
 }
 
-static void client_peer_done(struct group_peer *p, int res)
+static void client_peer_done(struct group_verb *v, int res)
 {
-	struct client *c = rt_container_of(p, struct client, peer);
+	struct client *c = rt_container_of(v, struct client, peer.verb);
+	const struct group_peer *p = &c->peer;
 
 	c->busy = false;
 	rt_log(res == 0 ? RT_LOG_INFO : RT_LOG_WARN,
@@ -290,7 +293,7 @@ static void client_peer(struct client *c, const struct control_request *request)
 		.change = request->change == CONTROL_FORGET ? GROUP_PEER_FORGET
 							    : GROUP_PEER_REPLACE,
 		.dry_run = request->dry_run,
-		.done = client_peer_done,
+		.verb.done = client_peer_done,
 	};
 	client_begin(c);
 	group_peer(c->srv->group, &c->peer);

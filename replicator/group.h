@@ -285,14 +285,19 @@ struct group_recovery {
 	uint64_t missing_writes, missing_bytes; /* at most */
 };
 
-struct group_promote {
-	bool force, hold, dry_run;
-	bool undo; /* be the mirror again, while nothing was written since */
-	void (*done)(struct group_promote *p, int res);
+/* What each verb has that a person asks of a group: how it is answered. */
+struct group_verb {
+	void (*done)(struct group_verb *v, int res);
 	char text[1024]; /* what was found, and what was done or why not; for people */
-	bool found;	 /* `recovery` says what */
-	struct group_recovery recovery;
 	void *impl[12];
+};
+
+struct group_promote {
+	struct group_verb verb;
+	bool force, hold, dry_run;
+	bool undo;  /* be the mirror again, while nothing was written since */
+	bool found; /* `recovery` says what */
+	struct group_recovery recovery;
 };
 /*
  * Make a mirror the primary, in a new epoch, alone until a mirror is IN_SYNC again. res:
@@ -302,12 +307,10 @@ struct group_promote {
 void group_promote(struct group *group, struct group_promote *p);
 
 struct group_switchover {
+	struct group_verb verb;
 	bool dry_run;
-	void (*done)(struct group_switchover *p, int res);
-	char text[512]; /* what was done, or why not; for people */
-	uint64_t lsn;	/* the last of the old primary */
+	uint64_t lsn;	  /* the last of the old primary */
 	int64_t pause_ms; /* since writes began to wait, or since the other site was asked */
-	void *impl[12];
 };
 /*
  * Primary and mirror change roles; asked at either. res: 0 this site has its new role;
@@ -331,11 +334,9 @@ enum group_peer_change {
 };
 
 struct group_peer {
+	struct group_verb verb;
 	enum group_peer_change change;
 	bool dry_run;
-	void (*done)(struct group_peer *p, int res);
-	char text[512]; /* what was found, and what was done or why not; for people */
-	void *impl[12];
 };
 /*
  * The store that this one is paired with is its peer no more. res: 0; -EINVAL there is no

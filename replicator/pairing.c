@@ -2,21 +2,13 @@
 #include "replicator/pairing.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "replicator/group_private.h"
 #include "replicator/identity.h"
 #include "replicator/session.h"
+#include "replicator/verb.h"
 #include "rt/bug.h"
-
-struct pairing_reply {
-	struct rt_op op;
-	int res;
-};
-_Static_assert(sizeof(struct pairing_reply) <= sizeof(((struct group_peer *)0)->impl),
-	       "fits into the request");
 
 /* ---- binding ---------------------------------------------------------------------------- */
 
@@ -52,34 +44,6 @@ bool pairing_is_bound(struct session *s)
 
 /* ---- replace and forget -------------------------------------------------------------------- */
 
-static void __attribute__((format(printf, 2, 3)))
-pairing_text(struct group_peer *p, const char *fmt, ...)
-{
-	size_t used = strlen(p->text);
-	va_list args;
-
-	va_start(args, fmt);
-	(void)vsnprintf(p->text + used, sizeof(p->text) - used, fmt, args);
-	va_end(args);
-}
-
-static void pairing_replied(struct rt_op *op, int res)
-{
-	struct pairing_reply *reply = rt_container_of(op, struct pairing_reply, op);
-	struct group_peer *p = rt_container_of((void **)reply, struct group_peer, impl);
-
-	(void)res; /* rt_defer has no result of its own */
-	p->done(p, reply->res);
-}
-
-static void pairing_reply(struct group *g, struct group_peer *p, int res)
-{
-	struct pairing_reply *reply = (struct pairing_reply *)p->impl;
-
-	*reply = (struct pairing_reply){ .op.done = pairing_replied, .res = res };
-	rt_defer(g->loop, &reply->op);
-}
-
 /* What is so now, and what follows. */
 static void pairing_describe(const struct group *g, struct group_peer *p)
 {
@@ -87,24 +51,25 @@ static void pairing_describe(const struct group *g, struct group_peer *p)
 	char text[IDENTITY_TEXT_MAX];
 
 	if (meta->flags & LFS_PEER_FORGOTTEN)
-		pairing_text(p, "the peer was forgotten\n");
+		verb_text(&p->verb, "the peer was forgotten\n");
 	else if (identity_is_none(meta->peer_store))
-		pairing_text(p, "there is no peer yet\n");
+		verb_text(&p->verb, "there is no peer yet\n");
 	else
-		pairing_text(p, "the peer is store %s%s%s\n",
-			     identity_text(meta->peer_store, text),
-			     g->session->control.conn ? ", connected as " : "",
-			     g->session->control.conn
-				     ? g->session->control.identity.node
-				     : "");
+		verb_text(&p->verb, "the peer is store %s%s%s\n",
+			  identity_text(meta->peer_store, text),
+			  g->session->control.conn ? ", connected as " : "",
+			  g->session->control.conn ? g->session->control.identity.node
+						   : "");
 	if (p->change == GROUP_PEER_REPLACE)
-		pairing_text(p, "the first store of group %s that connects is the peer, "
-				"and no other after it\n",
-			     meta->group_name);
+		verb_text(&p->verb,
+			  "the first store of group %s that connects is the peer, "
+			  "and no other after it\n",
+			  meta->group_name);
 	else
-		pairing_text(p, "no store is taken for the peer until: wanmirror peer "
-				"replace %s\n",
-			     meta->group_name);
+		verb_text(&p->verb,
+			  "no store is taken for the peer until: wanmirror peer "
+			  "replace %s\n",
+			  meta->group_name);
 }
 
 static void pairing_changed(struct group *g, int res)
@@ -115,8 +80,8 @@ static void pairing_changed(struct group *g, int res)
 		return; /* the session ended meanwhile, and said so */
 	g->session->identity.asked = NULL;
 	if (res < 0) {
-		pairing_text(p, "failed: it could not be made durable\n");
-		pairing_reply(g, p, res);
+		verb_text(&p->verb, "failed: it could not be made durable\n");
+		verb_reply(g, &p->verb, res);
 		return;
 	}
 	/* What that store held is no copy of this one's any more, nor what it still takes. */
@@ -128,7 +93,7 @@ static void pairing_changed(struct group *g, int res)
 		    p->change == GROUP_PEER_REPLACE ? "peer-replace" : "peer-forget");
 	if (g->session->state != SESSION_REFUSED) /* else it is closed in a moment */
 		session_drop(g->session);
-	pairing_reply(g, p, 0);
+	verb_reply(g, &p->verb, 0);
 }
 
 void pairing_turn(struct session *s)
@@ -155,35 +120,46 @@ void pairing_end(struct session *s)
 	if (!p)
 		return;
 	s->identity.asked = NULL;
-	pairing_text(p, "failed: the daemon is stopping\n");
-	pairing_reply(s->group, p, -ESHUTDOWN);
+	verb_text(&p->verb, "failed: %s\n", VERB_STOPPING);
+	verb_reply(s->group, &p->verb, -ESHUTDOWN);
+}
+
+static int pairing_refusal(const struct group *g, const char **why)
+{
+	int err = verb_refusal(g, why);
+
+	if (err < 0)
+		return err;
+	if (!g->session) {
+		*why = "the group has no peer";
+		return -EINVAL;
+	}
+	if (switchover_is_sealed(g) || switchover_forbids_promotion(g)) {
+		*why = "this site has handed over, or is about to: its peer is what "
+		       "decides about that";
+		return -EBUSY;
+	}
+	if (g->session->identity.asked) {
+		*why = "another change of the peer is under way";
+		return -EBUSY;
+	}
+	return 0;
 }
 
 void group_peer(struct group *g, struct group_peer *p)
 {
-	int err = 0;
+	const char *why;
+	int err = pairing_refusal(g, &why);
 
-	p->text[0] = 0;
-	if (!g->session || g->failed || group_is_stopping(g)) {
-		pairing_text(p, "refused: %s\n",
-			     g->failed			? "the log of this site has failed"
-			     : group_is_stopping(g)	? "the daemon is stopping"
-							: "the group has no peer");
-		err = g->failed ? -EIO : g->session ? -ESHUTDOWN : -EINVAL;
-	} else if (switchover_is_sealed(g) || switchover_forbids_promotion(g)) {
-		pairing_text(p, "refused: this site has handed over, or is about to: its "
-				"peer is what decides about that\n");
-		err = -EBUSY;
-	} else if (g->session->identity.asked) {
-		pairing_text(p, "refused: another change of the peer is under way\n");
-		err = -EBUSY;
-	} else {
+	verb_begin(&p->verb);
+	if (err < 0)
+		verb_text(&p->verb, "refused: %s\n", why);
+	else
 		pairing_describe(g, p);
-	}
 	if (err == 0 && p->dry_run)
-		pairing_text(p, "nothing was changed (--dry-run)\n");
+		verb_text(&p->verb, "nothing was changed (--dry-run)\n");
 	if (err < 0 || p->dry_run) {
-		pairing_reply(g, p, err);
+		verb_reply(g, &p->verb, err);
 		return;
 	}
 	g->session->identity.asked = p;

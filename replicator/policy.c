@@ -286,19 +286,18 @@ static struct policy_advice policy_diverged_advice(const struct policy_inputs *i
 	};
 }
 
-#define LOG_FAILED "the log of this site has failed"
 #define MEND_DISK "mend its disk and restart this daemon"
 
 static struct policy_advice policy_failed_advice(const struct policy_inputs *in)
 {
 	if (!in->has_peer)
-		return (struct policy_advice){ LOG_FAILED, MEND_DISK };
+		return (struct policy_advice){ POLICY_LOG_FAILED, MEND_DISK };
 	if (in->role == GROUP_PRIMARY)
-		return (struct policy_advice){ LOG_FAILED,
+		return (struct policy_advice){ POLICY_LOG_FAILED,
 					       MEND_DISK ", or go on at the mirror: "
 							 "wanmirror promote there" };
 	return (struct policy_advice){
-		LOG_FAILED,
+		POLICY_LOG_FAILED,
 		MEND_DISK "; if the disk is lost, give this site a new store: "
 			  "wanmirror create here, and wanmirror peer replace "
 			  "at the primary"

@@ -14,6 +14,9 @@
  * for a group.
  */
 
+/* What a site says that does nothing any more: in `why`, to its peer, and to who asks a verb. */
+#define POLICY_LOG_FAILED "the log of this site has failed"
+
 /* What waits for the mirror while the group's own mode counts as local, and by which key. */
 enum policy_waiting {
 	POLICY_NOTHING_WAITS,

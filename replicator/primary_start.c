@@ -10,6 +10,7 @@
 #include "replicator/history.h"
 #include "replicator/identity.h"
 #include "replicator/session.h"
+#include "replicator/verb.h"
 #include "rt/bug.h"
 
 static void primary_start_set_phase(struct group *g, enum primary_phase phase)
@@ -250,12 +251,11 @@ static const char *primary_start_alone_refusal(const struct group *g)
 int group_open_alone(struct group *g, bool dry_run, char text[GROUP_OPEN_TEXT_MAX])
 {
 	const char *why;
+	int err = verb_refusal(g, &why);
 
-	if (g->failed || group_is_stopping(g)) {
-		(void)snprintf(text, GROUP_OPEN_TEXT_MAX, "%s",
-			       g->failed ? "the log of this site has failed"
-					 : "the daemon is stopping");
-		return g->failed ? -EIO : -ESHUTDOWN;
+	if (err < 0) {
+		(void)snprintf(text, GROUP_OPEN_TEXT_MAX, "%s", why);
+		return err;
 	}
 	if (!g->session) {
 		(void)snprintf(text, GROUP_OPEN_TEXT_MAX, "the group has no mirror");

@@ -2,7 +2,6 @@
 #include "replicator/promote.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,43 +9,8 @@
 #include "replicator/history.h"
 #include "replicator/recovery.h"
 #include "replicator/session.h"
+#include "replicator/verb.h"
 #include "rt/bug.h"
-
-struct promote_reply {
-	struct rt_op op;
-	int res;
-};
-_Static_assert(sizeof(struct promote_reply) <= sizeof(((struct group_promote *)0)->impl),
-	       "fits into the request");
-
-static void __attribute__((format(printf, 2, 3)))
-promote_text(struct group_promote *p, const char *fmt, ...)
-{
-	size_t used = strlen(p->text);
-	va_list args;
-
-	va_start(args, fmt);
-	(void)vsnprintf(p->text + used, sizeof(p->text) - used, fmt, args);
-	va_end(args);
-}
-
-static void promote_replied(struct rt_op *op, int res)
-{
-	struct promote_reply *reply = rt_container_of(op, struct promote_reply, op);
-	struct group_promote *p =
-		rt_container_of((void **)reply, struct group_promote, impl);
-
-	(void)res; /* rt_defer has no result of its own */
-	p->done(p, reply->res);
-}
-
-static void promote_reply(struct group *g, struct group_promote *p, int res)
-{
-	struct promote_reply *reply = (struct promote_reply *)p->impl;
-
-	*reply = (struct promote_reply){ .op.done = promote_replied, .res = res };
-	rt_defer(g->loop, &reply->op);
-}
 
 /* Its last HELLO says it. */
 static const char *promote_peer_name(const struct group *g)
@@ -72,25 +36,24 @@ void promote_recovery(const struct group *g, struct recovery *ret)
 /* What this site holds, and what it knows that it does not hold. */
 static void promote_describe(struct group *g, struct group_promote *p)
 {
-	size_t used = strlen(p->text);
+	size_t used = strlen(p->verb.text);
 	struct recovery r;
 
 	promote_recovery(g, &r);
 	recovery_find(&r, &p->recovery);
 	p->found = true;
 	if (g->role == GROUP_MIRROR) {
-		recovery_describe(&r, p->text + used, sizeof(p->text) - used);
+		recovery_describe(&r, p->verb.text + used, sizeof(p->verb.text) - used);
 		return;
 	}
 	/* Fenced, or it has handed over: what is here is its own. */
 	p->recovery.known = false;
 	p->recovery.missing_writes = p->recovery.missing_bytes = GROUP_NOT_KNOWN;
-	promote_text(
-		p,
-		"%s holds what it wrote itself, up to LSN %llu of epoch %llu; what %s "
-		"has written as primary is not here, and would be lost\n",
-		g->config.node, (unsigned long long)p->recovery.lsn,
-		(unsigned long long)p->recovery.epoch, promote_peer_name(g));
+	verb_text(&p->verb,
+		  "%s holds what it wrote itself, up to LSN %llu of epoch %llu; what %s "
+		  "has written as primary is not here, and would be lost\n",
+		  g->config.node, (unsigned long long)p->recovery.lsn,
+		  (unsigned long long)p->recovery.epoch, promote_peer_name(g));
 }
 
 /* A primary that lives is not replaced without force. */
@@ -106,16 +69,15 @@ static int promote_judge_silence(const struct group *g, struct group_promote *p)
 	if (wait_ms <= 0)
 		return 0;
 	if (!peer_watch_primary_is_back(w))
-		promote_text(
-			p,
-			"refused: this daemon was started, or stopped, %lld ms ago: "
-			"the primary may live and not be back yet; wait for %lld ms, "
-			"or --force\n",
-			(long long)(rt_time_since(now, w->awake) / RT_MS),
-			(long long)wait_ms);
+		verb_text(&p->verb,
+			  "refused: this daemon was started, or stopped, %lld ms ago: "
+			  "the primary may live and not be back yet; wait for %lld ms, "
+			  "or --force\n",
+			  (long long)(rt_time_since(now, w->awake) / RT_MS),
+			  (long long)wait_ms);
 	else
-		promote_text(
-			p,
+		verb_text(
+			&p->verb,
 			"refused: the primary was received %lld ms ago, and serves; stop "
 			"it, or wait for %d ms of silence, or --force\n",
 			(long long)(peer_watch_primary_served_ns(w, now) / RT_MS),
@@ -126,19 +88,16 @@ static int promote_judge_silence(const struct group *g, struct group_promote *p)
 /* 0 where a promotion, or its undoing, may begin at all. */
 static int promote_judge_busy(const struct group *g, struct group_promote *p)
 {
-	if (g->failed || group_is_stopping(g) || g->promote) {
-		promote_text(p, "refused: %s\n",
-			     g->promote	 ? "a promotion is under way"
-			     : g->failed ? "the log of this site has failed"
-					 : "the daemon is stopping");
-		return g->promote ? -EBUSY : g->failed ? -EIO : -ESHUTDOWN;
+	const char *why = "a promotion is under way";
+	int err = g->promote ? -EBUSY : verb_refusal(g, &why);
+
+	if (err == 0 && switchover_forbids_promotion(g)) {
+		why = "a switchover is under way, and is over in a moment";
+		err = -EBUSY;
 	}
-	if (switchover_forbids_promotion(g)) {
-		promote_text(p, "refused: a switchover is under way, and is over in a "
-				"moment\n");
-		return -EBUSY;
-	}
-	return 0;
+	if (err < 0)
+		verb_text(&p->verb, "refused: %s\n", why);
+	return err;
 }
 
 /* 0: go on; else why not. */
@@ -151,21 +110,22 @@ static int promote_judge(struct group *g, struct group_promote *p)
 	if (err < 0)
 		return err;
 	if (g->role == GROUP_PRIMARY && !group_is_fenced(g) && !sealed) {
-		promote_text(p, "this site is the primary already\n");
+		verb_text(&p->verb, "this site is the primary already\n");
 		return -EALREADY;
 	}
 	if (lfs_meta(g->lfs)->flags & LFS_UNPAIRED) {
-		promote_text(p,
-			     "refused: this mirror has never been filled by a primary\n");
+		verb_text(&p->verb,
+			  "refused: this mirror has never been filled by a primary\n");
 		return -EPERM;
 	}
 	if (p->force || !s)
 		return 0;
 	if (group_is_fenced(g) || sealed) {
-		promote_text(p, "refused: this site %s; --force makes a second primary\n",
-			     sealed ? "has handed over to the other one"
-				    : "is fenced, the other one is primary in a newer "
-				      "epoch");
+		verb_text(&p->verb,
+			  "refused: this site %s; --force makes a second primary\n",
+			  sealed ? "has handed over to the other one"
+				 : "is fenced, the other one is primary in a newer "
+				   "epoch");
 		return -EPERM;
 	}
 	return promote_judge_silence(g, p);
@@ -200,7 +160,7 @@ static int promote_judge_undo(const struct group *g, struct group_promote *p)
 	if (err < 0)
 		return err;
 	if (g->role == GROUP_MIRROR) {
-		promote_text(p, "this site is a mirror already\n");
+		verb_text(&p->verb, "this site is a mirror already\n");
 		return -EALREADY;
 	}
 	if (!group_serving(g) || g->start.phase != PRIMARY_RUNNING)
@@ -213,7 +173,7 @@ static int promote_judge_undo(const struct group *g, struct group_promote *p)
 		why = promote_undo_refusal(g);
 	if (!why)
 		return 0;
-	promote_text(p, "refused: %s\n", why);
+	verb_text(&p->verb, "refused: %s\n", why);
 	return -EPERM;
 }
 
@@ -222,10 +182,10 @@ static void promote_undo(struct group *g, struct group_promote *p)
 	int err = promote_judge_undo(g, p);
 
 	if (err == 0 && p->dry_run)
-		promote_text(p, "the promotion can be undone; nothing was changed "
-				"(--dry-run)\n");
+		verb_text(&p->verb, "the promotion can be undone; nothing was changed "
+				    "(--dry-run)\n");
 	if (err < 0 || p->dry_run) {
-		promote_reply(g, p, err);
+		verb_reply(g, &p->verb, err);
 		return;
 	}
 	g->promote = p;
@@ -240,8 +200,8 @@ static void promote_undone(struct group *g, int res)
 
 	g->promote = NULL;
 	if (res < 0) {
-		promote_text(p, "failed: it could not be made durable\n");
-		promote_reply(g, p, res);
+		verb_text(&p->verb, "failed: it could not be made durable\n");
+		verb_reply(g, &p->verb, res);
 		return;
 	}
 	(void)gate_fail(&g->gate, -EPERM);
@@ -257,12 +217,11 @@ static void promote_undone(struct group *g, int res)
 	group_event(g, RT_LOG_WARN, "promotion-undone lsn=%llu",
 		    (unsigned long long)lfs_lsn(g->lfs).durable);
 	promote_describe(g, p);
-	promote_text(
-		p,
-		"the promotion is undone: this site is a mirror again, and %s goes on "
-		"as primary when it answers\n",
-		promote_peer_name(g));
-	promote_reply(g, p, 0);
+	verb_text(&p->verb,
+		  "the promotion is undone: this site is a mirror again, and %s goes on "
+		  "as primary when it answers\n",
+		  promote_peer_name(g));
+	verb_reply(g, &p->verb, 0);
 }
 
 /* Nothing is under way that could still be written. */
@@ -275,8 +234,8 @@ static void promote_undo_turn(struct group *g)
 		return;
 	if (promote_undo_refusal(g)) { /* what was admitted in that very turn */
 		g->promote = NULL;
-		promote_text(p, "refused: %s\n", promote_undo_refusal(g));
-		promote_reply(g, p, -EPERM);
+		verb_text(&p->verb, "refused: %s\n", promote_undo_refusal(g));
+		verb_reply(g, &p->verb, -EPERM);
 		return;
 	}
 	meta = facts_edit(g);
@@ -291,7 +250,7 @@ void group_promote(struct group *g, struct group_promote *p)
 {
 	int err;
 
-	p->text[0] = 0;
+	verb_begin(&p->verb);
 	p->found = false;
 	if (p->undo) {
 		promote_undo(g, p);
@@ -301,12 +260,12 @@ void group_promote(struct group *g, struct group_promote *p)
 	if (err == 0 || err == -EPERM)
 		promote_describe(g, p);
 	if (err == 0 && p->dry_run)
-		promote_text(p,
-			     "nothing was changed (--dry-run); before it is promoted, "
-			     "clients of %s must be off\n",
-			     promote_peer_name(g));
+		verb_text(&p->verb,
+			  "nothing was changed (--dry-run); before it is promoted, "
+			  "clients of %s must be off\n",
+			  promote_peer_name(g));
 	if (err < 0 || p->dry_run) {
-		promote_reply(g, p, err);
+		verb_reply(g, &p->verb, err);
 		return;
 	}
 	g->promote = p;
@@ -321,11 +280,11 @@ static void promote_done(struct group *g, int res)
 
 	g->promote = NULL;
 	if (res < 0) {
-		promote_text(p, "failed: the new epoch could not be made durable\n");
-		promote_reply(g, p, res);
+		verb_text(&p->verb, "failed: the new epoch could not be made durable\n");
+		verb_reply(g, &p->verb, res);
 		return;
 	}
-	p->text[0] = 0;
+	verb_begin(&p->verb);
 	promote_describe(g, p); /* as the mirror that it is until now */
 	g->role = GROUP_PRIMARY;
 	gate_forget_mirror(&g->gate);
@@ -337,20 +296,19 @@ static void promote_done(struct group *g, int res)
 		session_forget_refusals(g->session); /* of what it was until now */
 	}
 	group_set_why(g, "%s", "");
-	promote_text(
-		p,
-		"now primary in epoch %llu, %s until a mirror is in sync; clients of "
-		"%s must be off\n",
-		(unsigned long long)lfs_meta(g->lfs)
-			->epochs[lfs_meta(g->lfs)->nepochs - 1]
-			.number,
-		p->hold ? "holding what its mode cannot complete"
-			: "alone: every mode counts as local (EXPOSED)",
-		promote_peer_name(g));
+	verb_text(&p->verb,
+		  "now primary in epoch %llu, %s until a mirror is in sync; clients of "
+		  "%s must be off\n",
+		  (unsigned long long)lfs_meta(g->lfs)
+			  ->epochs[lfs_meta(g->lfs)->nepochs - 1]
+			  .number,
+		  p->hold ? "holding what its mode cannot complete"
+			  : "alone: every mode counts as local (EXPOSED)",
+		  promote_peer_name(g));
 	group_event(g, RT_LOG_WARN, "promoted lsn=%llu hold=%d force=%d",
 		    (unsigned long long)p->recovery.lsn, p->hold, p->force);
 	group_begin_serving(g);
-	promote_reply(g, p, 0);
+	verb_reply(g, &p->verb, 0);
 }
 
 /* What arrived whole is durable: the new epoch begins behind it. */
@@ -393,15 +351,14 @@ static void promote_epoch(struct group *g)
 void promote_turn(struct group *g)
 {
 	struct group_promote *p = g->promote;
+	const char *why;
 
 	if (!p || facts_changing(g))
 		return;
-	if (g->failed || group_is_stopping(g)) {
+	if (verb_refusal(g, &why) < 0) {
 		g->promote = NULL;
-		promote_text(p, "failed: %s\n",
-			     g->failed ? "the log of this site has failed"
-				       : "the daemon is stopping");
-		promote_reply(g, p, -EIO);
+		verb_text(&p->verb, "failed: %s\n", why);
+		verb_reply(g, &p->verb, -EIO);
 		return;
 	}
 	if (p->undo) {

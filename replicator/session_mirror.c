@@ -6,8 +6,9 @@
 #include "replicator/conn.h"
 #include "replicator/group_private.h"
 #include "replicator/history.h"
-#include "replicator/record.h"
 #include "replicator/pairing.h"
+#include "replicator/policy.h"
+#include "replicator/record.h"
 #include "replicator/session.h"
 #include "replicator/transport.h"
 #include "rt/bug.h"
@@ -21,7 +22,6 @@
 /* After the primary's hello: how long the rest of an old tunnel is waited for. */
 #define DRAIN_MS 500
 
-#define MIRROR_LOG_FAILED "the log of this site has failed"
 #define MIRROR_BAD_FRAMING "what arrived in the tunnel is no legal framing"
 
 /* ---- taking in --------------------------------------------------------------------------- */
@@ -171,7 +171,7 @@ static void mirror_refuse_not_durable(struct session *s, const char *fact, int e
 	char why[MESSAGE_TEXT_MAX];
 
 	if (s->group->failed) { /* the group's `why` is the log's own */
-		session_refuse(s, MIRROR_LOG_FAILED);
+		session_refuse(s, POLICY_LOG_FAILED);
 		return;
 	}
 	(void)snprintf(why, sizeof(why), "this mirror cannot make %s durable: %s", fact,
@@ -534,7 +534,7 @@ static void mirror_drain_turn(struct session *s)
 	if (!mirror_is_drained(s) || switchover_is_taking(s))
 		return;
 	if (s->control.conn && s->group->failed) /* it is not durable, nor will be */
-		session_refuse(s, MIRROR_LOG_FAILED);
+		session_refuse(s, POLICY_LOG_FAILED);
 	else
 		session_event(s, mirror_drain_result(s, broken));
 }

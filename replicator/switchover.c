@@ -2,7 +2,6 @@
 #include "replicator/switchover.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,19 +10,12 @@
 #include "replicator/history.h"
 #include "replicator/identity.h"
 #include "replicator/session.h"
+#include "replicator/verb.h"
 #include "rt/bug.h"
 
 /* So long new writes wait for the mirror, and so long who asked waits for the end. */
 #define SWITCHOVER_DRAIN_MS 10000
 #define SWITCHOVER_ANSWER_MS 30000
-
-struct switchover_reply {
-	struct rt_op op;
-	int res;
-};
-_Static_assert(sizeof(struct switchover_reply) <=
-		       sizeof(((struct group_switchover *)0)->impl),
-	       "fits into the request");
 
 /* ---- steps ------------------------------------------------------------------------------ */
 
@@ -83,35 +75,6 @@ bool switchover_is_taking(const struct session *s)
 
 /* ---- who asked ---------------------------------------------------------------------------- */
 
-static void __attribute__((format(printf, 2, 3)))
-switchover_text(struct group_switchover *p, const char *fmt, ...)
-{
-	size_t used = strlen(p->text);
-	va_list args;
-
-	va_start(args, fmt);
-	(void)vsnprintf(p->text + used, sizeof(p->text) - used, fmt, args);
-	va_end(args);
-}
-
-static void switchover_replied(struct rt_op *op, int res)
-{
-	struct switchover_reply *reply = rt_container_of(op, struct switchover_reply, op);
-	struct group_switchover *p =
-		rt_container_of((void **)reply, struct group_switchover, impl);
-
-	(void)res; /* rt_defer has no result of its own */
-	p->done(p, reply->res);
-}
-
-static void switchover_reply(struct group *g, struct group_switchover *p, int res)
-{
-	struct switchover_reply *reply = (struct switchover_reply *)p->impl;
-
-	*reply = (struct switchover_reply){ .op.done = switchover_replied, .res = res };
-	rt_defer(g->loop, &reply->op);
-}
-
 static void switchover_answer(struct session *s, int res, const char *text)
 {
 	struct switchover *sw = &s->switchover;
@@ -122,8 +85,8 @@ static void switchover_answer(struct session *s, int res, const char *text)
 	sw->asked = NULL;
 	p->lsn = sw->lsn;
 	p->pause_ms = rt_time_since(rt_now(s->group->loop), sw->began) / RT_MS;
-	switchover_text(p, "%s\n", text);
-	switchover_reply(s->group, p, res);
+	verb_text(&p->verb, "%s\n", text);
+	verb_reply(s->group, &p->verb, res);
 }
 
 /* ---- the primary ----------------------------------------------------------------------------- */
@@ -537,17 +500,17 @@ void switchover_turn(struct session *s)
 
 void switchover_end(struct session *s)
 {
-	switchover_answer(s, -ESHUTDOWN, "the daemon is stopping");
+	switchover_answer(s, -ESHUTDOWN, VERB_STOPPING);
 }
 
 /* ---- the verb --------------------------------------------------------------------------------------- */
 
 static const char *switchover_refusal(const struct group *g)
 {
-	if (g->failed)
-		return "the log of this site has failed";
-	if (group_is_stopping(g))
-		return "the daemon is stopping";
+	const char *why;
+
+	if (verb_refusal(g, &why) < 0)
+		return why;
 	if (!g->session)
 		return "the group has no mirror";
 	return g->role == GROUP_PRIMARY ? switchover_primary_refusal(g)
@@ -559,19 +522,18 @@ void group_switchover(struct group *g, struct group_switchover *p)
 	const char *why = switchover_refusal(g);
 	struct switchover *sw;
 
-	p->text[0] = 0;
+	verb_begin(&p->verb);
 	p->lsn = 0;
 	p->pause_ms = 0;
 	if (why || p->dry_run) {
-		switchover_text(p,
-				why ? "refused: %s\n"
-				    : "%s would hand over; nothing was changed "
-				      "(--dry-run)\n",
-				why ? why
-				: g->role == GROUP_PRIMARY
-					? g->config.node
-					: g->session->control.identity.node);
-		switchover_reply(g, p, why ? -EPERM : 0);
+		verb_text(&p->verb,
+			  why ? "refused: %s\n"
+			      : "%s would hand over; nothing was changed "
+				"(--dry-run)\n",
+			  why			     ? why
+			  : g->role == GROUP_PRIMARY ? g->config.node
+						     : g->session->control.identity.node);
+		verb_reply(g, &p->verb, why ? -EPERM : 0);
 		return;
 	}
 	sw = &g->session->switchover;

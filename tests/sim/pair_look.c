@@ -148,7 +148,7 @@ void pair_promote(struct pair *p, bool check_network)
 	uint64_t low = p->promises.remote;
 	int res = site_promote(s, true);
 
-	sim_require(res == 0, "promote: %d %s", res, s->promote->text);
+	sim_require(res == 0, "promote: %d %s", res, s->promote->verb.text);
 	site_look(s);
 	pair_judge_image(p, 1, "promoted");
 	pair_status(p, 1, &status);

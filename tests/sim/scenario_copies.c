@@ -249,7 +249,7 @@ static void promote_and_undo(struct copies *c, unsigned i)
 			    sites_streams_with(c->a, i) >= 0 ||
 			    sites_idle(c->a, i) == false,
 		    "nothing was written, and it is not undone: %s",
-		    side->site.promote->text);
+		    side->site.promote->verb.text);
 	if (cut)
 		sim_net_mend(side->site.node, c->a->side[with].site.node);
 	let_it_run(c, 20000);

@@ -18,7 +18,7 @@
 #define WAIT_NS (90 * RT_S)
 
 struct asking {
-	struct group_switchover verb;
+	struct group_switchover asked;
 	struct switching *c;
 	int res;
 };
@@ -34,9 +34,9 @@ struct switching {
 	unsigned done;
 };
 
-static void verb_over(struct group_switchover *p, int res)
+static void verb_over(struct group_verb *v, int res)
 {
-	struct asking *asking = rt_container_of(p, struct asking, verb);
+	struct asking *asking = rt_container_of(v, struct asking, asked.verb);
 
 	asking->res = res;
 	asking->c->answered = true;
@@ -51,11 +51,11 @@ static void ask(struct switching *c, unsigned i)
 	free(c->asking);
 	c->asking = calloc(1, sizeof(*c->asking));
 	rt_assert(c->asking);
-	*c->asking = (struct asking){ .verb.done = verb_over, .c = c };
+	*c->asking = (struct asking){ .asked.verb.done = verb_over, .c = c };
 	c->asked_at = i;
 	c->answered = false;
 	sim_node_enter(s->node);
-	group_switchover(s->group, &c->asking->verb);
+	group_switchover(s->group, &c->asking->asked);
 	sim_node_leave(s->node);
 }
 
@@ -131,7 +131,7 @@ static void undisturbed(struct switching *c)
 	if (c->asking->res == -EAGAIN || c->asking->res == -EPERM)
 		return;
 	sim_require(c->asking->res == 0, "a switchover is refused: %s",
-		    c->asking->verb.text);
+		    c->asking->asked.verb.text);
 	settle(c, "after a switchover");
 	sim_require((unsigned)primary_of(c) != before, "%s, and is still the primary",
 		    sim_node_name(c->a->side[before].site.node));

@@ -226,9 +226,9 @@ void site_exit(struct site *s)
 	sim_node_stop(s->node);
 }
 
-static void promote_over(struct group_promote *promote, int res)
+static void promote_over(struct group_verb *v, int res)
 {
-	struct site *s = rt_container_of(promote, struct promoting, promote)->site;
+	struct site *s = rt_container_of(v, struct promoting, promote.verb)->site;
 
 	s->promoted = true;
 	s->promote_res = res;
@@ -249,7 +249,7 @@ static int promote_wait(struct site *s, const struct group_promote *what)
 	free(s->promote);
 	s->promote = &promoting->promote;
 	*promoting = (struct promoting){ .promote = *what, .site = s };
-	promoting->promote.done = promote_over;
+	promoting->promote.verb.done = promote_over;
 	s->promoted = false;
 	sim_node_enter(s->node);
 	group_promote(s->group, s->promote);
@@ -275,9 +275,9 @@ struct changing {
 	int res;
 };
 
-static void change_over(struct group_peer *peer, int res)
+static void change_over(struct group_verb *v, int res)
 {
-	struct changing *changing = rt_container_of(peer, struct changing, peer);
+	struct changing *changing = rt_container_of(v, struct changing, peer.verb);
 
 	changing->res = res;
 	changing->site->peer_changed = true;
@@ -297,8 +297,9 @@ int site_change_peer(struct site *s, enum group_peer_change change)
 	rt_assert(changing);
 	free(s->peer);
 	s->peer = &changing->peer;
-	*changing = (struct changing){ .peer = { .change = change, .done = change_over },
-				       .site = s };
+	*changing =
+		(struct changing){ .peer = { .change = change, .verb.done = change_over },
+				   .site = s };
 	s->peer_changed = false;
 	sim_node_enter(s->node);
 	group_peer(s->group, s->peer);

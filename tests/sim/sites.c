@@ -477,7 +477,7 @@ void sites_promote(struct sites *a, unsigned i, bool force)
 			refusable = true;
 	sim_require(site_promote(&side->site, force) != -EPERM || refusable,
 		    "%s is not promoted, though no primary serves: %s",
-		    sim_node_name(side->site.node), side->site.promote->text);
+		    sim_node_name(side->site.node), side->site.promote->verb.text);
 }
 
 /* Its primary, which has said so on this connection, holds what is said to be missing. */

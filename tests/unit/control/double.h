@@ -68,9 +68,9 @@ static inline void double_promote_end(struct group *group)
 					       .known = true,
 					       .missing_writes = 2,
 					       .missing_bytes = 8192 };
-	(void)snprintf(p->text, sizeof(p->text), "%s",
+	(void)snprintf(p->verb.text, sizeof(p->verb.text), "%s",
 		       p->force ? "forced" : "mirror is fresh");
-	p->done(p, group->result);
+	p->verb.done(&p->verb, group->result);
 }
 
 static inline void double_fire(struct rt_timer *timer)
@@ -95,19 +95,19 @@ static inline void double_peer_end(struct group *group)
 	struct group_peer *p = group->changing;
 
 	group->changing = NULL;
-	(void)snprintf(p->text, sizeof(p->text), "%s%s",
+	(void)snprintf(p->verb.text, sizeof(p->verb.text), "%s%s",
 		       p->change == GROUP_PEER_FORGET ? "forget" : "replace",
 		       p->dry_run ? " dry" : "");
-	p->done(p, group->result);
+	p->verb.done(&p->verb, group->result);
 }
 
 void group_switchover(struct group *group, struct group_switchover *p)
 {
-	(void)snprintf(p->text, sizeof(p->text), "switchover%s",
+	(void)snprintf(p->verb.text, sizeof(p->verb.text), "switchover%s",
 		       p->dry_run ? " dry" : "");
 	p->lsn = 4711;
 	p->pause_ms = 12;
-	p->done(p, group->result);
+	p->verb.done(&p->verb, group->result);
 }
 
 int group_open_alone(struct group *group, bool dry_run, char text[GROUP_OPEN_TEXT_MAX])

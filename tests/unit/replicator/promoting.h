@@ -9,7 +9,7 @@
 static int promoted_res;
 static unsigned promoted;
 
-static inline void promote_over(struct group_promote *p, int res)
+static inline void promote_over(struct group_verb *v, int res)
 {
 	promoted_res = res;
 	promoted++;
@@ -18,7 +18,7 @@ static inline void promote_over(struct group_promote *p, int res)
 
 static inline int promote(struct group_promote *p)
 {
-	p->done = promote_over;
+	p->verb.done = promote_over;
 	promoted = 0;
 	group_promote(site->group, p);
 	SITE_UNTIL(site, promoted == 1);

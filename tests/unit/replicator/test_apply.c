@@ -201,7 +201,7 @@ static void what_is_just_legal_is_taken(void **state)
 	assert_int_equal(refused(), 0);
 }
 
-static void promote_answered(struct group_promote *p, int res)
+static void promote_answered(struct group_verb *v, int res)
 {
 	site_ended(res);
 }
@@ -212,7 +212,8 @@ static void any_time_of_the_primary_can_be_told(void **state)
 	static const uint64_t times[] = { 1, INT64_MAX, (uint64_t)INT64_MIN, UINT64_MAX };
 
 	for (size_t i = 0; i < RT_ARRAY_LEN(times); i++) {
-		struct group_promote p = { .dry_run = true, .done = promote_answered };
+		struct group_promote p = { .dry_run = true,
+					   .verb.done = promote_answered };
 		struct forged f;
 
 		forge_honest(&f, 0);
@@ -222,14 +223,14 @@ static void any_time_of_the_primary_can_be_told(void **state)
 		site->waiting = 1;
 		group_promote(site->group, &p);
 		assert_int_equal(site_wait(), 0);
-		assert_non_null(strstr(p.text, " UTC, "));
+		assert_non_null(strstr(p.verb.text, " UTC, "));
 	}
 }
 
 /* A mirror that is filled from its primary's log is not new: it says that it does not know. */
 static void an_age_that_the_primary_does_not_know_is_none(void **state)
 {
-	struct group_promote p = { .dry_run = true, .done = promote_answered };
+	struct group_promote p = { .dry_run = true, .verb.done = promote_answered };
 	struct group_status *status = calloc(1, sizeof(*status));
 	struct forged f;
 
@@ -254,7 +255,7 @@ static void an_age_that_the_primary_does_not_know_is_none(void **state)
 	group_promote(site->group, &p);
 	assert_int_equal(site_wait(), 0);
 	assert_non_null(
-		strstr(p.text, "its age is not known: the primary does not know"));
+		strstr(p.verb.text, "its age is not known: the primary does not know"));
 	/* With nothing missing the age is that of the last heartbeat, known or not. */
 	peer_watch_primary_position(&site->group->watch,
 				    lfs_lsn(site->group->lfs).durable, 0,

@@ -172,7 +172,7 @@ static int mirror_up(void **state)
 
 static int promoted_res;
 
-static void promote_over(struct group_promote *p, int res)
+static void promote_over(struct group_verb *v, int res)
 {
 	promoted_res = res;
 }
@@ -180,7 +180,7 @@ static void promote_over(struct group_promote *p, int res)
 /* One that has begun is answered before the site is gone, and is what it says. */
 static void a_stop_answers_a_promotion(void **state)
 {
-	struct group_promote p = { .done = promote_over };
+	struct group_promote p = { .verb.done = promote_over };
 	struct group_stop stop;
 
 	promoted_res = 1;
@@ -200,7 +200,7 @@ static void a_stop_answers_a_promotion(void **state)
 /* One that has not is refused, and there is no epoch of it. */
 static void a_stop_refuses_a_promotion_that_waits(void **state)
 {
-	struct group_promote p = { .done = promote_over };
+	struct group_promote p = { .verb.done = promote_over };
 	struct group_stop stop;
 
 	promoted_res = 1;
@@ -208,7 +208,7 @@ static void a_stop_refuses_a_promotion_that_waits(void **state)
 	stop_begins(&stop, 1);
 	assert_int_equal(site_wait(), 0);
 	assert_int_equal(promoted_res, -EIO);
-	assert_non_null(strstr(p.text, "the daemon is stopping"));
+	assert_non_null(strstr(p.verb.text, "the daemon is stopping"));
 	site_open();
 	assert_int_equal(site->group->role, GROUP_MIRROR);
 	assert_int_equal(lfs_meta(site->group->lfs)->nepochs, 1);

@@ -331,7 +331,7 @@ static void a_primary_binds_its_first_mirror(void **state)
 static int changed_res;
 static unsigned changed;
 
-static void peer_changed(struct group_peer *p, int res)
+static void peer_changed(struct group_verb *v, int res)
 {
 	changed_res = res;
 	changed++;
@@ -340,7 +340,7 @@ static void peer_changed(struct group_peer *p, int res)
 
 static int change_peer(struct group_peer *p)
 {
-	p->done = peer_changed;
+	p->verb.done = peer_changed;
 	changed = 0;
 	group_peer(site->group, p);
 	SITE_UNTIL(site, changed == 1);
@@ -353,9 +353,10 @@ static void a_person_replaces_the_peer(void **state)
 
 	stream();
 	assert_int_equal(change_peer(&p), 0);
-	assert_non_null(strstr(p.text, "the peer is store 9999999999999999, connected as "
-				       "there\n"));
-	assert_non_null(strstr(p.text, "nothing was changed (--dry-run)\n"));
+	assert_non_null(strstr(p.verb.text,
+			       "the peer is store 9999999999999999, connected as "
+			       "there\n"));
+	assert_non_null(strstr(p.verb.text, "nothing was changed (--dry-run)\n"));
 	assert_true(still_streams(site->group->session->control.conn));
 	p.dry_run = false;
 	assert_int_equal(change_peer(&p), 0);
@@ -377,8 +378,8 @@ static void a_forgotten_peer_stays_away(void **state)
 	struct group_peer p = { .change = GROUP_PEER_FORGET };
 
 	assert_int_equal(change_peer(&p), 0);
-	assert_non_null(strstr(p.text, "the peer is store 9999999999999999\n"));
-	assert_non_null(strstr(p.text, "until: wanmirror peer replace"));
+	assert_non_null(strstr(p.verb.text, "the peer is store 9999999999999999\n"));
+	assert_non_null(strstr(p.verb.text, "until: wanmirror peer replace"));
 	peer_dial();
 	is_refused_with("has forgotten its peer");
 	peer_identity = of_another_store;
@@ -386,7 +387,7 @@ static void a_forgotten_peer_stays_away(void **state)
 	is_refused_with("has forgotten its peer");
 	p = (struct group_peer){ .change = GROUP_PEER_REPLACE };
 	assert_int_equal(change_peer(&p), 0);
-	assert_non_null(strstr(p.text, "the peer was forgotten\n"));
+	assert_non_null(strstr(p.verb.text, "the peer was forgotten\n"));
 	converse("M");
 	assert_int_equal(site->came[MESSAGE_START], 1);
 	assert_true(is_paired_with(0x55));
@@ -414,13 +415,13 @@ static void without_a_peer_there_is_none_to_change(void **state)
 	struct session *session = site->group->session;
 
 	site->group->session = NULL;
-	p.done = peer_changed;
+	p.verb.done = peer_changed;
 	changed = 0;
 	group_peer(site->group, &p);
 	site->group->session = session;
 	SITE_UNTIL(site, changed == 1);
 	assert_int_equal(changed_res, -EINVAL);
-	assert_string_equal(p.text, "refused: the group has no peer\n");
+	assert_string_equal(p.verb.text, "refused: the group has no peer\n");
 }
 
 int main(void)

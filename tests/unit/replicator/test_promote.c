@@ -82,7 +82,7 @@ static void judged(const struct verdict *v, bool hold)
 	if (v->fenced)
 		group_set_standing(g, GROUP_STANDING_FENCED);
 	g->failed = v->failed;
-	p.done = promote_over;
+	p.verb.done = promote_over;
 	promoted = 0;
 	group_promote(g, &p);
 	if (v->fenced)
@@ -90,9 +90,9 @@ static void judged(const struct verdict *v, bool hold)
 	g->failed = 0;
 	SITE_UNTIL(site, promoted == 1);
 	res = promoted_res;
-	if (res != v->res || !strstr(p.text, v->text))
+	if (res != v->res || !strstr(p.verb.text, v->text))
 		fail_msg("received %d ms ago, fenced %d, failed %d, force %d: %d \"%s\"",
-			 v->silence_ms, v->fenced, v->failed, v->force, res, p.text);
+			 v->silence_ms, v->fenced, v->failed, v->force, res, p.verb.text);
 	assert_int_equal(g->role, role);
 	assert_int_equal(lfs_meta(g->lfs)->flags, flags);
 }
@@ -133,7 +133,7 @@ static void a_daemon_that_was_stopped_waits_again(void **state)
 	g->turn.ticked = (rt_time){ rt_now(g->loop).ns - 60 * RT_S };
 	group_tick(&g->turn.tick);
 	assert_int_equal(promote(&p), -EPERM);
-	assert_non_null(strstr(p.text, "was started, or stopped, 0 ms ago"));
+	assert_non_null(strstr(p.verb.text, "was started, or stopped, 0 ms ago"));
 	peer_watch_awake(&g->watch, (rt_time){ 0 });
 	group_tick(&g->turn.tick); /* in time */
 	assert_int_equal(promote(&p), 0);
@@ -196,22 +196,22 @@ static void what_is_missing_is_known_or_not(void **state)
 		if (p.recovery.known)
 			assert_int_equal(p.recovery.missing_writes,
 					 rows[i].admitted - SITE_LSNS);
-		if (!strstr(p.text, rows[i].text))
-			fail_msg("%zu: %s", i, p.text);
+		if (!strstr(p.verb.text, rows[i].text))
+			fail_msg("%zu: %s", i, p.verb.text);
 	}
 }
 
 static void one_promotion_is_enough(void **state)
 {
-	struct group_promote first = { .done = promote_over }, second = first;
+	struct group_promote first = { .verb.done = promote_over }, second = first;
 
 	promoted = 0;
 	group_promote(site->group, &first);
 	group_promote(site->group, &second);
-	assert_non_null(strstr(second.text, "a promotion is under way"));
+	assert_non_null(strstr(second.verb.text, "a promotion is under way"));
 	SITE_UNTIL(site, promoted == 2);
 	assert_int_equal(site->group->role, GROUP_PRIMARY);
-	assert_non_null(strstr(first.text, "now primary in epoch 2"));
+	assert_non_null(strstr(first.verb.text, "now primary in epoch 2"));
 	assert_int_equal(promote(&second), -EALREADY);
 }
 
@@ -242,7 +242,7 @@ static void by_force_a_fenced_site_is_fenced_no_more(void **state)
 	assert_false(group_is_fenced(g));
 	assert_int_equal(lfs_meta(g->lfs)->epochs[lfs_meta(g->lfs)->nepochs - 1].number,
 			 8);
-	assert_non_null(strstr(p.text, "now primary in epoch 8"));
+	assert_non_null(strstr(p.verb.text, "now primary in epoch 8"));
 }
 
 static void sealed_set(struct group *g, int res)
@@ -262,13 +262,14 @@ static void by_force_a_sealed_site_takes_writes_again(void **state)
 	facts_change(g, sealed_set);
 	assert_int_equal(site_wait(), 0);
 	assert_int_equal(promote(&p), -EPERM);
-	assert_non_null(strstr(p.text, "has handed over"));
-	assert_non_null(strstr(p.text, "here holds what it wrote itself, up to LSN 5"));
+	assert_non_null(strstr(p.verb.text, "has handed over"));
+	assert_non_null(
+		strstr(p.verb.text, "here holds what it wrote itself, up to LSN 5"));
 	assert_false(p.recovery.known);
 	p.force = true;
 	assert_int_equal(promote(&p), 0);
 	assert_int_equal(lfs_meta(g->lfs)->flags & LFS_SEALED, 0);
-	assert_non_null(strstr(p.text, "now primary in epoch "));
+	assert_non_null(strstr(p.verb.text, "now primary in epoch "));
 	assert_int_equal(request_once(GROUP_WRITE, 0), 0);
 }
 
@@ -276,7 +277,7 @@ static void by_force_a_sealed_site_takes_writes_again(void **state)
 static void an_epoch_that_is_not_durable_is_none(void **state)
 {
 	struct group *g = site->group;
-	struct group_promote p = { .done = promote_over };
+	struct group_promote p = { .verb.done = promote_over };
 
 	promoted = 0;
 	hold_change = true;
@@ -286,7 +287,7 @@ static void an_epoch_that_is_not_durable_is_none(void **state)
 	end_change(-ENOMEM);
 	SITE_UNTIL(site, promoted == 1);
 	assert_int_equal(promoted_res, -ENOMEM);
-	assert_non_null(strstr(p.text, "could not be made durable"));
+	assert_non_null(strstr(p.verb.text, "could not be made durable"));
 	assert_int_equal(g->role, GROUP_MIRROR);
 	assert_int_equal(lfs_meta(g->lfs)->nepochs, 1);
 	group_set_why(g, "%s", "both sites are mirrors");
@@ -297,7 +298,7 @@ static void an_epoch_that_is_not_durable_is_none(void **state)
 /* A connection that is made meanwhile was a mirror's: it ends, and the next one is not. */
 static void a_connection_made_meanwhile_begins_again(void **state)
 {
-	struct group_promote p = { .done = promote_over };
+	struct group_promote p = { .verb.done = promote_over };
 
 	promoted = 0;
 	hold_change = true;
@@ -316,14 +317,14 @@ static void a_connection_made_meanwhile_begins_again(void **state)
 static void a_log_that_fails_meanwhile_promotes_nothing(void **state)
 {
 	struct group *g = site->group;
-	struct group_promote p = { .done = promote_over };
+	struct group_promote p = { .verb.done = promote_over };
 
 	promoted = 0;
 	group_promote(g, &p);
 	group_log_failed(g, -EIO, "its disk is gone");
 	SITE_UNTIL(site, promoted == 1);
 	assert_int_equal(promoted_res, -EIO);
-	assert_non_null(strstr(p.text, "the log of this site has failed"));
+	assert_non_null(strstr(p.verb.text, "the log of this site has failed"));
 	assert_int_equal(g->role, GROUP_MIRROR);
 	assert_null(g->promote);
 }

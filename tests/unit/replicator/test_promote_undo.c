@@ -33,7 +33,7 @@ static void undone_it_is_the_mirror_that_it_was(void **state)
 	assert_int_equal(promote(&p), 0);
 	assert_int_equal(g->role, GROUP_PRIMARY);
 	assert_int_equal(undo(&p), 0);
-	assert_non_null(strstr(p.text, "is a mirror again"));
+	assert_non_null(strstr(p.verb.text, "is a mirror again"));
 	meta = lfs_meta(g->lfs);
 	assert_int_equal(g->role, GROUP_MIRROR);
 	assert_int_equal(meta->role, LFS_MIRROR);
@@ -77,7 +77,7 @@ static void what_was_written_is_not_undone(void **state)
 	becomes_primary(false);
 	write_one();
 	assert_int_equal(undo(&p), -EPERM);
-	assert_non_null(strstr(p.text, "writes were taken here"));
+	assert_non_null(strstr(p.verb.text, "writes were taken here"));
 	assert_int_equal(site->group->role, GROUP_PRIMARY);
 	write_one();
 }
@@ -86,7 +86,7 @@ static void what_was_written_is_not_undone(void **state)
 static void an_undoing_that_is_not_durable_is_none(void **state)
 {
 	struct group *g = site->group;
-	struct group_promote p = { .undo = true, .done = promote_over };
+	struct group_promote p = { .undo = true, .verb.done = promote_over };
 	struct group_request *r;
 
 	becomes_primary(false);

@@ -45,11 +45,11 @@ static void each_step_has_its_followers(void **state)
 
 /* ---- the verb -------------------------------------------------------------------------------- */
 
-static struct group_switchover verb;
+static struct group_switchover asked;
 static int verb_res;
 static bool verb_ended;
 
-static void verb_over(struct group_switchover *p, int res)
+static void verb_over(struct group_verb *v, int res)
 {
 	verb_res = res;
 	verb_ended = true;
@@ -58,17 +58,17 @@ static void verb_over(struct group_switchover *p, int res)
 
 static void ask(bool dry_run)
 {
-	verb = (struct group_switchover){ .dry_run = dry_run, .done = verb_over };
+	asked = (struct group_switchover){ .dry_run = dry_run, .verb.done = verb_over };
 	verb_ended = false;
-	group_switchover(site->group, &verb);
+	group_switchover(site->group, &asked);
 }
 
 static void answered(int res, const char *part)
 {
 	SITE_UNTIL(site, verb_ended);
 	assert_int_equal(verb_res, res);
-	if (!strstr(verb.text, part))
-		fail_msg("%s\n  instead of ... %s", verb.text, part);
+	if (!strstr(asked.verb.text, part))
+		fail_msg("%s\n  instead of ... %s", asked.verb.text, part);
 }
 
 static bool sealed(void)
@@ -130,7 +130,7 @@ static void what_waited_fails_and_the_site_is_the_mirror(void **state)
 	SITE_UNTIL(site, request_ended == w);
 	assert_int_equal(request_res, -EPERM);
 	answered(0, "the other site is the primary, and this one its mirror");
-	assert_int_equal(verb.lsn, SITE_LSNS);
+	assert_int_equal(asked.lsn, SITE_LSNS);
 	assert_int_equal(site->group->role, GROUP_MIRROR);
 	assert_int_equal(lfs_meta(site->group->lfs)->role, LFS_MIRROR);
 	assert_false(sealed());
@@ -226,13 +226,13 @@ static void a_mirror_that_holds_less_does_not_unseal(void **state)
 	SITE_UNTIL(site, site->group->state == GROUP_HOLDING);
 }
 
-static void nothing_over(struct group_peer *p, int res)
+static void nothing_over(struct group_verb *v, int res)
 {
 	assert_int_equal(res, -EBUSY);
 	verb_ended = true;
 }
 
-static void nothing_promoted(struct group_promote *p, int res)
+static void nothing_promoted(struct group_verb *v, int res)
 {
 	assert_int_equal(res, -EBUSY);
 	verb_ended = true;
@@ -241,7 +241,7 @@ static void nothing_promoted(struct group_promote *p, int res)
 /* Who comes in place of the peer would decide about what the peer was granted. */
 static void a_sealed_site_keeps_its_peer(void **state)
 {
-	struct group_peer p = { .change = GROUP_PEER_REPLACE, .done = nothing_over };
+	struct group_peer p = { .change = GROUP_PEER_REPLACE, .verb.done = nothing_over };
 
 	be_in_sync();
 	ask(false);
@@ -249,13 +249,13 @@ static void a_sealed_site_keeps_its_peer(void **state)
 	verb_ended = false;
 	group_peer(site->group, &p);
 	SITE_UNTIL(site, verb_ended);
-	assert_non_null(strstr(p.text, "this site has handed over"));
+	assert_non_null(strstr(p.verb.text, "this site has handed over"));
 }
 
 /* A promotion would begin behind an epoch that is being taken back. */
 static void nothing_is_promoted_halfway(void **state)
 {
-	struct group_promote p = { .force = true, .done = nothing_promoted };
+	struct group_promote p = { .force = true, .verb.done = nothing_promoted };
 
 	be_in_sync();
 	ask(false);
@@ -267,7 +267,7 @@ static void nothing_is_promoted_halfway(void **state)
 	verb_ended = false;
 	group_promote(site->group, &p);
 	SITE_UNTIL(site, verb_ended);
-	assert_non_null(strstr(p.text, "a switchover is under way"));
+	assert_non_null(strstr(p.verb.text, "a switchover is under way"));
 	hold_change = false;
 	end_change(0);
 	SITE_UNTIL(site, !sealed());
