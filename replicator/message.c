@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "fec/fec.h"
@@ -382,4 +383,10 @@ int message_decode_text(const uint8_t *buf, size_t len, char ret[MESSAGE_TEXT_MA
 		ret[i] = buf[i] >= 0x20 && buf[i] < 0x7f ? (char)buf[i] : '?';
 	ret[len] = 0;
 	return 0;
+}
+
+void message_reason(const uint8_t *buf, size_t len, char ret[MESSAGE_TEXT_MAX + 1])
+{
+	if (message_decode_text(buf, len, ret) < 0)
+		(void)snprintf(ret, MESSAGE_TEXT_MAX + 1, "it does not say why");
 }

@@ -159,5 +159,7 @@ size_t message_encode_number(uint64_t n, uint8_t *buf, size_t size);
 int message_decode_number(const uint8_t *buf, size_t len, uint64_t *ret);
 size_t message_encode_text(const char *text, uint8_t *buf, size_t size);
 int message_decode_text(const uint8_t *buf, size_t len, char ret[MESSAGE_TEXT_MAX + 1]);
+/* The text of a REFUSE or DECLINE; one that is not legal says that there is none. */
+void message_reason(const uint8_t *buf, size_t len, char ret[MESSAGE_TEXT_MAX + 1]);
 
 #endif

@@ -265,14 +265,10 @@ static void newcomer_of_old(struct session *s, struct newcomer *n, const uint8_t
 void newcomer_message(struct session *s, struct newcomer *n, unsigned type,
 		      const uint8_t *body, size_t len)
 {
-	char text[MESSAGE_TEXT_MAX + 1];
-
 	if (n->stage == NEWCOMER_REFUSED)
 		return;
 	if (type == MESSAGE_REFUSE) {
-		if (message_decode_text(body, len, text) < 0)
-			(void)snprintf(text, sizeof(text), "it does not say why");
-		session_refused_by_peer(s, text);
+		session_refused_by_peer(s, body, len);
 		s->identity.refused_us = n->stage == NEWCOMER_IDENTIFYING;
 		newcomer_close(s, n);
 	} else if (n->stage == NEWCOMER_NEGOTIATING && type == MESSAGE_NEGOTIATE) {

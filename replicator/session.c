@@ -106,10 +106,12 @@ void session_forget_refusals(struct session *s)
 }
 
 /* The peer's words are quoted: its "this site" is the other one. */
-void session_refused_by_peer(struct session *s, const char *text)
+void session_refused_by_peer(struct session *s, const uint8_t *body, size_t len)
 {
 	rt_time now = rt_now(s->group->loop);
+	char text[MESSAGE_TEXT_MAX + 1];
 
+	message_reason(body, len, text);
 	if (refusal_is_news(&s->logged.refused_by_peer, text, now))
 		group_event(s->group, RT_LOG_WARN, "peer-refused why=\"%s\"", text);
 	(void)snprintf(s->peer_refusal, sizeof(s->peer_refusal),
@@ -207,8 +209,6 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 
 void session_message(struct session *s, unsigned type, const uint8_t *body, size_t len)
 {
-	char text[MESSAGE_TEXT_MAX + 1];
-
 	group_wake(s->group);
 	switch (type) {
 	case MESSAGE_PING:
@@ -218,9 +218,7 @@ void session_message(struct session *s, unsigned type, const uint8_t *body, size
 		session_pong_received(s, body, len);
 		return;
 	case MESSAGE_REFUSE:
-		if (message_decode_text(body, len, text) < 0)
-			(void)snprintf(text, sizeof(text), "it does not say why");
-		session_refused_by_peer(s, text);
+		session_refused_by_peer(s, body, len);
 		s->control.refused_by_peer = true;
 		return;
 	case MESSAGE_HELLO:

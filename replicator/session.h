@@ -171,9 +171,9 @@ void session_connected(struct session *s, struct conn *conn, const struct rt_add
 void session_goes_on(struct session *s);
 /* Say PING on the control connection, and which serial it has. */
 uint64_t session_say_ping(struct session *s);
-/* For status, and for the log where it is news: this site refuses `peer`; or the peer us. */
+/* For status, and for the log where it is news: this site refuses `peer`; or a REFUSE of it. */
 void session_say_refused(struct session *s, const char *peer, const char *why);
-void session_refused_by_peer(struct session *s, const char *text);
+void session_refused_by_peer(struct session *s, const uint8_t *body, size_t len);
 /* All that belonged to the one before goes; NULL: there is none. */
 void session_control_reset(struct session *s, struct conn *conn);
 void session_message(struct session *s, unsigned type, const uint8_t *body, size_t len);

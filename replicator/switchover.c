@@ -2,7 +2,6 @@
 #include "replicator/switchover.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "replicator/conn.h"
@@ -417,8 +416,7 @@ static void switchover_declined(struct session *s, const uint8_t *body, size_t l
 
 	if (s->switchover.step != SWITCHOVER_ASKING)
 		return; /* nobody asks any more */
-	if (message_decode_text(body, len, text) < 0)
-		(void)snprintf(text, sizeof(text), "it does not say why");
+	message_reason(body, len, text);
 	switchover_set_step(&s->switchover, SWITCHOVER_NONE);
 	switchover_answer(s, -EAGAIN, text);
 }

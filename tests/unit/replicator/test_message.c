@@ -325,7 +325,11 @@ static void start_ping_number_and_text(void **state)
 	assert_int_equal(message_decode_text(buf, len, text), 0);
 	assert_string_equal(text, "full??[2J");
 	memset(buf, 'a', MESSAGE_TEXT_MAX + 1);
+	message_reason(buf, len, text);
+	assert_memory_equal(text, "aaaaaaaaa", len);
 	assert_int_equal(message_decode_text(buf, MESSAGE_TEXT_MAX + 1, text), -EPROTO);
+	message_reason(buf, MESSAGE_TEXT_MAX + 1, text);
+	assert_string_equal(text, "it does not say why");
 }
 
 /* What binds a data connection to its control connection, and counts on it. */
