@@ -44,20 +44,26 @@ struct command_verb {
 	const char *name;
 	unsigned takes;
 	enum control_exit (*run)(const struct command *command, FILE *out, FILE *err);
+	enum control_verb order; /* of the daemon, where it is asked */
 };
 
 static const struct command_verb verbs[] = {
 	{ "create", TAKES_FORCE | TAKES_DRY_RUN | TAKES_FILL | MAY_HAVE_ARGUMENT,
-	  command_create },
-	{ "keygen", TAKES_DRY_RUN | WANTS_ARGUMENT, command_keygen },
-	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status },
-	{ "promote", TAKES_OF_PROMOTE, command_promote },
-	{ "switchover", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_switchover },
-	{ "open", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_ALONE, command_open },
-	{ "peer", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_CHANGE, command_peer },
-	{ "set", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_SETTING, command_set },
-	{ "events", TAKES_JSON | TAKES_SINCE | MAY_HAVE_ARGUMENT, command_events },
-	{ "plan", READS_ITS_LINE, command_plan },
+	  .run = command_create },
+	{ "keygen", TAKES_DRY_RUN | WANTS_ARGUMENT, .run = command_keygen },
+	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status, CONTROL_STATUS },
+	{ "promote", TAKES_OF_PROMOTE, command_order, CONTROL_PROMOTE },
+	{ "switchover", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_switchover,
+	  CONTROL_SWITCHOVER },
+	{ "open", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_ALONE, command_order,
+	  CONTROL_OPEN },
+	{ "peer", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_CHANGE, command_order,
+	  CONTROL_PEER },
+	{ "set", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_SETTING, command_set,
+	  CONTROL_SET },
+	{ "events", TAKES_JSON | TAKES_SINCE | MAY_HAVE_ARGUMENT, command_events,
+	  CONTROL_EVENTS },
+	{ "plan", READS_ITS_LINE, .run = command_plan },
 };
 
 static const struct option options[] = {
@@ -286,6 +292,7 @@ enum control_exit command_parse(int argc, char **argv, struct command *ret, FILE
 		c.setting = argv[--argc];
 	if (c.setting && !setting_is_one(c.setting))
 		return wrong(err, "%s is no KEY=VALUE", c.setting);
+	c.order = c.verb->order;
 	c.argument = optind + 1 < argc ? argv[optind + 1] : NULL;
 	if (c.argument && !(c.verb->takes & WANTS_ARGUMENT) &&
 	    strlen(c.argument) > CONTROL_GROUP_MAX)

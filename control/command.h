@@ -17,6 +17,7 @@ struct command {
 	const char *socket; /* NULL: the one that the file names */
 	bool json, force, hold, undo, alone, dry_run, fill;
 	const struct command_verb *verb; /* NULL: --help or --version was served */
+	enum control_verb order;	 /* what the daemon is asked, where it is asked */
 	const char *argument;		 /* of the verb, or NULL */
 	const char *setting;		 /* KEY=VALUE of set, or NULL */
 	enum control_change change;	 /* of peer */
@@ -49,10 +50,9 @@ int command_find_content(const char *path, char *what);
 enum control_exit command_create(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_keygen(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_status(const struct command *command, FILE *out, FILE *err);
-enum control_exit command_promote(const struct command *command, FILE *out, FILE *err);
+/* What the daemon does and answers with a text, such as promote. */
+enum control_exit command_order(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_switchover(const struct command *command, FILE *out, FILE *err);
-enum control_exit command_open(const struct command *command, FILE *out, FILE *err);
-enum control_exit command_peer(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_events(const struct command *command, FILE *out, FILE *err);
 enum control_exit command_set(const struct command *command, FILE *out, FILE *err);
 /* It asks no daemon and reads no file (command_plan.c). */

@@ -63,11 +63,18 @@ static void error_print(const json_t *answer, FILE *err)
 	command_print_text(text, err);
 }
 
-static void request_init(struct control_request *request, enum control_verb verb,
-			 const struct command *command)
+/* command_parse() has refused what is not for this verb. */
+static void request_init(struct control_request *request, const struct command *command)
 {
-	memset(request, 0, sizeof(*request));
-	request->verb = verb;
+	*request = (struct control_request){
+		.verb = command->order,
+		.force = command->force,
+		.hold = command->hold,
+		.undo = command->undo,
+		.alone = command->alone,
+		.dry_run = command->dry_run,
+		.change = command->change,
+	};
 	if (command->argument)
 		(void)snprintf(request->group, sizeof(request->group), "%.63s",
 			       command->argument);
@@ -79,7 +86,7 @@ enum control_exit command_status(const struct command *command, FILE *out, FILE 
 	enum control_exit exit;
 	json_t *answer, *status;
 
-	request_init(&request, CONTROL_STATUS, command);
+	request_init(&request, command);
 	answer = request_send(command, &request, &exit, err);
 	status = json_object_get(answer, "status");
 	error_print(answer, err);
@@ -143,7 +150,7 @@ enum control_exit command_events(const struct command *command, FILE *out, FILE 
 	enum control_exit exit;
 	json_t *events;
 
-	request_init(&request, CONTROL_EVENTS, command);
+	request_init(&request, command);
 	if (!command_since(command, &request.since_ns, err))
 		return CONTROL_USAGE;
 	events = command_ask_events(command, &request, &exit, err);
@@ -171,21 +178,28 @@ static enum control_exit answer_print(json_t *answer, enum control_exit exit, FI
 	return exit;
 }
 
+/* Send it, and print what the daemon says. */
+static enum control_exit request_order(const struct command *command,
+				       const struct control_request *request, FILE *out,
+				       FILE *err)
+{
+	enum control_exit exit;
+	json_t *answer = request_send(command, request, &exit, err);
+
+	return answer_print(answer, exit, out, err);
+}
+
 enum control_exit command_set(const struct command *command, FILE *out, FILE *err)
 {
 	const char *equals =
 		strchr(command->setting, '='); /* command_parse() has looked */
 	struct control_request request;
-	enum control_exit exit;
-	json_t *answer;
 
-	request_init(&request, CONTROL_SET, command);
-	request.dry_run = command->dry_run;
+	request_init(&request, command);
 	(void)snprintf(request.key, sizeof(request.key), "%.*s",
 		       (int)(equals - command->setting), command->setting);
 	(void)snprintf(request.value, sizeof(request.value), "%s", equals + 1);
-	answer = request_send(command, &request, &exit, err);
-	return answer_print(answer, exit, out, err);
+	return request_order(command, &request, out, err);
 }
 
 enum control_exit command_switchover(const struct command *command, FILE *out, FILE *err)
@@ -194,8 +208,7 @@ enum control_exit command_switchover(const struct command *command, FILE *out, F
 	enum control_exit exit;
 	json_t *answer;
 
-	request_init(&request, CONTROL_SWITCHOVER, command);
-	request.dry_run = command->dry_run;
+	request_init(&request, command);
 	answer = request_send(command, &request, &exit, err);
 	if (answer && exit == CONTROL_DONE && !command->dry_run)
 		fprintf(out, "last LSN of the old primary: %lld; pause: %lld ms\n",
@@ -205,43 +218,10 @@ enum control_exit command_switchover(const struct command *command, FILE *out, F
 	return answer_print(answer, exit, out, err);
 }
 
-enum control_exit command_open(const struct command *command, FILE *out, FILE *err)
+enum control_exit command_order(const struct command *command, FILE *out, FILE *err)
 {
 	struct control_request request;
-	enum control_exit exit;
-	json_t *answer;
 
-	request_init(&request, CONTROL_OPEN, command);
-	request.alone = true;
-	request.dry_run = command->dry_run;
-	answer = request_send(command, &request, &exit, err);
-	return answer_print(answer, exit, out, err);
-}
-
-enum control_exit command_peer(const struct command *command, FILE *out, FILE *err)
-{
-	struct control_request request;
-	enum control_exit exit;
-	json_t *answer;
-
-	request_init(&request, CONTROL_PEER, command);
-	request.change = command->change;
-	request.dry_run = command->dry_run;
-	answer = request_send(command, &request, &exit, err);
-	return answer_print(answer, exit, out, err);
-}
-
-enum control_exit command_promote(const struct command *command, FILE *out, FILE *err)
-{
-	struct control_request request;
-	enum control_exit exit;
-	json_t *answer;
-
-	request_init(&request, CONTROL_PROMOTE, command);
-	request.force = command->force;
-	request.hold = command->hold;
-	request.undo = command->undo;
-	request.dry_run = command->dry_run;
-	answer = request_send(command, &request, &exit, err);
-	return answer_print(answer, exit, out, err);
+	request_init(&request, command);
+	return request_order(command, &request, out, err);
 }
