@@ -134,6 +134,8 @@ struct rt_loop {
 	struct uring_msg_chunk *chunks; /* owned; the memory of all msgs */
 	struct uring_buffers buffers;
 	struct uring_signals signals;
+	bool has_boot;
+	uint8_t boot[16]; /* of rt_boot_id(), once it has been read */
 	int ts_id; /* 1 kernel has SCM_TS_OPT_ID, 0 has not, -1 not known yet */
 	struct io_uring_cqe batch[URING_BATCH];
 };

@@ -519,7 +519,7 @@ static int hex_digit(char c)
 	return -1;
 }
 
-int rt_boot_id(struct rt_loop *loop, uint8_t id[16])
+static int boot_read(uint8_t id[16])
 {
 	char text[64];
 	uint8_t bytes[16] = { 0 };
@@ -546,5 +546,17 @@ int rt_boot_id(struct rt_loop *loop, uint8_t id[16])
 	if (digits != 32)
 		return -ENODATA;
 	memcpy(id, bytes, sizeof(bytes));
+	return 0;
+}
+
+/* It is asked for with each heartbeat, and this process does not outlive a boot. */
+int rt_boot_id(struct rt_loop *loop, uint8_t id[16])
+{
+	int res = loop->has_boot ? 0 : boot_read(loop->boot);
+
+	if (res < 0)
+		return res;
+	loop->has_boot = true;
+	memcpy(id, loop->boot, sizeof(loop->boot));
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "rt/hash.h"
@@ -324,18 +325,34 @@ static void signals_are_delivered(void **state)
 	assert_int_equal(counts[1], 1);
 }
 
-static void time_chance_and_boot(void **state)
+static void time_and_chance(void **state)
 {
 	struct rt_loop *loop = *state;
-	uint8_t a[64] = { 0 }, b[64] = { 0 }, id[16], same[16];
+	uint8_t a[64] = { 0 }, b[64] = { 0 };
 
 	rt_random(loop, a, sizeof(a));
 	rt_random(loop, b, sizeof(b));
 	assert_memory_not_equal(a, b, sizeof(a));
-	assert_int_equal(rt_boot_id(loop, id), 0);
-	assert_int_equal(rt_boot_id(loop, same), 0);
-	assert_memory_equal(id, same, sizeof(id));
 	assert_true(rt_wall_ns(loop) > INT64_C(1600000000) * RT_S);
+}
+
+/* A process that has no descriptor left still knows on which boot it runs. */
+static void the_boot_is_read_once(void **state)
+{
+	struct rt_loop *loop = *state;
+	uint8_t id[16], same[16];
+	struct rlimit limit, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(rt_boot_id(loop, id), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(rt_boot_id(loop, id), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(rt_boot_id(loop, same), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_memory_equal(id, same, sizeof(id));
 }
 
 /* The ring of older kernels, which cannot defer its task work. */
@@ -374,7 +391,8 @@ int main(void)
 		T(an_idle_call_comes_when_nothing_else_is_to_be_done),
 		T(an_idle_call_can_be_cancelled),
 		T(signals_are_delivered),
-		T(time_chance_and_boot),
+		T(time_and_chance),
+		T(the_boot_is_read_once),
 		cmocka_unit_test(a_loop_without_deferred_work),
 	};
 
