@@ -21,7 +21,8 @@
 #include "rt/log.h"
 #include "rt/loop.h"
 
-#define DAEMON_STOP_STATE 320 /* a state and its reason, cut to be part of another */
+#define DAEMON_STOP_STATE                                                                \
+	320 /* a state and its reason, which become part of a sentence */
 
 /*
  * STARTING: the store is being opened. RUNNING: it is open. STOPPING: clients and group are
@@ -51,7 +52,11 @@ struct daemon {
 	unsigned nlistening;
 	unsigned ending; /* parts that have not stopped yet; `control` is not counted */
 	rt_time stop_by; /* then the group ends what it still holds */
-	char stop_state[DAEMON_STOP_STATE]; /* of the group when it was asked to stop */
+	/*
+	 * State and reason of the group when it was asked to stop; "": there was no group. A
+	 * group that stops has no status, and status shows this one meanwhile.
+	 */
+	char stop_state[DAEMON_STOP_STATE];
 	int result;
 };
 
@@ -163,7 +168,7 @@ static void daemon_stop_why(struct daemon *d)
 		left_s = 0;
 	if (d->nbd)
 		nbds_server_stats(d->nbd, &nbd);
-	if (d->stop_state[0]) /* else there was no group, and it says what was amiss */
+	if (d->stop_state[0]) /* else `wait` says why the start has failed */
 		d->wait[0] = 0;
 	if (nbd.inflight > 0)
 		(void)snprintf(
@@ -179,7 +184,7 @@ static void daemon_stop_why(struct daemon *d)
 	control_server_set_why(d->control, d->wait);
 }
 
-/* What the group is in, for as long as it cannot be asked any more. */
+/* Keep the state that the group is in: from the stop on it cannot be asked. */
 static void daemon_stop_state(struct daemon *d)
 {
 	static struct group_status status; /* large */

@@ -20,10 +20,14 @@ struct lfs;
  */
 struct lfs_event_log {
 	uint8_t *image; /* owned: the region as it is to be */
-	uint8_t *block; /* owned: what is being written of it */
+	/*
+	 * Owned: a copy of the block of `image` that is being written. Events that are added
+	 * meanwhile change `image` only.
+	 */
+	uint8_t *block;
 	uint64_t next;	/* number of the next event */
 	uint64_t todo;	/* the first that no write has ended for */
-	uint64_t taken; /* the first that is not in `block` */
+	uint64_t taken; /* the first that was added after that copy was made */
 	uint64_t flushing, durable;
 	uint64_t lost;
 	struct rt_op op;

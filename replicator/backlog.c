@@ -9,7 +9,11 @@
 #define BACKLOG_KEEP_NS RT_S
 /* and never more often: each time costs two flushes. */
 #define BACKLOG_KEEP_MIN_NS (100 * RT_MS)
-/* Or when this share of max_exposure lies between what is kept and what is so. */
+/*
+ * Or, in between, when the mirror has persisted an eighth of max_exposure more than the
+ * superblock says: a restart believes the superblock, and counts at most that much too much
+ * towards the bound.
+ */
 #define BACKLOG_SHARE 8
 
 /* ---- the position ------------------------------------------------------------------------ */
@@ -65,12 +69,18 @@ static void backlog_keep(struct group *g)
 
 /* ---- the record behind it ------------------------------------------------------------------ */
 
+/*
+ * One sample of exposure.h: this record was admitted so long ago, and so many bytes of data
+ * come before it. From that follow age and bytes of all that the mirror lacks. The primary's
+ * wall clock gave the time, which the record has for good; a clock that was set back since
+ * makes the record no younger than now.
+ */
 void backlog_found(struct group *g, const struct lfs_entry *entry)
 {
 	int64_t age_ns = rt_wall_ns(g->loop) - entry->wall_ns;
 
 	if (entry->wall_ns == 0)
-		return; /* nobody knows since when */
+		return; /* its primary did not know the time: no sample */
 	exposure_found(&g->backlog.exposure, entry->lsn, entry->bytes_before,
 		       rt_time_add(rt_now(g->loop), age_ns > 0 ? -age_ns : 0));
 }

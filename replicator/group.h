@@ -125,7 +125,7 @@ struct group_config {
 /* What `hold` comes to in a volume of mode `sync`: in remote FLUSH, else WRITE, by default. */
 enum group_hold group_hold_of(enum group_hold hold, enum group_mode sync);
 
-/* ---- what was ------------------------------------------------------------------------- */
+/* ---- events of the past --------------------------------------------------------------- */
 
 #define GROUP_EVENT_TEXT_MAX 464
 
