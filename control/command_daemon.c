@@ -15,13 +15,13 @@
 
 /* Verbs that the daemon does. */
 
-static void progress_print(const char *text)
+static void command_print_progress(const char *text)
 {
 	fprintf(stderr, "%s\n", text);
 }
 
 /* The answer to `request`, or NULL with *exit and the reason said. */
-static json_t *request_send(const struct command *command,
+static json_t *command_send(const struct command *command,
 			    const struct control_request *request,
 			    enum control_exit *exit, FILE *err)
 {
@@ -35,7 +35,7 @@ static json_t *request_send(const struct command *command,
 		return NULL;
 	if (!path)
 		path = config.control;
-	if (control_client_ask(path, request, progress_print, &answer, why) < 0) {
+	if (control_client_ask(path, request, command_print_progress, &answer, why) < 0) {
 		fprintf(err, "wanmirror: %s\n", why);
 		return NULL;
 	}
@@ -53,7 +53,7 @@ static void command_print_text(const char *text, FILE *out)
 	fprintf(out, "%s%s", text, len > 0 && text[len - 1] == '\n' ? "" : "\n");
 }
 
-static void error_print(const json_t *answer, FILE *err)
+static void command_print_error(const json_t *answer, FILE *err)
 {
 	const char *text = json_string_value(json_object_get(answer, "error"));
 
@@ -64,7 +64,8 @@ static void error_print(const json_t *answer, FILE *err)
 }
 
 /* command_parse() has refused what is not for this verb. */
-static void request_init(struct control_request *request, const struct command *command)
+static void command_init_request(struct control_request *request,
+				 const struct command *command)
 {
 	*request = (struct control_request){
 		.verb = command->order,
@@ -86,10 +87,10 @@ enum control_exit command_status(const struct command *command, FILE *out, FILE 
 	enum control_exit exit;
 	json_t *answer, *status;
 
-	request_init(&request, command);
-	answer = request_send(command, &request, &exit, err);
+	command_init_request(&request, command);
+	answer = command_send(command, &request, &exit, err);
 	status = json_object_get(answer, "status");
-	error_print(answer, err);
+	command_print_error(answer, err);
 	if (status && command->json) {
 		(void)json_dumpf(
 			status, out,
@@ -127,17 +128,17 @@ static json_t *command_ask_events(const struct command *command,
 				  struct control_request *request,
 				  enum control_exit *exit, FILE *err)
 {
-	json_t *answer = request_send(command, request, exit, err);
+	json_t *answer = command_send(command, request, exit, err);
 	json_t *events = json_incref(json_object_get(answer, "events"));
 	int64_t next = events_add_page(events, events);
 
-	error_print(answer, err);
+	command_print_error(answer, err);
 	/* Each begins behind the one before it: there is an end. */
 	while (next > request->from_seq) {
 		request->from_seq = next;
 		json_decref(answer);
-		answer = request_send(command, request, exit, err);
-		error_print(answer, err);
+		answer = command_send(command, request, exit, err);
+		command_print_error(answer, err);
 		next = events_add_page(events, json_object_get(answer, "events"));
 	}
 	json_decref(answer);
@@ -150,7 +151,7 @@ enum control_exit command_events(const struct command *command, FILE *out, FILE 
 	enum control_exit exit;
 	json_t *events;
 
-	request_init(&request, command);
+	command_init_request(&request, command);
 	if (!command_since(command, &request.since_ns, err))
 		return CONTROL_USAGE;
 	events = command_ask_events(command, &request, &exit, err);
@@ -165,13 +166,13 @@ enum control_exit command_events(const struct command *command, FILE *out, FILE 
 }
 
 /* `text` of the answer, or its error. */
-static enum control_exit answer_print(json_t *answer, enum control_exit exit, FILE *out,
-				      FILE *err)
+static enum control_exit command_print_answer(json_t *answer, enum control_exit exit,
+					      FILE *out, FILE *err)
 {
 	const char *text = json_string_value(json_object_get(answer, "text"));
 
 	if (exit != CONTROL_DONE)
-		error_print(answer, err);
+		command_print_error(answer, err);
 	else if (text)
 		command_print_text(text, out);
 	json_decref(answer);
@@ -179,14 +180,14 @@ static enum control_exit answer_print(json_t *answer, enum control_exit exit, FI
 }
 
 /* Send it, and print what the daemon says. */
-static enum control_exit request_order(const struct command *command,
-				       const struct control_request *request, FILE *out,
-				       FILE *err)
+static enum control_exit command_send_order(const struct command *command,
+					    const struct control_request *request,
+					    FILE *out, FILE *err)
 {
 	enum control_exit exit;
-	json_t *answer = request_send(command, request, &exit, err);
+	json_t *answer = command_send(command, request, &exit, err);
 
-	return answer_print(answer, exit, out, err);
+	return command_print_answer(answer, exit, out, err);
 }
 
 enum control_exit command_set(const struct command *command, FILE *out, FILE *err)
@@ -195,11 +196,11 @@ enum control_exit command_set(const struct command *command, FILE *out, FILE *er
 		strchr(command->setting, '='); /* command_parse() has looked */
 	struct control_request request;
 
-	request_init(&request, command);
+	command_init_request(&request, command);
 	(void)snprintf(request.key, sizeof(request.key), "%.*s",
 		       (int)(equals - command->setting), command->setting);
 	(void)snprintf(request.value, sizeof(request.value), "%s", equals + 1);
-	return request_order(command, &request, out, err);
+	return command_send_order(command, &request, out, err);
 }
 
 enum control_exit command_switchover(const struct command *command, FILE *out, FILE *err)
@@ -208,20 +209,20 @@ enum control_exit command_switchover(const struct command *command, FILE *out, F
 	enum control_exit exit;
 	json_t *answer;
 
-	request_init(&request, command);
-	answer = request_send(command, &request, &exit, err);
+	command_init_request(&request, command);
+	answer = command_send(command, &request, &exit, err);
 	if (answer && exit == CONTROL_DONE && !command->dry_run)
 		fprintf(out, "last LSN of the old primary: %lld; pause: %lld ms\n",
 			(long long)json_integer_value(json_object_get(answer, "lsn")),
 			(long long)json_integer_value(
 				json_object_get(answer, "pause_ms")));
-	return answer_print(answer, exit, out, err);
+	return command_print_answer(answer, exit, out, err);
 }
 
 enum control_exit command_order(const struct command *command, FILE *out, FILE *err)
 {
 	struct control_request request;
 
-	request_init(&request, command);
-	return request_order(command, &request, out, err);
+	command_init_request(&request, command);
+	return command_send_order(command, &request, out, err);
 }
