@@ -519,7 +519,7 @@ static int hex_digit(char c)
 	return -1;
 }
 
-static int boot_read(uint8_t id[16])
+static int uring_boot_read(uint8_t id[16])
 {
 	char text[64];
 	uint8_t bytes[16] = { 0 };
@@ -552,7 +552,7 @@ static int boot_read(uint8_t id[16])
 /* It is asked for with each heartbeat, and this process does not outlive a boot. */
 int rt_boot_id(struct rt_loop *loop, uint8_t id[16])
 {
-	int res = loop->has_boot ? 0 : boot_read(loop->boot);
+	int res = loop->has_boot ? 0 : uring_boot_read(loop->boot);
 
 	if (res < 0)
 		return res;
