@@ -12,8 +12,7 @@
 #include "replicator/group.h"
 #include "rt/log.h"
 
-/* Digits of a number: more would only show how binary fractions are rounded. */
-#define LINE_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(9))
+#define LINE_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(STATUS_JSON_DIGITS))
 
 /* `root` is taken. */
 static char *json_line(json_t *root)

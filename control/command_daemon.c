@@ -92,10 +92,10 @@ enum control_exit command_status(const struct command *command, FILE *out, FILE 
 	status = json_object_get(answer, "status");
 	command_print_error(answer, err);
 	if (status && command->json) {
-		(void)json_dumpf(
-			status, out,
-			JSON_INDENT(2) |
-				JSON_REAL_PRECISION(9)); /* a full disk shows in exit */
+		/* A full disk shows in exit. */
+		(void)json_dumpf(status, out,
+				 JSON_INDENT(2) |
+					 JSON_REAL_PRECISION(STATUS_JSON_DIGITS));
 		fprintf(out, "\n");
 	} else if (status) {
 		status_print(status, out);

@@ -16,6 +16,12 @@ struct nbds_stats;
  * memory.
  */
 
+/*
+ * Significant digits of its numbers, wherever it is written: a time since 1970 has ten before
+ * the point, and three behind it count. More would only show how binary fractions are rounded.
+ */
+#define STATUS_JSON_DIGITS 13
+
 /* What of the daemon is no group's. */
 struct status_daemon {
 	const char *node;

@@ -63,7 +63,7 @@ static inline void double_promote_end(struct group *group)
 	p->found = true;
 	p->recovery = (struct group_recovery){ .lsn = 4711,
 					       .epoch = 3,
-					       .admitted_at = 1.5,
+					       .admitted_at = 1796085133.592,
 					       .age_s = 0.25,
 					       .known = true,
 					       .missing_writes = 2,
