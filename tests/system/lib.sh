@@ -46,6 +46,12 @@ need()
 	done
 }
 
+# note TEXT: a figure that was measured; it is printed when the test has passed, too.
+note()
+{
+	echo "$*" | sed 's/^/# /' | tee -a "$T/notes"
+}
+
 # later COMMAND: do this when the test ends; the last said is done first.
 later()
 {
@@ -97,6 +103,7 @@ run()
 	if [ $status -eq 0 ]; then
 		passed=$((passed + 1))
 		echo "ok $number - $name"
+		[ ! -f "$T/notes" ] || cat "$T/notes"
 	elif [ $status -eq 77 ] && may_skip; then
 		skipped=$((skipped + 1))
 		echo "ok $number - $name # skip $(cat "$T/skip")"

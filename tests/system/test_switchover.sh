@@ -53,7 +53,7 @@ test_there_and_back()
 	changed near far
 	grep -q "the other site is the primary" said
 	pause=$(sed -n 's/.*pause: \([0-9]*\) ms.*/\1/p' said)
-	echo "pause, with the answer of the other site: $pause ms"
+	note "pause, with the answer of the other site: $pause ms"
 	[ "$pause" -le 2000 ] || fail "it took $pause ms"
 	same_image "$(uri far)" one
 	[ "$(generation far)" = "$before" ] || fail "another generation at far"
@@ -98,6 +98,13 @@ writer()
 	done
 }
 
+# The pauses of switchovers that nobody disturbed, in ms: "ran" has one a line.
+pauses()
+{
+	sort -n ran | awk '{ at[NR] = $1 } END { print NR " undisturbed, pause " \
+		at[int((NR + 1) / 2)] " ms (median), " at[NR] " ms (max)" }'
+}
+
 # verify SITE: each block has what was acknowledged for it last.
 verify()
 {
@@ -116,10 +123,14 @@ test_switchovers_under_load_with_kills()
 	times='heartbeat = "200ms"; away = "1s"; control_timeout = "2s";'
 	pair_in_sync
 	: >acked
+	: >ran
 	writer &
 	writing=$!
 	later "end $writing"
-	primary=near mirror=far done=0
+	"$tools/writable" "$(uri near)" "$(uri far)" >watched &
+	watching=$!
+	later "end $watching"
+	primary=near mirror=far done=0 kills=0
 	for i in $(seq "${SWITCHOVERS:-9}"); do
 		asked=near
 		[ $((i % 2)) -eq 0 ] || asked=far
@@ -130,10 +141,12 @@ test_switchovers_under_load_with_kills()
 			[ $((i % 2)) -eq 0 ] || victim=far
 			sleep "0.0$((i * 37 % 90 + 10))"
 			crash $victim
+			kills=$((kills + 1))
 			wait $asking || true
 			start $victim
 		else
 			wait $asking || { cat said; echo "switchover $i came to nothing"; }
+			sed -n 's/.*pause: \([0-9]*\) ms.*/\1/p' said >>ran
 		fi
 		for to in near far; do
 			! wait_quietly is_primary $to || primary=$to
@@ -146,7 +159,11 @@ test_switchovers_under_load_with_kills()
 	touch "$T/enough"
 	wait_for 20 gone $writing
 	count=$(grep -c -v "?" acked)
-	echo "$count writes acknowledged; $done switchovers of ${SWITCHOVERS:-9}"
+	note "$count writes acknowledged; $done switchovers of ${SWITCHOVERS:-9}, $kills kills"
+	note "$(pauses)"
+	! gone $watching || fail "$(cat watched)"
+	end $watching
+	note "never two that take writes: $(cat watched)"
 	[ "$count" -gt 50 ] || fail "hardly anything was written"
 	verify $primary
 	stop $mirror
