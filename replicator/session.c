@@ -59,7 +59,6 @@ void session_connected(struct session *s, struct conn *conn, const struct rt_add
 	session_control_reset(s, conn);
 	s->control.address = *address;
 	s->control.identity = *identity;
-	s->identity.refused_us = false;
 	primary_start_conn_lost(
 		s->group);	    /* the older connection's, if it still pulled */
 	if (!session_is_refused(s)) /* else it is one of many that lead nowhere */
@@ -191,6 +190,7 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 		return;
 	}
 	s->identity.number = s->peer->number;
+	s->identity.refused_us = false; /* HELLO is for who was accepted */
 	if (s->peer->role == LFS_PRIMARY)
 		peer_watch_primary_rx(&s->group->watch,
 				      !(s->peer->flags &
@@ -220,6 +220,9 @@ void session_message(struct session *s, unsigned type, const uint8_t *body, size
 	case MESSAGE_REFUSE:
 		session_refused_by_peer(s, body, len);
 		s->control.refused_by_peer = true;
+		/* It was accepted here sooner than there: only a HELLO shows that it is there. */
+		if (!s->control.hello_received)
+			s->identity.refused_us = true;
 		return;
 	case MESSAGE_HELLO:
 		session_hello_received(s, body, len);

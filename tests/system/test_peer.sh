@@ -113,6 +113,7 @@ test_a_copy_of_the_primary_touches_nothing()
 	written_pair
 	stop near
 	twin near
+	sed -i 's/sync = "network";/& open_timeout = "500ms";/' twin.conf
 	start near
 	wait_for 30 in_state near IN_SYNC
 	: >near.log
@@ -121,6 +122,8 @@ test_a_copy_of_the_primary_touches_nothing()
 	launch twin
 	wait_for 20 says far 'refused peer=twin why="a copy of this store is connected from 127'
 	wait_for 20 says twin 'peer-refused why="a copy of this store is connected from 127'
+	wait_for 20 in_state twin HOLDING # its open_timeout has run out, and it was warm
+	! timeout 1 nbdinfo "$(uri twin)" || fail "the copy is served"
 	pair_goes_on
 	stop twin
 	pair_goes_on

@@ -19,7 +19,7 @@
 
 #define BLOCK 4096u
 #define PAUSE_MS 5
-#define WRITE_MS 300
+#define ANSWER_MS 300
 #define EXPORTS_MAX 4
 
 struct export
@@ -42,16 +42,37 @@ static void export_close(struct export *e)
 	e->nbd = NULL;
 }
 
+/* True when the connection is so within a while: a site that waits lets its clients wait. */
+static bool export_until(const struct export *e, int (*is_so)(struct nbd_handle *))
+{
+	for (int ms = 0; ms < ANSWER_MS; ms += 10) {
+		if (is_so(e->nbd) == 1)
+			return true;
+		if (nbd_aio_is_dead(e->nbd) == 1 || nbd_aio_is_closed(e->nbd) == 1 ||
+		    nbd_poll(e->nbd, 10) < 0)
+			return false;
+	}
+	return false;
+}
+
+static bool export_answers(const struct export *e)
+{
+	return export_until(e, nbd_aio_is_negotiating);
+}
+
 /* Asks for the flags before it attaches, so that a read-only export sees no client. */
 static bool export_attach(struct export *e)
 {
 	e->nbd = nbd_create();
 	if (e->nbd && nbd_set_opt_mode(e->nbd, true) == 0 &&
-	    nbd_connect_uri(e->nbd, e->uri) == 0 && nbd_opt_info(e->nbd) == 0 &&
-	    nbd_is_read_only(e->nbd) == 0 && nbd_opt_go(e->nbd) == 0)
+	    nbd_aio_connect_uri(e->nbd, e->uri) == 0 && export_answers(e) &&
+	    nbd_aio_opt_info(e->nbd, NBD_NULL_COMPLETION) == 0 && export_answers(e) &&
+	    nbd_is_read_only(e->nbd) == 0 &&
+	    nbd_aio_opt_go(e->nbd, NBD_NULL_COMPLETION) == 0 &&
+	    export_until(e, nbd_aio_is_ready))
 		return true;
 	if (e->nbd && nbd_aio_is_negotiating(e->nbd) == 1)
-		(void)nbd_opt_abort(e->nbd);
+		(void)nbd_shutdown(e->nbd, 0); /* waits for the answer */
 	export_close(e);
 	return false;
 }
@@ -67,7 +88,7 @@ static bool export_takes_writes(struct export *e)
 		return false;
 	at = (uint64_t)nbd_get_size(e->nbd) - BLOCK;
 	cookie = nbd_aio_pwrite(e->nbd, zeroes, BLOCK, at, NBD_NULL_COMPLETION, 0);
-	for (int ms = 0; cookie >= 0 && done == 0 && ms < WRITE_MS; ms += 10) {
+	for (int ms = 0; cookie >= 0 && done == 0 && ms < ANSWER_MS; ms += 10) {
 		if (nbd_poll(e->nbd, 10) < 0)
 			break;
 		done = nbd_aio_command_completed(e->nbd, (uint64_t)cookie);

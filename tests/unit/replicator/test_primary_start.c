@@ -404,12 +404,35 @@ static int serving_up(void **state)
 	return 0;
 }
 
+/* Refused: its open_timeout changes nothing; accepted by a HELLO it serves. */
+static void refused_and_accepted(void)
+{
+	struct group *g = site->group;
+
+	SITE_UNTIL(site, site->closed);
+	SITE_UNTIL(site,
+		   rt_time_since(rt_now(site->loop), g->start.deadline) > 100 * RT_MS);
+	assert_false(group_serving(g));
+	assert_int_equal(state_now(), GROUP_HOLDING);
+	assert_int_equal(open_alone(false, "refuses this store"), -EPERM);
+	meet();
+	say('M');
+	SITE_UNTIL(site, group_serving(g));
+}
+
+/* The mirror asks its connected primary first, and has introduced itself until then. */
+static void a_copy_that_is_refused_late_does_not_serve(void **state)
+{
+	meet();
+	say('U');
+	refused_and_accepted();
+}
+
 /* It is a copy, or was left for another store: warm or not, it is not the one. */
 static void who_is_refused_by_its_mirror_does_not_serve(void **state)
 {
 	struct message_negotiate versions = { .min = MESSAGE_PROTOCOL_MIN,
 					      .max = MESSAGE_PROTOCOL };
-	struct group *g = site->group;
 	uint8_t body[512];
 
 	site->says_nothing = true;
@@ -423,15 +446,7 @@ static void who_is_refused_by_its_mirror_does_not_serve(void **state)
 		0);
 	SITE_UNTIL(site, site->came[MESSAGE_IDENTITY] == 1);
 	say('U');
-	SITE_UNTIL(site, site->closed);
-	SITE_UNTIL(site,
-		   rt_time_since(rt_now(site->loop), g->start.deadline) > 100 * RT_MS);
-	assert_false(group_serving(g));
-	assert_int_equal(state_now(), GROUP_HOLDING);
-	assert_int_equal(open_alone(false, "refuses this store"), -EPERM);
-	meet();
-	say('M');
-	SITE_UNTIL(site, group_serving(g));
+	refused_and_accepted();
 }
 
 /* ---- generations ---------------------------------------------------------------------------------- */
@@ -572,6 +587,9 @@ int main(void)
 						cold_up, cold_down),
 		cmocka_unit_test_setup_teardown(
 			who_is_refused_by_its_mirror_does_not_serve, serving_up,
+			cold_down),
+		cmocka_unit_test_setup_teardown(
+			a_copy_that_is_refused_late_does_not_serve, serving_up,
 			cold_down),
 		TEST(a_crash_of_the_machine_changes_the_generation, alone_up),
 		TEST(no_epoch_has_a_number_that_the_peer_has_named, network_up),
