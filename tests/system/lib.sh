@@ -75,7 +75,7 @@ show_logs()
 	for log in "$T"/*.log; do
 		[ -f "$log" ] || continue
 		echo "# ${log##*/}:"
-		tail -n 15 "$log" | sed 's/^/#   /'
+		grep -v -E 'nbd-(attached|detached|option-refused)' "$log" | tail -n 15 | sed 's/^/#   /'
 	done
 }
 
