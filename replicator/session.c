@@ -324,7 +324,12 @@ const char *session_judge_hello(const struct session *s)
 	if ((peer->flags & HELLO_UNPAIRED) || (mine->flags & LFS_UNPAIRED))
 		return NULL;
 	if (memcmp(peer->meta.group, mine->group, sizeof(mine->group)) != 0)
-		return "this store belongs to another group of the same name";
+		return mine->role == LFS_PRIMARY && peer->role == LFS_PRIMARY
+			       ? "both sites are primaries, each of a group of its own; "
+				 "one must be the mirror, with a new store: wanmirror "
+				 "create there"
+			       : "this store belongs to another group of the same name; "
+				 "the mirror needs a new one: wanmirror create there";
 	if (peer->meta.max_request != mine->max_request)
 		return "max_request differs between the two sites";
 	if (session_epoch_leaps(mine, peer->meta.epochs[peer->meta.nepochs - 1].number) ||

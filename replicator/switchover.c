@@ -2,6 +2,7 @@
 #include "replicator/switchover.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "replicator/conn.h"
@@ -99,7 +100,7 @@ static const char *switchover_primary_refusal(const struct group *g)
 	if (switchover_is_sealed(g))
 		return "this site has handed over already, and waits for the other one";
 	if (s->switchover.step != SWITCHOVER_NONE)
-		return "a switchover is under way";
+		return "a switchover is under way, and is over in a moment";
 	if (!group_is_writable(g) || g->standing != GROUP_STANDING_GOOD)
 		return "this site does not serve";
 	if (s->state != SESSION_STREAMING || !peer_watch_in_sync(&g->watch) ||
@@ -311,7 +312,8 @@ static const char *switchover_mirror_refusal(const struct group *g)
 	const struct session *s = g->session;
 
 	if (s->switchover.step != SWITCHOVER_NONE || g->promote)
-		return "a switchover or a promotion is under way";
+		return "a switchover or a promotion is under way, and is over in a "
+		       "moment";
 	if (s->state != SESSION_STREAMING)
 		return "no primary is connected; if it is lost: wanmirror promote";
 	return NULL;
@@ -412,13 +414,14 @@ static void switchover_granted(struct session *s, const uint8_t *body, size_t le
 
 static void switchover_declined(struct session *s, const uint8_t *body, size_t len)
 {
-	char text[MESSAGE_TEXT_MAX + 1];
+	char why[MESSAGE_TEXT_MAX + 1], text[sizeof(why) + sizeof("refused: ")];
 
 	if (s->switchover.step != SWITCHOVER_ASKING)
 		return; /* nobody asks any more */
-	message_reason(body, len, text);
+	message_reason(body, len, why);
+	(void)snprintf(text, sizeof(text), "refused: %s", why);
 	switchover_set_step(&s->switchover, SWITCHOVER_NONE);
-	switchover_answer(s, -EAGAIN, text);
+	switchover_answer(s, -EPERM, text);
 }
 
 static void switchover_asked(struct session *s)

@@ -11,7 +11,8 @@
 
 restarts=${RESTARTS:-12}
 volumes='{ name = "data"; size = "64MiB"; }'
-store_size=192MiB
+# Each start takes a segment, and none is free again before there is a cleaner.
+store_size=$((restarts * 8 + 256))MiB
 sync=network
 
 is_mirror()

@@ -68,7 +68,13 @@ static const struct conclusion conclusions[] = {
 	  "the group names differ: both files must name the same group",
 	  GROUP_STANDING_GOOD },
 	{ 'M', is_of_another_group,
-	  "this store belongs to another group of the same name", GROUP_STANDING_GOOD },
+	  "this store belongs to another group of the same name; the mirror needs a new "
+	  "one: wanmirror create there",
+	  GROUP_STANDING_GOOD },
+	{ 'H', is_of_another_group,
+	  "both sites are primaries, each of a group of its own; one must be the mirror, "
+	  "with a new store: wanmirror create there",
+	  GROUP_STANDING_GOOD },
 	{ 'M', has_longer_requests, "max_request differs between the two sites",
 	  GROUP_STANDING_GOOD },
 	/* The last one: it is for good. */

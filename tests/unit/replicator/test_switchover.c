@@ -469,7 +469,7 @@ static void what_the_primary_declines_is_said(void **state)
 	assert_int_equal(conn_send(site->conn, MESSAGE_DECLINE, body,
 				   message_encode_text("not today", body, sizeof(body))),
 			 0);
-	answered(-EAGAIN, "not today");
+	answered(-EPERM, "refused: not today");
 	ask(false);
 	SITE_UNTIL(site, site->came[MESSAGE_SWITCHOVER] == 2);
 	conn_close(site->conn);
