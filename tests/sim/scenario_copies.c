@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <stddef.h>
+#include <string.h>
 
 #include "replicator/group_private.h"
+#include "replicator/session.h"
 #include "rt/check.h"
 #include "tests/sim/sites.h"
 
@@ -140,6 +142,18 @@ static void require_beside(const struct copies *c, const struct beside *b, unsig
 			    sim_node_name(a->side[k].site.node));
 }
 
+/* A primary whose mirror has refused it as a copy serves nobody, however long it waits. */
+static void require_refused(const struct copies *c, unsigned i)
+{
+	const struct group *g = c->a->side[i].site.group;
+
+	sim_require(!sites_up(c->a, i) || !g->session || g->role != GROUP_PRIMARY ||
+			    !strstr(g->session->peer_refusal, "a copy of this store") ||
+			    !group_serving(g) || group_is_fenced(g),
+		    "%s is refused as a copy, and serves",
+		    sim_node_name(c->a->side[i].site.node));
+}
+
 static void put_back(struct copies *c, unsigned i)
 {
 	struct beside beside;
@@ -152,6 +166,28 @@ static void put_back(struct copies *c, unsigned i)
 	sites_start(c->a, i);
 	let_it_run(c, 8000);
 	require_beside(c, &beside, i);
+	require_refused(c, i);
+}
+
+/* The machine of a primary is cloned while it is down for a moment, and the clone started at once. */
+static void clone(struct copies *c, unsigned i)
+{
+	struct beside beside;
+	unsigned primary;
+
+	find_beside(c, i, &beside);
+	if (!beside.works)
+		return;
+	primary = c->a->side[beside.one].site.group->role == GROUP_PRIMARY ? beside.one
+									   : beside.other;
+	down(c, primary);
+	copy(c, primary);
+	sites_start(c->a, primary);
+	for (unsigned n = 0; n < 40 && sites_streams_with(c->a, primary) < 0; n++)
+		sites_run_for(c->a, 100 * RT_MS);
+	put_back(c, i);
+	sites_run_for(c->a, 5 * RT_S); /* longer than open_timeout */
+	require_refused(c, i);
 }
 
 static void renew(struct copies *c, unsigned i)
@@ -299,6 +335,9 @@ static void one_round(struct copies *c)
 	case 9:
 	case 10:
 		promote_beside_fenced(c, i);
+		break;
+	case 13:
+		clone(c, i);
 		break;
 	default:
 		restart(c, i);

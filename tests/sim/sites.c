@@ -564,7 +564,8 @@ static void forget_store(struct sites *a, unsigned i)
 	struct sites_side *side = &a->side[i];
 
 	rt_assert(!sites_up(a, i));
-	side->taken_away = side->tip;
+	if (!side->taken_away || !tree_holds(side->taken_away, side->tip))
+		side->taken_away = side->tip; /* else all of that was taken away before */
 	side->tip = tree_root(a->tree);
 	memset(side->peer, 0, sizeof(side->peer));
 	side->promise = (struct sites_promise){ NULL, NULL };
