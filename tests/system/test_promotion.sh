@@ -4,12 +4,12 @@
 # The mirror is promoted after the primary was lost: how old its image is, is what a writer knows
 # of it, whatever way its writes were sent; and it is written soon.
 #
-# WRITES=100000 writes as many before; the default is a few.
+# WRITES=4000 writes as many before; the default is a few.
 . "$(dirname "$0")/lib.sh"
 
 writes=${WRITES:-300}
 volumes='{ name = "data"; size = "64MiB"; }'
-store_size=192MiB
+store_size=$((writes / 40 + 192))MiB # nothing is freed before there is a cleaner
 sync=network
 
 # dates WRITES [OPTION...]: a writer to near that says when it did what.
