@@ -115,4 +115,17 @@ struct nbds_stats {
 };
 void nbds_server_stats(const struct nbds_server *srv, struct nbds_stats *ret);
 
+/* A connection that has an export. Its texts are lent until the loop's next turn. */
+struct nbds_attached {
+	const char *client; /* its address, "unix", or what nbds_server_serve_fds() has */
+	const char *export;
+	bool read_only; /* as it was negotiated */
+};
+/*
+ * Those that are attached now, in the order in which they connected; `max` of them at most.
+ * How many there are in all.
+ */
+unsigned nbds_server_attached(const struct nbds_server *srv, struct nbds_attached *ret,
+			      unsigned max);
+
 #endif

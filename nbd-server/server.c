@@ -456,3 +456,26 @@ void nbds_server_stats(const struct nbds_server *srv, struct nbds_stats *ret)
 	ret->memory = srv->payload.used;
 	ret->unlogged = srv->notice.unlogged;
 }
+
+unsigned nbds_server_attached(const struct nbds_server *srv, struct nbds_attached *ret,
+			      unsigned max)
+{
+	unsigned n = 0;
+
+	for (struct rt_list *e = srv->clients.next; e != &srv->clients; e = e->next) {
+		const struct nbds_client *c =
+			rt_container_of(e, struct nbds_client, link);
+		const struct nbds_export *export = &c->handshake.chosen;
+
+		if (!c->attached || !c->sock)
+			continue;
+		if (n < max)
+			ret[n] = (struct nbds_attached){
+				.client = c->peer,
+				.export = export->name,
+				.read_only = export->flags & NBDS_FLAG_READ_ONLY,
+			};
+		n++;
+	}
+	return n;
+}

@@ -503,6 +503,61 @@ static void requests_beyond_the_end(void **state)
 	client_close(nbd);
 }
 
+/* ---- who is there ------------------------------------------------------------------ */
+
+struct who {
+	struct nbds_attached list[2];
+	char client[2][64], export[2][64];
+	unsigned n;
+};
+
+static void ask_who(struct live *live, void *arg)
+{
+	struct who *who = arg;
+
+	who->n = nbds_server_attached(live_server(live), who->list, 2);
+	for (unsigned i = 0; i < who->n && i < 2; i++) {
+		(void)snprintf(who->client[i], 64, "%s", who->list[i].client);
+		(void)snprintf(who->export[i], 64, "%s", who->list[i].export);
+	}
+}
+
+/* Before a switchover a person must know whose writes will fail. */
+static void who_is_attached_is_known(void **state)
+{
+	struct live *live = *state;
+	struct nbd_handle *one, *two = client_new(), *three;
+	int fd = raw_connect(live); /* it has no export yet */
+	struct who who;
+	char port[8];
+
+	live_call(live, ask_who, &who);
+	assert_int_equal(who.n, 0);
+	one = client_open(live, "vol1");
+	(void)snprintf(port, sizeof(port), "%u", live_port(live, false));
+	assert_int_equal(nbd_set_export_name(two, "vol0"), 0);
+	assert_int_equal(nbd_connect_tcp(two, "127.0.0.1", port), 0);
+	live_call(live, ask_who, &who);
+	assert_int_equal(who.n, 2);
+	assert_string_equal(who.client[0], "unix");
+	assert_string_equal(who.export[0], "vol1");
+	assert_int_equal(who.list[0].read_only, nbd_is_read_only(one) == 1);
+	assert_memory_equal(who.client[1], "127.0.0.1:", 10);
+	assert_string_equal(who.export[1], "vol0");
+	assert_int_equal(who.list[1].read_only, nbd_is_read_only(two) == 1);
+	three = client_open(live, "vol0");
+	live_call(live, ask_who, &who);
+	assert_int_equal(who.n, 3); /* and two of them are listed */
+	client_close(three);
+	client_close(one);
+	live_wait_for(live, connections, 2);
+	live_call(live, ask_who, &who);
+	assert_int_equal(who.n, 1);
+	assert_string_equal(who.export[0], "vol0");
+	client_close(two);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -512,6 +567,7 @@ int main(void)
 		LIVE_TEST(longest_requests_go_round),
 		LIVE_TEST(many_in_flight),
 		LIVE_TEST(mirror_is_read_only),
+		LIVE_TEST(who_is_attached_is_known),
 		cmocka_unit_test(group_that_does_not_serve_is_waited_for),
 		LIVE_TEST(list_and_leave),
 		LIVE_TEST(old_clients_get_in),
