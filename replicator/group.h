@@ -309,6 +309,11 @@ void group_promote(struct group *group, struct group_promote *p);
 struct group_switchover {
 	struct group_verb verb;
 	bool dry_run;
+	/*
+	 * NULL, or: a step has begun, or a second has passed in it; `text` says which, and what
+	 * is left, for people. Before `done` only; the first may be said in group_switchover().
+	 */
+	void (*progress)(struct group_switchover *p, const char *text);
 	uint64_t lsn;	  /* the last of the old primary */
 	int64_t pause_ms; /* since writes began to wait, or since the other site was asked */
 };

@@ -15,9 +15,7 @@
 /* Its last HELLO says it. */
 static const char *promote_peer_name(const struct group *g)
 {
-	const struct session *s = g->session;
-
-	return s && s->peer->node[0] ? s->peer->node : "the primary";
+	return session_peer_node(g->session, "the primary");
 }
 
 void promote_recovery(const struct group *g, struct recovery *ret)

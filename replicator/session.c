@@ -99,6 +99,11 @@ bool session_is_refused(const struct session *s)
 	return s->refusal[0] || s->peer_refusal[0];
 }
 
+const char *session_peer_node(const struct session *s, const char *unknown)
+{
+	return s && s->peer->node[0] ? s->peer->node : unknown;
+}
+
 void session_forget_refusals(struct session *s)
 {
 	s->refusal[0] = s->peer_refusal[0] = 0;

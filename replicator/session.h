@@ -146,6 +146,8 @@ void session_refuse(struct session *s, const char *why);
 void session_drop(struct session *s);
 /* The group's peer configuration has changed from `before`. */
 void session_change(struct session *s, const struct group_peer_config *before);
+/* The peer as its last HELLO names it; `unknown` before that, or without a session. */
+const char *session_peer_node(const struct session *s, const char *unknown);
 /* Why the last connection, or its transport, led nowhere; or "". */
 const char *session_why(const struct session *s);
 /* A connection is there and carries writes. */

@@ -8,7 +8,8 @@
 #include "replicator/conn.h"
 #include "replicator/group_private.h"
 #include "replicator/history.h"
-#include "replicator/identity.h"
+#include "replicator/promote.h"
+#include "replicator/recovery.h"
 #include "replicator/session.h"
 #include "replicator/verb.h"
 #include "rt/bug.h"
@@ -16,6 +17,9 @@
 /* So long new writes wait for the mirror, and so long who asked waits for the end. */
 #define SWITCHOVER_DRAIN_MS 10000
 #define SWITCHOVER_ANSWER_MS 30000
+/* So often who asked learns what is left of a step that lasts. */
+#define SWITCHOVER_PROGRESS_MS 1000
+#define SWITCHOVER_TEXT_MAX 192
 
 /* ---- steps ------------------------------------------------------------------------------ */
 
@@ -39,10 +43,99 @@ bool switchover_may_follow(enum switchover_step from, enum switchover_step to)
 	return followers[from] & 1u << to;
 }
 
+/* ---- progress ---------------------------------------------------------------------------- */
+
+/* What the mirror has yet to persist, as far as this site knows: "12 writes, 48 KiB"; or "". */
+static void switchover_left(const struct group *g, char *text, size_t size)
+{
+	struct exposure_figures left;
+	struct group_recovery found = { 0 };
+	struct recovery r;
+	char bytes[RECOVERY_WORD_MAX];
+	bool known;
+
+	if (g->role == GROUP_PRIMARY) {
+		known = exposure_beyond(&g->backlog.exposure, g->gate.marks.persisted,
+					rt_now(g->loop), &left);
+	} else {
+		promote_recovery(g, &r);
+		recovery_find(&r, &found);
+		known = found.known;
+		left.writes = known ? found.missing_writes : 0;
+		left.bytes = found.missing_bytes;
+	}
+	text[0] = 0;
+	if (left.writes > 0)
+		(void)snprintf(text, size, "%llu write%s%s%s",
+			       (unsigned long long)left.writes,
+			       left.writes == 1 ? "" : "s", known ? ", " : "",
+			       known ? recovery_bytes_text(left.bytes, bytes) : "");
+}
+
+static void switchover_step_text(const struct session *s, char *text, size_t size)
+{
+	const char *peer = session_peer_node(s, "the other site");
+	const struct switchover *sw = &s->switchover;
+	char left[SWITCHOVER_TEXT_MAX];
+
+	text[0] = 0;
+	switchover_left(s->group, left, sizeof(left));
+	switch (sw->step) {
+	case SWITCHOVER_NONE:
+		break;
+	case SWITCHOVER_DRAINING:
+		(void)snprintf(text, size,
+			       left[0] ? "new writes wait; %s has yet to persist %s"
+				       : "new writes wait; %s holds all others",
+			       peer, left);
+		break;
+	case SWITCHOVER_SEALING:
+		(void)snprintf(text, size, "%s holds all; this site hands over", peer);
+		break;
+	case SWITCHOVER_GRANTED:
+		(void)snprintf(text, size, "handed over at LSN %llu; waiting for %s",
+			       (unsigned long long)sw->lsn, peer);
+		break;
+	case SWITCHOVER_UNSEALING:
+		(void)snprintf(text, size, "%s has not taken over; this site goes on",
+			       peer);
+		break;
+	case SWITCHOVER_YIELDING:
+		(void)snprintf(text, size,
+			       "%s is the primary; this site becomes its mirror", peer);
+		break;
+	case SWITCHOVER_ASKING:
+		(void)snprintf(text, size,
+			       left[0] ? "asked %s to hand over; %s are not here yet"
+				       : "asked %s to hand over",
+			       peer, left);
+		break;
+	case SWITCHOVER_TAKING:
+		(void)snprintf(text, size,
+			       "%s has handed over at LSN %llu; this site becomes the "
+			       "primary",
+			       peer, (unsigned long long)sw->lsn);
+		break;
+	}
+}
+
+static void switchover_say_step(struct session *s)
+{
+	struct switchover *sw = &s->switchover;
+	char text[2 * SWITCHOVER_TEXT_MAX];
+
+	if (sw->step == SWITCHOVER_NONE || !sw->asked || !sw->asked->progress)
+		return;
+	sw->said = rt_now(s->group->loop);
+	switchover_step_text(s, text, sizeof(text));
+	sw->asked->progress(sw->asked, text);
+}
+
 static void switchover_set_step(struct switchover *sw, enum switchover_step step)
 {
 	rt_assert(switchover_may_follow(sw->step, step));
 	sw->step = step;
+	switchover_say_step(rt_container_of(sw, struct session, switchover));
 }
 
 bool switchover_pauses(const struct group *g)
@@ -472,6 +565,8 @@ void switchover_turn(struct session *s)
 		sw->late.id = 0;
 		return;
 	}
+	if (rt_time_since(rt_now(g->loop), sw->said) >= SWITCHOVER_PROGRESS_MS * RT_MS)
+		switchover_say_step(s);
 	switch (sw->step) {
 	case SWITCHOVER_DRAINING:
 		switchover_drain_turn(s);

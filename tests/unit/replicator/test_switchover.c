@@ -56,10 +56,33 @@ static void verb_over(struct group_verb *v, int res)
 	rt_loop_stop(site->loop);
 }
 
+/* What was shown of it, a line each. */
+static char shown[2048];
+
+static void verb_goes_on(struct group_switchover *p, const char *text)
+{
+	size_t used = strlen(shown);
+
+	assert_false(verb_ended);
+	(void)snprintf(shown + used, sizeof(shown) - used, "%s\n", text);
+}
+
+static unsigned shown_times(const char *part)
+{
+	unsigned n = 0;
+
+	for (const char *at = shown; (at = strstr(at, part)); at++)
+		n++;
+	return n;
+}
+
 static void ask(bool dry_run)
 {
-	asked = (struct group_switchover){ .dry_run = dry_run, .verb.done = verb_over };
+	asked = (struct group_switchover){ .dry_run = dry_run,
+					   .verb.done = verb_over,
+					   .progress = verb_goes_on };
 	verb_ended = false;
+	shown[0] = 0;
 	group_switchover(site->group, &asked);
 }
 
@@ -136,6 +159,37 @@ static void what_waited_fails_and_the_site_is_the_mirror(void **state)
 	assert_false(sealed());
 	assert_int_equal(lfs_lsn(site->group->lfs).admitted, SITE_LSNS);
 	request_free(w);
+}
+
+/* Who waits sees which step it is, and how much the mirror has yet to persist. */
+static void each_step_is_shown(void **state)
+{
+	struct group_request *w = request_new(GROUP_WRITE);
+
+	be_in_sync();
+	group_submit(w);
+	SITE_UNTIL(site, lfs_lsn(site->group->lfs).written == SITE_LSNS + 1);
+	ask(false);
+	assert_string_equal(shown,
+			    "new writes wait; there has yet to persist 1 write, 4 KiB\n");
+	SITE_UNTIL(site, shown_times("there has yet to persist 1 write, ") == 3);
+	SITE_UNTIL(site, (progress(0, SITE_LSNS + 1), site->came[MESSAGE_GRANT] == 1));
+	meet();
+	say_hello_but('H', has_taken_over);
+	answered(0, "the other site is the primary, and this one its mirror");
+	assert_non_null(strstr(shown, "there holds all; this site hands over\n"
+				      "handed over at LSN "));
+	assert_non_null(
+		strstr(shown, "there is the primary; this site becomes its mirror\n"));
+	request_free(w);
+}
+
+static void a_dry_run_shows_no_step(void **state)
+{
+	be_in_sync();
+	ask(true);
+	answered(0, "would hand over");
+	assert_string_equal(shown, "");
 }
 
 static void a_mirror_without_the_epoch_unseals(void **state)
@@ -390,6 +444,18 @@ static void a_grant_makes_it_the_primary(void **state)
 	assert_int_equal(request_once(GROUP_TRIM, 0), 0);
 }
 
+static void a_mirror_shows_each_step(void **state)
+{
+	follow();
+	ask(false);
+	SITE_UNTIL(site, site->came[MESSAGE_SWITCHOVER] == 1);
+	grant(77, 0x7777, SITE_LSNS);
+	answered(0, "this site is the primary");
+	assert_non_null(strstr(shown,
+			       "asked there to hand over\nthere has handed over at "
+			       "LSN "));
+}
+
 static void a_grant_that_does_not_fit_is_refused(void **state)
 {
 	static const struct {
@@ -470,6 +536,7 @@ static void what_the_primary_declines_is_said(void **state)
 				   message_encode_text("not today", body, sizeof(body))),
 			 0);
 	answered(-EPERM, "refused: not today");
+	assert_string_equal(shown, "asked there to hand over\n");
 	ask(false);
 	SITE_UNTIL(site, site->came[MESSAGE_SWITCHOVER] == 2);
 	conn_close(site->conn);
@@ -494,6 +561,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_step_has_its_followers),
 		PRIMARY(what_waited_fails_and_the_site_is_the_mirror),
+		PRIMARY(each_step_is_shown),
+		PRIMARY(a_dry_run_shows_no_step),
 		PRIMARY(a_mirror_without_the_epoch_unseals),
 		PRIMARY(surplus_is_no_switchover),
 		PRIMARY(a_sealed_store_stays_sealed_over_a_restart),
@@ -507,6 +576,7 @@ int main(void)
 		PRIMARY(a_mirror_may_ask),
 		PRIMARY(a_mirror_that_asks_too_early_is_declined),
 		MIRROR(a_grant_makes_it_the_primary),
+		MIRROR(a_mirror_shows_each_step),
 		MIRROR(a_grant_that_does_not_fit_is_refused),
 		MIRROR(a_mirror_that_takes_over_says_no_hello),
 		MIRROR(a_stop_waits_until_it_has_taken_over),
