@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/attached.h"
 #include "control/events.h"
 #include "control/status_json.h"
 #include "replicator/group.h"
@@ -41,6 +42,29 @@ char *answer_error(enum control_exit exit, const char *error)
 {
 	return json_line(json_pack("{s:b, s:i, s:o}", "ok", 0, "exit", (int)exit, "error",
 				   json_words(error)));
+}
+
+char *answer_progress(const char *text)
+{
+	return json_line(json_pack("{s:o}", "progress", json_words(text)));
+}
+
+char *answer_join(char *first, char *second)
+{
+	size_t len = first ? strlen(first) : 0;
+	char *both;
+
+	if (!first || !second) {
+		free(second ? first : NULL);
+		return second;
+	}
+	both = realloc(first, len + strlen(second) + 1);
+	if (both)
+		memcpy(both + len, second, strlen(second) + 1);
+	else
+		free(first);
+	free(second);
+	return both;
 }
 
 char *answer_text(const char *text)
@@ -121,15 +145,18 @@ char *answer_promote(const struct group_promote *promote, int res)
 	return json_line(root);
 }
 
-char *answer_switchover(const struct group_switchover *switchover, int res)
+char *answer_switchover(const struct group_switchover *switchover, int res,
+			const struct attached *attached)
 {
 	enum control_exit exit = res == 0	 ? CONTROL_DONE
 				 : res == -EPERM ? CONTROL_REFUSED
 						 : CONTROL_FAILED;
-	json_t *root = json_pack("{s:b, s:i, s:o, s:I, s:I}", "ok", res == 0, "exit",
+	json_t *clients = attached ? attached_json(attached) : NULL;
+	json_t *root = json_pack("{s:b, s:i, s:o, s:I, s:I, s:o}", "ok", res == 0, "exit",
 				 (int)exit, "text", json_words(switchover->verb.text),
 				 "lsn", (json_int_t)switchover->lsn, "pause_ms",
-				 (json_int_t)switchover->pause_ms);
+				 (json_int_t)switchover->pause_ms, "clients",
+				 clients ? clients : json_null());
 
 	if (root && res < 0)
 		(void)json_object_set_new(root, "error",

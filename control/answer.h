@@ -6,10 +6,12 @@
 
 #include "control/version.h"
 
+struct attached;
 struct events_wanted;
 struct group;
 struct group_peer;
 struct group_promote;
+struct group_switchover;
 struct nbds_stats;
 
 /*
@@ -17,6 +19,10 @@ struct nbds_stats;
  * answer_free() takes back. NULL when out of memory.
  */
 char *answer_error(enum control_exit exit, const char *error);
+/* A line before the answer: the verb goes on. */
+char *answer_progress(const char *text);
+/* `second` after `first`, which may be NULL; both are taken. NULL when out of memory. */
+char *answer_join(char *first, char *second);
 /* Done; `text` says what. */
 char *answer_text(const char *text);
 
@@ -32,8 +38,9 @@ struct answer_subject {
 };
 char *answer_status(const struct answer_subject *subject);
 char *answer_promote(const struct group_promote *promote, int res);
-struct group_switchover;
-char *answer_switchover(const struct group_switchover *switchover, int res);
+/* `attached`: when it was asked; NULL: not known. */
+char *answer_switchover(const struct group_switchover *switchover, int res,
+			const struct attached *attached);
 char *answer_peer(const struct group_peer *peer, int res);
 /* Of an open group. */
 char *answer_events(const struct group *group, const char *name,

@@ -53,8 +53,8 @@ static const struct command_verb verbs[] = {
 	{ "keygen", TAKES_DRY_RUN | WANTS_ARGUMENT, .run = command_keygen },
 	{ "status", TAKES_JSON | MAY_HAVE_ARGUMENT, command_status, CONTROL_STATUS },
 	{ "promote", TAKES_OF_PROMOTE, command_order, CONTROL_PROMOTE },
-	{ "switchover", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT, command_switchover,
-	  CONTROL_SWITCHOVER },
+	{ "switchover", TAKES_JSON | TAKES_DRY_RUN | MAY_HAVE_ARGUMENT,
+	  command_switchover, CONTROL_SWITCHOVER },
 	{ "open", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_ALONE, command_order,
 	  CONTROL_OPEN },
 	{ "peer", TAKES_DRY_RUN | MAY_HAVE_ARGUMENT | WANTS_CHANGE, command_order,
@@ -95,7 +95,7 @@ static const char usage[] =
 	"                                 make this mirror the primary\n"
 	"  promote --undo [GROUP] [--dry-run]\n"
 	"                                 the mirror again, while nothing was written\n"
-	"  switchover [GROUP] [--dry-run]\n"
+	"  switchover [GROUP] [--dry-run] [--json]\n"
 	"                                 primary and mirror change roles; asked at "
 	"either\n"
 	"  open [GROUP] --alone [--dry-run]\n"

@@ -15,15 +15,10 @@
 
 /* Verbs that the daemon does. */
 
-static void command_print_progress(const char *text)
-{
-	fprintf(stderr, "%s\n", text);
-}
-
 /* The answer to `request`, or NULL with *exit and the reason said. */
 static json_t *command_send(const struct command *command,
 			    const struct control_request *request,
-			    enum control_exit *exit, FILE *err)
+			    enum control_exit *exit, FILE *progress, FILE *err)
 {
 	static struct config config; /* large */
 	const char *path = command->socket;
@@ -35,7 +30,7 @@ static json_t *command_send(const struct command *command,
 		return NULL;
 	if (!path)
 		path = config.control;
-	if (control_client_ask(path, request, command_print_progress, &answer, why) < 0) {
+	if (control_client_ask(path, request, progress, &answer, why) < 0) {
 		fprintf(err, "wanmirror: %s\n", why);
 		return NULL;
 	}
@@ -63,6 +58,14 @@ static void command_print_error(const json_t *answer, FILE *err)
 	command_print_text(text, err);
 }
 
+static void command_print_json(const json_t *value, FILE *out)
+{
+	/* A full disk shows in the exit status. */
+	(void)json_dumpf(value, out,
+			 JSON_INDENT(2) | JSON_REAL_PRECISION(STATUS_JSON_DIGITS));
+	fprintf(out, "\n");
+}
+
 /* command_parse() has refused what is not for this verb. */
 static void command_init_request(struct control_request *request,
 				 const struct command *command)
@@ -88,15 +91,11 @@ enum control_exit command_status(const struct command *command, FILE *out, FILE 
 	json_t *answer, *status;
 
 	command_init_request(&request, command);
-	answer = command_send(command, &request, &exit, err);
+	answer = command_send(command, &request, &exit, err, err);
 	status = json_object_get(answer, "status");
 	command_print_error(answer, err);
 	if (status && command->json) {
-		/* A full disk shows in exit. */
-		(void)json_dumpf(status, out,
-				 JSON_INDENT(2) |
-					 JSON_REAL_PRECISION(STATUS_JSON_DIGITS));
-		fprintf(out, "\n");
+		command_print_json(status, out);
 	} else if (status) {
 		status_print(status, out);
 	}
@@ -128,7 +127,7 @@ static json_t *command_ask_events(const struct command *command,
 				  struct control_request *request,
 				  enum control_exit *exit, FILE *err)
 {
-	json_t *answer = command_send(command, request, exit, err);
+	json_t *answer = command_send(command, request, exit, err, err);
 	json_t *events = json_incref(json_object_get(answer, "events"));
 	int64_t next = events_add_page(events, events);
 
@@ -137,7 +136,7 @@ static json_t *command_ask_events(const struct command *command,
 	while (next > request->from_seq) {
 		request->from_seq = next;
 		json_decref(answer);
-		answer = command_send(command, request, exit, err);
+		answer = command_send(command, request, exit, err, err);
 		command_print_error(answer, err);
 		next = events_add_page(events, json_object_get(answer, "events"));
 	}
@@ -156,8 +155,7 @@ enum control_exit command_events(const struct command *command, FILE *out, FILE 
 		return CONTROL_USAGE;
 	events = command_ask_events(command, &request, &exit, err);
 	if (events && command->json) {
-		(void)json_dumpf(events, out, JSON_INDENT(2)); /* as of status */
-		fprintf(out, "\n");
+		command_print_json(events, out);
 	} else if (events) {
 		events_print(events, out);
 	}
@@ -165,16 +163,19 @@ enum control_exit command_events(const struct command *command, FILE *out, FILE 
 	return exit;
 }
 
-/* `text` of the answer, or its error. */
-static enum control_exit command_print_answer(json_t *answer, enum control_exit exit,
+/* `text` of the answer, or its error; with --json all of it. */
+static enum control_exit command_print_answer(const struct command *command,
+					      json_t *answer, enum control_exit exit,
 					      FILE *out, FILE *err)
 {
 	const char *text = json_string_value(json_object_get(answer, "text"));
 
+	if (answer && command->json)
+		command_print_json(answer, out);
+	else if (exit == CONTROL_DONE && text)
+		command_print_text(text, out);
 	if (exit != CONTROL_DONE)
 		command_print_error(answer, err);
-	else if (text)
-		command_print_text(text, out);
 	json_decref(answer);
 	return exit;
 }
@@ -185,9 +186,9 @@ static enum control_exit command_send_order(const struct command *command,
 					    FILE *out, FILE *err)
 {
 	enum control_exit exit;
-	json_t *answer = command_send(command, request, &exit, err);
+	json_t *answer = command_send(command, request, &exit, err, err);
 
-	return command_print_answer(answer, exit, out, err);
+	return command_print_answer(command, answer, exit, out, err);
 }
 
 enum control_exit command_set(const struct command *command, FILE *out, FILE *err)
@@ -203,6 +204,7 @@ enum control_exit command_set(const struct command *command, FILE *out, FILE *er
 	return command_send_order(command, &request, out, err);
 }
 
+/* With --json `out` has the answer and nothing else: then progress goes to `err`. */
 enum control_exit command_switchover(const struct command *command, FILE *out, FILE *err)
 {
 	struct control_request request;
@@ -210,13 +212,13 @@ enum control_exit command_switchover(const struct command *command, FILE *out, F
 	json_t *answer;
 
 	command_init_request(&request, command);
-	answer = command_send(command, &request, &exit, err);
-	if (answer && exit == CONTROL_DONE && !command->dry_run)
+	answer = command_send(command, &request, &exit, command->json ? err : out, err);
+	if (answer && exit == CONTROL_DONE && !command->dry_run && !command->json)
 		fprintf(out, "last LSN of the old primary: %lld; pause: %lld ms\n",
 			(long long)json_integer_value(json_object_get(answer, "lsn")),
 			(long long)json_integer_value(
 				json_object_get(answer, "pause_ms")));
-	return command_print_answer(answer, exit, out, err);
+	return command_print_answer(command, answer, exit, out, err);
 }
 
 enum control_exit command_order(const struct command *command, FILE *out, FILE *err)

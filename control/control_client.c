@@ -60,8 +60,7 @@ static int send_all(int fd, const char *line, size_t len)
  * Take one line out of what has come: 1 when it was the answer (*ret), 0 when it was
  * progress, -EPROTO.
  */
-static int line_take(const char *line, size_t len, void (*progress)(const char *text),
-		     json_t **ret)
+static int line_take(const char *line, size_t len, FILE *progress, json_t **ret)
 {
 	json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
 	const char *text = json_string_value(json_object_get(root, "progress"));
@@ -71,15 +70,17 @@ static int line_take(const char *line, size_t len, void (*progress)(const char *
 		*ret = root;
 		return 1;
 	}
-	if (text && progress)
-		progress(text);
+	if (text && progress) {
+		fprintf(progress, "%s\n", text);
+		(void)fflush(
+			progress); /* who waits reads it now; the end says whether it was */
+	}
 	json_decref(root);
 	return text ? 0 : -EPROTO;
 }
 
 /* Lines until the answer; `buf` has room for the longest. */
-static int receive_answer(int fd, char *buf, void (*progress)(const char *text),
-			  json_t **ret)
+static int receive_answer(int fd, char *buf, FILE *progress, json_t **ret)
 {
 	size_t have = 0;
 
@@ -107,8 +108,7 @@ static int receive_answer(int fd, char *buf, void (*progress)(const char *text),
 }
 
 int control_client_ask(const char *path, const struct control_request *request,
-		       void (*progress)(const char *text), json_t **ret,
-		       char why[CONTROL_CLIENT_WHY])
+		       FILE *progress, json_t **ret, char why[CONTROL_CLIENT_WHY])
 {
 	bool asks = request->verb == CONTROL_STATUS || request->verb == CONTROL_EVENTS;
 	int seconds = asks ? CONTROL_STATUS_S : 0;
@@ -117,9 +117,8 @@ int control_client_ask(const char *path, const struct control_request *request,
 }
 
 int control_client_ask_within(int seconds, const char *path,
-			      const struct control_request *request,
-			      void (*progress)(const char *text), json_t **ret,
-			      char why[CONTROL_CLIENT_WHY])
+			      const struct control_request *request, FILE *progress,
+			      json_t **ret, char why[CONTROL_CLIENT_WHY])
 {
 	char line[CONTROL_LINE_MAX];
 	char *buf = malloc(CONTROL_ANSWER_MAX);

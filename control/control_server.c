@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "control/answer.h"
+#include "control/attached.h"
 #include "control/control_request.h"
 #include "control/events.h"
 #include "nbd-server/nbds.h"
@@ -31,7 +32,8 @@ struct control_server {
 	enum control_exit (*set)(void *owner, const struct control_request *request,
 				 char *text);
 	bool (*nbd_stats)(void *owner, struct nbds_stats *ret);
-	void *params_owner; /* of these two */
+	unsigned (*nbd_attached)(void *owner, struct nbds_attached *ret, unsigned max);
+	void *params_owner; /* of these three */
 	int64_t idle_ms;
 	bool stopping;
 	uint64_t refused;
@@ -41,8 +43,8 @@ struct control_server {
 };
 
 /*
- * One connection. It is reading (the receive is in flight), busy (the group does a verb), or
- * sending the answer; then it looks for the next line. Freed when closed and nothing of it
+ * One connection. It is reading (the receive is in flight), busy (the group does a verb, and
+ * progress may be sent), or sending the answer; then it looks for the next line. Freed when closed and nothing of it
  * is in flight.
  */
 struct client {
@@ -55,7 +57,9 @@ struct client {
 	bool ending; /* close once the answer is sent */
 	char line[CONTROL_LINE_MAX];
 	size_t have;
-	char *answer; /* owned; NULL when there is none to send */
+	char *answer;		   /* owned: a line or more, being sent; or NULL */
+	char *next;		   /* owned: what follows them, or NULL */
+	struct attached *attached; /* owned: when a switchover was asked, or NULL */
 	size_t answer_len, sent;
 	struct iovec iov;
 	union {
@@ -94,6 +98,8 @@ static void client_put(struct client *c)
 	rt_list_remove(&c->link);
 	srv->nclients--;
 	answer_free(c->answer);
+	answer_free(c->next);
+	rt_free(c->attached);
 	rt_free(c);
 	server_check_stopped(srv);
 }
@@ -141,6 +147,14 @@ static bool client_ends(struct client *c, int res)
 	return true;
 }
 
+static void client_send_text(struct client *c, char *text)
+{
+	c->answer = text;
+	c->answer_len = strlen(text);
+	c->sent = 0;
+	client_send(c);
+}
+
 static void client_send_done(struct rt_op *op, int res)
 {
 	struct client *c = rt_container_of(op, struct client, send_op);
@@ -155,10 +169,18 @@ static void client_send_done(struct rt_op *op, int res)
 	}
 	answer_free(c->answer);
 	c->answer = NULL;
-	if (c->ending || c->srv->stopping)
+	if (c->next) {
+		char *next = c->next;
+
+		c->next = NULL;
+		client_send_text(c, next);
+	} else if (c->busy) { /* that was progress */
+		rt_timer_disarm(c->srv->loop, &c->idle);
+	} else if (c->ending || c->srv->stopping) {
 		client_close(c);
-	else
+	} else {
 		client_next(c);
+	}
 }
 
 /* `text` is owned from here on; NULL: there was no memory for it. */
@@ -169,14 +191,26 @@ static void client_answer(struct client *c, char *text)
 		client_put(c);
 		return;
 	}
-	if (!text) {
+	if (text && c->sending) /* progress: the answer comes after it */
+		text = c->next = answer_join(c->next, text);
+	else if (text)
+		client_send_text(c, text);
+	if (!text)
 		client_close(c);
+}
+
+/* The verb that it has asked goes on. */
+static void client_say_progress(struct client *c, const char *text)
+{
+	char *line;
+
+	if (!c->sock || (c->next && strlen(c->next) > CONTROL_PROGRESS_MAX))
 		return;
-	}
-	c->answer = text;
-	c->answer_len = strlen(text);
-	c->sent = 0;
-	client_send(c);
+	line = answer_progress(text);
+	if (line && c->sending)
+		c->next = answer_join(c->next, line);
+	else if (line)
+		client_send_text(c, line);
 }
 
 /* It asked for something that is no request: say why; the connection may go on. */
@@ -262,14 +296,39 @@ static void client_switchover_done(struct group_verb *v, int res)
 	       p->dry_run ? "switchover-dry-run" : "switchover", c->srv->name,
 	       res < 0 ? strerror(-res) : "done", (unsigned long long)p->lsn,
 	       (long long)p->pause_ms);
-	client_answer(c, answer_switchover(p, res));
+	client_answer(c, answer_switchover(p, res, c->attached));
+}
+
+static void client_switchover_goes_on(struct group_switchover *p, const char *text)
+{
+	client_say_progress(rt_container_of(p, struct client, switchover), text);
+}
+
+/* Whose writes fail at the site that becomes the mirror. */
+static void client_say_attached(struct client *c)
+{
+	struct nbds_attached list[ATTACHED_MAX];
+	struct control_server *srv = c->srv;
+	char text[ATTACHED_TEXT];
+
+	if (!c->attached && srv->nbd_attached)
+		c->attached = rt_alloc(sizeof(*c->attached));
+	if (!c->attached)
+		return;
+	attached_take(c->attached, list,
+		      srv->nbd_attached(srv->params_owner, list, ATTACHED_MAX));
+	attached_text(c->attached, text);
+	client_say_progress(c, text);
 }
 
 static void client_switchover(struct client *c, const struct control_request *request)
 {
-	c->switchover = (struct group_switchover){ .dry_run = request->dry_run,
-						   .verb.done = client_switchover_done };
+	c->switchover =
+		(struct group_switchover){ .dry_run = request->dry_run,
+					   .verb.done = client_switchover_done,
+					   .progress = client_switchover_goes_on };
 	client_begin(c);
+	client_say_attached(c);
 	group_switchover(c->srv->group, &c->switchover);
 }
 
@@ -495,6 +554,7 @@ int control_server_new(struct rt_loop *loop, const struct control_server_params 
 	(void)snprintf(srv->name, sizeof(srv->name), "%s", params->group);
 	srv->set = params->set;
 	srv->nbd_stats = params->nbd_stats;
+	srv->nbd_attached = params->nbd_attached;
 	srv->params_owner = params->owner;
 	srv->idle_ms = params->idle_ms > 0 ? params->idle_ms : CONTROL_IDLE_MS;
 	control_server_set_group(srv, NULL, "STARTING");

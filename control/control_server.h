@@ -16,6 +16,7 @@
  */
 struct control_request;
 struct control_server;
+struct nbds_attached;
 struct nbds_stats;
 struct group;
 struct rt_loop;
@@ -23,6 +24,8 @@ struct rt_loop;
 #define CONTROL_CLIENTS_MAX 16 /* one more takes the place of who has been idle longest */
 #define CONTROL_IDLE_MS 30000
 #define CONTROL_SET_TEXT 1100
+/* Progress that a client does not read waits up to so many bytes; more is left out. */
+#define CONTROL_PROGRESS_MAX 16384
 #define CONTROL_STATUS_WHY 512
 
 struct control_server_params {
@@ -38,6 +41,8 @@ struct control_server_params {
 				 char *text);
 	/* Of the NBD server; false while there is none. May be NULL. */
 	bool (*nbd_stats)(void *owner, struct nbds_stats *ret);
+	/* As nbds_server_attached(), 0 while there is no server. May be NULL. */
+	unsigned (*nbd_attached)(void *owner, struct nbds_attached *ret, unsigned max);
 	void *owner;
 };
 

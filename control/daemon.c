@@ -599,6 +599,13 @@ static bool daemon_nbd_stats(void *owner, struct nbds_stats *ret)
 	return d->nbd != NULL;
 }
 
+static unsigned daemon_nbd_attached(void *owner, struct nbds_attached *ret, unsigned max)
+{
+	struct daemon *d = owner;
+
+	return d->nbd ? nbds_server_attached(d->nbd, ret, max) : 0;
+}
+
 static int daemon_start(struct daemon *d)
 {
 	const struct config *config = &d->config;
@@ -607,6 +614,7 @@ static int daemon_start(struct daemon *d)
 		.group = config->group.name,
 		.set = set_one,
 		.nbd_stats = daemon_nbd_stats,
+		.nbd_attached = daemon_nbd_attached,
 		.owner = d,
 	};
 	int res = rt_loop_new(&d->loop);

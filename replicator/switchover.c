@@ -126,7 +126,7 @@ static void switchover_say_step(struct session *s)
 
 	if (sw->step == SWITCHOVER_NONE || !sw->asked || !sw->asked->progress)
 		return;
-	sw->said = rt_now(s->group->loop);
+	sw->shown_at = rt_now(s->group->loop);
 	switchover_step_text(s, text, sizeof(text));
 	sw->asked->progress(sw->asked, text);
 }
@@ -565,7 +565,8 @@ void switchover_turn(struct session *s)
 		sw->late.id = 0;
 		return;
 	}
-	if (rt_time_since(rt_now(g->loop), sw->said) >= SWITCHOVER_PROGRESS_MS * RT_MS)
+	if (rt_time_since(rt_now(g->loop), sw->shown_at) >=
+	    SWITCHOVER_PROGRESS_MS * RT_MS)
 		switchover_say_step(s);
 	switch (sw->step) {
 	case SWITCHOVER_DRAINING:

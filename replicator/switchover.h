@@ -34,7 +34,7 @@ enum switchover_step {
 struct switchover {
 	enum switchover_step step;	/* changed by switchover_set_step() only */
 	struct group_switchover *asked; /* the caller's, or NULL */
-	rt_time began, until, said; /* the last: when `asked` was last shown progress */
+	rt_time began, until, shown_at; /* the last: when `asked` was shown progress */
 	uint64_t lsn; /* SEALED at */
 	struct message_grant
 		late; /* of the deliberate bug GRANT_SURVIVES_CONNECTION only */

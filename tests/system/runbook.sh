@@ -89,7 +89,8 @@ normal()
 		s/\b[0-9]+(\.[0-9]+)? (ms|s|min|h|days?|KiB|MiB|bytes)\b/AMOUNT/g
 		s/\b(lsn|LSN|LSN of the old primary:|epoch) [0-9]+/\1 N/g
 		s/[A-Za-z_-]+=[0-9]+(\.[0-9]+)?/FIGURE/g
-		s/, wanmirror [0-9][0-9a-z.-]*/, wanmirror VERSION/'
+		s/, wanmirror [0-9][0-9a-z.-]*/, wanmirror VERSION/' |
+		uniq # a step that lasts is shown again
 }
 
 # The block NAME of the document, without its fence.

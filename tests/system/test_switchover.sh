@@ -49,6 +49,30 @@ all_persisted() # SITE
 	[ "$("$tools/jget" admitted <"$T/lsn")" = "$("$tools/jget" persisted <"$T/lsn")" ]
 }
 
+attached() # SITE NUMBER
+{
+	[ "$(field "$1" nbd.connections 2>/dev/null)" = "$2" ]
+}
+
+# Who is attached at near is named, before anything is changed; a script gets one object.
+clients_are_named()
+{
+	mkfifo held
+	qemu-io -r -f raw "$(uri near)" <held >/dev/null &
+	holding=$!
+	exec 7>held
+	wait_for 10 attached near 1
+	"$build/wanmirror" -c "$T/near.conf" switchover g --dry-run >said
+	grep -q "1 client is attached here:" said
+	grep -q "near would hand over" said
+	"$build/wanmirror" -c "$T/near.conf" --json switchover g --dry-run >said 2>steps
+	[ "$("$tools/jget" exit <said)" = 0 ] && [ "$("$tools/jget" clients.0.client <said)" = unix ] &&
+		[ "$("$tools/jget" clients.0.export <said)" = data ] || fail "no client in $(cat said)"
+	grep -q "is attached here" steps
+	exec 7>&-
+	wait "$holding" || true
+}
+
 # There and back, with data, asked at either site.
 test_there_and_back()
 {
@@ -62,6 +86,8 @@ test_there_and_back()
 	before=$(generation near)
 	switchover near | tee said
 	changed near far
+	grep -q "new writes wait; " said
+	grep -q "handed over at LSN .*; waiting for far" said
 	grep -q "the other site is the primary" said
 	pause=$(sed -n 's/.*pause: \([0-9]*\) ms.*/\1/p' said)
 	note "pause, with the answer of the other site: $pause ms"
@@ -78,7 +104,8 @@ test_there_and_back()
 	grep -q "this site is the primary" said
 	[ "$(generation near)" = "$before" ] || fail "another generation at near"
 	same_image "$(uri near)" two
-	"$build/wanmirror" -c "$T/near.conf" switchover g --dry-run | grep -q "near would hand over"
+	grep -q "asked far to hand over" said || fail "the steps are not shown"
+	clients_are_named
 	is_primary near || fail "a dry run has changed something"
 	stop far
 	wait_for 10 in_state near EXPOSED

@@ -21,6 +21,7 @@ struct group {
 	unsigned promotions;
 	struct group_peer *changing; /* the peer */
 	unsigned opened;	     /* alone */
+	unsigned steps;		     /* that a switchover shows */
 	struct rt_loop *loop;
 	struct rt_op op;
 	int result;
@@ -103,6 +104,10 @@ static inline void double_peer_end(struct group *group)
 
 void group_switchover(struct group *group, struct group_switchover *p)
 {
+	for (unsigned i = 0; i < group->steps; i++) {
+		(void)snprintf(p->verb.text, sizeof(p->verb.text), "step %u", i);
+		p->progress(p, p->verb.text);
+	}
 	(void)snprintf(p->verb.text, sizeof(p->verb.text), "switchover%s",
 		       p->dry_run ? " dry" : "");
 	p->lsn = 4711;

@@ -2,14 +2,17 @@
 #include "control/control_client.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "control/command.h"
 #include "control/control_request.h"
 #include "tests/unit/unit.h"
 
@@ -91,9 +94,91 @@ static void a_full_queue_is_given_up(void **state)
 		(void)close(fds[n]);
 }
 
+/* A daemon that is in the middle of a verb, and then done: as a process of its own. */
+static pid_t daemon_answers(const char *lines)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char request[CONTROL_LINE_MAX];
+		int fd = accept(listener, NULL, NULL);
+		bool ok = fd >= 0 && recv(fd, request, sizeof(request), 0) > 0 &&
+			  send(fd, lines, strlen(lines), 0) == (ssize_t)strlen(lines);
+
+		_exit(ok ? 0 : 1);
+	}
+	return pid;
+}
+
+/* wanmirror switchover, at a daemon that says `lines`; what is printed, in `out` and `err`. */
+static enum control_exit run_switchover(bool json, const char *lines, char *out[2])
+{
+	char verb[] = "switchover", option[] = "--json", name[] = "wanmirror";
+	char socket_option[] = "-s";
+	char *argv[] = { name, socket_option, path, verb, json ? option : NULL, NULL };
+	pid_t pid = daemon_answers(lines);
+	struct command command;
+	enum control_exit exit;
+	FILE *files[2];
+	size_t size[2];
+	int status;
+
+	for (unsigned i = 0; i < 2; i++) {
+		files[i] = open_memstream(&out[i], &size[i]);
+		assert_non_null(files[i]);
+	}
+	assert_int_equal(command_parse(json ? 5 : 4, argv, &command, files[0], files[1]),
+			 CONTROL_DONE);
+	exit = command_run(&command, files[0], files[1]);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(fclose(files[i]), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	return exit;
+}
+
+#define STEPS "{\"progress\":\"step one\"}\n{\"progress\":\"step two\"}\n"
+#define DONE                                                                             \
+	"{\"ok\":true,\"exit\":0,\"text\":\"it is\",\"lsn\":7,\"pause_ms\":12,"          \
+	"\"clients\":[]}\n"
+#define REFUSED                                                                          \
+	"{\"ok\":false,\"exit\":3,\"text\":\"refused: so\",\"error\":\"refused: so\"}\n"
+
+/* A person sees each step; a script gets one object, and the steps beside it. */
+static void steps_are_shown_until_the_answer(void **state)
+{
+	char *out[2];
+	json_t *root;
+
+	assert_int_equal(run_switchover(false, STEPS DONE, out), CONTROL_DONE);
+	assert_string_equal(out[0], "step one\nstep two\nlast LSN of the old primary: 7; "
+				    "pause: 12 ms\nit is\n");
+	assert_string_equal(out[1], "");
+	free(out[0]);
+	free(out[1]);
+	assert_int_equal(run_switchover(true, STEPS DONE, out), CONTROL_DONE);
+	root = json_loads(out[0], 0, NULL);
+	assert_int_equal(json_integer_value(json_object_get(root, "lsn")), 7);
+	assert_true(json_is_array(json_object_get(root, "clients")));
+	assert_string_equal(out[1], "step one\nstep two\n");
+	json_decref(root);
+	free(out[0]);
+	free(out[1]);
+	assert_int_equal(run_switchover(true, REFUSED, out), CONTROL_REFUSED);
+	root = json_loads(out[0], 0, NULL);
+	assert_int_equal(json_integer_value(json_object_get(root, "exit")), 3);
+	assert_string_equal(out[1], "wanmirror: refused: so\n");
+	json_decref(root);
+	free(out[0]);
+	free(out[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			steps_are_shown_until_the_answer), /* the queue is empty */
 		cmocka_unit_test(a_daemon_that_hangs_is_given_up),
 		cmocka_unit_test(a_full_queue_is_given_up),
 	};

@@ -12,9 +12,10 @@
 #include "control/control_request.h"
 #include "control/control_server.h"
 #include "control/events.h"
+#include "nbd-server/nbds.h"
 #include "rt/check.h"
 #include "rt/log.h"
-#include "tests/unit/control/double.h"
+#include "tests/unit/control/talk.h"
 
 /*
  * The control socket is private to its owner, answers every request with one line, in
@@ -22,184 +23,27 @@
  * clients that leave, stay silent, or come in crowds.
  */
 
-#define ANSWERS_MAX 65536
-#define TEST_LIMIT_MS 20000 /* a test that waits longer has failed */
-
-static struct rt_loop *loop;
-static struct control_server *srv;
-static struct group group;
-static char dir[] = "/tmp/wanmirror-control-XXXXXX";
-static char path[sizeof(dir) + 16];
-
-/* ---- one client on the same loop ------------------------------------------------------- */
-
-struct talk {
-	struct rt_sock *sock;
-	struct rt_op connect_op, send_op, recv_op;
-	struct rt_timer limit;
-	struct iovec iov;
-	const char *text; /* to be sent */
-	size_t len;
-	unsigned want; /* answers; 0: until the server closes */
-	char got[ANSWERS_MAX];
-	size_t have;
-	bool closed; /* by the server */
-	bool receiving, sending;
-	bool *over; /* of all clients of the test */
-};
-
-static unsigned lines(const struct talk *t)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < t->have; i++)
-		n += t->got[i] == '\n';
-	return n;
-}
-
-static void talk_recv(struct talk *t)
-{
-	if (t->closed || (t->want > 0 && lines(t) >= t->want)) {
-		rt_timer_disarm(loop, &t->limit);
-		rt_loop_stop(loop);
-		return;
-	}
-	t->receiving = true;
-	rt_recv(t->sock, &t->recv_op, t->got + t->have, sizeof(t->got) - 1 - t->have);
-}
-
-static void talk_recv_done(struct rt_op *op, int res)
-{
-	struct talk *t = rt_container_of(op, struct talk, recv_op);
-
-	t->receiving = false;
-	if (!t->sock)
-		return;
-	if (res > 0)
-		t->have += (size_t)res;
-	else
-		t->closed = true;
-	talk_recv(t);
-}
-
-static void talk_send_done(struct rt_op *op, int res)
-{
-	struct talk *t = rt_container_of(op, struct talk, send_op);
-
-	t->sending = false;
-	if (res <= 0 || !t->sock || (t->len -= (size_t)res) == 0)
-		return;
-	t->text += res;
-	t->iov = (struct iovec){ (void *)(uintptr_t)t->text, t->len };
-	t->sending = true;
-	rt_sendv(t->sock, &t->send_op, &t->iov, 1);
-}
-
-static void talk_connected(struct rt_op *op, int res)
-{
-	struct talk *t = rt_container_of(op, struct talk, connect_op);
-
-	assert_int_equal(res, 0);
-	if (t->len > 0) {
-		t->iov = (struct iovec){ (void *)(uintptr_t)t->text, t->len };
-		t->sending = true;
-		rt_sendv(t->sock, &t->send_op, &t->iov, 1);
-	}
-	talk_recv(t);
-}
-
-static void talk_limit(struct rt_timer *timer)
-{
-	fail_msg("no answer in %d ms", TEST_LIMIT_MS);
-}
-
-static void talk_start(struct talk *t, const char *text, size_t len, unsigned want)
-{
-	struct rt_addr addr = { .kind = RT_ADDR_UNIX };
-
-	memset(t, 0, sizeof(*t));
-	t->text = text;
-	t->len = len;
-	t->want = want;
-	t->connect_op.done = talk_connected;
-	t->send_op.done = talk_send_done;
-	t->recv_op.done = talk_recv_done;
-	t->limit.fire = talk_limit;
-	rt_timer_arm(loop, &t->limit, rt_time_add(rt_now(loop), TEST_LIMIT_MS * RT_MS));
-	(void)snprintf(addr.path, sizeof(addr.path), "%s", path);
-	assert_int_equal(rt_connect(loop, &addr, &t->connect_op, &t->sock), 0);
-}
-
-static void stop_loop(struct rt_op *op, int res)
-{
-	rt_loop_stop(loop);
-}
-
-static void turn(void)
-{
-	struct rt_op op = { .done = stop_loop };
-
-	rt_defer(loop, &op);
-	assert_int_equal(rt_loop_run(loop), 0);
-}
-
-static void talk_end(struct talk *t)
-{
-	rt_timer_disarm(loop, &t->limit);
-	rt_sock_close(t->sock);
-	t->sock = NULL;
-	while (t->receiving || t->sending)
-		turn();
-}
-
-/* Send and wait for `want` answers. The one talk of most tests. */
-static struct talk *talk(const char *text, unsigned want)
-{
-	static struct talk t;
-
-	talk_start(&t, text, strlen(text), want);
-	assert_int_equal(rt_loop_run(loop), 0);
-	talk_end(&t);
-	return &t;
-}
-
-/* Answer `i` of a talk as JSON, which the caller gives back. */
-static json_t *answer(const struct talk *t, unsigned i)
-{
-	const char *p = t->got;
-	const char *end;
-	json_t *root;
-
-	for (; i > 0; i--)
-		p = strchr(p, '\n') + 1;
-	end = strchr(p, '\n');
-	assert_non_null(end);
-	root = json_loadb(p, (size_t)(end - p), 0, NULL);
-	assert_non_null(root);
-	assert_true(json_is_boolean(json_object_get(root, "ok")));
-	assert_true(json_is_integer(json_object_get(root, "exit")));
-	return root;
-}
-
-static void answer_is(const struct talk *t, unsigned i, int exit, const char *error)
-{
-	json_t *root = answer(t, i);
-	const char *text = json_string_value(json_object_get(root, "error"));
-
-	assert_int_equal(json_integer_value(json_object_get(root, "exit")), exit);
-	assert_int_equal(json_is_true(json_object_get(root, "ok")), exit == 0);
-	if (error && (!text || !strstr(text, error)))
-		fail_msg("error is %s instead of %s", text ? text : "none", error);
-	json_decref(root);
-}
-
 /* ---- before and after ------------------------------------------------------------------- */
+
+/* More than are named; the last of these is the longest that there may be. */
+static unsigned crowd(void *owner, struct nbds_attached *ret, unsigned max)
+{
+	static char longest[200];
+
+	memset(longest, 'x', sizeof(longest) - 1);
+	for (unsigned i = 0; i < max; i++)
+		ret[i] = (struct nbds_attached){ "unix", "data", .read_only = i == 1 };
+	ret[max - 1] = (struct nbds_attached){ longest, longest, .read_only = true };
+	return max + 7;
+}
+
+static struct control_server_params params;
 
 static int start_with(int64_t idle_ms)
 {
-	struct control_server_params params = { .node = "nyc",
-						.group = "db",
-						.idle_ms = idle_ms };
+	params.node = "nyc";
+	params.group = "db";
+	params.idle_ms = idle_ms;
 
 	memset(&group, 0, sizeof(group));
 	if (rt_loop_new(&loop) < 0 || control_server_new(loop, &params, &srv) < 0)
@@ -210,6 +54,16 @@ static int start_with(int64_t idle_ms)
 	group.status.state = GROUP_FOLLOWING;
 	control_server_set_group(srv, &group, "");
 	return control_server_listen(srv, path);
+}
+
+static int start_crowded(void **state)
+{
+	int res;
+
+	params.nbd_attached = crowd;
+	res = start_with(0);
+	params.nbd_attached = NULL;
+	return res;
 }
 
 static int start(void **state)
@@ -434,6 +288,63 @@ static void a_verb_tells_its_end(void **state)
 		answer_is(talk(rows[i].line, 1), 0, rows[i].exit, rows[i].text);
 	}
 	assert_int_equal(group.opened, 2);
+}
+
+static void progress_is(const struct talk *t, unsigned i, const char *part)
+{
+	json_t *root = line_of(t, i);
+	const char *text = json_string_value(json_object_get(root, "progress"));
+
+	if (!text || !strstr(text, part))
+		fail_msg("line %u is %s instead of %s", i, text ? text : "none", part);
+	json_decref(root);
+}
+
+/* Who is attached comes first, then each step, and the answer last. */
+static void a_switchover_shows_who_is_attached_and_each_step(void **state)
+{
+	static const char text[] = "{\"verb\":\"switchover\"}\n";
+	const struct talk *t;
+	json_t *root, *clients;
+
+	group.steps = 3;
+	t = talk(text, 5);
+	progress_is(t, 0,
+		    "71 clients are attached here:\n  export data: unix\n"
+		    "  export data: unix, reads only\n  export data: unix\n");
+	progress_is(t, 0, "xxx, reads only\n  and 7 more");
+	for (unsigned i = 0; i < 3; i++)
+		progress_is(t, i + 1, "step ");
+	answer_is(t, 4, 0, NULL);
+	root = answer(t, 4);
+	clients = json_object_get(root, "clients");
+	assert_int_equal(json_array_size(clients), 64);
+	assert_true(
+		json_is_true(json_object_get(json_array_get(clients, 1), "read_only")));
+	json_decref(root);
+	group.steps = 0;
+	group.result = -EPERM;
+	answer_is(talk(text, 2), 1, 3, "switchover");
+}
+
+/* Progress has a bound, and the answer is sent all the same, to one that waited for it. */
+static void much_progress_does_not_keep_the_answer(void **state)
+{
+	static const char text[] = "{\"verb\":\"switchover\"}\n{\"verb\":\"status\"}\n";
+	static char line[CONTROL_LINE_MAX + sizeof(text)];
+	static struct talk t;
+
+	(void)snprintf(line, sizeof(line), "%s", text);
+	memset(line + sizeof(text) - 1, 'x', CONTROL_LINE_MAX); /* that ends it */
+	group.steps = 100000;
+	talk_start(&t, line, sizeof(text) - 1 + CONTROL_LINE_MAX, 0);
+	assert_int_equal(rt_loop_run(loop), 0);
+	talk_end(&t);
+	assert_true(lines(&t) > 100 && lines(&t) < 1000);
+	progress_is(&t, 0, "step 0");
+	answer_is(&t, lines(&t) - 3, 0, NULL);
+	answer_is(&t, lines(&t) - 2, 0, NULL);
+	answer_is(&t, lines(&t) - 1, 2, "too long");
 }
 
 static void leaving_during_a_change_of_the_peer(void **state)
@@ -673,6 +584,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_change_of_the_peer_tells_its_end, start,
 						stop),
 		cmocka_unit_test_setup_teardown(a_verb_tells_its_end, start, stop),
+		cmocka_unit_test_setup_teardown(
+			a_switchover_shows_who_is_attached_and_each_step, start_crowded,
+			stop),
+		cmocka_unit_test_setup_teardown(much_progress_does_not_keep_the_answer,
+						start, stop),
 		cmocka_unit_test_setup_teardown(leaving_during_a_change_of_the_peer,
 						start, stop),
 		cmocka_unit_test_setup_teardown(events_are_answered_in_pages, start,
