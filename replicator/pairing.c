@@ -44,6 +44,14 @@ bool pairing_is_bound(struct session *s)
 
 /* ---- replace and forget -------------------------------------------------------------------- */
 
+/* Nothing else keeps this primary from its first request than that the peer does not answer. */
+static bool pairing_is_awaited(const struct group *g)
+{
+	return g->role == GROUP_PRIMARY &&
+	       (g->start.phase == PRIMARY_ASKING || g->start.phase == PRIMARY_PULLING) &&
+	       !group_is_fenced(g) && !g->session->identity.refused_us;
+}
+
 /* What is so now, and what follows. */
 static void pairing_describe(const struct group *g, struct group_peer *p)
 {
@@ -62,14 +70,20 @@ static void pairing_describe(const struct group *g, struct group_peer *p)
 						   : "");
 	if (p->change == GROUP_PEER_REPLACE)
 		verb_text(&p->verb,
-			  "the first store of group %s that connects is the peer, "
-			  "and no other after it\n",
-			  meta->group_name);
+			  "the first store of group %s that connects %s the peer, and no "
+			  "other after it\n",
+			  meta->group_name, p->dry_run ? "would be" : "is");
 	else
 		verb_text(&p->verb,
-			  "no store is taken for the peer until: wanmirror peer "
-			  "replace %s\n",
-			  meta->group_name);
+			  "no store %s taken for the peer until: wanmirror peer replace "
+			  "%s\n",
+			  p->dry_run ? "would be" : "is", meta->group_name);
+	if (p->change == GROUP_PEER_FORGET && pairing_is_awaited(g))
+		verb_text(&p->verb,
+			  "this site waits for that one, and %s without it; if that one "
+			  "was promoted, there %s two primaries\n",
+			  p->dry_run ? "would open" : "opens",
+			  p->dry_run ? "would be" : "are");
 }
 
 static void pairing_changed(struct group *g, int res)

@@ -40,6 +40,14 @@ static bool primary_start_is_paired(const struct group *g)
 	return !identity_is_none(meta->peer_store) && !(meta->flags & LFS_PEER_FORGOTTEN);
 }
 
+bool primary_start_has_nobody(const struct group *g)
+{
+	const struct lfs_meta *meta = lfs_meta(g->lfs);
+
+	return (meta->flags & LFS_PEER_FORGOTTEN) && identity_is_none(meta->peer_store) &&
+	       !g->session->identity.refused_us;
+}
+
 bool primary_start_is_warm(const struct lfs_alive *alive, const struct lfs_alive *now)
 {
 	int64_t down = now->since_boot_ns - alive->since_boot_ns;
@@ -292,7 +300,8 @@ void primary_start_turn(struct group *g)
 		return;
 	if (switchover_is_sealed(g) && !RT_BUG(SEAL_FORGOTTEN))
 		return; /* whatever a person or another site says: it is not the primary now */
-	if (g->session && g->alone == GROUP_NOT_ALONE && !g->start.answered) {
+	if (g->session && g->alone == GROUP_NOT_ALONE && !g->start.answered &&
+	    !primary_start_has_nobody(g)) {
 		if (primary_start_bound(g) != PRIMARY_NOT_BOUND && !g->start.person_opens)
 			return;
 		if (rt_time_before(rt_now(g->loop), g->start.deadline) &&

@@ -78,6 +78,11 @@ void primary_start_over(struct group *g);
 /* Open without the mirror if that is due and allowed. */
 void primary_start_turn(struct group *g);
 enum primary_bound primary_start_bound(const struct group *g);
+/*
+ * A person has forgotten the peer, and no store is taken for it: nobody can answer. Not where
+ * the other site has refused this store in this run: who asks has to see to that one first.
+ */
+bool primary_start_has_nobody(const struct group *g);
 /* After the state was judged: log for what it waits, once in each state. */
 void primary_start_say(struct group *g);
 

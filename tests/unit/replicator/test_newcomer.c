@@ -356,10 +356,13 @@ static void a_person_replaces_the_peer(void **state)
 	assert_non_null(strstr(p.verb.text,
 			       "the peer is store 9999999999999999, connected as "
 			       "there\n"));
+	assert_non_null(
+		strstr(p.verb.text, "that connects would be the peer, and no other"));
 	assert_non_null(strstr(p.verb.text, "nothing was changed (--dry-run)\n"));
 	assert_true(still_streams(site->group->session->control.conn));
 	p.dry_run = false;
 	assert_int_equal(change_peer(&p), 0);
+	assert_non_null(strstr(p.verb.text, "that connects is the peer, and no other"));
 	assert_true(is_paired_with(0));
 	assert_null(site->group->session->transport); /* it is asked for nothing more */
 	SITE_UNTIL(site, site->closed);
@@ -375,8 +378,12 @@ static void a_person_replaces_the_peer(void **state)
 
 static void a_forgotten_peer_stays_away(void **state)
 {
-	struct group_peer p = { .change = GROUP_PEER_FORGET };
+	struct group_peer p = { .change = GROUP_PEER_FORGET, .dry_run = true };
 
+	assert_int_equal(change_peer(&p), 0);
+	assert_non_null(
+		strstr(p.verb.text, "no store would be taken for the peer until: "));
+	p.dry_run = false;
 	assert_int_equal(change_peer(&p), 0);
 	assert_non_null(strstr(p.verb.text, "the peer is store 9999999999999999\n"));
 	assert_non_null(strstr(p.verb.text, "until: wanmirror peer replace"));

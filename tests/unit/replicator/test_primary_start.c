@@ -392,6 +392,56 @@ static void a_primary_that_answers_forbids_it(void **state)
 	assert_false(group_serving(site->group));
 }
 
+static void peer_changed(struct group_verb *v, int res)
+{
+	assert_int_equal(res, 0);
+	rt_loop_stop(site->loop);
+}
+
+static void forget_peer(bool dry_run, const char *part)
+{
+	struct group_peer p = { .change = GROUP_PEER_FORGET,
+				.dry_run = dry_run,
+				.verb.done = peer_changed };
+
+	group_peer(site->group, &p);
+	assert_int_equal(rt_loop_run(site->loop), 0);
+	if (!strstr(p.verb.text, part))
+		fail_msg("%s\n  instead of ... %s", p.verb.text, part);
+}
+
+/* Nobody can answer: neither open_timeout nor what forbids to open without a mirror is for that. */
+static void a_forgotten_peer_is_not_waited_for(void **state)
+{
+	SITE_UNTIL(site, state_now() == GROUP_HOLDING);
+	forget_peer(true, "this site waits for that one, and would open without it; ");
+	assert_false(group_serving(site->group));
+	forget_peer(false, "this site waits for that one, and opens without it; ");
+	SITE_UNTIL(site, group_serving(site->group));
+	site_stop();
+	site->config.open_timeout_ms = 3600 * 1000;
+	site->config.fua_remote = true;
+	site_open();
+	assert_int_equal(primary_start_bound(site->group), PRIMARY_BOUND_FUA);
+	SITE_UNTIL(site, group_serving(site->group));
+}
+
+/* It may take another store for its peer, and that one may answer. */
+static void a_peer_that_is_to_come_is_waited_for(void **state)
+{
+	struct group_peer p = { .change = GROUP_PEER_REPLACE, .verb.done = peer_changed };
+
+	forget_peer(false, "opens without it");
+	SITE_UNTIL(site, group_serving(site->group));
+	group_peer(site->group, &p);
+	assert_int_equal(rt_loop_run(site->loop), 0);
+	site_stop();
+	site->config.fua_remote = true;
+	site_open();
+	SITE_UNTIL(site, state_now() == GROUP_HOLDING);
+	assert_false(group_serving(site->group));
+}
+
 static void serves_soon(struct group_config *config)
 {
 	config->open_timeout_ms = 300;
@@ -447,6 +497,20 @@ static void who_is_refused_by_its_mirror_does_not_serve(void **state)
 	SITE_UNTIL(site, site->came[MESSAGE_IDENTITY] == 1);
 	say('U');
 	refused_and_accepted();
+}
+
+/* The other site is there, and is seen to first: this may be a copy of a store that serves. */
+static void who_is_refused_does_not_open_by_forgetting(void **state)
+{
+	struct group *g = site->group;
+
+	meet();
+	say('U');
+	SITE_UNTIL(site, site->closed);
+	forget_peer(false, "no store is taken for the peer until");
+	SITE_UNTIL(site,
+		   rt_time_since(rt_now(site->loop), g->start.deadline) > 100 * RT_MS);
+	assert_false(group_serving(g));
 }
 
 /* ---- generations ---------------------------------------------------------------------------------- */
@@ -590,6 +654,13 @@ int main(void)
 			cold_down),
 		cmocka_unit_test_setup_teardown(
 			a_copy_that_is_refused_late_does_not_serve, serving_up,
+			cold_down),
+		cmocka_unit_test_setup_teardown(a_forgotten_peer_is_not_waited_for,
+						cold_up, cold_down),
+		cmocka_unit_test_setup_teardown(a_peer_that_is_to_come_is_waited_for,
+						cold_up, cold_down),
+		cmocka_unit_test_setup_teardown(
+			who_is_refused_does_not_open_by_forgetting, serving_up,
 			cold_down),
 		TEST(a_crash_of_the_machine_changes_the_generation, alone_up),
 		TEST(no_epoch_has_a_number_that_the_peer_has_named, network_up),
