@@ -222,19 +222,24 @@ static enum policy_waiting policy_waiting(const struct group *g)
 }
 
 /* What is known of this very case comes before what the state says in general. */
-static void policy_state_why(const struct group *g, const struct policy_decision *d,
+static void policy_state_why(const struct group *g, const struct policy_inputs *in,
 			     char *text, size_t size)
 {
-	const char *seen = g->session ? session_why(g->session) : "";
-	const char *why = g->why[0] ? g->why : d->why;
+	/* Who knocks for a peer that was forgotten is refused, and that is as it should be. */
+	bool forgotten = lfs_meta(g->lfs)->flags & LFS_PEER_FORGOTTEN;
+	const char *seen = g->session && !forgotten ? session_why(g->session) : "";
+	struct policy_decision d = policy_describe(in, g->state);
+	const char *wait = policy_which_wait(
+		in, g->state, group_hold_of(g->config.hold, g->config.sync));
+	const char *why = g->why[0] ? g->why : d.why;
 	bool is_new = seen[0] && strcmp(seen, why) != 0;
 	/* A refusal that names a verb comes with the remedy for this very case. */
 	bool has_remedy = is_new && strstr(seen, "wanmirror ");
 
-	(void)snprintf(text, size, "%s%s%s%s%s%s; %s%s%s%s", why, is_new ? " (" : "",
-		       is_new ? seen : "", is_new ? ")" : "", d->except[0] ? ", " : "",
-		       d->except, has_remedy ? "else " : "", d->remedy,
-		       d->except[0] ? "; or " : "", d->except_remedy);
+	(void)snprintf(text, size, "%s%s%s%s%s%s%s%s; %s%s%s%s", why, is_new ? " (" : "",
+		       is_new ? seen : "", is_new ? ")" : "", d.except[0] ? ", " : "",
+		       d.except, wait[0] ? ", " : "", wait, has_remedy ? "else " : "",
+		       d.remedy, d.except[0] ? "; or " : "", d.except_remedy);
 }
 
 void group_policy_why(const struct group *g, char *text, size_t size)
@@ -256,7 +261,7 @@ void group_policy_why(const struct group *g, char *text, size_t size)
 		len = strlen(text);
 	}
 	if (d.remedy[0])
-		policy_state_why(g, &d, text + len, size - len);
+		policy_state_why(g, &in, text + len, size - len);
 }
 
 static void policy_watch_catchup(struct group *g, const struct policy_inputs *in)

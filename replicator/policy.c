@@ -137,8 +137,8 @@ static struct policy_advice policy_starting_advice(const struct policy_inputs *i
 	if (in->refuses && in->waited && in->bound != PRIMARY_NOT_BOUND)
 		return (struct policy_advice){
 			"the mirror has answered, and refuses this store",
-			"mend what it names; after wanmirror open --alone this may be a "
-			"second primary"
+			"mend what it names; to go on here instead: stop the other site, "
+			"start this daemon again, and wanmirror open --alone"
 		};
 	if (in->bound == PRIMARY_NOT_BOUND || in->waited)
 		return policy_bound_advice(in->bound);
@@ -147,12 +147,35 @@ static struct policy_advice policy_starting_advice(const struct policy_inputs *i
 				       "before" };
 }
 
+#define TAKE_PEER "to take a store for it: wanmirror peer replace"
+#define PEER_FORGOTTEN "the peer was forgotten, and "
+
+/* There is no mirror to start, nor a path to mend. */
+static struct policy_advice
+policy_holding_forgotten_advice(const struct policy_inputs *in)
+{
+	if (in->sync == GROUP_REMOTE)
+		return (struct policy_advice){ PEER_FORGOTTEN
+					       "what is remote waits for a mirror",
+					       TAKE_PEER
+					       "; or wanmirror set sync=network" };
+	if (in->on_disconnect == GROUP_STOP)
+		return (struct policy_advice){
+			PEER_FORGOTTEN "on_disconnect is hold",
+			TAKE_PEER "; or wanmirror set on_disconnect=continue"
+		};
+	return (struct policy_advice){ PEER_FORGOTTEN "max_exposure is reached", TAKE_PEER
+				       "; or raise it: wanmirror set max_exposure=..." };
+}
+
 static struct policy_advice policy_holding_advice(const struct policy_inputs *in)
 {
 	if (in->bound == PRIMARY_BOUND_SEALED)
 		return policy_bound_advice(in->bound);
 	if (!in->serving)
 		return policy_starting_advice(in);
+	if (in->forgotten)
+		return policy_holding_forgotten_advice(in);
 	if (in->stuck)
 		return (struct policy_advice){ "the mirror " PERSISTS_NOTHING,
 					       MEND_MIRROR };
@@ -203,6 +226,10 @@ static struct policy_advice policy_exposed_advice(const struct policy_inputs *in
 			"make the other site its mirror, with a new store: wanmirror "
 			"create there, and wanmirror peer replace here"
 		};
+	if (in->forgotten)
+		return (struct policy_advice){ PEER_FORGOTTEN
+					       "writes complete without a mirror",
+					       TAKE_PEER };
 	if (in->stuck)
 		return (struct policy_advice){ WITHOUT_MIRROR ", which " PERSISTS_NOTHING,
 					       MEND_MIRROR };
@@ -256,6 +283,20 @@ static struct policy_advice policy_except(const struct policy_inputs *in,
 	if (state == GROUP_DIVERGED && in->role == GROUP_PRIMARY && in->serving)
 		return (struct policy_advice){ e->diverged, e->remedy };
 	return (struct policy_advice){ "", "" };
+}
+
+#define FLUSHES_WAIT                                                                     \
+	"so FLUSH and FUA wait, and writes of clients that have not flushed yet; other " \
+	"writes complete"
+
+/* Where `hold` is flush, writes of clients that flush complete as in local. */
+const char *policy_which_wait(const struct policy_inputs *in, enum group_state state,
+			      enum group_hold hold)
+{
+	if (state != GROUP_HOLDING || !in->serving || hold != GROUP_HOLD_FLUSH ||
+	    in->bound == PRIMARY_BOUND_SEALED || policy_mode(in) == GROUP_LOCAL)
+		return "";
+	return in->exposure_bounded ? FLUSHES_WAIT ", up to max_exposure" : FLUSHES_WAIT;
 }
 
 static struct policy_advice policy_fenced_advice(void)
@@ -359,16 +400,25 @@ static bool policy_lack_is_news(const struct policy_inputs *in)
 	       (in->role == GROUP_MIRROR || in->serving || !in->connects);
 }
 
+/* The state says so itself, and what follows. */
+static bool policy_state_says_forgotten(const struct policy_inputs *in,
+					enum group_state state)
+{
+	return (state == GROUP_EXPOSED && !policy_all_local(in)) ||
+	       (state == GROUP_HOLDING && in->serving &&
+		in->bound != PRIMARY_BOUND_SEALED);
+}
+
 /* Beside the state: a group that lacks room may be IN_SYNC. */
-static struct policy_advice policy_lack(const struct policy_inputs *in)
+static struct policy_advice policy_lack(const struct policy_inputs *in,
+					enum group_state state)
 {
 	bool mirror = in->role == GROUP_MIRROR;
 
-	if (in->forgotten && in->connects && !in->failed && !in->fenced)
-		return (struct policy_advice){
-			"the peer was forgotten, and no store is taken for it",
-			"to take one: wanmirror peer replace"
-		};
+	if (in->forgotten && in->connects && !in->failed && !in->fenced &&
+	    !policy_state_says_forgotten(in, state))
+		return (struct policy_advice){ PEER_FORGOTTEN "no store is taken for it",
+					       TAKE_PEER };
 	if (!policy_lack_is_news(in))
 		return (struct policy_advice){ "", "" };
 	if (in->log_full)
@@ -407,7 +457,8 @@ static enum group_state policy_state(const struct policy_inputs *in)
 struct policy_decision policy_describe(const struct policy_inputs *in,
 				       enum group_state state)
 {
-	struct policy_advice advice = policy_advise(in, state), lack = policy_lack(in);
+	struct policy_advice advice = policy_advise(in, state);
+	struct policy_advice lack = policy_lack(in, state);
 	struct policy_advice except = policy_except(in, state);
 
 	return (struct policy_decision){

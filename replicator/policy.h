@@ -95,5 +95,11 @@ struct policy_decision policy_decide(const struct policy_inputs *in);
 /* The same for a state that was judged before. */
 struct policy_decision policy_describe(const struct policy_inputs *in,
 				       enum group_state state);
+/*
+ * HOLDING, in a group whose own mode gates by the rule `hold`: which requests wait, where it is
+ * not each one; or "".
+ */
+const char *policy_which_wait(const struct policy_inputs *in, enum group_state state,
+			      enum group_hold hold);
 
 #endif

@@ -338,8 +338,31 @@ static void a_forgotten_peer_is_named(void **state)
 		in.forgotten = true;
 		d = policy_decide(&in);
 		assert_int_equal(d.state, rows[i].state);
-		assert_int_equal(strstr(d.lack_remedy, "wanmirror peer replace") != NULL,
+		assert_int_equal(strstr(d.lack_remedy, "wanmirror peer replace") ||
+					 (strstr(d.why, "the peer was forgotten") &&
+					  strstr(d.remedy, "wanmirror peer replace")),
 				 in.connects && !in.failed && !in.fenced);
+		/* Once, and no mirror is to be started that there is not. */
+		assert_false(d.lack[0] && strstr(d.why, "the peer was forgotten"));
+		assert_false(in.serving && in.connects && !in.failed && !in.fenced &&
+			     strstr(d.remedy, "start the mirror"));
+	}
+}
+
+/* With hold = flush HOLDING is not each write: who looks reads which. */
+static void holding_says_what_waits(void **state)
+{
+	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
+		const struct policy_inputs *in = &rows[i].in;
+		struct policy_decision d = policy_decide(in);
+		const char *some = policy_which_wait(in, d.state, GROUP_HOLD_FLUSH);
+
+		assert_string_equal(policy_which_wait(in, d.state, GROUP_HOLD_WRITE), "");
+		assert_int_equal(strstr(some, "other writes complete") != NULL,
+				 d.state == GROUP_HOLDING && in->serving &&
+					 d.effective != GROUP_LOCAL);
+		assert_int_equal(strstr(some, "up to max_exposure") != NULL,
+				 some[0] && in->exposure_bounded);
 	}
 }
 
@@ -541,6 +564,7 @@ int main(void)
 		cmocka_unit_test(a_start_names_its_remedy),
 		cmocka_unit_test(the_remedy_is_for_this_site),
 		cmocka_unit_test(a_forgotten_peer_is_named),
+		cmocka_unit_test(holding_says_what_waits),
 		cmocka_unit_test(each_state_has_a_reason_and_a_remedy),
 		cmocka_unit_test(an_absent_mirror_has_the_remedy_of_its_fault),
 		cmocka_unit_test(what_waits_is_named),
