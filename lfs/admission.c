@@ -37,33 +37,35 @@ static uint32_t admission_record_max(const struct lfs *lfs)
 	return lfs_record_alone_max(lfs->meta.max_request);
 }
 
-/* What is dirty or will be, and what the checkpoint under way has written already. */
-static uint64_t admission_leaves_reserve(const struct lfs *lfs)
+/*
+ * Segments that the images of the map may take, once `more` leaves are dirty: of what is
+ * dirty or will be, and of what the checkpoint under way has written already.
+ */
+static uint64_t admission_map_segments(const struct lfs *lfs, uint32_t more)
 {
-	uint64_t written = lfs->ck.captured;
-
-	return lfs_leaves_blocks(lfs->map.stale + lfs->admission.pending_leaves +
-				 LFS_CHECKPOINT_BATCH) +
-	       written + written / 8;
+	return lfs_images_segments(lfs_map_images_max(&lfs->map) +
+					   lfs->admission.pending_leaves + more +
+					   LFS_CHECKPOINT_BATCH + lfs->ck.captured,
+				   lfs->segs.blocks);
 }
 
-/* What an append takes of the room: its record, the images of its leaves, and slack. */
-static uint64_t append_takes(uint32_t blocks, uint32_t leaves)
+/* Blocks that clients can still take, when they make `leaves` more leaves dirty. */
+static uint64_t append_room_beside(const struct lfs *lfs, uint32_t leaves)
 {
-	return blocks + lfs_leaves_blocks(leaves) + 2;
+	uint64_t usable = lfs_segment_usable(lfs->segs.blocks, lfs->meta.max_request);
+	uint64_t have = lfs->segs.free * usable, want;
+	uint32_t room = lfs->head.built.block ? lfs_inflight_room(&lfs->head) : 0;
+
+	if (room > admission_record_max(lfs))
+		have += room - admission_record_max(lfs);
+	want = (LFS_RESERVE_SEGMENTS + admission_map_segments(lfs, leaves)) * usable +
+	       lfs->admission.queued_blocks;
+	return have > want ? have - want : 0;
 }
 
 uint64_t lfs_append_room(const struct lfs *lfs)
 {
-	uint64_t usable = lfs_segment_usable(lfs->segs.blocks, lfs->meta.max_request);
-	uint64_t have = lfs->segs.free * usable, want;
-	uint32_t room = lfs->head.built.block ? lfs_inflight_room(lfs) : 0;
-
-	if (room > admission_record_max(lfs))
-		have += room - admission_record_max(lfs);
-	want = LFS_RESERVE_SEGMENTS * usable + admission_leaves_reserve(lfs) +
-	       lfs->admission.queued_blocks;
-	return have > want ? have - want : 0;
+	return append_room_beside(lfs, 0);
 }
 
 /* Of one run of max_request bytes, unaligned. */
@@ -75,14 +77,14 @@ static uint32_t admission_leaves_max(const struct lfs *lfs)
 
 bool lfs_append_has_room(const struct lfs *lfs)
 {
-	return lfs_append_room(lfs) >=
-	       append_takes(admission_record_max(lfs), admission_leaves_max(lfs));
+	return append_room_beside(lfs, admission_leaves_max(lfs)) >=
+	       admission_record_max(lfs);
 }
 
 bool lfs_append_has_map_memory(const struct lfs *lfs)
 {
 	return lfs->map.memory_max - lfs->map.memory >=
-	       (uint64_t)admission_leaves_max(lfs) * LFS_BLOCK;
+	       (uint64_t)admission_leaves_max(lfs) * sizeof(struct lfs_leaf);
 }
 
 /* ---- admission ---------------------------------------------------------------------------- */
@@ -163,7 +165,7 @@ int lfs_append(struct lfs *lfs, struct lfs_append *a)
 	leaves = append_leaves(a);
 	if (admission_full(lfs, data))
 		return -EAGAIN;
-	if (lfs_append_room(lfs) < append_takes(blocks, leaves))
+	if (append_room_beside(lfs, leaves) < blocks)
 		return -ENOSPC;
 	ret = append_pin(lfs, a);
 	if (ret)
@@ -277,7 +279,7 @@ static void client_summary(struct lfs_inflight *f)
 					.lsn = a->lsn,
 				};
 
-				lfs_head_note_block(f->lfs, pba++, &item);
+				lfs_head_note_block(f->head, pba++, &item);
 			}
 		}
 	}
@@ -287,12 +289,12 @@ static bool client_build(struct lfs *lfs)
 {
 	struct lfs_append *a = lfs_append_of(lfs->admission.queue.next);
 	struct lfs_inflight *f =
-		lfs_inflight_get(lfs, LFS_RECORD_CLIENT, append_blocks_alone(a));
+		lfs_inflight_get(&lfs->head, LFS_RECORD_CLIENT, append_blocks_alone(a));
 	struct batch b;
 
 	if (!f)
 		return false;
-	b = batch_measure(lfs, lfs_inflight_room(lfs));
+	b = batch_measure(lfs, lfs_inflight_room(&lfs->head));
 	f->ndescs = 0;
 	for (uint32_t i = 0; i < b.appends; i++) {
 		struct rt_list *l = rt_list_pop(&lfs->admission.queue);
@@ -318,19 +320,15 @@ void lfs_append_pump(struct lfs *lfs)
 			lfs_flush_marker(lfs);
 			continue;
 		}
-		if ((!queued || lfs->admission.leaf_turn) && lfs_checkpoint_build(lfs)) {
-			lfs->admission.leaf_turn = false;
-			continue;
-		}
 		if (!queued || !client_build(lfs))
 			break;
-		lfs->admission.leaf_turn = true;
 	}
 }
 
 bool lfs_append_idle(const struct lfs *lfs)
 {
-	return rt_list_empty(&lfs->admission.queue) && !lfs->head.ninflight;
+	return rt_list_empty(&lfs->admission.queue) && !lfs->head.ninflight &&
+	       !lfs->map_head.ninflight;
 }
 
 static void appends_fail(struct lfs *lfs, struct rt_list *list)
@@ -346,23 +344,26 @@ static void appends_fail(struct lfs *lfs, struct rt_list *list)
 	}
 }
 
-void lfs_append_fail(struct lfs *lfs)
+/* What is being written is lent to the loop until its write has ended. */
+static void append_head_fail(struct lfs_head *head)
 {
 	struct rt_list *l;
 
-	/* What is being written is lent to the loop until its write has ended. */
-	while (lfs->head.ninflight && lfs->head.inflight[lfs->head.first].written) {
-		struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
+	while (head->ninflight && lfs_inflight_front(head)->written) {
+		struct lfs_inflight *f = lfs_inflight_front(head);
 
 		/* The map holds a part of the record: none of its appends has ended well. */
 		while ((l = rt_list_pop(&f->in_map)) != NULL)
 			lfs_append_of(l)->done(lfs_append_of(l), -EIO);
-		appends_fail(lfs, &f->appends);
-		f->busy = false;
-		f->niov = 0;
-		lfs->head.first = (lfs->head.first + 1) % LFS_RECORDS_IN_FLIGHT;
-		lfs->head.ninflight--;
+		appends_fail(head->lfs, &f->appends);
+		lfs_inflight_pop(head);
 	}
+}
+
+void lfs_append_fail(struct lfs *lfs)
+{
+	append_head_fail(&lfs->head);
+	append_head_fail(&lfs->map_head);
 	if (!lfs->head.ninflight)
 		appends_fail(lfs, &lfs->admission.queue);
 }

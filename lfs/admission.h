@@ -20,7 +20,6 @@ struct lfs_admission {
 	uint64_t pending_leaves;  /* that they may dirty, at most */
 	uint64_t queued_blocks;	  /* in the queue, heads included, at most */
 	uint64_t log_bytes;	  /* of client records, all together */
-	bool leaf_turn;		  /* the last record was a client's, while leaves wait */
 };
 
 void lfs_append_pump(struct lfs *lfs); /* build what can be built */

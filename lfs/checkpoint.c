@@ -10,25 +10,21 @@
 #include "rt/mem.h"
 
 /*
- * A fuzzy checkpoint: it keeps where the log ends, appends the images of all leaves that
- * are dirty (while clients go on), writes the checkpoint slot that is not in use, and has
- * the superblock name it. Replay from there over images that are younger gives the same
- * map, since a record only sets.
+ * A checkpoint is the state at a boundary between two records of the log: it keeps where the
+ * log ends there and the table of segments, freezes the leaves of the map that are dirty,
+ * and writes their images while clients go on; then those of the inner nodes above them, the
+ * checkpoint slot that is not in use, and at last the superblock that names it.
  */
-
-#define SEARCH_BUDGET 65536u /* leaves looked at per turn */
 
 #define BIT(state) (1u << (state))
 
 /* What may follow a state. After a failure IDLE follows each. */
 static const unsigned followers[] = {
-	[LFS_CHECKPOINT_IDLE] = BIT(LFS_CHECKPOINT_SEARCH),
-	[LFS_CHECKPOINT_SEARCH] = BIT(LFS_CHECKPOINT_IMAGES) |
-				  BIT(LFS_CHECKPOINT_LAST_IMAGES) |
-				  BIT(LFS_CHECKPOINT_SEARCHED),
-	[LFS_CHECKPOINT_IMAGES] = BIT(LFS_CHECKPOINT_SEARCH),
-	[LFS_CHECKPOINT_LAST_IMAGES] = BIT(LFS_CHECKPOINT_SEARCHED),
-	[LFS_CHECKPOINT_SEARCHED] = BIT(LFS_CHECKPOINT_BODY),
+	[LFS_CHECKPOINT_IDLE] = BIT(LFS_CHECKPOINT_CAPTURE),
+	[LFS_CHECKPOINT_CAPTURE] =
+		BIT(LFS_CHECKPOINT_IMAGES) | BIT(LFS_CHECKPOINT_CAPTURED),
+	[LFS_CHECKPOINT_IMAGES] = BIT(LFS_CHECKPOINT_CAPTURE),
+	[LFS_CHECKPOINT_CAPTURED] = BIT(LFS_CHECKPOINT_BODY),
 	[LFS_CHECKPOINT_BODY] = BIT(LFS_CHECKPOINT_HEAD),
 	[LFS_CHECKPOINT_HEAD] = BIT(LFS_CHECKPOINT_SUPERBLOCK),
 	[LFS_CHECKPOINT_SUPERBLOCK] = BIT(LFS_CHECKPOINT_IDLE),
@@ -43,19 +39,21 @@ static void checkpoint_set_state(struct lfs *lfs, enum lfs_checkpoint_state stat
 	lfs->ck.state = state;
 }
 
-int lfs_checkpoint_init(struct lfs_checkpoint *ck)
+int lfs_checkpoint_init(struct lfs_checkpoint *ck, uint32_t nsegments)
 {
 	rt_list_init(&ck->waiting);
 	rt_list_init(&ck->taken);
 	ck->images = rt_alloc_blocks((size_t)LFS_CHECKPOINT_BATCH * LFS_BLOCK);
 	ck->slot.piece = rt_alloc_blocks(LFS_CHECKPOINT_PIECE);
-	return ck->images && ck->slot.piece ? 0 : -ENOMEM;
+	ck->segments = rt_zalloc(nsegments, sizeof(*ck->segments));
+	return ck->images && ck->slot.piece && ck->segments ? 0 : -ENOMEM;
 }
 
 void lfs_checkpoint_release(struct lfs_checkpoint *ck)
 {
 	rt_free(ck->images);
 	rt_free(ck->slot.piece);
+	rt_free(ck->segments);
 }
 
 /* Does somebody or something ask for one? */
@@ -72,11 +70,11 @@ static void checkpoint_begin(struct lfs *lfs)
 
 	while ((l = rt_list_pop(&ck->waiting)) != NULL)
 		rt_list_push_back(&ck->taken, l);
-	checkpoint_set_state(lfs, LFS_CHECKPOINT_SEARCH);
+	checkpoint_set_state(lfs, LFS_CHECKPOINT_CAPTURE);
 	ck->start = lfs->head.applied;
 	ck->start_bytes = lfs->admission.log_bytes;
-	ck->volume = 0;
-	ck->index = 0;
+	memcpy(ck->segments, lfs->segs.s, lfs->segs.n * sizeof(*ck->segments));
+	lfs_map_freeze(&lfs->map);
 	ck->captured = 0;
 	ck->asked = false;
 	lfs->ck.changed = false;
@@ -109,129 +107,110 @@ static void checkpoint_end(struct lfs *lfs, int res)
 	lfs_schedule(lfs);
 }
 
-/* ---- leaves -------------------------------------------------------------------------------- */
-
-/* The next dirty leaf from where the search stands; NULL: none, or the budget is used. */
-static struct lfs_leaf *leaf_search(struct lfs *lfs, uint32_t *budget)
-{
-	struct lfs_checkpoint *ck = &lfs->ck;
-
-	for (; ck->volume < lfs->map.nvolumes; ck->volume++, ck->index = 0) {
-		struct lfs_map_volume *v = &lfs->map.v[ck->volume];
-
-		for (; ck->index < v->nleaves; ck->index++) {
-			if (!*budget)
-				return NULL;
-			--*budget;
-			if (v->leaves[ck->index].dirty)
-				return &v->leaves[ck->index];
-		}
-	}
-	return NULL;
-}
+/* ---- images ------------------------------------------------------------------------------ */
 
 /* Fill the batch with images; at most `max`. */
-static void checkpoint_capture_leaves(struct lfs *lfs, unsigned max)
+static void checkpoint_capture(struct lfs *lfs, unsigned max)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
-	uint32_t budget = SEARCH_BUDGET;
-	struct lfs_leaf *leaf;
 
-	ck->nleaves = 0;
-	while (ck->nleaves < max && (leaf = leaf_search(lfs, &budget)) != NULL) {
-		uint8_t *image = ck->images + (size_t)ck->nleaves * LFS_BLOCK;
-
-		if (lfs_map_capture(&lfs->map, leaf, image))
-			ck->leaves[ck->nleaves++] = (struct lfs_checkpoint_leaf){
-				.volume = ck->volume,
-				.index = ck->index,
-				.crc = rt_crc32c(image, LFS_BLOCK),
-			};
-		ck->index++;
-	}
-	ck->captured += ck->nleaves;
-	if (!ck->nleaves)
-		lfs_schedule(lfs); /* the search goes on, or has ended */
+	ck->nbatch = 0;
+	while (ck->nbatch < max &&
+	       lfs_map_capture(&lfs->map, ck->nbatch && !ck->batch[0].inner,
+			       ck->images + (size_t)ck->nbatch * LFS_BLOCK,
+			       &ck->batch[ck->nbatch]))
+		ck->nbatch++;
+	ck->captured += ck->nbatch;
 }
 
-static void checkpoint_put_leaves(struct lfs *lfs, struct lfs_inflight *f)
+static void checkpoint_put_images(struct lfs *lfs, struct lfs_inflight *f)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
-	f->ndescs = f->nblocks = ck->nleaves;
-	for (unsigned i = 0; i < ck->nleaves; i++) {
-		const struct lfs_checkpoint_leaf *leaf = &ck->leaves[i];
+	f->ndescs = f->nblocks = ck->nbatch;
+	for (unsigned i = 0; i < ck->nbatch; i++) {
+		const struct lfs_map_image *image = &ck->batch[i];
 		struct lfs_desc desc = {
-			.kind = LFS_DESC_LEAF,
-			.volume = leaf->volume,
-			.lba = leaf->index,
+			.kind = image->inner ? LFS_DESC_INNER : LFS_DESC_LEAF,
+			.volume = image->volume,
+			.lba = image->index,
 			.blocks = 1,
 		};
 
 		lfs_record_put_desc(lfs_inflight_area(f), i, &desc);
-		lfs_record_put_crcs(lfs_inflight_area(f), ck->nleaves, i, &leaf->crc, 1);
+		lfs_record_put_crcs(lfs_inflight_area(f), ck->nbatch, i, &image->crc, 1);
 	}
-	lfs_inflight_data(f, ck->images, (size_t)ck->nleaves * LFS_BLOCK);
+	lfs_inflight_data(f, ck->images, (size_t)ck->nbatch * LFS_BLOCK);
 }
 
-bool lfs_checkpoint_build(struct lfs *lfs)
+/* A record of images, or the end of them. */
+static void checkpoint_build(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
-	struct lfs_inflight *f;
+	struct lfs_inflight *f = NULL;
 	uint32_t room;
-	bool searched;
 
-	if (ck->state != LFS_CHECKPOINT_SEARCH)
-		return false;
-	f = lfs_inflight_get(lfs, LFS_RECORD_LEAF, 2);
-	if (!f)
-		return false;
-	room = lfs_inflight_room(lfs) - 1;
-	checkpoint_capture_leaves(
-		lfs, room < LFS_CHECKPOINT_BATCH ? room : LFS_CHECKPOINT_BATCH);
-	searched = ck->volume == lfs->map.nvolumes;
-	if (!ck->nleaves) {
-		if (searched)
-			checkpoint_set_state(lfs, LFS_CHECKPOINT_SEARCHED);
-		return false;
+	ck->nbatch = 0;
+	if (lfs_map_has_images(&lfs->map)) {
+		f = lfs_inflight_get(&lfs->map_head, LFS_RECORD_MAP, 2);
+		if (!f)
+			return;
+		room = lfs_inflight_room(&lfs->map_head) - 1;
+		checkpoint_capture(
+			lfs, room < LFS_CHECKPOINT_BATCH ? room : LFS_CHECKPOINT_BATCH);
 	}
-	checkpoint_put_leaves(lfs, f);
-	checkpoint_set_state(lfs, searched ? LFS_CHECKPOINT_LAST_IMAGES
-					   : LFS_CHECKPOINT_IMAGES);
+	if (!ck->nbatch) {
+		checkpoint_set_state(lfs, LFS_CHECKPOINT_CAPTURED);
+		return;
+	}
+	checkpoint_put_images(lfs, f);
+	checkpoint_set_state(lfs, LFS_CHECKPOINT_IMAGES);
 	lfs_inflight_submit(f, NULL);
-	for (unsigned i = 0; i < ck->nleaves; i++) {
+	for (unsigned i = 0; i < ck->nbatch; i++) {
 		struct lfs_summary_item item = {
-			.volume = ck->leaves[i].volume,
-			.leaf = true,
-			.crc = ck->leaves[i].crc,
-			.lba = ck->leaves[i].index,
-			.lsn = lfs->head.built.lsn,
+			.volume = ck->batch[i].volume,
+			.leaf = !ck->batch[i].inner,
+			.inner = ck->batch[i].inner,
+			.crc = ck->batch[i].crc,
+			.lba = ck->batch[i].index,
+			.lsn = ck->start.lsn,
 		};
 
-		lfs_head_note_block(lfs, f->pba + i, &item);
+		lfs_head_note_block(&lfs->map_head, f->pba + i, &item);
 	}
-	return true;
+	/* Who waits to change a leaf that was frozen may be able to now. */
+	lfs_apply_resume(lfs);
 }
 
 void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_inflight *f)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
-	for (unsigned i = 0; i < ck->nleaves; i++) {
-		const struct lfs_checkpoint_leaf *leaf = &ck->leaves[i];
-
-		lfs_map_set_image(&lfs->map,
-				  &lfs->map.v[leaf->volume].leaves[leaf->index],
-				  f->pba + i, leaf->crc);
-	}
-	checkpoint_set_state(lfs, ck->state == LFS_CHECKPOINT_IMAGES
-					  ? LFS_CHECKPOINT_SEARCH
-					  : LFS_CHECKPOINT_SEARCHED);
+	for (unsigned i = 0; i < ck->nbatch; i++)
+		lfs_map_written(&lfs->map, &ck->batch[i], f->pba + i);
+	checkpoint_set_state(lfs, LFS_CHECKPOINT_CAPTURE);
 }
 
 /* ---- the checkpoint slot ------------------------------------------------------------------------------- */
 
-/* As many leaves, then segments, as fit; what is left of the piece is for the next one. */
+/*
+ * The line of a segment. Only checkpoints write the map's segments: those are as they are
+ * now, all others as they were at the start.
+ */
+static const struct lfs_segment *checkpoint_segment(const struct lfs *lfs, uint32_t n)
+{
+	static const struct lfs_segment unused;
+	const struct lfs_segment *now = &lfs->segs.s[n];
+
+	if (RT_BUG(COUNTS_AFTER_C))
+		return now;
+	if (lfs_segment_in_use(now) && now->kind == LFS_HEAD_MAP)
+		return now->end == 1 ? &unused
+				     : now; /* 1: nothing is written there yet */
+	return lfs->ck.segments[n].end == 1 ? &unused : &lfs->ck.segments[n];
+}
+
+/* As many inner nodes, then segments, as fit; the rest of the piece is for the next one. */
 static void checkpoint_piece_fill(struct lfs *lfs)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
@@ -241,30 +220,24 @@ static void checkpoint_piece_fill(struct lfs *lfs)
 	for (; ck->volume < lfs->map.nvolumes; ck->volume++, ck->index = 0) {
 		struct lfs_map_volume *v = &lfs->map.v[ck->volume];
 
-		for (; ck->index < v->nleaves; ck->index++) {
-			const struct lfs_leaf *leaf = &v->leaves[ck->index];
+		for (; ck->index < v->ninner; ck->index++) {
+			const struct lfs_inner *inner = &v->inner[ck->index];
 
-			if (!leaf->pba && !leaf->changed)
+			if (!inner->pba)
 				continue;
-			if (n + sizeof(struct lfs_checkpoint_slot_leaf) >
+			if (n + sizeof(struct lfs_checkpoint_slot_inner) >
 			    LFS_CHECKPOINT_PIECE)
 				goto full;
-			lfs_checkpoint_slot_put_leaf(w->piece + n, ck->volume, ck->index,
-						     leaf);
-			n += sizeof(struct lfs_checkpoint_slot_leaf);
-			w->nleaves++;
+			lfs_checkpoint_slot_put_inner(w->piece + n, inner);
+			n += sizeof(struct lfs_checkpoint_slot_inner);
+			w->ninner++;
 		}
 	}
 	for (; w->nsegments < lfs->segs.n; w->nsegments++) {
-		static const struct lfs_segment unused;
-		const struct lfs_segment *s = &lfs->segs.s[w->nsegments];
-
 		if (n + sizeof(struct lfs_checkpoint_slot_segment) > LFS_CHECKPOINT_PIECE)
 			goto full;
-		/* One that no written record lies in does not count yet. */
-		lfs_checkpoint_slot_put_segment(
-			w->piece + n,
-			s->generation > lfs->head.applied.generation ? &unused : s);
+		lfs_checkpoint_slot_put_segment(w->piece + n,
+						checkpoint_segment(lfs, w->nsegments));
 		n += sizeof(struct lfs_checkpoint_slot_segment);
 	}
 full:
@@ -333,7 +306,7 @@ static void checkpoint_slot_head(struct lfs *lfs)
 		.body_length = w->off - lfs_checkpoint_slot_off(&lfs->geo, w->number) -
 			       LFS_BLOCK,
 		.body_crc = w->body_crc,
-		.nleaves = w->nleaves,
+		.ninner = w->ninner,
 		.nsegments = w->nsegments,
 	};
 
@@ -397,7 +370,7 @@ static void checkpoint_slot_begin(struct lfs *lfs)
 	ck->index = 0;
 	w->number = !lfs->superblock.current.checkpoint_slot;
 	w->seq = lfs->superblock.current.checkpoint_slot_seq + 1;
-	w->nleaves = 0;
+	w->ninner = 0;
 	w->nsegments = 0;
 	w->body_crc = rt_crc32c(NULL, 0);
 	w->piece_len = 0;
@@ -406,6 +379,13 @@ static void checkpoint_slot_begin(struct lfs *lfs)
 }
 
 /* ---- from outside ------------------------------------------------------------------------------- */
+
+void lfs_checkpoint_boundary(struct lfs *lfs)
+{
+	if (lfs->ck.state == LFS_CHECKPOINT_IDLE && checkpoint_wanted(lfs) &&
+	    lfs_apply_is_between(lfs))
+		checkpoint_begin(lfs);
+}
 
 void lfs_checkpoint_advance(struct lfs *lfs)
 {
@@ -423,9 +403,10 @@ void lfs_checkpoint_advance(struct lfs *lfs)
 		checkpoint_waiters_end(lfs, -EIO);
 		return;
 	}
-	if (ck->state == LFS_CHECKPOINT_IDLE && checkpoint_wanted(lfs))
-		checkpoint_begin(lfs);
-	if (ck->state == LFS_CHECKPOINT_SEARCHED)
+	lfs_checkpoint_boundary(lfs);
+	if (ck->state == LFS_CHECKPOINT_CAPTURE)
+		checkpoint_build(lfs);
+	if (ck->state == LFS_CHECKPOINT_CAPTURED)
 		checkpoint_slot_begin(lfs);
 }
 

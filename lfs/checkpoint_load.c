@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lfs/recount.h"
 #include "lfs/recover.h"
 #include "lfs/why.h"
 #include "rt/check.h"
@@ -10,10 +11,11 @@
 #include "rt/log.h"
 #include "rt/mem.h"
 
-/* The checkpoint slot that the superblock names, or else the other one, and its leaves. */
+/* The checkpoint slot that the superblock names, or else the other one, and its map. */
 
 static void load_head_read(struct lfs_recover *rc);
-static void load_leaves_read(struct lfs_recover *rc);
+static void load_images_read(struct lfs_recover *rc);
+static void load_images_begin(struct lfs_recover *rc, bool inner);
 
 void lfs_recover_map_why(struct lfs_recover *rc, int res)
 {
@@ -94,52 +96,99 @@ static void checkpoint_slot_refuse(struct lfs_recover *rc, const char *what)
 	load_head_read(rc);
 }
 
-/* ---- leaves --------------------------------------------------------------------------------- */
+/* ---- images ----------------------------------------------------------------------------- */
 
-static void load_leaf_done(struct rt_op *op, int res)
+/* Where an image lies, and its checksum; *ret_pba 0: there is none. */
+static void load_image_pba(const struct lfs_recover *rc, bool inner, uint32_t volume,
+			   uint32_t index, uint32_t *ret_pba, uint32_t *ret_crc)
 {
-	struct lfs_load_leaf *load = rt_container_of(op, struct lfs_load_leaf, op);
+	const struct lfs_inner *node = &rc->map->v[volume].inner[index];
+	const struct lfs_inner_entry *e;
+
+	if (inner) {
+		*ret_pba = node->pba;
+		*ret_crc = node->crc;
+		return;
+	}
+	e = lfs_map_entry(rc->map, volume, index);
+	*ret_pba = le32_get(e->pba);
+	*ret_crc = le32_get(e->crc);
+}
+
+static void load_image_done(struct rt_op *op, int res)
+{
+	struct lfs_load_image *load = rt_container_of(op, struct lfs_load_image, op);
 	struct lfs_recover *rc = load->rc;
-	struct lfs_leaf *leaf = &rc->map->v[load->volume].leaves[load->index];
+	bool inner = rc->load.inner;
+	uint32_t pba, crc;
 
 	load->busy = false;
 	rc->load.loading--;
-	if (res == LFS_BLOCK && rt_crc32c(load->image, LFS_BLOCK) == leaf->crc)
-		res = lfs_map_load(rc->map, load->volume, load->index, load->image);
-	else if (res == LFS_BLOCK)
-		res = -EUCLEAN;
-	else
+	load_image_pba(rc, inner, load->volume, load->index, &pba, &crc);
+	if (res != LFS_BLOCK)
 		res = -EIO;
+	else if (rt_crc32c(load->image, LFS_BLOCK) != crc)
+		res = -EUCLEAN;
+	else if (inner)
+		res = lfs_map_load_inner(rc->map, load->volume, load->index, load->image);
+	else
+		res = lfs_map_load_leaf(rc->map, load->volume, load->index, load->image);
 	if (res && !rc->load.res)
 		rc->load.res = res;
-	load_leaves_read(rc);
+	load_images_read(rc);
 }
 
-/* The next leaf that has an image; false: there is none. */
-static bool load_leaf_next(struct lfs_recover *rc, struct lfs_leaf **ret)
+/* The next image there is; *ret_pba 0: there is none. */
+static void load_image_next(struct lfs_recover *rc, uint32_t *ret_pba)
 {
 	struct lfs_map *map = rc->map;
+	uint32_t crc;
 
+	*ret_pba = 0;
 	for (; rc->load.volume < map->nvolumes; rc->load.volume++, rc->load.index = 0) {
-		struct lfs_map_volume *v = &map->v[rc->load.volume];
+		const struct lfs_map_volume *v = &map->v[rc->load.volume];
+		uint32_t n = rc->load.inner ? v->ninner : v->nleaves;
 
-		for (; rc->load.index < v->nleaves; rc->load.index++) {
-			*ret = &v->leaves[rc->load.index];
-			if ((*ret)->pba)
-				return true;
+		for (; rc->load.index < n; rc->load.index++) {
+			load_image_pba(rc, rc->load.inner, rc->load.volume,
+				       rc->load.index, ret_pba, &crc);
+			if (*ret_pba)
+				return;
 		}
 	}
-	return false;
 }
 
-static void load_leaves_done(struct lfs_recover *rc)
+/* What the checkpoint counts is exactly what its map refers to. */
+static void load_tables_check(struct lfs_recover *rc)
+{
+	char why[LFS_WHY_MAX];
+	int res = lfs_recount_tables(rc->map, rc->segs, false, why);
+
+	if (!res) {
+		lfs_replay_start(rc);
+		return;
+	}
+	if (res == -EUCLEAN) {
+		checkpoint_slot_refuse(rc, why);
+		return;
+	}
+	memcpy(rc->why, why, sizeof(rc->why));
+	lfs_recover_end(rc, res);
+}
+
+/* All of one kind are here: the leaves follow the inner nodes, and then the log. */
+static void load_images_done(struct lfs_recover *rc)
 {
 	switch (rc->load.res) {
 	case 0:
-		lfs_replay_start(rc);
+		if (rc->load.inner) {
+			load_images_begin(rc, false);
+			return;
+		}
+		load_tables_check(rc);
 		return;
 	case -EUCLEAN:
-		checkpoint_slot_refuse(rc, "the image of a leaf of the map is damaged");
+		checkpoint_slot_refuse(rc, "an image of the map is damaged");
 		return;
 	case -EDQUOT:
 	case -ENOMEM:
@@ -151,29 +200,38 @@ static void load_leaves_done(struct lfs_recover *rc)
 	lfs_recover_end(rc, rc->load.res);
 }
 
-static void load_leaves_read(struct lfs_recover *rc)
+static void load_images_read(struct lfs_recover *rc)
 {
-	struct lfs_leaf *leaf;
-
 	for (unsigned i = 0; i < LFS_LOADS && !rc->load.res; i++) {
-		struct lfs_load_leaf *load = &rc->load.leaves[i];
+		struct lfs_load_image *load = &rc->load.image[i];
+		uint32_t pba;
 
 		if (load->busy)
 			continue;
-		if (!load_leaf_next(rc, &leaf))
+		load_image_next(rc, &pba);
+		if (!pba)
 			break;
 		load->rc = rc;
 		load->busy = true;
 		load->image = rc->load.images + (size_t)i * LFS_BLOCK;
 		load->volume = rc->load.volume;
 		load->index = rc->load.index++;
-		load->op.done = load_leaf_done;
+		load->op.done = load_image_done;
 		rc->load.loading++;
 		rt_read(rc->file, &load->op, load->image, LFS_BLOCK,
-			(uint64_t)leaf->pba * LFS_BLOCK);
+			(uint64_t)pba * LFS_BLOCK);
 	}
 	if (!rc->load.loading)
-		load_leaves_done(rc);
+		load_images_done(rc);
+}
+
+static void load_images_begin(struct lfs_recover *rc, bool inner)
+{
+	rc->load.inner = inner;
+	rc->load.volume = 0;
+	rc->load.index = 0;
+	rc->load.res = 0;
+	load_images_read(rc);
 }
 
 /* ---- the checkpoint slot --------------------------------------------------------------------------------- */
@@ -193,10 +251,7 @@ static void checkpoint_slot_read(struct lfs_recover *rc)
 	}
 	rt_free(rc->load.body);
 	rc->load.body = NULL;
-	rc->load.volume = 0;
-	rc->load.index = 0;
-	rc->load.res = 0;
-	load_leaves_read(rc);
+	load_images_begin(rc, true);
 }
 
 #define BODY_PIECE (UINT64_C(1) << 20)

@@ -19,7 +19,7 @@ void lfs_checkpoint_slot_encode_head(uint8_t block[LFS_BLOCK],
 		.body_crc = le32_make(slot->body_crc),
 		.seq = le64_make(slot->seq),
 		.body_length = le64_make(slot->body_length),
-		.nleaves = le32_make(slot->nleaves),
+		.ninner = le32_make(slot->ninner),
 		.nsegments = le32_make(slot->nsegments),
 		.start_segment = le32_make(t->segment),
 		.start_block = le32_make(t->block),
@@ -43,9 +43,9 @@ void lfs_checkpoint_slot_encode_head(uint8_t block[LFS_BLOCK],
 	memcpy(block, &h, sizeof(h));
 }
 
-static uint64_t checkpoint_slot_body_length(uint64_t nleaves, uint64_t nsegments)
+static uint64_t checkpoint_slot_body_length(uint64_t ninner, uint64_t nsegments)
 {
-	uint64_t used = nleaves * sizeof(struct lfs_checkpoint_slot_leaf) +
+	uint64_t used = ninner * sizeof(struct lfs_checkpoint_slot_inner) +
 			nsegments * sizeof(struct lfs_checkpoint_slot_segment);
 
 	return (used + LFS_BLOCK - 1) / LFS_BLOCK * LFS_BLOCK;
@@ -56,8 +56,8 @@ static bool checkpoint_slot_head_fits(const struct lfs_checkpoint_slot *s,
 {
 	const struct lfs_tail *t = &s->start;
 
-	if (s->nsegments != geo->segments || s->nleaves > lfs_geometry_leaves(geo) ||
-	    s->body_length != checkpoint_slot_body_length(s->nleaves, s->nsegments))
+	if (s->nsegments != geo->segments || s->ninner > lfs_geometry_inner(geo) ||
+	    s->body_length != checkpoint_slot_body_length(s->ninner, s->nsegments))
 		return false;
 	if (t->segment == LFS_SEGMENT_NONE)
 		return t->block == 0;
@@ -101,7 +101,7 @@ int lfs_checkpoint_slot_decode_head(const uint8_t block[LFS_BLOCK],
 		.written_seq = le64_get(h.written_seq),
 		.body_length = le64_get(h.body_length),
 		.body_crc = le32_get(h.body_crc),
-		.nleaves = le32_get(h.nleaves),
+		.ninner = le32_get(h.ninner),
 		.nsegments = le32_get(h.nsegments),
 	};
 	if (!checkpoint_slot_head_fits(&s, geo))
@@ -110,15 +110,13 @@ int lfs_checkpoint_slot_decode_head(const uint8_t block[LFS_BLOCK],
 	return 0;
 }
 
-void lfs_checkpoint_slot_put_leaf(uint8_t *at, uint32_t volume, uint32_t index,
-				  const struct lfs_leaf *leaf)
+void lfs_checkpoint_slot_put_inner(uint8_t *at, const struct lfs_inner *inner)
 {
-	struct lfs_checkpoint_slot_leaf d = {
-		.volume = le32_make(volume),
-		.index = le32_make(index),
-		.pba = le32_make(leaf->pba),
-		.crc = le32_make(leaf->crc),
-		.changed = le64_make(leaf->changed),
+	struct lfs_checkpoint_slot_inner d = {
+		.volume = le32_make(inner->volume),
+		.index = le32_make(inner->index),
+		.pba = le32_make(inner->pba),
+		.crc = le32_make(inner->crc),
 	};
 
 	memcpy(at, &d, sizeof(d));
@@ -136,6 +134,7 @@ void lfs_checkpoint_slot_put_segment(uint8_t *at, const struct lfs_segment *s)
 			.last_lsn = le64_make(s->last_lsn),
 			.end = le32_make(s->end),
 			.live = le32_make(s->live),
+			.kind = le32_make(s->kind),
 			.flags = le32_make(s->state == LFS_SEGMENT_SEALED
 						   ? LFS_CHECKPOINT_SLOT_SEALED
 						   : 0),
@@ -149,21 +148,30 @@ static int checkpoint_slot_segments_decode(const uint8_t *at, struct lfs_segment
 
 	for (uint32_t i = 0; i < segs->n; i++, at += sizeof(d)) {
 		struct lfs_segment *s = &segs->s[i];
+		struct lfs_segment_info info;
 
 		memcpy(&d, at, sizeof(d));
 		if (!le64_get(d.generation))
 			continue;
-		lfs_segments_open(segs, i, le64_get(d.generation),
-				  le64_get(d.incarnation), le64_get(d.first_lsn));
+		if (!lfs_head_kind_known(le32_get(d.kind)))
+			return -EUCLEAN;
+		info = (struct lfs_segment_info){
+			.kind = (enum lfs_head_kind)le32_get(d.kind),
+			.generation = le64_get(d.generation),
+			.incarnation = le64_get(d.incarnation),
+			.first_lsn = le64_get(d.first_lsn),
+		};
+		lfs_segments_open(segs, i, &info);
 		lfs_segment_set_state(segs, i,
 				      le32_get(d.flags) & LFS_CHECKPOINT_SLOT_SEALED
 					      ? LFS_SEGMENT_SEALED
 					      : LFS_SEGMENT_ENDED);
 		s->last_lsn = le64_get(d.last_lsn);
 		s->end = le32_get(d.end);
+		s->live = le32_get(d.live);
 		if (!s->first_lsn || s->last_lsn > UINT64_MAX / 2 ||
 		    s->last_lsn + 1 < s->first_lsn || !s->end || s->end > segs->blocks ||
-		    le32_get(d.flags) & ~LFS_CHECKPOINT_SLOT_SEALED || le32_get(d.zero))
+		    s->live >= s->end || le32_get(d.flags) & ~LFS_CHECKPOINT_SLOT_SEALED)
 			return -EUCLEAN;
 	}
 	return 0;
@@ -181,30 +189,29 @@ static bool checkpoint_slot_lsn_fits(const struct lfs_checkpoint_slot *slot,
 	return slot->start.lsn <= last;
 }
 
-static int checkpoint_slot_leaves_decode(const uint8_t *at, uint32_t n,
-					 const struct lfs_segments *segs,
-					 struct lfs_map *map)
+static int checkpoint_slot_inner_decode(const uint8_t *at, uint32_t n,
+					const struct lfs_segments *segs,
+					struct lfs_map *map)
 {
 	uint64_t least = 0;
-	struct lfs_checkpoint_slot_leaf d;
+	struct lfs_checkpoint_slot_inner d;
 
 	for (uint32_t i = 0; i < n; i++, at += sizeof(d)) {
 		uint32_t volume, index;
-		struct lfs_leaf *leaf;
+		struct lfs_inner *inner;
 
 		memcpy(&d, at, sizeof(d));
 		volume = le32_get(d.volume);
 		index = le32_get(d.index);
-		/* In ascending order, so that none comes twice. */
-		if (volume >= map->nvolumes || index >= map->v[volume].nleaves ||
+		/* In ascending order, so that none is there twice. */
+		if (volume >= map->nvolumes || index >= map->v[volume].ninner ||
 		    ((uint64_t)volume << 32 | index) < least)
 			return -EUCLEAN;
 		least = ((uint64_t)volume << 32 | index) + 1;
-		leaf = &map->v[volume].leaves[index];
-		leaf->pba = le32_get(d.pba);
-		leaf->crc = le32_get(d.crc);
-		leaf->changed = le64_get(d.changed);
-		if (leaf->pba && !lfs_segments_has_data(segs, leaf->pba))
+		inner = &map->v[volume].inner[index];
+		inner->pba = le32_get(d.pba);
+		inner->crc = le32_get(d.crc);
+		if (!lfs_segments_has_data(segs, inner->pba))
 			return -EUCLEAN;
 	}
 	return 0;
@@ -215,7 +222,7 @@ int lfs_checkpoint_slot_decode_body(const struct lfs_checkpoint_slot *slot,
 				    struct lfs_map *map)
 {
 	const uint8_t *segments =
-		body + slot->nleaves * sizeof(struct lfs_checkpoint_slot_leaf);
+		body + slot->ninner * sizeof(struct lfs_checkpoint_slot_inner);
 	int ret;
 
 	rt_assert(segs->n == slot->nsegments && segs->free == segs->n);
@@ -225,6 +232,6 @@ int lfs_checkpoint_slot_decode_body(const struct lfs_checkpoint_slot *slot,
 	if (!ret && !checkpoint_slot_lsn_fits(slot, segs))
 		ret = -EUCLEAN;
 	if (!ret)
-		ret = checkpoint_slot_leaves_decode(body, slot->nleaves, segs, map);
+		ret = checkpoint_slot_inner_decode(body, slot->ninner, segs, map);
 	return ret;
 }

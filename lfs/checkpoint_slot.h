@@ -17,7 +17,7 @@ struct lfs_checkpoint_slot {
 	uint64_t written_seq;
 	uint64_t body_length;
 	uint32_t body_crc;
-	uint32_t nleaves, nsegments;
+	uint32_t ninner, nsegments;
 };
 
 void lfs_checkpoint_slot_encode_head(uint8_t block[LFS_BLOCK],
@@ -28,8 +28,7 @@ int lfs_checkpoint_slot_decode_head(const uint8_t block[LFS_BLOCK],
 				    const struct lfs_geometry *geo,
 				    const uint8_t store[LFS_ID_LEN],
 				    struct lfs_checkpoint_slot *ret);
-void lfs_checkpoint_slot_put_leaf(uint8_t *at, uint32_t volume, uint32_t index,
-				  const struct lfs_leaf *leaf);
+void lfs_checkpoint_slot_put_inner(uint8_t *at, const struct lfs_inner *inner);
 void lfs_checkpoint_slot_put_segment(uint8_t *at, const struct lfs_segment *s);
 /* Into empty segments and an empty map. 0, -EUCLEAN. */
 int lfs_checkpoint_slot_decode_body(const struct lfs_checkpoint_slot *slot,

@@ -66,7 +66,7 @@ static void close_end(struct lfs *lfs)
 /* Is there anything that the last checkpoint does not know? */
 static bool closing_checkpoint_stale(const struct lfs *lfs)
 {
-	return lfs->ck.changed || lfs->map.stale ||
+	return lfs->ck.changed || !lfs_map_is_clean(&lfs->map) ||
 	       lfs->admission.log_bytes != lfs->ck.base_bytes;
 }
 

@@ -62,5 +62,5 @@ uint64_t lfs_mapped(const struct lfs *lfs, uint32_t volume)
 
 int lfs_recount(const struct lfs *lfs, char why[LFS_WHY_MAX])
 {
-	return lfs_recount_tables(&lfs->map, &lfs->segs, why);
+	return lfs_recount_tables(&lfs->map, &lfs->segs, true, why);
 }

@@ -80,7 +80,7 @@ static void flush_marker_fire(struct rt_timer *timer)
 
 void lfs_flush_marker(struct lfs *lfs)
 {
-	struct lfs_inflight *f = lfs_inflight_get(lfs, LFS_RECORD_MARKER, 1);
+	struct lfs_inflight *f = lfs_inflight_get(&lfs->head, LFS_RECORD_MARKER, 1);
 
 	if (!f)
 		return;

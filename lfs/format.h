@@ -3,6 +3,7 @@
 #define LFS_FORMAT_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lfs/lfs.h"
@@ -19,7 +20,7 @@
  * block address (pba) is the number of a block counted from the start of the store, and
  * pba 0 means "nowhere".
  */
-#define LFS_VERSION 3
+#define LFS_VERSION 4
 #define LFS_INCOMPAT_KNOWN UINT64_C(0)
 #define LFS_COMPAT_RO_KNOWN UINT64_C(0)
 
@@ -43,6 +44,8 @@
 
 /* Blocks of address space in a leaf of the map. */
 #define LFS_LEAF_BLOCKS 512u
+/* Leaves under an inner node. */
+#define LFS_INNER_LEAVES 128u
 
 /* Reserves, in segments: what clients can never take. */
 #define LFS_RESERVE_SEGMENTS 4u
@@ -183,8 +186,8 @@ static_assert(_Alignof(struct lfs_event_sector) == 1, "no padding");
 #define LFS_CHECKPOINT_SLOT_MAGIC UINT64_C(0x31544f4c534e4157) /* "WANSLOT1" */
 
 /*
- * One block. Behind it, without gaps: nleaves leaves, nsegments segments, zeros up to a
- * block. It says where replay begins and what the map was (or newer) there.
+ * One block. Behind it, without gaps: ninner inner nodes, nsegments segments, zeros up to a
+ * block. It says where replay begins, and what the map and the segments were there.
  */
 struct lfs_checkpoint_slot_head {
 	le64 magic;
@@ -193,7 +196,7 @@ struct lfs_checkpoint_slot_head {
 	uint8_t store[LFS_ID_LEN];
 	le64 seq;
 	le64 body_length; /* bytes with padding */
-	le32 nleaves;
+	le32 ninner;
 	le32 nsegments;
 	/* where replay begins, and the state before that record */
 	le32 start_segment;
@@ -215,14 +218,13 @@ struct lfs_checkpoint_slot_head {
 static_assert(sizeof(struct lfs_checkpoint_slot_head) == LFS_BLOCK, "on-disk size");
 static_assert(_Alignof(struct lfs_checkpoint_slot_head) == 1, "no padding");
 
-struct lfs_checkpoint_slot_leaf {
+struct lfs_checkpoint_slot_inner {
 	le32 volume;
-	le32 index;   /* of the leaf in its volume */
-	le32 pba;     /* of its image; 0: nothing is mapped, only `changed` is kept */
-	le32 crc;     /* of the image */
-	le64 changed; /* LSN of the last change */
+	le32 index; /* of the inner node in its volume */
+	le32 pba;   /* of its image */
+	le32 crc;   /* of the image */
 };
-static_assert(sizeof(struct lfs_checkpoint_slot_leaf) == 24, "on-disk size");
+static_assert(sizeof(struct lfs_checkpoint_slot_inner) == 16, "on-disk size");
 
 struct lfs_checkpoint_slot_segment {
 	le64 generation; /* 0: free, then all is zero */
@@ -230,9 +232,9 @@ struct lfs_checkpoint_slot_segment {
 	le64 first_lsn;
 	le64 last_lsn; /* first_lsn - 1: no client record in it */
 	le32 end;      /* blocks in use, header included */
-	le32 live;     /* a hint: recovery counts again */
+	le32 live;     /* blocks that the map refers to */
 	le32 flags;
-	le32 zero;
+	le32 kind; /* enum lfs_head_kind */
 };
 static_assert(sizeof(struct lfs_checkpoint_slot_segment) == 48, "on-disk size");
 #define LFS_CHECKPOINT_SLOT_SEALED 1u /* the segment ends with a seal */
@@ -242,7 +244,15 @@ static_assert(sizeof(struct lfs_checkpoint_slot_segment) == 48, "on-disk size");
 #define LFS_SEGMENT_MAGIC UINT64_C(0x314745534e4157fe)
 #define LFS_SEGMENT_NONE UINT32_C(0xffffffff)
 
-enum lfs_head_kind { LFS_HEAD_CLIENT = 1 };
+/* What a segment holds. One head writes each kind. */
+enum lfs_head_kind {
+	LFS_HEAD_CLIENT = 1, /* the log: what clients have written */
+	LFS_HEAD_MAP = 2,    /* images of the map: what checkpoints write */
+};
+static inline bool lfs_head_kind_known(uint32_t kind)
+{
+	return kind == LFS_HEAD_CLIENT || kind == LFS_HEAD_MAP;
+}
 
 /* The first block of a segment; written together with its first record. */
 struct lfs_segment_head {
@@ -269,7 +279,7 @@ static_assert(_Alignof(struct lfs_segment_head) == 1, "no padding");
 
 enum lfs_record_kind {
 	LFS_RECORD_CLIENT = 1,
-	LFS_RECORD_LEAF = 2,   /* images of leaves of the map */
+	LFS_RECORD_MAP = 2,    /* images of the map */
 	LFS_RECORD_SEAL = 3,   /* the segment summary; the last of its segment */
 	LFS_RECORD_MARKER = 4, /* durability marker: nothing but `durable_seq` */
 };
@@ -308,6 +318,7 @@ enum lfs_desc_kind {
 	LFS_DESC_TRIM = LFS_TRIM,
 	LFS_DESC_LEAF = 4,    /* lba: index of the leaf; one block */
 	LFS_DESC_SUMMARY = 5, /* lba: entries; volume 0 */
+	LFS_DESC_INNER = 6,   /* lba: index of the inner node; one block */
 };
 #define LFS_DESC_LAST 1u /* the last descriptor of its LSN */
 
@@ -331,14 +342,15 @@ static_assert(sizeof(struct lfs_record_desc) == 24, "on-disk size");
 
 /* One for each block of the segment behind its header, in the order of the blocks. */
 struct lfs_summary_entry {
-	le32 volume; /* LFS_SUMMARY_NONE: head area; LFS_SUMMARY_LEAF set: a leaf image */
+	le32 volume; /* LFS_SUMMARY_NONE: head area; with a flag: an image of the map */
 	le32 crc;
-	le64 lba; /* of a leaf image: the index of the leaf */
+	le64 lba; /* of an image: the index of the leaf or inner node */
 	le64 lsn; /* birth LSN: of the write that made the block */
 };
 static_assert(sizeof(struct lfs_summary_entry) == 24, "on-disk size");
 #define LFS_SUMMARY_NONE UINT32_C(0xffffffff)
 #define LFS_SUMMARY_LEAF UINT32_C(0x80000000)
+#define LFS_SUMMARY_INNER UINT32_C(0x40000000)
 #define LFS_SUMMARY_PER_BLOCK (LFS_BLOCK / (unsigned)sizeof(struct lfs_summary_entry))
 
 /* ---- map ------------------------------------------------------------------------------- */
@@ -349,5 +361,17 @@ struct lfs_leaf_entry {
 	le32 crc;
 };
 static_assert(sizeof(struct lfs_leaf_entry) * LFS_LEAF_BLOCKS == LFS_BLOCK, "one block");
+
+/* An image of an inner node is LFS_INNER_LEAVES of these: what it says of one leaf. */
+struct lfs_inner_entry {
+	le32 pba;      /* of its image; 0: nothing is mapped, only `changed` counts */
+	le32 crc;      /* of the image */
+	le64 changed;  /* LSN of the last change */
+	le64 set_hash; /* sum of the hashes of its mapped blocks */
+	le16 used;     /* mapped entries */
+	uint8_t zero[6];
+};
+static_assert(sizeof(struct lfs_inner_entry) * LFS_INNER_LEAVES == LFS_BLOCK,
+	      "one block");
 
 #endif

@@ -12,10 +12,11 @@
 #include "rt/loop.h"
 
 struct lfs;
+struct lfs_head;
 
 /* A record from being built until it is in the map. */
 struct lfs_inflight {
-	struct lfs *lfs; /* borrowed */
+	struct lfs_head *head; /* that it belongs to */
 	struct rt_op op;
 	bool busy;    /* built, and not applied yet */
 	bool early;   /* MAP_IN_COMPLETION_ORDER has been at it */
@@ -41,13 +42,15 @@ struct lfs_inflight {
 };
 
 /*
- * Where the log grows: the open segment and the records on their way into it. What is
- * built is admitted, what is applied is written and in the map: built >= applied.
+ * Where segments of one kind grow: the open one and the records on their way into it. What
+ * is built has its place, what is applied is written and in the map: built >= applied. Of
+ * the clients' head that is the log.
  */
 struct lfs_head {
+	struct lfs *lfs; /* borrowed */
+	enum lfs_head_kind kind;
 	struct lfs_tail built, applied;
 	uint32_t next;	      /* the segment after built.segment, reserved */
-	uint32_t generations; /* opened by this incarnation */
 	uint32_t seal_blocks; /* of a seal, its head area included */
 	struct lfs_inflight inflight[LFS_RECORDS_IN_FLIGHT]; /* a ring */
 	unsigned first, ninflight;
@@ -58,16 +61,16 @@ struct lfs_head {
 };
 
 /* Memory for all of it. -ENOMEM. */
-int lfs_head_init(struct lfs *lfs);
+int lfs_head_init(struct lfs_head *head, struct lfs *lfs, enum lfs_head_kind kind);
 void lfs_head_release(struct lfs_head *head);
 
 /* Blocks of a record that still fit into the open segment, its seal aside. */
-uint32_t lfs_inflight_room(const struct lfs *lfs);
+uint32_t lfs_inflight_room(const struct lfs_head *head);
 /*
  * An in-flight record to fill, with room for `need` blocks at head.built; the segment
  * before it is sealed if need be. NULL: all are in flight, or the log has failed.
  */
-struct lfs_inflight *lfs_inflight_get(struct lfs *lfs, enum lfs_record_kind kind,
+struct lfs_inflight *lfs_inflight_get(struct lfs_head *head, enum lfs_record_kind kind,
 				      uint32_t need);
 /* Where its descriptors and checksums go. */
 static inline uint8_t *lfs_inflight_area(struct lfs_inflight *f)
@@ -82,10 +85,20 @@ void lfs_inflight_data(struct lfs_inflight *f, const void *data, size_t len);
  */
 void lfs_inflight_submit(struct lfs_inflight *f, const struct lfs_append *last);
 /* Enter into the segment summary what a block of the open segment holds. */
-void lfs_head_note_block(struct lfs *lfs, uint32_t pba,
+void lfs_head_note_block(struct lfs_head *head, uint32_t pba,
 			 const struct lfs_summary_item *item);
+static inline struct lfs_inflight *lfs_inflight_front(struct lfs_head *head)
+{
+	return &head->inflight[head->first];
+}
+/* The front of the ring leaves it. */
+void lfs_inflight_pop(struct lfs_head *head);
 
-/* map_apply.c: written records, in order, into the map */
+/* map_apply.c: written records, those of each head in order, into the map */
+/* No record of the log is in the map in part. */
+bool lfs_apply_is_between(const struct lfs *lfs);
+/* A leaf that was frozen has been captured. */
+void lfs_apply_resume(struct lfs *lfs);
 void lfs_apply(struct lfs *lfs);
 
 #endif

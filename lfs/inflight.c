@@ -14,20 +14,21 @@
  * its front.
  */
 
-int lfs_head_init(struct lfs *lfs)
+int lfs_head_init(struct lfs_head *head, struct lfs *lfs, enum lfs_head_kind kind)
 {
-	struct lfs_head *head = &lfs->head;
 	uint32_t data = lfs_record_data_max(lfs->segs.blocks);
 	size_t area = (size_t)(1 + lfs_record_head_blocks(LFS_RECORD_DESCS_MAX, data)) *
 		      LFS_BLOCK;
 	uint32_t summary_blocks = lfs_summary_blocks(lfs->segs.blocks);
 	size_t summary = (size_t)summary_blocks * LFS_BLOCK;
 
+	head->lfs = lfs;
+	head->kind = kind;
 	head->seal_blocks = lfs_seal_blocks(lfs->segs.blocks);
 	for (unsigned i = 0; i < LFS_RECORDS_IN_FLIGHT; i++) {
 		struct lfs_inflight *f = &head->inflight[i];
 
-		f->lfs = lfs;
+		f->head = head;
 		rt_list_init(&f->appends);
 		rt_list_init(&f->in_map);
 		f->area = rt_alloc_blocks(area);
@@ -55,31 +56,42 @@ void lfs_head_release(struct lfs_head *head)
 }
 
 /* With LFS_SEGMENT_NONE no segment is left at all. */
-uint32_t lfs_inflight_room(const struct lfs *lfs)
+uint32_t lfs_inflight_room(const struct lfs_head *head)
 {
-	uint32_t block = lfs->head.built.block ? lfs->head.built.block : 1;
+	uint32_t block = head->built.block ? head->built.block : 1;
 
-	if (lfs->head.built.segment == LFS_SEGMENT_NONE)
+	if (head->built.segment == LFS_SEGMENT_NONE)
 		return 0;
-	return lfs->segs.blocks - lfs->head.seal_blocks - block;
+	return head->lfs->segs.blocks - head->seal_blocks - block;
 }
 
-static struct lfs_inflight *inflight_next(struct lfs *lfs)
+static struct lfs_inflight *inflight_next(struct lfs_head *head)
 {
-	if (lfs->head.ninflight == LFS_RECORDS_IN_FLIGHT || lfs->failed)
+	if (head->ninflight == LFS_RECORDS_IN_FLIGHT || head->lfs->failed)
 		return NULL;
-	return &lfs->head.inflight[(lfs->head.first + lfs->head.ninflight) %
-				   LFS_RECORDS_IN_FLIGHT];
+	return &head->inflight[(head->first + head->ninflight) % LFS_RECORDS_IN_FLIGHT];
+}
+
+void lfs_inflight_pop(struct lfs_head *head)
+{
+	struct lfs_inflight *f = lfs_inflight_front(head);
+
+	f->busy = false;
+	f->niov = 0;
+	head->first = (head->first + 1) % LFS_RECORDS_IN_FLIGHT;
+	head->ninflight--;
 }
 
 /* ---- the segment being filled ---------------------------------------------------------- */
 
-/* Take lfs->head.built.segment into use; its header goes out with the first record. */
-static void head_segment_open(struct lfs *lfs, struct lfs_inflight *f)
+/* Take head->built.segment into use; its header goes out with the first record. */
+static void head_segment_open(struct lfs_head *head, struct lfs_inflight *f)
 {
-	struct lfs_tail *t = &lfs->head.built;
+	struct lfs *lfs = head->lfs;
+	struct lfs_tail *t = &head->built;
 	struct lfs_segment_info info = {
 		.number = t->segment,
+		.kind = head->kind,
 		.prev_crc = t->chain,
 		.incarnation = lfs->incarnation,
 		.first_lsn = t->lsn + 1,
@@ -87,43 +99,46 @@ static void head_segment_open(struct lfs *lfs, struct lfs_inflight *f)
 	};
 
 	/* Never given twice: the incarnation was durable before anything else. */
-	t->generation = lfs->incarnation << 32 | ++lfs->head.generations;
+	t->generation = lfs->incarnation << 32 | ++lfs->generations;
 	info.generation = t->generation;
-	lfs_segments_open(&lfs->segs, t->segment, t->generation, lfs->incarnation,
-			  t->lsn + 1);
-	lfs->head.next = lfs_segments_reserve(&lfs->segs, t->segment);
-	info.next = lfs->head.next;
+	lfs_segments_open(&lfs->segs, t->segment, &info);
+	/* The log is followed from header to header, nothing else is. */
+	head->next = head->kind == LFS_HEAD_CLIENT
+			     ? lfs_segments_reserve(&lfs->segs, t->segment)
+			     : LFS_SEGMENT_NONE;
+	info.next = head->next;
 	memcpy(info.store, lfs->superblock.current.store, LFS_ID_LEN);
 	rt_random(lfs->loop, &info.seed, sizeof(info.seed));
 	lfs_segment_encode(f->area, &info);
 	t->chain = info.seed;
 	t->block = 1;
-	memset(lfs->head.summary, 0xff,
+	memset(head->summary, 0xff,
 	       (size_t)lfs_summary_blocks(lfs->segs.blocks) * LFS_BLOCK);
 }
 
-void lfs_head_note_block(struct lfs *lfs, uint32_t pba,
+void lfs_head_note_block(struct lfs_head *head, uint32_t pba,
 			 const struct lfs_summary_item *item)
 {
-	uint32_t block = (pba - lfs->segs.base) % lfs->segs.blocks;
+	const struct lfs_segments *segs = &head->lfs->segs;
 
-	lfs_summary_put(lfs->head.summary, block - 1, item);
+	lfs_summary_put(head->summary, (pba - segs->base) % segs->blocks - 1, item);
 }
 
-/* The segment summary is the last record of a segment; the log goes on in the next. */
-static void head_segment_seal(struct lfs *lfs)
+/* The segment summary is the last record of a segment; the head goes on in the next. */
+static void head_segment_seal(struct lfs_head *head)
 {
-	uint32_t nblocks = lfs_summary_blocks(lfs->segs.blocks);
-	struct lfs_inflight *f = inflight_next(lfs);
+	uint32_t blocks = head->lfs->segs.blocks;
+	uint32_t nblocks = lfs_summary_blocks(blocks);
+	struct lfs_inflight *f = inflight_next(head);
 	struct lfs_desc desc = {
 		.kind = LFS_DESC_SUMMARY,
-		.lba = lfs->segs.blocks - 1,
+		.lba = blocks - 1,
 		.blocks = nblocks,
 	};
 
 	f->kind = LFS_RECORD_SEAL;
-	f->summary = lfs->head.summary;
-	lfs->head.summary = lfs->head.spare[--lfs->head.nspare];
+	f->summary = head->summary;
+	head->summary = head->spare[--head->nspare];
 	f->ndescs = 1;
 	f->nblocks = nblocks;
 	lfs_record_put_desc(lfs_inflight_area(f), 0, &desc);
@@ -136,24 +151,26 @@ static void head_segment_seal(struct lfs *lfs)
 	lfs_inflight_submit(f, NULL);
 }
 
-struct lfs_inflight *lfs_inflight_get(struct lfs *lfs, enum lfs_record_kind kind,
+struct lfs_inflight *lfs_inflight_get(struct lfs_head *head, enum lfs_record_kind kind,
 				      uint32_t need)
 {
-	struct lfs_inflight *f = inflight_next(lfs);
+	struct lfs_inflight *f = inflight_next(head);
 
 	if (!f)
 		return NULL;
-	if (need > lfs_inflight_room(lfs) && lfs->head.built.block) {
-		head_segment_seal(lfs);
-		f = inflight_next(lfs);
+	if (need > lfs_inflight_room(head) && head->built.block) {
+		head_segment_seal(head);
+		f = inflight_next(head);
 		if (!f)
 			return NULL;
 	}
-	if (lfs->head.built.segment == LFS_SEGMENT_NONE) {
-		lfs_fail(lfs, -ENOSPC, "no free segment is left for a record");
+	if (head->built.segment == LFS_SEGMENT_NONE && head->kind != LFS_HEAD_CLIENT)
+		head->built.segment = lfs_segments_reserve(&head->lfs->segs, 0);
+	if (head->built.segment == LFS_SEGMENT_NONE) {
+		lfs_fail(head->lfs, -ENOSPC, "no free segment is left for a record");
 		return NULL;
 	}
-	rt_assert(need <= lfs_inflight_room(lfs));
+	rt_assert(need <= lfs_inflight_room(head));
 	f->kind = kind;
 	return f;
 }
@@ -176,7 +193,8 @@ static void inflight_done(struct rt_op *op, int res);
 static void inflight_write(struct lfs_inflight *f)
 {
 	f->op.done = inflight_done;
-	rt_writev(f->lfs->file, &f->op, f->iov + f->iov_at, f->niov - f->iov_at, f->off);
+	rt_writev(f->head->lfs->file, &f->op, f->iov + f->iov_at, f->niov - f->iov_at,
+		  f->off);
 }
 
 /* A short write is not an error: the rest is written next. */
@@ -200,7 +218,7 @@ static void inflight_consume(struct lfs_inflight *f, uint64_t n)
 static void inflight_done(struct rt_op *op, int res)
 {
 	struct lfs_inflight *f = rt_container_of(op, struct lfs_inflight, op);
-	struct lfs *lfs = f->lfs;
+	struct lfs *lfs = f->head->lfs;
 
 	if (res > 0) {
 		lfs->figures.disk_bytes += (uint64_t)res;
@@ -237,8 +255,9 @@ static void inflight_tail_follow(const struct lfs *lfs, struct lfs_tail *t,
 
 void lfs_inflight_submit(struct lfs_inflight *f, const struct lfs_append *last)
 {
-	struct lfs *lfs = f->lfs;
-	struct lfs_tail *t = &lfs->head.built;
+	struct lfs_head *head = f->head;
+	struct lfs *lfs = head->lfs;
+	struct lfs_tail *t = &head->built;
 	uint32_t head_blocks = lfs_record_head_blocks(f->ndescs, f->nblocks);
 	bool first = t->block == 0;
 	struct lfs_tail before;
@@ -246,7 +265,7 @@ void lfs_inflight_submit(struct lfs_inflight *f, const struct lfs_append *last)
 
 	rt_assert(!f->busy);
 	if (first)
-		head_segment_open(lfs, f);
+		head_segment_open(head, f);
 	before = *t;
 	if (last)
 		inflight_tail_follow(lfs, t, last);
@@ -263,7 +282,8 @@ void lfs_inflight_submit(struct lfs_inflight *f, const struct lfs_append *last)
 		.last_lsn = t->lsn,
 		.hash_before = before.hash,
 		.bytes_before = before.bytes,
-		.durable_seq = lfs->flusher.durable_seq,
+		.durable_seq =
+			head->kind == LFS_HEAD_CLIENT ? lfs->flusher.durable_seq : 0,
 		.wall_ns = (uint64_t)rt_wall_ns(lfs->loop),
 		.ndescs = f->ndescs,
 		.nblocks = f->nblocks,
@@ -286,16 +306,16 @@ void lfs_inflight_submit(struct lfs_inflight *f, const struct lfs_append *last)
 	t->seq = rec.seq;
 	t->chain = rec.head_crc;
 	if (f->kind == LFS_RECORD_SEAL) {
-		t->segment = lfs->head.next;
+		t->segment = head->next;
 		t->block = 0;
 	}
-	if (f->kind != LFS_RECORD_MARKER)
+	if (head->kind == LFS_HEAD_CLIENT && f->kind != LFS_RECORD_MARKER)
 		lfs->flusher.real = rec.seq;
 	f->after = *t;
 	f->busy = true;
 	f->early = false;
 	f->written = false;
-	lfs->head.ninflight++;
+	head->ninflight++;
 	lfs->figures.records++;
 	inflight_write(f);
 }

@@ -204,7 +204,7 @@ struct lfs_set_meta {
 /*
  * Replace the durable facts; `meta` is copied by the call and lfs_meta() shows it once
  * `done` has been called with 0, when a superblock that holds it is durable. One at a
- * time (asserted). Sizes of volumes may change only while nothing was ever appended
+ * time (asserted). Volumes, and the group, may change only while nothing was ever appended
  * (adoption). The epoch of an LSN is the last one in the list whose first_lsn is at or below it (a mirror
  * in catch-up appends LSNs of older epochs), by the list as of `done`.
  * -EINVAL: does not fit the store; -ENOSPC: the volumes do not fit; -EDQUOT: nor does their

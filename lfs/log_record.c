@@ -37,6 +37,7 @@ uint32_t lfs_desc_data(const struct lfs_desc *desc)
 	switch (desc->kind) {
 	case LFS_DESC_WRITE:
 	case LFS_DESC_LEAF:
+	case LFS_DESC_INNER:
 	case LFS_DESC_SUMMARY:
 		return desc->blocks;
 	case LFS_DESC_ZERO:
@@ -135,8 +136,9 @@ static bool desc_fits(const struct lfs_record_desc *d, enum lfs_record_kind kind
 	case LFS_RECORD_CLIENT:
 		return d->kind == LFS_DESC_WRITE || d->kind == LFS_DESC_ZERO ||
 		       d->kind == LFS_DESC_TRIM;
-	case LFS_RECORD_LEAF:
-		return d->kind == LFS_DESC_LEAF && blocks == 1 && !d->flags;
+	case LFS_RECORD_MAP:
+		return (d->kind == LFS_DESC_LEAF || d->kind == LFS_DESC_INNER) &&
+		       blocks == 1 && !d->flags;
 	case LFS_RECORD_SEAL:
 		return d->kind == LFS_DESC_SUMMARY && !d->flags && !le16_get(d->volume);
 	case LFS_RECORD_MARKER:
@@ -176,7 +178,7 @@ static bool record_head_fits(const struct lfs_record *rec)
 	switch (rec->kind) {
 	case LFS_RECORD_CLIENT:
 		return rec->ndescs >= 1;
-	case LFS_RECORD_LEAF:
+	case LFS_RECORD_MAP:
 		return rec->ndescs >= 1;
 	case LFS_RECORD_SEAL:
 		return rec->ndescs == 1;
@@ -274,9 +276,13 @@ uint32_t lfs_segment_usable(uint32_t segment_blocks, uint32_t max_request)
 	       (lfs_record_alone_max(max_request) - 1);
 }
 
-uint64_t lfs_leaves_blocks(uint64_t leaves)
+uint64_t lfs_images_segments(uint64_t images, uint32_t segment_blocks)
 {
-	return 2 * (leaves + leaves / 8);
+	uint64_t blocks = 2 * (images + images / 8);
+	/* Where two blocks are left, a record of one image fits. */
+	uint32_t each = segment_blocks - 1 - lfs_seal_blocks(segment_blocks) - 1;
+
+	return (blocks + each - 1) / each + 1;
 }
 
 static size_t summary_at(uint32_t i)
@@ -288,7 +294,8 @@ static size_t summary_at(uint32_t i)
 void lfs_summary_put(uint8_t *summary, uint32_t i, const struct lfs_summary_item *item)
 {
 	struct lfs_summary_entry e = {
-		.volume = le32_make(item->volume | (item->leaf ? LFS_SUMMARY_LEAF : 0)),
+		.volume = le32_make(item->volume | (item->leaf ? LFS_SUMMARY_LEAF : 0) |
+				    (item->inner ? LFS_SUMMARY_INNER : 0)),
 		.crc = le32_make(item->crc),
 		.lba = le64_make(item->lba),
 		.lsn = le64_make(item->lsn),
@@ -305,7 +312,10 @@ void lfs_summary_get(const uint8_t *summary, uint32_t i, struct lfs_summary_item
 	memcpy(&e, summary + summary_at(i), sizeof(e));
 	volume = le32_get(e.volume);
 	ret->leaf = volume != LFS_SUMMARY_NONE && volume & LFS_SUMMARY_LEAF;
-	ret->volume = ret->leaf ? volume & ~LFS_SUMMARY_LEAF : volume;
+	ret->inner = volume != LFS_SUMMARY_NONE && volume & LFS_SUMMARY_INNER;
+	ret->volume = volume == LFS_SUMMARY_NONE
+			      ? volume
+			      : volume & ~(LFS_SUMMARY_LEAF | LFS_SUMMARY_INNER);
 	ret->crc = le32_get(e.crc);
 	ret->lba = le64_get(e.lba);
 	ret->lsn = le64_get(e.lsn);

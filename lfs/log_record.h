@@ -81,17 +81,17 @@ uint32_t lfs_seal_blocks(uint32_t segment_blocks);
  */
 uint32_t lfs_segment_usable(uint32_t segment_blocks, uint32_t max_request);
 /*
- * Blocks of log for the images of `leaves`, heads included, in a checkpoint and once more
- * in that of the next open: a crash before the superblock names the first one makes all of
- * them dirty again, and its images are in the log for nothing.
+ * Segments for so many images, heads included, in a checkpoint and once more in that of the next open: a crash before the superblock names the first one makes all of
+ * them dirty again, and its images were written for nothing.
+ * One more, since the open one may be full.
  */
-uint64_t lfs_leaves_blocks(uint64_t leaves);
+uint64_t lfs_images_segments(uint64_t images, uint32_t segment_blocks);
 
 /* ---- segment summary --------------------------------------------------------------------------- */
 
 struct lfs_summary_item {
 	uint32_t volume; /* or LFS_SUMMARY_NONE */
-	bool leaf;
+	bool leaf, inner; /* an image of these */
 	uint32_t crc;
 	uint64_t lba, lsn;
 };

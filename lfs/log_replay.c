@@ -46,7 +46,7 @@ static void log_load(struct lfs_recover *rc, uint32_t segment, uint32_t block,
 /* Is this the header of rc->replay.tail.segment, in this store? */
 static bool header_here(const struct lfs_recover *rc, const struct lfs_segment_info *info)
 {
-	return info->number == rc->replay.tail.segment &&
+	return info->number == rc->replay.tail.segment && info->kind == LFS_HEAD_CLIENT &&
 	       !memcmp(info->store, rc->superblock->store, LFS_ID_LEN) &&
 	       (info->next == LFS_SEGMENT_NONE || info->next < rc->segs->n);
 }
@@ -77,8 +77,7 @@ static int replay_segment_enter(struct lfs_recover *rc,
 		return -EUCLEAN;
 	}
 	if (!lfs_segment_in_use(s))
-		lfs_segments_open(segs, info->number, info->generation, info->incarnation,
-				  info->first_lsn);
+		lfs_segments_open(segs, info->number, info);
 	rc->replay.tail.generation = info->generation;
 	rc->replay.tail.chain = info->seed;
 	rc->replay.tail.block = 1;
@@ -286,7 +285,7 @@ static void replay_cross_loaded(struct lfs_recover *rc)
 	struct lfs_segment_info info;
 
 	if (lfs_segment_decode(lfs_scan_block(&rc->replay.scan, 0), &info) ||
-	    info.incarnation <= rc->replay.incarnation ||
+	    info.kind != LFS_HEAD_CLIENT || info.incarnation <= rc->replay.incarnation ||
 	    info.incarnation > rc->superblock->incarnation) {
 		log_end(rc);
 		return;
@@ -318,7 +317,7 @@ static bool evidence_header(struct lfs_recover *rc, const uint8_t *block)
 	struct lfs_segment_info info;
 
 	if (lfs_segment_decode(block, &info) ||
-	    info.number != rc->replay.search.segment ||
+	    info.number != rc->replay.search.segment || info.kind != LFS_HEAD_CLIENT ||
 	    memcmp(info.store, rc->superblock->store, LFS_ID_LEN) != 0)
 		return false;
 	if (info.incarnation > rc->replay.incarnation &&

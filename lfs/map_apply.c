@@ -8,17 +8,22 @@
  * in: replay after a crash does the same, and both must come to the same map.
  */
 
-/* One append into the map. False: the budget is used up, the rest comes later. */
+/*
+ * One append into the map. False: the budget is used up, or a leaf is frozen and cannot be
+ * copied; the rest follows later.
+ */
 static bool apply_append(struct lfs_inflight *f, const struct lfs_append *a,
 			 uint32_t *budget)
 {
-	struct lfs *lfs = f->lfs;
+	struct lfs *lfs = f->head->lfs;
 
 	for (; f->op_done < a->nops; f->op_done++) {
 		const struct lfs_op *op = &a->ops[f->op_done];
 		uint64_t left = op->blocks - f->op_blocks_done;
 
 		if (op->kind == LFS_WRITE) {
+			if (!lfs_map_may_set(&lfs->map, op->volume, op->lba, op->blocks))
+				return false;
 			if (!f->early)
 				lfs_map_set(&lfs->map, op, f->pba, a->lsn);
 			lfs_map_unpin(&lfs->map, op->volume, op->lba, op->blocks);
@@ -53,7 +58,7 @@ static void apply_append_out(struct lfs *lfs, const struct lfs_append *a)
 /* True when all of the record is in the map. */
 static bool apply_client(struct lfs_inflight *f, uint32_t *budget)
 {
-	struct lfs *lfs = f->lfs;
+	struct lfs *lfs = f->head->lfs;
 
 	while (!rt_list_empty(&f->appends)) {
 		struct lfs_append *a = lfs_append_of(f->appends.next);
@@ -70,7 +75,8 @@ static bool apply_client(struct lfs_inflight *f, uint32_t *budget)
 /* The record is in the map: the log has grown by it. */
 static void apply_inflight_retire(struct lfs_inflight *f)
 {
-	struct lfs *lfs = f->lfs;
+	struct lfs_head *head = f->head;
+	struct lfs *lfs = head->lfs;
 	struct lfs_segment *s = &lfs->segs.s[f->segment];
 	uint32_t end = f->after.block;
 
@@ -78,17 +84,16 @@ static void apply_inflight_retire(struct lfs_inflight *f)
 		lfs_segment_set_state(&lfs->segs, f->segment, LFS_SEGMENT_SEALED);
 		end = (uint32_t)((f->off + f->left) / LFS_BLOCK -
 				 lfs_segments_pba(&lfs->segs, f->segment, 0));
-		lfs->head.spare[lfs->head.nspare++] = f->summary;
+		head->spare[head->nspare++] = f->summary;
 		f->summary = NULL;
 	}
 	s->end = end;
 	s->last_lsn = f->after.lsn;
-	lfs->head.applied = f->after;
-	if (f->kind == LFS_RECORD_LEAF)
+	head->applied = f->after;
+	if (f->kind == LFS_RECORD_MAP)
 		lfs_checkpoint_applied(lfs, f);
-	lfs_flush_written(lfs, f);
-	f->busy = false;
-	f->niov = 0;
+	if (head->kind == LFS_HEAD_CLIENT)
+		lfs_flush_written(lfs, f);
 }
 
 /*
@@ -96,20 +101,19 @@ static void apply_inflight_retire(struct lfs_inflight *f)
  * covers them, since `done` may ask for a flush, at once or while the rest of the record
  * is still on its way into the map.
  */
-static void apply_inflight_pop(struct lfs *lfs)
+static void apply_inflight_pop(struct lfs_head *head)
 {
-	struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
+	struct lfs_inflight *f = lfs_inflight_front(head);
 	struct rt_list applied, *l;
 
 	rt_list_init(&applied);
 	while ((l = rt_list_pop(&f->in_map)) != NULL)
 		rt_list_push_back(&applied, l);
-	lfs->head.first = (lfs->head.first + 1) % LFS_RECORDS_IN_FLIGHT;
-	lfs->head.ninflight--;
+	lfs_inflight_pop(head);
 	while ((l = rt_list_pop(&applied)) != NULL) {
 		struct lfs_append *a = lfs_append_of(l);
 
-		lfs->advanced = true;
+		head->lfs->advanced = true;
 		a->done(a, 0);
 	}
 }
@@ -141,22 +145,45 @@ static void apply_early(struct lfs *lfs)
 	}
 }
 
-void lfs_apply(struct lfs *lfs)
+static void apply_head(struct lfs_head *head)
 {
 	uint32_t budget = LFS_UNMAP_BUDGET;
 
-	if (RT_BUG(MAP_IN_COMPLETION_ORDER))
-		apply_early(lfs);
-	while (lfs->head.ninflight && !lfs->failed) {
-		struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
+	while (head->ninflight && !head->lfs->failed) {
+		struct lfs_inflight *f = lfs_inflight_front(head);
 
 		if (!f->written)
 			break;
 		if (f->kind == LFS_RECORD_CLIENT && !apply_client(f, &budget)) {
-			lfs_schedule(lfs);
+			/* Else it waits for the checkpoint to capture the leaf. */
+			if (budget < LFS_UNMAP_LEAF)
+				lfs_schedule(head->lfs);
 			return;
 		}
 		apply_inflight_retire(f);
-		apply_inflight_pop(lfs);
+		apply_inflight_pop(head);
+		lfs_checkpoint_boundary(head->lfs);
 	}
+}
+
+bool lfs_apply_is_between(const struct lfs *lfs)
+{
+	const struct lfs_inflight *f = &lfs->head.inflight[lfs->head.first];
+
+	return !lfs->head.ninflight ||
+	       (rt_list_empty(&f->in_map) && !f->op_done && !f->op_blocks_done);
+}
+
+void lfs_apply_resume(struct lfs *lfs)
+{
+	if (lfs->head.ninflight && lfs_inflight_front(&lfs->head)->written)
+		lfs_schedule(lfs);
+}
+
+void lfs_apply(struct lfs *lfs)
+{
+	if (RT_BUG(MAP_IN_COMPLETION_ORDER))
+		apply_early(lfs);
+	apply_head(&lfs->head);
+	apply_head(&lfs->map_head);
 }

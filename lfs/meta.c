@@ -27,12 +27,14 @@ const struct lfs_epoch *lfs_epoch_of(const struct lfs_meta *meta, uint64_t lsn)
 	return &meta->epochs[i];
 }
 
+/* Do both have the same map? Its hashes are of the group and the volumes. */
 static bool meta_same_volumes(const struct lfs_meta *a, const struct lfs_meta *b)
 {
-	if (a->nvolumes != b->nvolumes)
+	if (a->nvolumes != b->nvolumes || memcmp(a->group, b->group, LFS_ID_LEN) != 0)
 		return false;
 	for (unsigned i = 0; i < a->nvolumes; i++)
-		if (a->volumes[i].size != b->volumes[i].size)
+		if (a->volumes[i].size != b->volumes[i].size ||
+		    a->volumes[i].id != b->volumes[i].id)
 			return false;
 	return true;
 }
@@ -62,7 +64,7 @@ static void meta_map_install(struct lfs *lfs)
 	/* Nothing can be mapped yet: nothing was ever appended. */
 	rt_assert(!lfs->admission.lsn);
 	lfs_map_release(&lfs->map);
-	lfs->map = *lfs->meta_change.map;
+	lfs_map_move(&lfs->map, lfs->meta_change.map);
 	rt_free(lfs->meta_change.map);
 	lfs->meta_change.map = NULL;
 }

@@ -84,12 +84,16 @@ int lfs_prepare(struct lfs *lfs)
 	lfs->admission.bytes = lfs->head.applied.bytes;
 	lfs->flusher.durable_seq = lfs->head.applied.seq;
 	lfs->flusher.durable = lfs_tail_image(&lfs->head.applied);
+	lfs->map_head.built.segment = LFS_SEGMENT_NONE;
+	lfs->map_head.applied = lfs->map_head.built;
 	rt_list_init(&lfs->admission.queue);
 	lfs_flush_init(lfs);
 	ret = lfs_superblock_writer_init(&lfs->superblock);
 	lfs->meta_change.copy = rt_zalloc(1, sizeof(*lfs->meta_change.copy));
-	if (lfs_alive_init(&lfs->alive) || lfs_checkpoint_init(&lfs->ck) || ret ||
-	    !lfs->meta_change.copy || lfs_head_init(lfs) || lfs_read_init(lfs))
+	if (lfs_alive_init(&lfs->alive) || lfs_checkpoint_init(&lfs->ck, lfs->segs.n) ||
+	    ret || !lfs->meta_change.copy ||
+	    lfs_head_init(&lfs->head, lfs, LFS_HEAD_CLIENT) ||
+	    lfs_head_init(&lfs->map_head, lfs, LFS_HEAD_MAP) || lfs_read_init(lfs))
 		return -ENOMEM;
 	return lfs_write_buffer_init(&lfs->admission.write_buffer,
 				     (uint32_t)(LFS_PENDING_BYTES_MAX / LFS_BLOCK));
@@ -100,6 +104,7 @@ void lfs_free(struct lfs *lfs)
 	if (!lfs)
 		return;
 	lfs_head_release(&lfs->head);
+	lfs_head_release(&lfs->map_head);
 	lfs_write_buffer_release(&lfs->admission.write_buffer);
 	lfs_map_release(&lfs->map);
 	if (lfs->meta_change.map)

@@ -36,7 +36,9 @@ struct lfs {
 	uint64_t incarnation;
 
 	struct lfs_admission admission;
-	struct lfs_head head;
+	struct lfs_head head;	  /* the clients': the log */
+	struct lfs_head map_head; /* the checkpoints' */
+	uint32_t generations;	  /* segments opened by this incarnation */
 	struct lfs_flusher flusher;
 	struct lfs_superblock_writer superblock;
 	struct lfs_checkpoint ck;

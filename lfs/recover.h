@@ -16,15 +16,15 @@
 
 /*
  * From a chosen superblock to a map and the end of the log. Nothing is written.
- * checkpoint_load.c reads a checkpoint slot and the leaves that it names, log_replay.c
+ * checkpoint_load.c reads a checkpoint slot and the map that it names, log_replay.c
  * reads the log from there and decides where and why it ends.
  */
 
-#define LFS_LOADS 32u /* leaves read at the same time */
+#define LFS_LOADS 32u /* images read at the same time */
 
 struct lfs_recover;
 
-struct lfs_load_leaf {
+struct lfs_load_image {
 	struct rt_op op;
 	struct lfs_recover *rc;
 	uint8_t *image; /* borrowed from images */
@@ -32,7 +32,7 @@ struct lfs_load_leaf {
 	bool busy;
 };
 
-/* A checkpoint slot, and the leaves that it names (checkpoint_load.c). */
+/* A checkpoint slot, and the map that it names (checkpoint_load.c). */
 struct lfs_load {
 	struct rt_op op;
 	unsigned checkpoint_slot_at; /* 0 or 1 */
@@ -41,9 +41,10 @@ struct lfs_load {
 	uint8_t *body; /* owned */
 	uint64_t got;
 	uint8_t *images; /* owned */
-	struct lfs_load_leaf leaves[LFS_LOADS];
+	struct lfs_load_image image[LFS_LOADS];
 	unsigned loading;
-	/* where the search for leaves stands */
+	/* where the search for images stands: for those of inner nodes, or of leaves */
+	bool inner;
 	unsigned volume;
 	uint32_t index;
 	int res;

@@ -76,17 +76,18 @@ uint32_t lfs_segments_reserve(struct lfs_segments *segs, uint32_t after)
 	return LFS_SEGMENT_NONE;
 }
 
-void lfs_segments_open(struct lfs_segments *segs, uint32_t n, uint64_t generation,
-		       uint64_t incarnation, uint64_t first_lsn)
+void lfs_segments_open(struct lfs_segments *segs, uint32_t n,
+		       const struct lfs_segment_info *info)
 {
 	struct lfs_segment *s = &segs->s[n];
 
-	rt_assert(n < segs->n && generation && segs->free);
+	rt_assert(n < segs->n && info->generation && segs->free);
 	lfs_segment_set_state(segs, n, LFS_SEGMENT_OPEN);
-	s->generation = generation;
-	s->incarnation = incarnation;
-	s->first_lsn = first_lsn;
-	s->last_lsn = first_lsn - 1;
+	s->kind = info->kind;
+	s->generation = info->generation;
+	s->incarnation = info->incarnation;
+	s->first_lsn = info->first_lsn;
+	s->last_lsn = info->first_lsn - 1;
 	s->end = 1;
 }
 
@@ -102,7 +103,7 @@ void lfs_segment_encode(uint8_t block[LFS_BLOCK], const struct lfs_segment_info 
 		.first_lsn = le64_make(info->first_lsn),
 		.first_seq = le64_make(info->first_seq),
 		.prev_crc = le32_make(info->prev_crc),
-		.kind = le32_make(LFS_HEAD_CLIENT),
+		.kind = le32_make(info->kind),
 	};
 
 	memcpy(h.store, info->store, sizeof(h.store));
@@ -119,13 +120,14 @@ int lfs_segment_decode(const uint8_t block[LFS_BLOCK], struct lfs_segment_info *
 	if (le64_get(h.magic) != LFS_SEGMENT_MAGIC ||
 	    le32_get(h.crc) != rt_crc32c(block + CRC_FROM, LFS_BLOCK - CRC_FROM))
 		return -EBADMSG;
-	if (le32_get(h.kind) != LFS_HEAD_CLIENT || !le64_get(h.generation) ||
+	if (!lfs_head_kind_known(le32_get(h.kind)) || !le64_get(h.generation) ||
 	    !le64_get(h.first_lsn))
 		return -EBADMSG;
 	for (size_t i = 0; i < sizeof(h.zero); i++)
 		if (h.zero[i])
 			return -EBADMSG;
 	memcpy(ret->store, h.store, sizeof(ret->store));
+	ret->kind = (enum lfs_head_kind)le32_get(h.kind);
 	ret->number = le32_get(h.number);
 	ret->next = le32_get(h.next);
 	ret->seed = le32_get(h.seed);

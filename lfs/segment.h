@@ -21,6 +21,7 @@ enum lfs_segment_state {
 
 struct lfs_segment {
 	enum lfs_segment_state state; /* lfs_segment_set_state() alone changes it */
+	enum lfs_head_kind kind;      /* of the head that has written it */
 	uint64_t generation;	      /* 0 while it is not in use */
 	uint64_t incarnation;
 	uint64_t first_lsn, last_lsn; /* last = first - 1: no client record */
@@ -74,19 +75,21 @@ static inline void lfs_segments_live(struct lfs_segments *segs, uint32_t pba, in
  * there is none.
  */
 uint32_t lfs_segments_reserve(struct lfs_segments *segs, uint32_t after);
-/* Open a segment that is not in use: empty but for its header. */
-void lfs_segments_open(struct lfs_segments *segs, uint32_t n, uint64_t generation,
-		       uint64_t incarnation, uint64_t first_lsn);
-
-/* ---- the header on disk ------------------------------------------------------------------ */
-
+/* What the header of a segment says. */
 struct lfs_segment_info {
 	uint8_t store[LFS_ID_LEN];
+	enum lfs_head_kind kind;
 	uint32_t number, next; /* next may be LFS_SEGMENT_NONE */
 	uint32_t seed, prev_crc;
 	uint64_t generation, incarnation;
 	uint64_t first_lsn, first_seq;
 };
+
+/* Open a segment that is not in use: empty but for this header. */
+void lfs_segments_open(struct lfs_segments *segs, uint32_t n,
+		       const struct lfs_segment_info *info);
+
+/* ---- the header on disk ------------------------------------------------------------------ */
 
 void lfs_segment_encode(uint8_t block[LFS_BLOCK], const struct lfs_segment_info *info);
 /* 0, or -EBADMSG. Whether it is the right one is for the caller to say. */

@@ -23,24 +23,25 @@ static uint64_t geometry_round_up(uint64_t n, uint64_t to)
 
 /* ---- geometry --------------------------------------------------------------------------- */
 
-static uint64_t geometry_leaves_max(uint64_t segments, uint32_t segment_size)
+static uint64_t geometry_inner_max(uint64_t segments, uint32_t segment_size)
 {
-	/* Volumes take at most 4/5 of the segments; each may end inside a leaf. */
-	return segments * segment_size / 5 * 4 / (LFS_LEAF_BLOCKS * LFS_BLOCK) +
-	       LFS_VOLUMES_MAX;
+	uint64_t each = (uint64_t)LFS_INNER_LEAVES * LFS_LEAF_BLOCKS * LFS_BLOCK;
+
+	/* Volumes take at most 4/5 of the segments; each may end inside an inner node. */
+	return segments * segment_size / 5 * 4 / each + LFS_VOLUMES_MAX;
 }
 
-uint64_t lfs_geometry_leaves(const struct lfs_geometry *geo)
+uint64_t lfs_geometry_inner(const struct lfs_geometry *geo)
 {
-	return geometry_leaves_max(geo->segments, geo->segment_size);
+	return geometry_inner_max(geo->segments, geo->segment_size);
 }
 
 static uint64_t geometry_checkpoint_slot_size(uint64_t segments, uint32_t segment_size)
 {
 	return geometry_round_up(
 		sizeof(struct lfs_checkpoint_slot_head) +
-			geometry_leaves_max(segments, segment_size) *
-				sizeof(struct lfs_checkpoint_slot_leaf) +
+			geometry_inner_max(segments, segment_size) *
+				sizeof(struct lfs_checkpoint_slot_inner) +
 			segments * sizeof(struct lfs_checkpoint_slot_segment),
 		LFS_BLOCK);
 }
@@ -133,7 +134,8 @@ static uint64_t geometry_segments_filled(const struct lfs_meta *meta,
 					 uint32_t segment_size)
 {
 	uint32_t request = meta->max_request / LFS_BLOCK;
-	uint64_t usable = lfs_segment_usable(segment_size / LFS_BLOCK, meta->max_request);
+	uint32_t segment_blocks = segment_size / LFS_BLOCK;
+	uint64_t usable = lfs_segment_usable(segment_blocks, meta->max_request);
 	uint64_t log = 0, leaves = 0;
 
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
@@ -143,8 +145,10 @@ static uint64_t geometry_segments_filled(const struct lfs_meta *meta,
 		log += blocks + requests * lfs_record_head_blocks(1, request);
 		leaves += (blocks + LFS_LEAF_BLOCKS - 1) / LFS_LEAF_BLOCKS;
 	}
-	log += lfs_leaves_blocks(leaves);
-	return (log + usable - 1) / usable + LFS_SEGMENTS_MIN;
+	return (log + usable - 1) / usable +
+	       lfs_images_segments(leaves + leaves / LFS_INNER_LEAVES + meta->nvolumes,
+				   segment_blocks) +
+	       LFS_SEGMENTS_MIN;
 }
 
 uint64_t lfs_geometry_size_min(const struct lfs_meta *meta, uint32_t segment_size)

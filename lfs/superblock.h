@@ -38,8 +38,8 @@ static inline uint64_t lfs_checkpoint_slot_off(const struct lfs_geometry *geo,
 	return LFS_EVENTS_OFF + LFS_EVENT_REGION + slot * geo->checkpoint_slot_size;
 }
 
-/* Leaves that a slot of this geometry has room for. */
-uint64_t lfs_geometry_leaves(const struct lfs_geometry *geo);
+/* Inner nodes that a slot of this geometry has room for. */
+uint64_t lfs_geometry_inner(const struct lfs_geometry *geo);
 
 /*
  * Lay out a store of `size` bytes. -EINVAL segment size or checkpoint distance out of

@@ -36,6 +36,8 @@
 	X(GATE_ON_TIMEOUT)	/* onwire moves without evidence after a while */                \
 	X(MAP_IN_COMPLETION_ORDER)                                                               \
 	X(CHECKPOINT_BEFORE_FLUSH) /* slot made current before its leaves are durable */         \
+	X(CAPTURE_LATE)		   /* an image holds what is younger than the checkpoint */   \
+	X(COUNTS_AFTER_C)	   /* so does its table of segments */                          \
 	X(TRUNCATE_CORRUPT)	   /* corruption taken for a torn tail */                        \
 	X(FACT_IN_ONE_COPY)	   /* a fact of the group counts when one superblock has it */   \
 	X(NO_INCARNATION)	   /* open does not raise the incarnation */                     \

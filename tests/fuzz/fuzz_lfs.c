@@ -132,9 +132,39 @@ static void fuzz_slot(const uint8_t *data, size_t size)
 				     (uint32_t)(geo.segments_off / LFS_BLOCK)));
 	rt_assert(!lfs_map_init(&map, &segs, &meta, 1 << 20));
 	if (lfs_checkpoint_slot_decode_body(&slot, bytes + LFS_BLOCK, &segs, &map) == 0)
-		for (uint32_t i = 0; i < map.v[0].nleaves; i++)
-			rt_assert(!map.v[0].leaves[i].pba ||
-				  lfs_segments_has_data(&segs, map.v[0].leaves[i].pba));
+		for (uint32_t i = 0; i < map.v[0].ninner; i++)
+			rt_assert(!map.v[0].inner[i].pba ||
+				  lfs_segments_has_data(&segs, map.v[0].inner[i].pba));
+	lfs_map_release(&map);
+	lfs_segments_release(&segs);
+}
+
+/* The image of an inner node, and that of a leaf below it. */
+static void fuzz_image(const uint8_t *data, size_t size)
+{
+	static uint8_t bytes[2 * LFS_BLOCK];
+	struct lfs_segment_info info = {
+		.kind = LFS_HEAD_CLIENT, .generation = 1, .incarnation = 1, .first_lsn = 1
+	};
+	struct lfs_meta meta = { .nvolumes = 1 };
+	struct lfs_segments segs;
+	struct lfs_map map;
+	uint32_t crc;
+
+	meta.volumes[0].size = 4096 * LFS_BLOCK - LFS_SECTOR;
+	memset(bytes, 0, sizeof(bytes));
+	memcpy(bytes, data, size < sizeof(bytes) ? size : sizeof(bytes));
+	rt_assert(!lfs_segments_init(&segs, 8, 256, 1));
+	rt_assert(!lfs_map_init(&map, &segs, &meta, 1 << 20));
+	for (uint32_t i = 0; i < 4; i++)
+		lfs_segments_open(&segs, i, &info);
+	if (!lfs_map_load_inner(&map, 0, 0, bytes) &&
+	    !lfs_map_load_leaf(&map, 0, 7, bytes + LFS_BLOCK))
+		for (uint64_t lba = 0; lba < map.v[0].blocks; lba++) {
+			uint32_t pba = lfs_map_get(&map, 0, lba, &crc);
+
+			rt_assert(!pba || lfs_segments_has_data(&segs, pba));
+		}
 	lfs_map_release(&map);
 	lfs_segments_release(&segs);
 }
@@ -182,7 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1)
 		return 0;
-	switch (data[0] % 6) {
+	switch (data[0] % 7) {
 	case 0:
 		fuzz_record(data + 1, size - 1);
 		break;
@@ -194,6 +224,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 3:
 		fuzz_slot(data + 1, size - 1);
+		break;
+	case 5:
+		fuzz_image(data + 1, size - 1);
 		break;
 	case 4:
 		fuzz_event(data + 1, size - 1);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lfs/log_record.h"
+#include "lfs/segment.h"
 #include "lfs/superblock.h"
 #include "rt/check.h"
 #include "tests/sim/lfs_site.h"
@@ -13,9 +14,14 @@
 #define ANY_KIND 0xffu
 #define BIT(kind) (1u << (kind))
 
-/* The last record on the disk of one of these kinds, looked for block by block. */
-static bool last_record(struct lfs_site *s, unsigned kinds, struct lfs_record *ret)
+/*
+ * The last record of one of these kinds that a head has written, looked for block by block
+ * on the disk.
+ */
+static bool last_record_of(struct lfs_site *s, enum lfs_head_kind head, unsigned kinds,
+			   struct lfs_record *ret)
 {
+	struct lfs_segment_info info = { .kind = LFS_HEAD_CLIENT };
 	uint8_t *area = lfs_site_alloc(LFS_HEAD_BLOCKS_MAX * LFS_BLOCK);
 	uint64_t end = s->size < LOOK_MAX ? s->size : LOOK_MAX;
 	bool found = false;
@@ -26,13 +32,15 @@ static bool last_record(struct lfs_site *s, unsigned kinds, struct lfs_record *r
 		int res;
 
 		sim_disk_peek(s->disk, off, area, LFS_BLOCK);
+		(void)lfs_segment_decode(area, &info);
 		res = lfs_record_decode(area, LFS_BLOCK, &rec, &blocks);
 		if (res == -EMSGSIZE && off + (uint64_t)blocks * LFS_BLOCK <= end) {
 			sim_disk_peek(s->disk, off, area, (size_t)blocks * LFS_BLOCK);
 			res = lfs_record_decode(area, (size_t)blocks * LFS_BLOCK, &rec,
 						&blocks);
 		}
-		if (res || rec.address * LFS_BLOCK != off || !(kinds & BIT(rec.kind)))
+		if (res || rec.address * LFS_BLOCK != off || info.kind != head ||
+		    !(kinds & BIT(rec.kind)))
 			continue;
 		if (found &&
 		    (rec.incarnation < ret->incarnation ||
@@ -43,6 +51,12 @@ static bool last_record(struct lfs_site *s, unsigned kinds, struct lfs_record *r
 	}
 	free(area);
 	return found;
+}
+
+/* The same of the log. */
+static bool last_record(struct lfs_site *s, unsigned kinds, struct lfs_record *ret)
+{
+	return last_record_of(s, LFS_HEAD_CLIENT, kinds, ret);
 }
 
 void lfs_site_check_witness(struct lfs_site *s)
@@ -141,7 +155,7 @@ uint64_t lfs_site_draw_damage(struct lfs_site *s)
 							 : 16384);
 		break;
 	case 2:
-		if (last_record(s, BIT(LFS_RECORD_LEAF), &rec))
+		if (last_record_of(s, LFS_HEAD_MAP, ANY_KIND, &rec))
 			return in_record(s, &rec);
 		break;
 	case 3:

@@ -42,9 +42,17 @@ static void fill(struct lfs_site *s)
 	struct lfs_segments *segs = &s->lfs->segs;
 	uint32_t first = s->lfs->head.built.segment + WINDOW;
 
-	for (uint32_t i = first; i < segs->n; i++)
+	for (uint32_t i = first; i < segs->n; i++) {
+		struct lfs_segment_info info = {
+			.kind = LFS_HEAD_CLIENT,
+			.generation = i + 1,
+			.incarnation = 1,
+			.first_lsn = 1,
+		};
+
 		if (!lfs_segment_in_use(&segs->s[i]))
-			lfs_segments_open(segs, i, i + 1, 1, 1);
+			lfs_segments_open(segs, i, &info);
+	}
 }
 
 static void must_open(struct lfs_site *s)

@@ -59,7 +59,7 @@ static struct disk {
 	rt_time now;
 	bool stopped;
 	bool hold[DISK_KINDS];
-	uint64_t hold_from;	      /* hold writes from this offset on; 0: none */
+	uint64_t hold_from, hold_to;  /* hold writes at these offsets; 0: none; no end */
 	bool reverse;		      /* the youngest write ends first */
 	unsigned fail[DISK_KINDS];    /* the n-th from now on fails; 0: none; */
 	int error;		      /* as; 0: -EIO */
@@ -232,7 +232,8 @@ static inline int disk_perform(const struct disk_op *d)
 static inline bool disk_held(const struct disk_op *d)
 {
 	return disk.hold[d->kind] ||
-	       (d->kind == DISK_WRITE && disk.hold_from && d->off >= disk.hold_from);
+	       (d->kind == DISK_WRITE && disk.hold_from && d->off >= disk.hold_from &&
+		(!disk.hold_to || d->off < disk.hold_to));
 }
 
 /* End one operation. False: all that there are, if any, are held. */

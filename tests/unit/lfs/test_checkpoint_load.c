@@ -7,6 +7,7 @@
  */
 #include "lfs/checkpoint.h"
 #include "lfs/checkpoint_slot.h"
+#include "lfs/open_store.h"
 #include "tests/unit/lfs/world_memory.h"
 
 #define LEAVES (VOLUME_BLOCKS / LFS_LEAF_BLOCKS)
@@ -54,14 +55,19 @@ static struct lfs_superblock super_now(struct world *w)
 	return superblock[superblock[1].seq > superblock[0].seq];
 }
 
-/* Byte offsets of the images that the newest checkpoint names. Returns how many. */
-static unsigned images_of(struct world *w, uint64_t off[LEAVES])
+/*
+ * Byte offsets of the images that the newest checkpoint names: of the inner node, which is
+ * the only one, and of the leaves. Returns how many leaves.
+ */
+static unsigned images_of(struct world *w, uint64_t *ret_inner, uint64_t off[LEAVES])
 {
 	struct lfs_superblock superblock = super_now(w);
 	uint64_t at =
 		lfs_checkpoint_slot_off(&superblock.geo, superblock.checkpoint_slot);
-	uint8_t head[LFS_BLOCK];
+	struct lfs_inner_entry entries[LFS_INNER_LEAVES];
+	struct lfs_checkpoint_slot_inner inner;
 	struct lfs_checkpoint_slot slot;
+	uint8_t head[LFS_BLOCK];
 	unsigned n = 0;
 
 	peek(w, at, head, sizeof(head));
@@ -69,13 +75,13 @@ static unsigned images_of(struct world *w, uint64_t off[LEAVES])
 							 superblock.store, &slot),
 			 0);
 	assert_int_equal(slot.seq, superblock.checkpoint_slot_seq);
-	for (uint32_t i = 0; i < slot.nleaves; i++) {
-		struct lfs_checkpoint_slot_leaf leaf;
-
-		peek(w, at + LFS_BLOCK + i * sizeof(leaf), &leaf, sizeof(leaf));
-		if (le32_get(leaf.pba))
-			off[n++] = (uint64_t)le32_get(leaf.pba) * LFS_BLOCK;
-	}
+	assert_int_equal(slot.ninner, 1);
+	peek(w, at + LFS_BLOCK, &inner, sizeof(inner));
+	*ret_inner = (uint64_t)le32_get(inner.pba) * LFS_BLOCK;
+	peek(w, *ret_inner, entries, sizeof(entries));
+	for (uint32_t i = 0; i < LFS_INNER_LEAVES; i++)
+		if (le32_get(entries[i].pba))
+			off[n++] = (uint64_t)le32_get(entries[i].pba) * LFS_BLOCK;
 	return n;
 }
 
@@ -141,6 +147,7 @@ static void put_async(struct world *w, unsigned i, uint64_t lba)
 	expected[lba] = 9;
 }
 
+static uint64_t last_block; /* where the last block that was written lies, in bytes */
 static struct lfs_wait checkpoint_wait;
 static int checkpoint_res;
 
@@ -151,7 +158,7 @@ static void checkpoint_noted(struct lfs_wait *wait, int res)
 
 /*
  * Clients write while the checkpoint's leaves are on their way: what they wrote lies
- * behind the images in the log, and the checkpoint makes it durable. No record names it.
+ * behind its start, and the checkpoint makes it durable. No record names it.
  */
 static uint8_t *history_written_meanwhile(struct world *w)
 {
@@ -177,6 +184,10 @@ static uint8_t *history_written_meanwhile(struct world *w)
 	assert_int_equal(append_res[1], 0);
 	assert_int_equal(checkpoint_res, 0);
 	assert_int_equal(lfs_lsn(w->lfs).durable, lfs_lsn(w->lfs).admitted);
+	last_block = LFS_BLOCK * ((uint64_t)lfs_segments_pba(&w->lfs->segs,
+							     w->lfs->head.applied.segment,
+							     w->lfs->head.applied.block) -
+				  1);
 	image = disk_image();
 	assert_int_equal(close_store(w), 0);
 	return image;
@@ -220,12 +231,14 @@ static uint64_t last_lsn_of(struct world *w, const uint8_t *image)
 
 static void damage_each_leaf(struct world *w, uint8_t *image)
 {
-	uint64_t last = last_lsn_of(w, image), off[LEAVES];
+	uint64_t last = last_lsn_of(w, image), off[LEAVES], inner;
 	unsigned n;
 
 	disk_restore(image);
-	n = images_of(w, off);
+	n = images_of(w, &inner, off);
 	assert_int_equal(n, LEAVES);
+	flip(w, inner + 70);
+	assert_true(open_whole(w, last));
 	for (unsigned i = 0; i < n; i++) {
 		disk_restore(image);
 		flip(w, off[i] + 100 * i);
@@ -254,7 +267,7 @@ static void a_leaf_with_records_behind_it_is_read_from_the_older_one(void **stat
 static void a_leaf_that_both_checkpoints_name_is_refused(void **state)
 {
 	struct world *w = *state;
-	uint64_t off[LEAVES];
+	uint64_t off[LEAVES], inner;
 	uint8_t *image;
 
 	assert_int_equal(create(w, 0), 0);
@@ -264,7 +277,7 @@ static void a_leaf_that_both_checkpoints_name_is_refused(void **state)
 		assert_int_equal(close_store(w), 0);
 	}
 	image = disk_image();
-	assert_int_equal(images_of(w, off), 2);
+	assert_int_equal(images_of(w, &inner, off), 2);
 	flip(w, off[1]);
 	must_refuse(w, -EUCLEAN);
 	/* The one that is only in the newest is read from the older. */
@@ -279,13 +292,12 @@ static void a_leaf_and_a_record_are_refused(void **state)
 {
 	struct world *w = *state;
 	uint8_t *image = history_written_meanwhile(w);
-	uint64_t off[LEAVES];
+	uint64_t off[LEAVES], inner;
 
 	disk_restore(image);
-	assert_int_equal(images_of(w, off), LEAVES);
+	assert_int_equal(images_of(w, &inner, off), LEAVES);
 	flip(w, off[0]);
-	/* The images lie side by side; behind them a head area, a block, and again. */
-	flip(w, off[LEAVES - 1] + 3 * LFS_BLOCK);
+	flip(w, last_block);
 	must_refuse(w, -EUCLEAN);
 	assert_non_null(strstr(w->why, "checkpoint"));
 	free(image);

@@ -42,8 +42,9 @@ static int setup(void **state)
 	char why[LFS_WHY_MAX];
 
 	meta.nvolumes = 2;
-	meta.volumes[0].size = 1000 * LFS_BLOCK;
-	meta.volumes[1].size = 600 * LFS_BLOCK;
+	/* Two inner nodes each. */
+	meta.volumes[0].size = 100000 * LFS_BLOCK;
+	meta.volumes[1].size = 66000 * LFS_BLOCK;
 	return lfs_geometry_make(32 * MIB, LFS_SEGMENT_MIN, MIB, &geo, why);
 }
 
@@ -67,13 +68,14 @@ static struct lfs_checkpoint_slot sample(void)
 		},
 		.written_seq = 41,
 		.body_length = LFS_BLOCK,
-		.nleaves = 2,
+		.ninner = 2,
 		.nsegments = geo.segments,
 	};
-	struct lfs_leaf leaf = { .pba = (uint32_t)(geo.segments_off / LFS_BLOCK) + 257,
-				 .crc = 77,
-				 .changed = 29 };
-	struct lfs_segment s = { .generation = UINT64_C(2) << 32 | 1,
+	struct lfs_inner inner = { .index = 1,
+				   .pba = (uint32_t)(geo.segments_off / LFS_BLOCK) + 257,
+				   .crc = 77 };
+	struct lfs_segment s = { .kind = LFS_HEAD_MAP,
+				 .generation = UINT64_C(2) << 32 | 1,
 				 .incarnation = 2,
 				 .first_lsn = 1,
 				 .last_lsn = 30,
@@ -83,11 +85,12 @@ static struct lfs_checkpoint_slot sample(void)
 	uint8_t *at = body;
 
 	memset(body, 0, sizeof(body));
-	lfs_checkpoint_slot_put_leaf(at, 0, 1, &leaf);
-	at += sizeof(struct lfs_checkpoint_slot_leaf);
-	leaf.pba = 0;
-	lfs_checkpoint_slot_put_leaf(at, 1, 0, &leaf);
-	at += sizeof(struct lfs_checkpoint_slot_leaf);
+	lfs_checkpoint_slot_put_inner(at, &inner);
+	at += sizeof(struct lfs_checkpoint_slot_inner);
+	inner.volume = 1;
+	inner.index = 0;
+	lfs_checkpoint_slot_put_inner(at, &inner);
+	at += sizeof(struct lfs_checkpoint_slot_inner);
 	lfs_checkpoint_slot_put_segment(at + sizeof(struct lfs_checkpoint_slot_segment),
 					&s);
 	slot.body_crc = rt_crc32c(body, slot.body_length);
@@ -121,9 +124,10 @@ static void what_is_written_is_read_back(void **state)
 	assert_int_equal(segs.s[1].state, LFS_SEGMENT_SEALED);
 	assert_int_equal(segs.s[0].state, LFS_SEGMENT_FREE);
 	assert_int_equal(segs.free, geo.segments - 1);
-	assert_int_equal(map.v[0].leaves[1].crc, 77);
-	assert_int_equal(map.v[1].leaves[0].changed, 29);
-	assert_int_equal(map.v[1].leaves[0].pba, 0);
+	assert_int_equal(segs.s[1].live, 8);
+	assert_int_equal(segs.s[1].kind, LFS_HEAD_MAP);
+	assert_int_equal(map.v[0].inner[1].crc, 77);
+	assert_int_equal(map.v[1].inner[0].pba, map.v[0].inner[1].pba);
 	tables_release();
 }
 
@@ -188,10 +192,10 @@ static void segments_fewer(struct lfs_checkpoint_slot *s)
 {
 	s->nsegments--;
 }
-static void leaves_many(struct lfs_checkpoint_slot *s)
+static void inner_nodes_many(struct lfs_checkpoint_slot *s)
 {
-	s->nleaves = (uint32_t)lfs_geometry_leaves(&geo) + 1;
-	s->body_length = (s->nleaves * sizeof(struct lfs_checkpoint_slot_leaf) +
+	s->ninner = (uint32_t)lfs_geometry_inner(&geo) + 1;
+	s->body_length = (s->ninner * sizeof(struct lfs_checkpoint_slot_inner) +
 			  s->nsegments * sizeof(struct lfs_checkpoint_slot_segment) +
 			  LFS_BLOCK - 1) /
 			 LFS_BLOCK * LFS_BLOCK;
@@ -216,9 +220,9 @@ static void written_before_start(struct lfs_checkpoint_slot *s)
 static void a_head_that_cannot_be_is_refused(void **state)
 {
 	static void (*const changes[])(struct lfs_checkpoint_slot * s) = {
-		none_with_block, segment_beyond, block_beyond,
-		segments_fewer,	 leaves_many,	 length_more,
-		length_huge,	 lsn_huge,	 written_before_start,
+		none_with_block, segment_beyond,   block_beyond,
+		segments_fewer,	 inner_nodes_many, length_more,
+		length_huge,	 lsn_huge,	   written_before_start,
 	};
 
 	assert_int_equal(with_slot(same), 0);
@@ -249,18 +253,18 @@ static void reserved_bytes_of_a_head_are_zero(void **state)
 	}
 }
 
-/* The body with one leaf and segment 1 as given, its checksum right. */
-static int with_body(const struct lfs_checkpoint_slot_leaf *leaf,
+/* The body with one inner node and segment 1 as given, its checksum right. */
+static int with_body(const struct lfs_checkpoint_slot_inner *inner,
 		     const struct lfs_checkpoint_slot_segment *s)
 {
 	struct lfs_checkpoint_slot slot = sample();
 	int res;
 
-	if (leaf)
-		memcpy(body + sizeof(*leaf), leaf, sizeof(*leaf));
+	if (inner)
+		memcpy(body + sizeof(*inner), inner, sizeof(*inner));
 	if (s)
-		memcpy(body + 2 * sizeof(struct lfs_checkpoint_slot_leaf) + sizeof(*s), s,
-		       sizeof(*s));
+		memcpy(body + 2 * sizeof(struct lfs_checkpoint_slot_inner) + sizeof(*s),
+		       s, sizeof(*s));
 	slot.body_crc = rt_crc32c(body, slot.body_length);
 	tables_empty();
 	res = lfs_checkpoint_slot_decode_body(&slot, body, &segs, &map);
@@ -268,12 +272,13 @@ static int with_body(const struct lfs_checkpoint_slot_leaf *leaf,
 	return res;
 }
 
-static void leaves_that_cannot_be_are_refused(void **state)
+static void inner_nodes_that_cannot_be_are_refused(void **state)
 {
 	uint32_t base = (uint32_t)(geo.segments_off / LFS_BLOCK);
-	struct lfs_checkpoint_slot_leaf good = { .volume = le32_make(1),
-						 .index = le32_make(1) };
-	struct lfs_checkpoint_slot_leaf d = good;
+	struct lfs_checkpoint_slot_inner good = { .volume = le32_make(1),
+						  .index = le32_make(1),
+						  .pba = le32_make(base + 257) };
+	struct lfs_checkpoint_slot_inner d = good;
 
 	assert_int_equal(with_body(&good, NULL), 0);
 	d.volume = le32_make(2);
@@ -281,15 +286,15 @@ static void leaves_that_cannot_be_are_refused(void **state)
 	d = good;
 	d.index = le32_make(2);
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
-	/* Not in ascending order: the one before is volume 0, leaf 1. */
-	d = (struct lfs_checkpoint_slot_leaf){ .volume = le32_make(0),
-					       .index = le32_make(1) };
+	/* Not in ascending order: the one before is node 1 of volume 0. */
+	d = good;
+	d.volume = le32_make(0);
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
 	d.index = le32_make(0);
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
 	d = good;
-	d.pba = le32_make(base + 257);
-	assert_int_equal(with_body(&d, NULL), 0);
+	d.pba = le32_make(0);
+	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
 	d.pba = le32_make(base + 256); /* a header */
 	assert_int_equal(with_body(&d, NULL), -EUCLEAN);
 	d.pba = le32_make(base + 1); /* a free segment */
@@ -305,6 +310,8 @@ static void segments_that_cannot_be_are_refused(void **state)
 		.first_lsn = le64_make(31),
 		.last_lsn = le64_make(30),
 		.end = le32_make(256),
+		.live = le32_make(255),
+		.kind = le32_make(LFS_HEAD_CLIENT),
 	};
 	struct lfs_checkpoint_slot_segment d = good;
 
@@ -326,10 +333,13 @@ static void segments_that_cannot_be_are_refused(void **state)
 	d.end = le32_make(0);
 	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
 	d = good;
+	d.live = le32_make(256); /* with its header more than there are */
+	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
+	d = good;
 	d.flags = le32_make(LFS_CHECKPOINT_SLOT_SEALED << 1);
 	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
 	d = good;
-	d.zero = le32_make(1);
+	d.kind = le32_make(LFS_HEAD_MAP + 1);
 	assert_int_equal(with_body(NULL, &d), -EUCLEAN);
 }
 
@@ -340,7 +350,7 @@ int main(void)
 		cmocka_unit_test(any_flipped_bit_is_refused),
 		cmocka_unit_test(a_head_that_cannot_be_is_refused),
 		cmocka_unit_test(reserved_bytes_of_a_head_are_zero),
-		cmocka_unit_test(leaves_that_cannot_be_are_refused),
+		cmocka_unit_test(inner_nodes_that_cannot_be_are_refused),
 		cmocka_unit_test(segments_that_cannot_be_are_refused),
 	};
 

@@ -264,7 +264,7 @@ static void a_seal_in_place_of_a_marker_is_flushed(void **state)
 
 	open_fresh(w);
 	/* Each takes a block more than it has data. */
-	while ((room = lfs_inflight_room(w->lfs)) > 0)
+	while ((room = lfs_inflight_room(&w->lfs->head)) > 0)
 		assert_int_equal(write_blocks(w, room % 16, room % 2 ? 2 : 1, 1), 0);
 	assert_int_equal(flush_store(w), 0);
 	assert_true(last_durable(w, &before));

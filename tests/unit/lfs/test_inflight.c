@@ -79,12 +79,12 @@ static void a_segment_is_filled_to_its_end_and_not_beyond(void **state)
 		uint32_t segment = w->lfs->head.built.segment, room;
 
 		assert_int_equal(write_blocks(w, 1, 1, 1), 0);
-		while ((room = lfs_inflight_room(w->lfs)) > 16)
+		while ((room = lfs_inflight_room(&w->lfs->head)) > 16)
 			assert_int_equal(write_blocks(w, 1, room > 32 ? 16 : 2, 1), 0);
 		assert_int_equal(w->lfs->head.built.segment, segment);
 		assert_int_equal(write_blocks(w, 2, room - 1 - left, 2), 0);
 		assert_int_equal(w->lfs->head.built.segment, segment);
-		assert_int_equal(lfs_inflight_room(w->lfs), left);
+		assert_int_equal(lfs_inflight_room(&w->lfs->head), left);
 		/* One that does not fit: seal, and on in the next segment. */
 		assert_int_equal(write_blocks(w, 3, 16, 3), 0);
 		assert_int_not_equal(w->lfs->head.built.segment, segment);
@@ -112,7 +112,7 @@ static void the_log_goes_on_in_the_next_segment_once_one_is_sealed(void **state)
 	assert_int_equal(create(w, 100 * MIB), 0);
 	assert_int_equal(open_store(w), 0);
 	segment = w->lfs->head.built.segment;
-	while (lfs_inflight_room(w->lfs) > 12)
+	while (lfs_inflight_room(&w->lfs->head) > 12)
 		assert_int_equal(write_blocks(w, 1, 8, 1), 0);
 	memset(data, 2, 16 * LFS_BLOCK);
 	for (unsigned i = 0; i < 16; i++)

@@ -190,9 +190,9 @@ static void kind_5(struct lfs_record_head *h)
 {
 	h->kind = le32_make(LFS_RECORD_MARKER + 1);
 }
-static void kind_leaf(struct lfs_record_head *h)
+static void kind_map(struct lfs_record_head *h)
 {
-	h->kind = le32_make(LFS_RECORD_LEAF);
+	h->kind = le32_make(LFS_RECORD_MAP);
 }
 static void kind_witness(struct lfs_record_head *h)
 {
@@ -248,7 +248,7 @@ static void reserved_0(struct lfs_record_head *h)
 static void what_does_not_add_up_is_refused(void **state)
 {
 	static void (*const changes[])(struct lfs_record_head * h) = {
-		kind_0,		kind_5,		 kind_leaf,	  kind_witness,
+		kind_0,		kind_5,		 kind_map,	  kind_witness,
 		lsn_0,		lsn_one_more,	 lsn_one_less,	  lsn_backwards,
 		lsn_at_the_end, blocks_one_more, blocks_one_less, blocks_too_many,
 		descs_too_many, descs_none,	 reserved_0,
@@ -375,12 +375,14 @@ static void a_footer_is_read_back(void **state)
 	for (uint32_t i = 0; i < 2 * LFS_SUMMARY_PER_BLOCK; i++) {
 		in.lba = i;
 		in.leaf = i % 2;
+		in.inner = i % 3 == 2 && !in.leaf;
 		lfs_summary_put(area, i, &in);
 	}
 	for (uint32_t i = 0; i < 2 * LFS_SUMMARY_PER_BLOCK; i++) {
 		lfs_summary_get(area, i, &out);
 		assert_int_equal(out.lba, i);
 		assert_int_equal(out.leaf, i % 2);
+		assert_int_equal(out.inner, i % 3 == 2 && !out.leaf);
 		assert_int_equal(out.volume, 127);
 		assert_int_equal(out.lsn, 8);
 	}

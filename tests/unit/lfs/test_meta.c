@@ -35,7 +35,7 @@ static void facts_are_replaced_and_kept(void **state)
 	assert_int_equal(write_blocks(w, 0, 1, 1), 0);
 	meta->epochs[meta->nepochs++] =
 		(struct lfs_epoch){ .number = 7, .id = 99, .first_lsn = 2 };
-	meta->volumes[0].id = 4711;
+	meta->named_epoch = 4711;
 	assert_int_equal(set_meta(w, meta), 0);
 	assert_int_equal(lfs_meta(w->lfs)->nepochs, 2);
 	assert_int_equal(write_blocks(w, 0, 1, 2), 0);
@@ -50,7 +50,7 @@ static void facts_are_replaced_and_kept(void **state)
 	assert_int_equal(set_meta(w, meta), -EINVAL); /* something was appended */
 	assert_int_equal(close_store(w), 0);
 	assert_int_equal(open_store(w), 0);
-	assert_int_equal(lfs_meta(w->lfs)->volumes[0].id, 4711);
+	assert_int_equal(lfs_meta(w->lfs)->named_epoch, 4711);
 	assert_int_equal(lfs_meta(w->lfs)->volumes[0].size, VOLUME_BLOCKS * LFS_BLOCK);
 	assert_int_equal(lfs_meta(w->lfs)->epochs[1].id, 99);
 	free(meta);

@@ -109,7 +109,7 @@ static void all_that_waits_ends_with_the_log(void **state)
 	checkpoint.done = checkpoint_noted;
 	lfs_checkpoint_wait(w->lfs, &checkpoint);
 	w->meta = *lfs_meta(w->lfs);
-	w->meta.volumes[0].id++;
+	w->meta.named_epoch++;
 	facts.done = facts_noted;
 	lfs_set_meta(w->lfs, &facts, &w->meta);
 	disk_run();
@@ -126,7 +126,7 @@ static void all_that_waits_ends_with_the_log(void **state)
 	assert_int_equal(facts_res, -EIO);
 	assert_int_equal(w->failures, 1);
 	assert_int_equal(lfs_lsn(w->lfs).written, 1);
-	assert_int_not_equal(lfs_meta(w->lfs)->volumes[0].id, w->meta.volumes[0].id);
+	assert_int_not_equal(lfs_meta(w->lfs)->named_epoch, w->meta.named_epoch);
 	/* Nothing begins any more, and what is there can be read. */
 	flush_ask(w, 0);
 	checkpoint_res = 1;

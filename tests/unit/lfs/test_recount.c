@@ -9,7 +9,7 @@
 
 static int recount(struct world *w, char why[LFS_WHY_MAX])
 {
-	return lfs_recount_tables(&w->lfs->map, &w->lfs->segs, why);
+	return lfs_recount_tables(&w->lfs->map, &w->lfs->segs, true, why);
 }
 
 static void more_live(struct lfs *lfs)
@@ -39,7 +39,7 @@ static void more_mapped(struct lfs *lfs)
 
 static void more_used(struct lfs *lfs)
 {
-	lfs->map.v[0].leaves[0].used++;
+	lfs->map.v[0].leaves[0]->state.used++;
 }
 
 static void more_stale(struct lfs *lfs)
@@ -49,23 +49,39 @@ static void more_stale(struct lfs *lfs)
 
 static void mapped_to_a_free_segment(struct lfs *lfs)
 {
-	lfs->map.v[0].leaves[0].entries[1] =
+	lfs->map.v[0].leaves[0]->entries[1] =
 		lfs_segments_pba(&lfs->segs, lfs->segs.n - 1, 1);
 }
 
 static void mapped_to_another_block(struct lfs *lfs)
 {
-	lfs->map.v[0].leaves[0].entries[9] = lfs->map.v[0].leaves[0].entries[1];
+	lfs->map.v[0].leaves[0]->entries[9] = lfs->map.v[0].leaves[0]->entries[1];
 }
 
 static void not_mapped(struct lfs *lfs)
 {
-	lfs->map.v[0].leaves[0].entries[1] = 0;
+	lfs->map.v[0].leaves[0]->entries[1] = 0;
 }
 
 static void an_image_in_a_free_segment(struct lfs *lfs)
 {
-	lfs->map.v[0].leaves[0].pba = lfs_segments_pba(&lfs->segs, lfs->segs.n - 1, 1);
+	lfs->map.v[0].inner[0].entries[0].pba =
+		le32_make(lfs_segments_pba(&lfs->segs, lfs->segs.n - 1, 1));
+}
+
+static void an_inner_node_in_a_free_segment(struct lfs *lfs)
+{
+	lfs->map.v[0].inner[0].pba = lfs_segments_pba(&lfs->segs, lfs->segs.n - 1, 1);
+}
+
+static void another_set_hash(struct lfs *lfs)
+{
+	lfs->map.v[0].leaves[0]->state.set_hash++;
+}
+
+static void another_checksum(struct lfs *lfs)
+{
+	lfs->map.v[0].leaves[0]->entries[1] ^= UINT64_C(1) << 32;
 }
 
 struct falsehood {
@@ -85,6 +101,9 @@ static const struct falsehood falsehoods[] = {
 	{ "a block that counts twice", mapped_to_another_block },
 	{ "a block that is missing", not_mapped },
 	{ "an image in a free segment", an_image_in_a_free_segment },
+	{ "an inner node in a free segment", an_inner_node_in_a_free_segment },
+	{ "a leaf's set-hash", another_set_hash },
+	{ "a block's checksum", another_checksum },
 };
 
 static void a_recount_sees_each_wrong_count(void **state)
@@ -98,11 +117,14 @@ static void a_recount_sees_each_wrong_count(void **state)
 	for (size_t i = 0; i < sizeof(falsehoods) / sizeof(*falsehoods); i++) {
 		struct lfs_segment first = w->lfs->segs.s[0],
 				   last = w->lfs->segs.s[w->lfs->segs.n - 1];
-		uint64_t entries[LFS_LEAF_BLOCKS];
-		struct lfs_leaf *leaf = w->lfs->map.v[0].leaves, leaf_before = *leaf;
-		struct lfs before = *w->lfs;
+		static struct lfs_leaf leaf_before;
+		static struct lfs_inner inner_before;
+		static struct lfs before;
+		struct lfs_leaf *leaf = w->lfs->map.v[0].leaves[0];
 
-		memcpy(entries, leaf->entries, sizeof(entries));
+		leaf_before = *leaf;
+		inner_before = w->lfs->map.v[0].inner[0];
+		before = *w->lfs;
 		print_message("%s\n", falsehoods[i].name);
 		assert_int_equal(recount(w, why), 0);
 		falsehoods[i].make(w->lfs);
@@ -111,7 +133,7 @@ static void a_recount_sees_each_wrong_count(void **state)
 		assert_true(why[0]);
 		*w->lfs = before;
 		*leaf = leaf_before;
-		memcpy(leaf->entries, entries, sizeof(entries));
+		w->lfs->map.v[0].inner[0] = inner_before;
 		w->lfs->segs.s[0] = first;
 		w->lfs->segs.s[w->lfs->segs.n - 1] = last;
 	}

@@ -9,6 +9,7 @@
 
 #include "lfs/segment.h"
 #include "rt/crc.h"
+#include "tests/unit/lfs/open_segment.h"
 #include "tests/unit/unit.h"
 
 static uint8_t block[LFS_BLOCK];
@@ -21,6 +22,7 @@ static struct lfs_segment_info sample(void)
 		.seed = 0x12345678,
 		.prev_crc = 0x9abcdef0,
 		.generation = UINT64_C(7) << 32 | 1,
+		.kind = LFS_HEAD_CLIENT,
 		.incarnation = 7,
 		.first_lsn = 100,
 		.first_seq = 50,
@@ -70,7 +72,7 @@ static void fields_are_checked_behind_a_good_checksum(void **state)
 	assert_int_equal(mended(LFS_BLOCK - 1, 0), 0);
 	assert_int_equal(mended(LFS_BLOCK - 1, 1), -EBADMSG);
 	assert_int_equal(mended(80, 1), -EBADMSG);
-	assert_int_equal(mended(76, LFS_HEAD_CLIENT + 1), -EBADMSG);
+	assert_int_equal(mended(76, LFS_HEAD_MAP + 1), -EBADMSG);
 	assert_int_equal(mended(76, 0), -EBADMSG);
 }
 
@@ -83,12 +85,12 @@ static void segments_go_round_and_are_never_taken_twice(void **state)
 	/* What is reserved counts as free, and is given to nobody else. */
 	assert_int_equal(segs.free, 4);
 	assert_int_equal(lfs_segments_reserve(&segs, 2), 0);
-	lfs_segments_open(&segs, 3, 10, 1, 1);
+	open_segment(&segs, 3, 10, 1);
 	assert_int_equal(segs.free, 3);
 	assert_int_equal(lfs_segments_reserve(&segs, 3), 1);
-	lfs_segments_open(&segs, 0, 11, 1, 5);
-	lfs_segments_open(&segs, 1, 12, 1, 5);
-	lfs_segments_open(&segs, 2, 13, 1, 5);
+	open_segment(&segs, 0, 11, 5);
+	open_segment(&segs, 1, 12, 5);
+	open_segment(&segs, 2, 13, 5);
 	assert_int_equal(lfs_segments_reserve(&segs, 2), LFS_SEGMENT_NONE);
 	assert_int_equal(segs.free, 0);
 	lfs_segments_release(&segs);
@@ -132,7 +134,7 @@ static void a_place_is_data_of_a_segment_in_use_or_nothing(void **state)
 	struct lfs_segments segs;
 
 	assert_int_equal(lfs_segments_init(&segs, 4, 256, 1000), 0);
-	lfs_segments_open(&segs, 1, 1, 1, 1);
+	open_segment(&segs, 1, 1, 1);
 	assert_false(lfs_segments_has_data(&segs, 0));
 	assert_false(lfs_segments_has_data(&segs, 999));
 	assert_false(lfs_segments_has_data(&segs, 1001)); /* free */
@@ -153,7 +155,7 @@ static void a_block_behind_the_last_segment_is_no_data(void **state)
 	struct lfs_segments segs;
 
 	assert_int_equal(lfs_segments_init(&segs, 4, 256, 1000), 0);
-	lfs_segments_open(&segs, 3, 7, 1, 1);
+	open_segment(&segs, 3, 7, 1);
 	assert_true(lfs_segments_has_data(&segs, 1000 + 4 * 256 - 1));
 	assert_false(lfs_segments_has_data(&segs, 1000 + 4 * 256 + 1));
 	/* The same with something in use where the table ends. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lfs/map.h"
 #include "lfs/superblock.h"
 #include "rt/check.h"
 #include "rt/crc.h"
@@ -21,6 +22,13 @@
 #define MIB (UINT64_C(1) << 20)
 #define VOLUME_BLOCKS 2048u
 #define BLOCKS_MAX 16u
+
+/* Bytes of a map of VOLUME_BLOCKS with so many leaves in it. */
+static inline uint64_t map_memory_of(unsigned leaves)
+{
+	return VOLUME_BLOCKS / LFS_LEAF_BLOCKS * sizeof(struct lfs_leaf *) +
+	       sizeof(struct lfs_inner) + leaves * sizeof(struct lfs_leaf);
+}
 
 struct world;
 
