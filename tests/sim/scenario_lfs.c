@@ -310,8 +310,7 @@ static const char *const lfs_bugs[] = {
 	"MAP_IN_COMPLETION_ORDER", "CHECKPOINT_BEFORE_FLUSH",
 	"NO_INCARNATION",	   "FACT_IN_ONE_COPY",
 	"FLUSH_FAILURE_IGNORED",   "EVENT_BEFORE_FLUSH",
-	"EVENT_ALONE_IN_BLOCK",	   "CAPTURE_LATE",
-	"COUNTS_AFTER_C",	   NULL,
+	"EVENT_ALONE_IN_BLOCK",	   "COUNTS_AFTER_C",	   NULL,
 };
 
 SIM_SCENARIO(lfs, "a log under random work, crashes, damage and disk errors", run_lfs,
