@@ -153,7 +153,7 @@ static void a_stop_waits_for_a_change_of_the_facts(void **state)
 	struct group_stop stop;
 
 	hold_change = true;
-	facts_edit(g)->volumes[0].id = 0x4711;
+	facts_edit(g)->promotion.undone = 0x4711;
 	facts_change(g, fact_changed);
 	stop_begins(&stop, 1);
 	site->waiting++;
@@ -161,7 +161,7 @@ static void a_stop_waits_for_a_change_of_the_facts(void **state)
 	end_change(0);
 	assert_int_equal(site_wait(), 0);
 	site_open();
-	assert_int_equal(lfs_meta(site->group->lfs)->volumes[0].id, 0x4711);
+	assert_int_equal(lfs_meta(site->group->lfs)->promotion.undone, 0x4711);
 }
 
 static int mirror_up(void **state)
