@@ -200,7 +200,7 @@ static void room_that_is_back_is_said(void **state)
 static void small_map(struct group_config *config)
 {
 	tight(config);
-	config->map_memory = 6u << 10;
+	config->map_memory = 14u << 10;
 }
 
 static int small_map_up(void **state)
