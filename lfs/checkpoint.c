@@ -99,6 +99,8 @@ static void checkpoint_end(struct lfs *lfs, int res)
 	ck->captured = 0;
 	if (!res) {
 		lfs->ck.base_bytes = ck->start_bytes;
+		ck->next_checkpoint_slot = !ck->slot.number;
+		lfs_segments_age(&lfs->segs);
 		lfs->figures.checkpoint_at = rt_now(lfs->loop);
 		lfs->advanced = true;
 		lfs_checkpoint_arm(lfs);
@@ -368,7 +370,9 @@ static void checkpoint_slot_begin(struct lfs *lfs)
 	checkpoint_set_state(lfs, LFS_CHECKPOINT_BODY);
 	ck->volume = 0;
 	ck->index = 0;
-	w->number = !lfs->superblock.current.checkpoint_slot;
+	w->number = RT_BUG(GOOD_SLOT_OVERWRITTEN)
+			    ? !lfs->superblock.current.checkpoint_slot
+			    : ck->next_checkpoint_slot;
 	w->seq = lfs->superblock.current.checkpoint_slot_seq + 1;
 	w->ninner = 0;
 	w->nsegments = 0;

@@ -56,6 +56,7 @@ struct lfs_checkpoint {
 	unsigned nbatch;
 	uint8_t *images; /* owned */
 	struct lfs_checkpoint_slot_writer slot;
+	unsigned next_checkpoint_slot; /* 0 or 1: where the next one goes */
 	struct lfs_superblock_request req;
 	struct rt_list waiting, taken; /* lfs_wait: for the one after, for this one */
 	struct rt_timer timer;

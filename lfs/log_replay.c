@@ -69,7 +69,8 @@ static int replay_segment_enter(struct lfs_recover *rc,
 	struct lfs_segments *segs = rc->segs;
 	struct lfs_segment *s = &segs->s[info->number];
 
-	if (lfs_segment_in_use(s) && s->generation != info->generation) {
+	if (lfs_segment_in_use(s) && s->generation != info->generation &&
+	    !lfs_segments_disown(segs, info->number)) {
 		lfs_say(rc->why,
 			"segment %u has generation %llx, the checkpoint says %llx",
 			info->number, (unsigned long long)info->generation,
@@ -244,7 +245,10 @@ static void log_finish(struct lfs_recover *rc)
 
 	/* The log goes on in a fresh segment, the one that was reserved for that. */
 	replay_segment_leave(rc);
-	if (next == LFS_SEGMENT_NONE || lfs_segment_in_use(&rc->segs->s[next]))
+	if (next != LFS_SEGMENT_NONE && lfs_segment_in_use(&rc->segs->s[next]) &&
+	    !lfs_segments_disown(rc->segs, next))
+		next = LFS_SEGMENT_NONE;
+	if (next == LFS_SEGMENT_NONE)
 		next = lfs_segments_reserve(rc->segs, 0);
 	else
 		lfs_segment_set_state(rc->segs, next, LFS_SEGMENT_RESERVED);

@@ -131,6 +131,9 @@ static void open_recovered(struct lfs_recover *rc, int res)
 		open_failed(op, res);
 		return;
 	}
+	/* A slot that could not be used is written first: the other one is all there is. */
+	lfs->ck.next_checkpoint_slot = rc->fallback ? lfs->superblock.current.checkpoint_slot
+					 : !lfs->superblock.current.checkpoint_slot;
 	*op->meta = lfs->meta;
 	lfs->incarnation = lfs->superblock.current.incarnation;
 	if (lfs->incarnation < rc->replay.incarnation)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "rt/bug.h"
 #include "rt/check.h"
 #include "rt/crc.h"
 #include "rt/mem.h"
@@ -48,8 +49,10 @@ static const unsigned followers[] = {
 	[LFS_SEGMENT_FREE] = BIT(LFS_SEGMENT_RESERVED) | BIT(LFS_SEGMENT_OPEN),
 	[LFS_SEGMENT_RESERVED] = BIT(LFS_SEGMENT_OPEN),
 	[LFS_SEGMENT_OPEN] = BIT(LFS_SEGMENT_SEALED) | BIT(LFS_SEGMENT_ENDED),
-	[LFS_SEGMENT_SEALED] = 0,
-	[LFS_SEGMENT_ENDED] = BIT(LFS_SEGMENT_SEALED),
+	[LFS_SEGMENT_SEALED] = BIT(LFS_SEGMENT_EMPTY) | BIT(LFS_SEGMENT_FREE),
+	[LFS_SEGMENT_ENDED] = BIT(LFS_SEGMENT_SEALED) | BIT(LFS_SEGMENT_EMPTY) |
+			      BIT(LFS_SEGMENT_FREE),
+	[LFS_SEGMENT_EMPTY] = BIT(LFS_SEGMENT_FREE),
 };
 
 void lfs_segment_set_state(struct lfs_segments *segs, uint32_t n,
@@ -61,6 +64,41 @@ void lfs_segment_set_state(struct lfs_segments *segs, uint32_t n,
 	rt_assert(n < segs->n && followers[s->state] & BIT(state));
 	s->state = state;
 	segs->free -= lfs_segment_in_use(s) && !used;
+	segs->free += !lfs_segment_in_use(s) && used;
+}
+
+/* Nothing in it counts: no image is alive, and no log is in it. */
+static bool segment_is_empty(const struct lfs_segment *s)
+{
+	return lfs_segment_in_use(s) && s->kind == LFS_HEAD_MAP && !s->live;
+}
+
+static void segment_free(struct lfs_segments *segs, uint32_t n)
+{
+	lfs_segment_set_state(segs, n, LFS_SEGMENT_FREE);
+	segs->s[n] = (struct lfs_segment){ .state = LFS_SEGMENT_FREE };
+}
+
+void lfs_segments_age(struct lfs_segments *segs)
+{
+	for (uint32_t i = 0; i < segs->n; i++) {
+		const struct lfs_segment *s = &segs->s[i];
+
+		if (!segment_is_empty(s) || s->state == LFS_SEGMENT_OPEN)
+			continue;
+		if (s->state != LFS_SEGMENT_EMPTY && !RT_BUG(REUSE_ONE_SLOT))
+			lfs_segment_set_state(segs, i, LFS_SEGMENT_EMPTY);
+		else
+			segment_free(segs, i);
+	}
+}
+
+bool lfs_segments_disown(struct lfs_segments *segs, uint32_t n)
+{
+	if (!segment_is_empty(&segs->s[n]))
+		return false;
+	segment_free(segs, n);
+	return true;
 }
 
 uint32_t lfs_segments_reserve(struct lfs_segments *segs, uint32_t after)

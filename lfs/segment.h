@@ -17,6 +17,7 @@ enum lfs_segment_state {
 	LFS_SEGMENT_OPEN,     /* being filled, or being replayed */
 	LFS_SEGMENT_SEALED,   /* full; its summary is the last record */
 	LFS_SEGMENT_ENDED,    /* a crash or a close ended it: it has no summary */
+	LFS_SEGMENT_EMPTY,    /* nothing in it counts, and one checkpoint says so */
 };
 
 struct lfs_segment {
@@ -84,6 +85,18 @@ struct lfs_segment_info {
 	uint64_t generation, incarnation;
 	uint64_t first_lsn, first_seq;
 };
+
+/*
+ * A checkpoint counts: the superblock names it. Map segments in which nothing is alive become
+ * EMPTY by it, and those that are EMPTY already free: both checkpoint slots say now that
+ * nothing in them counts, so whichever an open falls back to, it needs nothing of them.
+ */
+void lfs_segments_age(struct lfs_segments *segs);
+/*
+ * A segment whose line in the checkpoint slot says that nothing in it counts: it may have
+ * been freed since, and hold something else. Free from here on; false: it counts.
+ */
+bool lfs_segments_disown(struct lfs_segments *segs, uint32_t n);
 
 /* Open a segment that is not in use: empty but for this header. */
 void lfs_segments_open(struct lfs_segments *segs, uint32_t n,

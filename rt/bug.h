@@ -37,6 +37,8 @@
 	X(MAP_IN_COMPLETION_ORDER)                                                               \
 	X(CHECKPOINT_BEFORE_FLUSH) /* slot made current before its leaves are durable */         \
 	X(CAPTURE_LATE)		   /* an image holds what is younger than the checkpoint */   \
+	X(REUSE_ONE_SLOT)	   /* a segment is free when one of the slots says so */        \
+	X(GOOD_SLOT_OVERWRITTEN)   /* after a damaged slot the only good one is written */      \
 	X(COUNTS_AFTER_C)	   /* so does its table of segments */                          \
 	X(TRUNCATE_CORRUPT)	   /* corruption taken for a torn tail */                        \
 	X(FACT_IN_ONE_COPY)	   /* a fact of the group counts when one superblock has it */   \

@@ -2,14 +2,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lfs/checkpoint_slot.h"
 #include "lfs/log_record.h"
+#include "lfs/open_store.h"
 #include "lfs/segment.h"
 #include "lfs/superblock.h"
 #include "rt/check.h"
+#include "rt/crc.h"
 #include "tests/sim/lfs_site.h"
 
 /* What a disk may do to a log behind its back, aimed at where it hurts. */
 #define LOOK_MAX (UINT64_C(160) << 20) /* the log of a run is far shorter */
+
+/* A run uses the first segments, and a map segment has few images in it. */
+#define POISONED_MAX 24u
+#define POISONED_BLOCKS 12u
 
 #define ANY_KIND 0xffu
 #define BIT(kind) (1u << (kind))
@@ -106,6 +113,24 @@ void lfs_site_forge_record(struct lfs_site *s)
 	free(area);
 }
 
+void lfs_site_poison(struct lfs_site *s)
+{
+	const struct lfs_segments *segs = &s->lfs->segs;
+	uint8_t garbage[LFS_BLOCK];
+
+	for (size_t i = 0; i < sizeof(garbage); i++)
+		garbage[i] = (uint8_t)sim_draw(s->rng);
+	for (uint32_t n = 0; n < segs->n && n < POISONED_MAX; n++) {
+		if (segs->s[n].state != LFS_SEGMENT_FREE)
+			continue;
+		for (uint32_t block = 0; block < POISONED_BLOCKS; block++)
+			sim_disk_poke(s->disk,
+				      (uint64_t)lfs_segments_pba(segs, n, block) *
+					      LFS_BLOCK,
+				      garbage, LFS_BLOCK);
+	}
+}
+
 /* Somewhere in this record, its padding included. */
 static uint64_t in_record(struct lfs_site *s, const struct lfs_record *rec)
 {
@@ -115,30 +140,76 @@ static uint64_t in_record(struct lfs_site *s, const struct lfs_record *rec)
 	return rec->address * LFS_BLOCK + sim_below(s->rng, blocks * LFS_BLOCK);
 }
 
-static bool geometry(struct lfs_site *s, struct lfs_geometry *ret)
+/* The superblock that counts. */
+static bool superblock_of(struct lfs_site *s, struct lfs_superblock *ret)
 {
 	uint8_t *buf = lfs_site_alloc(LFS_SUPERBLOCK_REGION);
 	struct lfs_meta *meta = lfs_site_alloc(sizeof(*meta));
 	struct lfs_superblock superblock;
 	char why[LFS_WHY_MAX];
-	int res;
+	bool found = false;
 
-	sim_disk_peek(s->disk, 0, buf, LFS_SUPERBLOCK_REGION);
-	res = lfs_superblock_decode(buf, &superblock, meta, why);
-	if (res) {
-		sim_disk_peek(s->disk, lfs_superblock_off(1), buf, LFS_SUPERBLOCK_REGION);
-		res = lfs_superblock_decode(buf, &superblock, meta, why);
+	for (unsigned i = 0; i < 2; i++) {
+		sim_disk_peek(s->disk, lfs_superblock_off(i), buf, LFS_SUPERBLOCK_REGION);
+		if (lfs_superblock_decode(buf, &superblock, meta, why) ||
+		    (found && superblock.seq < ret->seq))
+			continue;
+		*ret = superblock;
+		found = true;
 	}
-	*ret = superblock.geo;
 	free(buf);
 	free(meta);
-	return !res;
+	return found;
+}
+
+/* Is this slot whole, and does it hold that checkpoint? */
+static bool slot_holds(struct lfs_site *s, const struct lfs_superblock *superblock,
+		       unsigned number, uint64_t seq)
+{
+	uint64_t off = lfs_checkpoint_slot_off(&superblock->geo, number);
+	uint8_t head[LFS_BLOCK], *body;
+	struct lfs_checkpoint_slot slot;
+	bool whole;
+
+	sim_disk_peek(s->disk, off, head, LFS_BLOCK);
+	if (lfs_checkpoint_slot_decode_head(head, &superblock->geo, superblock->store,
+					    &slot) ||
+	    slot.seq != seq)
+		return false;
+	body = lfs_site_alloc(slot.body_length);
+	sim_disk_peek(s->disk, off + LFS_BLOCK, body, slot.body_length);
+	whole = rt_crc32c(body, slot.body_length) == slot.body_crc;
+	free(body);
+	return whole;
+}
+
+void lfs_site_damage_slot(struct lfs_site *s)
+{
+	struct lfs_superblock superblock;
+	uint64_t off;
+	uint8_t byte;
+
+	if (!superblock_of(s, &superblock) || superblock.checkpoint_slot_seq < 2 ||
+	    !slot_holds(s, &superblock, !superblock.checkpoint_slot,
+			superblock.checkpoint_slot_seq - 1) ||
+	    !slot_holds(s, &superblock, superblock.checkpoint_slot,
+			superblock.checkpoint_slot_seq))
+		return;
+	off = lfs_checkpoint_slot_off(&superblock.geo, superblock.checkpoint_slot) +
+	      sim_below(s->rng, 2 * LFS_BLOCK);
+	sim_disk_peek(s->disk, off, &byte, 1);
+	byte ^= (uint8_t)sim_between(s->rng, 1, 255);
+	sim_disk_poke(s->disk, off, &byte, 1);
+	s->one_slot = true;
+	sim_note(s->w, "slot-damaged", superblock.checkpoint_slot,
+		 superblock.checkpoint_slot_seq, 0);
 }
 
 uint64_t lfs_site_draw_damage(struct lfs_site *s)
 {
 	uint64_t near = UINT64_C(1) << sim_between(s->rng, 12, 20);
-	struct lfs_geometry geo;
+	struct lfs_superblock superblock;
+	const struct lfs_geometry *geo = &superblock.geo;
 	struct lfs_record rec;
 
 	switch (sim_below(s->rng, 7)) {
@@ -147,11 +218,11 @@ uint64_t lfs_site_draw_damage(struct lfs_site *s)
 		       sim_below(s->rng,
 				 sim_chance(s->rng, 0.7) ? LFS_BLOCK : 2 * LFS_BLOCK);
 	case 1:
-		if (geometry(s, &geo))
-			return lfs_checkpoint_slot_off(&geo,
+		if (superblock_of(s, &superblock))
+			return lfs_checkpoint_slot_off(geo,
 						       (unsigned)sim_below(s->rng, 2)) +
-			       sim_below(s->rng, geo.checkpoint_slot_size < 16384
-							 ? geo.checkpoint_slot_size
+			       sim_below(s->rng, geo->checkpoint_slot_size < 16384
+							 ? geo->checkpoint_slot_size
 							 : 16384);
 		break;
 	case 2:

@@ -632,6 +632,7 @@ bool lfs_site_burst(struct lfs_site *s)
 			return false;
 		}
 	}
+	lfs_site_poison(s);
 	return true;
 }
 

@@ -66,6 +66,7 @@ struct lfs_site {
 	bool damaged;  /* the scenario has damaged the store */
 	bool starved;  /* allocations fail */
 	bool faulty;   /* the disk gives errors */
+	bool one_slot; /* one of the checkpoint slots is damaged */
 	char why[LFS_WHY_MAX];
 };
 
@@ -123,6 +124,10 @@ void lfs_site_check_witness(struct lfs_site *s);
  * course of events had written it there.
  */
 void lfs_site_forge_record(struct lfs_site *s);
+/* What is free may be written by anybody: garbage over the segments that are. */
+void lfs_site_poison(struct lfs_site *s);
+/* Damage the newest checkpoint slot, where the other one is whole: nothing may be lost. */
+void lfs_site_damage_slot(struct lfs_site *s);
 /* A byte of the store, in what counts more often than not. */
 uint64_t lfs_site_draw_damage(struct lfs_site *s);
 

@@ -100,7 +100,8 @@ static bool open_somehow(struct lfs_site *s, uint64_t floor)
 	int res;
 
 	for (;;) {
-		bool arm = crashes < RECOVERY_CRASHES_MAX && sim_chance(s->rng, 0.3);
+		bool arm = crashes < RECOVERY_CRASHES_MAX &&
+			   sim_chance(s->rng, s->one_slot ? 0.9 : 0.3);
 		enum sim_crash kind = sim_chance(s->rng, 0.7) ? SIM_POWER : SIM_KILL;
 
 		if (!sim_node_up(s->node))
@@ -120,6 +121,7 @@ static bool open_somehow(struct lfs_site *s, uint64_t floor)
 		break;
 	}
 	sim_require(!res, "open: %d %s", res, s->why);
+	s->one_slot = false;
 	take_stock(s, floor);
 	check_incarnation(s);
 	lfs_site_events_check(s);
@@ -286,6 +288,8 @@ static void run_lfs(struct sim_world *w)
 
 		if (sim_chance(s->rng, 0.2) && !open_badly(s))
 			floor = s->flushed;
+		if (sim_chance(s->rng, 0.3))
+			lfs_site_damage_slot(s);
 		open_somehow(s, floor);
 		if (!lfs_site_check(s) || !lfs_site_follow(s))
 			sim_violation("a crash that nobody armed");
@@ -310,7 +314,7 @@ static const char *const lfs_bugs[] = {
 	"MAP_IN_COMPLETION_ORDER", "CHECKPOINT_BEFORE_FLUSH",
 	"NO_INCARNATION",	   "FACT_IN_ONE_COPY",
 	"FLUSH_FAILURE_IGNORED",   "EVENT_BEFORE_FLUSH",
-	"EVENT_ALONE_IN_BLOCK",	   "COUNTS_AFTER_C",	   NULL,
+	"EVENT_ALONE_IN_BLOCK",	   "COUNTS_AFTER_C", "REUSE_ONE_SLOT", "GOOD_SLOT_OVERWRITTEN",	   NULL,
 };
 
 SIM_SCENARIO(lfs, "a log under random work, crashes, damage and disk errors", run_lfs,

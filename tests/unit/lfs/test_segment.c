@@ -114,6 +114,8 @@ static void a_segment_lives_by_its_states(void **state)
 		  true },
 		{ { LFS_SEGMENT_OPEN, LFS_SEGMENT_ENDED }, 2, true },
 		{ { LFS_SEGMENT_OPEN, LFS_SEGMENT_ENDED, LFS_SEGMENT_SEALED }, 3, true },
+		{ { LFS_SEGMENT_OPEN, LFS_SEGMENT_ENDED, LFS_SEGMENT_EMPTY }, 3, true },
+		{ { LFS_SEGMENT_OPEN, LFS_SEGMENT_ENDED, LFS_SEGMENT_FREE }, 3, false },
 	};
 
 	for (size_t i = 0; i < sizeof(lives) / sizeof(*lives); i++) {
@@ -164,6 +166,71 @@ static void a_block_behind_the_last_segment_is_no_data(void **state)
 	lfs_segments_release(&segs);
 }
 
+/*
+ * When a segment is free: it is the map's, nothing in it is alive, nobody writes it, and two
+ * checkpoints have ended since. Whichever slot an open begins with, it says so.
+ */
+static void an_empty_map_segment_is_free_by_the_second_checkpoint(void **state)
+{
+	static const struct {
+		enum lfs_head_kind kind;
+		enum lfs_segment_state state;
+		uint32_t live;
+		enum lfs_segment_state after[2];
+	} rows[] = {
+		{ LFS_HEAD_MAP, LFS_SEGMENT_SEALED, 0, { LFS_SEGMENT_EMPTY, LFS_SEGMENT_FREE } },
+		{ LFS_HEAD_MAP, LFS_SEGMENT_ENDED, 0, { LFS_SEGMENT_EMPTY, LFS_SEGMENT_FREE } },
+		{ LFS_HEAD_MAP, LFS_SEGMENT_SEALED, 1, { LFS_SEGMENT_SEALED, LFS_SEGMENT_SEALED } },
+		{ LFS_HEAD_MAP, LFS_SEGMENT_OPEN, 0, { LFS_SEGMENT_OPEN, LFS_SEGMENT_OPEN } },
+		/* A log that a mirror may still want. */
+		{ LFS_HEAD_CLIENT, LFS_SEGMENT_SEALED, 0, { LFS_SEGMENT_SEALED, LFS_SEGMENT_SEALED } },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct lfs_segment_info info = {
+			.kind = rows[i].kind, .generation = 9, .incarnation = 1, .first_lsn = 1
+		};
+		bool free = rows[i].after[1] == LFS_SEGMENT_FREE;
+		struct lfs_segments segs;
+
+		assert_int_equal(lfs_segments_init(&segs, 2, 256, 0), 0);
+		lfs_segments_open(&segs, 1, &info);
+		if (rows[i].state != LFS_SEGMENT_OPEN)
+			lfs_segment_set_state(&segs, 1, rows[i].state);
+		segs.s[1].live = rows[i].live;
+		for (unsigned n = 0; n < 2; n++) {
+			lfs_segments_age(&segs);
+			assert_int_equal(segs.s[1].state, rows[i].after[n]);
+		}
+		assert_int_equal(segs.free, free ? 2 : 1);
+		assert_int_equal(segs.s[1].generation, free ? 0 : 9);
+		assert_int_equal(segs.s[0].state, LFS_SEGMENT_FREE);
+		lfs_segments_release(&segs);
+	}
+}
+
+/* Recovery finds another generation where the slot says that nothing counts, or that it does. */
+static void only_what_counts_for_nothing_is_disowned(void **state)
+{
+	struct lfs_segment_info info = {
+		.kind = LFS_HEAD_MAP, .generation = 9, .incarnation = 1, .first_lsn = 1
+	};
+	struct lfs_segments segs;
+
+	assert_int_equal(lfs_segments_init(&segs, 2, 256, 0), 0);
+	lfs_segments_open(&segs, 0, &info);
+	lfs_segment_set_state(&segs, 0, LFS_SEGMENT_ENDED);
+	segs.s[0].live = 1;
+	assert_false(lfs_segments_disown(&segs, 0));
+	segs.s[0].live = 0;
+	assert_true(lfs_segments_disown(&segs, 0));
+	assert_int_equal(segs.free, 2);
+	assert_false(lfs_segments_disown(&segs, 0));
+	open_segment(&segs, 1, 10, 1);
+	assert_false(lfs_segments_disown(&segs, 1));
+	lfs_segments_release(&segs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +240,8 @@ int main(void)
 		cmocka_unit_test(fields_are_checked_behind_a_good_checksum),
 		cmocka_unit_test(segments_go_round_and_are_never_taken_twice),
 		cmocka_unit_test(a_segment_lives_by_its_states),
+		cmocka_unit_test(an_empty_map_segment_is_free_by_the_second_checkpoint),
+		cmocka_unit_test(only_what_counts_for_nothing_is_disowned),
 		cmocka_unit_test(a_place_is_data_of_a_segment_in_use_or_nothing),
 	};
 
