@@ -78,8 +78,9 @@ struct lfs_superblock_peer {
 	uint8_t store[LFS_ID_LEN];
 	le64 persisted; /* LSN that it is known to hold for good */
 	struct lfs_superblock_promotion promotion;
+	le64 reached; /* the highest LSN that it has ever held for good */
 };
-static_assert(sizeof(struct lfs_superblock_peer) == 64, "on-disk size");
+static_assert(sizeof(struct lfs_superblock_peer) == 72, "on-disk size");
 
 /*
  * The first 32 bytes are the same in every version, so that a newer one is recognised.
@@ -115,7 +116,7 @@ struct lfs_superblock_head {
 	le32 nepochs;
 	char group_name[LFS_NAME_MAX];
 	struct lfs_superblock_peer peer;
-	uint8_t zero1[184];
+	uint8_t zero1[176];
 };
 static_assert(sizeof(struct lfs_superblock_head) == 512, "on-disk size");
 static_assert(_Alignof(struct lfs_superblock_head) == 1, "no padding");

@@ -79,6 +79,8 @@ struct lfs_meta {
 	uint8_t boot[LFS_ID_LEN];
 	uint8_t peer_store[LFS_ID_LEN]; /* the one paired with this one; zero: none yet */
 	uint64_t peer_persisted; /* LSN that it is known to hold for good; at a primary */
+	/* The highest that was: it stands, too, where this store has lost LSNs and gives them again. */
+	uint64_t peer_reached;
 	char group_name[LFS_NAME_MAX];
 	enum lfs_role role;
 	uint32_t flags;

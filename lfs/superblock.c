@@ -343,6 +343,7 @@ uint32_t lfs_superblock_encode(uint8_t *buf, const struct lfs_superblock *superb
 				    .epoch = le64_make(meta->promotion.epoch),
 				    .undone = le64_make(meta->promotion.undone),
 				    .fence = le64_make(meta->promotion.fence) },
+		.peer.reached = le64_make(meta->peer_reached),
 	};
 
 	rt_assert(length <= LFS_SUPERBLOCK_MAX);
@@ -408,6 +409,7 @@ static void superblock_get_head(const struct lfs_superblock_head *h,
 	memcpy(meta->boot, h->boot, LFS_ID_LEN);
 	memcpy(meta->peer_store, h->peer.store, LFS_ID_LEN);
 	meta->peer_persisted = le64_get(h->peer.persisted);
+	meta->peer_reached = le64_get(h->peer.reached);
 	meta->promotion = (struct lfs_promotion){
 		.before = le64_get(h->peer.promotion.before),
 		.epoch = le64_get(h->peer.promotion.epoch),

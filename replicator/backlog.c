@@ -55,6 +55,7 @@ static void backlog_keep(struct group *g)
 		.stopping = group_is_stopping(g),
 	};
 	uint64_t bytes = b->kept_bytes;
+	struct lfs_meta *meta;
 
 	if (exposure_bytes_before(&g->backlog.exposure, step.persisted + 1, &bytes) &&
 	    bytes > b->kept_bytes)
@@ -63,7 +64,10 @@ static void backlog_keep(struct group *g)
 		return;
 	b->kept = rt_now(g->loop);
 	b->kept_bytes = bytes;
-	facts_edit(g)->peer_persisted = step.persisted;
+	meta = facts_edit(g);
+	meta->peer_persisted = step.persisted;
+	if (meta->peer_reached < step.persisted)
+		meta->peer_reached = step.persisted;
 	facts_change(g, backlog_kept);
 }
 

@@ -138,6 +138,13 @@ bool history_has_surplus(const struct history_side *ours,
 	       ours->lsn > history_epoch_end(theirs, at);
 }
 
+bool history_is_older_copy(enum history_relation relation,
+			   const struct history_side *theirs, uint64_t reached)
+{
+	return (relation == HISTORY_BEHIND || relation == HISTORY_AHEAD) &&
+	       theirs->lsn < reached;
+}
+
 /* Nothing was written in the current epoch before `first_lsn`, and nobody knows of it. */
 static bool history_may_fold(const struct lfs_meta *meta, uint64_t first_lsn)
 {

@@ -63,6 +63,13 @@ bool history_is_of_a_copy(const struct history_side *ours,
 bool history_has_surplus(const struct history_side *ours,
 			 const struct history_side *theirs);
 
+/*
+ * A mirror whose history fits, and whose store was once known to hold `reached` for good and
+ * holds less now: an older copy of it. What a disk has taken for good it does not lose.
+ */
+bool history_is_older_copy(enum history_relation relation,
+			   const struct history_side *theirs, uint64_t reached);
+
 /* The last LSN that belongs to epoch i of the side: its end or the side's own lsn. */
 uint64_t history_epoch_end(const struct history_side *side, unsigned i);
 

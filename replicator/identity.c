@@ -64,6 +64,11 @@ void identity_answered(struct identity_run *last)
 	last->shown = last->given;
 }
 
+void identity_forget(struct identity_run *last)
+{
+	*last = (struct identity_run){ .run = 0 };
+}
+
 unsigned identity_version(const struct message_negotiate *ours,
 			  const struct message_negotiate *theirs)
 {

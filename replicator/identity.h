@@ -56,6 +56,9 @@ void identity_take(struct identity_run *last, const struct message_identity *new
 /* The peer has answered the HELLO with the number: no older one counts. */
 void identity_answered(struct identity_run *last);
 
+/* It was not the peer: nobody waits for it to be back. */
+void identity_forget(struct identity_run *last);
+
 /* The newest version of the protocol that both speak; 0: none. */
 unsigned identity_version(const struct message_negotiate *ours,
 			  const struct message_negotiate *theirs);

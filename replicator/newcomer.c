@@ -116,13 +116,26 @@ newcomer_refuse(struct session *s, struct newcomer *n, const char *fmt, ...)
 	n->until = rt_time_add(now, SESSION_REFUSED_STAYS_MS * RT_MS);
 }
 
+/* The peer's data still arrive, whatever has become of its control connection. */
+static bool newcomer_peer_sends(const struct session *s)
+{
+	const struct group *g = s->group;
+	rt_time now = rt_now(g->loop);
+	int64_t silence = g->role == GROUP_PRIMARY
+				  ? peer_watch_mirror_silence_ns(&g->watch, now)
+				  : peer_watch_primary_silence_ns(&g->watch, now);
+
+	return s->transport && session_streaming(s) && silence >= 0 &&
+	       silence < g->config.away_ms * RT_MS;
+}
+
 /* Its connection has broken a moment ago: it is on its way back, or its data still arrive. */
 static bool newcomer_peer_was_here(const struct session *s)
 {
 	const struct group *g = s->group;
 
 	return s->identity.peer.run != 0 &&
-	       ((s->state == SESSION_DATA_ONLY && session_path_proven(s)) ||
+	       (newcomer_peer_sends(s) ||
 		rt_time_since(rt_now(g->loop), s->identity.lost) <
 			g->config.away_ms * RT_MS);
 }
@@ -160,17 +173,24 @@ static void newcomer_refuse_copy(struct session *s, struct newcomer *n)
 			rt_addr_format(&s->control.address, address));
 }
 
-static void newcomer_judge(struct session *s, struct newcomer *n)
+static struct identity_own newcomer_own(const struct session *s)
 {
 	const struct lfs_meta *meta = lfs_meta(s->group->lfs);
-	const struct message_identity *who = &n->identity;
-	const struct identity_own own = {
+
+	return (struct identity_own){
 		.store = lfs_store_id(s->group->lfs),
 		.paired = meta->peer_store,
 		.forgotten = meta->flags & LFS_PEER_FORGOTTEN,
 		.connected = s->control.conn != NULL,
 		.lately = newcomer_peer_was_here(s),
 	};
+}
+
+static void newcomer_judge(struct session *s, struct newcomer *n)
+{
+	const struct lfs_meta *meta = lfs_meta(s->group->lfs);
+	const struct message_identity *who = &n->identity;
+	const struct identity_own own = newcomer_own(s);
 	char one[IDENTITY_TEXT_MAX], other[IDENTITY_TEXT_MAX];
 
 	switch (identity_judge(&own, &s->identity.peer, who)) {
@@ -309,15 +329,23 @@ void newcomer_peer_lives(struct session *s, uint64_t serial)
 	}
 }
 
-/* The present connection has ended, or is silent for as long as a mirror that timed out. */
-static bool newcomer_may_replace(const struct session *s)
+/*
+ * The peer is silent, on its connection and in its data, for as long as one that timed out;
+ * or its connection has ended, and there is no reason any more to wait for it.
+ */
+static void newcomer_reconsider(struct session *s, struct newcomer *n)
 {
 	const struct group *g = s->group;
+	const struct identity_own own = newcomer_own(s);
 
-	if (!s->control.conn)
-		return !newcomer_peer_was_here(s);
-	return rt_time_since(rt_now(g->loop), conn_last_rx(s->control.conn)) >=
-	       g->config.away_ms * RT_MS;
+	if (!s->control.conn) {
+		if (identity_judge(&own, &s->identity.peer, &n->identity) != IDENTITY_ASK)
+			newcomer_judge(s, n);
+	} else if (!newcomer_peer_sends(s) &&
+		   rt_time_since(rt_now(g->loop), conn_last_rx(s->control.conn)) >=
+			   g->config.away_ms * RT_MS) {
+		newcomer_becomes_peer(s, n);
+	}
 }
 
 void newcomer_turn(struct session *s)
@@ -329,9 +357,9 @@ void newcomer_turn(struct session *s)
 
 		if (!n->conn)
 			continue;
-		if (n->stage == NEWCOMER_WAITING && newcomer_may_replace(s))
-			newcomer_becomes_peer(s, n);
-		else if (!rt_time_before(now, n->until))
+		if (n->stage == NEWCOMER_WAITING)
+			newcomer_reconsider(s, n);
+		if (n->conn && !rt_time_before(now, n->until))
 			newcomer_close(s, n);
 	}
 }

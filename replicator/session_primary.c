@@ -237,11 +237,7 @@ static void primary_send_start(struct session *s)
 	struct message_start *start = s->start;
 	int err;
 
-	if (s->peer->lsn < g->gate.marks.persisted || s->control.mirror_was_unpaired) {
-		if (!s->control.mirror_was_unpaired)
-			group_event(g, RT_LOG_ERROR, "mirror-lost-data had=%llu has=%llu",
-				    (unsigned long long)g->gate.marks.persisted,
-				    (unsigned long long)s->peer->lsn);
+	if (s->control.mirror_was_unpaired) {
 		gate_forget_mirror(&g->gate);
 		peer_watch_mirror_lost_data(&g->watch);
 	}
@@ -392,11 +388,45 @@ static void primary_decide_ahead(struct session *s)
 	primary_pull_more(s);
 }
 
+/* What it held for good, as far as this site knows: in this run, and before. */
+static uint64_t primary_mirror_reached(const struct group *g)
+{
+	uint64_t persisted = g->gate.marks.persisted;
+	uint64_t reached = lfs_meta(g->lfs)->peer_reached;
+
+	return reached > persisted ? reached : persisted;
+}
+
+/*
+ * The store that it is a copy of may be on its way, and holds what completed: who answers is
+ * the other one.
+ */
+static void primary_refuse_older_copy(struct session *s)
+{
+	const struct group *g = s->group;
+	char why[MESSAGE_TEXT_MAX + LFS_NAME_MAX];
+
+	(void)snprintf(why, sizeof(why),
+		       "the mirror's store is an older copy: it holds LSN %llu, and has "
+		       "held LSN %llu; start the newer one, or take this one: wanmirror "
+		       "peer replace %s",
+		       (unsigned long long)s->peer->lsn,
+		       (unsigned long long)primary_mirror_reached(g),
+		       lfs_meta(g->lfs)->group_name);
+	identity_forget(&s->identity.peer);
+	session_refuse(s, why);
+}
+
 static void primary_decide_with_mirror(struct session *s)
 {
 	struct group *g = s->group;
-	enum history_relation relation = primary_relation(s);
+	const struct primary_sides sides = primary_sides(s);
+	enum history_relation relation = history_compare(&sides.ours, &sides.theirs);
 
+	if (history_is_older_copy(relation, &sides.theirs, primary_mirror_reached(g))) {
+		primary_refuse_older_copy(s);
+		return;
+	}
 	if ((relation == HISTORY_BEHIND || relation == HISTORY_AHEAD) &&
 	    !pairing_is_bound(s))
 		return;

@@ -468,7 +468,7 @@ static void switchover_take(struct session *s, const struct message_grant *grant
 		group_say_history_full(g);
 	meta->named_epoch = grant->id;
 	meta->role = LFS_PRIMARY;
-	meta->peer_persisted = grant->lsn;
+	meta->peer_persisted = meta->peer_reached = grant->lsn;
 	meta->flags &= ~(LFS_ALONE | LFS_HOLD);
 	if (rt_boot_id(g->loop, meta->boot) < 0)
 		memset(meta->boot, 0,

@@ -77,7 +77,7 @@ static void serve_alone(struct rollback *r)
 	sim_net_cut_both(nyc, lon, true);
 	sites_start(r->a, NYC);
 	sites_load(r->a, NYC, sim_chance(r->rng, 0.5) ? 0 : sim_below(r->rng, 50));
-	sites_run_for(r->a, 6 * RT_S);
+	sites_run_for(r->a, 8 * RT_S);
 	sim_net_mend(nyc, lon);
 	sites_run_for(r->a, 6 * RT_S); /* they meet; and then */
 	sites_load(r->a, NYC, 100);
@@ -90,6 +90,9 @@ static void rollback_run(struct sim_world *w)
 	const struct tree_node *held;
 	struct sites_copy copy;
 
+	/* A mirror that dials does so each 3 s. */
+	for (unsigned i = 0; i < r.a->n; i++)
+		r.a->side[i].site.config.open_timeout_ms = 5000;
 	sites_start(r.a, LON);
 	sites_start(r.a, NYC);
 	let_it_run(&r, 3000);

@@ -146,6 +146,7 @@ static void disturbed(struct switching *c)
 {
 	struct sim_node *nyc = c->a->side[0].site.node, *lon = c->a->side[1].site.node;
 	unsigned victim = (unsigned)sim_below(c->rng, 2);
+	bool may_lose = false;
 
 	ask(c, (unsigned)sim_below(c->rng, 2));
 	(void)sim_run_for(c->a->w, (int64_t)sim_skewed(c->rng, 1, 400000) * RT_US);
@@ -159,6 +160,7 @@ static void disturbed(struct switching *c)
 		sites_crash(c->a, victim, SIM_POWER);
 		c->answered |= c->asked_at == victim;
 		c->generation = 0; /* what completed locally may be lost */
+		may_lose = c->a->side[victim].site.config.cold_serve;
 		break;
 	case 2:
 		sites_stop(c->a, victim);
@@ -171,8 +173,8 @@ static void disturbed(struct switching *c)
 		sim_net_reset(nyc, lon);
 		break;
 	}
-	if (!sites_up(c->a, victim) && sim_chance(c->rng, 0.4)) {
-		/* It is back before it can ask the other one. */
+	if (!sites_up(c->a, victim) && sim_chance(c->rng, 0.4) && !may_lose) {
+		/* It is back before it can ask the other one, and has what that one has. */
 		sim_net_cut_both(nyc, lon, true);
 		sites_start(c->a, victim);
 		run_for(c, 8 * RT_S);
@@ -195,8 +197,11 @@ static void switching_run(struct sim_world *w)
 	c.answered = true;
 	c.load = sim_skewed(c.rng, 100, 6000);
 
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 2; i++) {
 		c.a->side[i].site.config.cold_serve = serve;
+		/* A mirror that dials does so each 3 s. */
+		c.a->side[i].site.config.open_timeout_ms = 5000;
+	}
 	sites_start(c.a, 1);
 	sites_start(c.a, 0);
 	settle(&c, "at first");

@@ -455,8 +455,41 @@ static void judge_pairing(struct sites *a, unsigned i)
 
 void sites_replace_peer(struct sites *a, unsigned i)
 {
-	if (site_change_peer(&a->side[i].site, GROUP_PEER_REPLACE) == 0)
-		memset(a->side[i].peer, 0, LFS_ID_LEN);
+	if (site_change_peer(&a->side[i].site, GROUP_PEER_REPLACE) != 0)
+		return;
+	memset(a->side[i].peer, 0, LFS_ID_LEN);
+	a->side[i].held = (struct sites_held){ .node = NULL };
+}
+
+/* So long after its mirror had persisted something a primary knows that for good. */
+#define HELD_KNOWN_NS (3 * RT_S)
+
+/* Whichever copy of its mirror's store it streams with holds what that is known to have held. */
+static void judge_held(struct sites *a, unsigned i)
+{
+	struct sites_side *side = &a->side[i];
+	struct sites_held *held = &side->held;
+	const struct group *g = side->site.group;
+	int with = sites_streams_with(a, i);
+
+	if (g->role != GROUP_PRIMARY)
+		*held = (struct sites_held){ .node = NULL };
+	if (g->role != GROUP_PRIMARY || with < 0)
+		return;
+	sim_require(!held->node || tree_holds(a->side[with].tip, held->node),
+		    "%s streams with %s, which lacks LSN %llu, and has held it",
+		    sim_node_name(side->site.node),
+		    sim_node_name(a->side[with].site.node),
+		    (unsigned long long)held->node->lsn);
+	if (held->run != side->run) /* it may have died before it knew */
+		held->next = NULL;
+	if (held->next && rt_time_since(sim_now(a->w), held->since) < HELD_KNOWN_NS)
+		return;
+	if (held->next)
+		held->node = held->next;
+	held->next = find(side, g->lfs, g->gate.marks.persisted);
+	held->since = sim_now(a->w);
+	held->run = side->run;
 }
 
 /* Nobody serves, nor was anybody received that did: what a promotion is refused for. */
@@ -475,6 +508,7 @@ void sites_promote(struct sites *a, unsigned i, bool force)
 		    (sites_writable(a, k) || is_about_to_serve(a, k) ||
 		     rt_time_since(sim_now(a->w), a->side[k].wrote) < PROMOTE_REFUSED_NS))
 			refusable = true;
+	side->held = (struct sites_held){ .node = NULL };
 	sim_require(site_promote(&side->site, force) != -EPERM || refusable,
 		    "%s is not promoted, though no primary serves: %s",
 		    sim_node_name(side->site.node), side->site.promote->verb.text);
@@ -536,6 +570,7 @@ void sites_run_for(struct sites *a, int64_t ns)
 			if (!sites_up(a, i))
 				continue;
 			judge_pairing(a, i);
+			judge_held(a, i);
 			judge_recovery(a, i);
 			if (sites_writable(a, i) || is_about_to_serve(a, i))
 				side->wrote = sim_now(a->w);
@@ -568,6 +603,7 @@ static void forget_store(struct sites *a, unsigned i)
 		side->taken_away = side->tip; /* else all of that was taken away before */
 	side->tip = tree_root(a->tree);
 	memset(side->peer, 0, sizeof(side->peer));
+	side->held = (struct sites_held){ .node = NULL };
 	side->promise = (struct sites_promise){ NULL, NULL };
 	side->cached = NULL;
 	for (unsigned k = 0; k < a->n; k++)

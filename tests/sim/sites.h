@@ -39,6 +39,16 @@ struct sites_promise {
 	const struct tree_node *power; /* a power loss */
 };
 
+/*
+ * What its mirror's store has held for good, and it knows so itself; and what it will know
+ * a while after `since`, if it lives.
+ */
+struct sites_held {
+	const struct tree_node *node, *next;
+	rt_time since;
+	uint64_t run;
+};
+
 struct sites_side {
 	struct site site;
 	struct sites *all;
@@ -46,6 +56,7 @@ struct sites_side {
 	const struct tree_node *tip; /* the last LSN that it holds */
 	struct sites_promise promise;
 	const struct tree_node *replied[SITE_VOLUMES];
+	struct sites_held held;
 	/* What its mirror has persisted, too; NULL once a store was put back anywhere. */
 	const struct tree_node *remote;
 	/* What its clients may have in their caches, and the generation that says so. */

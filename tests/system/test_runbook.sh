@@ -267,16 +267,23 @@ test_a_copied_and_a_restored_store()
 	stop far
 	mv old.store far.store
 	launch far
-	wait_for 30 is far mirror FOLLOWING
-	wait_for 30 in_state near IN_SYNC
-	wait_for 30 persisted_all
+	wait_for 20 why_is near 'older copy'
+	wait_for 20 why_is far 'older copy'
+	wait_for 20 in_state near EXPOSED
 	begin restored-mirror
 	typed far 'systemctl stop wanmirrord'
 	typed far 'cp /backup/g.store /var/lib/wanmirror/g.store'
 	typed far 'systemctl start wanmirrord'
 	status near
+	end_block
+	begin restored-mirror-taken
+	at near peer replace g
+	wait_for 30 is far mirror FOLLOWING
+	wait_for 30 in_state near IN_SYNC
+	status near
 	status far
 	end_block
+	wait_for 30 persisted_all
 	same_image "$(uri far)" data
 	stop near
 	stop far

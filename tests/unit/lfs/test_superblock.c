@@ -27,6 +27,7 @@ static void sample(unsigned nvolumes, unsigned nepochs)
 	memset(meta.boot, 2, sizeof(meta.boot));
 	memset(meta.peer_store, 5, sizeof(meta.peer_store));
 	meta.peer_persisted = UINT64_C(0x0102030405060708);
+	meta.peer_reached = UINT64_C(0x0203040506070809);
 	meta.promotion = (struct lfs_promotion){ 11, 12, 13, 14 };
 	strncpy(meta.group_name, "payments", LFS_NAME_MAX - 1);
 	meta.role = LFS_MIRROR;

@@ -90,6 +90,40 @@ static void rows_of_the_table(void **state)
 				 rows[i].want);
 }
 
+/*
+ * A mirror that goes on from less than it has held for good is an older copy of it, and one that
+ * is promoted decides by its history: a person has chosen that one.
+ */
+static void a_mirror_goes_back_to_no_lsn_that_it_held(void **state)
+{
+	static const struct {
+		enum history_relation relation;
+		uint64_t lsn, held;
+		bool older;
+	} rows[] = {
+		{ HISTORY_BEHIND, 99, 100, true },
+		{ HISTORY_BEHIND, 0, 1, true },
+		{ HISTORY_BEHIND, 100, 100, false },
+		{ HISTORY_BEHIND, 101, 100, false },
+		{ HISTORY_BEHIND, 0, 0, false }, /* another one, or a new one */
+		/* We have lost more than it lacks: it is no less old for that. */
+		{ HISTORY_AHEAD, 99, 100, true },
+		{ HISTORY_AHEAD, 100, 100, false },
+		{ HISTORY_SURPLUS, 99, 100, false },
+		{ HISTORY_SUPERSEDED, 99, 100, false },
+		{ HISTORY_UNWRITTEN, 99, 100, false },
+		{ HISTORY_SPLIT, 99, 100, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct history_side side = { base, 2, rows[i].lsn, 7 };
+
+		if (history_is_older_copy(rows[i].relation, &side, rows[i].held) !=
+		    rows[i].older)
+			fail_msg("row %zu", i);
+	}
+}
+
 #define BY(n, i, from, s)                                                                \
 	{                                                                                \
 		.number = (n), .id = (i), .first_lsn = (from), .store = { s }            \
@@ -468,6 +502,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_of_the_table),
+		cmocka_unit_test(a_mirror_goes_back_to_no_lsn_that_it_held),
 		cmocka_unit_test(a_new_epoch_is_above_every_number_seen),
 		cmocka_unit_test(an_epoch_never_reached_is_empty_afterwards),
 		cmocka_unit_test(an_empty_epoch_is_folded_into_the_next),

@@ -232,6 +232,43 @@ static void who_is_silent_is_replaced(void **state)
 	assert_int_equal(site->group->session->identity.peer.run, 2);
 }
 
+/* A narrow path delivers its datagrams while TCP still waits to send again. */
+static void whose_data_arrive_is_not_displaced(void **state)
+{
+	rt_time began, next;
+
+	stream();
+	peer_keep_older();
+	began = rt_now(site->loop);
+	peer_identity = of_another_run;
+	peer_dial();
+	while (rt_time_since(rt_now(site->loop), began) < 2 * AWAY_MS * RT_MS) {
+		progress(0, SITE_LSNS);
+		next = rt_time_add(rt_now(site->loop), AWAY_MS * RT_MS / 8);
+		SITE_UNTIL(site, !rt_time_before(rt_now(site->loop), next));
+	}
+	assert_int_not_equal(site->group->session->identity.peer.run, 2);
+	SITE_UNTIL(site, site->group->session->identity.peer.run == 2);
+}
+
+/* It waits for the end of its own older connection, and for nobody else's sake after that. */
+static void the_peer_itself_is_let_in_at_once(void **state)
+{
+	rt_time began;
+
+	stream();
+	site->older_answers = true;
+	peer_keep_older();
+	peer_dial();
+	SITE_UNTIL(site, site->established);
+	say('M');
+	began = rt_now(site->loop);
+	conn_close(site->older);
+	site->older = NULL;
+	SITE_UNTIL(site, site->came[MESSAGE_START] == 1);
+	assert_true(rt_time_since(rt_now(site->loop), began) < AWAY_MS * RT_MS / 2);
+}
+
 /* What a newcomer says while it waits is taken in order, once it is the peer. */
 static void the_end_of_the_old_one_lets_the_next_in(void **state)
 {
@@ -441,6 +478,8 @@ int main(void)
 		TEST(nothing_comes_before_who_it_is, primary_up),
 		TEST(who_lives_is_not_displaced, primary_up),
 		TEST(who_is_silent_is_replaced, primary_up),
+		TEST(whose_data_arrive_is_not_displaced, primary_up),
+		TEST(the_peer_itself_is_let_in_at_once, primary_up),
 		TEST(the_end_of_the_old_one_lets_the_next_in, primary_up),
 		TEST(a_stale_number_is_a_clone, primary_up),
 		TEST(the_site_shows_its_number, primary_up),

@@ -32,7 +32,6 @@ static void what_happens_once_is_kept_each_time(void **state)
 		"peer-forget",
 		"starting-without-mirror waited_ms=1",
 		"pulled-back to-lsn=1",
-		"mirror-lost-data had=2 has=1",
 		"history-full epochs=1024",
 		"mirror-timed-out policy=continue",
 		"log-failed error=\"x\"",
