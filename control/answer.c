@@ -44,6 +44,13 @@ char *answer_error(enum control_exit exit, const char *error)
 				   json_words(error)));
 }
 
+enum control_exit answer_exit(int res)
+{
+	if (res == 0 || res == -EALREADY) /* verbs are idempotent */
+		return CONTROL_DONE;
+	return res == -EPERM ? CONTROL_REFUSED : CONTROL_FAILED;
+}
+
 char *answer_progress(const char *text)
 {
 	return json_line(json_pack("{s:o}", "progress", json_words(text)));
@@ -124,54 +131,50 @@ char *answer_status(const struct answer_subject *subject)
 				   "status", status_json(subject)));
 }
 
-char *answer_promote(const struct group_promote *promote, int res)
+/* The end of `verb`, with its own members, which are taken. */
+static char *answer_verb(const struct group_verb *verb, int res, json_t *members)
 {
-	/* Promoting a primary asks for what is so already: verbs are idempotent. */
-	enum control_exit exit = res == 0 || res == -EALREADY ? CONTROL_DONE
-				 : res == -EPERM	      ? CONTROL_REFUSED
-							      : CONTROL_FAILED;
-	json_t *root;
+	const enum control_exit exit = answer_exit(res);
+	json_t *root = json_pack("{s:b, s:i, s:o}", "ok", exit == CONTROL_DONE, "exit",
+				 (int)exit, "text", json_words(verb->text));
 
-	root = json_pack("{s:b, s:i, s:o, s:I, s:o}", "ok", exit == CONTROL_DONE, "exit",
-			 (int)exit, "text", json_words(promote->verb.text), "lsn",
-			 (json_int_t)promote->recovery.lsn, "recovery",
-			 status_recovery_json(promote->found ? &promote->recovery
-							     : NULL));
+	if (!root || !members || json_object_update(root, members) < 0) {
+		json_decref(root);
+		root = NULL;
+	}
+	json_decref(members);
 	if (root && exit != CONTROL_DONE)
 		(void)json_object_set_new(root, "error",
-					  json_words(promote->verb.text[0]
-							     ? promote->verb.text
-							     : strerror(-res)));
+					  json_words(verb->text[0] ? verb->text
+								   : strerror(-res)));
 	return json_line(root);
+}
+
+char *answer_promote(const struct group_promote *promote, int res)
+{
+	const struct group_recovery *found = promote->found ? &promote->recovery : NULL;
+
+	return answer_verb(&promote->verb, res,
+			   json_pack("{s:I, s:o}", "lsn",
+				     (json_int_t)promote->recovery.lsn, "recovery",
+				     status_recovery_json(found)));
 }
 
 char *answer_switchover(const struct group_switchover *switchover, int res,
 			const struct attached *attached)
 {
-	enum control_exit exit = res == 0	 ? CONTROL_DONE
-				 : res == -EPERM ? CONTROL_REFUSED
-						 : CONTROL_FAILED;
 	json_t *clients = attached ? attached_json(attached) : NULL;
-	json_t *root = json_pack("{s:b, s:i, s:o, s:I, s:I, s:o}", "ok", res == 0, "exit",
-				 (int)exit, "text", json_words(switchover->verb.text),
-				 "lsn", (json_int_t)switchover->lsn, "pause_ms",
-				 (json_int_t)switchover->pause_ms, "clients",
-				 clients ? clients : json_null());
 
-	if (root && res < 0)
-		(void)json_object_set_new(root, "error",
-					  json_words(switchover->verb.text[0]
-							     ? switchover->verb.text
-							     : strerror(-res)));
-	return json_line(root);
+	return answer_verb(&switchover->verb, res,
+			   json_pack("{s:I, s:I, s:o}", "lsn",
+				     (json_int_t)switchover->lsn, "pause_ms",
+				     (json_int_t)switchover->pause_ms, "clients",
+				     clients ? clients : json_null()));
 }
 
 char *answer_peer(const struct group_peer *peer, int res)
 {
-	return res == 0 ? answer_text(peer->verb.text)
-			: answer_error(CONTROL_FAILED, peer->verb.text[0]
-							       ? peer->verb.text
-							       : strerror(-res));
+	return answer_verb(&peer->verb, res, json_object());
 }
 
 char *answer_events(const struct group *group, const char *name,

@@ -199,6 +199,12 @@ static void client_answer(struct client *c, char *text)
 		client_close(c);
 }
 
+static void client_answer_text(struct client *c, enum control_exit exit, const char *text)
+{
+	client_answer(c, exit == CONTROL_DONE ? answer_text(text)
+					      : answer_error(exit, text));
+}
+
 /* The verb that it has asked goes on. */
 static void client_say_progress(struct client *c, const char *text)
 {
@@ -368,8 +374,7 @@ static void client_set(struct client *c, const struct control_request *request)
 		server_not_open(srv, text);
 	else
 		exit = srv->set(srv->params_owner, request, text);
-	client_answer(c, exit == CONTROL_DONE ? answer_text(text)
-					      : answer_error(exit, text));
+	client_answer_text(c, exit, text);
 }
 
 static void client_status(struct client *c)
@@ -402,11 +407,7 @@ static void client_open(struct client *c, const struct control_request *request)
 	char text[GROUP_OPEN_TEXT_MAX];
 	int res = group_open_alone(c->srv->group, request->dry_run, text);
 
-	client_answer(c, res == 0 || res == -EALREADY
-				 ? answer_text(text)
-				 : answer_error(res == -EPERM ? CONTROL_REFUSED
-							      : CONTROL_FAILED,
-						text));
+	client_answer_text(c, answer_exit(res), text);
 }
 
 static void client_do(struct client *c, const struct control_request *request)
