@@ -28,6 +28,12 @@ bool facts_can_change(const struct group *g)
 	return !g->facts.changing && !g->failed && g->life != GROUP_LIFE_CLOSING;
 }
 
+void facts_boot(const struct group *g, uint8_t boot[LFS_ID_LEN])
+{
+	if (rt_boot_id(g->loop, boot) < 0)
+		rt_random(g->loop, boot, LFS_ID_LEN);
+}
+
 struct lfs_meta *facts_edit(struct group *g)
 {
 	rt_assert(facts_can_change(g));

@@ -25,6 +25,8 @@ void facts_release(struct group *g);
 /* No change is under way, and one may begin. */
 bool facts_can_change(const struct group *g);
 bool facts_changing(const struct group *g);
+/* The boot that this machine runs on; one that is not known is another one each time. */
+void facts_boot(const struct group *g, uint8_t boot[LFS_ID_LEN]);
 /* A fresh copy of the durable facts, to be edited. */
 struct lfs_meta *facts_edit(struct group *g);
 /* Make the edited copy durable, then call `done` with 0 or -errno. */

@@ -164,8 +164,7 @@ static void primary_start_epoch(struct group *g, bool confirmed)
 
 	if (!facts_can_change(g))
 		return; /* called again by the next turn */
-	if (rt_boot_id(g->loop, boot) < 0)
-		rt_random(g->loop, boot, sizeof(boot)); /* unknown counts as changed */
+	facts_boot(g, boot);
 	meta = facts_edit(g);
 	start.lossy = primary_start_may_miss_writes(g, boot);
 	if (RT_BUG(SEAL_FORGOTTEN))

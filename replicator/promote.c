@@ -31,6 +31,16 @@ void promote_recovery(const struct group *g, struct recovery *ret)
 	ret->epoch = lfs_epoch_of(lfs_meta(g->lfs), ret->image.lsn)->number;
 }
 
+/* The promotion, or its undoing, has come to nothing. */
+static void promote_fail(struct group *g, int res, const char *how, const char *why)
+{
+	struct group_promote *p = g->promote;
+
+	g->promote = NULL;
+	verb_text(&p->verb, "%s: %s\n", how, why);
+	verb_reply(g, &p->verb, res);
+}
+
 /* What this site holds, and what it knows that it does not hold. */
 static void promote_describe(struct group *g, struct group_promote *p)
 {
@@ -196,12 +206,11 @@ static void promote_undone(struct group *g, int res)
 {
 	struct group_promote *p = g->promote;
 
-	g->promote = NULL;
 	if (res < 0) {
-		verb_text(&p->verb, "failed: it could not be made durable\n");
-		verb_reply(g, &p->verb, res);
+		promote_fail(g, res, "failed", "it could not be made durable");
 		return;
 	}
+	g->promote = NULL;
 	(void)gate_fail(&g->gate, -EPERM);
 	if (g->session) {
 		session_drop(g->session); /* made meanwhile, as a primary's */
@@ -225,15 +234,12 @@ static void promote_undone(struct group *g, int res)
 /* Nothing is under way that could still be written. */
 static void promote_undo_turn(struct group *g)
 {
-	struct group_promote *p = g->promote;
 	struct lfs_meta *meta;
 
 	if (!rt_list_empty(&g->writes.waiting) || !rt_list_empty(&g->writes.locks))
 		return;
 	if (promote_undo_refusal(g)) { /* what was admitted in that very turn */
-		g->promote = NULL;
-		verb_text(&p->verb, "refused: %s\n", promote_undo_refusal(g));
-		verb_reply(g, &p->verb, -EPERM);
+		promote_fail(g, -EPERM, "refused", promote_undo_refusal(g));
 		return;
 	}
 	meta = facts_edit(g);
@@ -276,12 +282,11 @@ static void promote_done(struct group *g, int res)
 {
 	struct group_promote *p = g->promote;
 
-	g->promote = NULL;
 	if (res < 0) {
-		verb_text(&p->verb, "failed: the new epoch could not be made durable\n");
-		verb_reply(g, &p->verb, res);
+		promote_fail(g, res, "failed", "the new epoch could not be made durable");
 		return;
 	}
+	g->promote = NULL;
 	verb_begin(&p->verb);
 	promote_describe(g, p); /* as the mirror that it is until now */
 	g->role = GROUP_PRIMARY;
@@ -341,9 +346,7 @@ static void promote_epoch(struct group *g)
 	meta->flags &= ~(LFS_FENCED | LFS_SEALED | LFS_HOLD);
 	if (g->promote->hold)
 		meta->flags |= LFS_HOLD;
-	if (rt_boot_id(g->loop, meta->boot) < 0)
-		memset(meta->boot, 0,
-		       sizeof(meta->boot)); /* counts as changed next time */
+	facts_boot(g, meta->boot);
 	facts_change(g, promote_done);
 }
 
@@ -355,9 +358,7 @@ void promote_turn(struct group *g)
 	if (!p || facts_changing(g))
 		return;
 	if (verb_refusal(g, &why) < 0) {
-		g->promote = NULL;
-		verb_text(&p->verb, "failed: %s\n", why);
-		verb_reply(g, &p->verb, -EIO);
+		promote_fail(g, -EIO, "failed", why);
 		return;
 	}
 	if (p->undo) {

@@ -470,9 +470,7 @@ static void switchover_take(struct session *s, const struct message_grant *grant
 	meta->role = LFS_PRIMARY;
 	meta->peer_persisted = meta->peer_reached = grant->lsn;
 	meta->flags &= ~(LFS_ALONE | LFS_HOLD);
-	if (rt_boot_id(g->loop, meta->boot) < 0)
-		memset(meta->boot, 0,
-		       sizeof(meta->boot)); /* counts as changed next time */
+	facts_boot(g, meta->boot);
 	switchover_set_step(&s->switchover, SWITCHOVER_TAKING);
 	session_event(s, SESSION_EV_PROMOTE);
 	facts_change(g, switchover_taken);
