@@ -191,4 +191,5 @@ end:
 /* Only a large map is written while clients go on. */
 static const char *const full_bugs[] = { "CAPTURE_LATE", NULL };
 
-SIM_SCENARIO(lfs_full, "a full store with a large map, and a crash", run_full, full_bugs)
+SIM_SCENARIO(lfs_full, "a full store with a large map, and a crash", run_full, full_bugs,
+	     .all_max = 12)
