@@ -73,9 +73,8 @@ enum history_relation history_compare(const struct history_side *ours,
 	unsigned at;
 
 	if (history_find(ours, history_current(theirs), &at)) {
-		if (at + 1 < ours->nepochs)
-			return theirs->lsn > history_epoch_end(ours, at) ? HISTORY_SURPLUS
-									 : HISTORY_BEHIND;
+		if (at + 1 < ours->nepochs && theirs->lsn > history_epoch_end(ours, at))
+			return HISTORY_SURPLUS;
 		if (theirs->lsn > ours->lsn)
 			return HISTORY_AHEAD;
 		if (theirs->lsn == ours->lsn && theirs->hash != ours->hash)

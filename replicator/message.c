@@ -303,6 +303,26 @@ int message_decode_grant(const uint8_t *buf, size_t len, struct message_grant *r
 	return 0;
 }
 
+size_t message_encode_hash(const struct message_hash *m, uint8_t *buf, size_t size)
+{
+	struct writer w;
+
+	writer_init(&w, buf, size);
+	put_u64(&w, m->lsn);
+	put_u64(&w, m->hash);
+	return message_written(&w, size);
+}
+
+int message_decode_hash(const uint8_t *buf, size_t len, struct message_hash *ret)
+{
+	struct reader r;
+
+	reader_init(&r, buf, len);
+	ret->lsn = get_u64(&r);
+	ret->hash = get_u64(&r);
+	return reader_done(&r) ? 0 : -EPROTO;
+}
+
 size_t message_encode_join(const struct message_join *m, uint8_t *buf, size_t size)
 {
 	struct writer w;

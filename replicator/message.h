@@ -34,6 +34,7 @@ enum message_type {
 	MESSAGE_SWITCHOVER, /* mirror: hand over to me */
 	MESSAGE_GRANT,	    /* primary that is SEALED: begin this epoch */
 	MESSAGE_DECLINE,    /* primary: a text, why it does not hand over */
+	MESSAGE_HASH, /* who holds more: another history hash than yours; REFUSE follows */
 };
 
 #define MESSAGE_PROTOCOL 4     /* the newest version that this daemon speaks, */
@@ -117,6 +118,11 @@ struct message_grant {
 	uint64_t number, id, lsn;
 };
 
+/* The sender's history hash after the last LSN that the receiver's HELLO has named. */
+struct message_hash {
+	uint64_t lsn, hash;
+};
+
 #define MESSAGE_PROOF_LEN 16
 
 /* The proof is the control connection's: who has it is the other end of that one. */
@@ -146,6 +152,8 @@ size_t message_encode_ping(const struct message_ping *m, uint8_t *buf, size_t si
 int message_decode_ping(const uint8_t *buf, size_t len, struct message_ping *ret);
 size_t message_encode_grant(const struct message_grant *m, uint8_t *buf, size_t size);
 int message_decode_grant(const uint8_t *buf, size_t len, struct message_grant *ret);
+size_t message_encode_hash(const struct message_hash *m, uint8_t *buf, size_t size);
+int message_decode_hash(const uint8_t *buf, size_t len, struct message_hash *ret);
 size_t message_encode_join(const struct message_join *m, uint8_t *buf, size_t size);
 int message_decode_join(const uint8_t *buf, size_t len, struct message_join *ret);
 size_t message_encode_progress(const struct message_progress *m, uint8_t *buf,

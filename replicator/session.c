@@ -12,6 +12,7 @@
 #include "replicator/pairing.h"
 #include "replicator/transport.h"
 #include "replicator/tunnel/io.h"
+#include "rt/bug.h"
 #include "rt/mem.h"
 
 
@@ -25,6 +26,7 @@ static struct message_hello *session_hello_new(void)
 void session_control_reset(struct session *s, struct conn *conn)
 {
 	group_log_reader_free(s->control.pull.reader);
+	log_hash_end(&s->control.log_hash);
 	s->control = (struct session_control){ .conn = conn };
 }
 
@@ -212,6 +214,70 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 		mirror_hello_received(s);
 }
 
+static void session_say_hash(struct session *s, uint64_t lsn, uint64_t hash)
+{
+	const struct message_hash m = { .lsn = lsn, .hash = hash };
+
+	(void)conn_send(s->control.conn, MESSAGE_HASH, s->scratch,
+			message_encode_hash(&m, s->scratch, MESSAGE_MAX));
+}
+
+enum session_same session_compare(struct session *s)
+{
+	uint64_t lsn = s->peer->lsn, hash;
+	char why[MESSAGE_TEXT_MAX];
+	int err;
+
+	if (lsn > lfs_lsn(s->group->lfs).admitted)
+		return SESSION_SAME; /* the peer looks */
+	if (RT_BUG(HASH_NOT_ASKED) && lsn < lfs_lsn(s->group->lfs).admitted)
+		return SESSION_SAME;
+	err = log_hash_after(s->group, &s->control.log_hash, lsn, &hash);
+	if (err == -EAGAIN)
+		return SESSION_SAME_ASKED;
+	if (err == 0 && hash == s->peer->hash)
+		return SESSION_SAME;
+	if (err == 0) {
+		session_say_hash(s, lsn, hash);
+		return SESSION_NOT_SAME;
+	}
+	if (err == -ENOENT)
+		(void)snprintf(
+			why, sizeof(why),
+			"the log of %s no longer reaches back to LSN %llu: to catch "
+			"up from so far back is not in this version",
+			s->group->config.node, (unsigned long long)lsn);
+	else
+		(void)snprintf(why, sizeof(why), "%s cannot read LSN %llu of its log: %s",
+			       s->group->config.node, (unsigned long long)lsn + 1,
+			       strerror(-err));
+	session_refuse(s, why);
+	return SESSION_SAME_NOT_KNOWN;
+}
+
+/* Before anything is sent to the other site, and before anything of it is taken. */
+static bool session_takes_hash(const struct session *s)
+{
+	return s->state == SESSION_DECIDING || s->state == SESSION_WAITING ||
+	       s->state == SESSION_PULLING;
+}
+
+/* Of what was asked with this site's HELLO. It is believed no more than a HELLO that says so. */
+static void session_hash_received(struct session *s, const uint8_t *body, size_t len)
+{
+	struct message_hash m;
+	struct lfs_position end;
+
+	lfs_position(s->group->lfs, &end);
+	if (message_decode_hash(body, len, &m) < 0 || !s->control.hello_received ||
+	    m.lsn != end.lsn || m.hash == end.hash || !session_takes_hash(s))
+		session_refuse(s, "a HASH that is not legal here");
+	else if (s->group->role == GROUP_PRIMARY)
+		primary_is_parted(s);
+	else
+		mirror_is_parted(s);
+}
+
 void session_message(struct session *s, unsigned type, const uint8_t *body, size_t len)
 {
 	group_wake(s->group);
@@ -231,6 +297,9 @@ void session_message(struct session *s, unsigned type, const uint8_t *body, size
 		return;
 	case MESSAGE_HELLO:
 		session_hello_received(s, body, len);
+		return;
+	case MESSAGE_HASH:
+		session_hash_received(s, body, len);
 		return;
 	case MESSAGE_SWITCHOVER:
 	case MESSAGE_GRANT:
@@ -563,6 +632,7 @@ void session_free(struct session *s)
 	pairing_end(s);
 	switchover_end(s);
 	group_log_reader_free(s->control.pull.reader);
+	log_hash_end(&s->control.log_hash);
 	session_close_transport(s);
 	tunnel_io_free(s->io);
 	rt_free(s->peer);

@@ -10,6 +10,7 @@
 #include "replicator/group_log_reader.h"
 #include "replicator/identity.h"
 #include "replicator/intake.h"
+#include "replicator/log_hash.h"
 #include "replicator/message.h"
 #include "replicator/newcomer.h"
 #include "replicator/pending.h"
@@ -59,6 +60,7 @@ struct session_control {
 	bool refused_by_peer; /* it leads nowhere: dropped by the next turn */
 	bool mirror_was_unpaired; /* the peer is a mirror that has just been paired */
 	struct session_pull pull;
+	struct log_hash log_hash; /* at the peer's last LSN, where this site holds more */
 };
 
 /* What repeats with each connection, as the log has it. */
@@ -190,6 +192,9 @@ void primary_turn(struct session *s);
 void primary_message(struct session *s, unsigned type, const uint8_t *body, size_t len);
 /* The mirror promises to hold what was never sent: its connection and its transport end. */
 void primary_false_claim(struct session *s);
+/* The peer has shown that its content of the last LSN here is another one. */
+void primary_is_parted(struct session *s);
+void mirror_is_parted(struct session *s);
 /* What the old transport still brings is waited for, until the peer's HELLO. */
 void mirror_await_rest(struct session *s);
 /* The PULL of control.pull.from begins to be answered. */
@@ -225,6 +230,18 @@ void session_check_heartbeat(struct session *s);
 /* Records could not be taken: none are for a while, where that may help. */
 void session_intake_failed(struct session *s, int err, const char *why);
 bool session_intake_open(struct session *s);
+/*
+ * Whether a peer that holds no more than this site holds the same up to its last LSN; one
+ * that holds more looks itself. Where that is not so, or cannot be known, the connection is refused.
+ */
+enum session_same {
+	SESSION_SAME,
+	SESSION_SAME_ASKED, /* the log is being read: a later turn knows */
+	SESSION_NOT_SAME,   /* one LSN has two contents; the peer is shown it */
+	SESSION_SAME_NOT_KNOWN,
+};
+enum session_same session_compare(struct session *s);
+#define SESSION_TWO_CONTENTS "split brain: one LSN has another content at each site"
 /* What both sides check of a hello before anything else; a text, or NULL when it fits. */
 const char *session_judge_hello(const struct session *s);
 

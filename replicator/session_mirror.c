@@ -257,6 +257,24 @@ static void mirror_agree_to_go_on(struct session *s)
 	mirror_agree(s);
 }
 
+void mirror_is_parted(struct session *s)
+{
+	peer_watch_parted(&s->group->watch);
+	group_set_standing(s->group, GROUP_STANDING_DIVERGED);
+	mirror_refuse(s, SESSION_TWO_CONTENTS);
+}
+
+/* It takes back what it lacks; up to its last LSN it is what this site is. */
+static void mirror_agree_to_give_back(struct session *s)
+{
+	enum session_same same = session_compare(s);
+
+	if (same == SESSION_NOT_SAME)
+		mirror_is_parted(s);
+	else if (same == SESSION_SAME)
+		mirror_agree_to_go_on(s);
+}
+
 /* It takes back what is here of its own later epochs; else it fences itself, by our HELLO. */
 static void mirror_supersedes(struct session *s, const struct history_side *primary)
 {
@@ -266,7 +284,7 @@ static void mirror_supersedes(struct session *s, const struct history_side *prim
 	ours.lsn = lfs_lsn(s->group->lfs).admitted;
 	if ((s->peer->flags & HELLO_STARTING) &&
 	    history_is_rolled_back(primary, &ours, s->control.identity.store))
-		mirror_agree_to_go_on(s);
+		mirror_agree_to_give_back(s);
 	else
 		mirror_agree(s);
 }
@@ -286,7 +304,7 @@ static void mirror_decide_with_primary(struct session *s)
 				"this mirror holds more of the epoch than its primary");
 			return;
 		}
-		mirror_agree_to_go_on(s);
+		mirror_agree_to_give_back(s);
 		return;
 	case HISTORY_BEHIND:
 		mirror_agree_to_go_on(s);

@@ -113,6 +113,22 @@ static void primary_diverge(struct session *s, const char *why)
 	session_refuse(s, why);
 }
 
+void primary_is_parted(struct session *s)
+{
+	primary_start_conn_lost(s->group);
+	primary_diverge(s, SESSION_TWO_CONTENTS);
+}
+
+/* Before START, or that the mirror fits: up to its last LSN it is what this site is. */
+static bool primary_mirror_is_same(struct session *s)
+{
+	enum session_same same = session_compare(s);
+
+	if (same == SESSION_NOT_SAME)
+		primary_is_parted(s);
+	return same == SESSION_SAME;
+}
+
 static void primary_history_taken(struct group *g, int res)
 {
 	if (res == 0)
@@ -427,6 +443,8 @@ static void primary_decide_with_mirror(struct session *s)
 		primary_refuse_older_copy(s);
 		return;
 	}
+	if (relation == HISTORY_BEHIND && !primary_mirror_is_same(s))
+		return;
 	if ((relation == HISTORY_BEHIND || relation == HISTORY_AHEAD) &&
 	    !pairing_is_bound(s))
 		return;

@@ -59,6 +59,17 @@ static void try_grant(const uint8_t *data, size_t size)
 	rt_assert(memcmp(again, data, size) == 0);
 }
 
+static void try_hash(const uint8_t *data, size_t size)
+{
+	struct message_hash m;
+	uint8_t again[64];
+
+	if (message_decode_hash(data, size, &m) < 0)
+		return;
+	rt_assert(message_encode_hash(&m, again, sizeof(again)) == size);
+	rt_assert(memcmp(again, data, size) == 0);
+}
+
 static void try_start(const uint8_t *data, size_t size)
 {
 	static struct message_start start;
@@ -101,7 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	switch (data[0] % 10) {
+	switch (data[0] % 11) {
 	case 0:
 		try_hello(data + 1, size - 1);
 		break;
@@ -128,6 +139,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 8:
 		try_grant(data + 1, size - 1);
+		break;
+	case 10:
+		try_hash(data + 1, size - 1);
 		break;
 	default:
 		if (message_decode_text(data + 1, size - 1, text) == 0)

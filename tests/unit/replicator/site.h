@@ -35,6 +35,7 @@ struct site {
 	struct group_config config;
 	struct group *group;
 	struct lfs *lfs; /* while the store is prepared */
+	uint64_t hashes[SITE_LSNS + 1]; /* of the history after each LSN of site_fill() */
 	unsigned waiting;
 	int res;
 	struct rt_timer bound, poll;
@@ -53,6 +54,7 @@ struct site {
 	struct message_identity identity;
 	uint64_t number_given; /* to the site, with the last HELLO */
 	struct message_grant grant;
+	struct message_hash hash;
 	struct message_ping ping; /* the last one */
 	uint64_t number;	  /* of READY, PULL, PULLED */
 };
@@ -210,6 +212,7 @@ static inline void site_fill(void)
 		site->waiting = 1;
 		assert_int_equal(lfs_append(site->lfs, &append), 0);
 		assert_int_equal(site_wait(), 0);
+		site->hashes[lsn] = append.hash;
 	}
 	site_close_log(false);
 	rt_free(block);
@@ -436,6 +439,8 @@ static inline void peer_message(void *owner, struct conn *conn, unsigned type,
 		assert_int_equal(message_decode_identity(body, len, &site->identity), 0);
 	if (type == MESSAGE_GRANT)
 		assert_int_equal(message_decode_grant(body, len, &site->grant), 0);
+	if (type == MESSAGE_HASH)
+		assert_int_equal(message_decode_hash(body, len, &site->hash), 0);
 	if (type == MESSAGE_START)
 		assert_int_equal(message_decode_start(body, len, &site->start), 0);
 	if (type == MESSAGE_PING)

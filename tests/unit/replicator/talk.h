@@ -22,6 +22,15 @@
  * nothing, of what is not there. Y, R: a READY that fits, and one that does not.
  * E, D: ENTRY, PULLED. U: REFUSE. X: no message at all.
  */
+/* The history is that of site_fill(), as far as that goes. */
+static inline uint64_t hash_after(uint64_t lsn)
+{
+	struct lfs_position end;
+
+	lfs_position(site->group->lfs, &end);
+	return lsn < end.lsn && lsn <= SITE_LSNS ? site->hashes[lsn] : end.hash;
+}
+
 static inline size_t put_hello(char letter, uint8_t *body)
 {
 	const struct lfs_meta *meta = lfs_meta(site->group->lfs);
@@ -43,7 +52,7 @@ static inline size_t put_hello(char letter, uint8_t *body)
 		m->lsn += 3;
 	if (letter == 'Q')
 		m->lsn -= 2;
-	m->hash = end.hash;
+	m->hash = hash_after(m->lsn);
 	m->meta = *meta;
 	memset(m->meta.group, 0x77, sizeof(m->meta.group));
 	if (letter == 'K') {
@@ -153,10 +162,14 @@ static inline void say_hello_but(char letter, void (*change)(struct message_hell
 	struct message_hello *m = calloc(1, sizeof(*m));
 	uint8_t *body = malloc(MESSAGE_MAX);
 	size_t len = put_hello(letter, body);
+	uint64_t lsn;
 
 	assert_true(m && body);
 	assert_int_equal(message_decode_hello(body, len, m), 0);
+	lsn = m->lsn;
 	change(m);
+	if (m->lsn != lsn)
+		m->hash = hash_after(m->lsn);
 	len = message_encode_hello(m, body, MESSAGE_MAX);
 	assert_int_equal(conn_send(site->conn, MESSAGE_HELLO, body, len), 0);
 	free(body);

@@ -61,6 +61,10 @@ static void rows_of_the_table(void **state)
 		/* they are in an old epoch of ours */
 		{ { longer, 3, 200, 7 }, { base, 2, 100, 0 }, HISTORY_BEHIND },
 		{ { longer, 3, 200, 7 }, { base, 2, 101, 0 }, HISTORY_SURPLUS },
+		{ { longer, 3, 100, 7 }, { base, 2, 100, 7 }, HISTORY_BEHIND },
+		{ { longer, 3, 100, 7 }, { base, 2, 100, 8 }, HISTORY_SPLIT },
+		/* and we have not reached its end yet ourselves */
+		{ { longer, 3, 90, 7 }, { base, 2, 95, 0 }, HISTORY_AHEAD },
 		{ { longer, 3, 100, 7 }, { base, 1, 49, 0 }, HISTORY_BEHIND },
 		{ { longer, 3, 100, 7 }, { base, 1, 50, 0 }, HISTORY_SURPLUS },
 		/* we are in an old epoch of theirs */

@@ -192,6 +192,19 @@ static void an_identity_comes_out_as_it_went_in(void **state)
 	assert_int_equal(message_decode_identity(buf, len, &out), -EPROTO);
 }
 
+static void a_hash_comes_out_as_it_went_in(void **state)
+{
+	struct message_hash in = { 81204, UINT64_MAX - 1 }, out;
+	uint8_t buf[64];
+	size_t len = message_encode_hash(&in, buf, sizeof(buf));
+
+	assert_int_equal(message_decode_hash(buf, len, &out), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	for (size_t n = 0; n < len; n++)
+		assert_int_equal(message_decode_hash(buf, n, &out), -EPROTO);
+	assert_int_equal(message_decode_hash(buf, len + 1, &out), -EPROTO);
+}
+
 static void a_grant_comes_out_as_it_went_in(void **state)
 {
 	struct message_grant in = { 7, UINT64_MAX, 81204 }, out;
@@ -366,6 +379,7 @@ int main(void)
 		cmocka_unit_test(a_negotiate_may_be_longer),
 		cmocka_unit_test(an_identity_comes_out_as_it_went_in),
 		cmocka_unit_test(a_grant_comes_out_as_it_went_in),
+		cmocka_unit_test(a_hash_comes_out_as_it_went_in),
 		cmocka_unit_test(start_ping_number_and_text),
 		cmocka_unit_test(join_and_progress),
 	};

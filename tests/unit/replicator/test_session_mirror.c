@@ -66,6 +66,7 @@ static const struct conclusion conclusions[] = {
 	{ 'H', goes_on_in_a_third, NULL, GROUP_STANDING_GOOD },
 	/* It takes back what it lost, or fences itself by what it reads in our HELLO. */
 	{ 'A', nothing_else, NULL, GROUP_STANDING_GOOD },
+	{ 'A', has_another_hash, SESSION_TWO_CONTENTS, GROUP_STANDING_DIVERGED },
 	{ 'H', is_still_in_the_first_epoch, NULL, GROUP_STANDING_GOOD },
 	{ 'H', lacks_two, "this mirror holds more of the epoch than its primary",
 	  GROUP_STANDING_DIVERGED },

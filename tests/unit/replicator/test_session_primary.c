@@ -55,6 +55,7 @@ static const struct conclusion conclusions[] = {
 	{ 'M', has_another_hash,
 	  "split brain: the histories of the two sites have parted",
 	  GROUP_STANDING_DIVERGED },
+	{ 'Q', has_another_hash, SESSION_TWO_CONTENTS, GROUP_STANDING_DIVERGED },
 	{ 'M', has_parted, "split brain: the histories of the two sites have parted",
 	  GROUP_STANDING_DIVERGED },
 	{ 'H', is_still_in_the_first_epoch, OLDER, GROUP_STANDING_GOOD },
@@ -100,6 +101,11 @@ static void each_hello_has_its_conclusion(void **state)
 			fail_msg("conclusion %u: standing %d", i, (int)g->standing);
 		assert_int_equal(site->came[MESSAGE_START], !c->refusal);
 		assert_int_equal(g->watch.refused, !!c->refusal);
+		if (c->letter == 'Q' && c->refusal) {
+			assert_int_equal(site->came[MESSAGE_HASH], 1);
+			assert_int_equal(site->hash.lsn, SITE_LSNS - 2);
+			assert_int_equal(site->hash.hash, site->hashes[SITE_LSNS - 2]);
+		}
 		if (c->standing == GROUP_STANDING_DIVERGED)
 			assert_string_equal(g->why, c->refusal);
 		if (!c->refusal)
@@ -129,6 +135,48 @@ static void a_connection_that_streams_is_an_agreement(void **state)
 	/* Only what the path has proven is better than what was there before. */
 	SITE_UNTIL(site, transport_proven(g->session->transport, rt_now(site->loop)));
 	SITE_UNTIL(site, session_why(g->session)[0] == 0);
+}
+
+static void say_hash(uint64_t lsn, uint64_t hash)
+{
+	const struct message_hash m = { lsn, hash };
+	uint8_t body[64];
+
+	assert_int_equal(conn_send(site->conn, MESSAGE_HASH, body,
+				   message_encode_hash(&m, body, sizeof(body))),
+			 0);
+	SITE_UNTIL(site, site->refused[0]);
+}
+
+/* The mirror has looked: what this site holds is not what that one holds. */
+static void a_hash_from_who_is_ahead_parts_the_sites(void **state)
+{
+	struct group *g = site->group;
+
+	meet();
+	say('N');
+	SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1);
+	say_hash(SITE_LSNS, site->hashes[SITE_LSNS] ^ 1);
+	assert_string_equal(site->refused, SESSION_TWO_CONTENTS);
+	assert_int_equal(g->standing, GROUP_STANDING_DIVERGED);
+	assert_int_equal(g->start.phase, PRIMARY_ASKING);
+}
+
+/* It says nothing, or was not asked for, or is of another LSN. */
+static void a_hash_that_parts_nobody_is_refused(void **state)
+{
+	struct group *g = site->group;
+
+	for (unsigned i = 0; i < 3; i++) {
+		meet();
+		if (i > 0)
+			say('N');
+		if (i > 0)
+			SITE_UNTIL(site, site->came[MESSAGE_PULL] == 1);
+		say_hash(SITE_LSNS - (i == 2), site->hashes[SITE_LSNS] ^ (i != 1));
+		assert_string_equal(site->refused, "a HASH that is not legal here");
+		assert_int_equal(g->standing, GROUP_STANDING_GOOD);
+	}
 }
 
 /* ---- fenced ----------------------------------------------------------------------------------- */
@@ -401,6 +449,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_hello_has_its_conclusion, second_epoch_up),
 		TEST(a_connection_that_streams_is_an_agreement, second_epoch_up),
+		TEST(a_hash_from_who_is_ahead_parts_the_sites, opening_up),
+		TEST(a_hash_that_parts_nobody_is_refused, opening_up),
 		TEST(superseded_it_completes_nothing_more, network_up),
 		TEST(superseded_while_it_opens_it_serves_reads, network_up),
 		TEST(a_mirror_that_holds_less_than_it_did_is_an_older_copy,
