@@ -161,6 +161,13 @@ bool history_may_be_next(const struct lfs_meta *meta, uint64_t number)
 	return number > current && number - current <= HISTORY_LEAP_MAX;
 }
 
+bool history_counts_as_seen(const struct lfs_meta *meta, uint64_t number)
+{
+	uint64_t current = meta->epochs[meta->nepochs - 1].number;
+
+	return number <= current || number - current <= HISTORY_SEEN_MAX;
+}
+
 uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen)
 {
 	uint64_t number = meta->epochs[meta->nepochs - 1].number;

@@ -80,6 +80,13 @@ uint64_t history_epoch_end(const struct history_side *side, unsigned i);
 #define HISTORY_LEAP_MAX (UINT64_C(1) << 32)
 bool history_may_be_next(const struct lfs_meta *meta, uint64_t number);
 
+/*
+ * What a peer shows is counted as seen, so that the next epoch here is above it; but for one
+ * that leaps so far that the other site may be left behind by it.
+ */
+#define HISTORY_SEEN_MAX (UINT64_C(1) << 26)
+bool history_counts_as_seen(const struct lfs_meta *meta, uint64_t number);
+
 /* The number of the next epoch: above all of these, and above `seen`. */
 uint64_t history_next_number(const struct lfs_meta *meta, uint64_t seen);
 

@@ -40,8 +40,9 @@ enum identity_verdict identity_judge(const struct identity_own *own,
 	if (!identity_is_none(newcomer->paired) &&
 	    !identity_same(newcomer->paired, own->store) && !RT_BUG(MIRROR_UNBOUND))
 		return IDENTITY_OTHER_PAIR;
-	if (newcomer->run == last->run && newcomer->number != last->shown &&
-	    newcomer->number != last->given)
+	if (newcomer->run == last->run &&
+	    (newcomer->giver == 0 || newcomer->giver == own->run) &&
+	    newcomer->number != last->shown && newcomer->number != last->given)
 		return IDENTITY_CLONE;
 	if ((own->connected ||
 	     (own->lately && !identity_is_same_machine(last, newcomer))) &&

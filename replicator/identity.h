@@ -17,7 +17,10 @@ enum identity_verdict {
 	IDENTITY_OURSELVES,   /* the same store as here: one is a copy of the other */
 	IDENTITY_OTHER_STORE, /* this store is paired with another one */
 	IDENTITY_OTHER_PAIR,  /* that store is paired with another one */
-	/* The peer's run, but not with the number that it was given last: its clone. */
+	/*
+	 * The peer's run, but not with the number that it was given last: its clone. One that
+	 * shows another run's number has met a copy of this site meanwhile, and is no clone.
+	 */
 	IDENTITY_CLONE,
 	/*
 	 * The peer has a connection: this one waits until that has ended, or has answered. Or
@@ -42,6 +45,7 @@ struct identity_run {
 struct identity_own {
 	const uint8_t *store;  /* LFS_ID_LEN bytes, */
 	const uint8_t *paired; /* and of its peer's; zero: none yet */
+	uint64_t run;	       /* of this daemon, which gives the numbers */
 	bool forgotten;	       /* it takes nobody */
 	bool connected;	       /* the peer has a connection, */
 	bool lately;	       /* or had one until lately, or its data still arrive */

@@ -129,6 +129,7 @@ size_t message_encode_identity(const struct message_identity *m, uint8_t *buf,
 	put_bytes(&w, m->boot, sizeof(m->boot));
 	put_u64(&w, m->run);
 	put_u64(&w, m->number);
+	put_u64(&w, m->giver);
 	put_name(&w, m->node);
 	return message_written(&w, size);
 }
@@ -151,6 +152,7 @@ int message_decode_identity(const uint8_t *buf, size_t len, struct message_ident
 	get_bytes(&r, ret->boot, sizeof(ret->boot));
 	ret->run = get_u64(&r);
 	ret->number = get_u64(&r);
+	ret->giver = get_u64(&r);
 	get_name(&r, ret->node, sizeof(ret->node));
 	if (!reader_done(&r) || ret->run == 0 || message_id_is_zero(ret->store))
 		return -EPROTO;

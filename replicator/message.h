@@ -69,7 +69,9 @@ struct message_identity {
 	uint8_t paired[LFS_ID_LEN]; /* the store that this one is paired with, or zero */
 	uint8_t boot[LFS_ID_LEN];   /* of the machine; zero: not known */
 	uint64_t run;		    /* of the daemon: random, never 0 */
-	uint64_t number;	    /* as the other's last HELLO gave it to this run; or 0 */
+	/* As a peer's HELLO gave it to this run, the last that led to START; or 0; */
+	uint64_t number;
+	uint64_t giver; /* and which run that was */
 	char node[LFS_NAME_MAX];
 };
 

@@ -86,7 +86,8 @@ static void newcomer_say_identity(struct session *s, struct newcomer *n)
 {
 	struct group *g = s->group;
 	struct message_identity m = { .run = s->identity.run,
-				      .number = s->identity.number };
+				      .number = s->identity.number,
+				      .giver = s->identity.giver };
 
 	memcpy(m.store, lfs_store_id(g->lfs), sizeof(m.store));
 	memcpy(m.paired, lfs_meta(g->lfs)->peer_store, sizeof(m.paired));
@@ -180,6 +181,7 @@ static struct identity_own newcomer_own(const struct session *s)
 	return (struct identity_own){
 		.store = lfs_store_id(s->group->lfs),
 		.paired = meta->peer_store,
+		.run = s->identity.run,
 		.forgotten = meta->flags & LFS_PEER_FORGOTTEN,
 		.connected = s->control.conn != NULL,
 		.lately = newcomer_peer_was_here(s),

@@ -125,6 +125,13 @@ void session_refused_by_peer(struct session *s, const uint8_t *body, size_t len)
 	peer_watch_mirror_refused(&s->group->watch, now);
 }
 
+/* A copy of the peer that led to nothing has given one, too: the peer would not know it. */
+void session_number_counts(struct session *s)
+{
+	s->identity.number = s->peer->number;
+	s->identity.giver = s->control.identity.run;
+}
+
 /* Positions are compared within one history only, and of a primary that serves. */
 static void session_position_count(struct session *s)
 {
@@ -196,7 +203,6 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 		session_refuse(s, "a HELLO that is not legal");
 		return;
 	}
-	s->identity.number = s->peer->number;
 	s->identity.refused_us = false; /* HELLO is for who was accepted */
 	if (s->peer->role == LFS_PRIMARY)
 		peer_watch_primary_rx(&s->group->watch,
@@ -205,8 +211,9 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 				      rt_now(s->group->loop));
 	if (s->peer->flags & HELLO_UNPAIRED)
 		s->control.mirror_was_unpaired = true;
-	if (!session_epoch_leaps(lfs_meta(s->group->lfs),
-				 s->peer->meta.epochs[s->peer->meta.nepochs - 1].number))
+	if (history_counts_as_seen(
+		    lfs_meta(s->group->lfs),
+		    s->peer->meta.epochs[s->peer->meta.nepochs - 1].number))
 		session_epochs_seen(s);
 	session_event(s, SESSION_EV_PEER_HELLO);
 	session_check_heartbeat(s);

@@ -73,7 +73,8 @@ struct session_logged {
 /* Who this site is on its connections, and who was its peer last. */
 struct session_identity {
 	uint64_t run;	 /* of this daemon: random, never 0 */
-	uint64_t number; /* as the peer's last HELLO gave it to this run; or 0 */
+	/* As the peer gave it to this run before the last START, and which run of it; or 0. */
+	uint64_t number, giver;
 	struct identity_run peer;
 	rt_time lost;		  /* when its last connection ended */
 	/* The peer has said that this store is not the one, or not the only one. */
@@ -173,6 +174,8 @@ void session_connected(struct session *s, struct conn *conn, const struct rt_add
 		       const struct message_identity *identity);
 /* The peer's history goes on from the one here: what it says of its log counts. */
 void session_goes_on(struct session *s);
+/* START is on its way: the next IDENTITY shows the number that the peer has given. */
+void session_number_counts(struct session *s);
 /* Say PING on the control connection, and which serial it has. */
 uint64_t session_say_ping(struct session *s);
 /* For status, and for the log where it is news: this site refuses `peer`; or a REFUSE of it. */

@@ -355,6 +355,7 @@ static void mirror_ready(struct session *s)
 	int err = session_open_transport(s, s->start);
 
 	identity_answered(&s->identity.peer);
+	session_number_counts(s);
 	if (err < 0) {
 		mirror_refuse(s,
 			      err == -EINVAL

@@ -267,6 +267,7 @@ static void primary_send_start(struct session *s)
 		session_refuse(s, primary_start_refusal(err));
 		return;
 	}
+	session_number_counts(s);
 	session_event(s, SESSION_EV_START_SENT);
 	(void)conn_send(s->control.conn, MESSAGE_START, s->scratch,
 			message_encode_start(start, s->scratch, MESSAGE_MAX));

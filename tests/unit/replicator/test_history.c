@@ -193,6 +193,9 @@ static void a_new_epoch_is_above_every_number_seen(void **state)
 	assert_true(history_may_be_next(meta, 5));
 	assert_true(history_may_be_next(meta, 4 + HISTORY_LEAP_MAX));
 	assert_false(history_may_be_next(meta, 5 + HISTORY_LEAP_MAX));
+	assert_true(history_counts_as_seen(meta, 0));
+	assert_true(history_counts_as_seen(meta, 4 + HISTORY_SEEN_MAX));
+	assert_false(history_counts_as_seen(meta, 5 + HISTORY_SEEN_MAX));
 	begin(meta, 10, 6, 20);
 	assert_int_equal(history_next_number(meta, 9), 11);
 	assert_int_equal(meta->epochs[1].number, 10);

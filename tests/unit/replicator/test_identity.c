@@ -15,6 +15,7 @@
 #define OURS 1
 #define PEER 2
 #define OTHER 3
+#define OUR_RUN 900
 
 static const struct {
 	const char *what;
@@ -26,51 +27,56 @@ static const struct {
 	bool forgotten, connected;
 	enum identity_verdict verdict;
 	bool lately, same_boot;
+	uint64_t giver; /* of the number; OUR_RUN is this site's */
 } rows[] = {
 	{ "the peer comes back", PEER, PEER, OURS, 5, 50, false, false, IDENTITY_FITS,
-	  false, false },
+	  false, false, 0 },
 	{ "the HELLO with the newest number was lost", PEER, PEER, OURS, 5, 40, false,
-	  false, IDENTITY_FITS, false, false },
+	  false, IDENTITY_FITS, false, false, 0 },
 	{ "its daemon was started again", PEER, PEER, OURS, 6, 0, false, false,
-	  IDENTITY_FITS, false, false },
+	  IDENTITY_FITS, false, false, 0 },
 	{ "it knows a number of an earlier start of ours", PEER, PEER, OURS, 6, 99, false,
-	  false, IDENTITY_FITS, false, false },
+	  false, IDENTITY_FITS, false, false, 0 },
 	{ "both are new", NONE, PEER, NONE, 6, 0, false, false, IDENTITY_FITS, false,
-	  false },
+	  false, 0 },
 	{ "ours is new, and it waits for ours", NONE, PEER, OURS, 6, 0, false, false,
-	  IDENTITY_FITS, false, false },
+	  IDENTITY_FITS, false, false, 0 },
 	{ "its store is new, in place of the paired one", PEER, OTHER, NONE, 6, 0, false,
-	  false, IDENTITY_OTHER_STORE, false, false },
+	  false, IDENTITY_OTHER_STORE, false, false, 0 },
 	{ "another store, which is paired with ours", PEER, OTHER, OURS, 6, 0, false,
-	  false, IDENTITY_OTHER_STORE, false, false },
+	  false, IDENTITY_OTHER_STORE, false, false, 0 },
 	{ "the paired store, paired with another one since", PEER, PEER, OTHER, 6, 0,
-	  false, false, IDENTITY_OTHER_PAIR, false, false },
+	  false, false, IDENTITY_OTHER_PAIR, false, false, 0 },
 	{ "a store of another pair", NONE, PEER, OTHER, 6, 0, false, false,
-	  IDENTITY_OTHER_PAIR, false, false },
+	  IDENTITY_OTHER_PAIR, false, false, 0 },
 	{ "a copy of our store", PEER, OURS, PEER, 6, 0, false, false, IDENTITY_OURSELVES,
-	  false, false },
+	  false, false, 0 },
 	{ "a copy of our store, before we are paired", NONE, OURS, NONE, 6, 0, false,
-	  false, IDENTITY_OURSELVES, false, false },
+	  false, IDENTITY_OURSELVES, false, false, 0 },
 	{ "a number from before the last connection", PEER, PEER, OURS, 5, 30, false,
-	  false, IDENTITY_CLONE, false, false },
+	  false, IDENTITY_CLONE, false, false, 0 },
 	{ "the run, without a number", PEER, PEER, OURS, 5, 0, false, false,
-	  IDENTITY_CLONE, false, false },
+	  IDENTITY_CLONE, false, false, 0 },
+	{ "a number of ours that is too old", PEER, PEER, OURS, 5, 30, false, false,
+	  IDENTITY_CLONE, false, false, OUR_RUN },
+	{ "a copy of this site has given it another one", PEER, PEER, OURS, 5, 30, false,
+	  false, IDENTITY_FITS, false, false, OUR_RUN + 1 },
 	{ "the peer's own, and it is connected", PEER, PEER, OURS, 5, 50, false, true,
-	  IDENTITY_ASK, false, false },
+	  IDENTITY_ASK, false, false, 0 },
 	{ "another start, and the peer is connected", PEER, PEER, OURS, 6, 0, false, true,
-	  IDENTITY_ASK, false, false },
+	  IDENTITY_ASK, false, false, 0 },
 	{ "a clone while the peer is connected: no question", PEER, PEER, OURS, 5, 30,
-	  false, true, IDENTITY_CLONE, false, false },
+	  false, true, IDENTITY_CLONE, false, false, 0 },
 	{ "another store while the peer is connected", PEER, OTHER, NONE, 6, 0, false,
-	  true, IDENTITY_OTHER_STORE, false, false },
+	  true, IDENTITY_OTHER_STORE, false, false, 0 },
 	{ "the run itself, whose connection broke just now", PEER, PEER, OURS, 5, 50,
-	  false, false, IDENTITY_FITS, true, false },
+	  false, false, IDENTITY_FITS, true, false, 0 },
 	{ "its daemon was started again, on the same boot", PEER, PEER, OURS, 6, 0, false,
-	  false, IDENTITY_FITS, true, true },
+	  false, IDENTITY_FITS, true, true, 0 },
 	{ "another machine, or another boot, just then", PEER, PEER, OURS, 6, 0, false,
-	  false, IDENTITY_ASK, true, false },
+	  false, IDENTITY_ASK, true, false, 0 },
 	{ "nobody is taken", NONE, PEER, OURS, 5, 50, true, false, IDENTITY_FORGOTTEN,
-	  false, false },
+	  false, false, 0 },
 };
 
 static void everything_that_is_said_decides(void **state)
@@ -81,9 +87,11 @@ static void everything_that_is_said_decides(void **state)
 	for (unsigned i = 0; i < RT_ARRAY_LEN(rows); i++) {
 		uint8_t ours[LFS_ID_LEN], paired[LFS_ID_LEN];
 		struct message_identity who = { .run = rows[i].run,
-						.number = rows[i].number };
+						.number = rows[i].number,
+						.giver = rows[i].giver };
 		const struct identity_own own = { .store = ours,
 						  .paired = paired,
+						  .run = OUR_RUN,
 						  .forgotten = rows[i].forgotten,
 						  .connected = rows[i].connected,
 						  .lately = rows[i].lately };

@@ -169,7 +169,7 @@ static void a_negotiate_may_be_longer(void **state)
 
 static void an_identity_comes_out_as_it_went_in(void **state)
 {
-	struct message_identity in = { .run = 7, .number = UINT64_MAX }, out;
+	struct message_identity in = { .run = 7, .number = UINT64_MAX, .giver = 9 }, out;
 	uint8_t buf[256] = { 0 };
 	size_t len;
 
