@@ -23,7 +23,7 @@ char *answer_error(enum control_exit exit, const char *error);
 char *answer_progress(const char *text);
 /* `second` after `first`, which may be NULL; both are taken. NULL when out of memory. */
 char *answer_join(char *first, char *second);
-/* What a verb that ended with `res` comes to; what is so already was done. */
+/* The exit status of a verb that ended with `res`: where it is so already, the verb is done. */
 enum control_exit answer_exit(int res);
 /* Done; `text` says what. */
 char *answer_text(const char *text);

@@ -66,7 +66,7 @@ static void command_print_json(const json_t *value, FILE *out)
 	fprintf(out, "\n");
 }
 
-/* command_parse() has refused what is not for this verb. */
+/* All options are copied: command_parse() refuses those that the verb does not take. */
 static void command_init_request(struct control_request *request,
 				 const struct command *command)
 {

@@ -111,12 +111,11 @@ static void checkpoint_end(struct lfs *lfs, int res)
 
 /* ---- images ------------------------------------------------------------------------------ */
 
-/* Fill the batch with images; at most `max`. */
+/* Fill the empty batch with images; at most `max`. */
 static void checkpoint_capture(struct lfs *lfs, unsigned max)
 {
 	struct lfs_checkpoint *ck = &lfs->ck;
 
-	ck->nbatch = 0;
 	while (ck->nbatch < max &&
 	       lfs_map_capture(&lfs->map, ck->nbatch && !ck->batch[0].inner,
 			       ck->images + (size_t)ck->nbatch * LFS_BLOCK,
@@ -196,7 +195,7 @@ void lfs_checkpoint_applied(struct lfs *lfs, const struct lfs_inflight *f)
 /* ---- the checkpoint slot ------------------------------------------------------------------------------- */
 
 /*
- * The line of a segment. Only checkpoints write the map's segments: those are as they are
+ * What the slot says of a segment. Only checkpoints write the map's segments: those are as they are
  * now, all others as they were at the start.
  */
 static const struct lfs_segment *checkpoint_segment(const struct lfs *lfs, uint32_t n)

@@ -102,17 +102,17 @@ static void checkpoint_slot_refuse(struct lfs_recover *rc, const char *what)
 static void load_image_pba(const struct lfs_recover *rc, bool inner, uint32_t volume,
 			   uint32_t index, uint32_t *ret_pba, uint32_t *ret_crc)
 {
-	const struct lfs_inner *node = &rc->map->v[volume].inner[index];
-	const struct lfs_inner_entry *e;
-
 	if (inner) {
+		const struct lfs_inner *node = &rc->map->v[volume].inner[index];
+
 		*ret_pba = node->pba;
 		*ret_crc = node->crc;
-		return;
+	} else {
+		const struct lfs_inner_entry *e = lfs_map_entry(rc->map, volume, index);
+
+		*ret_pba = le32_get(e->pba);
+		*ret_crc = le32_get(e->crc);
 	}
-	e = lfs_map_entry(rc->map, volume, index);
-	*ret_pba = le32_get(e->pba);
-	*ret_crc = le32_get(e->crc);
 }
 
 static void load_image_done(struct rt_op *op, int res)

@@ -12,7 +12,6 @@
 
 /* What unmapping costs, in units of the budget. */
 #define COST_ABSENT 1u
-#define COST_LEAF LFS_UNMAP_LEAF
 
 static uint32_t map_entry_pba(uint64_t e)
 {
@@ -64,13 +63,18 @@ static int map_volume_init(struct lfs_map *map, unsigned n,
 	return 0;
 }
 
+static void map_init_lists(struct lfs_map *map)
+{
+	rt_list_init(&map->dirty);
+	rt_list_init(&map->frozen);
+	rt_list_init(&map->inner_dirty);
+}
+
 int lfs_map_init(struct lfs_map *map, struct lfs_segments *segs,
 		 const struct lfs_meta *meta, uint64_t memory_max)
 {
 	*map = (struct lfs_map){ .segs = segs, .memory_max = memory_max };
-	rt_list_init(&map->dirty);
-	rt_list_init(&map->frozen);
-	rt_list_init(&map->inner_dirty);
+	map_init_lists(map);
 	memcpy(map->key, meta->group, sizeof(map->key));
 	for (unsigned i = 0; i < meta->nvolumes; i++) {
 		int ret = map_volume_init(map, i, &meta->volumes[i]);
@@ -103,9 +107,7 @@ void lfs_map_move(struct lfs_map *map, struct lfs_map *from)
 {
 	rt_assert(lfs_map_is_clean(from));
 	*map = *from;
-	rt_list_init(&map->dirty);
-	rt_list_init(&map->frozen);
-	rt_list_init(&map->inner_dirty);
+	map_init_lists(map);
 	from->nvolumes = 0;
 }
 
@@ -182,6 +184,19 @@ void lfs_map_leaf_put(struct lfs_map *map, struct lfs_leaf *leaf)
 	rt_free(leaf);
 }
 
+/* `n` leaves from leaf `first` on. */
+static void map_unpin_leaves(struct lfs_map *map, uint32_t volume, uint32_t first,
+			     uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct lfs_leaf *leaf = map->v[volume].leaves[first + i];
+
+		rt_assert(leaf && leaf->pins);
+		leaf->pins--;
+		lfs_map_leaf_put(map, leaf);
+	}
+}
+
 int lfs_map_pin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks)
 {
 	uint32_t first = (uint32_t)(lba / LFS_LEAF_BLOCKS);
@@ -191,32 +206,19 @@ int lfs_map_pin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blo
 		struct lfs_leaf *leaf;
 		int ret = lfs_map_leaf_get(map, volume, first + i, &leaf);
 
-		if (!ret) {
-			leaf->pins++;
-			continue;
+		if (ret) {
+			map_unpin_leaves(map, volume, first, i);
+			return ret;
 		}
-		while (i--) {
-			leaf = map->v[volume].leaves[first + i];
-			leaf->pins--;
-			lfs_map_leaf_put(map, leaf);
-		}
-		return ret;
+		leaf->pins++;
 	}
 	return 0;
 }
 
 void lfs_map_unpin(struct lfs_map *map, uint32_t volume, uint64_t lba, uint32_t blocks)
 {
-	uint32_t first = (uint32_t)(lba / LFS_LEAF_BLOCKS);
-	uint32_t n = lfs_map_leaves(lba, blocks);
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct lfs_leaf *leaf = map->v[volume].leaves[first + i];
-
-		rt_assert(leaf && leaf->pins);
-		leaf->pins--;
-		lfs_map_leaf_put(map, leaf);
-	}
+	map_unpin_leaves(map, volume, (uint32_t)(lba / LFS_LEAF_BLOCKS),
+			 lfs_map_leaves(lba, blocks));
 }
 
 /* ---- changes ----------------------------------------------------------------------------- */
@@ -253,17 +255,11 @@ static bool leaf_stale(const struct lfs_leaf *leaf)
 	return !rt_list_empty(&leaf->dirty) && leaf->state.used;
 }
 
-static void leaf_dirty(struct lfs_map *map, struct lfs_leaf *leaf)
-{
-	rt_assert(rt_list_empty(&leaf->frozen) || leaf->copy || RT_BUG(CAPTURE_LATE));
-	if (!rt_list_empty(&leaf->dirty))
-		return;
-	rt_list_push_back(&map->dirty, &leaf->dirty);
-}
-
 static void leaf_changed(struct lfs_map *map, struct lfs_leaf *leaf, uint64_t lsn)
 {
-	leaf_dirty(map, leaf);
+	rt_assert(rt_list_empty(&leaf->frozen) || leaf->copy || RT_BUG(CAPTURE_LATE));
+	if (rt_list_empty(&leaf->dirty))
+		rt_list_push_back(&map->dirty, &leaf->dirty);
 	if (leaf->state.changed < lsn)
 		leaf->state.changed = lsn;
 }
@@ -362,7 +358,7 @@ uint64_t lfs_map_unmap(struct lfs_map *map, uint32_t volume, uint64_t lba,
 		uint32_t n = LFS_LEAF_BLOCKS - first < left ? LFS_LEAF_BLOCKS - first
 							    : (uint32_t)left;
 		bool used = leaf && leaf->state.used;
-		uint32_t cost = used ? COST_LEAF : COST_ABSENT;
+		uint32_t cost = used ? LFS_UNMAP_LEAF : COST_ABSENT;
 
 		if (*budget < cost || (used && !leaf_may_change(map, leaf)))
 			break;

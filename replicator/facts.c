@@ -34,6 +34,11 @@ void facts_boot(const struct group *g, uint8_t boot[LFS_ID_LEN])
 		rt_random(g->loop, boot, LFS_ID_LEN);
 }
 
+void facts_peer_is_at(struct lfs_meta *meta, uint64_t lsn)
+{
+	meta->peer_persisted = meta->peer_reached = lsn;
+}
+
 struct lfs_meta *facts_edit(struct group *g)
 {
 	rt_assert(facts_can_change(g));

@@ -29,6 +29,8 @@ bool facts_changing(const struct group *g);
 void facts_boot(const struct group *g, uint8_t boot[LFS_ID_LEN]);
 /* A fresh copy of the durable facts, to be edited. */
 struct lfs_meta *facts_edit(struct group *g);
+/* In it: the peer's store is known to hold up to `lsn` for good, and never held more. */
+void facts_peer_is_at(struct lfs_meta *meta, uint64_t lsn);
 /* Make the edited copy durable, then call `done` with 0 or -errno. */
 void facts_change(struct group *g, void (*done)(struct group *g, int res));
 

@@ -288,7 +288,8 @@ struct group_recovery {
 /* What each verb has that a person asks of a group: how it is answered. */
 struct group_verb {
 	void (*done)(struct group_verb *v, int res);
-	char text[1024]; /* what was found, and what was done or why not; for people */
+	/* For people: what the verb found, then what it did, or why it did nothing. */
+	char text[1024];
 	void *impl[12];
 };
 

@@ -22,7 +22,7 @@ static void log_hash_read(void *owner, int res, const struct lfs_entry *entry)
 		h->hash = entry->hash_before;
 }
 
-/* The record behind it says what was before. */
+/* The hash after an LSN stands in the record of the next LSN, as the hash before it. */
 static int log_hash_begin(struct group *g, struct log_hash *h, uint64_t lsn)
 {
 	int err;

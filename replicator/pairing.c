@@ -37,7 +37,7 @@ bool pairing_is_bound(struct session *s)
 		return true;
 	meta = facts_edit(g);
 	memcpy(meta->peer_store, peer, LFS_ID_LEN);
-	meta->peer_persisted = meta->peer_reached = 0;
+	facts_peer_is_at(meta, 0);
 	facts_change(g, pairing_bound);
 	return false;
 }
@@ -120,7 +120,7 @@ void pairing_turn(struct session *s)
 		return;
 	meta = facts_edit(g);
 	memset(meta->peer_store, 0, LFS_ID_LEN);
-	meta->peer_persisted = meta->peer_reached = 0;
+	facts_peer_is_at(meta, 0);
 	meta->flags &= ~LFS_PEER_FORGOTTEN;
 	if (p->change == GROUP_PEER_FORGET)
 		meta->flags |= LFS_PEER_FORGOTTEN;

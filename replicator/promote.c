@@ -246,7 +246,7 @@ static void promote_undo_turn(struct group *g)
 	history_undo(meta);
 	meta->role = LFS_MIRROR;
 	meta->flags &= ~(LFS_ALONE | LFS_HOLD);
-	meta->peer_persisted = meta->peer_reached = 0;
+	facts_peer_is_at(meta, 0);
 	facts_change(g, promote_undone);
 }
 
@@ -340,8 +340,7 @@ static void promote_epoch(struct group *g)
 		meta->promotion.epoch = start.id;
 	}
 	meta->role = LFS_PRIMARY;
-	/* Of what this site writes from now on. */
-	meta->peer_persisted = meta->peer_reached = 0;
+	facts_peer_is_at(meta, 0); /* of what this site writes from now on */
 	meta->flags |= LFS_ALONE;
 	meta->flags &= ~(LFS_FENCED | LFS_SEALED | LFS_HOLD);
 	if (g->promote->hold)

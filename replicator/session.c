@@ -203,7 +203,8 @@ static void session_hello_received(struct session *s, const uint8_t *body, size_
 		session_refuse(s, "a HELLO that is not legal");
 		return;
 	}
-	s->identity.refused_us = false; /* HELLO is for who was accepted */
+	/* A site sends HELLO only to a store that it has accepted. */
+	s->identity.refused_us = false;
 	if (s->peer->role == LFS_PRIMARY)
 		peer_watch_primary_rx(&s->group->watch,
 				      !(s->peer->flags &
@@ -638,8 +639,7 @@ void session_free(struct session *s)
 	newcomer_close_all(s);
 	pairing_end(s);
 	switchover_end(s);
-	group_log_reader_free(s->control.pull.reader);
-	log_hash_end(&s->control.log_hash);
+	session_control_reset(s, NULL);
 	session_close_transport(s);
 	tunnel_io_free(s->io);
 	rt_free(s->peer);

@@ -468,7 +468,7 @@ static void switchover_take(struct session *s, const struct message_grant *grant
 		group_say_history_full(g);
 	meta->named_epoch = grant->id;
 	meta->role = LFS_PRIMARY;
-	meta->peer_persisted = meta->peer_reached = grant->lsn;
+	facts_peer_is_at(meta, grant->lsn);
 	meta->flags &= ~(LFS_ALONE | LFS_HOLD);
 	facts_boot(g, meta->boot);
 	switchover_set_step(&s->switchover, SWITCHOVER_TAKING);

@@ -206,6 +206,18 @@ create()
 	"$build/wanmirror" create -c "$T/$1.conf"
 }
 
+# pair_over_line RTT: a pair with a path of 200 Mbit/s between them, which is wanem "line".
+pair_over_line()
+{
+	rate=180Mbit
+	relay_port=$("$tools/ports" 1)
+	pair
+	"$build/tests/wan/wanem" listen=127.0.0.1:$relay_port to=127.0.0.1:$port \
+		control="$T/line" rtt="$1" rate=200Mbit >line.log 2>&1 &
+	later "end $!"
+	wait_for 10 grep -q ready line.log
+}
+
 # field NAME PATH: one value of `status --json`, say groups.0.state.
 field()
 {
@@ -221,6 +233,28 @@ in_state()
 		[ "$now" != "$state" ] || return 0
 	done
 	return 1
+}
+
+# is SITE ROLE STATE
+is()
+{
+	[ "$(field "$1" groups.0.role 2>/dev/null)" = "$2" ] && in_state "$1" "$3"
+}
+
+is_primary()
+{
+	is "$1" primary IN_SYNC
+}
+
+# log_says SITE PATTERN, why_says SITE PATTERN: its log; the reason in its status.
+log_says()
+{
+	grep -q -E "$2" "$1.log"
+}
+
+why_says()
+{
+	field "$1" groups.0.why 2>/dev/null | grep -q -E "$2"
 }
 
 # persisted_all: the mirror has everything that was admitted.

@@ -138,11 +138,6 @@ end_block()
 
 # ---- what the procedures share --------------------------------------------------------
 
-is()
-{
-	[ "$(field "$1" groups.0.role 2>/dev/null)" = "$2" ] && in_state "$1" "$3"
-}
-
 # A condition that only passes: for what is refused as long as it is true.
 why_is()
 {

@@ -10,21 +10,6 @@ volumes='{ name = "data"; size = "64MiB"; }'
 store_size=192MiB
 sync=network
 
-says()
-{
-	grep -q -E "$2" "$1.log"
-}
-
-why_says()
-{
-	field "$1" groups.0.why 2>/dev/null | grep -q -E "$2"
-}
-
-is()
-{
-	[ "$(field "$1" groups.0.role 2>/dev/null)" = "$2" ] && in_state "$1" "$3"
-}
-
 nobody_is_fenced()
 {
 	! grep -E 'FENCED|DIVERGED| fenced' ./*.log || fail "somebody is fenced"
@@ -147,8 +132,8 @@ third()
 	launch third
 	rule='far is paired with store [0-9a-f]{16}, third has [0-9a-f]{16}; to take .* one: wanmirror peer replace g at far'
 	wait_for 20 why_says third "$rule"
-	wait_for 20 says far "refused peer=third why=\"$rule"
-	! says near 'peer=third|disconnected' || fail "near was disturbed"
+	wait_for 20 log_says far "refused peer=third why=\"$rule"
+	! log_says near 'peer=third|disconnected' || fail "near was disturbed"
 	stop third
 	rm third.store third.log
 }

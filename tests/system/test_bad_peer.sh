@@ -14,11 +14,6 @@ says()
 	grep -q -i -E "$2" "$1.log"
 }
 
-why_says()
-{
-	field "$1" groups.0.why 2>/dev/null | grep -q -E "$2"
-}
-
 # The mirror's store as it is on the disk, with the daemon stopped.
 sum_of_far()
 {
@@ -113,13 +108,7 @@ test_udp_is_swallowed()
 {
 	need nbdcopy nbdinfo
 	sync=network
-	rate=180Mbit
-	relay_port=$("$tools/ports" 1)
-	pair
-	"$build/tests/wan/wanem" listen=127.0.0.1:$relay_port to=127.0.0.1:$port \
-		control="$T/line" rtt=10ms rate=200Mbit >line.log 2>&1 &
-	later "end $!"
-	wait_for 10 grep -q ready line.log
+	pair_over_line 10ms
 	both_in_sync
 	random_file data 4
 	nbdcopy --flush data "$(uri near)"
@@ -149,13 +138,7 @@ strangers_call()
 {
 	need nbdcopy nbdinfo
 	sync=network
-	rate=180Mbit
-	relay_port=$("$tools/ports" 1)
-	pair
-	"$build/tests/wan/wanem" listen=127.0.0.1:$relay_port to=127.0.0.1:$port \
-		control="$T/line" rtt=100ms rate=200Mbit >line.log 2>&1 &
-	later "end $!"
-	wait_for 10 grep -q ready line.log
+	pair_over_line 100ms
 	launch far
 	"$tools/strangers" "$1" "$port" 1000 ${2:+"$2"} &
 	later "end $!"

@@ -12,16 +12,6 @@ volumes='{ name = "data"; size = "64MiB"; }'
 store_size=192MiB
 sync=network
 
-says()
-{
-	grep -q -E "$2" "$1.log"
-}
-
-why_says()
-{
-	field "$1" groups.0.why 2>/dev/null | grep -q -E "$2"
-}
-
 # It dials the mirror that the original dials.
 copy()
 {
@@ -32,11 +22,6 @@ copy()
 may_promote()
 {
 	"$build/wanmirror" -c "$T/$1.conf" promote g --dry-run >/dev/null 2>&1
-}
-
-is_primary()
-{
-	[ "$(field "$1" groups.0.role 2>/dev/null)" = primary ] && in_state "$1" IN_SYNC
 }
 
 # written SITE: something new, which the mirror has, too.
@@ -58,7 +43,7 @@ serves_nothing()
 {
 	wait_for 20 why_says "$1" 'a copy of this store is connected'
 	wait_for 20 in_state "$1" HOLDING
-	wait_for 20 says "$1" 'waiting .*state=HOLDING'
+	wait_for 20 log_says "$1" 'waiting .*state=HOLDING'
 	! timeout 1 nbdinfo --size "$(uri "$1")" || fail "$1 is served"
 }
 

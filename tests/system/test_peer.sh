@@ -17,16 +17,6 @@ peer()
 }
 
 # says NAME TEXT: in its log.
-says()
-{
-	grep -q -E "$2" "$1.log"
-}
-
-why_says()
-{
-	field "$1" groups.0.why 2>/dev/null | grep -q -E "$2"
-}
-
 # The stores of both sites, each named by the other one when they paired.
 paired_stores()
 {
@@ -70,8 +60,8 @@ pair_goes_on()
 	wait_for 30 persisted_all
 	same_image "$(uri far)" more
 	[ "$(pair_is)" = "$before" ] || fail "it was $before, and is $(pair_is)"
-	! says near 'disconnected|FENCED|DIVERGED' || fail "near was disturbed"
-	! says far 'disconnected|FENCED|DIVERGED' || fail "far was disturbed"
+	! log_says near 'disconnected|FENCED|DIVERGED' || fail "near was disturbed"
+	! log_says far 'disconnected|FENCED|DIVERGED' || fail "far was disturbed"
 }
 
 # A mirror whose store was lost: refused with both stores and the verb, at both sites, until
@@ -86,8 +76,8 @@ test_a_new_store_waits_for_peer_replace()
 	refused="near is paired with store $far_id, far has [0-9a-f]{16}; .*wanmirror peer replace g at near"
 	wait_for 20 why_says near "$refused"
 	wait_for 20 why_says far "$refused"
-	says near "refused peer=far why=\"$refused" || fail "not in the log of near"
-	says far "refused .*$refused" || fail "not in the log of far"
+	log_says near "refused peer=far why=\"$refused" || fail "not in the log of near"
+	log_says far "refused .*$refused" || fail "not in the log of far"
 	peer near replace g --dry-run >answer
 	grep -q "the peer is store $far_id" answer || fail "$(cat answer)"
 	grep -q 'nothing was changed' answer || fail "$(cat answer)"
@@ -120,8 +110,8 @@ test_a_copy_of_the_primary_touches_nothing()
 	: >far.log
 	before=$(pair_is)
 	launch twin
-	wait_for 20 says far 'refused peer=twin why="a copy of this store is connected from 127'
-	wait_for 20 says twin 'peer-refused why="a copy of this store is connected from 127'
+	wait_for 20 log_says far 'refused peer=twin why="a copy of this store is connected from 127'
+	wait_for 20 log_says twin 'peer-refused why="a copy of this store is connected from 127'
 	wait_for 20 in_state twin HOLDING # its open_timeout has run out, and it was warm
 	! timeout 1 nbdinfo "$(uri twin)" || fail "the copy is served"
 	pair_goes_on
@@ -146,7 +136,7 @@ test_a_copy_of_the_mirror_touches_nothing()
 	: >far.log
 	before=$(pair_is)
 	launch twin
-	wait_for 20 says near 'refused peer=twin why="a copy of this store is connected from 127'
+	wait_for 20 log_says near 'refused peer=twin why="a copy of this store is connected from 127'
 	wait_for 20 why_says twin 'a copy of this store is connected from 127'
 	pair_goes_on
 	stop twin

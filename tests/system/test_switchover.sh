@@ -10,11 +10,6 @@ switchover() # SITE: prints what the command prints
 	"$build/wanmirror" -c "$T/$1.conf" switchover g
 }
 
-is_primary()
-{
-	[ "$(field "$1" groups.0.role 2>/dev/null)" = primary ] && in_state "$1" IN_SYNC
-}
-
 is_mirror()
 {
 	[ "$(field "$1" groups.0.role 2>/dev/null)" = mirror ] && in_state "$1" FOLLOWING
@@ -120,14 +115,8 @@ test_there_and_back()
 test_the_pause_over_a_long_path()
 {
 	sync=network
-	rate=180Mbit
-	relay_port=$("$tools/ports" 1)
 	times='heartbeat = "200ms"; away = "2s"; control_timeout = "4s";'
-	pair
-	"$build/tests/wan/wanem" listen=127.0.0.1:$relay_port to=127.0.0.1:$port \
-		control="$T/line" rtt=100ms rate=200Mbit >line.log 2>&1 &
-	later "end $!"
-	wait_for 10 grep -q ready line.log
+	pair_over_line 100ms
 	both_in_sync
 	: >ran
 	for asked in near far far near near far; do

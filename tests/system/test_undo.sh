@@ -9,11 +9,6 @@ volumes='{ name = "data"; size = "64MiB"; }'
 store_size=192MiB
 sync=network
 
-is()
-{
-	[ "$(field "$1" groups.0.role 2>/dev/null)" = "$2" ] && in_state "$1" "$3"
-}
-
 read_only()
 {
 	nbdinfo "$(uri "$1")" | grep -q "is_read_only: $2" || fail "$1 is read-only: not $2"
