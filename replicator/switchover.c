@@ -182,6 +182,12 @@ static void switchover_answer(struct session *s, int res, const char *text)
 	verb_reply(s->group, &p->verb, res);
 }
 
+/* The present step should have ended by now. */
+static bool switchover_is_late(const struct session *s)
+{
+	return !rt_time_before(rt_now(s->group->loop), s->switchover.until);
+}
+
 /* ---- the primary ----------------------------------------------------------------------------- */
 
 static const char *switchover_primary_refusal(const struct group *g)
@@ -190,7 +196,8 @@ static const char *switchover_primary_refusal(const struct group *g)
 
 	if (!s)
 		return "the group has no mirror";
-	if (switchover_is_sealed(g))
+	if (switchover_is_sealed(g) &&
+	    (s->switchover.step == SWITCHOVER_NONE || switchover_is_late(s)))
 		return "this site has handed over already, and waits for the other one";
 	if (s->switchover.step != SWITCHOVER_NONE)
 		return "a switchover is under way, and is over in a moment";
@@ -264,8 +271,7 @@ static void switchover_drain_turn(struct session *s)
 	struct lfs_meta *meta;
 
 	if (s->state != SESSION_STREAMING || !peer_watch_in_sync(&g->watch) ||
-	    group_is_stopping(g) ||
-	    !rt_time_before(rt_now(g->loop), s->switchover.until)) {
+	    group_is_stopping(g) || switchover_is_late(s)) {
 		switchover_abandon(s,
 				   "the mirror was not in sync long enough; nothing has "
 				   "changed");
@@ -541,7 +547,7 @@ void switchover_message(struct session *s, unsigned type, const uint8_t *body, s
 
 static void switchover_ask_turn(struct session *s)
 {
-	bool late = !rt_time_before(rt_now(s->group->loop), s->switchover.until);
+	bool late = switchover_is_late(s);
 
 	if (s->state == SESSION_STREAMING && !late)
 		return;
@@ -576,7 +582,7 @@ void switchover_turn(struct session *s)
 			switchover_answer(s, -EAGAIN, "this site was promoted meanwhile");
 			return;
 		}
-		if (sw->asked && !rt_time_before(rt_now(g->loop), sw->until))
+		if (sw->asked && switchover_is_late(s))
 			switchover_answer(s, -EAGAIN,
 					  "handed over, and the other site has not "
 					  "answered yet: it is decided when it does");

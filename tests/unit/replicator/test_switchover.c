@@ -292,6 +292,35 @@ static void nothing_promoted(struct group_verb *v, int res)
 	verb_ended = true;
 }
 
+static void second_over(struct group_verb *v, int res)
+{
+	assert_int_equal(res, -EPERM);
+	verb_ended = true;
+}
+
+/* That it has handed over is the reason when the other site is late; until then it switches. */
+static void a_second_switchover_is_refused_by_what_is_so(void **state)
+{
+	static const char *const why[] = { "under way, and is over in a moment",
+					   "handed over already" };
+	struct switchover *sw = &site->group->session->switchover;
+
+	be_in_sync();
+	ask(false);
+	until_granted();
+	sw->asked = NULL; /* as when the mirror has asked */
+	for (unsigned late = 0; late < 2; late++) {
+		struct group_switchover second = { .verb.done = second_over };
+
+		if (late)
+			sw->until = rt_now(site->loop);
+		verb_ended = false;
+		group_switchover(site->group, &second);
+		SITE_UNTIL(site, verb_ended);
+		assert_non_null(strstr(second.verb.text, why[late]));
+	}
+}
+
 /* Who comes in place of the peer would decide about what the peer was granted. */
 static void a_sealed_site_keeps_its_peer(void **state)
 {
@@ -568,6 +597,7 @@ int main(void)
 		PRIMARY(a_sealed_store_stays_sealed_over_a_restart),
 		PRIMARY(a_sealed_store_is_the_mirror_after_a_restart),
 		PRIMARY(a_mirror_that_holds_less_does_not_unseal),
+		PRIMARY(a_second_switchover_is_refused_by_what_is_so),
 		PRIMARY(a_sealed_site_keeps_its_peer),
 		PRIMARY(nothing_is_promoted_halfway),
 		PRIMARY(a_sealed_store_needs_its_peer),
