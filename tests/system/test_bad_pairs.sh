@@ -238,6 +238,9 @@ test_a_site_goes_back_in_time()
 	written near
 	for back in far far; do # the second time from what it was given
 		put_back $back
+		wait_for 30 why_says near 'store is an older copy: it holds LSN [0-9]+, and has held'
+		wait_for 30 why_says far 'start the newer one, or take this one: wanmirror peer replace g'
+		at 0 'the first store of group g that connects is the peer' near peer replace g
 		wait_for 30 is near primary IN_SYNC
 		wait_for 30 is far mirror FOLLOWING
 		wait_for 30 all_persisted near
