@@ -178,7 +178,6 @@ int lfs_map_load_leaf(struct lfs_map *map, uint32_t volume, uint32_t index,
 	if (ret)
 		return ret;
 	memcpy(leaf->entries, bytes, LFS_BLOCK);
-	leaf->state.set_hash = le64_get(e->set_hash);
 	for (uint32_t i = 0; i < LFS_LEAF_BLOCKS; i++) {
 		uint32_t pba = (uint32_t)leaf->entries[i];
 
@@ -187,7 +186,12 @@ int lfs_map_load_leaf(struct lfs_map *map, uint32_t volume, uint32_t index,
 		if (at + i >= v->blocks || !lfs_segments_has_data(map->segs, pba))
 			return -EUCLEAN;
 		leaf->state.used++;
+		leaf->state.set_hash += lfs_map_block_hash(
+			map, volume, at + i, (uint32_t)(leaf->entries[i] >> 32));
 	}
-	/* Where it is not, the open begins again with the other slot and a new map. */
-	return leaf->state.used == le16_get(e->used) ? 0 : -EUCLEAN;
+	/* Where it is not so, the open begins again with the other slot and a new map. */
+	return leaf->state.used == le16_get(e->used) &&
+			       leaf->state.set_hash == le64_get(e->set_hash)
+		       ? 0
+		       : -EUCLEAN;
 }

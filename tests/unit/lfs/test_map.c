@@ -314,15 +314,24 @@ static void an_inner_node_that_cannot_be_is_refused(void **state)
 	assert_int_equal(load_inner_with(map.v[1].nleaves, e), -EUCLEAN);
 }
 
+static uint64_t
+	hash_off; /* so far is the set-hash of the inner node from the right one */
+
 /* The leaf `index` with this entry at `at`; its inner node counts one mapped block. */
 static int load_leaf_with(uint32_t index, uint32_t at, struct lfs_leaf_entry e)
 {
 	static struct lfs_leaf_entry entries[LFS_LEAF_BLOCKS];
 
 	begin_again();
-	*lfs_map_entry(&map, 1, index) =
-		(struct lfs_inner_entry){ .pba = le32_make(BASE + 50),
-					  .used = le16_make(1) };
+	*lfs_map_entry(&map, 1, index) = (struct lfs_inner_entry){
+		.pba = le32_make(BASE + 50),
+		.set_hash = le64_make(
+			lfs_map_block_hash(&map, 1,
+					   (uint64_t)index * LFS_LEAF_BLOCKS + at,
+					   le32_get(e.crc)) +
+			hash_off),
+		.used = le16_make(1),
+	};
 	memset(entries, 0, sizeof(entries));
 	entries[at] = e;
 	return lfs_map_load_leaf(&map, 1, index, (const uint8_t *)entries);
@@ -334,6 +343,9 @@ static void a_leaf_that_cannot_be_is_refused(void **state)
 
 	assert_int_equal(load_leaf_with(1, 0, good), 0);
 	assert_int_equal(load_leaf_with(1, 0, (struct lfs_leaf_entry){ 0 }), -EUCLEAN);
+	hash_off = 1;
+	assert_int_equal(load_leaf_with(1, 0, good), -EUCLEAN);
+	hash_off = 0;
 	assert_int_equal(
 		load_leaf_with(1, 0, (struct lfs_leaf_entry){ .pba = le32_make(BASE) }),
 		-EUCLEAN);
