@@ -158,11 +158,17 @@ one_primary()
 	is $primary primary IN_SYNC && is $mirror mirror FOLLOWING
 }
 
-# asking SITE: in the background; what it said, and how it ended.
+# asking SITE: in the background; what it said, and how it ended. Who is refused because the
+# mirror is not back in sync has asked behind the end of the other's switchover: once more.
 asking()
 {
-	status=0
-	"$build/wanmirror" -c "$T/$1.conf" switchover g >"$1.said" 2>&1 || status=$?
+	while
+		status=0
+		"$build/wanmirror" -c "$T/$1.conf" switchover g >"$1.said" 2>&1 || status=$?
+		[ $status -eq 3 ] && grep -q 'refused: the mirror is not in sync' "$1.said"
+	do
+		wait_for 30 in_state "$1" IN_SYNC
+	done
 	echo "status $status" >>"$1.said"
 }
 
